@@ -1,0 +1,143 @@
+"""What may not have happened: checks of training sets, cuts and probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from medbench.errors import ContractError, LeakError
+from medbench.interfaces import TrainingSet
+from medbench.samples import Samples
+
+LEAKS = {
+    "same-patient": "a patient, study or duplicate is both in training or validation and in test",
+    "copy": "a training image was made from a test image, or the other way round",
+    "synthetic-scored": "a made image is scored",
+    "fitted-on-test": "a generator or another stage was fitted on a test image",
+    "selected-on-test": "validation and test share images",
+    "not-from-train": "a training image is neither of the training part nor made from it",
+}
+
+
+def checked(training_set: TrainingSet, train: Samples, *, augmenter: str) -> TrainingSet:
+    """Return the training set if an augmenter kept to its contract.
+
+    Raises:
+        LeakError: If a row is neither a training row, unchanged, nor made from training rows only.
+        ContractError: If shapes, dtypes, labels or probabilities are not what the interface says.
+    """
+    if not isinstance(training_set, TrainingSet):
+        raise ContractError(f"augmenter {augmenter!r} returned a {type(training_set).__name__}; return a TrainingSet.")
+    samples = training_set.samples
+    n = len(samples)
+    if n == 0:
+        raise ContractError(f"augmenter {augmenter!r} returned no training samples.")
+    if samples.x.shape[1:] != train.x.shape[1:] or samples.x.dtype != train.x.dtype:
+        raise ContractError(
+            f"augmenter {augmenter!r} returned {samples.x.dtype} {samples.x.shape[1:]}; "
+            f"the training samples are {train.x.dtype} {train.x.shape[1:]}."
+        )
+    if samples.x.dtype.kind == "f" and not np.isfinite(samples.x).all():
+        raise ContractError(f"augmenter {augmenter!r} returned values that are not finite.")
+    if samples.classes != train.classes:
+        raise ContractError(f"augmenter {augmenter!r} changed the classes.")
+    if samples.labels.min() < -1 or samples.labels.max() >= len(train.classes):
+        raise ContractError(
+            f"augmenter {augmenter!r} returned labels {samples.labels.min()}..{samples.labels.max()}; "
+            f"they lie in -1..{len(train.classes) - 1}."
+        )
+    if len(set(samples.ids.tolist())) != n:
+        raise ContractError(f"augmenter {augmenter!r} returned the same id twice; give every made row its own.")
+    _check_sampling(training_set, augmenter)
+    row_of = {name: row for row, name in enumerate(train.ids.tolist())}
+    real_ids = [(row, str(samples.ids[row])) for row in np.flatnonzero(samples.is_real)]
+    strangers = [name for _, name in real_ids if name not in row_of]
+    if strangers:
+        raise LeakError(
+            f"augmenter {augmenter!r} returned {len(strangers)} rows that are not of its training part; "
+            "a made row must name its sources."
+        )
+    for row, name in real_ids:
+        if (
+            not np.array_equal(samples.x[row], train.x[row_of[name]])
+            or samples.labels[row] != train.labels[row_of[name]]
+        ):
+            raise LeakError(
+                f"augmenter {augmenter!r} changed a real row and still calls it real; a made row must name its sources."
+            )
+    allowed = set(row_of)
+    seen: set[int] = set()
+    for sources in samples.sources:
+        if sources and id(sources) not in seen:
+            seen.add(id(sources))  # made rows usually share one tuple: look at it once
+            if not allowed.issuperset(sources):
+                raise LeakError(f"augmenter {augmenter!r} returned rows made from images outside its training part.")
+    return training_set
+
+
+def _check_sampling(training_set: TrainingSet, augmenter: str) -> None:
+    sampling = training_set.sampling
+    if sampling is None:
+        return
+    sampling = np.asarray(sampling)
+    if sampling.shape != (len(training_set.samples),):
+        raise ContractError(
+            f"augmenter {augmenter!r} returned {sampling.shape} sampling probabilities for "
+            f"{len(training_set.samples)} rows."
+        )
+    if not np.isfinite(sampling).all() or (sampling < 0).any() or not np.isclose(sampling.sum(), 1, atol=1e-6):
+        raise ContractError(f"augmenter {augmenter!r} returned sampling probabilities that do not sum to 1.")
+
+
+def leaks(
+    train: Samples, validation: Samples, test: Samples, fitted_on: Iterable[frozenset[str]] = ()
+) -> frozenset[str]:
+    """Name every leak between what was learnt from and what is scored.
+
+    Args:
+        train: What the classifier is trained on.
+        validation: What watches the training.
+        test: What is scored.
+        fitted_on: Ids that each stage was fitted on.
+    """
+    found = set()
+    test_ids = set(test.ids.tolist())
+    test_made_from = _sources(test)
+    if set(test.groups[test.is_real].tolist()) & (set(train.groups.tolist()) | set(validation.groups.tolist())):
+        found.add("same-patient")
+    if _sources(train) & test_ids or test_made_from & set(train.ids.tolist()):
+        found.add("copy")
+    if not test.is_real.all():
+        found.add("synthetic-scored")
+    if any(stage & test_ids for stage in fitted_on):
+        found.add("fitted-on-test")
+    if set(validation.ids.tolist()) & test_ids:
+        found.add("selected-on-test")
+    # Selecting on the test part puts its patients into validation by definition; it is one leak, not two.
+    if "selected-on-test" in found and not set(test.groups.tolist()) & set(train.groups.tolist()):
+        found.discard("same-patient")
+    return frozenset(found)
+
+
+def _sources(samples: Samples) -> set[str]:
+    return set().union(*{id(s): s for s in samples.sources}.values()) if len(samples) else set()
+
+
+def probabilities(values: np.ndarray, test: Samples, *, classifier: str) -> np.ndarray:
+    """Return ``float64 (n, n_classes)`` probabilities if a classifier kept to its contract.
+
+    Raises:
+        ContractError: If the shape is wrong, a value is not finite or negative, or a row does not sum to 1.
+    """
+    p = np.asarray(values, dtype=np.float64)
+    expected = (len(test), len(test.classes))
+    if p.shape != expected:
+        raise ContractError(
+            f"classifier {classifier!r} returned probabilities of shape {p.shape}, expected {expected}."
+        )
+    if not np.isfinite(p).all() or (p < 0).any():
+        raise ContractError(f"classifier {classifier!r} returned probabilities that are negative or not finite.")
+    if not np.allclose(p.sum(1), 1, atol=1e-4):
+        raise ContractError(f"classifier {classifier!r} returned rows that do not sum to 1.")
+    return p / p.sum(1, keepdims=True)

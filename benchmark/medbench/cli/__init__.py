@@ -1,0 +1,86 @@
+"""The command line: one file a command group, each imported when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import click
+
+from medbench import __version__
+from medbench.errors import MedbenchError
+
+COMMANDS = {
+    "run": ("run", "Run a study and print its leaderboard."),
+    "plan": ("run", "Say what a run would do; spend nothing."),
+    "status": ("results", "Say how far a run is."),
+    "logs": ("results", "Show the log of a trial."),
+    "leaderboard": ("results", "Print the leaderboard of a run."),
+    "init": ("init", "Set up a study of one's own folder of images."),
+    "datasets": ("datasets", "List, show, check, draw and fetch data sets."),
+    "plugins": ("plugins", "List, show, start and check plugins."),
+    "weights": ("weights", "Get pretrained weights beforehand."),
+    "doctor": ("doctor", "Check this installation."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called, so that ``--help`` stays quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands in the order they are met."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Import a command."""
+        if name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"medbench.cli.{COMMANDS[name][0]}")
+        command: click.Command = getattr(module, name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
+@click.version_option(__version__, prog_name="medbench")
+def cli() -> None:
+    """Does this augmentation help, by how much, at what cost, and can I believe it?
+
+    Try: medbench run --augmenter hybrid
+    """
+
+
+def main() -> None:
+    """Run the command line and end with the exit code that fits."""
+    debug = os.environ.get("MEDBENCH_DEBUG", "") not in ("", "0")
+    try:
+        sys.exit(cli.main(standalone_mode=False) or 0)
+    except MedbenchError as error:
+        if debug:
+            raise
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except click.exceptions.Exit as end:
+        sys.exit(end.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted. What was finished is stored; the same command goes on from there.", err=True)
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read us has seen enough
+        sys.exit(0)
+    except Exception as error:
+        if debug:
+            raise
+        message = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+        click.echo(
+            f"Error: this is a fault of medbench: {message}\nRun it with MEDBENCH_DEBUG=1 to see where.", err=True
+        )
+        sys.exit(1)

@@ -1,0 +1,148 @@
+"""``medbench datasets``: what there is, how to get it, and what is odd in a folder."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import click
+
+from medbench import plugins as registry
+from medbench.cli.display import Display
+from medbench.cli.options import load_catalogue, plugin_options
+from medbench.decode import check_index
+from medbench.errors import DataError, UsageError
+from medbench.interfaces import Dataset
+from medbench.tables import clean
+
+SHOWN = 20
+
+
+@click.group(short_help="List, show, check, draw and fetch data sets.")
+def datasets() -> None:
+    """List, show, check, draw and fetch data sets."""
+
+
+@datasets.command("list")
+@plugin_options
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def list_datasets(as_json: bool, plugin_folders: tuple[Path, ...], plugin_switches: tuple[str, ...]) -> None:
+    """List the registered data sets and case studies."""
+    found: list[Dataset] = load_catalogue(plugin_folders, plugin_switches).items("dataset")
+    if as_json:
+        rows = [{"name": d.name, "title": d.card.title, "licence": d.card.licence, "size": d.size} for d in found]
+        click.echo(json.dumps(rows, indent=1, ensure_ascii=False))
+        return
+    for d in found:
+        click.echo(f"{clean(d.name):<26} {clean(d.card.title)}"[:80])
+
+
+@datasets.command("show")
+@click.argument("name")
+@plugin_options
+def show(name: str, plugin_folders: tuple[Path, ...], plugin_switches: tuple[str, ...]) -> None:
+    """Show what a data set is, its licence, how to get it, and the files it expects."""
+    dataset: Dataset = load_catalogue(plugin_folders, plugin_switches).resolve("dataset", name)
+    card = dataset.card
+    click.echo(clean(card.title))
+    for title, text in (
+        ("licence", card.licence),
+        ("citation", card.citation),
+        ("access", card.access),
+        ("layout", card.layout),
+        ("published", f"a result may hold: {card.publish}"),
+        ("scored", f"per {card.unit}"),
+        ("size", f"{dataset.size} pixels along every axis by default"),
+    ):
+        lines = textwrap.wrap(clean(text.replace("\n", " ")), 66) or [""]
+        click.echo(f"  {title:<10}  " + "\n              ".join(lines))
+
+
+@datasets.command("check")
+@click.argument("name")
+@click.argument("root", type=click.Path(path_type=Path))
+@plugin_options
+@click.option("--pixels/--no-pixels", default=True, help="Also decode every image (at 32 px).")
+@click.option("--strict", is_flag=True, help="Notes are errors.")
+def check(
+    name: str,
+    root: Path,
+    pixels: bool,
+    strict: bool,
+    plugin_folders: tuple[Path, ...],
+    plugin_switches: tuple[str, ...],
+) -> None:
+    """Say what is missing or odd in the folder ROOT of data set NAME, before anything is run."""
+    dataset = load_catalogue(plugin_folders, plugin_switches).resolve("dataset", name)
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder; give the data set's folder.")
+    index = check_index(dataset.index(root), name)
+    counts = ", ".join(
+        f"{sum(r.label == k for r in index.records)} {clean(label)}" for k, label in enumerate(index.classes)
+    )
+    patients = len({r.patient for r in index.records})
+    click.echo(
+        f"{len(index.records)} images, {patients} patients, {index.dimensions}-D, {index.channels} channels: {counts}"
+    )
+    look: Any = getattr(dataset, "check", None)  # what a data set can say only by opening its files
+    notes = [*index.notes, *(look(root, index.records) if look and pixels else ())]
+    for note in notes:
+        click.echo(f"note: {clean(note)}")
+    bad: list[str] = []
+    if pixels:
+        with Display() as display:
+            for done, record in enumerate(index.records, start=1):
+                try:
+                    list(dataset.read(root, [record], 32))
+                except DataError as error:
+                    bad.append(str(error))
+                display.decoding("decoding", done, len(index.records))
+    for problem in bad[:SHOWN]:
+        click.echo(f"bad:  {clean(problem)}")
+    if bad:
+        raise DataError(f"{root}: {len(bad)} of {len(index.records)} images cannot be read; mend or remove them.")
+    if strict and notes:
+        raise DataError(f"{root}: {len(notes)} notes under --strict; see above.")
+    click.echo("every image can be read." if pixels else "pixels were not looked at.")
+
+
+@datasets.command("phantom")
+@click.argument("name")
+@click.argument("root", type=click.Path(path_type=Path))
+@click.option("--patients", type=click.IntRange(12, 100_000), default=120, show_default=True, help="About how many.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Another seed draws others.")
+@click.option("--null", is_flag=True, help="Labels are noise.")
+@plugin_options
+def phantom(
+    name: str,
+    root: Path,
+    patients: int,
+    seed: int,
+    null: bool,
+    plugin_folders: tuple[Path, ...],
+    plugin_switches: tuple[str, ...],
+) -> None:
+    """Write drawn look-alikes of data set NAME into the new folder ROOT, in the real layout."""
+    dataset = load_catalogue(plugin_folders, plugin_switches).resolve("dataset", name)
+    if root.exists() and any(root.iterdir()):
+        raise UsageError(f"{root} is not empty; give a new folder.")
+    root.mkdir(parents=True, exist_ok=True)
+    dataset.phantom(root, seed=seed, patients=patients, null=null)
+    click.echo(f"{root}: {sum(1 for p in root.rglob('*') if p.is_file())} files. Read them with: "
+               f"medbench datasets check {name} {root}")  # fmt: skip
+
+
+@datasets.command("fetch")
+@click.argument("name")
+@click.argument("root", type=click.Path(path_type=Path))
+@plugin_options
+def fetch(name: str, root: Path, plugin_folders: tuple[Path, ...], plugin_switches: tuple[str, ...]) -> None:
+    """Download data set NAME into ROOT, where its licence lets a program do that."""
+    catalogue: registry.Catalogue = load_catalogue(plugin_folders, plugin_switches)
+    dataset = catalogue.resolve("dataset", name)
+    download: Any = getattr(dataset, "fetch", None)
+    if download is None:
+        raise UsageError(f"{name} cannot be fetched by a program: {dataset.card.access}")
+    click.echo(str(download(root)))

@@ -1,0 +1,114 @@
+"""``medbench init``: from a folder of one's own images to a study, without writing code."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import click
+
+from medbench import study
+from medbench.cli.display import Display
+from medbench.cli.options import load_catalogue, plugin_options
+from medbench.errors import UsageError
+from medbench.guess import guess_patients
+from medbench.sources import Described, Source, describe_decoded
+from medbench.statistics import sees
+from medbench.tables import clean
+
+FEWEST = 20  # patients of the rarest class below which no verdict is given
+
+
+@click.command(short_help="Set up a study of one's own folder of images.")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("study.toml"), show_default=True, help="The study."
+)
+@click.option(
+    "--patient", help="Regular expression with one group that finds the patient in a path; guessed if left out."
+)
+@click.option("-a", "--augmenter", multiple=True, default=("hybrid",), show_default=True, help="What to compare.")
+@click.option("--size", type=click.IntRange(8, 4096), help="Working size in pixels; the data set's own by default.")
+@click.option("--force", is_flag=True, help="Overwrite an existing study file.")
+@plugin_options
+def init(
+    folder: Path,
+    out: Path,
+    patient: str | None,
+    augmenter: tuple[str, ...],
+    size: int | None,
+    force: bool,
+    plugin_folders: tuple[Path, ...],
+    plugin_switches: tuple[str, ...],
+) -> None:
+    """Look at FOLDER (one folder a class, or a samples.csv with path, label, patient), and write a study of it.
+
+    The folder itself is only read.
+    """
+    if out.exists() and not force:
+        raise UsageError(f"{out} is there already; give another --out, or --force to overwrite it.")
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: no such folder.")
+    catalogue = load_catalogue(plugin_folders, plugin_switches)
+    plain = catalogue.resolve("dataset", "folder")
+    index = plain.index(folder)
+    text, how = "folder", "no pattern found in the file names: every image counts as a patient of its own"
+    grouped = len({r.patient for r in index.records}) < len(index.records)
+    if patient is not None:
+        text, how = f"folder[patient={patient}]", f"pattern {patient}"
+    elif grouped:
+        how = "as the table of samples says"
+    elif (guess := guess_patients([r.id for r in index.records])) is not None:
+        text, how = f"folder[patient={guess.pattern}]", f"guessed from file names by {guess.pattern}"
+        for path, who in guess.examples[:3]:
+            click.echo(f"  for example  {clean(path)}  is of patient {clean(who)}")
+        if guess.caution:
+            click.echo(f"  caution      {clean(guess.caution)}")
+    recipe = catalogue.resolve("dataset", text)
+    source = Source(catalogue.spec(recipe), recipe, folder, size or recipe.size)
+    with Display() as display:
+        described = describe_decoded(source, source.decode(1, display.decoding))
+    folds = _folds(described)
+    budget = {"size": size} if size else {}
+    asked = study.build(
+        {
+            "name": out.stem,
+            "about": f"Our own images: {folder.resolve().name}",
+            "datasets": [source.text],
+            "augmenters": list(augmenter),
+            "folds": folds,
+            "repeats": 3,
+            "budget": {**study.BudgetTable().model_dump(), **budget},
+        }
+    )
+    _report(described, how, folds)
+    out.write_text(study.to_toml(asked), encoding="utf-8")
+    command = f"medbench run {shlex.quote(str(out))} --data {shlex.quote(str(folder))}"
+    click.echo(f"\nwritten: {out}\nsee what it costs: {command.replace('run', 'plan', 1)}\nnext:    {command}")
+
+
+def _folds(described: Described) -> int:
+    rarest = min(described.class_patients)
+    if rarest < 2:
+        name = described.samples.classes[described.class_patients.index(rarest)]
+        raise UsageError(f"class {name!r} has {rarest} patients; it needs at least 2 to be learnt and tested.")
+    return min(5, rarest)
+
+
+def _report(described: Described, how: str, folds: int) -> None:
+    s = described.samples
+    click.echo(f"{len(s)} images, {len(set(s.patients.tolist()))} patients ({clean(how)}), {described.dimensions}-D")
+    for name, images, patients in zip(s.classes, s.class_counts.tolist(), described.class_patients, strict=True):
+        click.echo(f"  {clean(name):<28} {images:>6} images  {patients:>6} patients")
+    for note in described.notes:
+        click.echo(f"  note      {clean(note)}")
+    low, high = (sees(described.class_patients, folds=folds, disagree=share) for share in (0.1, 0.2))
+    click.echo(f"design      {folds} folds x 3 repeats")
+    if min(described.class_patients) < FEWEST:
+        click.echo(f"sees        {min(described.class_patients)} patients of the rarest class: numbers, no verdict")
+    else:
+        click.echo(
+            f"sees        gains of about {100 * low:.0f} to {100 * high:.0f} points of balanced accuracy or more,\n"
+            "            for one comparison, where arm and control disagree on 10 to 20 % of the\n"
+            "            patients; training noise comes on top"
+        )

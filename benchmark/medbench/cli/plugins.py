@@ -1,0 +1,196 @@
+"""``medbench plugins``: what is there, who provides it, and does it keep its contract."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from medbench.cli.options import load_catalogue, plugin_options
+from medbench.errors import ContractError, MedbenchError, PluginError, UsageError
+from medbench.plugins import HOOKS
+from medbench.recipes import as_text, parameters_of
+from medbench.tables import clean
+from medbench.testing import CHECKS
+
+TEMPLATE = '''"""{title}: one sentence on what it does and where it comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import medbench
+
+
+@dataclass(frozen=True)
+class {class_name}:
+    """Adds a copy of every training image with its gray values inverted.
+
+    Attributes:
+        share: Share of the training images to add, 0 to 1.
+    """
+
+    name: str = "{name}"
+    share: float = 1.0
+
+    space = "pixels"
+    gives = frozenset({{"samples"}})
+    control = None  # or the augmenter without the ingredient this one claims
+
+    def fit(self, train: medbench.Samples, context: medbench.Context) -> medbench.TrainingSet:
+        """See :class:`medbench.Augmenter`: train.x is uint8 (n, channels, *spatial)."""
+        n = round(self.share * len(train))
+        made = train.with_synthetic(255 - train.x[:n], train.labels[:n], maker=self.name)
+        return medbench.TrainingSet(made)
+
+
+@medbench.hookimpl
+def register_augmenters() -> list[medbench.Augmenter]:
+    """Return what this plugin provides."""
+    return [{class_name}()]
+'''
+PROJECT = """[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+
+[project]
+name = "medbench-{name}"
+version = "0.1.0"
+dependencies = ["medbench"]
+
+[project.entry-points.medbench]
+{name} = "{module}"
+
+[tool.hatch.build.targets.wheel]
+include = ["{module}.py"]
+"""
+TEST = '''"""The contract every augmenter keeps."""
+
+from medbench.testing import check_augmenter
+
+from {module} import {class_name}
+
+
+def test_{module}_keeps_the_contract(tmp_path):
+    check_augmenter({class_name}(), tmp_path)
+'''
+
+
+@click.group(short_help="List, show, start and check plugins.")
+def plugins() -> None:
+    """List, show, start and check plugins."""
+
+
+@plugins.command("list")
+@plugin_options
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def list_plugins(as_json: bool, plugin_folders: tuple[Path, ...], plugin_switches: tuple[str, ...]) -> None:
+    """List every plugin with what it provides, how long it took to load, and what is wrong with it."""
+    found = load_catalogue(plugin_folders, plugin_switches).plugins
+    if as_json:
+        rows = [
+            {
+                "name": p.name,
+                "distribution": p.distribution,
+                "version": p.version,
+                "provides": {kind: list(names) for kind, names in p.provides.items()},
+                "load_ms": round(1000 * p.seconds, 1),
+                "error": p.error or None,
+                "blocked": p.blocked,
+            }
+            for p in found
+        ]
+        click.echo(json.dumps(rows, indent=1))
+        return
+    for p in found:
+        origin = f"{p.distribution} {p.version}".strip()
+        state = "left out" if p.blocked else f"{1000 * p.seconds:.0f} ms"
+        click.echo(f"{clean(p.name):<24} {clean(origin):<24} {state}")
+        if p.error:
+            click.echo(f"  error: {clean(p.error)}")
+        for kind, names in p.provides.items():
+            title = f"{kind}s".replace("ys", "ies")
+            click.echo(f"  {title:<12} {clean(', '.join(names))}")
+
+
+@plugins.command("show")
+@click.argument("name")
+@plugin_options
+def show(name: str, plugin_folders: tuple[Path, ...], plugin_switches: tuple[str, ...]) -> None:
+    """Show a plugin, or anything a plugin provides, by NAME: its parameters and where it comes from."""
+    catalogue = load_catalogue(plugin_folders, plugin_switches)
+    shown = 0
+    for kind in HOOKS:
+        if name in catalogue.names(kind):
+            shown += 1
+            recipe = catalogue.registered(kind, name)
+            click.echo(f"{kind} {name}, from {catalogue.owner(kind, name)}")
+            document = (type(recipe).__doc__ if hasattr(recipe, "name") else getattr(recipe, "__doc__", "")) or ""
+            for line in document.strip().splitlines():
+                click.echo(f"  {clean(line.strip())}".rstrip())
+            if hasattr(recipe, "__dataclass_fields__"):
+                for key, value in parameters_of(recipe).items():
+                    click.echo(f"  {key} = {clean(as_text(value))}")
+    for plugin in catalogue.plugins:
+        if plugin.name == name:
+            if plugin.error:
+                raise PluginError(f"plugin {name!r} cannot be used: {plugin.error}")
+            shown += 1
+            provides = "; ".join(f"{kind}s: {', '.join(names)}" for kind, names in plugin.provides.items())
+            click.echo(f"plugin {name}, from {plugin.distribution} {plugin.version}, provides {provides or 'nothing'}")
+    if not shown:
+        raise UsageError(f"nothing is named {name!r}; see `medbench plugins list`.")
+
+
+@plugins.command("new")
+@click.argument("name")
+@click.option("--folder", type=click.Path(path_type=Path), default=Path("."), help="Where to start it.")
+def new(name: str, folder: Path) -> None:
+    """Start a plugin package NAME: one module, a test and a pyproject.toml, ready to install."""
+    module = f"medbench_{name.replace('-', '_')}"
+    if not module.isidentifier() or name != name.lower():
+        raise UsageError(f"{name!r} cannot name a plugin; use lower-case letters, digits and hyphens.")
+    place = folder / f"medbench-{name}"
+    if place.exists():
+        raise UsageError(f"{place} is there already; choose another name or --folder.")
+    class_name = "".join(part.capitalize() for part in name.split("-"))
+    words = {"name": name, "module": module, "class_name": class_name, "title": name.capitalize()}
+    place.mkdir(parents=True)
+    (place / f"{module}.py").write_text(TEMPLATE.format(**words))
+    (place / f"test_{module}.py").write_text(TEST.format(**words))
+    (place / "pyproject.toml").write_text(PROJECT.format(**words))
+    click.echo(f"{place}\n  try it     medbench plugins check {name} --plugins-dir {place}")
+    click.echo(f"  install it pip install -e {place}")
+
+
+@plugins.command("check")
+@click.argument("name")
+@plugin_options
+def check(name: str, plugin_folders: tuple[Path, ...], plugin_switches: tuple[str, ...]) -> None:
+    """Run the contract checks on everything NAME is, or on everything the plugin NAME provides."""
+    import tempfile
+
+    catalogue = load_catalogue(plugin_folders, plugin_switches)
+    items: list[tuple[str, Any]] = []
+    for kind in CHECKS:
+        for item in catalogue.names(kind):
+            if name in (item, catalogue.owner(kind, item)):
+                items.append((kind, catalogue.registered(kind, item)))
+    if not items:
+        broken = next((p for p in catalogue.plugins if p.name == name and p.error), None)
+        if broken is not None:
+            raise PluginError(f"plugin {name!r} cannot be used: {broken.error}")
+        raise UsageError(f"nothing to check is named {name!r}; see `medbench plugins list`.")
+    problems = 0
+    for kind, item in items:
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                CHECKS[kind](item, Path(folder))
+                click.echo(f"ok      {kind} {item.name}")
+            except MedbenchError as error:
+                problems += 1
+                click.echo(f"FAILED  {kind} {item.name}: {error}")
+    if problems:
+        raise ContractError(f"{problems} of {len(items)} checks failed.")

@@ -1,0 +1,137 @@
+"""``medbench status``, ``logs`` and ``leaderboard``: what a store says of a run."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from medbench.cli.display import can_draw_trees
+from medbench.errors import StoreError, UsageError
+from medbench.leaderboard import Board, boards
+from medbench.store import Store
+from medbench.tables import FORMATS, clean, render
+
+
+def _store_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    command = click.option(
+        "--results",
+        type=click.Path(path_type=Path),
+        default=Path("results/runs"),
+        show_default=True,
+        envvar="MEDBENCH_RESULTS",
+        help="Where results are stored.",
+    )(command)
+    return click.argument("study_name", metavar="[STUDY]", required=False)(command)
+
+
+@click.command(short_help="Say how far a run is.")
+@_store_options
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def status(study_name: str | None, results: Path, as_json: bool) -> None:
+    """Say how far the latest run of STUDY, or of any study, is."""
+    store, record = open_record(results, study_name)
+    built = boards(store, record)
+    rows = [
+        {
+            "dataset": board.source["dataset"],
+            "protocol": board.protocol,
+            "classifier": board.classifier,
+            "augmenter": row.arm.augmenter,
+            "done": row.done,
+            "failed": row.failed,
+            "planned": row.planned,
+        }
+        for board in built
+        for row in _rows(board)
+    ]
+    running = [_job(folder) for folder in sorted((results / ".jobs").glob("*")) if (folder / "progress.json").is_file()]
+    if as_json:
+        click.echo(json.dumps({"study": record["study"]["name"], "arms": rows, "running": running}, indent=1))
+        return
+    done, failed, planned = (sum(int(r[key]) for r in rows) for key in ("done", "failed", "planned"))
+    click.echo(
+        f"{clean(record['study']['name'])}: {done} of {planned} trials done, {failed} failed, {len(running)} running"
+    )
+    for r in rows:
+        failed_text = f", {r['failed']} failed" if r["failed"] else ""
+        click.echo(f"  {clean(r['dataset'])}  {clean(r['augmenter'])} / {clean(r['classifier'])}: "
+                   f"{r['done']} of {r['planned']}{failed_text}")  # fmt: skip
+
+
+def _job(folder: Path) -> dict[str, Any]:
+    try:
+        return {"job": folder.name, **json.loads((folder / "progress.json").read_text())}
+    except (OSError, ValueError):
+        return {"job": folder.name}
+
+
+@click.command(short_help="Show the log of a trial.")
+@click.argument("pattern", default="*failed*")
+@click.option("--results", type=click.Path(path_type=Path), default=Path("results/runs"), show_default=True,
+              envvar="MEDBENCH_RESULTS", help="Where results are stored.")  # fmt: skip
+@click.option("--lines", type=click.IntRange(1), default=40, show_default=True, help="Last lines of each log.")
+def logs(pattern: str, results: Path, lines: int) -> None:
+    """Show logs of trials whose folder or arm matches PATTERN (a glob); of those that failed by default."""
+    store = Store(results, create=False)
+    hits = 0
+    for stored in store.rows():
+        name = str(stored.folder.relative_to(results))
+        t = stored.trial
+        arm = f"{t.augmenter} / {t.classifier}"
+        if not any(
+            fnmatch.fnmatchcase(text, f"*{pattern.strip('*')}*") or fnmatch.fnmatchcase(text, pattern)
+            for text in (name, arm)
+        ):
+            continue
+        hits += 1
+        click.echo(f"== {clean(name)}\n   {clean(t.dataset)}  {clean(arm)}  {stored.status}")
+        if stored.failure is not None:
+            click.echo(f"   {stored.failure.kind}: {clean(stored.failure.message)}")
+        log = stored.folder / "log.txt"
+        if log.is_file():
+            for line in log.read_text(errors="replace").splitlines()[-lines:]:
+                click.echo(f"   | {clean(line)}")
+    if not hits:
+        click.echo("no trial failed." if pattern == "*failed*" else f"no trial matches {pattern!r}.")
+
+
+@click.command(short_help="Print the leaderboard of a run.")
+@_store_options
+@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
+@click.option("--wide", is_flag=True, help="More columns.")
+@click.option("--plain", is_flag=True, help="ASCII only.")
+def leaderboard(study_name: str | None, results: Path, form: str, wide: bool, plain: bool) -> None:
+    """Print the leaderboard of the latest run of STUDY, or of any study."""
+    store, record = open_record(results, study_name)
+    click.echo(render(boards(store, record), form, wide=wide, plain=plain or not can_draw_trees(sys.stdout)))
+
+
+def open_record(results: Path, study_name: str | None) -> tuple[Store, dict[str, Any]]:
+    """Open a store and the newest record of a study in it.
+
+    Raises:
+        StoreError: If the store does not exist or a record is damaged.
+        UsageError: If the study was never run there.
+    """
+    store = Store(results, create=False)
+    stem = Path(study_name).stem if study_name else "*"
+    found = sorted((results / ".plans").glob(f"{stem}-????????.json"), key=lambda p: p.stat().st_mtime)
+    if not found:
+        known = sorted({p.stem[:-9] for p in (results / ".plans").glob("*.json")})
+        raise UsageError(
+            f"{results}: no run of {study_name or 'any study'} here; there are: {', '.join(known) or 'none'}."
+        )
+    try:
+        return store, json.loads(found[-1].read_text())
+    except (OSError, ValueError):
+        raise StoreError(f"{found[-1]}: is damaged; delete it and run the study again, results are not lost.") from None
+
+
+def _rows(board: Board) -> list[Any]:
+    return [*board.rows, *([board.plain] if board.plain else [])]

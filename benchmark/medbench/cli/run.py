@@ -1,0 +1,185 @@
+"""``medbench run`` and ``medbench plan``."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from medbench import devices
+from medbench.cli.display import Display, can_draw_trees
+from medbench.cli.options import Asked, study_options, understand
+from medbench.errors import UsageError
+from medbench.identity import digest
+from medbench.leaderboard import boards
+from medbench.matrix import Plan, expand
+from medbench.runner import Summary
+from medbench.runner import run as run_plan
+from medbench.sources import Described, Source, describe_decoded, describe_index, locate
+from medbench.store import Store
+from medbench.tables import FORMATS, render
+
+MANY_TRIALS = 100_000
+
+
+@click.command(short_help="Run a study and print its leaderboard.")
+@study_options
+@click.option("--workers", type=click.IntRange(1, 256), help="Jobs at a time; by default a process a core, or a GPU.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, or cuda:0,cuda:1.")
+@click.option("--executor", default="local", show_default=True, help="Where jobs run.")
+@click.option("--limit", "limit_s", type=click.FloatRange(1), default=24 * 3600.0, help="Seconds a job may take.")
+@click.option("--shard", default="1/1", metavar="I/N", help="Run only the I-th of N parts.")
+@click.option("--retry-failed", is_flag=True, help="Try failed trials again.")
+@click.option("--yes", is_flag=True, help=f"Run more than {MANY_TRIALS:,} trials without asking.")
+@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
+@click.option("--wide", is_flag=True, help="More columns.")
+def run(
+    workers: int | None,
+    device: str,
+    executor: str,
+    limit_s: float,
+    shard: str,
+    retry_failed: bool,
+    yes: bool,
+    form: str,
+    wide: bool,
+    **options: Any,
+) -> int:
+    """Run STUDY (a file or a name; quickstart by default), or what the options say, and print the leaderboard.
+
+    Run the same command again to go on after an interruption; what is stored is not run again.
+    """
+    asked = understand(**options)
+    where = devices.choose(device)
+    workers = workers or (
+        len(where) if where[0] != "cpu" else max(1, (os.cpu_count() or 1) // asked.study.budget.threads)
+    )
+    part = _shard(shard)
+    runner = asked.catalogue.resolve("executor", executor)
+    store = Store(asked.results)
+    with Display() as display:
+        plan = prepare(asked, workers, display)
+        _refuse_too_many(plan, yes)
+        save_record(store, plan)
+        summary = run_plan(
+            plan, store, asked.catalogue, runner, display,
+            workers=workers, devices=where, plugin_folders=asked.plugin_folders, blocked=asked.blocked,
+            retry_failed=retry_failed, limit_s=limit_s, shard=part,
+        )  # fmt: skip
+        display.say(_sentence(summary))
+    click.echo(render(boards(store, plan.record()), form, wide=wide, plain=not can_draw_trees(sys.stdout)))
+    return 7 if summary.failed else 0
+
+
+@click.command(short_help="Say what a run would do; spend nothing.")
+@study_options
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def plan(as_json: bool, **options: Any) -> None:
+    """Say which trials a study has, which stages they share, and what is stored already; train nothing.
+
+    Phantoms are drawn if they are needed, nothing else is written.
+    """
+    asked = understand(**options)
+    with Display() as display:
+        made = prepare(asked, 1, display, decode=False)
+    store = Store(asked.results, create=False) if (asked.results / "medbench-store.json").is_file() else None
+    known = all(source.data for source in made.sources)
+    hits = sum((store.place(t) / "result.json").is_file() for t in made.trials) if store and known else 0
+    stored = sum(store.stage_folder(key) is not None for key in made.stages) if store and known else 0
+    facts = {
+        "trials": len(made.trials),
+        "stored": hits if known else None,
+        "stages": len(made.stages),
+        "stages_stored": stored if known else None,
+        "arms": {name: [arm.augmenter + " / " + arm.classifier for arm in arms] for name, arms in made.arms.items()},
+        "skipped": [[s.dataset, s.augmenter, s.classifier, s.reason] for s in made.skipped],
+        "warnings": list(made.warnings),
+        "sources": [source.facts() for source in made.sources],
+    }
+    if as_json:
+        click.echo(json.dumps(facts, indent=1))
+        return
+    for source in made.sources:
+        classes = ", ".join(f"{n} {c}" for n, c in zip(source.class_patients, source.samples.classes, strict=True))
+        patients = len(set(source.samples.patients.tolist()))
+        click.echo(f"{source.text}  {len(source.samples)} images, {patients} patients: {classes}")
+        for note in source.notes:
+            click.echo(f"  note      {note}")
+        for arm in made.arms[source.text]:
+            under = f" under {arm.control}" if arm.control else ""
+            click.echo(f"  arm       {arm.augmenter} / {arm.classifier}{under}")
+    s = made.study
+    folds = {t.folds for t in made.trials}
+    click.echo(f"design      {' or '.join(map(str, sorted(folds)))} folds x {s.repeats} repeats x {s.seeds} seeds")
+    click.echo(f"trials      {len(made.trials)}" + (f", {hits} stored already" if known else ", data not decoded yet"))
+    click.echo(f"generators  {len(made.stages)} shared fits" + (f", {stored} stored already" if known else ""))
+    b = s.budget
+    click.echo(f"budget      {b.steps} steps of {b.batch}, generators at most {b.generator_steps} steps")
+    for skip in made.skipped:
+        click.echo(f"skipped     {skip.augmenter} / {skip.classifier}: {skip.reason}")
+    for warning in made.warnings:
+        click.echo(f"warning     {warning}")
+
+
+def prepare(asked: Asked, workers: int, display: Display, *, decode: bool = True) -> Plan:
+    """Find, decode and describe the data sets of a study, and expand its matrix."""
+    if not asked.study.datasets:
+        raise UsageError("no data set is named; give one with -d, see `medbench datasets list`.")
+    sources = locate(
+        asked.catalogue,
+        asked.study.datasets,
+        data=asked.data,
+        phantom=asked.phantom,
+        drawing=asked.study.phantom,
+        size=asked.study.budget.size,
+    )
+    return expand(asked.study, asked.catalogue, [_described(s, workers, display, decode) for s in sources])
+
+
+def _described(source: Source, workers: int, display: Display, decode: bool) -> Described:
+    if decode:
+        return describe_decoded(source, source.decode(workers, display.decoding))
+    found = source.decoded()
+    return describe_decoded(source, found) if found is not None else describe_index(source)
+
+
+def save_record(store: Store, plan: Plan) -> Path:
+    """Keep what was planned in the store, so that status and leaderboard know it; the newest is the default."""
+    record = plan.record()
+    folder = store.root / ".plans"
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{plan.study.name}-{digest(record)[:8]}.json"
+    fresh = path.with_suffix(f".{os.getpid()}")
+    fresh.write_text(json.dumps(record, indent=1))
+    fresh.replace(path)
+    now = time.time()
+    os.utime(path, (now, now))
+    return path
+
+
+def _refuse_too_many(plan: Plan, yes: bool) -> None:
+    if len(plan.trials) > MANY_TRIALS and not yes:
+        raise UsageError(
+            f"this is {len(plan.trials):,} trials and {len(plan.stages):,} generators; add --yes to run them."
+        )
+
+
+def _shard(text: str) -> tuple[int, int]:
+    part, slash, parts = text.partition("/")
+    if not slash or not part.isdigit() or not parts.isdigit() or not 1 <= int(part) <= int(parts):
+        raise UsageError(f"--shard {text}: write I/N with I from 1 to N, as in 2/8.")
+    return int(part), int(parts)
+
+
+def _sentence(summary: Summary) -> str:
+    parts = [f"{summary.done} done", f"{summary.hits} stored before", f"{summary.stages} generators fitted"]
+    if summary.failed:
+        parts.append(f"{summary.failed} FAILED (medbench logs)")
+    if summary.skipped:
+        parts.append(f"{summary.skipped} skipped")
+    return f"{', '.join(parts)}, {summary.seconds:.0f} s"

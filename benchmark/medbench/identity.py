@@ -1,0 +1,130 @@
+"""What a number was made by: recipes, the bytes of the code they reach, and library versions, as a SHA-256.
+
+Paths, times and the order of options never count.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from medbench.recipes import describe, parameters_of
+
+SCHEME = 1
+"""Version of this module's way to build identities; raise it when ids must change."""
+
+SHAPES_A_RESULT = ("samples", "protocols", "audit", "trial")
+_DISTRIBUTION = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml", "cv2": "opencv-python"}
+
+
+def digest(value: Any) -> str:
+    """Return the SHA-256 of a JSON value in its canonical form, as hex digits."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def derive_seed(*parts: Any) -> int:
+    """Return a seed in [0, 2**63) that depends on all parts and on nothing else."""
+    return int(digest(["medbench/1", *parts])[:16], 16) >> 1
+
+
+@functools.cache
+def core_code() -> dict[str, str]:
+    """SHA-256 of each core module that shapes a result."""
+    folder = Path(__file__).parent
+    return {name: hashlib.sha256((folder / f"{name}.py").read_bytes()).hexdigest() for name in SHAPES_A_RESULT}
+
+
+def identity(recipe: Any) -> dict[str, Any]:
+    """Describe a recipe, the modules it reaches by static import in its own distribution or folder, and libraries.
+
+    Returns:
+        JSON value with ``recipe``, ``code`` (module to SHA-256) and ``libraries`` (distribution to version).
+    """
+    code: dict[str, str] = {}
+    libraries: dict[str, str] = {}
+    for part in _parts(recipe):
+        module_code, module_libraries = _reached(type(part).__module__)
+        code |= module_code
+        libraries |= module_libraries
+    return {"recipe": describe(recipe), "code": code, "libraries": libraries}
+
+
+def _parts(recipe: Any) -> Iterator[Any]:
+    yield recipe
+    for value in parameters_of(recipe).values():
+        if hasattr(value, "name") and hasattr(value, "__dataclass_fields__"):
+            yield from _parts(value)
+
+
+@functools.cache
+def _reached(start: str) -> tuple[dict[str, str], dict[str, str]]:
+    top = start.partition(".")[0]
+    code: dict[str, str] = {}
+    libraries: set[str] = set()
+    waiting = [start]
+    while waiting:
+        name = waiting.pop()
+        path = _source(name)
+        if name in code or path is None:
+            continue
+        source = path.read_bytes()
+        code[name] = hashlib.sha256(source).hexdigest()
+        package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+        for imported in _imports(ast.parse(source), package):
+            other = imported.partition(".")[0]
+            if other == top or (not package and _is_neighbour(other, path.parent)):
+                waiting.append(imported)
+            elif other not in sys.stdlib_module_names and other != "medbench":
+                libraries.add(other)
+    versions = {library: _version(library) for library in sorted(libraries)}
+    return dict(sorted(code.items())), {name: v for name, v in versions.items() if v}
+
+
+def _imports(tree: ast.AST, package: str) -> Iterator[str]:
+    """Yield every module a syntax tree may import; for ``from a import b`` both a and a.b, since b may be either."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parent = package.split(".")[: len(package.split(".")) - node.level + 1]
+                base = ".".join([*parent, base] if base else parent)
+            # An `import b from a` of a package's own name would pull in every sibling through its __init__:
+            # only the module that is named counts.
+            names = [f"{base}.{alias.name}" for alias in node.names]
+            modules = [name for name in names if _source(name) is not None]
+            yield from modules or [base]
+
+
+@functools.cache
+def _source(name: str) -> Path | None:
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError, AttributeError):
+        return None
+    if spec is None or not spec.origin or not spec.origin.endswith(".py"):
+        return None
+    return Path(spec.origin)
+
+
+def _is_neighbour(name: str, folder: Path) -> bool:
+    return (folder / f"{name}.py").is_file() or (folder / name / "__init__.py").is_file()
+
+
+@functools.cache
+def _version(module: str) -> str:
+    try:
+        return importlib.metadata.version(_DISTRIBUTION.get(module, module))
+    except importlib.metadata.PackageNotFoundError:
+        owners = importlib.metadata.packages_distributions().get(module, [])
+        return importlib.metadata.version(owners[0]) if owners else ""

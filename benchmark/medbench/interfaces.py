@@ -1,0 +1,353 @@
+"""The roles a plugin can play. Describe one with a frozen dataclass; no base class is needed.
+
+A recipe is a frozen dataclass: its fields are its configuration, ``name`` is what it is registered under, ``fit``
+returns what was fitted, and nothing is kept from one fit to the next. Optional attributes, read with a default:
+
+``needs``
+    Stages that the recipe will ask ``context.fit`` for; asking for another is a contract error.
+``summary``
+    One line for ``medbench plugins show``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+
+from medbench.samples import Samples
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    import torch
+
+State = Mapping[str, np.ndarray]
+Fitted = TypeVar("Fitted", covariant=True)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a fit may spend; the same for every arm of a study.
+
+    Attributes:
+        steps: Optimiser steps of a classifier.
+        batch: Rows a step.
+        size: Working size in pixels along every spatial axis; None is the data set's own.
+        threads: CPU threads a trial. Part of the identity, since the number of threads changes bits.
+        generator_steps: Cap on the generator steps of a generative model.
+        tries: Configurations tried per arm; 1 is "untuned, equal".
+    """
+
+    steps: int = 1500
+    batch: int = 64
+    size: int | None = None
+    threads: int = 1
+    generator_steps: int = 5000
+    tries: int = 1
+
+
+class Context(Protocol):
+    """What the core lends to a fit. It is scoped to the recipe that is being fitted."""
+
+    @property
+    def budget(self) -> Budget: ...
+    @property
+    def device(self) -> str:
+        """A torch device: "cpu", "cuda:0"."""
+
+    @property
+    def folder(self) -> Path:
+        """An existing folder; pictures and curves put there are stored beside the result."""
+
+    def seed(self, *purpose: str | int) -> int:
+        """Derive a seed in [0, 2**63) from the split, the recipe and `purpose`."""
+
+    def fit(self, stage: Stage[Fitted], train: Samples) -> Fitted:
+        """Return `stage` fitted on `train`: from the store, or fitted now. It must be one of the recipe's `needs`."""
+
+    def progress(self, step: int, total: int, **values: float) -> None:
+        """Report a step done; call it often, it costs nothing. A fit that reports nothing for long is ended."""
+
+
+class Recipe(Protocol):
+    """Something registered under a name, with a configuration."""
+
+    @property
+    def name(self) -> str: ...
+
+
+@runtime_checkable
+class Stage(Recipe, Protocol[Fitted]):
+    """A recipe whose fitted result several trials share.
+
+    What ``fit`` returns has a ``state() -> Mapping[str, ndarray]``, which the core stores.
+    """
+
+    def fit(self, train: Samples, context: Context) -> Fitted: ...
+    def restore(self, state: State, train: Samples) -> Fitted:
+        """Rebuild what ``fit`` returned from its ``state()`` and the samples it was fitted on."""
+
+
+class Sampler(Protocol):
+    """A fitted generative model."""
+
+    def sample(self, labels: np.ndarray, seed: int) -> np.ndarray:
+        """Draw one row a label.
+
+        Args:
+            labels: ``int64 (n,)`` classes wanted.
+            seed: The same seed gives the same rows.
+
+        Returns:
+            ``(n, channels, *spatial)`` in the dtype and shape of the training samples.
+        """
+
+    def state(self) -> State: ...
+
+
+@runtime_checkable
+class Generator(Stage[Sampler], Protocol):
+    """A stage that learns to draw samples of a class.
+
+    Attributes:
+        stored: False for a generator that costs nothing to fit; it is then fitted where it is used and never stored.
+    """
+
+    @property
+    def stored(self) -> bool: ...
+
+
+Transform = Callable[["torch.Tensor", "torch.Tensor", "torch.Generator"], tuple["torch.Tensor", "torch.Tensor"]]
+Loss = Callable[["torch.Tensor", "torch.Tensor"], "torch.Tensor"]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingSet:
+    """What a classifier is trained on.
+
+    Attributes:
+        samples: Real and made rows.
+        transform: ``(x, y, generator) -> (x, y)`` for each batch on the device. x is ``float32 (B, channels,
+            *spatial)`` in [-1, 1] (features as they are), y ``float32 (B, n_classes)`` class probabilities,
+            generator a ``torch.Generator`` on the same device. The core passes it on and never calls it.
+        sampling: ``float64 (n,)`` probability of each row to be drawn, summing to 1; None is shuffled epochs.
+        loss: ``(logits (B, n_classes), y (B, n_classes)) -> scalar``; None is cross-entropy.
+    """
+
+    samples: Samples
+    transform: Transform | None = None
+    sampling: np.ndarray | None = None
+    loss: Loss | None = None
+
+    @property
+    def class_frequencies(self) -> np.ndarray:
+        """``float64 (n_classes,)``: how often a classifier trained on this sees each class, summing to 1."""
+        weights = np.ones(len(self.samples)) if self.sampling is None else np.asarray(self.sampling, dtype=np.float64)
+        known = self.samples.labels >= 0
+        counts = np.bincount(self.samples.labels[known], weights[known], minlength=len(self.samples.classes))
+        return counts / counts.sum()
+
+
+@runtime_checkable
+class Augmenter(Recipe, Protocol):
+    """A recipe that turns training samples into a training set.
+
+    Attributes:
+        space: Whether it is handed pixels or an encoder's features.
+        gives: What it uses of a training set: a subset of samples, transform, sampling, loss. Empty: it leaves
+            training as it is, and serves as the footer of every table.
+        control: The augmenter without the ingredient this one claims; None for the root of a tree.
+    """
+
+    @property
+    def space(self) -> Literal["pixels", "features"]: ...
+    @property
+    def gives(self) -> frozenset[str]: ...
+    @property
+    def control(self) -> Augmenter | None: ...
+
+    def fit(self, train: Samples, context: Context) -> TrainingSet: ...
+
+
+Predictor = Callable[[np.ndarray], np.ndarray]
+"""``x (n, channels, *spatial) -> float64 (n, n_classes)`` probabilities, rows summing to 1."""
+
+
+@runtime_checkable
+class Classifier(Recipe, Protocol):
+    """A recipe that learns to tell classes apart.
+
+    Attributes:
+        takes: What it can work with: 2d, 3d, and a subset of samples, transform, sampling, loss.
+    """
+
+    @property
+    def takes(self) -> frozenset[str]: ...
+
+    def fit(
+        self, training_set: TrainingSet, validation: Samples, context: Context, start: State | None = None
+    ) -> Predictor: ...
+
+
+Metric = Callable[[np.ndarray, np.ndarray], float]
+"""``(labels int64 (n,), probabilities float64 (n, n_classes)) -> float``, higher is better; ``__name__`` names it."""
+
+
+@runtime_checkable
+class Score(Recipe, Protocol):
+    """A number for a generative model, from features: higher is better only where its summary says so."""
+
+    def score(self, train: np.ndarray, held_out: np.ndarray, synthetic: np.ndarray) -> float:
+        """Score made rows.
+
+        Args:
+            train: ``float64 (n, d)`` features of the real training images.
+            held_out: ``float64 (m, d)`` features of real images the generator never saw.
+            synthetic: ``float64 (k, d)`` features of made images.
+        """
+
+
+@dataclass(frozen=True)
+class Card:
+    """What one must know before using a data set.
+
+    Attributes:
+        title: Full name.
+        licence: As found at its source.
+        citation: One line, with a DOI or arXiv number.
+        access: How to get it, in a sentence or two.
+        publish: What a published result may hold: "predictions", "pictures" (predictions and pictures) or "nothing".
+        unit: What is scored: "patient" or "image".
+        layout: The files expected in the folder.
+    """
+
+    title: str
+    licence: str
+    citation: str
+    access: str
+    publish: Literal["nothing", "predictions", "pictures"]
+    unit: Literal["patient", "image"] = "patient"
+    layout: str = ""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One image of a data set, described without its pixels.
+
+    Attributes:
+        id: Unique in its data set and the same on every machine; no path of a machine in it.
+        files: Paths relative to the data folder, "/" between parts; the first one holds the pixels.
+        label: Position in the classes, -1 for an unlabelled image.
+        patient: Who it shows; unique in its data set.
+        study: The examination it belongs to, where that is known apart from the patient.
+        part: Part of an official cut, "train" or "test"; empty where there is none.
+        detail: Whatever else ``read`` needs, as text.
+    """
+
+    id: str
+    files: tuple[str, ...]
+    label: int
+    patient: str
+    study: str = ""
+    part: str = ""
+    detail: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Index:
+    """What a data folder holds, without pixels.
+
+    Attributes:
+        records: In an order that does not depend on the machine.
+        classes: Names; a record's label is a position in it.
+        channels: Channels of an image.
+        dimensions: Spatial axes: 2 or 3.
+        notes: Sentences about what was left out or looked odd, with counts; shown by ``datasets check``.
+    """
+
+    records: tuple[Record, ...]
+    classes: tuple[str, ...]
+    channels: int
+    dimensions: Literal[2, 3]
+    notes: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Dataset(Recipe, Protocol):
+    """A recipe that reads a data set's files as they were released.
+
+    A case study is part of the name: ``vindr-spinexr:case-1``. What stands before the colon is the family; its
+    phantom is shared by all case studies of the family.
+
+    Attributes:
+        size: Default working size in pixels along every spatial axis.
+    """
+
+    @property
+    def card(self) -> Card: ...
+    @property
+    def size(self) -> int: ...
+
+    def index(self, root: Path) -> Index:
+        """Describe every image under `root` without decoding any.
+
+        Raises:
+            DataError: Where a file is missing, damaged or contradicts another; the message names file and fix.
+        """
+
+    def read(self, root: Path, records: Sequence[Record], size: int) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+        """Yield pixels ``uint8 (channels, *spatial)`` and mask ``uint8 (*spatial)`` or None, one pair a record.
+
+        Every spatial axis has length `size`. Called in worker processes, each with some of the records.
+
+        Raises:
+            DataError: For the first image that cannot be read.
+        """
+
+    def phantom(self, root: Path, *, seed: int, patients: int, null: bool) -> None:
+        """Write a look-alike with about `patients` patients under `root`, in the real layout; `null`: labels are noise.
+
+        Data sets without a phantom raise :class:`medbench.UsageError`.
+        """
+
+
+@runtime_checkable
+class Executor(Recipe, Protocol):
+    """A way to run jobs. One call of ``start`` a run."""
+
+    def start(self, *, workers: int, devices: Sequence[str]) -> Jobs: ...
+
+
+class Jobs(Protocol):
+    """A started executor."""
+
+    def submit(self, work: Callable[[str, str], int], folder: str, share: float, limit_s: float) -> Future[int]:
+        """Run ``work(folder, device)`` in a process of its own.
+
+        Args:
+            work: An importable function.
+            folder: The job's folder; it reads its task from there and writes what it made into it.
+            share: Part of a device it may take, 0 to 1.
+            limit_s: Wall-clock limit in seconds.
+
+        Returns:
+            A future of the exit status. It raises ``TimeoutError`` past the limit and ``ProcessLookupError`` where
+            the process died.
+        """
+
+    def close(self) -> None:
+        """End what still runs and free everything."""
+
+
+def needs(recipe: Any) -> tuple[Stage[Any], ...]:
+    """Return the stages a recipe says it will ask for; most need none."""
+    return tuple(getattr(recipe, "needs", ()))
+
+
+def as_tuple(items: Iterable[Any] | None) -> tuple[Any, ...]:
+    """Return what a hook gave as a tuple, for hooks that yield and hooks that return nothing."""
+    return () if items is None else tuple(items)

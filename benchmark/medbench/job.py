@@ -1,0 +1,175 @@
+"""What a worker process does: fit one stage or run one trial, and leave the outcome in its job folder."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import platform
+import random
+import sys
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from medbench import __version__, plugins
+from medbench.decode import open_samples
+from medbench.errors import ContractError, MedbenchError, Skip
+from medbench.identity import SCHEME, identity
+from medbench.protocols import protocol
+from medbench.store import Failure, write_result
+from medbench.trial import Trial, TrialContext, fit_stage, run_trial, training_part
+
+REPORT_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a worker reads from ``task.json``.
+
+    Attributes:
+        kind: "stage" or "trial".
+        trial: The trial; for a stage, one of those that need it.
+        decoded: Folder of the decoded data.
+        plugin_folders: As given to ``--plugins-dir``.
+        blocked: As given to ``-p no:NAME``.
+        stages: Folder of each stored stage by key.
+        stage: Text of the recipe to fit, for a stage.
+        key: Its key.
+    """
+
+    kind: str
+    trial: Mapping[str, Any]
+    decoded: str
+    plugin_folders: tuple[str, ...] = ()
+    blocked: tuple[str, ...] = ()
+    stages: Mapping[str, str] = field(default_factory=dict)
+    stage: str = ""
+    key: str = ""
+
+
+def work(folder: str, device: str) -> int:
+    """Do the task in `folder` on `device`; return the exit code of what happened.
+
+    Everything printed goes into ``log.txt``. A failure is written to ``failure.json`` with its kind.
+    """
+    place = Path(folder)
+    task = Task(**json.loads((place / "task.json").read_text()))
+    log = os.open(place / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    try:
+        _do(task, place, device)
+    except Skip as skip:
+        return _fail(place, "skip", str(skip), 0)
+    except MedbenchError as error:
+        traceback.print_exc()
+        return _fail(place, error.kind, str(error), error.exit_code)
+    except MemoryError:
+        traceback.print_exc()
+        return _fail(place, "memory", "there was not enough memory for this trial.", 6)
+    except OSError as error:
+        traceback.print_exc()
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return _fail(place, "disk", "the disk is full; free some space, then run the same command.", 6)
+        return _fail(place, "bug", f"{type(error).__name__}: {error.strerror}", 1)
+    except (Exception, SystemExit) as error:  # noqa: BLE001  a trial is one of the two borders that must survive
+        traceback.print_exc()
+        if type(error).__name__ == "OutOfMemoryError":  # torch's own; torch is not imported here
+            return _fail(place, "memory", "there was not enough memory on the device for this trial.", 6)
+        first = (str(error).splitlines() or ["no message"])[0][:300]
+        return _fail(place, "bug", f"{type(error).__name__}: {first}", 1)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    return 0
+
+
+def _do(task: Task, place: Path, device: str) -> None:
+    trial = Trial.from_json(task.trial)
+    catalogue = plugins.load(folders=[Path(f) for f in task.plugin_folders], blocked=task.blocked)
+    samples = open_samples(Path(task.decoded))
+    rules = protocol(trial.protocol)
+    context = TrialContext(
+        split=trial.split,
+        seed=trial.seed,
+        stage_seed=trial.stage_seed,
+        budget=trial.budget,
+        device=device,
+        folder=place,
+        stage_folder=lambda key: Path(task.stages[key]) if key in task.stages else None,
+        report=Reporter(place / "progress.json"),
+    )
+    if task.kind == "stage":
+        stage = catalogue.resolve("generator", task.stage)
+        fit_stage(stage, training_part(rules, samples, trial.cut), context, key=task.key, text=task.stage)
+        return
+    augmenter = catalogue.resolve("augmenter", trial.augmenter)
+    classifier = catalogue.resolve("classifier", trial.classifier)
+    before = _global_state()
+    result = run_trial(trial, augmenter, classifier, rules, samples, context, catalogue.items("metric"))
+    _check_global_state(before, trial)
+    write_result(place, result, provenance(catalogue, augmenter, classifier))
+
+
+def _global_state() -> tuple[Any, ...]:
+    return (random.getstate(), os.getcwd(), dict(os.environ))
+
+
+def _check_global_state(before: tuple[Any, ...], trial: Trial) -> None:
+    """Refuse a result of recipes that drew from or changed what other trials share."""
+    names = ("Python's global random numbers", "the working directory", "environment variables")
+    for name, old, new in zip(names, before, _global_state(), strict=True):
+        if name == "environment variables":
+            # Libraries set variables of their own when they are first imported; only a changed value is a fault.
+            changed = [key for key, value in old.items() if new.get(key) != value]
+        else:
+            changed = [name] if old != new else []
+        if changed:
+            raise ContractError(
+                f"{trial.augmenter}/{trial.classifier} changed {name}; use a local generator seeded by context.seed()."
+            )
+
+
+def provenance(catalogue: plugins.Catalogue, *recipes: Any) -> dict[str, Any]:
+    """Say what a result was made with: versions, code, plugins and the kind of machine; no names and no paths."""
+    return {
+        "medbench": __version__,
+        "identity_scheme": SCHEME,
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "cpus": os.cpu_count(),
+        "recipes": [identity(recipe) for recipe in recipes],
+        "plugins": [
+            {"name": p.name, "distribution": Path(p.distribution).name, "version": p.version}
+            for p in catalogue.plugins
+            if not p.error and not p.blocked
+        ],
+    }
+
+
+class Reporter:
+    """Writes how far a fit is into a file, at most twice a second."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._last = 0.0
+
+    def __call__(self, step: int, total: int, values: Mapping[str, float]) -> None:
+        now = time.monotonic()
+        if now - self._last >= REPORT_SECONDS or step >= total:
+            self._last = now
+            fresh = self._path.with_suffix(".new")
+            fresh.write_text(json.dumps({"step": step, "total": total, **{k: float(v) for k, v in values.items()}}))
+            fresh.replace(self._path)
+
+
+def _fail(place: Path, kind: str, message: str, code: int) -> int:
+    failure = Failure(kind, message)
+    (place / "failure.json").write_text(json.dumps({"kind": failure.kind, "message": failure.message, "code": code}))
+    return code or 7

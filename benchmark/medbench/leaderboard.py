@@ -1,0 +1,321 @@
+"""Leaderboards: from a plan's record and a store's rows to the tree of arms under their controls."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from medbench.matrix import Arm, Skipped
+from medbench.protocols import protocol
+from medbench.statistics import ArmScores, Cell, Gain, Units, gain, labels_agree, score, units
+from medbench.store import Store, Stored
+from medbench.study import Study
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One arm of a board.
+
+    Attributes:
+        arm: Augmenter, classifier, control.
+        depth: How deep it stands in the tree of controls.
+        last: For each level, whether it is the last child there; draws the tree.
+        planned: Cells that were planned.
+        done: Cells with a result.
+        failed: Cells that failed for good; each counts with its control's predictions.
+        kinds: Kinds of the failures.
+        superseded: Older results of this arm, made by other code or another budget.
+        scores: None before every planned cell is done or has failed.
+        gain: Over its control; None for a root, or while one of the two is incomplete.
+        seconds: Stand-alone cost: its own trials and every stage it needs.
+        peak_mb: Largest peak memory of a trial.
+        made: Made rows in training, mean over cells.
+    """
+
+    arm: Arm
+    depth: int
+    last: tuple[bool, ...]
+    planned: int
+    done: int
+    failed: int
+    kinds: tuple[str, ...] = ()
+    superseded: int = 0
+    scores: ArmScores | None = None
+    gain: Gain | None = None
+    seconds: float = 0.0
+    peak_mb: float = 0.0
+    made: float = 0.0
+
+    @property
+    def complete(self) -> bool:
+        """Whether every planned cell is done or failed for good."""
+        return self.done + self.failed == self.planned
+
+
+@dataclass(frozen=True, eq=False)
+class Board:
+    """One data set, one protocol, one classifier.
+
+    Attributes:
+        source: Facts of the data set as :meth:`medbench.sources.Described.facts` gives them.
+        protocol: Text of the protocol.
+        leaks: What the protocol is known to leak; a board with any is never ranked.
+        classifier: Text of the classifier.
+        study: What was asked.
+        rows: The tree, controls before what stands on them.
+        plain: The arm of the footer, or None.
+        skipped: Combinations left out, with reasons.
+        looks: Configurations ever scored on these folds in this store.
+        device: "CPU" or the name of the GPU.
+        warnings: Sentences about the design.
+    """
+
+    source: Mapping[str, Any]
+    protocol: str
+    leaks: tuple[str, ...]
+    classifier: str
+    study: Study
+    rows: tuple[Row, ...]
+    plain: Row | None
+    skipped: tuple[Skipped, ...]
+    looks: int
+    device: str
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def is_phantom(self) -> bool:
+        """Whether the images were drawn by medbench."""
+        return str(self.source["dataset"]).startswith("phantom:")
+
+    @property
+    def is_rehearsal(self) -> bool:
+        """Whether there are fewer cells than the 5 folds x 3 repeats a verdict needs (an official cut: 3 repeats)."""
+        wanted_folds = 1 if protocol(self.protocol).folds(5) == 1 else 5
+        return self.study.repeats < 3 or (wanted_folds == 5 and self.study.folds < 5)
+
+
+@dataclass
+class _Found:
+    cells: dict[Cell, Stored] = field(default_factory=dict)
+    failed: dict[Cell, Stored] = field(default_factory=dict)
+    superseded: int = 0
+
+
+def boards(store: Store, record: Mapping[str, Any]) -> list[Board]:
+    """Build every board of a plan.
+
+    Args:
+        store: Where the results are.
+        record: As :meth:`medbench.matrix.Plan.record` gives it.
+    """
+    study = Study.model_validate(record["study"])
+    built = []
+    for source in record["sources"]:
+        arms = [Arm(**arm) for arm in record["arms"][source["dataset"]]]
+        rows = list(store.rows(source["dataset"]))
+        stage_seconds = _StageSeconds(store)
+        for text, classifier in itertools.product(study.protocols, dict.fromkeys(a.classifier for a in arms)):
+            of_board = [r for r in rows if r.trial.protocol == text and r.trial.data == source["data"]]
+            built.append(_board(study, record, source, text, classifier, arms, of_board, stage_seconds))
+    return built
+
+
+def _board(
+    study: Study,
+    record: Mapping[str, Any],
+    source: Mapping[str, Any],
+    text: str,
+    classifier: str,
+    arms: Sequence[Arm],
+    rows: Sequence[Stored],
+    stage_seconds: _StageSeconds,
+) -> Board:
+    mine = [arm for arm in arms if arm.classifier == classifier]
+    rule = protocol(text)
+    cells = [
+        (r, f, s) for r in range(study.repeats) for f in range(rule.folds(study.folds)) for s in range(study.seeds)
+    ]
+    found = {arm.augmenter: _find(arm, rows, study, rule.folds(study.folds), cells) for arm in mine}
+    scored = _score_all(mine, found, cells, source)
+    nodes = [
+        _row(arm, depth, last, found[arm.augmenter], cells, scored, stage_seconds)
+        for arm, depth, last in _tree(mine, scored)
+    ]
+    plain = next((arm for arm in mine if arm.plain), None)
+    devices = sorted({str(s.cost["device"]) for f in found.values() for s in f.cells.values()})
+    return Board(
+        source,
+        text,
+        tuple(sorted(rule.leaks)),
+        classifier,
+        study,
+        tuple(nodes),
+        _row(plain, 0, (), found[plain.augmenter], cells, scored, stage_seconds) if plain else None,
+        tuple(Skipped(**s) for s in record["skipped"] if s["dataset"] == source["dataset"]),
+        looks=len({(r.trial.augmenter, r.trial.classifier, r.trial.budget) for r in rows if r.status == "done"}),
+        device=", ".join(d.upper() if d == "cpu" else d for d in devices) or "CPU",
+        warnings=tuple(w for w in record.get("warnings", ()) if w.startswith(source["dataset"])),
+    )
+
+
+def _find(arm: Arm, rows: Iterable[Stored], study: Study, folds: int, cells: Sequence[Cell]) -> _Found:
+    """Pick the newest generation of an arm; results of other code are counted, never mixed in."""
+    generations: dict[str, list[Stored]] = {}
+    for row in rows:
+        t = row.trial
+        if (t.augmenter, t.classifier, t.folds) != (arm.augmenter, arm.classifier, folds):
+            continue
+        generations.setdefault(f"{t.arm}|{t.budget}", []).append(row)
+    current = [g for g in generations.values() if g[0].trial.budget == study.spending]
+    if not current:
+        return _Found(superseded=sum(map(len, generations.values())))
+    newest = max(current, key=lambda g: max(r.folder.stat().st_mtime for r in g))
+    wanted = set(cells)
+    result = _Found(superseded=sum(len(g) for g in generations.values() if g is not newest))
+    for row in newest:
+        cell = (row.trial.repeat, row.trial.fold, row.trial.seed)
+        if cell in wanted:
+            (result.cells if row.status == "done" else result.failed)[cell] = row
+    return result
+
+
+def _score_all(
+    arms: Sequence[Arm], found: Mapping[str, _Found], cells: Sequence[Cell], source: Mapping[str, Any]
+) -> dict[str, ArmScores]:
+    """Score every complete arm; a failed cell takes its control's predictions (intention to treat)."""
+    by_patient = source["unit"] == "patient" and _agree(found)
+    made: dict[str, dict[Cell, Units]] = {}
+    scored = {}
+    for arm in arms:  # controls stand before what stands on them
+        of_arm = found[arm.augmenter]
+        made[arm.augmenter] = {
+            cell: units(stored.predictions(), stored.frequencies, by_patient=by_patient)
+            for cell, stored in of_arm.cells.items()
+        }
+        for cell in of_arm.failed:
+            if cell in made.get(arm.control, {}):
+                made[arm.augmenter][cell] = made[arm.control][cell]
+        if set(made[arm.augmenter]) == set(cells):
+            scored[arm.augmenter] = score(made[arm.augmenter], len(source["classes"]))
+    return scored
+
+
+def _agree(found: Mapping[str, _Found]) -> bool:
+    for of_arm in found.values():
+        if of_arm.cells:
+            first = min(of_arm.cells)
+            p = [s.predictions() for (r, _, s_), s in of_arm.cells.items() if (r, s_) == (first[0], first[2])]
+            return labels_agree(np.concatenate([q.patients for q in p]), np.concatenate([q.labels for q in p]))
+    return True
+
+
+def _tree(arms: Sequence[Arm], scored: Mapping[str, ArmScores]) -> Iterator[tuple[Arm, int, tuple[bool, ...]]]:
+    """Walk the tree of controls, children by the lower end of their gain, the best first."""
+    names = {arm.augmenter for arm in arms}
+
+    def worst_gain(arm: Arm) -> tuple[float, str]:
+        if arm.augmenter in scored and arm.control in scored:
+            return (-gain(scored[arm.augmenter], scored[arm.control]).low, arm.augmenter)
+        return (float("inf"), arm.augmenter)
+
+    def walk(parent: str, depth: int, last: tuple[bool, ...]) -> Iterator[tuple[Arm, int, tuple[bool, ...]]]:
+        children = [a for a in arms if not a.plain and (a.control if a.control in names else "") == parent]
+        children.sort(key=worst_gain)
+        for position, arm in enumerate(children):
+            own = (*last, position == len(children) - 1)
+            yield arm, depth, own
+            yield from walk(arm.augmenter, depth + 1, own)
+
+    yield from walk("", 0, ())
+
+
+def _row(
+    arm: Arm,
+    depth: int,
+    last: tuple[bool, ...],
+    found: _Found,
+    cells: Sequence[Cell],
+    scored: Mapping[str, ArmScores],
+    stage_seconds: _StageSeconds,
+) -> Row:
+    own, control = scored.get(arm.augmenter), scored.get(arm.control)
+    rows = list(found.cells.values())
+    return Row(
+        arm,
+        depth,
+        last,
+        planned=len(cells),
+        done=len(found.cells),
+        failed=len(found.failed),
+        kinds=tuple(sorted({s.failure.kind for s in found.failed.values() if s.failure})),
+        superseded=found.superseded,
+        scores=own,
+        gain=gain(own, control) if own is not None and control is not None else None,
+        seconds=sum(float(s.cost["seconds"]) for s in rows) + stage_seconds.of({k for s in rows for k in s.stages}),
+        peak_mb=max((float(s.cost.get("peak_gpu_mb", s.cost["peak_mb"])) for s in rows), default=0.0),
+        made=float(np.mean([s.counts.get("made", 0) for s in rows])) if rows else 0.0,
+    )
+
+
+class _StageSeconds:
+    """Seconds it took to fit stages, read once each."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._known: dict[str, float] = {}
+
+    def of(self, keys: set[str]) -> float:
+        return sum(self._one(key) for key in keys)
+
+    def _one(self, key: str) -> float:
+        if key not in self._known:
+            folder = self._store.stage_folder(key)
+            record = json.loads((folder / "stage.json").read_text()) if folder else {"cost": {"seconds": 0.0}}
+            inner = set(record.get("stages", {}))
+            self._known[key] = float(record["cost"]["seconds"]) + self.of(inner)
+        return self._known[key]
+
+
+def table(board: Board) -> list[dict[str, Any]]:
+    """Return a board as flat rows with plain values, for CSV, JSON and wide tables."""
+    rows = [*board.rows, *([board.plain] if board.plain else [])]
+    return [_flat(board, row) for row in rows]
+
+
+def _flat(board: Board, row: Row) -> dict[str, Any]:
+    s, g = row.scores, row.gain
+
+    def percent(value: float | None) -> float | None:
+        return None if value is None or not np.isfinite(value) else round(100 * value, 2)
+
+    return {
+        "dataset": board.source["dataset"],
+        "protocol": board.protocol,
+        "classifier": board.classifier,
+        "augmenter": row.arm.augmenter,
+        "control": row.arm.control or None,
+        "balanced_accuracy": percent(s.balanced_accuracy) if s else None,
+        "balanced_accuracy_argmax": percent(s.argmax_balanced_accuracy) if s else None,
+        "auroc": round(s.auroc, 4) if s and np.isfinite(s.auroc) else None,
+        "gain": percent(g.value) if g else None,
+        "gain_low": percent(g.low) if g else None,
+        "gain_high": percent(g.high) if g else None,
+        "verdict": "control" if not row.arm.control and not row.arm.plain else None,
+        "macro_f1": percent(s.macro_f1) if s else None,
+        **{f"recall_{name}": percent(s.recalls[k]) if s else None for k, name in enumerate(board.source["classes"])},
+        "done": row.done,
+        "failed": row.failed,
+        "planned": row.planned,
+        "failure_kinds": ", ".join(row.kinds) or None,
+        "superseded": row.superseded,
+        "made_images": round(row.made, 1),
+        "seconds_alone": round(row.seconds, 2),
+        "peak_mb": round(row.peak_mb, 1),
+        "leaks": ", ".join(board.leaks) or None,
+        "data": board.source["data"],
+    }

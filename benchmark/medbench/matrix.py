@@ -1,0 +1,315 @@
+"""The matrix: from a study to arms, trials and the stages they share. Spends nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from medbench import audit
+from medbench.errors import LeakError, UsageError
+from medbench.identity import core_code, digest, identity
+from medbench.interfaces import Augmenter, Classifier, TrainingSet, needs
+from medbench.plugins import Catalogue
+from medbench.protocols import Cut, EvaluationProtocol, protocol
+from medbench.samples import Samples
+from medbench.sources import Described
+from medbench.stages import ids_of, stage_key
+from medbench.study import Study
+from medbench.trial import Trial
+
+
+@dataclass(frozen=True)
+class Arm:
+    """An augmenter with a classifier, under its control.
+
+    Attributes:
+        augmenter: Text of the augmenter.
+        classifier: Text of the classifier.
+        control: Text of the augmenter it is compared with; empty for the root of a tree and for the plain arm.
+        plain: It leaves training as it is and stands in the footer.
+        asked: Named by the user, not only run as somebody's control.
+    """
+
+    augmenter: str
+    classifier: str
+    control: str = ""
+    plain: bool = False
+    asked: bool = True
+
+
+@dataclass(frozen=True)
+class StageJob:
+    """A stage to fit once.
+
+    Attributes:
+        key: What it is stored under.
+        stage: Text of the recipe.
+        trial: One of the trials that need it; its cut gives the samples.
+        depth: 0 for a stage that needs no other.
+        needs: Keys of stages that must be there first.
+    """
+
+    key: str
+    stage: str
+    trial: Trial
+    depth: int = 0
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A combination that makes no sense, with the reason."""
+
+    dataset: str
+    augmenter: str
+    classifier: str
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Everything a study amounts to.
+
+    Attributes:
+        study: What was asked.
+        sources: Its data sets.
+        arms: By data set.
+        trials: In the order they are run.
+        stages: By key, in the order they are fitted.
+        stages_of: Keys of the stages a trial needs, by trial id.
+        skipped: What was left out and why.
+        warnings: Sentences about the design.
+    """
+
+    study: Study
+    sources: tuple[Described, ...]
+    arms: Mapping[str, tuple[Arm, ...]]
+    trials: tuple[Trial, ...]
+    stages: Mapping[str, StageJob]
+    stages_of: Mapping[str, tuple[str, ...]]
+    skipped: tuple[Skipped, ...]
+    warnings: tuple[str, ...] = ()
+
+    def record(self) -> dict[str, Any]:
+        """Return what a store keeps of a plan, so that tables know what was planned, as JSON values."""
+        return {
+            "study": self.study.model_dump(),
+            "sources": [source.facts() for source in self.sources],
+            "arms": {name: [dataclasses.asdict(arm) for arm in arms] for name, arms in self.arms.items()},
+            "skipped": [dataclasses.asdict(skip) for skip in self.skipped],
+            "warnings": list(self.warnings),
+        }
+
+
+@dataclass
+class _Builder:
+    study: Study
+    catalogue: Catalogue
+    trials: list[Trial] = field(default_factory=list)
+    stages: dict[str, StageJob] = field(default_factory=dict)
+    stages_of: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    skipped: list[Skipped] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    _identities: dict[str, Any] = field(default_factory=dict)
+
+    def identity(self, text: str, recipe: Any) -> Any:
+        if text not in self._identities:
+            self._identities[text] = digest(identity(recipe))
+        return self._identities[text]
+
+
+def expand(study: Study, catalogue: Catalogue, sources: Sequence[Described]) -> Plan:
+    """Work out every trial and stage of a study.
+
+    Raises:
+        UsageError: If nothing is left to run, or names are unknown.
+        LeakError: If an honest protocol's cut parts a group, before anything is trained.
+    """
+    builder = _Builder(study, catalogue)
+    rules = [protocol(text) for text in study.protocols]
+    augmenters = [r for text in study.augmenters for r in catalogue.matching("augmenter", text)]
+    if not augmenters:
+        raise UsageError("no augmenter is named; give one with -a, see `medbench plugins list`.")
+    arms: dict[str, tuple[Arm, ...]] = {}
+    for source in sources:
+        classifiers = _classifiers(builder, source)
+        tree = _tree(augmenters, catalogue, study.controls)
+        found = [
+            arm
+            for classifier in classifiers
+            for arm in _arms(builder, source, tree, classifier, {catalogue.spec(a) for a in augmenters})
+        ]
+        arms[source.text] = tuple(found)
+        for rule, text in zip(rules, study.protocols, strict=True):
+            _trials(builder, source, rule, text, found)
+    if not builder.trials:
+        reasons = "; ".join(sorted({skip.reason for skip in builder.skipped}))
+        raise UsageError(f"nothing is left to run: {reasons}.")
+    stages = dict(sorted(builder.stages.items(), key=lambda item: item[1].depth))
+    return Plan(
+        study,
+        tuple(sources),
+        arms,
+        tuple(builder.trials),
+        stages,
+        builder.stages_of,
+        tuple(builder.skipped),
+        tuple(builder.warnings),
+    )
+
+
+def _classifiers(builder: _Builder, source: Described) -> list[Classifier]:
+    catalogue, texts = builder.catalogue, builder.study.classifiers
+    if texts:
+        return [r for text in texts for r in catalogue.matching("classifier", text)]
+    for classifier in catalogue.items("classifier"):
+        if f"{source.dimensions}d" in classifier.takes:
+            return [classifier]
+    raise UsageError(f"no registered classifier takes {source.dimensions}-D images; give one with -c.")
+
+
+def _tree(augmenters: Sequence[Augmenter], catalogue: Catalogue, controls: bool) -> list[Augmenter]:
+    """Return the augmenters with their ancestors and the plain one, ancestors first, each once."""
+    ordered: list[Augmenter] = []
+
+    def add(augmenter: Augmenter) -> None:
+        if controls and augmenter.control is not None:
+            add(augmenter.control)
+        if augmenter not in ordered:
+            ordered.append(augmenter)
+
+    for augmenter in augmenters:
+        add(augmenter)
+    if controls:
+        for augmenter in catalogue.items("augmenter"):
+            if not augmenter.gives and augmenter not in ordered:
+                ordered.append(augmenter)
+    return ordered
+
+
+def misfit(augmenter: Augmenter, classifier: Classifier, dimensions: int) -> str:
+    """Say why a combination makes no sense; empty where it does."""
+    takes = classifier.takes
+    if f"{dimensions}d" not in takes:
+        has = " and ".join(sorted(t.upper().replace("D", "-D") for t in takes if t in ("2d", "3d")))
+        return f"{classifier.name} takes {has or 'no'} images, the data are {dimensions}-D"
+    if augmenter.space == "features" and getattr(classifier, "cut", lambda: None)() is None:
+        return f"{classifier.name} cannot be cut into an encoder and a head"
+    if missing := augmenter.gives - takes:
+        return f"{classifier.name} does not take the {' and '.join(sorted(missing))} that {augmenter.name} gives"
+    wanted = {f"{d}d" for d in (2, 3)} & set(getattr(augmenter, "takes", ()))
+    if wanted and f"{dimensions}d" not in wanted:
+        return f"{augmenter.name} does not work on {dimensions}-D images"
+    return ""
+
+
+def _arms(
+    builder: _Builder, source: Described, tree: Sequence[Augmenter], classifier: Classifier, asked: set[str]
+) -> Iterator[Arm]:
+    catalogue = builder.catalogue
+    text = catalogue.spec(classifier)
+    for augmenter in tree:
+        name = catalogue.spec(augmenter)
+        if reason := misfit(augmenter, classifier, source.dimensions):
+            if name in asked or not builder.study.controls:
+                builder.skipped.append(Skipped(source.text, name, text, reason))
+            continue
+        control = augmenter.control
+        yield Arm(
+            name,
+            text,
+            control=catalogue.spec(control) if control is not None else "",
+            plain=not augmenter.gives,
+            asked=name in asked,
+        )
+
+
+def _trials(builder: _Builder, source: Described, rule: EvaluationProtocol, text: str, arms: Sequence[Arm]) -> None:
+    study, catalogue = builder.study, builder.catalogue
+    spending = study.spending
+    folds = rule.folds(study.folds)
+    recipes = {
+        arm: (
+            catalogue.resolve("augmenter", arm.augmenter),
+            catalogue.resolve("classifier", arm.classifier),
+        )
+        for arm in arms
+    }
+    identities = {
+        arm: digest(
+            [
+                builder.identity(f"augmenter {arm.augmenter}", recipes[arm][0]),
+                builder.identity(f"classifier {arm.classifier}", recipes[arm][1]),
+                core_code(),
+            ]
+        )
+        for arm in arms
+    }
+    for repeat in range(study.repeats):
+        for fold in range(folds):
+            cut = Cut(fold, folds, repeat)
+            train = _checked_cut(builder, source, rule, cut)
+            keys: dict[tuple[str, int], str] = {}
+            for seed in range(study.seeds):
+                for arm in arms:
+                    trial = Trial(
+                        source.text, text, repeat, fold, folds, seed, seed, arm.augmenter, arm.classifier, spending,
+                        data=source.data, arm=identities[arm],
+                    )  # fmt: skip
+                    trial = dataclasses.replace(trial, id=digest(trial.to_json()))
+                    builder.trials.append(trial)
+                    wanted = [s for recipe in recipes[arm] for s in needs(recipe)]
+                    builder.stages_of[trial.id] = tuple(_stages(builder, wanted, trial, train, keys))
+
+
+def _stages(
+    builder: _Builder, wanted: Sequence[Any], trial: Trial, train: Samples, keys: dict[tuple[str, int], str]
+) -> Iterator[str]:
+    for stage in wanted:
+        if not getattr(stage, "stored", True):
+            continue
+        text = builder.catalogue.spec(stage)
+        inner = tuple(_stages(builder, needs(stage), trial, train, keys))
+        known = (text, trial.stage_seed)
+        if known not in keys:
+            keys[known] = stage_key(
+                stage,
+                made_of=train.made_of,
+                ids=ids_of(train),
+                stage_seed=trial.stage_seed,
+                budget=trial.budget,
+            )
+        key = keys[known]
+        if key not in builder.stages:
+            depth = 1 + max((builder.stages[k].depth for k in inner), default=-1)
+            builder.stages[key] = StageJob(key, text, trial, depth, inner)
+        yield from inner
+        yield key
+
+
+def _checked_cut(builder: _Builder, source: Described, rule: EvaluationProtocol, cut: Cut) -> Samples:
+    """Arrange with nothing prepared: the audit before the first fit. Return what a stage would be fitted on."""
+    seen: list[Samples] = []
+
+    def prepare(train: Samples, *held_out: Samples) -> tuple[Any, ...]:
+        seen.append(train)
+        return TrainingSet(train), *held_out
+
+    made, validation, test = rule.arrange(source.samples, cut, prepare)
+    if unexpected := audit.leaks(made.samples, validation, test) - rule.leaks:
+        reasons = "; ".join(audit.LEAKS[leak] for leak in sorted(unexpected))
+        raise LeakError(
+            f"{source.text}: the cut of protocol {rule.name!r} leaks: {reasons}; use --protocol patients, "
+            "or mend the data set's patients and parts."
+        )
+    if len(set(made.samples.labels.tolist())) < len(source.samples.classes) or not len(test):
+        raise UsageError(
+            f"{source.text}: fold {cut.fold} of {cut.folds} leaves a class out of training; use fewer folds."
+        )
+    rarest = min(len(set(test.patients[test.labels == k].tolist())) for k in range(len(test.classes)))
+    warning = f"{source.text}: a test fold has {rarest} patients of the rarest class, 10 are wanted; use fewer folds"
+    if rarest < 10 and not any(w.startswith(f"{source.text}: a test fold has") for w in builder.warnings):
+        builder.warnings.append(warning)
+    return seen[0]

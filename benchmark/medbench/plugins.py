@@ -1,0 +1,297 @@
+"""Find plugins, load them one by one, and keep what they provide under its name.
+
+Built-ins first, then installed distributions, then folders. A later plugin adds and never overrides, and a broken one
+never stops the others.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+import functools
+import importlib
+import importlib.metadata
+import io
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pluggy
+
+from medbench import hookspecs
+from medbench.errors import MedbenchError, PluginError, UsageError
+from medbench.interfaces import Augmenter, Classifier, Dataset, Executor, Generator, Score, as_tuple
+from medbench.recipes import configure, did_you_mean, listing, parse, spec_of
+
+GROUP = "medbench"
+HOOKS: dict[str, tuple[str, type | None]] = {
+    "dataset": ("register_datasets", Dataset),
+    "augmenter": ("register_augmenters", Augmenter),
+    "generator": ("register_generators", Generator),
+    "classifier": ("register_classifiers", Classifier),
+    "metric": ("register_metrics", None),
+    "score": ("register_scores", Score),
+    "executor": ("register_executors", Executor),
+    "study": ("register_studies", None),
+}
+
+
+@dataclass
+class Plugin:
+    """A plugin as it was found.
+
+    Attributes:
+        name: Its entry point's name, or the stem of its file.
+        distribution: Distribution or folder it came from.
+        version: The distribution's version; empty for a file.
+        seconds: Time its import took.
+        provides: Names by kind.
+        error: One sentence on why it cannot be used; empty where it can.
+        blocked: Left out on purpose.
+    """
+
+    name: str
+    distribution: str
+    version: str = ""
+    seconds: float = 0.0
+    provides: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    error: str = ""
+    blocked: bool = False
+
+
+class Catalogue:
+    """Everything that is registered, by kind and name."""
+
+    def __init__(self) -> None:
+        self.plugins: list[Plugin] = []
+        self.manager = pluggy.PluginManager("medbench")
+        self.manager.add_hookspecs(hookspecs)
+        self._items: dict[str, dict[str, Any]] = {kind: {} for kind in HOOKS}
+        self._owners: dict[tuple[str, str], str] = {}
+        self._conflicts: dict[tuple[str, str], str] = {}
+
+    def names(self, kind: str) -> list[str]:
+        """Return the registered names of a kind, in order of registration."""
+        return list(self._items[kind])
+
+    def owner(self, kind: str, name: str) -> str:
+        """Return the name of the plugin that provides an item."""
+        return self._owners[kind, name]
+
+    def registered(self, kind: str, name: str) -> Any:
+        """Return the recipe registered under exactly this name.
+
+        Raises:
+            UsageError: Nothing of that kind has the name.
+            PluginError: Two plugins claim it, or the plugin of that name could not be loaded.
+        """
+        if problem := self._conflicts.get((kind, name)):
+            raise PluginError(problem)
+        if name in self._items[kind]:
+            return self._items[kind][name]
+        for plugin in self.plugins:
+            if plugin.error and name in (plugin.name, plugin.name.partition(".")[2]):
+                raise PluginError(f"plugin {plugin.name!r} cannot be used: {plugin.error}")
+        broken = [plugin.name for plugin in self.plugins if plugin.error]
+        hint = f" Plugins that failed to load: {listing(broken)}; see `medbench plugins list`." if broken else ""
+        known = self.names(kind)
+        raise UsageError(f"no {kind} is named {name!r}{did_you_mean(name, known)}; there are: {listing(known)}.{hint}")
+
+    def resolve(self, kind: str, text: str) -> Any:
+        """Return the recipe that ``name[parameter=value,...]`` means."""
+        spec = parse(text)
+        return configure(self.registered(kind, spec.name), spec.parameters, self.resolve)
+
+    def matching(self, kind: str, text: str) -> list[Any]:
+        """Resolve a text whose name may be a glob: ``brain-*``, ``*``."""
+        spec = parse(text)
+        if not any(c in spec.name for c in "*?"):
+            return [self.resolve(kind, text)]
+        names = fnmatch.filter(self.names(kind), spec.name)
+        if not names:
+            raise UsageError(f"no {kind} matches {spec.name!r}; there are: {listing(self.names(kind))}.")
+        return [configure(self.registered(kind, name), spec.parameters, self.resolve) for name in names]
+
+    def spec(self, recipe: Any) -> str:
+        """Write a recipe as the shortest text that means it."""
+        return spec_of(recipe, self.registered)
+
+    def items(self, kind: str) -> list[Any]:
+        """Return everything registered of a kind."""
+        return list(self._items[kind].values())
+
+    def add(self, plugin: Plugin, module: Any) -> None:
+        """Register a loaded plugin and collect what it provides; a fault is written into ``plugin.error``."""
+        self.plugins.append(plugin)
+        try:
+            self._check_hooks(module)
+            self.manager.register(module, name=plugin.name)
+            for kind, (hook, role) in HOOKS.items():
+                names = []
+                for item in self._call_one(hook, module):
+                    names.append(self._add_item(kind, role, item, plugin))
+                if names:
+                    plugin.provides[kind] = tuple(names)
+        except MedbenchError as error:
+            self._drop(plugin, str(error))
+        except (Exception, SystemExit) as error:  # noqa: BLE001  whatever a plugin raises, the others go on
+            self._drop(plugin, f"its registration failed with {type(error).__name__}: {_first_line(error)}")
+
+    def _check_hooks(self, module: Any) -> None:
+        known = {name for name in dir(hookspecs) if hasattr(getattr(hookspecs, name), "medbench_spec")}
+        for name in dir(module):
+            if getattr(getattr(module, name, None), "medbench_impl", None) and name not in known:
+                raise PluginError(f"it implements an unknown hook {name!r}{did_you_mean(name, known)}")
+
+    def _call_one(self, hook: str, module: Any) -> Iterable[Any]:
+        # pluggy's own call stops at the first exception without saying whose it was, so plugins are called singly.
+        others = self.manager.get_plugins() - {module}
+        with contextlib.redirect_stdout(io.StringIO()):
+            results = self.manager.subset_hook_caller(hook, others)()
+            return [item for result in results for item in as_tuple(result)]
+
+    def _add_item(self, kind: str, role: type | None, item: Any, plugin: Plugin) -> str:
+        what = type(item).__name__
+        if kind == "metric" and not callable(item):
+            raise PluginError(f"it registered a {what}, which is not a function (labels, probabilities) -> float")
+        if kind == "study" and not (isinstance(item, Path) and item.is_file()):
+            raise PluginError(f"it registered a {what} as a study, which is not the path of a file")
+        name = {"metric": getattr(item, "__name__", "").replace("_", "-"), "study": getattr(item, "stem", "")}.get(
+            kind, getattr(item, "name", "")
+        )
+        if not name:
+            raise PluginError(f"it registered a {what} without a name")
+        if role is not None:
+            missing = [a for a in _members(role) if not hasattr(item, a)]
+            if missing:
+                raise PluginError(f"it registered {name!r}, which is no {kind}: it has no {', '.join(missing)}")
+            if not getattr(getattr(type(item), "__dataclass_params__", None), "frozen", False):
+                raise PluginError(
+                    f"it registered {name!r}, which is not a frozen dataclass; add @dataclass(frozen=True)"
+                )
+        if name in self._items[kind]:
+            owner = self._owners[kind, name]
+            self._conflicts[kind, name] = (
+                f"{owner!r} and {plugin.name!r} both provide the {kind} {name!r}; leave one out with -p no:NAME."
+            )
+            raise PluginError(f"the {kind} {name!r} is already provided by {owner!r}; leave one out with -p no:NAME")
+        self._items[kind][name] = item
+        self._owners[kind, name] = plugin.name
+        return name
+
+    def _drop(self, plugin: Plugin, error: str) -> None:
+        plugin.error = error if error.endswith(".") else f"{error}."
+        plugin.provides = {}
+        for (kind, name), owner in list(self._owners.items()):
+            if owner == plugin.name:
+                del self._items[kind][name], self._owners[kind, name]
+        if self.manager.has_plugin(plugin.name):
+            self.manager.unregister(name=plugin.name)
+
+    def announce(self, event: str, **arguments: Any) -> list[str]:
+        """Call an event hook of every plugin; return one sentence for each that failed."""
+        problems = []
+        everyone = self.manager.get_plugins()
+        for module in sorted(everyone, key=lambda m: self.manager.get_name(m) or ""):
+            try:
+                self.manager.subset_hook_caller(event, everyone - {module})(**arguments)
+            except (Exception, SystemExit) as error:  # noqa: BLE001  an observer that breaks costs no result
+                name = self.manager.get_name(module)
+                problems.append(f"plugin {name!r} failed in {event}: {type(error).__name__}: {_first_line(error)}")
+        return problems
+
+
+def _members(role: type) -> list[str]:
+    return sorted(getattr(role, "__protocol_attrs__", ()) or _declared(role))
+
+
+def _declared(role: type) -> set[str]:
+    names: set[str] = set()
+    for base in role.__mro__:
+        if base.__module__.startswith("medbench"):
+            names |= {name for name in vars(base) if not name.startswith("_")}
+    return names
+
+
+def load(*, folders: Sequence[Path] = (), blocked: Iterable[str] = (), installed: bool | None = None) -> Catalogue:
+    """Load the built-ins, then what is installed, then what lies in folders.
+
+    Args:
+        folders: Each ``*.py`` file and each package in them is a plugin.
+        blocked: Names of plugins to leave out.
+        installed: False leaves out every plugin that is not medbench's own; None asks MEDBENCH_DISABLE_PLUGINS.
+
+    Raises:
+        UsageError: For a blocked name that no plugin has, or a folder that does not exist.
+    """
+    if installed is None:
+        installed = os.environ.get("MEDBENCH_DISABLE_PLUGINS", "") in ("", "0")
+    unknown = set(blocked)
+    catalogue = Catalogue()
+    for name, distribution, version, load_module in _found(folders, installed):
+        plugin = Plugin(name, distribution, version)
+        if name in set(blocked):
+            unknown.discard(name)
+            plugin.blocked = True
+            catalogue.plugins.append(plugin)
+            continue
+        if any(other.name == name for other in catalogue.plugins):
+            first = next(other for other in catalogue.plugins if other.name == name)
+            plugin.error = f"{first.distribution} has a plugin of that name already; leave one out with -p no:{name}."
+            catalogue.plugins.append(plugin)
+            continue
+        module = _import(plugin, load_module)
+        if module is None:
+            catalogue.plugins.append(plugin)
+        else:
+            catalogue.add(plugin, module)
+    if unknown:
+        known = [plugin.name for plugin in catalogue.plugins]
+        name = sorted(unknown)[0]
+        raise UsageError(
+            f"-p no:{name}: no plugin is named {name!r}{did_you_mean(name, known)}; there are: {listing(known)}."
+        )
+    return catalogue
+
+
+def _found(folders: Sequence[Path], installed: bool) -> Iterator[tuple[str, str, str, Callable[[], Any]]]:
+    points = []
+    for point in importlib.metadata.entry_points(group=GROUP):
+        distribution = point.dist.name if point.dist else "unknown"
+        builtin = distribution == "medbench"
+        if builtin or installed:
+            points.append((not builtin, point.name, distribution, point.dist.version if point.dist else "", point))
+    for _, name, distribution, version, point in sorted(points, key=lambda p: p[:4]):
+        yield name, distribution, version, point.load
+    for folder in folders:
+        if not folder.is_dir():
+            raise UsageError(f"--plugins-dir {folder}: no such folder.")
+        place = str(folder.resolve())
+        if place not in sys.path:
+            sys.path.append(place)  # behind everything: a local random.py must not shadow the library's
+        importlib.invalidate_caches()
+        for path in sorted(folder.iterdir()):
+            is_package = (path / "__init__.py").is_file()
+            if (path.suffix == ".py" or is_package) and not path.name.startswith(("_", ".")):
+                yield path.stem, str(folder), "", functools.partial(importlib.import_module, path.stem)
+
+
+def _import(plugin: Plugin, load_module: Callable[[], Any]) -> Any:
+    started = time.perf_counter()
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            return load_module()
+    except (Exception, SystemExit) as error:  # noqa: BLE001  import may raise anything; sys.exit(0) must not end us
+        plugin.error = f"its import failed with {type(error).__name__}: {_first_line(error)}."
+        return None
+    finally:
+        plugin.seconds = time.perf_counter() - started
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else "no message"

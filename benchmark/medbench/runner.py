@@ -1,0 +1,332 @@
+"""Run a plan: whoever is ready goes to the executor, whatever is complete goes into the store.
+
+Only this module locks and stores; workers write into job folders. Running the same plan again is the resume.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import json
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from medbench.errors import MedbenchError, ResourceError
+from medbench.interfaces import Executor, Jobs
+from medbench.job import Task, work
+from medbench.matrix import Plan, StageJob
+from medbench.plugins import Catalogue
+from medbench.store import Failure, Store, read_stored
+from medbench.trial import Trial
+
+POLL_SECONDS = 0.25
+LOST_RETRIES = 2
+LOG_KEPT = 100_000  # characters of a failed stage's log
+
+
+class Watcher(Protocol):
+    """Hears of a run as it goes."""
+
+    def planned(self, *, stages: int, trials: int, hits: int) -> None: ...
+    def started(self, job: str, label: str, kind: str) -> None: ...
+    def progress(self, job: str, step: int, total: int) -> None: ...
+    def finished(self, job: str, status: str, note: str) -> None: ...
+    def problem(self, text: str) -> None: ...
+
+
+@dataclass
+class Summary:
+    """How a run went.
+
+    Attributes:
+        hits: Trials whose result was there before.
+        done: Trials that finished now.
+        failed: Trials without a result, now or before.
+        skipped: Trials that turned out to make no sense.
+        stages: Stages fitted now.
+        elsewhere: Trials that another runner was busy with when this one ended.
+        seconds: Wall time.
+    """
+
+    hits: int = 0
+    done: int = 0
+    failed: int = 0
+    skipped: int = 0
+    stages: int = 0
+    elsewhere: int = 0
+    seconds: float = 0.0
+
+
+@dataclass
+class _Job:
+    key: str
+    label: str
+    kind: str
+    task: Task
+    share: float
+    needs: tuple[str, ...] = ()
+    trial: Trial | None = None
+    folder: Path | None = None
+    lost: int = 0
+    widened: bool = False
+
+
+@dataclass
+class _Run:
+    plan: Plan
+    store: Store
+    catalogue: Catalogue
+    watcher: Watcher
+    limit_s: float
+    share: float
+    waiting: list[_Job] = field(default_factory=list)
+    running: dict[Future[int], _Job] = field(default_factory=dict)
+    broken: dict[str, Failure] = field(default_factory=dict)
+    logs: dict[str, str] = field(default_factory=dict)
+    summary: Summary = field(default_factory=Summary)
+
+
+def run(
+    plan: Plan,
+    store: Store,
+    catalogue: Catalogue,
+    executor: Executor,
+    watcher: Watcher,
+    *,
+    workers: int,
+    devices: Sequence[str],
+    plugin_folders: Sequence[str] = (),
+    blocked: Sequence[str] = (),
+    retry_failed: bool = False,
+    limit_s: float = 24 * 3600,
+    shard: tuple[int, int] = (1, 1),
+) -> Summary:
+    """Run what the store does not hold yet.
+
+    Args:
+        plan: What was planned.
+        store: Where results go.
+        catalogue: Whose plugins hear of events.
+        executor: Where jobs run.
+        watcher: Hears how it goes.
+        workers: Jobs at a time.
+        devices: Torch devices, taken in turn.
+        plugin_folders: Handed to workers.
+        blocked: Handed to workers.
+        retry_failed: Try trials again that failed before.
+        limit_s: Wall-clock limit of one job, in seconds.
+        shard: (i, n): only the i-th of n parts of the trials, a pure function of what they share.
+
+    Raises:
+        ResourceError: If the disk is full; what was finished is stored.
+    """
+    started = time.monotonic()
+    store.sweep()
+    state = _Run(plan, store, catalogue, watcher, limit_s, share=1 / workers)
+    decoded = {source.text: str(source.folder) for source in plan.sources}
+    common: dict[str, Any] = {"plugin_folders": tuple(plugin_folders), "blocked": tuple(blocked)}
+    needed: dict[str, None] = {}
+    for trial in plan.trials:
+        if shard[1] > 1 and _part(plan, trial, shard[1]) != shard[0] - 1:
+            continue
+        if (store.place(trial) / "result.json").is_file():
+            state.summary.hits += 1
+            continue
+        old = store.find(trial)
+        if old is not None and not retry_failed:
+            skipped = old.status == "skipped"
+            state.summary.skipped += skipped
+            state.summary.failed += not skipped
+            continue
+        keys = plan.stages_of[trial.id]
+        needed |= dict.fromkeys(keys)
+        task = Task("trial", trial.to_json(), decoded[trial.dataset], **common)
+        label = f"{trial.augmenter} / {trial.classifier}  r{trial.repeat} f{trial.fold} s{trial.seed}"
+        state.waiting.append(_Job(trial.id, label, "trial", task, state.share, keys, trial))
+    stages = [_stage_job(plan.stages[k], decoded, common, state.share) for k in needed if not store.stage_folder(k)]
+    watcher.planned(stages=len(stages), trials=len(state.waiting), hits=state.summary.hits)
+    if state.waiting:
+        state.waiting = stages + state.waiting
+        jobs = executor.start(workers=workers, devices=devices)
+        try:
+            _loop(state, jobs)
+        finally:
+            jobs.close()
+            for job in state.running.values():
+                _forget(state, job)
+    state.summary.seconds = time.monotonic() - started
+    return state.summary
+
+
+def _part(plan: Plan, trial: Trial, parts: int) -> int:
+    """Keep trials that share a stage in one shard, so that it is fitted once."""
+    return int((*plan.stages_of[trial.id], trial.id)[0][:8], 16) % parts
+
+
+def _stage_job(stage: StageJob, decoded: Mapping[str, str], common: Mapping[str, Any], share: float) -> _Job:
+    trial = stage.trial
+    task = Task("stage", trial.to_json(), decoded[trial.dataset], stage=stage.stage, key=stage.key, **common)
+    label = f"fit {stage.stage}  r{trial.repeat} f{trial.fold} s{trial.stage_seed}"
+    return _Job(stage.key, label, "stage", task, share, stage.needs)
+
+
+def _loop(state: _Run, jobs: Jobs) -> None:
+    while state.waiting or state.running:
+        _submit_ready(state, jobs)
+        if not state.running:
+            if not state.waiting or not _wait_for_others(state):
+                return
+            continue
+        done, _ = concurrent.futures.wait(
+            state.running, timeout=POLL_SECONDS, return_when=concurrent.futures.FIRST_COMPLETED
+        )
+        for job in state.running.values():
+            _tell_progress(state, job)
+        for future in done:
+            _settle(state, state.running.pop(future), future)
+
+
+def _submit_ready(state: _Run, jobs: Jobs) -> None:
+    for job in list(state.waiting):
+        busy = sum(other.share for other in state.running.values())
+        if busy + state.share > 1 + 1e-9:
+            return
+        if busy and busy + job.share > 1 + 1e-9:
+            continue
+        broken = next((k for k in job.needs if k in state.broken), None)
+        if broken is not None:
+            state.waiting.remove(job)
+            job.folder = state.store.job_folder(job.key)
+            (job.folder / "log.txt").write_text(state.logs.get(broken, ""))
+            _fail(state, job, state.broken[broken])
+            continue
+        folders = {key: state.store.stage_folder(key) for key in job.needs}
+        if not all(folders.values()) or not state.store.claim(job.key):
+            continue
+        state.waiting.remove(job)
+        if _is_there(state, job):  # another runner finished it since we looked
+            state.store.release(job.key)
+            continue
+        job.folder = state.store.job_folder(job.key)
+        task = dataclasses.replace(job.task, stages={k: str(f) for k, f in folders.items()})
+        (job.folder / "task.json").write_text(json.dumps(dataclasses.asdict(task)))
+        if job.trial is not None:
+            _announce(state, "trial_started", trial=job.trial)
+        state.watcher.started(job.key, job.label, job.kind)
+        state.running[jobs.submit(work, str(job.folder), job.share, state.limit_s)] = job
+
+
+def _is_there(state: _Run, job: _Job) -> bool:
+    if job.trial is None:
+        return state.store.stage_folder(job.key) is not None
+    return (state.store.place(job.trial) / "result.json").is_file()
+
+
+def _wait_for_others(state: _Run) -> bool:
+    """Return whether to go on: everything left is being done by another runner, or needs what it does."""
+    for job in list(state.waiting):
+        if _is_there(state, job):
+            state.waiting.remove(job)
+            state.summary.hits += job.trial is not None
+            return True
+    time.sleep(POLL_SECONDS)
+    return True
+
+
+def _tell_progress(state: _Run, job: _Job) -> None:
+    if job.folder is None:
+        return
+    try:
+        values = json.loads((job.folder / "progress.json").read_text())
+    except (OSError, ValueError):
+        return
+    state.watcher.progress(job.key, int(values["step"]), int(values["total"]))
+
+
+def _settle(state: _Run, job: _Job, future: Future[int]) -> None:
+    """Store what a job left behind, or decide whether it is tried again."""
+    assert job.folder is not None
+    try:
+        code = future.result()
+    except TimeoutError:
+        return _fail(state, job, Failure("timeout", f"it ran past the limit of {state.limit_s:g} s."))
+    except (ProcessLookupError, concurrent.futures.CancelledError) as error:
+        if job.lost < LOST_RETRIES:
+            job.lost += 1
+            return _again(state, job, f"its process died ({error}); trying again")
+        return _fail(state, job, Failure("lost", f"its process died {job.lost + 1} times ({error})."))
+    if code == 0 and not (job.folder / "failure.json").is_file():
+        return _accept(state, job)
+    failure = _read_failure(job.folder)
+    if failure.kind == "disk":
+        _forget(state, job)
+        raise ResourceError(f"{state.store.root}: {failure.message}")
+    if failure.kind == "memory" and not job.widened:
+        job.widened, job.share = True, min(1.0, 2 * job.share)
+        return _again(state, job, "there was not enough memory; trying once more with twice the share")
+    return _fail(state, job, failure)
+
+
+def _accept(state: _Run, job: _Job) -> None:
+    assert job.folder is not None
+    if job.trial is None:
+        state.store.accept(job.folder, state.store.stage_place(job.key))
+        state.summary.stages += 1
+    else:
+        place = state.store.accept(job.folder, state.store.place(job.trial))
+        state.summary.done += 1
+        _announce(state, "trial_finished", trial=job.trial, result=read_stored(place))
+    state.store.release(job.key)
+    state.watcher.finished(job.key, "done", "")
+
+
+def _fail(state: _Run, job: _Job, failure: Failure) -> None:
+    if job.trial is None:
+        named = Failure(failure.kind, f"{job.task.stage}: {failure.message}")
+        state.broken[job.key] = named
+        if job.folder is not None:  # every trial that needs the stage gets its log
+            with contextlib.suppress(OSError):
+                state.logs[job.key] = (job.folder / "log.txt").read_text(errors="replace")[-LOG_KEPT:]
+            shutil.rmtree(job.folder, ignore_errors=True)
+    else:
+        folder = job.folder or state.store.job_folder(job.key)
+        state.store.accept_failure(folder, job.trial, failure)
+        if failure.kind == "skip":
+            state.summary.skipped += 1
+        else:
+            state.summary.failed += 1
+            _announce(state, "trial_failed", trial=job.trial, error=MedbenchError(failure.message))
+    state.store.release(job.key)
+    state.watcher.finished(job.key, "skipped" if failure.kind == "skip" else "failed", failure.message)
+
+
+def _again(state: _Run, job: _Job, why: str) -> None:
+    state.watcher.finished(job.key, "again", why)
+    _forget(state, job)
+    job.folder = None
+    state.waiting.insert(0, job)
+
+
+def _forget(state: _Run, job: _Job) -> None:
+    if job.folder is not None:
+        shutil.rmtree(job.folder, ignore_errors=True)
+    state.store.release(job.key)
+
+
+def _read_failure(folder: Path) -> Failure:
+    try:
+        record = json.loads((folder / "failure.json").read_text())
+        return Failure(record["kind"], record["message"])
+    except (OSError, ValueError, KeyError):
+        return Failure("lost", "its process ended without saying why; see its log.")
+
+
+def _announce(state: _Run, event: str, **arguments: Any) -> None:
+    for problem in state.catalogue.announce(event, **arguments):
+        state.watcher.problem(problem)

@@ -1,0 +1,210 @@
+"""Where a study's data sets lie: a real folder, or a phantom written on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medbench.decode import Decoded, Progress, already_decoded, check_index, decode, phantom_root
+from medbench.errors import UsageError
+from medbench.interfaces import Dataset
+from medbench.plugins import Catalogue
+from medbench.protocols import groups_united
+from medbench.samples import Samples
+from medbench.study import PhantomTable
+
+PHANTOM = "phantom:"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set of a study.
+
+    Attributes:
+        text: How results name it.
+        recipe: The data set.
+        root: Its folder.
+        size: Working size in pixels along every spatial axis.
+    """
+
+    text: str
+    recipe: Dataset
+    root: Path
+    size: int
+
+    @property
+    def is_phantom(self) -> bool:
+        """Whether its images were drawn by medbench."""
+        return self.text.startswith(PHANTOM)
+
+    def decode(self, workers: int, progress: Progress | None = None) -> Decoded:
+        """Decode it, or open what was decoded before."""
+        prefix = PHANTOM if self.is_phantom else ""
+        return decode(self.recipe, self.root, size=self.size, workers=workers, progress=progress, prefix=prefix)
+
+    def decoded(self) -> Decoded | None:
+        """Return what was decoded before, or None; decodes nothing."""
+        prefix = PHANTOM if self.is_phantom else ""
+        return already_decoded(self.recipe, self.root, size=self.size, prefix=prefix)
+
+
+@dataclass(frozen=True, eq=False)
+class Described:
+    """A data set as a plan sees it: everything but pixels.
+
+    Attributes:
+        text: How results name it.
+        data: Fingerprint; empty while it is not decoded.
+        folder: Where the decoded arrays lie; None while it is not decoded.
+        samples: Rows with an empty ``x``.
+        dimensions: Spatial axes.
+        notes: What the reader left out or found odd.
+        unit: What is scored.
+        publish: What a published result may hold.
+    """
+
+    text: str
+    data: str
+    folder: Path | None
+    samples: Samples
+    dimensions: int
+    notes: tuple[str, ...]
+    unit: str
+    publish: str
+
+    @property
+    def class_patients(self) -> list[int]:
+        """Patients of each class, in the order of the classes."""
+        s = self.samples
+        return [len(set(s.patients[s.labels == k].tolist())) for k in range(len(s.classes))]
+
+    def facts(self) -> dict[str, Any]:
+        """Return what tables say of it, as JSON values."""
+        return {
+            "dataset": self.text,
+            "data": self.data,
+            "images": len(self.samples),
+            "patients": len(set(self.samples.patients.tolist())),
+            "class_patients": self.class_patients,
+            "classes": list(self.samples.classes),
+            "dimensions": self.dimensions,
+            "notes": list(self.notes),
+            "unit": self.unit,
+            "publish": self.publish,
+        }
+
+
+def locate(
+    catalogue: Catalogue,
+    texts: Sequence[str],
+    *,
+    data: Sequence[str],
+    phantom: bool,
+    drawing: PhantomTable,
+    size: int | None,
+) -> list[Source]:
+    """Find the folder of every data set; phantoms are written here.
+
+    Args:
+        catalogue: What is registered.
+        texts: As given to ``-d``; names may be globs.
+        data: As given to ``--data``: ``ROOT`` or ``name=ROOT``.
+        phantom: Use the phantom of every data set.
+        drawing: How phantoms are drawn.
+        size: Working size; None takes each data set's own.
+
+    Raises:
+        UsageError: If a data set has no folder.
+    """
+    named = dict(item.split("=", 1) for item in data if "=" in item and not Path(item).exists())
+    plain = [item for item in data if item.partition("=")[0] not in named]
+    sources = []
+    for text in texts:
+        drawn = phantom or text.startswith(PHANTOM)
+        for recipe in catalogue.matching("dataset", text.removeprefix(PHANTOM)):
+            spec = catalogue.spec(recipe)
+            family = recipe.name.partition(":")[0]
+            if drawn:
+                root = phantom_root(recipe, seed=drawing.seed, patients=drawing.patients, null=drawing.null)
+            else:
+                root = _root(recipe.name, family, named, plain)
+            sources.append(Source(f"{PHANTOM}{spec}" if drawn else spec, recipe, root, size or recipe.size))
+    return sources
+
+
+def _root(name: str, family: str, named: dict[str, str], plain: list[str]) -> Path:
+    for key in (name, family):
+        if key in named:
+            return _existing(Path(named[key]), f"--data {key}={named[key]}")
+    for item in plain:
+        root = _existing(Path(item), f"--data {item}")
+        inside = root / family
+        return inside if inside.is_dir() else root
+    raise UsageError(
+        f"{name}: where is it? Give --data FOLDER (or {family}=FOLDER, or MEDBENCH_DATA), or --phantom for drawn "
+        f"images; `medbench datasets show {name}` says how to get it."
+    )
+
+
+def _existing(path: Path, option: str) -> Path:
+    path = path.expanduser()
+    if not path.is_dir():
+        raise UsageError(f"{option}: no such folder.")
+    return path
+
+
+def describe_decoded(source: Source, decoded: Decoded) -> Described:
+    """Describe a decoded data set; its groups know of duplicates."""
+    samples = decoded.samples()
+    notes = list(decoded.notes)
+    if decoded.merged:
+        notes.append(f"{decoded.merged} patients share a picture with another and were united with it")
+    if decoded.conflicts:
+        first = ", ".join(decoded.conflicts[0][:3])
+        notes.append(f"{len(decoded.conflicts)} pictures occur with different labels, the first: {first}")
+    bare = Samples(
+        x=np.zeros((len(samples), 0), dtype=np.uint8),
+        labels=samples.labels,
+        ids=samples.ids,
+        patients=samples.patients,
+        groups=samples.groups,
+        sources=samples.sources,
+        classes=samples.classes,
+        made_of=samples.made_of,
+        parts=samples.parts,
+    )
+    card = source.recipe.card
+    return Described(
+        source.text,
+        decoded.fingerprint,
+        decoded.folder,
+        bare,
+        samples.x.ndim - 2,
+        tuple(notes),
+        card.unit,
+        card.publish,
+    )
+
+
+def describe_index(source: Source) -> Described:
+    """Describe a data set from its index alone; duplicates are not known yet."""
+    index = check_index(source.recipe.index(source.root), source.text)
+    records = [record for record in index.records if record.label >= 0]
+    patients = [record.patient for record in records]
+    parts = np.array([record.part for record in records], dtype=np.str_)
+    samples = Samples(
+        x=np.zeros((len(records), 0), dtype=np.uint8),
+        labels=np.array([record.label for record in records], dtype=np.int64),
+        ids=np.array([record.id for record in records], dtype=np.str_),
+        patients=np.array(patients, dtype=np.str_),
+        groups=groups_united(patients, [record.study for record in records]),
+        sources=((),) * len(records),
+        classes=index.classes,
+        parts=parts if parts.size and any(parts) else None,
+    )
+    card = source.recipe.card
+    return Described(source.text, "", None, samples, index.dimensions, index.notes, card.unit, card.publish)

@@ -1,0 +1,66 @@
+"""Fitted stages on disk: arrays in safetensors beside their SHA-256."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medbench.errors import StoreError
+from medbench.identity import digest, identity
+from medbench.interfaces import Budget
+from medbench.samples import Samples
+
+
+def stage_key(stage: Any, *, made_of: str, ids: list[str], stage_seed: int, budget: Budget) -> str:
+    """Return what a fitted stage is stored under, known before anything is fitted.
+
+    Args:
+        stage: The recipe.
+        made_of: Fingerprint of the data set.
+        ids: Ids of the rows it is fitted on.
+        stage_seed: Seed of the study's stages.
+        budget: Only what a stage can see of it counts: its steps and threads.
+    """
+    seen = [budget.generator_steps, budget.threads]
+    return digest([identity(stage), made_of, sorted(ids), stage_seed, seen])
+
+
+def save_state(folder: Path, state: Mapping[str, np.ndarray], record: dict[str, Any]) -> str:
+    """Write a stage's arrays and record; return the SHA-256 of the arrays' file."""
+    from safetensors.numpy import save
+
+    content = save({name: np.ascontiguousarray(array) for name, array in state.items()})
+    sha = hashlib.sha256(content).hexdigest()
+    (folder / "state.safetensors").write_bytes(content)
+    (folder / "stage.json").write_text(json.dumps({**record, "sha256": sha}, indent=1, sort_keys=True))
+    return sha
+
+
+def load_state(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Read a stage's arrays and record.
+
+    Raises:
+        StoreError: If the bytes are not those that were stored.
+    """
+    from safetensors.numpy import load
+
+    try:
+        record = json.loads((folder / "stage.json").read_text())
+        content = (folder / "state.safetensors").read_bytes()
+    except (OSError, ValueError) as error:
+        raise StoreError(
+            f"{folder}: a fitted stage cannot be read ({type(error).__name__}); delete the folder."
+        ) from None
+    if hashlib.sha256(content).hexdigest() != record.get("sha256"):
+        raise StoreError(f"{folder / 'state.safetensors'}: its bytes changed since it was stored; delete the folder.")
+    return load(content), record
+
+
+def ids_of(samples: Samples) -> list[str]:
+    """Return the ids a stage is fitted on, as text."""
+    return [str(i) for i in samples.ids]

@@ -1,0 +1,255 @@
+"""Numbers of an arm and of its gain, per patient and paired.
+
+Balanced accuracy is computed from what was decided after dividing probabilities by the training frequencies; seeds are
+averaged within a fold, folds are pooled within a repeat, and repeats are averaged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+
+from medbench.identity import derive_seed
+from medbench.trial import Predictions, prior_corrected
+
+DRAWS = 2000
+LEVEL = 0.95
+
+Cell = tuple[int, int, int]
+"""(repeat, fold, seed)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Units:
+    """What is scored in one cell: patients where a patient's labels agree, else images.
+
+    Attributes:
+        names: ``str (n,)``: patients, or images.
+        clusters: ``str (n,)``: patients; what is drawn together.
+        labels: ``int64 (n,)``.
+        probabilities: ``float64 (n, n_classes)``, prior-corrected, of the unit.
+        raw: The same, uncorrected.
+    """
+
+    names: np.ndarray
+    clusters: np.ndarray
+    labels: np.ndarray
+    probabilities: np.ndarray
+    raw: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class ArmScores:
+    """An arm over all its cells.
+
+    Attributes:
+        names: ``str (n,)`` units, sorted.
+        clusters: ``str (n,)``.
+        labels: ``int64 (n,)``.
+        correct: ``float64 (repeats, n)``: how often a unit was decided rightly, over seeds.
+        balanced_accuracy: Mean over repeats, 0 to 1.
+        argmax_balanced_accuracy: The same without prior correction.
+        auroc: Macro one-against-rest, inside folds, mean; NaN where a fold lacks a class.
+        recalls: ``float64 (n_classes,)``.
+        macro_f1: From the confusion matrix pooled over the folds of a repeat, mean over repeats.
+    """
+
+    names: np.ndarray
+    clusters: np.ndarray
+    labels: np.ndarray
+    correct: np.ndarray
+    balanced_accuracy: float
+    argmax_balanced_accuracy: float
+    auroc: float
+    recalls: np.ndarray
+    macro_f1: float
+
+
+@dataclass(frozen=True)
+class Gain:
+    """Difference of balanced accuracy between an arm and its control, 0 to 1, with its range."""
+
+    value: float
+    low: float
+    high: float
+
+
+def units(predictions: Predictions, frequencies: Sequence[float], *, by_patient: bool) -> Units:
+    """Correct probabilities for the training frequencies and put images of a patient together.
+
+    A patient's probabilities are the normalised geometric mean of the images' (the mean log-probability).
+    """
+    corrected = prior_corrected(predictions.probabilities, np.asarray(frequencies))
+    if not by_patient:
+        p = predictions
+        return Units(p.ids, p.patients, p.labels, corrected, p.probabilities)
+    names, first, inverse = np.unique(predictions.patients, return_index=True, return_inverse=True)
+    return Units(
+        names,
+        names,
+        predictions.labels[first],
+        _geometric_mean(corrected, inverse, len(names)),
+        _geometric_mean(predictions.probabilities, inverse, len(names)),
+    )
+
+
+def labels_agree(patients: np.ndarray, labels: np.ndarray) -> bool:
+    """Say whether every patient has one label."""
+    pairs = {(p, label) for p, label in zip(patients.tolist(), labels.tolist(), strict=True)}
+    return len(pairs) == len(set(patients.tolist()))
+
+
+def score(cells: Mapping[Cell, Units], n_classes: int) -> ArmScores:
+    """Put the cells of an arm together. Every repeat must cover the same units.
+
+    Raises:
+        ValueError: If two repeats tested different units.
+    """
+    repeats = sorted({repeat for repeat, _, _ in cells})
+    seeds = sorted({seed for _, _, seed in cells})
+    columns: list[np.ndarray] = []
+    balanced, argmax, f1s, recalls, aurocs = [], [], [], [], []
+    names = clusters = labels = np.zeros(0)
+    for repeat in repeats:
+        correct = np.zeros(0)
+        for seed in seeds:
+            of_seed = [u for (r, _, s), u in sorted(cells.items()) if r == repeat and s == seed]
+            order = np.argsort(np.concatenate([u.names for u in of_seed]), kind="stable")
+            these = np.concatenate([u.names for u in of_seed])[order]
+            truth = np.concatenate([u.labels for u in of_seed])[order]
+            decided = np.concatenate([u.probabilities.argmax(1) for u in of_seed])[order]
+            plain = np.concatenate([u.raw.argmax(1) for u in of_seed])[order]
+            if len(names) and not np.array_equal(names, these):
+                raise ValueError("two repeats of an arm tested different patients")
+            names, labels = these, truth
+            clusters = np.concatenate([u.clusters for u in of_seed])[order]
+            correct = (decided == truth) / len(seeds) + (correct if len(correct) else 0.0)
+            confusion = confusion_matrix(truth, decided, n_classes)
+            recalls.append(np.diag(confusion) / np.maximum(confusion.sum(1), 1))
+            balanced.append(recalls[-1].mean())
+            raw = confusion_matrix(truth, plain, n_classes)
+            argmax.append((np.diag(raw) / np.maximum(raw.sum(1), 1)).mean())
+            f1s.append(macro_f1(confusion))
+            aurocs += [macro_auroc(u.labels, u.probabilities) for u in of_seed]
+        columns.append(correct)
+    known = [a for a in aurocs if np.isfinite(a)]
+    return ArmScores(
+        names,
+        clusters,
+        labels,
+        np.stack(columns),
+        float(np.mean(balanced)),
+        float(np.mean(argmax)),
+        float(np.mean(known)) if known else float("nan"),
+        np.mean(recalls, axis=0),
+        float(np.mean(f1s)),
+    )
+
+
+def gain(arm: ArmScores, control: ArmScores, *, draws: int = DRAWS) -> Gain:
+    """Compare an arm with its control on the same units, with a percentile range of the patient bootstrap.
+
+    Patients are drawn with replacement within their class, once for all repeats; every draw compares both on the
+    same patients.
+
+    Raises:
+        ValueError: If the two were not tested on the same units.
+    """
+    if not np.array_equal(arm.names, control.names):
+        raise ValueError("an arm and its control were tested on different patients")
+    difference = arm.correct.mean(0) - control.correct.mean(0)
+    value = _balanced(difference, np.ones((1, len(difference))), arm.labels)[0]
+    drawn = _balanced(difference, bootstrap_weights(arm.clusters, arm.labels, draws), arm.labels)
+    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Gain(float(value), float(low), float(high))
+
+
+def bootstrap_weights(clusters: np.ndarray, labels: np.ndarray, draws: int) -> np.ndarray:
+    """Draw clusters with replacement, within strata of equal label.
+
+    A cluster whose units differ in label belongs to the stratum of its highest one.
+
+    Returns:
+        ``float64 (draws, n)``: how often each unit was drawn. The same for the same clusters, on every machine.
+    """
+    names, inverse = np.unique(clusters, return_inverse=True)
+    stratum = np.zeros(len(names), dtype=np.int64)
+    np.maximum.at(stratum, inverse, labels)
+    rng = np.random.default_rng(derive_seed("bootstrap", len(names), draws))
+    weights = np.zeros((draws, len(names)))
+    for label in np.unique(stratum):
+        members = np.flatnonzero(stratum == label)
+        weights[:, members] = rng.multinomial(len(members), np.full(len(members), 1 / len(members)), size=draws)
+    return weights[:, inverse]
+
+
+def _balanced(values: np.ndarray, weights: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    means = []
+    for label in np.unique(labels):
+        of_class = labels == label
+        total = weights[:, of_class].sum(1)
+        means.append((weights[:, of_class] @ values[of_class]) / np.maximum(total, 1e-12))
+    return np.mean(means, axis=0)
+
+
+def confusion_matrix(labels: np.ndarray, decided: np.ndarray, n_classes: int) -> np.ndarray:
+    """Return ``int64 (n_classes, n_classes)``: rows are true classes, columns decisions."""
+    return np.bincount(labels * n_classes + decided, minlength=n_classes**2).reshape(n_classes, n_classes)
+
+
+def macro_f1(confusion: np.ndarray) -> float:
+    """Return the mean over classes of F1; 0 for a class never decided."""
+    hits = np.diag(confusion)
+    total = confusion.sum(0) + confusion.sum(1)
+    return float(np.mean(np.where(total > 0, 2 * hits / np.maximum(total, 1), 0.0)))
+
+
+def macro_auroc(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Return the mean over classes of the one-against-rest AUROC; NaN where a class is absent.
+
+    The Mann-Whitney statistic with ties counted half. Two classes give the ordinary AUROC.
+    """
+    values = []
+    for k in range(probabilities.shape[1]):
+        positive = labels == k
+        n_positive, n_negative = int(positive.sum()), int((~positive).sum())
+        if not n_positive or not n_negative:
+            return float("nan")
+        _, inverse, counts = np.unique(probabilities[:, k], return_inverse=True, return_counts=True)
+        ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
+        values.append((ranks[positive].sum() - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative))
+    return float(np.mean(values))
+
+
+def _geometric_mean(probabilities: np.ndarray, inverse: np.ndarray, n: int) -> np.ndarray:
+    logs = np.log(np.maximum(probabilities, 1e-12))
+    sums = np.zeros((n, probabilities.shape[1]))
+    np.add.at(sums, inverse, logs)
+    mean = sums / np.bincount(inverse, minlength=n)[:, None]
+    powers = np.exp(mean - mean.max(1, keepdims=True))
+    return powers / powers.sum(1, keepdims=True)
+
+
+def sees(class_patients: Sequence[int], *, folds: int, disagree: float, power: float = 0.8) -> float:
+    """Forecast the smallest gain of balanced accuracy that a design finds with the given power.
+
+    The variance between patients alone, times K / (K - 1) for shared training sets; training noise comes on top.
+
+    Args:
+        class_patients: Patients of each class.
+        folds: K.
+        disagree: Share of patients on whom arm and control decide differently; between .1 and .2 as a rule.
+        power: Probability to see it.
+
+    Returns:
+        A gain between 0 and 1.
+    """
+    variance = sum(disagree / n for n in class_patients) / len(class_patients) ** 2
+    inflation = folds / (folds - 1) if folds > 1 else 1.0
+    z = NormalDist().inv_cdf((1 + LEVEL) / 2)
+    df = max(min(class_patients) - 1, 1)
+    t = z + (z**3 + z) / (4 * df)  # first term of the Cornish-Fisher expansion of Student's t
+    return float((t + NormalDist().inv_cdf(power)) * np.sqrt(variance * inflation))

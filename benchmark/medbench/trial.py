@@ -1,0 +1,339 @@
+"""One trial: cut, prepare, audit, fit, predict. Every arm and every protocol goes through this one function."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from medbench import audit
+from medbench.errors import ContractError, LeakError
+from medbench.identity import derive_seed, digest
+from medbench.interfaces import Augmenter, Budget, Classifier, Fitted, Metric, Stage, State, TrainingSet, needs
+from medbench.protocols import Cut, EvaluationProtocol
+from medbench.recipes import describe
+from medbench.samples import Samples
+from medbench.stages import ids_of, load_state, save_state, stage_key
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What one trial is, as text and numbers.
+
+    Attributes:
+        dataset: Name and parameters of the data set; ``phantom:`` before it for a phantom.
+        protocol: Name and parameters of the evaluation protocol.
+        repeat: Which partition.
+        fold: Which part of it is tested.
+        folds: Number of parts.
+        seed: Seed of the classifier.
+        stage_seed: Seed of generators and other stages.
+        augmenter: Name and parameters.
+        classifier: Name and parameters.
+        budget: What the fit may spend.
+        data: Fingerprint of the decoded data set.
+        arm: SHA-256 over the recipes, the code they reach, the core's and the libraries': rows of one arm on a
+            leaderboard share it.
+        id: SHA-256 over everything that can change the result.
+    """
+
+    dataset: str
+    protocol: str
+    repeat: int
+    fold: int
+    folds: int
+    seed: int
+    stage_seed: int
+    augmenter: str
+    classifier: str
+    budget: Budget
+    data: str = ""
+    arm: str = ""
+    id: str = ""
+
+    @property
+    def cut(self) -> Cut:
+        """Fold, folds and repeat together."""
+        return Cut(self.fold, self.folds, self.repeat)
+
+    @property
+    def split(self) -> tuple[str | int, ...]:
+        """What seeds are derived from: the cut and its data set, never the arm."""
+        return (self.dataset, self.protocol, self.repeat, self.fold, self.folds)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all fields as JSON values."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(value: Mapping[str, Any]) -> Trial:
+        """Rebuild a trial from ``to_json``."""
+        return Trial(**{**value, "budget": Budget(**value["budget"])})
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """The record of a finished trial.
+
+    Attributes:
+        trial: What was asked for.
+        ids: ``str (n,)`` of the test samples.
+        patients: ``str (n,)``.
+        labels: ``int64 (n,)``.
+        probabilities: ``float64 (n, n_classes)`` as predicted, before any correction.
+        frequencies: ``float64 (n_classes,)`` class frequencies the classifier was trained on.
+        classes: Names of the classes.
+        metrics: Number by metric, from prior-corrected probabilities.
+        leaks: Leaks that were found, all of them declared by the protocol.
+        cost: ``seconds`` (wall), ``peak_mb``, ``device`` of this trial alone, without its stages.
+        stages: SHA-256 of each stage's arrays by stage key.
+        facts: What the predictor says of its training.
+        counts: Rows in training (real, made), validation and test.
+    """
+
+    trial: Trial
+    ids: np.ndarray
+    patients: np.ndarray
+    labels: np.ndarray
+    probabilities: np.ndarray
+    frequencies: np.ndarray
+    classes: tuple[str, ...]
+    metrics: Mapping[str, float]
+    leaks: tuple[str, ...]
+    cost: Mapping[str, float | str]
+    stages: Mapping[str, str]
+    facts: Mapping[str, float | str] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Predictions of one trial, rows as in its test part.
+
+    Attributes:
+        ids: ``str (n,)``.
+        patients: ``str (n,)``.
+        labels: ``int64 (n,)``.
+        probabilities: ``float64 (n, n_classes)``.
+    """
+
+    ids: np.ndarray
+    patients: np.ndarray
+    labels: np.ndarray
+    probabilities: np.ndarray
+
+
+class TrialContext:
+    """The core's context: scoped to one recipe, with the stages of a store behind it.
+
+    Args:
+        split: What seeds are derived from.
+        seed: Seed of what is fitted.
+        stage_seed: Seed of the stages.
+        budget: What a fit may spend.
+        device: A torch device.
+        folder: For pictures and curves.
+        stage_folder: ``key -> folder`` of a stage that is stored, or None.
+        report: Told of every step.
+    """
+
+    def __init__(
+        self,
+        *,
+        split: Sequence[str | int],
+        seed: int,
+        stage_seed: int,
+        budget: Budget,
+        device: str,
+        folder: Path,
+        stage_folder: Callable[[str], Path | None] = lambda key: None,
+        report: Callable[[int, int, Mapping[str, float]], None] = lambda step, total, values: None,
+    ) -> None:
+        self.budget, self.device, self.folder = budget, device, folder
+        self._split, self._seed, self._stage_seed = tuple(split), seed, stage_seed
+        self._stage_folder, self._report = stage_folder, report
+        self._recipe: Any = None
+        self.fitted_on: dict[str, frozenset[str]] = {}
+        self.stages: dict[str, str] = {}
+
+    def of(self, recipe: Any) -> TrialContext:
+        """Return this context, scoped to `recipe`; the ledgers are shared."""
+        scoped = object.__new__(TrialContext)
+        scoped.__dict__.update(self.__dict__)
+        scoped._recipe = recipe
+        return scoped
+
+    def seed(self, *purpose: str | int) -> int:
+        """Derive a seed from the split, the recipe and a purpose, not from the arm it is part of."""
+        recipe = describe(self._recipe) if self._recipe is not None else {}
+        return derive_seed(list(self._split), self._seed, recipe, list(purpose))
+
+    def progress(self, step: int, total: int, **values: float) -> None:
+        """Pass a report on."""
+        self._report(step, total, values)
+
+    def fit(self, stage: Stage[Fitted], train: Samples) -> Fitted:
+        """Return a stage fitted on `train`: from the store, or fitted now.
+
+        Raises:
+            ContractError: If the recipe did not announce the stage in its ``needs``.
+        """
+        if stage not in needs(self._recipe):
+            raise ContractError(
+                f"{self._recipe.name!r} asked for the stage {stage.name!r}, which its `needs` does not list."
+            )
+        key, inner = self.stage_context(stage, train)
+        self.fitted_on[key] = frozenset(ids_of(train.take(train.is_real)))
+        stored = self._stage_folder(key) if getattr(stage, "stored", True) else None
+        if stored is None:
+            fitted = stage.fit(train, inner)
+            if getattr(stage, "stored", True):
+                self.stages[key] = ""
+            return fitted
+        state, record = load_state(stored)
+        self.stages[key] = record["sha256"]
+        return stage.restore(state, train)
+
+    def stage_context(self, stage: Any, train: Samples) -> tuple[str, TrialContext]:
+        """Return a stage's key and its context, whose seeds depend on the rows it is fitted on and not on the arm."""
+        ids = ids_of(train)
+        key = stage_key(stage, made_of=train.made_of, ids=ids, stage_seed=self._stage_seed, budget=self.budget)
+        inner = self.of(stage)
+        inner._split, inner._seed = ("stage", digest(sorted(ids))), self._stage_seed
+        return key, inner
+
+
+class StagePlanned(Exception):  # noqa: N818  how a stage job stops once its samples are known
+    """Carries the samples that the stage of a stage job is to be fitted on."""
+
+    def __init__(self, train: Samples) -> None:
+        self.train = train
+
+
+def training_part(protocol: EvaluationProtocol, samples: Samples, cut: Cut) -> Samples:
+    """Return the samples that a protocol hands to `prepare`, without preparing anything."""
+
+    def stop(train: Samples, *held_out: Samples) -> tuple[TrainingSet, ...]:
+        raise StagePlanned(train)
+
+    try:
+        protocol.arrange(samples, cut, stop)
+    except StagePlanned as planned:
+        return planned.train
+    raise AssertionError("a protocol prepares exactly once")
+
+
+def fit_stage(stage: Any, train: Samples, context: TrialContext, *, key: str, text: str) -> None:
+    """Fit a stage and write it into the context's folder."""
+    expected, inner = context.stage_context(stage, train)
+    if expected != key:
+        raise ContractError(f"stage {stage.name!r} is not what was planned: the code or the data changed meanwhile.")
+    with measured(context.device) as cost:
+        fitted = stage.fit(train, inner)
+        state = cast("State", fitted.state())
+    record = {
+        "key": key,
+        "stage": text,
+        "cost": cost,
+        "fitted_on": len(train),
+        "facts": dict(getattr(fitted, "facts", {})),
+        "stages": context.stages,
+    }
+    save_state(context.folder, state, record)
+
+
+def run_trial(
+    trial: Trial,
+    augmenter: Augmenter,
+    classifier: Classifier,
+    protocol: EvaluationProtocol,
+    samples: Samples,
+    context: TrialContext,
+    metrics: Sequence[Metric] = (),
+) -> Result:
+    """Run one trial.
+
+    Raises:
+        LeakError: If a leak is found that the protocol does not declare, or the augmenter used what it was not given.
+        ContractError: If a plugin returned what its interface forbids.
+        Skip: If a recipe says that the combination makes no sense.
+    """
+
+    def prepare(train: Samples, *held_out: Samples) -> tuple[Any, ...]:
+        made = augmenter.fit(_read_only(train), context.of(augmenter))
+        return audit.checked(made, train, augmenter=trial.augmenter), *held_out
+
+    with measured(context.device) as cost:
+        training_set, validation, test = protocol.arrange(samples, trial.cut, prepare)
+        found = audit.leaks(training_set.samples, validation, test, context.fitted_on.values())
+        if unexpected := found - protocol.leaks:
+            reasons = "; ".join(audit.LEAKS[leak] for leak in sorted(unexpected))
+            raise LeakError(f"{trial.augmenter}/{trial.classifier} under {trial.protocol}: {reasons}.")
+        predict = classifier.fit(training_set, validation, context.of(classifier))
+        predicted = audit.probabilities(predict(test.x), test, classifier=trial.classifier)
+    frequencies = training_set.class_frequencies
+    corrected = prior_corrected(predicted, frequencies)
+    return Result(
+        trial=trial,
+        ids=test.ids,
+        patients=test.patients,
+        labels=test.labels,
+        probabilities=predicted,
+        frequencies=frequencies,
+        classes=test.classes,
+        metrics={m.__name__.replace("_", "-"): float(m(test.labels, corrected)) for m in metrics},
+        leaks=tuple(sorted(found)),
+        cost=cost,
+        stages=dict(context.stages),
+        facts=dict(getattr(predict, "facts", {})),
+        counts={
+            "real": int(training_set.samples.is_real.sum()),
+            "made": int((~training_set.samples.is_real).sum()),
+            "validation": len(validation),
+            "test": len(test),
+        },
+    )
+
+
+def prior_corrected(probabilities: np.ndarray, frequencies: np.ndarray) -> np.ndarray:
+    """Divide probabilities by the class frequencies the classifier saw, and scale rows to sum to 1.
+
+    The decision is then the same whether a class was rare in training or drawn as often as the others.
+
+    Source:
+        Menon et al., "Long-tail learning via logit adjustment", ICLR 2021, arXiv 2007.07314, equation 9.
+    """
+    seen = frequencies > 0
+    scaled = np.where(seen, probabilities / np.where(seen, frequencies, 1.0), 0.0)
+    total = scaled.sum(1, keepdims=True)
+    return np.where(total > 0, scaled / np.where(total > 0, total, 1.0), 1.0 / len(frequencies))
+
+
+@contextmanager
+def measured(device: str) -> Iterator[dict[str, float | str]]:
+    """Measure wall seconds and peak memory of a block; CUDA memory where torch runs on a GPU."""
+    cost: dict[str, float | str] = {"device": device}
+    torch = sys.modules.get("torch") if device.startswith("cuda") else None
+    if torch is not None:
+        torch.cuda.reset_peak_memory_stats(device)
+        cost["device"] = torch.cuda.get_device_name(device)
+    started = time.perf_counter()
+    yield cost
+    cost["seconds"] = time.perf_counter() - started
+    scale = 2**20 if sys.platform == "darwin" else 2**10  # ru_maxrss is in bytes there, in KiB elsewhere
+    cost["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale
+    if torch is not None:
+        cost["peak_gpu_mb"] = torch.cuda.max_memory_allocated(device) / 2**20
+
+
+def _read_only(samples: Samples) -> Samples:
+    for column in (samples.x, samples.labels, samples.ids, samples.patients, samples.groups):
+        column.flags.writeable = False  # an augmenter that changes its input fails at the line that does it
+    return samples

@@ -1,0 +1,1 @@
+"""Built-in data sets, one a file, and the readers they share."""

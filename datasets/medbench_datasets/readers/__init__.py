@@ -1,0 +1,1 @@
+"""Readers of file formats: DICOM, NIfTI, XML and ordinary pictures."""

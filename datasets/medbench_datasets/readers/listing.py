@@ -1,0 +1,161 @@
+"""Which image files a folder holds: sorted, none decoded, and refusing what cannot be named or opened safely."""
+
+from __future__ import annotations
+
+import os
+import stat
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from medbench import DataError
+
+Kind = Literal["picture", "dicom", "nifti"]
+
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".webp")
+DICOM = (".dcm", ".dicom")
+NIFTI = (".nii", ".nii.gz")
+CLUTTER = ("thumbs.db", "desktop.ini", "__macosx")  # what file managers leave behind; hidden files as well
+MAX_DEPTH = 32
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files under a folder.
+
+    Attributes:
+        kinds: Relative path, "/" between its parts, to what the file is; sorted by path.
+        others: Files that are no images, counted by the ending of their names.
+    """
+
+    kinds: dict[str, Kind]
+    others: dict[str, int]
+
+
+def list_images(root: Path) -> Listing:
+    """Find the images under `root`.
+
+    A file is known by the ending of its name in either case, and without an ending by the mark of DICOM at byte 128.
+    Links are followed. Hidden files and what file managers leave behind do not count.
+
+    Raises:
+        DataError: For a folder or file that cannot be read, a link in a circle or to nowhere, a named pipe or device,
+            an empty image, and a name with control characters or that is not UTF-8, shown escaped.
+    """
+    if not root.is_dir():
+        raise DataError(f"the data folder {escaped(root.name)} is missing or no folder; give the folder of the images")
+    kinds: dict[str, Kind] = {}
+    others: Counter[str] = Counter()
+    empty: list[str] = []
+    waiting: list[tuple[str, tuple[tuple[int, int], ...]]] = [("", ())]
+    while waiting:
+        folder, above = waiting.pop()
+        path = root / folder
+        here = _identity(path, folder)
+        if here in above:
+            raise DataError(f"{escaped(folder)} is a link that leads back to a folder above it; remove the link")
+        if len(above) > MAX_DEPTH:
+            raise DataError(
+                f"{escaped(folder)} lies more than {MAX_DEPTH} folders deep; give a folder nearer to the images"
+            )
+        for entry in _entries(path, folder):
+            if entry.name.startswith(".") or entry.name.lower() in CLUTTER:
+                continue
+            name = f"{folder}/{entry.name}" if folder else entry.name
+            check_name(name)
+            status = _status(entry, name)
+            if stat.S_ISDIR(status.st_mode):
+                waiting.append((name, (*above, here)))
+            elif not stat.S_ISREG(status.st_mode):
+                raise DataError(f"{escaped(name)} is a named pipe, socket or device, expected a file; remove it")
+            elif kind := kind_of(root, name):
+                kinds[name] = kind
+                if status.st_size == 0:
+                    empty.append(name)
+            else:
+                others[PurePosixPath(name).suffix.lower() or "no ending"] += 1
+    if empty:
+        raise DataError(f"images of 0 bytes: {some(sorted(empty))}; copy them again or remove them")
+    _check_readable(root, kinds)
+    return Listing(dict(sorted(kinds.items())), dict(sorted(others.items())))
+
+
+def kind_of(root: Path, name: str) -> Kind | None:
+    """Say what a file under `root` is, or None where it is no image."""
+    lower = name.lower()
+    if lower.endswith(PICTURES):
+        return "picture"
+    if lower.endswith(NIFTI):
+        return "nifti"
+    if lower.endswith(DICOM):
+        return "dicom"
+    ending = PurePosixPath(lower).suffix
+    if not ending or ending[1:].isdecimal():  # scanners name files 1.2.840.113619.2
+        try:
+            with (root / name).open("rb") as file:
+                return "dicom" if file.read(132)[128:] == b"DICM" else None
+        except OSError:
+            raise DataError(f"{escaped(name)} cannot be opened; make it readable") from None
+    return None
+
+
+def check_name(name: str) -> None:
+    """Refuse a relative path that cannot be printed, or written into a table and read back."""
+    # Control characters, the surrogates that stand for bytes that are not UTF-8, and Unicode's own line breaks.
+    if not name.isprintable() and {unicodedata.category(c) for c in name} & {"Cc", "Cs", "Zl", "Zp"}:
+        raise DataError(f"the name {escaped(name)} holds control characters or is not UTF-8; rename the file or folder")
+
+
+def check_twins(names: Iterable[str], what: str) -> None:
+    """Refuse names that differ only by case: on many disks they would be one."""
+    seen: dict[str, str] = {}
+    for name in names:
+        twin = seen.setdefault(unicodedata.normalize("NFC", name).casefold(), name)
+        if twin != name:
+            raise DataError(
+                f"the {what} {escaped(twin)} and {escaped(name)} differ only by upper and lower case; rename one"
+            )
+
+
+def some(names: Sequence[str], most: int = 5) -> str:
+    """Write names in a sentence: how many, and the first ones."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{len(names)} ({', '.join(map(escaped, names[:most]))}{more})"
+
+
+def escaped(name: str) -> str:
+    """Write a name so that it fits on one line of any terminal."""
+    return name if name.isprintable() else ascii(name)[1:-1]
+
+
+def _entries(path: Path, folder: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(path) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError:
+        raise DataError(f"the folder {escaped(folder) or 'itself'} cannot be listed; make it readable") from None
+
+
+def _identity(path: Path, folder: str) -> tuple[int, int]:
+    try:
+        status = path.stat()
+    except OSError:
+        raise DataError(f"the folder {escaped(folder)} cannot be opened; make it readable") from None
+    return status.st_dev, status.st_ino
+
+
+def _status(entry: os.DirEntry[str], name: str) -> os.stat_result:
+    try:
+        return entry.stat()
+    except OSError:
+        # Too many levels of links, or a link to a file that is gone.
+        raise DataError(f"{escaped(name)} is a link in a circle or to nowhere; remove or mend the link") from None
+
+
+def _check_readable(root: Path, names: Iterable[str]) -> None:
+    locked = [name for name in sorted(names) if not os.access(f"{root}/{name}", os.R_OK)]
+    if locked:
+        raise DataError(f"images that cannot be opened: {some(locked)}; make them readable")

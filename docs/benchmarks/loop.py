@@ -1,0 +1,115 @@
+"""How much of the bare training step's speed our loop keeps.
+
+    python docs/benchmarks/loop.py [--size 32] [--batch 32] [--steps 100] [--pairs 10] [--device cpu] [--threads 1]
+
+Both run in this process and take turns, so that whatever else the machine does hits both. *Bare* is forward, loss,
+backward and a fused AdamW step of the same network on one random batch that lies on the device. *Loop* is
+``fit_network`` from its first step to its last: it also gathers rows, turns pixels into floats, follows the schedule,
+averages the weights, looks at the losses and reports progress; ``--geometric`` adds that transform.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from medbench import TrainingSet
+from medbench.interfaces import Budget
+from medbench.testing import SandboxContext, toy_samples
+from medbench_plugins.networks import SmallCNN
+from medbench_plugins.training import fit_network
+
+
+def wait(device: torch.device) -> float:
+    """Return the time at which the device has done all it was given, in seconds."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def bare_step(network: nn.Module, shape: tuple[int, ...], device: torch.device) -> Callable[[], None]:
+    """Return a function that takes one training step on a random batch."""
+    last = torch.channels_last if len(shape) == 4 else torch.contiguous_format
+    network = network.to(device).to(memory_format=last)
+    x = torch.rand(shape, device=device).mul_(2).sub_(1).contiguous(memory_format=last)
+    y = torch.eye(2, device=device)[torch.arange(shape[0]) % 2]
+    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3, fused=True)
+
+    def step() -> None:
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            logits = network(x)
+        loss = F.cross_entropy(logits.float(), y)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+
+    return step
+
+
+class Clock(SandboxContext):
+    """A context that notes when the first and the last step were done."""
+
+    def progress(self, step: int, total: int, **values: float) -> None:
+        """Look at the clock where the loop begins and ends."""
+        if step in (1, total):
+            self.reports.append((step, total, {"time": wait(torch.device(self.device))}))
+
+
+def main() -> None:
+    """Measure and print images a second and their ratio."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    for option, default in {"size": 32, "batch": 32, "steps": 100, "pairs": 10, "dimensions": 2, "threads": 1}.items():
+        parser.add_argument(f"--{option}", type=int, default=default)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--geometric", action="store_true", help="with the transform of the augmenter of that name")
+    asked = parser.parse_args()
+    torch.set_num_threads(asked.threads)
+    device = torch.device(asked.device)
+
+    samples = toy_samples(300, size=asked.size, dimensions=asked.dimensions)
+    context = Clock(
+        Path(tempfile.gettempdir()), Budget(steps=asked.steps + 1, batch=asked.batch, threads=asked.threads)
+    )
+    context.device = asked.device
+    training_set = TrainingSet(samples)
+    if asked.geometric:
+        from medbench_plugins.augmenters import register_augmenters
+
+        geometric = next(recipe for recipe in register_augmenters() if recipe.name == "geometric")
+        training_set = geometric.fit(samples, context)
+
+    def build() -> nn.Module:
+        return SmallCNN(1, 2, spatial_dims=asked.dimensions)
+
+    step = bare_step(build(), (asked.batch, *samples.x.shape[1:]), device)
+    rates = []  # (bare, loop) images a second
+    for pair in range(asked.pairs + 1):
+        begin = wait(device)
+        for _ in range(asked.steps):
+            step()
+        bare = wait(device) - begin
+        context.reports.clear()
+        fit_network(build, training_set, samples.take([]), context)
+        loop = context.reports[1][2]["time"] - context.reports[0][2]["time"]
+        if pair:  # the first pair warms up
+            rates.append(np.array([1 / bare, 1 / loop]) * asked.batch * asked.steps)
+
+    low, middle, high = np.quantile([loop / bare for bare, loop in rates], [0.25, 0.5, 0.75])
+    bare, loop = np.median(rates, axis=0)
+    shape = "x".join([str(asked.size)] * asked.dimensions)
+    print(
+        f"small-cnn {shape}, batch {asked.batch}, {asked.device}, threads {asked.threads}: bare {bare:.0f} images/s, "
+        f"loop {loop:.0f}, ratio {middle:.3f} [{low:.3f}-{high:.3f}] over {asked.pairs} pairs of {asked.steps} steps"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Built-in augmenters, generators, classifiers, metrics and executors."""

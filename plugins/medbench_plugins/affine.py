@@ -1,0 +1,156 @@
+"""Affine maps of a batch on its device: one grid and one ``grid_sample``, for images and volumes alike.
+
+Imported late, since it needs torch. Positions are measured in pixels from the centre, in the order of the array's
+axes; a matrix says for each output position where in the input it comes from.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import combinations
+
+import torch
+import torch.nn.functional as F
+
+
+def warp(x: torch.Tensor, matrix: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
+    """Resample each row of `x` through an affine map of its own, linearly between pixels.
+
+    Args:
+        x: ``float (B, C, *spatial)`` in [-1, 1] with two or three spatial axes.
+        matrix: ``float32 (B, d, d)``, output position to input position, both in pixels from the centre.
+        shift: ``float32 (B, d)`` added to the input position, as a fraction of each axis.
+
+    Returns:
+        Shape and dtype of `x`, in [-1, 1]. What lies outside the input is -1, the background; the edge is never
+        mirrored, since a mirrored organ is an anatomy that does not exist.
+    """
+    half = torch.tensor(x.shape[2:], dtype=torch.float32, device=x.device) / 2
+    matrix = matrix * half / half[:, None]  # pixels to the [-1, 1] of affine_grid, axis by axis
+    theta = torch.cat([matrix.flip((1, 2)), 2 * shift.flip(1)[..., None]], dim=2)  # (B, d, d + 1), last axis first
+    grid = F.affine_grid(theta, list(x.shape), align_corners=False)
+    # Zeros outside become -1 by lifting the image onto [0, 2] and back.
+    lifted = F.grid_sample(x.float() + 1, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return (lifted - 1).clamp(-1, 1).to(x.dtype)
+
+
+def rotation(degrees: torch.Tensor) -> torch.Tensor:
+    """Return ``(B, d, d)`` rotations, counter-clockwise as ``torch.rot90`` counts.
+
+    Args:
+        degrees: ``float32 (B, p)``, one angle a plane of axes: p = 1 for images; p = 3 for volumes, in the planes
+            (0, 1), (0, 2), (1, 2), applied in that order.
+    """
+    d = {1: 2, 3: 3}[degrees.shape[1]]
+    radians = torch.deg2rad(degrees)
+    turned = _identity(len(degrees), d, degrees.device)
+    for plane, (i, j) in enumerate(combinations(range(d), 2)):
+        cos, sin = radians[:, plane].cos(), radians[:, plane].sin()
+        turn = _identity(len(degrees), d, degrees.device)
+        turn[:, i, i], turn[:, i, j], turn[:, j, i], turn[:, j, j] = cos, sin, -sin, cos
+        turned = turned @ turn
+    return turned
+
+
+def flip(x: torch.Tensor, axes: Sequence[int], chosen: torch.Tensor) -> torch.Tensor:
+    """Mirror the chosen rows of `x`, exactly.
+
+    Args:
+        x: ``(B, C, *spatial)``.
+        axes: Spatial axes, 0 for the first one behind the channels.
+        chosen: ``bool (B, len(axes))``: which rows to mirror along which axis.
+    """
+    for column, axis in enumerate(axes):
+        x = torch.where(_over_pixels(chosen[:, column], x), x.flip(axis + 2), x)
+    return x
+
+
+def random_affine(
+    x: torch.Tensor,
+    generator: torch.Generator,
+    *,
+    rotate: float,
+    scale: float,
+    shear: float,
+    shift: float,
+    flips: Sequence[int],
+    probability: float,
+) -> torch.Tensor:
+    """Turn, resize, shear, move and mirror each row by amounts of its own, uniform in their ranges.
+
+    Args:
+        x: ``float (B, C, *spatial)`` in [-1, 1].
+        generator: On the device of `x`; as many numbers are drawn whatever the ranges are.
+        rotate: Largest angle in degrees, in every plane of axes.
+        scale: Largest relative change of size, the same along all axes.
+        shear: Largest angle in degrees, in every plane of axes.
+        shift: Largest move along each axis, as a fraction of it.
+        flips: Spatial axes, each mirrored in half of the rows.
+        probability: Share of rows that are changed; the others come back bit for bit.
+    """
+    B, d = len(x), x.ndim - 2
+    n_planes = d * (d - 1) // 2
+    drawn = torch.rand(B, 2 + 2 * n_planes + 2 * d, generator=generator, device=x.device)
+    changed, sizes, angles, shears, moves, mirrors = drawn.split((1, 1, n_planes, n_planes, d, d), dim=1)
+    # Output to input: the content grows by a factor when the positions shrink by it.
+    matrix = rotation(rotate * (2 * angles - 1)) / (1 + scale * (2 * sizes - 1))[:, :, None]
+    slant = _identity(B, d, x.device)
+    for plane, (i, j) in enumerate(combinations(range(d), 2)):
+        slant[:, j, i] = torch.tan(torch.deg2rad(shear * (2 * shears[:, plane] - 1)))
+    mirrored = flip(x, flips, mirrors[:, list(flips)] < 0.5)
+    moved = warp(mirrored, matrix @ slant, shift * (2 * moves - 1))
+    return torch.where(_over_pixels(changed[:, 0] < probability, x), moved, x)
+
+
+def spine_hybrid(x: torch.Tensor, generator: torch.Generator, *, probability: float) -> torch.Tensor:
+    """Apply one change of the spine preprint's list to each row, each equally likely, the original among them.
+
+    The list: turns of 45, 90 and 270 degrees, horizontal and vertical flip, crop, zoom, shear. A quarter turn of a
+    spine is no anatomy; the list is here because a published result rests on it. In volumes all of it happens in the
+    plane of the first two axes.
+
+    Args:
+        x: ``float (B, C, *spatial)`` in [-1, 1].
+        generator: On the device of `x`.
+        probability: Share of rows that draw from the list; the others come back bit for bit.
+
+    Source:
+        Sivakumar and Anand, medRxiv 10.64898/2026.04.15.26350121 and its project page. Deliberate differences: the
+        crop is a window of three quarters at a random place instead of a fixed box in the corner, the zoom the same
+        window at the centre, and the shear, given as "30 radians", is 30 degrees.
+    """
+    B, d = len(x), x.ndim - 2
+    tan = math.tan(math.radians(30))
+    r = math.sqrt(0.5)
+    plane = torch.tensor(
+        [
+            [[1, 0], [0, 1]],  # the original
+            [[r, r], [-r, r]],  # 45 degrees
+            [[0, 1], [-1, 0]],  # 90 degrees
+            [[0, -1], [1, 0]],  # 270 degrees
+            [[1, 0], [0, -1]],  # horizontal flip
+            [[-1, 0], [0, 1]],  # vertical flip
+            [[1, 0], [tan, 1]],  # shear
+            [[0.75, 0], [0, 0.75]],  # zoom
+            [[0.75, 0], [0, 0.75]],  # crop: the zoom elsewhere
+        ],
+        device=x.device,
+    )
+    drawn = torch.rand(B, 4, generator=generator, device=x.device)
+    choice = (drawn[:, 0] * len(plane)).long().clamp(max=len(plane) - 1)
+    matrix = _identity(B, d, x.device)
+    matrix[:, :2, :2] = plane[choice]
+    shift = torch.zeros(B, d, device=x.device)
+    is_crop = (choice == len(plane) - 1)[:, None]
+    shift[:, :2] = torch.where(is_crop, 0.25 * (drawn[:, 1:3] - 0.5), shift[:, :2])  # the window stays inside
+    changed = (drawn[:, 3] < probability) & (choice > 0)
+    return torch.where(_over_pixels(changed, x), warp(x, matrix, shift), x)
+
+
+def _identity(n: int, d: int, device: torch.device) -> torch.Tensor:
+    return torch.eye(d, device=device).repeat(n, 1, 1)
+
+
+def _over_pixels(rows: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    return rows.view(-1, *[1] * (x.ndim - 1))

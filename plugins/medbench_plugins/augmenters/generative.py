@@ -1,0 +1,93 @@
+"""Samples of a fitted generator beside the real images, under any augmenter of batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Literal
+
+import numpy as np
+
+import medbench
+from medbench_plugins.augmenters.plain import Balanced
+from medbench_plugins.generators.acgan import ACGAN
+from medbench_plugins.generators.resample import Resample
+
+
+@dataclass(frozen=True)
+class Generative:
+    """Real images and a generator's samples, drawn and changed as `base` does it.
+
+    It is compared with itself on copies of real images (generator `resample`), and that one with `base`: so the board
+    tells what the samples add to the transforms, and what mere copies add.
+
+    Attributes:
+        name: What it is registered under.
+        generator: Learns from the training images and makes the samples.
+        base: The augmenter that is handed real and made rows together.
+        fill: "equal" makes the same share in every class; "balance" fills every class up to the largest one, which
+            lets a made image betray its class.
+        ratio: Made rows a real one (equal), or the share of the gap that is filled (balance); above 0.
+    """
+
+    name: str = "acgan"
+    generator: medbench.Generator = field(default_factory=ACGAN)
+    base: medbench.Augmenter = field(default_factory=Balanced)
+    fill: Literal["equal", "balance"] = "equal"
+    ratio: float = 1.0
+
+    space: ClassVar[Literal["pixels"]] = "pixels"
+
+    @property
+    def summary(self) -> str:
+        """One line."""
+        return f"real images and samples of {self.generator.name}, under {self.base.name}"
+
+    @property
+    def gives(self) -> frozenset[str]:
+        """What `base` gives, and samples."""
+        return self.base.gives | {"samples"}
+
+    @property
+    def needs(self) -> tuple[medbench.Stage, ...]:
+        """The generator, and what `base` asks for."""
+        return (self.generator, *getattr(self.base, "needs", ()))
+
+    @property
+    def control(self) -> medbench.Augmenter:
+        """The same on copies of real images; the control of that is `base`."""
+        if isinstance(self.generator, Resample):
+            return self.base
+        return replace(self, generator=Resample())
+
+    def fit(self, train: medbench.Samples, context: medbench.Context) -> medbench.TrainingSet:
+        """Return real and made rows as `base` presents them.
+
+        Raises:
+            medbench.UsageError: If a field is out of its range.
+        """
+        if self.fill not in ("equal", "balance"):
+            raise medbench.UsageError(f"{self.name}.fill: {self.fill!r} is unknown; use equal or balance.")
+        if not 0 < self.ratio <= 100:
+            raise medbench.UsageError(f"{self.name}.ratio: got {self.ratio:g}; give a number above 0, at most 100.")
+        sampler = context.fit(self.generator, train)
+        counts = made_counts(train.class_counts, fill=self.fill, ratio=self.ratio)
+        labels = np.repeat(np.arange(len(counts)), counts)
+        if len(labels):
+            x = sampler.sample(labels, context.seed("sample"))
+            train = train.with_synthetic(x, labels, maker=self.generator.name)
+        return self.base.fit(train, context)
+
+
+def made_counts(counts: np.ndarray, *, fill: Literal["equal", "balance"], ratio: float) -> np.ndarray:
+    """Return how many rows to make of each class.
+
+    Args:
+        counts: ``int64 (n_classes,)`` real rows of each class.
+        fill: "equal" is `ratio` times the class's own count, "balance" `ratio` times what it lacks to the largest.
+        ratio: See `fill`.
+
+    Returns:
+        ``int64 (n_classes,)``, rounded half up.
+    """
+    wanted = counts if fill == "equal" else counts.max(initial=0) - counts
+    return np.floor(ratio * wanted + 0.5).astype(np.int64)

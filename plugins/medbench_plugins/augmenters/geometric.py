@@ -1,0 +1,98 @@
+"""Geometric transforms of each batch on the device, in ranges that keep the anatomy plausible."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import medbench
+from medbench_plugins.augmenters.plain import Balanced, balanced_sampling
+
+if TYPE_CHECKING:
+    import torch
+
+# Spatial axes: an image is (up-down, left-right); a volume in RAS orientation (left-right, front-back, up-down).
+_AXES = {
+    2: {"flip_up_down": 0, "flip_left_right": 1},
+    3: {"flip_left_right": 0, "flip_front_back": 1, "flip_up_down": 2},
+}
+
+
+@dataclass(frozen=True)
+class Geometric:
+    """Rotation, flips, scaling, shear and translation, new for every image of every batch, with balanced sampling.
+
+    Attributes:
+        policy: "safe" draws all of the following at once, uniformly; "spine-hybrid" draws one change of the spine
+            preprint's list instead and reads only `probability`.
+        rotation: Largest angle in degrees, 0 to 180, in every plane of axes.
+        scale: Largest relative change of size, 0 to 0.95.
+        shear: Largest angle in degrees, 0 to 80.
+        translation: Largest move along an axis as a fraction of it, 0 to 1; what leaves the frame is cropped.
+        flip_left_right: Mirror half of the images left to right: the last axis of an image, the first of a volume.
+        flip_up_down: The same for the first axis of an image, the last of a volume.
+        flip_front_back: The same for the middle axis of a volume; images have no such axis.
+        probability: Share of images that are changed at all.
+    """
+
+    name: str = "geometric"
+    policy: Literal["safe", "spine-hybrid"] = "safe"
+    rotation: float = 15.0
+    scale: float = 0.15
+    shear: float = 8.0
+    translation: float = 0.08
+    flip_left_right: bool = True
+    flip_up_down: bool = False
+    flip_front_back: bool = False
+    probability: float = 0.9
+
+    space: ClassVar[Literal["pixels"]] = "pixels"
+    gives: ClassVar[frozenset[str]] = frozenset({"sampling", "transform"})
+    summary: ClassVar[str] = "rotation, flip, scaling, shear, translation of each batch"
+
+    @property
+    def control(self) -> medbench.Augmenter:
+        """The same sampling without the transform."""
+        return Balanced()
+
+    def fit(self, train: medbench.Samples, context: medbench.Context) -> medbench.TrainingSet:
+        """Return `train` with balanced sampling and the transform.
+
+        Raises:
+            medbench.UsageError: If a field is out of its range.
+        """
+        self._check(dimensions=train.x.ndim - 2)
+        return medbench.TrainingSet(train, transform=self._transform, sampling=balanced_sampling(train))
+
+    def _transform(
+        self, x: torch.Tensor, y: torch.Tensor, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        from medbench_plugins.affine import random_affine, spine_hybrid
+
+        if self.policy == "spine-hybrid":
+            return spine_hybrid(x, generator, probability=self.probability), y
+        x = random_affine(
+            x,
+            generator,
+            rotate=self.rotation,
+            scale=self.scale,
+            shear=self.shear,
+            shift=self.translation,
+            flips=[axis for field, axis in _AXES[x.ndim - 2].items() if getattr(self, field)],
+            probability=self.probability,
+        )
+        return x, y
+
+    def _check(self, dimensions: int) -> None:
+        if dimensions not in _AXES:
+            raise medbench.UsageError(f"geometric: works on images and volumes, got rows with {dimensions} axes.")
+        if self.flip_front_back and dimensions == 2:
+            raise medbench.UsageError("geometric.flip_front_back: images have no such axis; leave it out for 2-D data.")
+        if self.policy not in ("safe", "spine-hybrid"):
+            raise medbench.UsageError(f"geometric.policy: {self.policy!r} is unknown; use safe or spine-hybrid.")
+        # The largest value still allowed: a size of nothing and a shear of a right angle have no picture.
+        limits = {"rotation": 180.0, "scale": 0.95, "shear": 80.0, "translation": 1.0, "probability": 1.0}
+        for field, limit in limits.items():
+            value = getattr(self, field)
+            if not 0 <= value <= limit:
+                raise medbench.UsageError(f"geometric.{field}: got {value:g}; give a number from 0 to {limit:g}.")

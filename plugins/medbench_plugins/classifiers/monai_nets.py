@@ -1,0 +1,184 @@
+"""Classification networks of MONAI, in 2-D or 3-D."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import medbench
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+USES = frozenset({"samples", "transform", "sampling", "loss"})
+DENSENETS = ("DenseNet121", "DenseNet169", "DenseNet201", "DenseNet264")
+RESNETS = ("resnet10", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnet200")
+SENETS = ("SENet154", "SEResNet50", "SEResNet101", "SEResNet152", "SEResNext50", "SEResNext101")
+EFFICIENTNETS = tuple(f"efficientnet-b{k}" for k in range(9))
+NETWORKS = (*DENSENETS, *RESNETS, *SENETS, *EFFICIENTNETS)
+
+
+@dataclass(frozen=True)
+class DenseNet121In3D:
+    """DenseNet-121 for volumes.
+
+    Attributes:
+        lr: Peak learning rate.
+        pretrained: File of weights to begin from.
+
+    Source:
+        Huang et al., 2017, arXiv:1608.06993, with 3-D convolutions, as MONAI has it.
+    """
+
+    lr: float = 1e-3
+    pretrained: Path | None = None
+    name: ClassVar[str] = "densenet121-3d"
+    summary: ClassVar[str] = "DenseNet-121 (MONAI), 3-D"
+    takes: ClassVar[frozenset[str]] = USES | {"3d"}
+
+    def fit(
+        self,
+        training_set: medbench.TrainingSet,
+        validation: medbench.Samples,
+        context: medbench.Context,
+        start: medbench.State | None = None,
+    ) -> medbench.Predictor:
+        """Train the network; volumes below 32 voxels, the least it can take, are resized to that."""
+        return _fit("DenseNet121", self, training_set, validation, context, start, min_size=32)
+
+
+@dataclass(frozen=True)
+class ResNet10In3D:
+    """ResNet-10 for volumes, shaped like MedicalNet's, so that its weights fit.
+
+    Attributes:
+        lr: Peak learning rate.
+        pretrained: File of weights to begin from.
+
+    Source:
+        Chen et al., Med3D, 2019, arXiv:1904.00625, as MONAI has it, with the first stride at 1.
+    """
+
+    lr: float = 1e-3
+    pretrained: Path | None = None
+    name: ClassVar[str] = "resnet10-3d"
+    summary: ClassVar[str] = "ResNet-10 (MONAI), 3-D"
+    takes: ClassVar[frozenset[str]] = USES | {"3d"}
+
+    def fit(
+        self,
+        training_set: medbench.TrainingSet,
+        validation: medbench.Samples,
+        context: medbench.Context,
+        start: medbench.State | None = None,
+    ) -> medbench.Predictor:
+        """Train the network."""
+        return _fit("resnet10", self, training_set, validation, context, start)
+
+
+@dataclass(frozen=True)
+class ResNet18In3D:
+    """ResNet-18 for volumes, shaped like MedicalNet's; attributes and source as :class:`ResNet10In3D`."""
+
+    lr: float = 1e-3
+    pretrained: Path | None = None
+    name: ClassVar[str] = "resnet18-3d"
+    summary: ClassVar[str] = "ResNet-18 (MONAI), 3-D"
+    takes: ClassVar[frozenset[str]] = USES | {"3d"}
+
+    def fit(
+        self,
+        training_set: medbench.TrainingSet,
+        validation: medbench.Samples,
+        context: medbench.Context,
+        start: medbench.State | None = None,
+    ) -> medbench.Predictor:
+        """Train the network."""
+        return _fit("resnet18", self, training_set, validation, context, start)
+
+
+@dataclass(frozen=True)
+class Monai:
+    """One of MONAI's networks that classify, in 2-D or 3-D as the images are.
+
+    Attributes:
+        network: As MONAI writes it, such as "DenseNet169", "resnet50", "SEResNet50" or "efficientnet-b0".
+        lr: Peak learning rate.
+        pretrained: File of weights to begin from.
+    """
+
+    network: str = "DenseNet121"
+    lr: float = 1e-3
+    pretrained: Path | None = None
+    name: ClassVar[str] = "monai"
+    summary: ClassVar[str] = "a classification network of MONAI, 2-D or 3-D: monai[network=SEResNet50]"
+    takes: ClassVar[frozenset[str]] = USES | {"2d", "3d"}
+
+    def __post_init__(self) -> None:
+        if self.network not in NETWORKS:
+            near = difflib.get_close_matches(self.network, NETWORKS, n=3, cutoff=0.4) or NETWORKS
+            raise medbench.UsageError(f"monai: no network named {self.network!r}; there are {', '.join(near)}")
+
+    def fit(
+        self,
+        training_set: medbench.TrainingSet,
+        validation: medbench.Samples,
+        context: medbench.Context,
+        start: medbench.State | None = None,
+    ) -> medbench.Predictor:
+        """Train the network; images that are too small for it are resized to the least size it can take."""
+        from medbench_plugins import networks
+
+        samples = training_set.samples
+        size = networks.least_size(
+            lambda _: _create(self.network, samples), samples.x.shape[1:], named=f"monai[network={self.network}]"
+        )
+        return _fit(self.network, self, training_set, validation, context, start, min_size=size)
+
+
+def _fit(
+    network: str,
+    recipe: DenseNet121In3D | ResNet10In3D | ResNet18In3D | Monai,
+    training_set: medbench.TrainingSet,
+    validation: medbench.Samples,
+    context: medbench.Context,
+    start: medbench.State | None,
+    *,
+    min_size: int = 0,
+) -> medbench.Predictor:
+    from medbench_plugins import training, weights
+
+    build, facts = weights.beginning(
+        lambda: _create(network, training_set.samples),
+        pretrained=recipe.pretrained,
+        start=start,
+        # MedicalNet was trained for segmentation: its files have conv_seg where a classifier has fc.
+        head=("fc.", "conv_seg.") if network in RESNETS else (),
+    )
+    return training.fit_network(build, training_set, validation, context, lr=recipe.lr, min_size=min_size, facts=facts)
+
+
+def _create(network: str, samples: medbench.Samples) -> nn.Module:
+    from monai.networks import nets
+    from monai.networks.nets.resnet import get_medicalnet_pretrained_resnet_args
+
+    channels, n_classes, dimensions = samples.x.shape[1], len(samples.classes), samples.x.ndim - 2
+    if network in DENSENETS:
+        return getattr(nets, network)(spatial_dims=dimensions, in_channels=channels, out_channels=n_classes)
+    if network in RESNETS:
+        bias, shortcut = get_medicalnet_pretrained_resnet_args(int(network.removeprefix("resnet")))
+        return getattr(nets, network)(
+            spatial_dims=dimensions,
+            n_input_channels=channels,
+            num_classes=n_classes,
+            bias_downsample=bias,
+            shortcut_type=shortcut,
+        )
+    if network in SENETS:
+        return getattr(nets, network)(spatial_dims=dimensions, in_channels=channels, num_classes=n_classes)
+    return nets.EfficientNetBN(
+        network, pretrained=False, spatial_dims=dimensions, in_channels=channels, num_classes=n_classes
+    )

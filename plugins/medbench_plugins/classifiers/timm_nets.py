@@ -1,0 +1,198 @@
+"""Networks of timm, for 2-D images. A fit never touches the network; ``fetch`` gets weights beforehand."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import medbench
+
+if TYPE_CHECKING:
+    from torch import nn
+
+TAKES = frozenset({"2d", "samples", "transform", "sampling", "loss"})
+
+
+@dataclass(frozen=True)
+class VGG16:
+    """VGG-16 without batch norms.
+
+    Attributes:
+        head: "full" is the published head (134 million parameters in all); "narrow" has an eighth of its hidden
+            units (30 million): the full head is two thirds of a step on a CPU.
+        lr: Peak learning rate, a tenth of what networks with norms get.
+        pretrained: File of weights to begin from; get timm's own with ``fetch``. The narrow head keeps its own.
+
+    Source:
+        Simonyan and Zisserman, 2015, arXiv:1409.1556, configuration D, as timm has it: below 224 pixels the last
+        feature map is pooled up to the 7 by 7 that the head expects.
+    """
+
+    head: Literal["full", "narrow"] = "full"
+    lr: float = 1e-4
+    pretrained: Path | None = None
+    name: ClassVar[str] = "vgg16"
+    summary: ClassVar[str] = "VGG-16 (timm), 2-D; head=narrow is a quarter of the size"
+    takes: ClassVar[frozenset[str]] = TAKES
+
+    def fit(
+        self,
+        training_set: medbench.TrainingSet,
+        validation: medbench.Samples,
+        context: medbench.Context,
+        start: medbench.State | None = None,
+    ) -> medbench.Predictor:
+        """Train the network; images below 32 pixels are resized to that."""
+        ratio = {} if self.head == "full" else {"mlp_ratio": 0.125}
+        head = ("pre_logits.", "head.")
+        return _fit(self, "vgg16", training_set, validation, context, start, min_size=32, head=head, **ratio)
+
+    def fetch(self, folder: Path) -> Path:
+        """Download timm's weights to ``<folder>/vgg16.safetensors``."""
+        return _fetch("vgg16", folder)
+
+
+@dataclass(frozen=True)
+class InceptionV3:
+    """Inception-v3 without its auxiliary classifier.
+
+    Attributes:
+        lr: Peak learning rate.
+        pretrained: File of weights to begin from; get timm's own with ``fetch``.
+
+    Source:
+        Szegedy et al., 2016, arXiv:1512.00567.
+    """
+
+    lr: float = 1e-3
+    pretrained: Path | None = None
+    name: ClassVar[str] = "inception-v3"
+    summary: ClassVar[str] = "Inception-v3 (timm), 2-D"
+    takes: ClassVar[frozenset[str]] = TAKES
+
+    def fit(
+        self,
+        training_set: medbench.TrainingSet,
+        validation: medbench.Samples,
+        context: medbench.Context,
+        start: medbench.State | None = None,
+    ) -> medbench.Predictor:
+        """Train the network; images below 75 pixels, the least it can take, are resized to that."""
+        model, head = "inception_v3", ("fc.", "AuxLogits.")
+        return _fit(self, model, training_set, validation, context, start, min_size=75, head=head, aux_logits=False)
+
+    def fetch(self, folder: Path) -> Path:
+        """Download timm's weights to ``<folder>/inception_v3.safetensors``."""
+        return _fetch("inception_v3", folder)
+
+
+@dataclass(frozen=True)
+class Timm:
+    """Any image classifier of timm.
+
+    Attributes:
+        model: A name timm knows, such as "resnet18", "convnext_tiny" or "vit_small_patch16_224".
+        lr: Peak learning rate.
+        pretrained: File of weights to begin from; get timm's own with ``fetch``.
+    """
+
+    model: str = "resnet18"
+    lr: float = 1e-3
+    pretrained: Path | None = None
+    name: ClassVar[str] = "timm"
+    summary: ClassVar[str] = "any model of timm, 2-D: timm[model=resnet18]"
+    takes: ClassVar[frozenset[str]] = TAKES
+
+    def check(self) -> None:
+        """Raise :class:`medbench.UsageError` where timm has no such model; imports timm."""
+        _check(self.model)
+
+    def fit(
+        self,
+        training_set: medbench.TrainingSet,
+        validation: medbench.Samples,
+        context: medbench.Context,
+        start: medbench.State | None = None,
+    ) -> medbench.Predictor:
+        """Train the network; images that are too small for it are resized to the least size it can take."""
+        self.check()
+        import timm
+
+        from medbench_plugins import networks
+
+        samples = training_set.samples
+        config = timm.get_pretrained_cfg(self.model)
+
+        def build(size: int) -> nn.Module:
+            # A transformer is made for one size; the others take any from some least size on.
+            options = {"img_size": size} if config is not None and config.fixed_input_size else {}
+            return _create(self.model, samples, **options)
+
+        size = networks.least_size(build, samples.x.shape[1:], named=f"timm[model={self.model}]")
+        options = {"img_size": size} if config is not None and config.fixed_input_size else {}
+        classifier = () if config is None or not config.classifier else config.classifier
+        head = tuple(f"{name}." for name in ((classifier,) if isinstance(classifier, str) else classifier))
+        return _fit(self, self.model, training_set, validation, context, start, min_size=size, head=head, **options)
+
+    def fetch(self, folder: Path) -> Path:
+        """Download timm's weights to ``<folder>/<model>.safetensors``."""
+        return _fetch(self.model, folder)
+
+
+def _fit(
+    recipe: VGG16 | InceptionV3 | Timm,
+    model: str,
+    training_set: medbench.TrainingSet,
+    validation: medbench.Samples,
+    context: medbench.Context,
+    start: medbench.State | None,
+    *,
+    min_size: int,
+    head: tuple[str, ...],
+    **options: Any,
+) -> medbench.Predictor:
+    from medbench_plugins import training, weights
+
+    build, facts = weights.beginning(
+        lambda: _create(model, training_set.samples, **options),
+        pretrained=recipe.pretrained,
+        start=start,
+        head=head,
+        rename=_renaming(model),
+    )
+    return training.fit_network(build, training_set, validation, context, lr=recipe.lr, min_size=min_size, facts=facts)
+
+
+def _create(model: str, samples: medbench.Samples, **options: Any) -> nn.Module:
+    import timm
+
+    channels, n_classes = samples.x.shape[1], len(samples.classes)
+    return timm.create_model(model, pretrained=False, in_chans=channels, num_classes=n_classes, **options)
+
+
+def _renaming(model: str) -> Any:
+    """Return the function by which timm brings published weights of this model into its present form, if any."""
+    from timm.models import model_entrypoint
+
+    module = sys.modules[model_entrypoint(model.partition(".")[0]).__module__]
+    return getattr(module, "checkpoint_filter_fn", getattr(module, "_filter_fn", None))
+
+
+def _fetch(model: str, folder: Path) -> Path:
+    from medbench_plugins import weights
+
+    _check(model)
+    return weights.fetch_timm(model, folder)
+
+
+def _check(model: str) -> None:
+    import timm
+
+    architecture, _, tag = model.partition(".")
+    if not timm.is_model(architecture) or (tag and model not in timm.list_pretrained(f"{architecture}.*")):
+        near = difflib.get_close_matches(model, [*timm.list_models(), *timm.list_pretrained()], n=3, cutoff=0.5)
+        hint = f"did you mean {', '.join(near)}?" if near else "see timm.list_models() for those there are"
+        raise medbench.UsageError(f"timm has no model named {model!r}; {hint}")

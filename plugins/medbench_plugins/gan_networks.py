@@ -1,0 +1,189 @@
+"""Generator and discriminator of an AC-GAN, for images and volumes of any size.
+
+Imported late, since it needs torch. ``d`` is the number of spatial axes, ``k`` the number of halvings between the
+working size and a map of 4 to 8 positions along the shortest axis. A size that is no multiple of 2^k is drawn a little
+too large and cropped, so that no made pixel is ever interpolated: blur would give away what is made.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+
+class ConditionalBatchNorm(nn.Module):
+    """Batch normalisation with a gain and a bias of its own for each class (de Vries et al. 2017, arXiv 1707.00683)."""
+
+    def __init__(self, channels: int, n_classes: int, d: int) -> None:
+        super().__init__()
+        self.norm = _of(d, nn.BatchNorm2d, nn.BatchNorm3d)(channels, affine=False)
+        self.gain = nn.Embedding(n_classes, channels)
+        self.bias = nn.Embedding(n_classes, channels)
+        nn.init.ones_(self.gain.weight)
+        nn.init.zeros_(self.bias.weight)
+
+    def forward(self, x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Normalise ``x (B, channels, *spatial)`` for ``labels int64 (B,)``."""
+        over_pixels = (len(x), -1, *[1] * (x.ndim - 2))
+        return self.norm(x) * self.gain(labels).view(over_pixels) + self.bias(labels).view(over_pixels)
+
+
+class PlainBatchNorm(nn.Module):
+    """Batch normalisation that ignores the class, behind the same signature."""
+
+    def __init__(self, channels: int, n_classes: int, d: int) -> None:
+        super().__init__()
+        self.norm = _of(d, nn.BatchNorm2d, nn.BatchNorm3d)(channels)
+
+    def forward(self, x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Normalise ``x (B, channels, *spatial)``."""
+        return self.norm(x)
+
+
+class UpsampledConvolution(nn.Module):
+    """Nearest upsampling by two, then a convolution of kernel 3, computed as one transposed convolution.
+
+    The two are equal: four output positions share an input, so kernel 3 on the large map is kernel 4 at stride 2 on the
+    small one. A third of the time on one CPU thread, at 16^3 to 32^3 with 32 maps: 130 ms instead of 424 ms.
+    """
+
+    def __init__(self, maps: int, out_maps: int, d: int) -> None:
+        super().__init__()
+        self.conv = _of(d, nn.Conv2d, nn.Conv3d)(maps, out_maps, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map ``(B, maps, *spatial)`` to ``(B, out_maps, *2 * spatial)``."""
+        d = x.ndim - 2
+        kernel = self.conv.weight.transpose(0, 1).flip(tuple(range(2, 2 + d)))
+        for axis in range(d):
+            kernel = F.pad(kernel, _one_sided(axis, d, 0)) + F.pad(kernel, _one_sided(axis, d, 1))
+        transposed = F.conv_transpose2d if d == 2 else F.conv_transpose3d
+        return transposed(x, kernel, self.conv.bias, stride=2, padding=1)
+
+
+class GeneratorNetwork(nn.Module):
+    """Noise and a class to an image: nearest upsampling and convolutions.
+
+    Nearest upsampling, since its backward pass is deterministic on a GPU and it leaves no checkerboard
+    (Odena et al. 2016, doi 10.23915/distill.00003).
+
+    Attributes:
+        latent: Length of the noise vector.
+        n_classes: Number of classes.
+    """
+
+    def __init__(
+        self, shape: Sequence[int], n_classes: int, *, width: int, latent: int, conditional_norm: bool
+    ) -> None:
+        """Build for rows of `shape` ``(channels, *spatial)``; `width` is the number of maps at full size."""
+        super().__init__()
+        self.channels, *self.spatial = shape
+        d = len(self.spatial)
+        k = halvings(self.spatial)
+        maps = [min(width * 2**i, 16 * width) for i in range(k, -1, -1)]
+        norm = ConditionalBatchNorm if conditional_norm else PlainBatchNorm
+        conv = _of(d, nn.Conv2d, nn.Conv3d)
+        self.latent, self.n_classes = latent, n_classes
+        self.base = [-(-side // 2**k) for side in self.spatial]
+        self.project = nn.Linear(latent + n_classes, maps[0] * _product(self.base))
+        self.norms = nn.ModuleList(norm(m, n_classes, d) for m in maps)
+        self.convs = nn.ModuleList(UpsampledConvolution(m, n, d) for m, n in pairwise(maps))
+        self.to_pixels = conv(maps[-1], self.channels, 3, padding=1)
+
+    def forward(self, z: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Draw images.
+
+        Args:
+            z: ``float32 (B, latent)`` standard normal.
+            labels: ``int64 (B,)``.
+
+        Returns:
+            ``float32 (B, channels, *spatial)`` in (-1, 1).
+        """
+        condition = F.one_hot(labels, self.n_classes).to(z.dtype)
+        x = self.project(torch.cat([z, condition], dim=1)).view(len(z), -1, *self.base)
+        x = F.relu(self.norms[0](x, labels))
+        for conv, norm in zip(self.convs, self.norms[1:], strict=True):
+            x = F.relu(norm(conv(x), labels))  # (B, maps, *2 * spatial)
+        x = torch.tanh(self.to_pixels(x))
+        for axis, side in enumerate(self.spatial, start=2):
+            x = x.narrow(axis, 0, side)
+        return x
+
+
+class DiscriminatorNetwork(nn.Module):
+    """An image to a source logit and class logits; every layer has spectral norm (Miyato et al. 2018, 1802.05957)."""
+
+    def __init__(self, shape: Sequence[int], n_classes: int, *, width: int) -> None:
+        """Build for rows of `shape` ``(channels, *spatial)``; `width` is the number of maps of the first layer."""
+        super().__init__()
+        channels, *spatial = shape
+        conv = _of(len(spatial), nn.Conv2d, nn.Conv3d)
+        k = halvings(spatial)
+        maps = [channels, *[min(width * 2**i, 16 * width) for i in range(k)]]
+        # Kernel 4, stride 2, padding 1 halves, rounding down.
+        self.convs = nn.ModuleList(spectral_norm(conv(m, n, 4, stride=2, padding=1)) for m, n in pairwise(maps))
+        self.mix = spectral_norm(conv(maps[-1], 2 * maps[-1], 3, padding=1))
+        n_features = 2 * maps[-1] * _product([side // 2**k for side in spatial])
+        self.source = spectral_norm(nn.Linear(n_features, 1))
+        self.classes = spectral_norm(nn.Linear(n_features, n_classes))
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the source logit ``(B,)``, positive for real, and class logits ``(B, n_classes)``."""
+        for conv in self.convs:
+            x = F.leaky_relu(conv(x), 0.2)
+        features = F.leaky_relu(self.mix(x), 0.2).flatten(1)
+        return self.source(features)[:, 0], self.classes(features)
+
+
+class MovingAverage:
+    """Exponential moving average of a network's weights and buffers.
+
+    The decay starts low, ``min(decay, (1 + t) / (10 + t))``, so that the average of a short fit does not hold on to the
+    initialisation. Buffers are averaged too: the batch statistics must belong to the averaged weights.
+    """
+
+    def __init__(self, network: GeneratorNetwork, decay: float) -> None:
+        self.network = copy.deepcopy(network).eval().requires_grad_(False)
+        self.decay = decay
+        self.n_updates = 0
+        own, theirs = self.network.state_dict(), network.state_dict()
+        real = [name for name, value in own.items() if value.is_floating_point()]
+        self._own, self._theirs = [own[n] for n in real], [theirs[n] for n in real]
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Move a step towards the network's present state."""
+        self.n_updates += 1
+        decay = min(self.decay, (1 + self.n_updates) / (10 + self.n_updates))
+        torch._foreach_lerp_(self._own, self._theirs, 1 - decay)
+
+
+def halvings(spatial: Sequence[int]) -> int:
+    """Return how often the shortest axis is halved, at least twice, until 4 to 8 positions are left."""
+    return max(2, (min(spatial) // 4).bit_length() - 1)
+
+
+def _of(d: int, for_images: Any, for_volumes: Any) -> Any:
+    return {2: for_images, 3: for_volumes}[d]
+
+
+def _one_sided(axis: int, d: int, side: int) -> list[int]:
+    """Return what ``F.pad`` wants for one more position at one side of a kernel's axis."""
+    padding = [0] * (2 * d)  # pairs, the last axis first
+    padding[2 * (d - 1 - axis) + 1 - side] = 1
+    return padding
+
+
+def _product(sides: Sequence[int]) -> int:
+    product = 1
+    for side in sides:
+        product *= side
+    return product

@@ -1,0 +1,236 @@
+"""Pretrained weights: read from a file that is there, fitted to a network, and fetched beforehand on request."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import medbench
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+UNREADABLE = (OSError, RuntimeError, ValueError, EOFError, KeyError, ImportError, AttributeError, UnpicklingError)
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes in hexadecimal."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        raise _unreadable(path) from None
+
+
+def read(path: Path) -> dict[str, torch.Tensor]:
+    """Read tensors by name from a safetensors file or a PyTorch checkpoint; code in a checkpoint is never run.
+
+    Args:
+        path: ``.safetensors``; any other suffix is a checkpoint with tensors at its top or under "state_dict" or
+            "model". A leading "module." of all names is dropped.
+
+    Raises:
+        medbench.DataError: If the file is missing, of another kind, damaged, or holds no tensors.
+    """
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        is_safetensors = path.suffix == ".safetensors"
+        content: Any = load_file(path) if is_safetensors else torch.load(path, map_location="cpu", weights_only=True)
+    except (*UNREADABLE, SafetensorError):
+        raise _unreadable(path) from None
+    for name in ("state_dict", "model"):
+        if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
+            content = content[name]
+    tensors = {k: v for k, v in content.items() if isinstance(v, torch.Tensor)} if isinstance(content, Mapping) else {}
+    if not tensors:
+        raise medbench.DataError(f"{path} holds no tensors by name; give a safetensors file or a saved state_dict")
+    if all(name.startswith("module.") for name in tensors):
+        tensors = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
+    return tensors
+
+
+def load(
+    network: nn.Module,
+    path: Path,
+    *,
+    head: tuple[str, ...] = (),
+    rename: Callable[[dict[str, torch.Tensor], nn.Module], dict[str, torch.Tensor]] | None = None,
+) -> nn.Module:
+    """Put a file's weights into `network` and return it.
+
+    Args:
+        network: Changed in place.
+        path: As for :func:`read`.
+        head: As for :func:`insert`.
+        rename: Turns the file's names into the network's, where its library has such a function.
+
+    Raises:
+        medbench.DataError: As for :func:`read` and :func:`insert`; the message names the file.
+    """
+    tensors = read(path)
+    if rename is not None:
+        try:
+            tensors = rename(tensors, network)
+        except UNREADABLE:
+            raise medbench.DataError(f"{path} holds weights of another network; give those of this one") from None
+    return insert(network, tensors, named=str(path), head=head)
+
+
+def insert(network: nn.Module, tensors: Mapping[str, Any], *, named: str, head: tuple[str, ...] = ()) -> nn.Module:
+    """Put tensors or arrays into the network by name and return it.
+
+    The head keeps its initial weights where shapes differ. The first convolution is adapted to the number of
+    channels: every channel gets the sum over the given channels divided by the number wanted, so that a gray image
+    causes the response it caused as three equal channels.
+
+    Args:
+        network: Changed in place.
+        tensors: Tensors or arrays by name, as in a ``state_dict``.
+        named: What an error calls them.
+        head: Beginnings of the names that make the head; empty for the module of the last parameter.
+
+    Raises:
+        medbench.DataError: If outside the head a tensor is missing, too many, or of another shape.
+    """
+    import torch
+
+    own = network.state_dict()
+    head = head or (next(reversed(dict(network.named_parameters()))).rpartition(".")[0] + ".",)
+    stem = next((name for name, p in network.named_parameters() if p.ndim > 2), "")
+    optional = (*head, *(name for name in (*own, *tensors) if name.endswith("num_batches_tracked")))
+    fitting = {}
+    for name, tensor in (
+        (n, torch.as_tensor(np.array(t)) if isinstance(t, np.ndarray) else t) for n, t in tensors.items()
+    ):
+        if name == stem and name in own and tensor.ndim == own[name].ndim:
+            channels = own[name].shape[1]
+            if tensor.shape[1] != channels:
+                tensor = (tensor.sum(1, keepdim=True) / channels).expand(-1, channels, *tensor.shape[2:])
+        if name in own and own[name].shape == tensor.shape:
+            fitting[name] = tensor
+        elif not name.startswith(optional):
+            found = (
+                f"{tuple(tensor.shape)} where the network has {tuple(own[name].shape)}" if name in own else "too many"
+            )
+            raise medbench.DataError(f"{named}: tensor {name} is {found}; give weights of this very network")
+    for name in own:
+        if name not in fitting and not name.startswith(optional):
+            raise medbench.DataError(f"{named}: tensor {name} of the network is missing; give weights of this network")
+    network.load_state_dict(fitting, strict=False)
+    return network
+
+
+def beginning(
+    build: Callable[[], nn.Module],
+    *,
+    pretrained: Path | None,
+    start: medbench.State | None,
+    head: tuple[str, ...] = (),
+    rename: Callable[[dict[str, torch.Tensor], nn.Module], dict[str, torch.Tensor]] | None = None,
+) -> tuple[Callable[[], nn.Module], dict[str, str]]:
+    """Return `build` with the weights it begins from put in, and what to record of them.
+
+    Args:
+        build: Makes the network with its own initial weights.
+        pretrained: A file of weights; its SHA-256 becomes the fact "pretrained".
+        start: Arrays by name from another fit; they win over the file.
+        head: As for :func:`insert`.
+        rename: As for :func:`load`.
+    """
+
+    def build_and_load() -> nn.Module:
+        network = build()
+        if pretrained is not None:
+            load(network, pretrained, head=head, rename=rename)
+        return network if start is None else insert(network, start, named="the state to start from", head=head)
+
+    return build_and_load, {} if pretrained is None else {"pretrained": sha256(pretrained)}
+
+
+def fetch_timm(model: str, folder: Path) -> Path:
+    """Download the weights that timm publishes for `model`, ahead of any trial.
+
+    Args:
+        model: A name timm knows, with or without a tag ("vgg16", "vgg16.tv_in1k").
+        folder: Made where it is missing. The hub's address may be set by HF_ENDPOINT.
+
+    Returns:
+        ``<folder>/<model>.safetensors``; a file that is already there is left as it is.
+
+    Raises:
+        medbench.UsageError: If timm publishes no weights for the model.
+        medbench.ResourceError: If they cannot be downloaded.
+    """
+    import timm
+
+    config, target = timm.get_pretrained_cfg(model), folder / f"{model}.safetensors"
+    if target.is_file():
+        return target
+    if config is None or config.custom_load or not (config.hf_hub_id or config.url):
+        raise medbench.UsageError(
+            f"timm publishes no weights for {model} that can be fetched; name a file by pretrained="
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".fetch-") as scratch:
+        if config.hf_hub_id:
+            found = _from_hub(config.hf_hub_id, config.hf_hub_filename or "model.safetensors", Path(scratch))
+        else:
+            found = _from_url(config.url, Path(scratch))
+        if found.suffix != ".safetensors":
+            from safetensors.torch import save_file
+
+            tensors = {name: tensor.contiguous().clone() for name, tensor in read(found).items()}
+            found = Path(scratch) / "converted.safetensors"
+            save_file(tensors, found)
+        os.replace(found, target)
+    return target
+
+
+def _from_hub(repository: str, filename: str, scratch: Path) -> Path:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    name, _, revision = repository.partition("@")
+    try:
+        found = hf_hub_download(
+            name, filename, revision=revision or None, local_dir=scratch, endpoint=os.environ.get("HF_ENDPOINT")
+        )
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError):
+        raise _unreachable(f"{filename} of {name}") from None
+    return Path(found)
+
+
+def _from_url(url: str, scratch: Path) -> Path:
+    import pooch
+
+    name = url.rpartition("/")[2]
+    try:
+        # The first digits of the checksum are part of the name of most such files, not all of it: timm checks those.
+        found = Path(pooch.retrieve(url, known_hash=None, fname=name, path=scratch, progressbar=False))
+    except (OSError, ValueError):
+        raise _unreachable(name) from None
+    digits = found.stem.rpartition("-")[2]
+    if len(digits) == 8 and all(c in "0123456789abcdef" for c in digits) and not sha256(found).startswith(digits):
+        raise medbench.ResourceError(f"{name} arrived damaged: its checksum does not begin with {digits}; try again")
+    return found
+
+
+def _unreadable(path: Path) -> medbench.DataError:
+    return medbench.DataError(
+        f"{path} cannot be read as weights; give an existing .safetensors file or a PyTorch checkpoint of plain tensors"
+    )
+
+
+def _unreachable(what: str) -> medbench.ResourceError:
+    return medbench.ResourceError(f"{what} could not be downloaded; check the network, or HF_ENDPOINT for a mirror")

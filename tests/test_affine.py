@@ -1,0 +1,174 @@
+"""Affine maps of a batch, in two and three dimensions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from medbench_plugins.affine import flip, random_affine, rotation, spine_hybrid, warp
+
+STILL = {"rotate": 0.0, "scale": 0.0, "shear": 0.0, "shift": 0.0, "flips": (), "probability": 1.0}
+SHAPES = st.sampled_from([(3, 1, 16, 16), (2, 3, 12, 20), (2, 1, 9, 9, 9), (1, 4, 8, 10, 6)])
+
+
+def images(shape: tuple[int, ...], seed: int = 0) -> torch.Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+def identity(x: torch.Tensor) -> torch.Tensor:
+    return torch.eye(x.ndim - 2).repeat(len(x), 1, 1)
+
+
+def blob(d: int, size: int = 24) -> torch.Tensor:
+    axes = torch.meshgrid(*[torch.arange(size) - (size - 1) / 2] * d, indexing="ij")
+    return torch.exp(-sum(a**2 for a in axes) / 18)[None, None] * 2 - 1
+
+
+@given(shape=SHAPES, seed=st.integers(0, 99))
+@settings(deadline=None, max_examples=20)
+def test_ranges_of_nothing_give_the_image_back(shape: tuple[int, ...], seed: int) -> None:
+    x = images(shape, seed)
+
+    warped = random_affine(x, torch.Generator().manual_seed(seed), **STILL)
+
+    assert (warped - x).abs().max() < 1 / 255
+
+
+@given(
+    shape=SHAPES,
+    seed=st.integers(0, 99),
+    rotate=st.floats(0, 180),
+    scale=st.floats(0, 0.9),
+    shear=st.floats(0, 60),
+    shift=st.floats(0, 0.5),
+)
+@settings(deadline=None, max_examples=30)
+def test_the_result_stays_within_the_range_of_pixels(
+    shape: tuple[int, ...], seed: int, rotate: float, scale: float, shear: float, shift: float
+) -> None:
+    x = images(shape, seed)
+    before = x.clone()
+
+    warped = random_affine(
+        x,
+        torch.Generator().manual_seed(seed),
+        rotate=rotate,
+        scale=scale,
+        shear=shear,
+        shift=shift,
+        flips=(0, 1),
+        probability=1.0,
+    )
+
+    assert warped.shape == x.shape
+    assert warped.dtype == x.dtype
+    assert warped.min() >= -1
+    assert warped.max() <= 1
+    assert torch.equal(x, before)
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 16, 16), (2, 3, 15, 15)])
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_a_quarter_turn_is_that_of_rot90(shape: tuple[int, ...], quarters: int) -> None:
+    x = images(shape)
+
+    turned = warp(x, rotation(torch.full((len(x), 1), 90.0 * quarters)), torch.zeros(len(x), 2))
+
+    assert torch.allclose(turned, torch.rot90(x, quarters, (2, 3)), atol=1 / 255)
+
+
+@pytest.mark.parametrize(("plane", "axes"), [(0, (2, 3)), (1, (2, 4)), (2, (3, 4))])
+def test_a_quarter_turn_of_a_volume_is_that_of_rot90(plane: int, axes: tuple[int, int]) -> None:
+    x = images((2, 1, 8, 8, 8))
+    degrees = torch.zeros(2, 3)
+    degrees[:, plane] = 90
+
+    turned = warp(x, rotation(degrees), torch.zeros(2, 3))
+
+    assert torch.allclose(turned, torch.rot90(x, 1, axes), atol=1 / 255)
+
+
+@given(first=st.floats(-180, 180), second=st.floats(-180, 180), third=st.floats(-180, 180))
+@settings(deadline=None, max_examples=30)
+def test_a_rotation_keeps_lengths_and_handedness(first: float, second: float, third: float) -> None:
+    turn = rotation(torch.tensor([[first, second, third]]))[0].double()
+
+    assert torch.allclose(turn @ turn.T, torch.eye(3, dtype=torch.float64), atol=1e-5)
+    assert torch.det(turn).item() == pytest.approx(1, abs=1e-5)
+
+
+@given(shape=SHAPES, axis=st.integers(0, 1))
+@settings(deadline=None, max_examples=20)
+def test_a_flip_is_exact(shape: tuple[int, ...], axis: int) -> None:
+    x = images(shape)
+    chosen = (torch.arange(len(x)) % 2 == 0)[:, None]
+
+    flipped = flip(x, (axis,), chosen)
+
+    for row in range(len(x)):
+        assert torch.equal(flipped[row], x[row].flip(axis + 1) if row % 2 == 0 else x[row])
+
+
+@pytest.mark.parametrize("d", [2, 3])
+def test_a_turn_keeps_the_mass_of_a_centred_blob(d: int) -> None:
+    x = blob(d)
+    degrees = torch.full((1, d * (d - 1) // 2), 33.0)
+
+    turned = warp(x, rotation(degrees), torch.zeros(1, d))
+
+    assert (turned + 1).sum().item() == pytest.approx((x + 1).sum().item(), rel=0.01)
+
+
+@pytest.mark.parametrize("d", [2, 3])
+def test_a_larger_picture_has_more_mass_by_the_power_of_the_dimensions(d: int) -> None:
+    x = blob(d)
+
+    larger = warp(x, identity(x) / 1.15, torch.zeros(1, d))
+
+    assert ((larger + 1).sum() / (x + 1).sum()).item() == pytest.approx(1.15**d, rel=0.02)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 8, 16), (1, 1, 8, 4, 16)])
+def test_a_shift_moves_by_a_fraction_of_its_own_axis_and_brings_in_background(shape: tuple[int, ...]) -> None:
+    x = images(shape)
+    shift = torch.zeros(1, len(shape) - 2)
+    shift[0, -1] = 0.25  # a quarter of 16 pixels
+
+    moved = warp(x, identity(x), shift)
+
+    assert torch.allclose(moved[..., :12], x[..., 4:], atol=1 / 255)
+    assert torch.all(moved[..., 12:] == -1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(4, 1, 16, 16), (4, 1, 8, 8, 8)])
+def test_the_study_list_keeps_shape_dtype_and_range(shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    x = images(shape).to(dtype)
+
+    changed = spine_hybrid(x, torch.Generator().manual_seed(3), probability=1.0)
+
+    assert changed.shape == x.shape
+    assert changed.dtype == dtype
+    assert changed.abs().max() <= 1
+
+
+def test_the_study_list_holds_its_turns_flips_and_the_original() -> None:
+    x = images((1, 1, 16, 16)).repeat(400, 1, 1, 1)
+    known = [x[0], *(torch.rot90(x[0], k, (1, 2)) for k in (1, 3)), x[0].flip(1), x[0].flip(2)]
+
+    changed = spine_hybrid(x, torch.Generator().manual_seed(0), probability=1.0)
+
+    counts = [sum(torch.allclose(row, one, atol=1 / 255) for row in changed) for one in known]
+    expected = 400 / 9
+    assert all(abs(count - expected) < 4 * np.sqrt(expected) for count in counts)
+
+
+def test_no_row_changes_at_probability_zero() -> None:
+    x = images((8, 1, 16, 16))
+    wild = {**STILL, "rotate": 90.0, "flips": (0, 1), "probability": 0.0}
+
+    assert torch.equal(random_affine(x, torch.Generator().manual_seed(0), **wild), x)
+    assert torch.equal(spine_hybrid(x, torch.Generator().manual_seed(0), probability=0.0), x)

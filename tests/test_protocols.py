@@ -1,0 +1,186 @@
+"""Cuts: no group is parted, classes are spread, and the same bits come out for ever."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.model_selection import StratifiedGroupKFold
+
+from medbench import audit
+from medbench.errors import DataError, UsageError
+from medbench.interfaces import TrainingSet
+from medbench.protocols import (
+    PROTOCOLS,
+    Cut,
+    EvaluationProtocol,
+    assign_folds,
+    cut_samples,
+    groups_united,
+    protocol,
+    subsample,
+)
+from medbench.samples import Samples
+from medbench.testing import toy_samples
+
+
+def samples_of(sizes: list[int], labels: list[int]) -> Samples:
+    groups = np.repeat([f"g{i}" for i in range(len(sizes))], sizes)
+    n = len(groups)
+    return Samples(
+        x=np.zeros((n, 0), np.uint8),
+        labels=np.repeat(labels, sizes).astype(np.int64),
+        ids=np.array([f"i{i}" for i in range(n)]),
+        patients=groups,
+        groups=groups,
+        sources=((),) * n,
+        classes=("a", "b"),
+    )
+
+
+def unchanged(train: Samples, *held: Samples) -> tuple[object, ...]:
+    return TrainingSet(train), *held
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(1, 6), st.integers(0, 1)), min_size=20, max_size=120),
+    st.integers(2, 7),
+    st.integers(0, 3),
+)
+def test_no_group_is_in_two_parts_and_every_row_is_tested_once(
+    groups: list[tuple[int, int]], folds: int, repeat: int
+) -> None:
+    samples = samples_of([size for size, _ in groups], [label for _, label in groups])
+    if min(len({g for g, y in zip(samples.groups, samples.labels, strict=True) if y == k}) for k in (0, 1)) < folds:
+        return
+    tested: list[str] = []
+    for fold in range(folds):
+        train, validation, test = cut_samples(samples, Cut(fold, folds, repeat))
+        parts = [set(p.groups.tolist()) for p in (train, validation, test)]
+        assert not parts[0] & parts[1]
+        assert not parts[0] & parts[2]
+        assert not parts[1] & parts[2]
+        assert len(train) + len(validation) + len(test) == len(samples)
+        tested += test.ids.tolist()
+
+    assert sorted(tested) == sorted(samples.ids.tolist())
+
+
+def test_classes_are_spread_about_as_well_as_scikit_learn_does() -> None:
+    rng = np.random.default_rng(0)
+    samples = samples_of(rng.integers(1, 4, 300).tolist(), (rng.random(300) < 0.17).astype(int).tolist())
+
+    def spread(folds: np.ndarray) -> float:
+        shares = [samples.labels[folds == f].mean() for f in range(5)]
+        return float(np.std(shares))
+
+    ours = spread(assign_folds(samples.groups, samples.labels, 5, salt="0"))
+    theirs = np.zeros(len(samples), dtype=int)
+    reference = StratifiedGroupKFold(5, shuffle=True, random_state=0)
+    for fold, (_, test) in enumerate(reference.split(samples.labels, samples.labels, samples.groups)):
+        theirs[test] = fold
+
+    assert ours <= max(1.5 * spread(theirs), 0.01)
+
+
+def test_the_same_input_gives_the_same_folds_on_every_machine() -> None:
+    rng = np.random.default_rng(7)
+    samples = samples_of(rng.integers(1, 5, 200).tolist(), (rng.random(200) < 0.3).astype(int).tolist())
+
+    folds = assign_folds(samples.groups, samples.labels, 5, salt="2")
+
+    golden = "2332072ab0fefe84"
+    assert hashlib.sha256(folds.astype("<i8").tobytes()).hexdigest()[:16] == golden
+
+
+def test_repeats_are_different_partitions() -> None:
+    samples = toy_samples(120)
+    first, second = (assign_folds(samples.groups, samples.labels, 5, salt=str(r)) for r in (0, 1))
+
+    assert (first != second).mean() > 0.5
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_a_protocol_has_exactly_the_leaks_it_declares(name: str) -> None:
+    samples = toy_samples(120, images_per_patient=4)
+    samples = Samples(**{**vars(samples), "parts": np.where(np.arange(120) < 80, "train", "test")})
+
+    def augment(train: Samples, *held: Samples) -> tuple[object, ...]:
+        return TrainingSet(train.with_synthetic(train.x, train.labels, maker="copy")), *held
+
+    rule = EvaluationProtocol(name)  # type: ignore[arg-type]
+    made, validation, test = rule.arrange(samples, Cut(0, 5, 0), augment)
+    fitted_on = [frozenset(samples.ids.tolist())] if name == "augment-first" else []
+
+    assert audit.leaks(made.samples, validation, test, fitted_on) == rule.leaks
+
+
+def test_an_honest_protocol_shows_only_training_samples_to_prepare() -> None:
+    samples = toy_samples(100)
+    seen: list[Samples] = []
+
+    def prepare(train: Samples, *held: Samples) -> tuple[object, ...]:
+        seen.append(train)
+        return TrainingSet(train), *held
+
+    _, validation, test = EvaluationProtocol("patients").arrange(samples, Cut(1, 5, 0), prepare)
+
+    assert not set(seen[0].groups.tolist()) & (set(test.groups.tolist()) | set(validation.groups.tolist()))
+
+
+def test_select_on_test_trains_on_no_test_patient() -> None:
+    train, validation, test = EvaluationProtocol("select-on-test").arrange(toy_samples(100), Cut(0, 5, 0), unchanged)
+
+    assert set(validation.ids.tolist()) == set(test.ids.tolist())
+    assert not set(train.samples.groups.tolist()) & set(test.groups.tolist())
+
+
+def test_a_subsample_is_drawn_by_group_and_differs_between_repeats() -> None:
+    train = toy_samples(200, images_per_patient=2)
+    drawn = subsample(train, "40/20", salt="0")
+
+    assert drawn.class_counts.tolist() == [40, 20]
+    assert all((drawn.groups == g).sum() == (train.groups == g).sum() for g in set(drawn.groups.tolist()))
+    assert set(drawn.ids.tolist()) != set(subsample(train, "40/20", salt="1").ids.tolist())
+
+
+@pytest.mark.parametrize(("wanted", "says"), [("400/20", "wants 400"), ("40", "names 1 classes")])
+def test_a_subsample_that_cannot_be_drawn_says_why(wanted: str, says: str) -> None:
+    with pytest.raises(DataError, match=says):
+        subsample(toy_samples(100), wanted, salt="0")
+
+
+def test_too_few_patients_for_the_folds_says_how_many_work() -> None:
+    with pytest.raises(DataError, match=r"class 'class 0' has 3 patients, too few for 5 folds; use --folds 3"):
+        cut_samples(toy_samples(12), Cut(0, 5, 0))
+
+
+def test_an_unknown_protocol_offers_the_nearest() -> None:
+    with pytest.raises(UsageError, match="did you mean 'patients'"):
+        protocol("patient")
+    with pytest.raises(UsageError, match="counts with slashes"):
+        protocol("patients[train=many]")
+
+
+def test_any_shared_key_unites() -> None:
+    groups = groups_united(["a", "b", "c", "d"], ["s1", "s2", "", ""], ["x", "", "x", ""])
+
+    assert groups.tolist() == ["a", "b", "a", "d"]
+
+
+def test_an_official_cut_keeps_the_test_part_shut() -> None:
+    samples = toy_samples(100)
+    samples = Samples(**{**vars(samples), "parts": np.where(np.arange(100) < 60, "train", "test")})
+    rule = EvaluationProtocol("official")
+
+    cuts = [rule.arrange(samples, Cut(0, 1, repeat), unchanged) for repeat in (0, 1)]
+
+    assert rule.folds(5) == 1
+    assert all(set(test.ids.tolist()) == set(samples.ids[60:].tolist()) for _, _, test in cuts)
+    assert set(cuts[0][1].ids.tolist()) != set(cuts[1][1].ids.tolist())
+    with pytest.raises(DataError, match="no official cut"):
+        rule.arrange(toy_samples(20), Cut(0, 1, 0), unchanged)

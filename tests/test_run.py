@@ -1,0 +1,294 @@
+"""The command line from end to end, on a toy data set: runs, resumes, survives, and ends with the right exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+TOYS = str(Path(__file__).parent / "toys")
+Medbench = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    return {**os.environ, "MEDBENCH_CACHE": str(tmp_path / "cache"), "MEDBENCH_RESULTS": str(tmp_path / "runs")}
+
+
+@pytest.fixture
+def medbench(environment: dict[str, str], tmp_path: Path) -> Medbench:
+    def call(*arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
+        run = [sys.executable, "-m", "medbench", *arguments]
+        if arguments[0] in ("run", "plan"):
+            run += ["--plugins-dir", TOYS]
+        if arguments[0] == "run" and "--executor" not in arguments:
+            run += ["--executor", "forks"]
+        return subprocess.run(run, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=300, **more)
+
+    return call
+
+
+TOY = ("-d", "phantom:toy", "-a", "adds", "-c", "mean", "--folds", "3", "--repeats", "1")
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_a_run_ends_in_a_leaderboard_and_the_same_command_does_nothing(medbench: Medbench, tmp_path: Path) -> None:
+    first = medbench("run", *TOY)
+    before = files(tmp_path / "runs")
+    second = medbench("run", *TOY)
+
+    assert first.returncode == 0, first.stderr
+    assert "3 generators to fit" in first.stderr
+    assert "plain-toy" in first.stdout
+    assert "└ adds" in first.stdout
+    assert "PHANTOM DATA" in first.stdout
+    assert "none: " in first.stdout
+    assert max(map(len, first.stdout.splitlines())) <= 80
+    assert "nothing to do, 9 results are there already" in second.stderr
+    assert second.stdout == first.stdout
+    assert {k: v for k, v in files(tmp_path / "runs").items() if ".plans" not in k} == {
+        k: v for k, v in before.items() if ".plans" not in k
+    }
+
+
+@pytest.mark.parametrize("workers", ["1", "4"])
+def test_stages_are_planned_counted_and_fitted_once(medbench: Medbench, tmp_path: Path, workers: str) -> None:
+    ask = (*TOY, "-a", "adds[generator=noise,honest=true]", "-c", "mean[pause=0.01]")
+    planned = json.loads(medbench("plan", *ask, "--json").stdout)
+    ran = medbench("run", *ask, "--workers", workers)
+    again = json.loads(medbench("plan", *ask, "--json").stdout)
+
+    assert ran.returncode == 0, ran.stderr
+    assert planned["stages"] == 3
+    assert len(list((tmp_path / "runs" / "stages").iterdir())) == 3
+    assert (again["stored"], again["stages_stored"]) == (again["trials"], 3)
+
+
+def test_one_and_four_workers_give_the_same_bits(
+    environment: dict[str, str], medbench: Medbench, tmp_path: Path
+) -> None:
+    seen = []
+    for workers in ("1", "4"):
+        environment["MEDBENCH_RESULTS"] = str(tmp_path / f"runs{workers}")
+        assert medbench("run", *TOY, "--workers", workers).returncode == 0
+        seen.append(
+            {k: v for k, v in files(tmp_path / f"runs{workers}").items() if k.endswith(("parquet", "safetensors"))}
+        )
+
+    assert seen[0] == seen[1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "stored", "says"),
+    [
+        ("raise", "bug", "ZeroDivisionError"),
+        ("exit", "lost", "its process died 3 times"),
+        ("sysexit", "bug", "SystemExit"),
+        ("kill", "lost", "its process died 3 times"),
+        ("hang", "timeout", "past the limit"),
+        ("memory", "memory", "not enough memory"),
+        ("nan", "contract", "not finite"),
+        ("shape", "contract", "shape"),
+        ("diverge", "diverged", "nan at step 3"),
+        ("random", "contract", "global random numbers"),
+        ("chdir", "contract", "working directory"),
+    ],
+)
+def test_a_fault_costs_its_own_trials_and_is_stored_with_its_kind(
+    medbench: Medbench, tmp_path: Path, kind: str, stored: str, says: str
+) -> None:
+    ran = medbench("run", "-d", "phantom:toy", "-a", "plain-toy", "-c", f"fault[kind={kind}]", "-c", "mean",
+                   "--folds", "2", "--repeats", "1", "--no-controls", "--limit", "4")  # fmt: skip
+    failures = [json.loads(p.read_text()) for p in (tmp_path / "runs").rglob("failure.json")]
+
+    assert ran.returncode == 7, ran.stderr
+    assert {f["kind"] for f in failures} == {stored}
+    assert all(says in f["message"] for f in failures)
+    assert len(failures) == 2
+    assert "2 done" in ran.stderr
+    again = medbench("run", "-d", "phantom:toy", "-a", "plain-toy", "-c", f"fault[kind={kind}]", "-c", "mean",
+                     "--folds", "2", "--repeats", "1", "--no-controls", "--limit", "4")  # fmt: skip
+    assert "nothing to do" in again.stderr
+    assert again.returncode == 7
+
+
+def test_a_skip_known_only_while_running_is_a_row_and_no_failure(medbench: Medbench) -> None:
+    ran = medbench(
+        "run", "-d", "phantom:toy", "-a", "plain-toy", "-c", "fault[kind=skip]", "--folds", "2", "--repeats", "1"
+    )
+
+    assert ran.returncode == 0
+    assert "skipped" in ran.stderr
+    assert "it makes no sense here" in ran.stderr
+
+
+def test_what_a_trial_prints_cannot_steer_the_terminal(medbench: Medbench) -> None:
+    medbench(
+        "run", "-d", "phantom:toy", "-a", "plain-toy", "-c", "fault[kind=escape]", "--folds", "2", "--repeats", "1"
+    )
+    shown = medbench("logs", "*escape*")
+
+    assert "owned" in shown.stdout
+    assert "\x1b" not in shown.stdout
+
+
+def test_a_diverging_generator_fails_its_arms_and_leaves_the_others_alone(medbench: Medbench, tmp_path: Path) -> None:
+    ran = medbench("run", *TOY, "-a", "adds[generator=noise[fails=true]]")
+    failures = [json.loads(p.read_text()) for p in (tmp_path / "runs").rglob("failure.json")]
+
+    assert ran.returncode == 7
+    assert len(failures) == 3
+    assert {f["kind"] for f in failures} == {"diverged"}
+    assert "3/3 diverged" in ran.stdout
+
+
+@pytest.mark.parametrize(("augmenter", "kind"), [("adds[honest=false]", "contract"), ("overwrites", "bug")])
+def test_an_augmenter_that_breaks_a_wall_fails(medbench: Medbench, tmp_path: Path, augmenter: str, kind: str) -> None:
+    ran = medbench("run", *TOY, "-a", augmenter, "--no-controls")
+    failures = [json.loads(p.read_text()) for p in (tmp_path / "runs").rglob("failure.json")]
+
+    assert ran.returncode == 7
+    assert {f["kind"] for f in failures} == {kind}
+
+
+def test_an_official_cut_that_parts_a_patient_is_stopped_before_anything_runs(
+    medbench: Medbench, tmp_path: Path
+) -> None:
+    ran = medbench("run", "-d", "phantom:toy:leaky", "-a", "adds", "-c", "mean", "--protocol", "official")
+
+    assert ran.returncode == 8
+    assert "both in training or validation and in test" in ran.stderr
+    assert not list((tmp_path / "runs").rglob("spec.json"))
+
+
+def test_a_leaky_protocol_runs_and_says_so(medbench: Medbench) -> None:
+    ran = medbench("run", *TOY, "--protocol", "augment-first")
+
+    assert ran.returncode == 0, ran.stderr
+    assert "LEAKS by design, never ranked" in ran.stdout
+
+
+def test_ctrl_c_loses_nothing_that_was_finished(environment: dict[str, str], tmp_path: Path) -> None:
+    run = [sys.executable, "-m", "medbench", "run", "-d", "phantom:toy", "-a", "plain-toy", "-c", "mean[pause=1]",
+           "--folds", "4", "--repeats", "2", "--workers", "1", "--plugins-dir", TOYS, "--executor", "forks"]  # fmt: skip
+    process = subprocess.Popen(
+        run, env=environment, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 60
+    while len(list((tmp_path / "runs").rglob("result.json"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    finished = {p.parent.name for p in (tmp_path / "runs").rglob("result.json")}
+
+    assert process.returncode == 130
+    assert "the same command goes on from there" in errors
+    assert not list((tmp_path / "runs" / ".jobs").iterdir())
+    again = subprocess.run(
+        [*run, "--workers", "4"], env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert f"{len(finished)} results are there already" in again.stderr
+
+
+def test_two_runners_share_a_store_and_do_nothing_twice(environment: dict[str, str], tmp_path: Path) -> None:
+    run = [sys.executable, "-m", "medbench", "run", *TOY, "-c", "mean[pause=0.3]", "--workers", "2",
+           "--plugins-dir", TOYS, "--executor", "forks"]  # fmt: skip
+    both = [subprocess.Popen(run, env=environment, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            for _ in range(2)]  # fmt: skip
+    outputs = [p.communicate(timeout=120) for p in both]
+    done = [int(e.rsplit(" done,", 1)[0].rsplit(None, 1)[-1]) for _, e in outputs]
+
+    assert [p.returncode for p in both] == [0, 0]
+    assert sum(done) == len(list((tmp_path / "runs").rglob("result.json")))
+    assert outputs[0][0] == outputs[1][0]
+
+
+def test_shards_are_the_whole(medbench: Medbench, tmp_path: Path) -> None:
+    for part in (1, 2, 3):
+        assert medbench("run", *TOY, "--shard", f"{part}/3").returncode == 0
+
+    assert len(list((tmp_path / "runs").rglob("result.json"))) == 9
+    assert len(list((tmp_path / "runs" / "stages").iterdir())) == 3
+
+
+def test_a_combination_that_makes_no_sense_is_named_in_plan_and_table(medbench: Medbench) -> None:
+    ask = (
+        "-d",
+        "phantom:toy:volumes",
+        "-a",
+        "plain-toy",
+        "-c",
+        "mean",
+        "-c",
+        "vgg16",
+        "--folds",
+        "2",
+        "--repeats",
+        "1",
+    )
+    planned = medbench("plan", *ask)
+    ran = medbench("run", *ask)
+
+    reason = "vgg16 takes 2-D images, the data are 3-D"
+    assert reason in planned.stdout
+    assert ran.returncode == 0
+    assert reason in ran.stdout
+
+
+@pytest.mark.parametrize("form", ["table", "md", "csv", "json", "latex"])
+def test_every_format_holds_every_arm(medbench: Medbench, form: str) -> None:
+    medbench("run", *TOY)
+    shown = medbench("leaderboard", "--format", form, "--wide")
+
+    assert shown.returncode == 0
+    assert all(name in shown.stdout for name in ("plain-toy", "adds", "none"))
+    if form == "json":
+        assert {row["planned"] for row in json.loads(shown.stdout)} == {3}
+
+
+def test_status_and_plain_tables(medbench: Medbench) -> None:
+    medbench("run", *TOY)
+
+    assert "9 of 9 trials done" in medbench("status").stdout
+    plain = medbench("leaderboard", "--plain").stdout
+    assert "`- adds" in plain
+    assert plain.isascii()
+
+
+def test_the_local_executor_runs_kills_and_times_out(medbench: Medbench, tmp_path: Path) -> None:
+    ran = medbench("run", "-d", "phantom:toy", "-a", "plain-toy", "-c", "mean", "-c", "fault[kind=kill]", "-c",
+                   "fault[kind=hang]", "--folds", "2", "--repeats", "1", "--no-controls", "--executor", "local",
+                   "--workers", "2", "--limit", "20")  # fmt: skip
+    kinds = sorted(json.loads(p.read_text())["kind"] for p in (tmp_path / "runs").rglob("failure.json"))
+
+    assert ran.returncode == 7, ran.stderr
+    assert kinds == ["lost", "lost", "timeout", "timeout"]
+    assert "2 done" in ran.stderr
+
+
+def test_changed_code_is_another_trial_and_the_older_is_named(
+    medbench: Medbench, environment: dict[str, str], tmp_path: Path
+) -> None:
+    source = Path(TOYS, "toys.py").read_text()
+    folder = tmp_path / "plugins"
+    folder.mkdir()
+    run = [sys.executable, "-m", "medbench", "run", *TOY, "--plugins-dir", str(folder), "--executor", "forks"]
+    outputs = []
+    for text in (source, source.replace("/ 10)\n            return", "/ 11)\n            return")):
+        (folder / "toys.py").write_text(text)
+        outputs.append(subprocess.run(run, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True))
+
+    assert source.count("/ 10)\n            return") == 1
+    assert "9 done" in outputs[1].stderr
+    assert "3 older results of other code or budget, not shown" in outputs[1].stdout

@@ -1,0 +1,276 @@
+"""A plugin for tests: a data set, recipes that behave and misbehave, and an executor that needs no torch."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+import medbench
+
+
+@dataclass(frozen=True)
+class ToyData:
+    """Images in one npz, two classes, two images a patient; `leaky` puts a patient into both official parts."""
+
+    name: str = "toy"
+    size: int = 8
+    leaky: bool = False
+    dimensions: Literal[2, 3] = 2
+
+    card = medbench.Card("Toy", "CC0", "none", "medbench datasets phantom toy FOLDER", "pictures")
+
+    def index(self, root: Path) -> medbench.Index:
+        if not (root / "toy.npz").is_file():
+            raise medbench.DataError(f"{root / 'toy.npz'}: is missing; write it with `medbench datasets phantom toy`.")
+        labels = np.load(root / "toy.npz")["labels"]
+        n = len(labels)
+        return medbench.Index(
+            tuple(
+                medbench.Record(
+                    f"i{i}",
+                    ("toy.npz",),
+                    int(label),
+                    f"p{i // 2}",
+                    part="train" if i < 0.6 * n + self.leaky else "test",
+                )
+                for i, label in enumerate(labels)
+            ),
+            ("no", "yes"),
+            1,
+            self.dimensions,
+            notes=("one thing was left out.",),
+        )
+
+    def read(self, root: Path, records: Sequence[medbench.Record], size: int) -> Iterator[tuple[np.ndarray, None]]:
+        x = np.load(root / "toy.npz")["x"]
+        for record in records:
+            image = np.resize(x[int(record.id[1:])], (1, *[size] * self.dimensions))
+            yield image.astype(np.uint8), None
+
+    def phantom(self, root: Path, *, seed: int, patients: int, null: bool) -> None:
+        rng = np.random.default_rng(seed)
+        labels = np.repeat(rng.random(patients) < 0.4, 2).astype(np.int64)
+        shown = rng.permutation(labels) if null else labels
+        x = rng.normal(100, 30, (2 * patients, 8, 8)) + 25 * shown[:, None, None]
+        np.savez(root / "toy.npz", x=x.clip(0, 255).astype(np.uint8), labels=labels)
+
+
+@dataclass(frozen=True)
+class Mean:
+    """Decides by the distance to each class's mean gray value."""
+
+    name: str = "mean"
+    pause: float = 0.0
+    takes = frozenset({"2d", "3d", "samples", "sampling", "transform"})
+
+    def fit(self, training_set: Any, validation: Any, context: Any, start: Any = None) -> Any:
+        s = training_set.samples
+        means = np.array([s.x[s.labels == k].mean() if (s.labels == k).any() else 128.0 for k in range(len(s.classes))])
+        for step in range(10):
+            time.sleep(self.pause / 10)
+            context.progress(step + 1, 10)
+
+        def predict(x: np.ndarray) -> np.ndarray:
+            closeness = np.exp(-np.abs(x.reshape(len(x), -1).mean(1)[:, None] - means) / 10)
+            return closeness / closeness.sum(1, keepdims=True)
+
+        return predict
+
+
+@dataclass(frozen=True)
+class Fault(Mean):
+    """Misbehaves in fold 0 only, so that the rest of the matrix shows whether it goes on."""
+
+    name: str = "fault"
+    kind: str = "raise"
+
+    def fit(self, training_set: Any, validation: Any, context: Any, start: Any = None) -> Any:
+        predict = super().fit(training_set, validation, context)
+        n = len(training_set.samples.classes)
+        faults: dict[str, Callable[[], Any]] = {
+            "raise": lambda: 1 / 0,
+            "exit": lambda: os._exit(3),
+            "sysexit": lambda: exit(0),
+            "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+            "hang": lambda: time.sleep(600),
+            "memory": lambda: (_ for _ in ()).throw(MemoryError()),
+            "nan": lambda: lambda x: np.full((len(x), n), np.nan),
+            "shape": lambda: lambda x: np.full((len(x), n + 1), 1 / (n + 1)),
+            "none": lambda: None,
+            "skip": lambda: (_ for _ in ()).throw(medbench.Skip("it makes no sense here")),
+            "diverge": lambda: (_ for _ in ()).throw(medbench.Diverged("the loss is nan at step 3.")),
+            "random": lambda: random.random() and None,
+            "chdir": lambda: os.chdir("/"),
+            "escape": lambda: print("\x1b[2J\x1b]0;owned\x07"),
+        }
+        made = faults[self.kind]()
+        return made if callable(made) else predict
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Real rows of the class plus noise; `fails` diverges."""
+
+    name: str = "noise"
+    fails: bool = False
+    stored: bool = True
+
+    def fit(self, train: medbench.Samples, context: medbench.Context) -> Any:
+        if self.fails:
+            raise medbench.Diverged("the generator's loss is nan at step 1.")
+        (context.folder / "fitted.txt").write_text(str(context.seed("noise")))
+        return _Sampler(train.x, train.labels, np.array([context.seed("noise") % 1000]))
+
+    def restore(self, state: Any, train: medbench.Samples) -> Any:
+        return _Sampler(train.x, train.labels, state["seed"])
+
+
+@dataclass(frozen=True)
+class _Sampler:
+    x: np.ndarray
+    labels: np.ndarray
+    offset: np.ndarray
+
+    def sample(self, labels: np.ndarray, seed: int) -> np.ndarray:
+        rng = np.random.default_rng([seed, int(self.offset[0])])
+        rows = [rng.choice(np.flatnonzero(self.labels == k)) for k in labels]
+        return (
+            (self.x[rows].astype(int) + rng.integers(-5, 6, (len(rows), *self.x.shape[1:])))
+            .clip(0, 255)
+            .astype(np.uint8)
+        )
+
+    def state(self) -> Any:
+        return {"seed": self.offset}
+
+
+@dataclass(frozen=True)
+class Plain:
+    name: str = "plain-toy"
+    space = "pixels"
+    gives = frozenset({"sampling"})
+    control = None
+
+    def fit(self, train: medbench.Samples, context: medbench.Context) -> medbench.TrainingSet:
+        return medbench.TrainingSet(train, sampling=np.full(len(train), 1 / len(train)))
+
+
+@dataclass(frozen=True)
+class Adds:
+    """As many made rows as there are real ones."""
+
+    name: str = "adds"
+    generator: medbench.Generator = field(default_factory=Noise)
+    honest: bool = True
+    space = "pixels"
+    gives = frozenset({"samples"})
+    control = Plain()
+
+    @property
+    def needs(self) -> tuple[medbench.Generator, ...]:
+        return (self.generator,) if self.honest else ()
+
+    def fit(self, train: medbench.Samples, context: medbench.Context) -> medbench.TrainingSet:
+        made = context.fit(self.generator, train).sample(train.labels, context.seed("draw"))
+        return medbench.TrainingSet(train.with_synthetic(made, train.labels, maker=self.name))
+
+
+@dataclass(frozen=True)
+class Steals:
+    """Overwrites its input."""
+
+    name: str = "overwrites"
+    space = "pixels"
+    gives = frozenset({"samples"})
+    control = Plain()
+
+    def fit(self, train: medbench.Samples, context: medbench.Context) -> medbench.TrainingSet:
+        train.x[:] = 0
+        return medbench.TrainingSet(train)
+
+
+@dataclass(frozen=True)
+class Forks:
+    """Forks a process a job: quick, since nothing has to be imported."""
+
+    name: str = "forks"
+
+    def start(self, *, workers: int, devices: Sequence[str]) -> Any:
+        import polars  # imported once here, so that no job has to
+        import sklearn.metrics
+
+        assert polars, sklearn
+        return _Forked(devices[0])
+
+
+class _Forked:
+    def __init__(self, device: str) -> None:
+        self.device = device
+        self.running: list[Any] = []
+
+    def submit(self, work: Any, folder: str, share: float, limit_s: float) -> Future[int]:
+        future: Future[int] = Future()
+        process = multiprocessing.get_context("fork").Process(target=_run, args=(work, folder, self.device))
+        process.start()
+        self.running.append(process)
+
+        def wait() -> None:
+            process.join(limit_s)
+            if process.is_alive():
+                process.kill()
+                process.join()
+                future.set_exception(TimeoutError())
+            elif process.exitcode in (0, 100):
+                future.set_result(0)
+            elif process.exitcode is not None and process.exitcode > 100:
+                future.set_result(process.exitcode - 100)
+            else:
+                future.set_exception(ProcessLookupError(f"exit status {process.exitcode}"))
+
+        threading.Thread(target=wait, daemon=True).start()
+        return future
+
+    def close(self) -> None:
+        for process in self.running:
+            process.kill()
+            process.join()
+
+
+def _run(work: Any, folder: str, device: str) -> None:
+    os._exit(100 + work(folder, device))
+
+
+@medbench.hookimpl
+def register_datasets() -> list[Any]:
+    return [ToyData(), ToyData("toy:leaky", leaky=True), ToyData("toy:volumes", dimensions=3)]
+
+
+@medbench.hookimpl
+def register_augmenters() -> list[Any]:
+    return [Plain(), Adds(), Steals()]
+
+
+@medbench.hookimpl
+def register_generators() -> list[Any]:
+    return [Noise()]
+
+
+@medbench.hookimpl
+def register_classifiers() -> list[Any]:
+    return [Mean(), Fault()]
+
+
+@medbench.hookimpl
+def register_executors() -> list[Any]:
+    return [Forks()]
