@@ -1,46 +1,69 @@
 """medbench: does this augmentation help, by how much, at what cost, and can I believe it?
 
-Everything a plugin needs is a name in this module.
+Everything a plugin needs is a name in this module. Names are imported when they are first used, so that
+``medbench --help`` does not wait for numpy.
 """
 
-from medbench.errors import (
-    ContractError,
-    DataError,
-    Diverged,
-    LeakError,
-    MedbenchError,
-    PluginError,
-    ResourceError,
-    Skip,
-    StoreError,
-    UsageError,
-)
-from medbench.hookspecs import hookimpl
-from medbench.interfaces import (
-    Augmenter,
-    Budget,
-    Card,
-    Classifier,
-    Context,
-    Dataset,
-    Executor,
-    Generator,
-    Index,
-    Jobs,
-    Loss,
-    Metric,
-    Predictor,
-    Record,
-    Sampler,
-    Score,
-    Stage,
-    State,
-    TrainingSet,
-    Transform,
-)
-from medbench.samples import UNLABELLED, Samples
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from medbench.errors import (
+        ContractError,
+        DataError,
+        Diverged,
+        LeakError,
+        MedbenchError,
+        PluginError,
+        ResourceError,
+        Skip,
+        StoreError,
+        UsageError,
+    )
+    from medbench.hookspecs import hookimpl
+    from medbench.interfaces import (
+        Augmenter,
+        Budget,
+        Card,
+        Classifier,
+        Context,
+        Dataset,
+        Executor,
+        Generator,
+        Index,
+        Jobs,
+        Loss,
+        Metric,
+        Predictor,
+        Record,
+        Sampler,
+        Score,
+        Stage,
+        State,
+        TrainingSet,
+        Transform,
+    )
+    from medbench.samples import UNLABELLED, Samples
 
 __version__ = "0.1.0"
+
+_HOMES = ("errors", "hookspecs", "samples", "interfaces")  # the light ones first
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        for home in _HOMES:
+            module = importlib.import_module(f"medbench.{home}")
+            if hasattr(module, name):
+                return getattr(module, name)
+    raise AttributeError(f"module 'medbench' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
 
 __all__ = [
     "UNLABELLED",

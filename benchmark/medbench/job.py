@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from medbench import __version__, plugins
 from medbench.decode import open_samples
 from medbench.errors import ContractError, MedbenchError, Skip
@@ -105,35 +107,37 @@ def _do(task: Task, place: Path, device: str) -> None:
         stage_folder=lambda key: Path(task.stages[key]) if key in task.stages else None,
         report=Reporter(place / "progress.json"),
     )
+    _seed_globals(context)
     if task.kind == "stage":
         stage = catalogue.resolve("generator", task.stage)
         fit_stage(stage, training_part(rules, samples, trial.cut), context, key=task.key, text=task.stage)
         return
     augmenter = catalogue.resolve("augmenter", trial.augmenter)
     classifier = catalogue.resolve("classifier", trial.classifier)
-    before = _global_state()
+    before = _surroundings()
     result = run_trial(trial, augmenter, classifier, rules, samples, context, catalogue.items("metric"))
-    _check_global_state(before, trial)
+    _check_surroundings(before, trial)
     write_result(place, result, provenance(catalogue, augmenter, classifier))
 
 
-def _global_state() -> tuple[Any, ...]:
-    return (random.getstate(), os.getcwd(), dict(os.environ))
+def _seed_globals(context: TrialContext) -> None:
+    """Seed the global generators, so that a recipe that draws from them repeats all the same.
+
+    Drawing itself cannot be refused: libraries do it for reasons of their own.
+    """
+    random.seed(context.seed("global random"))
+    np.random.seed(context.seed("global numpy") % 2**32)  # noqa: NPY002  this is the one place that sets it
 
 
-def _check_global_state(before: tuple[Any, ...], trial: Trial) -> None:
-    """Refuse a result of recipes that drew from or changed what other trials share."""
-    names = ("Python's global random numbers", "the working directory", "environment variables")
-    for name, old, new in zip(names, before, _global_state(), strict=True):
-        if name == "environment variables":
-            # Libraries set variables of their own when they are first imported; only a changed value is a fault.
-            changed = [key for key, value in old.items() if new.get(key) != value]
-        else:
-            changed = [name] if old != new else []
-        if changed:
-            raise ContractError(
-                f"{trial.augmenter}/{trial.classifier} changed {name}; use a local generator seeded by context.seed()."
-            )
+def _surroundings() -> dict[str, str]:
+    return {"the working directory": os.getcwd(), **{f"the variable {k}": v for k, v in os.environ.items()}}
+
+
+def _check_surroundings(before: dict[str, str], trial: Trial) -> None:
+    """Refuse a result of recipes that changed what other trials share; libraries may add variables of their own."""
+    after = _surroundings()
+    if changed := [name for name, value in before.items() if after.get(name) != value]:
+        raise ContractError(f"{trial.augmenter}/{trial.classifier} changed {changed[0]}; leave it as it is.")
 
 
 def provenance(catalogue: plugins.Catalogue, *recipes: Any) -> dict[str, Any]:

@@ -141,7 +141,7 @@ def _board(
         (r, f, s) for r in range(study.repeats) for f in range(rule.folds(study.folds)) for s in range(study.seeds)
     ]
     found = {arm.augmenter: _find(arm, rows, study, rule.folds(study.folds), cells) for arm in mine}
-    scored = _score_all(mine, found, cells, source)
+    scored = _score_all(mine, found, cells, source, honest=rule.is_honest)
     nodes = [
         _row(arm, depth, last, found[arm.augmenter], cells, scored, stage_seconds)
         for arm, depth, last in _tree(mine, scored)
@@ -185,10 +185,18 @@ def _find(arm: Arm, rows: Iterable[Stored], study: Study, folds: int, cells: Seq
 
 
 def _score_all(
-    arms: Sequence[Arm], found: Mapping[str, _Found], cells: Sequence[Cell], source: Mapping[str, Any]
+    arms: Sequence[Arm],
+    found: Mapping[str, _Found],
+    cells: Sequence[Cell],
+    source: Mapping[str, Any],
+    *,
+    honest: bool,
 ) -> dict[str, ArmScores]:
-    """Score every complete arm; a failed cell takes its control's predictions (intention to treat)."""
-    by_patient = source["unit"] == "patient" and _agree(found)
+    """Score every complete arm; a failed cell takes its control's predictions (intention to treat).
+
+    Leaky protocols are scored by image, as the studies that used them did.
+    """
+    by_patient = honest and source["unit"] == "patient" and _agree(found)
     made: dict[str, dict[Cell, Units]] = {}
     scored = {}
     for arm in arms:  # controls stand before what stands on them
@@ -219,9 +227,8 @@ def _tree(arms: Sequence[Arm], scored: Mapping[str, ArmScores]) -> Iterator[tupl
     names = {arm.augmenter for arm in arms}
 
     def worst_gain(arm: Arm) -> tuple[float, str]:
-        if arm.augmenter in scored and arm.control in scored:
-            return (-gain(scored[arm.augmenter], scored[arm.control]).low, arm.augmenter)
-        return (float("inf"), arm.augmenter)
+        found = _gain(scored.get(arm.augmenter), scored.get(arm.control))
+        return (-found.low if found else float("inf"), arm.augmenter)
 
     def walk(parent: str, depth: int, last: tuple[bool, ...]) -> Iterator[tuple[Arm, int, tuple[bool, ...]]]:
         children = [a for a in arms if not a.plain and (a.control if a.control in names else "") == parent]
@@ -232,6 +239,13 @@ def _tree(arms: Sequence[Arm], scored: Mapping[str, ArmScores]) -> Iterator[tupl
             yield from walk(arm.augmenter, depth + 1, own)
 
     yield from walk("", 0, ())
+
+
+def _gain(arm: ArmScores | None, control: ArmScores | None) -> Gain | None:
+    """Compare what can be compared: a leaky protocol that scores made images tests each arm on other ones."""
+    if arm is None or control is None or not np.array_equal(arm.names, control.names):
+        return None
+    return gain(arm, control)
 
 
 def _row(
@@ -255,7 +269,7 @@ def _row(
         kinds=tuple(sorted({s.failure.kind for s in found.failed.values() if s.failure})),
         superseded=found.superseded,
         scores=own,
-        gain=gain(own, control) if own is not None and control is not None else None,
+        gain=_gain(own, control),
         seconds=sum(float(s.cost["seconds"]) for s in rows) + stage_seconds.of({k for s in rows for k in s.stages}),
         peak_mb=max((float(s.cost.get("peak_gpu_mb", s.cost["peak_mb"])) for s in rows), default=0.0),
         made=float(np.mean([s.counts.get("made", 0) for s in rows])) if rows else 0.0,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import functools
 import json
+import math
 import os
 import re
 import shutil
@@ -49,7 +50,7 @@ class Stored:
         trial: What was asked for.
         folder: Where it lies.
         status: done, failed or skipped.
-        metrics: Number by metric; empty without a result.
+        metrics: Number by metric, None where it is not defined on these labels; empty without a result.
         cost: Of the trial alone.
         stages: SHA-256 by stage key.
         frequencies: Class frequencies the classifier was trained on.
@@ -62,7 +63,7 @@ class Stored:
     trial: Trial
     folder: Path
     status: Literal["done", "failed", "skipped"]
-    metrics: dict[str, float] = field(default_factory=dict)
+    metrics: dict[str, float | None] = field(default_factory=dict)
     cost: dict[str, Any] = field(default_factory=dict)
     stages: dict[str, str] = field(default_factory=dict)
     frequencies: tuple[float, ...] = ()
@@ -235,7 +236,7 @@ def write_result(folder: Path, result: Result, provenance: dict[str, Any]) -> No
     columns |= {f"p{k}": result.probabilities[:, k] for k in range(result.probabilities.shape[1])}
     polars.DataFrame(columns).write_parquet(folder / "predictions.parquet")
     record = {
-        "metrics": dict(result.metrics),
+        "metrics": {name: value if math.isfinite(value) else None for name, value in result.metrics.items()},
         "frequencies": result.frequencies.tolist(),
         "classes": list(result.classes),
         "leaks": list(result.leaks),

@@ -138,8 +138,7 @@ def _footer(board: Board) -> list[str]:
         if row.superseded:
             lines += _wrap(f"{row.arm.augmenter}: {row.superseded} older results of other code or budget, not shown.")
     for skip in board.skipped:
-        if skip.classifier == board.classifier:
-            lines += _wrap(f"skipped {skip.augmenter}: {skip.reason}")
+        lines += _wrap(f"skipped {_short(skip.augmenter)} / {_short(skip.classifier)}: {skip.reason}")
     for warning in board.warnings:
         lines += _wrap(f"! {warning}")
     return lines

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import itertools
 import multiprocessing
 import os
 import signal
-import sys
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -73,14 +72,24 @@ class _Pool:
 
 
 def _settle() -> None:
-    """Prepare a worker: it leaves Ctrl-C to the runner and ends when its parent does."""
+    """Prepare a worker: it leaves Ctrl-C to the runner and ends when the runner does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform == "linux":
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+    threading.Thread(target=_end_with_runner, daemon=True).start()
     with contextlib.suppress(OSError):  # where memory runs out the kernel ends a worker, not the runner
         Path("/proc/self/oom_score_adj").write_text("800")
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS needs it to repeat bit for bit
+
+
+def _end_with_runner() -> None:
+    """End this process once the runner is gone.
+
+    The kernel's own signal for that (PR_SET_PDEATHSIG) speaks of the parent, which is the server that forked us: it
+    outlives a runner that was killed for as long as one of its workers runs.
+    """
+    runner = multiprocessing.parent_process()
+    if runner is not None:
+        runner.join()
+        os._exit(1)
 
 
 @medbench.hookimpl

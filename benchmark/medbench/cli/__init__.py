@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 
 import click
@@ -55,8 +56,17 @@ def cli() -> None:
     """
 
 
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, on its way up like Ctrl-C, so that locks and job folders are cleaned up."""
+
+
+def _terminate(number: int, frame: object) -> None:
+    raise _Terminated
+
+
 def main() -> None:
     """Run the command line and end with the exit code that fits."""
+    signal.signal(signal.SIGTERM, _terminate)
     debug = os.environ.get("MEDBENCH_DEBUG", "") not in ("", "0")
     try:
         sys.exit(cli.main(standalone_mode=False) or 0)
@@ -67,9 +77,9 @@ def main() -> None:
         sys.exit(error.exit_code)
     except click.exceptions.Exit as end:
         sys.exit(end.exit_code)
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt) as stop:
         click.echo("Interrupted. What was finished is stored; the same command goes on from there.", err=True)
-        sys.exit(130)
+        sys.exit(143 if isinstance(stop, _Terminated) or isinstance(stop.__context__, _Terminated) else 130)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
