@@ -214,8 +214,8 @@ def _run(
     if workers <= 1 or len(tasks) <= 1:
         yield from map(_decode_chunk, tasks)
         return
-    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-    pool = concurrent.futures.ProcessPoolExecutor(workers, multiprocessing.get_context(method))
+    # Not the fork server: a process has one, and the executor wants it with its own libraries imported.
+    pool = concurrent.futures.ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
     try:
         for future in concurrent.futures.as_completed([pool.submit(_decode_chunk, task) for task in tasks]):
             yield future.result()

@@ -18,10 +18,10 @@ SIZES = (32, 64, 96, 128, 160, 192, 224, 256)
 
 
 class SmallCNN(nn.Module):
-    """Four stages of two 3-wide convolutions, each stage half as large and twice as wide as the one before.
+    """Four 3-wide convolutions of stride 2, each with twice the channels of the one before.
 
-    Measured on BreastMNIST at 32 pixels (600 steps of 32, 3 seeds, AUROC): batch norms .89, group norms .82. The first
-    stride of 2 makes a step a third as long (12 ms instead of 35 on one AVX-512 thread).
+    Measured on BreastMNIST at 32 pixels (600 steps of 32, 3 seeds, AUROC): batch norms .89, group norms .82; a second
+    convolution a stage costs twice the time and gained nothing.
 
     Args:
         in_channels: Channels of an image.
@@ -37,13 +37,8 @@ class SmallCNN(nn.Module):
         layers: list[nn.Module] = []
         for stage in range(4):
             out = width * 2**stage
-            for stride in (2, 1):
-                layers += [
-                    conv(in_channels, out, 3, stride, 1, bias=False),
-                    norm(out),
-                    nn.ReLU(inplace=True),
-                ]
-                in_channels = out
+            layers += [conv(in_channels, out, 3, 2, 1, bias=False), norm(out), nn.ReLU(inplace=True)]
+            in_channels = out
         self.features = nn.Sequential(*layers)
         self.head = nn.Linear(in_channels, n_classes)
 
