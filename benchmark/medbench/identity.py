@@ -8,8 +8,8 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
+import importlib.machinery
 import importlib.metadata
-import importlib.util
 import json
 import sys
 from collections.abc import Iterator
@@ -79,39 +79,46 @@ def _reached(start: str) -> tuple[dict[str, str], dict[str, str]]:
         source = path.read_bytes()
         code[name] = hashlib.sha256(source).hexdigest()
         package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-        for imported in _imports(ast.parse(source), package):
+        for imported, names in _imports(ast.parse(source), package):
             other = imported.partition(".")[0]
             if other == top or (not package and _is_neighbour(other, path.parent)):
-                waiting.append(imported)
+                # `from a import b`: b may be a module; a itself counts only where it is not, since a package's
+                # __init__ would pull in every sibling.
+                modules = [m for m in (f"{imported}.{name}" for name in names) if _source(m) is not None]
+                waiting += modules or [imported]
             elif other not in sys.stdlib_module_names and other != "medbench":
                 libraries.add(other)
     versions = {library: _version(library) for library in sorted(libraries)}
     return dict(sorted(code.items())), {name: v for name, v in versions.items() if v}
 
 
-def _imports(tree: ast.AST, package: str) -> Iterator[str]:
-    """Yield every module a syntax tree may import; for ``from a import b`` both a and a.b, since b may be either."""
+def _imports(tree: ast.AST, package: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield every module that a syntax tree imports from, with the names it takes."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            yield from ((alias.name, []) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = node.module or ""
             if node.level:
                 parent = package.split(".")[: len(package.split(".")) - node.level + 1]
                 base = ".".join([*parent, base] if base else parent)
-            # An `import b from a` of a package's own name would pull in every sibling through its __init__:
-            # only the module that is named counts.
-            names = [f"{base}.{alias.name}" for alias in node.names]
-            modules = [name for name in names if _source(name) is not None]
-            yield from modules or [base]
+            yield base, [alias.name for alias in node.names]
 
 
 @functools.cache
 def _source(name: str) -> Path | None:
-    try:
-        spec = importlib.util.find_spec(name)
-    except (ImportError, ValueError, AttributeError):
-        return None
+    """Find a module's file without importing anything, not even its package."""
+    places: list[str] | None = None
+    parts = name.split(".")
+    spec = None
+    for depth in range(len(parts)):
+        try:
+            spec = importlib.machinery.PathFinder.find_spec(".".join(parts[: depth + 1]), places)
+        except (ImportError, ValueError, AttributeError):
+            return None
+        if spec is None:
+            return None
+        places = list(spec.submodule_search_locations or [])
     if spec is None or not spec.origin or not spec.origin.endswith(".py"):
         return None
     return Path(spec.origin)

@@ -7,6 +7,7 @@ declares its leaks; anything found beyond them stops the run.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -135,12 +136,18 @@ def cut_samples(
     keys = getattr(samples, by)
     if by == "groups":
         _enough_groups(samples, cut.folds)
-    folds = assign_folds(keys, samples.labels, cut.folds, salt=str(cut.repeat))
+    folds = _partition(samples, by, cut.folds, cut.repeat)
     rest = np.flatnonzero(folds != cut.fold)
     watched = assign_folds(
         keys[rest], samples.labels[rest], VALIDATION_FOLDS, salt=f"{cut.repeat}|{cut.fold}|validation"
     )
     return samples.take(rest[watched != 0]), samples.take(rest[watched == 0]), samples.take(folds == cut.fold)
+
+
+@functools.lru_cache(maxsize=8)
+def _partition(samples: Samples, by: str, folds: int, repeat: int) -> np.ndarray:
+    """Assign the folds of a repeat once for all of them."""
+    return assign_folds(getattr(samples, by), samples.labels, folds, salt=str(repeat))
 
 
 def official_cut(
@@ -179,21 +186,21 @@ def assign_folds(groups: np.ndarray, labels: np.ndarray, folds: int, *, salt: st
         of_group = counts.setdefault(group, {})
         of_group[label] = of_group.get(label, 0) + 1
         totals[label] = totals.get(label, 0) + 1
+    items = {group: sorted(of_group.items()) for group, of_group in counts.items()}
     order = sorted(counts, key=lambda g: (-max(counts[g].values()), -sum(counts[g].values()), _hash(salt, g)))
-    held = [dict.fromkeys(totals, 0) for _ in range(folds)]
+    held = {label: [0] * folds for label in totals}
     sizes = [0] * folds
     fold_of: dict[str, int] = {}
     for group in order:
-        of_group = counts[group]
-
-        def load(fold: int, of_group: dict[int, int] = of_group) -> tuple[float, int, int]:
-            overlap = sum(n * held[fold][label] / totals[label] ** 2 for label, n in sorted(of_group.items()))
-            return overlap, sizes[fold], fold
-
-        best = min(range(folds), key=load)
+        members = items[group]
+        if len(members) == 1:  # nearly always: the class held least decides, and no fractions are needed
+            loads: list[Any] = held[members[0][0]]
+        else:
+            loads = [sum(m * held[k][f] / totals[k] ** 2 for k, m in members) for f in range(folds)]
+        best = min(zip(loads, sizes, range(folds), strict=True))[2]
         fold_of[group] = best
-        for label, n in of_group.items():
-            held[best][label] += n
+        for label, n in members:
+            held[label][best] += n
             sizes[best] += n
     return np.fromiter((fold_of[g] for g in groups.tolist()), dtype=np.int64, count=len(groups))
 

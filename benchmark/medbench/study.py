@@ -76,7 +76,7 @@ class Study(BaseModel):
     classifiers: Names
     protocols: list[str] = Field(default_factory=lambda: ["patients"])
     folds: int = Field(5, ge=2, le=100)
-    repeats: int = Field(3, ge=1, le=100)
+    repeats: int = Field(3, ge=1, le=1000)
     seeds: int = Field(1, ge=1, le=100)
     worth: float = Field(2.0, gt=0, le=50)
     controls: bool = True

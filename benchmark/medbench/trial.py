@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -70,7 +70,7 @@ class Trial:
 
     def to_json(self) -> dict[str, Any]:
         """Return all fields as JSON values."""
-        return asdict(self)
+        return {**vars(self), "budget": dict(vars(self.budget))}
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> Trial:
