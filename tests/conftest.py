@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 from medbench.testing import SandboxContext
+
+sys.path.append(str(Path(__file__).parent / "toys"))  # worker processes import toys by name
 
 
 @pytest.fixture

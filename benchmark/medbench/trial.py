@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -199,6 +200,8 @@ class TrialContext:
             return fitted
         state, record = load_state(stored)
         self.stages[key] = record["sha256"]
+        for picture in sorted(stored.glob("*.png")):  # a trial's folder shows what its generator draws
+            shutil.copyfile(picture, self.folder / picture.name)
         return stage.restore(state, train)
 
     def stage_context(self, stage: Any, train: Samples) -> tuple[str, TrialContext]:

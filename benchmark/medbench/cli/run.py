@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -65,6 +66,10 @@ def run(
     with Display() as display:
         plan = prepare(asked, workers, display)
         _refuse_too_many(plan, yes)
+        _check_recipes(plan, store, asked)
+        for source in plan.sources:
+            for note in source.notes:
+                display.say(f"note: {source.text}: {note}")
         save_record(store, plan)
         summary = run_plan(
             plan, store, asked.catalogue, runner, display,
@@ -79,12 +84,16 @@ def run(
 @click.command(short_help="Say what a run would do; spend nothing.")
 @study_options
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-def plan(as_json: bool, **options: Any) -> None:
+@click.option("--sbatch", type=click.IntRange(1, 10_000), metavar="N", help="Print a SLURM job of N parts instead.")
+def plan(as_json: bool, sbatch: int | None, **options: Any) -> None:
     """Say which trials a study has, which stages they share, and what is stored already; train nothing.
 
     Phantoms are drawn if they are needed, nothing else is written.
     """
     asked = understand(**options)
+    if sbatch is not None:
+        click.echo(_slurm_job(sbatch, sys.argv[2:], asked.results))
+        return
     with Display() as display:
         made = prepare(asked, 1, display, decode=False)
     store = Store(asked.results, create=False) if (asked.results / "medbench-store.json").is_file() else None
@@ -126,6 +135,36 @@ def plan(as_json: bool, **options: Any) -> None:
         click.echo(f"warning     {warning}")
 
 
+SLURM = """\
+#!/bin/bash
+#SBATCH --job-name=medbench
+#SBATCH --array=1-{parts}
+#SBATCH --cpus-per-task=4
+#SBATCH --gpus-per-task=1
+#SBATCH --time=24:00:00
+# Every part fills a store of its own on the node's disk and copies it into the common one when it ends: the union of
+# stores is a store. A part that is cut off is submitted again and goes on from what it copied.
+set -u
+store="${{SLURM_TMPDIR:-/tmp}}/medbench-$SLURM_ARRAY_JOB_ID-$SLURM_ARRAY_TASK_ID"
+mkdir -p {results} && cp -r {results} "$store"
+medbench run {arguments} --results "$store" --shard "$SLURM_ARRAY_TASK_ID/{parts}"
+status=$?
+cp -rn "$store"/. {results}/
+exit $status"""
+
+
+def _slurm_job(parts: int, arguments: list[str], results: Path) -> str:
+    kept, skip = [], False
+    for word in arguments:
+        if skip or word.startswith(("--sbatch=", "--results=")):
+            skip = False
+        elif word in ("--sbatch", "--results"):
+            skip = True
+        else:
+            kept.append(shlex.quote(word))
+    return SLURM.format(parts=parts, arguments=" ".join(kept), results=shlex.quote(str(results)))
+
+
 def prepare(asked: Asked, workers: int, display: Display, *, decode: bool = True) -> Plan:
     """Find, decode and describe the data sets of a study, and expand its matrix."""
     if not asked.study.datasets:
@@ -160,6 +199,15 @@ def save_record(store: Store, plan: Plan) -> Path:
     now = time.time()
     os.utime(path, (now, now))
     return path
+
+
+def _check_recipes(plan: Plan, store: Store, asked: Asked) -> None:
+    """Ask recipes that can tell early whether they will work, where anything is left to run."""
+    texts = {t.classifier for t in plan.trials if not (store.place(t) / "result.json").is_file()}
+    for text in sorted(texts):
+        look: Any = getattr(asked.catalogue.resolve("classifier", text), "check", None)
+        if look is not None:
+            look()
 
 
 def _refuse_too_many(plan: Plan, yes: bool) -> None:
