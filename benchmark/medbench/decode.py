@@ -71,6 +71,8 @@ def phantom_root(dataset: Dataset, *, seed: int = 0, patients: int, null: bool =
         partial.mkdir(parents=True)
         dataset.phantom(partial, seed=seed, patients=patients, null=null)
         _rename(partial, root)
+    except OSError as error:
+        raise _not_written(partial.parent, error) from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return root
@@ -105,17 +107,24 @@ def decode(
             _decode_into(partial, dataset, root, size, workers, progress, prefix)
             _rename(partial, folder)
         except OSError as error:
-            raise ResourceError(
-                f"{partial.parent}: cannot write the decoded data ({error.strerror}); "
-                "free some space or set MEDBENCH_CACHE to a folder that has it."
-            ) from None
+            raise _not_written(partial.parent, error) from None
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-    pointer.parent.mkdir(parents=True, exist_ok=True)
-    fresh = pointer.with_suffix(f".{uuid.uuid4().hex[:8]}")
-    fresh.write_text(folder.name)
-    fresh.replace(pointer)
+    try:
+        pointer.parent.mkdir(parents=True, exist_ok=True)
+        fresh = pointer.with_suffix(f".{uuid.uuid4().hex[:8]}")
+        fresh.write_text(folder.name)
+        fresh.replace(pointer)
+    except OSError as error:
+        raise _not_written(pointer.parent, error) from None
     return _opened(folder)
+
+
+def _not_written(folder: Path, error: OSError) -> ResourceError:
+    return ResourceError(
+        f"{folder}: decoded or drawn data cannot be written there ({error.strerror}); "
+        "free some space or set MEDBENCH_CACHE to a folder that has it."
+    )
 
 
 def already_decoded(dataset: Dataset, root: Path, *, size: int, prefix: str = "") -> Decoded | None:
@@ -137,7 +146,7 @@ def already_decoded(dataset: Dataset, root: Path, *, size: int, prefix: str = ""
 def _seen(dataset: Dataset, root: Path, size: int, prefix: str) -> tuple[str, list[tuple[str, int, int]], Path]:
     recipe = digest([identity(dataset), size, prefix])
     listing = _listing(root)
-    return recipe, listing, cache_folder() / "decoded" / "seen" / digest([recipe, str(root.resolve()), listing])
+    return recipe, listing, cache_folder() / "decoded" / "seen" / digest([recipe, os.fsencode(root.resolve()).hex(), listing])
 
 
 def open_samples(folder: Path) -> Samples:
@@ -191,7 +200,10 @@ def _decode_into(
     folder.mkdir(parents=True)
     shape = (n, index.channels, *[size] * index.dimensions)
     for name, of_rows in (("pixels", shape), ("masks", (n, *shape[2:]))):  # workers write rows into these files
-        np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=np.uint8, shape=of_rows).flush()
+        path = folder / f"{name}.npy"
+        np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=of_rows).flush()
+        with path.open("r+b") as file:  # a full disk is an error here; met through the map, it kills the process
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
     with_mask = np.zeros(n, dtype=bool)
     starts = range(0, n, CHUNK)
     done = 0
@@ -302,23 +314,42 @@ def _opened(folder: Path) -> Decoded:
 def _listing(root: Path) -> list[tuple[str, int, int]]:
     """Return (relative path, size, time in ns) of every file, sorted; hidden files do not count."""
     found: list[tuple[str, int, int]] = []
-    waiting = [str(root)]
+    waiting: list[tuple[str, frozenset[tuple[int, int]]]] = [(str(root), frozenset())]
     while waiting:
-        folder = waiting.pop()
+        folder, above = waiting.pop()
         try:
+            status = os.stat(folder)
+            here = (status.st_dev, status.st_ino)
+            if here in above:
+                raise DataError(f"{_escaped(folder)}: is a link to a folder above it; remove the link.")
             with os.scandir(folder) as entries:
                 for entry in entries:
                     if entry.name.startswith("."):
                         continue
-                    if entry.is_dir(follow_symlinks=False):
-                        waiting.append(entry.path)
+                    if not _is_utf8(entry.name):
+                        raise DataError(f"{_escaped(entry.path)}: its name is not UTF-8; rename it.")
+                    if entry.is_dir():  # links are followed: what lies behind them is data as well
+                        waiting.append((entry.path, above | {here}))
                     elif entry.is_file():
                         status = entry.stat()
                         relative = os.path.relpath(entry.path, root).replace(os.sep, "/")
                         found.append((relative, status.st_size, status.st_mtime_ns))
         except OSError as error:
-            raise DataError(f"{folder}: cannot be listed ({error.strerror}); give it read permission.") from None
+            place = _escaped(error.filename or folder)
+            raise DataError(f"{place}: cannot be listed ({error.strerror}); mend it or remove it.") from None
     return sorted(found)
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _escaped(name: str) -> str:
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _sha256(path: Path) -> str:

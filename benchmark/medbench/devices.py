@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 
@@ -22,7 +23,7 @@ def choose(wanted: str) -> list[str]:
     if wanted == "cpu":
         return ["cpu"]
     parts = wanted.split(",")
-    if wanted not in ("auto", "cuda") and not all(p.startswith("cuda:") and p[5:].isdigit() for p in parts):
+    if wanted not in ("auto", "cuda") and not all(re.fullmatch(r"cuda:[0-9]{1,4}", p) for p in parts):
         raise UsageError(f"--device {wanted}: write auto, cpu, cuda, or cuda:0,cuda:1.")
     found = gpus()
     if wanted == "auto":

@@ -136,16 +136,21 @@ class TrainingSet:
             generator a ``torch.Generator`` on the same device. The core passes it on and never calls it.
         sampling: ``float64 (n,)`` probability of each row to be drawn, summing to 1; None is shuffled epochs.
         loss: ``(logits (B, n_classes), y (B, n_classes)) -> scalar``; None is cross-entropy.
+        frequencies: ``float64 (n_classes,)``, where a loss weighs classes: the frequencies that training with that
+            loss amounts to. None: what `sampling` gives.
     """
 
     samples: Samples
     transform: Transform | None = None
     sampling: np.ndarray | None = None
     loss: Loss | None = None
+    frequencies: np.ndarray | None = None
 
     @property
     def class_frequencies(self) -> np.ndarray:
         """``float64 (n_classes,)``: how often a classifier trained on this sees each class, summing to 1."""
+        if self.frequencies is not None:
+            return np.asarray(self.frequencies, dtype=np.float64) / np.sum(self.frequencies)
         weights = np.ones(len(self.samples)) if self.sampling is None else np.asarray(self.sampling, dtype=np.float64)
         known = self.samples.labels >= 0
         counts = np.bincount(self.samples.labels[known], weights[known], minlength=len(self.samples.classes))

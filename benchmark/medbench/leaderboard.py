@@ -15,6 +15,7 @@ from medbench.protocols import protocol
 from medbench.statistics import ArmScores, Cell, Gain, Units, gain, labels_agree, score, units
 from medbench.store import Store, Stored
 from medbench.study import Study
+from medbench.trial import Predictions
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +29,10 @@ class Row:
         planned: Cells that were planned.
         done: Cells with a result.
         failed: Cells that failed for good; each counts with its control's predictions.
+        skipped: Cells that turned out to make no sense; an arm with any is not scored.
         kinds: Kinds of the failures.
-        superseded: Older results of this arm, made by other code or another budget.
+        reasons: Why cells were skipped.
+        superseded: Results of this arm made by other code or under another budget.
         scores: None before every planned cell is done or has failed.
         gain: Over its control; None for a root, or while one of the two is incomplete.
         seconds: Stand-alone cost: its own trials and every stage it needs.
@@ -43,7 +46,9 @@ class Row:
     planned: int
     done: int
     failed: int
+    skipped: int = 0
     kinds: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
     superseded: int = 0
     scores: ArmScores | None = None
     gain: Gain | None = None
@@ -53,8 +58,13 @@ class Row:
 
     @property
     def complete(self) -> bool:
-        """Whether every planned cell is done or failed for good."""
-        return self.done + self.failed == self.planned
+        """Whether nothing more is expected: every planned cell is done, failed for good, or makes no sense."""
+        return self.settled == self.planned
+
+    @property
+    def settled(self) -> int:
+        """Cells from which nothing more is expected."""
+        return self.done + self.failed + self.skipped
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +80,7 @@ class Board:
         rows: The tree, controls before what stands on them.
         plain: The arm of the footer, or None.
         skipped: Combinations left out, with reasons.
+        unit: What was scored: "patient", or "image" where a patient's images differ in label or the protocol leaks.
         looks: Configurations ever scored on these folds in this store.
         device: "CPU" or the name of the GPU.
         warnings: Sentences about the design.
@@ -83,6 +94,7 @@ class Board:
     rows: tuple[Row, ...]
     plain: Row | None
     skipped: tuple[Skipped, ...]
+    unit: str
     looks: int
     device: str
     warnings: tuple[str, ...] = ()
@@ -103,6 +115,7 @@ class Board:
 class _Found:
     cells: dict[Cell, Stored] = field(default_factory=dict)
     failed: dict[Cell, Stored] = field(default_factory=dict)
+    skipped: dict[Cell, Stored] = field(default_factory=dict)
     superseded: int = 0
 
 
@@ -141,11 +154,17 @@ def _board(
         (r, f, s) for r in range(study.repeats) for f in range(rule.folds(study.folds)) for s in range(study.seeds)
     ]
     found = {arm.augmenter: _find(arm, rows, study, rule.folds(study.folds), cells) for arm in mine}
-    scored = _score_all(mine, found, cells, source, honest=rule.is_honest)
-    nodes = [
-        _row(arm, depth, last, found[arm.augmenter], cells, scored, stage_seconds)
-        for arm, depth, last in _tree(mine, scored)
-    ]
+    predicted = {
+        name: {cell: stored.predictions() for cell, stored in of_arm.cells.items()} for name, of_arm in found.items()
+    }
+    by_patient = rule.is_honest and source["unit"] == "patient" and _agree(predicted)
+    scored = _score_all(mine, found, predicted, cells, len(source["classes"]), by_patient=by_patient)
+    gains = {arm.augmenter: _gain(scored.get(arm.augmenter), scored.get(arm.control)) for arm in mine}
+
+    def row(arm: Arm, depth: int = 0, last: tuple[bool, ...] = ()) -> Row:
+        name = arm.augmenter
+        return _row(arm, depth, last, found[name], len(cells), scored.get(name), gains[name], stage_seconds)
+
     plain = next((arm for arm in mine if arm.plain), None)
     devices = sorted({str(s.cost["device"]) for f in found.values() for s in f.cells.values()})
     return Board(
@@ -154,85 +173,79 @@ def _board(
         tuple(sorted(rule.leaks)),
         classifier,
         study,
-        tuple(nodes),
-        _row(plain, 0, (), found[plain.augmenter], cells, scored, stage_seconds) if plain else None,
+        tuple(row(*node) for node in _tree(mine, gains, ranked=rule.is_honest)),
+        row(plain) if plain else None,
         tuple(Skipped(**s) for s in record["skipped"] if s["dataset"] == source["dataset"]),
+        unit="patient" if by_patient else "image",
         looks=len({(r.trial.augmenter, r.trial.classifier, r.trial.budget) for r in rows if r.status == "done"}),
         device=", ".join(d.upper() if d == "cpu" else d for d in devices) or "CPU",
-        warnings=tuple(w for w in record.get("warnings", ()) if w.startswith(source["dataset"])),
+        warnings=tuple(w for w in record.get("warnings", ()) if w.startswith(f"{source['dataset']}: ")),
     )
 
 
 def _find(arm: Arm, rows: Iterable[Stored], study: Study, folds: int, cells: Sequence[Cell]) -> _Found:
-    """Pick the newest generation of an arm; results of other code are counted, never mixed in."""
-    generations: dict[str, list[Stored]] = {}
+    """Pick the trials of an arm that the plan is made of; those of other code or budget are counted, never mixed in."""
+    result = _Found()
+    wanted = set(cells)
     for row in rows:
         t = row.trial
         if (t.augmenter, t.classifier, t.folds) != (arm.augmenter, arm.classifier, folds):
             continue
-        generations.setdefault(f"{t.arm}|{t.budget}", []).append(row)
-    current = [g for g in generations.values() if g[0].trial.budget == study.spending]
-    if not current:
-        return _Found(superseded=sum(map(len, generations.values())))
-    newest = max(current, key=lambda g: max(r.folder.stat().st_mtime for r in g))
-    wanted = set(cells)
-    result = _Found(superseded=sum(len(g) for g in generations.values() if g is not newest))
-    for row in newest:
-        cell = (row.trial.repeat, row.trial.fold, row.trial.seed)
-        if cell in wanted:
-            (result.cells if row.status == "done" else result.failed)[cell] = row
+        if (t.arm, t.budget) != (arm.made_by, study.spending):
+            result.superseded += 1
+        elif (cell := (t.repeat, t.fold, t.seed)) in wanted:
+            {"done": result.cells, "failed": result.failed, "skipped": result.skipped}[row.status][cell] = row
     return result
 
 
 def _score_all(
     arms: Sequence[Arm],
     found: Mapping[str, _Found],
+    predicted: Mapping[str, Mapping[Cell, Predictions]],
     cells: Sequence[Cell],
-    source: Mapping[str, Any],
+    n_classes: int,
     *,
-    honest: bool,
+    by_patient: bool,
 ) -> dict[str, ArmScores]:
-    """Score every complete arm; a failed cell takes its control's predictions (intention to treat).
-
-    Leaky protocols are scored by image, as the studies that used them did.
-    """
-    by_patient = honest and source["unit"] == "patient" and _agree(found)
+    """Score every complete arm; a failed cell takes its control's predictions (intention to treat)."""
     made: dict[str, dict[Cell, Units]] = {}
     scored = {}
     for arm in arms:  # controls stand before what stands on them
         of_arm = found[arm.augmenter]
         made[arm.augmenter] = {
-            cell: units(stored.predictions(), stored.frequencies, by_patient=by_patient)
-            for cell, stored in of_arm.cells.items()
+            cell: units(predictions, of_arm.cells[cell].frequencies, by_patient=by_patient)
+            for cell, predictions in predicted[arm.augmenter].items()
         }
         for cell in of_arm.failed:
             if cell in made.get(arm.control, {}):
                 made[arm.augmenter][cell] = made[arm.control][cell]
         if set(made[arm.augmenter]) == set(cells):
-            scored[arm.augmenter] = score(made[arm.augmenter], len(source["classes"]))
+            scored[arm.augmenter] = score(made[arm.augmenter], n_classes)
     return scored
 
 
-def _agree(found: Mapping[str, _Found]) -> bool:
-    for of_arm in found.values():
-        if of_arm.cells:
-            first = min(of_arm.cells)
-            p = [s.predictions() for (r, _, s_), s in of_arm.cells.items() if (r, s_) == (first[0], first[2])]
-            return labels_agree(np.concatenate([q.patients for q in p]), np.concatenate([q.labels for q in p]))
-    return True
+def _agree(predicted: Mapping[str, Mapping[Cell, Predictions]]) -> bool:
+    """Say whether every patient has one label over all that was tested, whichever arm tested it."""
+    every = [p for of_arm in predicted.values() for p in of_arm.values()]
+    if not every:
+        return True
+    return labels_agree(np.concatenate([p.patients for p in every]), np.concatenate([p.labels for p in every]))
 
 
-def _tree(arms: Sequence[Arm], scored: Mapping[str, ArmScores]) -> Iterator[tuple[Arm, int, tuple[bool, ...]]]:
-    """Walk the tree of controls, children by the lower end of their gain, the best first."""
+def _tree(
+    arms: Sequence[Arm], gains: Mapping[str, Gain | None], *, ranked: bool
+) -> Iterator[tuple[Arm, int, tuple[bool, ...]]]:
+    """Walk the tree of controls, children by the lower end of their gain, the best first; as planned if not ranked."""
     names = {arm.augmenter for arm in arms}
 
     def worst_gain(arm: Arm) -> tuple[float, str]:
-        found = _gain(scored.get(arm.augmenter), scored.get(arm.control))
+        found = gains[arm.augmenter]
         return (-found.low if found else float("inf"), arm.augmenter)
 
     def walk(parent: str, depth: int, last: tuple[bool, ...]) -> Iterator[tuple[Arm, int, tuple[bool, ...]]]:
         children = [a for a in arms if not a.plain and (a.control if a.control in names else "") == parent]
-        children.sort(key=worst_gain)
+        if ranked:
+            children.sort(key=worst_gain)
         for position, arm in enumerate(children):
             own = (*last, position == len(children) - 1)
             yield arm, depth, own
@@ -253,23 +266,25 @@ def _row(
     depth: int,
     last: tuple[bool, ...],
     found: _Found,
-    cells: Sequence[Cell],
-    scored: Mapping[str, ArmScores],
+    planned: int,
+    scores: ArmScores | None,
+    gained: Gain | None,
     stage_seconds: _StageSeconds,
 ) -> Row:
-    own, control = scored.get(arm.augmenter), scored.get(arm.control)
     rows = list(found.cells.values())
     return Row(
         arm,
         depth,
         last,
-        planned=len(cells),
+        planned=planned,
         done=len(found.cells),
         failed=len(found.failed),
+        skipped=len(found.skipped),
         kinds=tuple(sorted({s.failure.kind for s in found.failed.values() if s.failure})),
+        reasons=tuple(sorted({s.failure.message for s in found.skipped.values() if s.failure})),
         superseded=found.superseded,
-        scores=own,
-        gain=_gain(own, control),
+        scores=scores,
+        gain=gained,
         seconds=sum(float(s.cost["seconds"]) for s in rows) + stage_seconds.of({k for s in rows for k in s.stages}),
         peak_mb=max((float(s.cost.get("peak_gpu_mb", s.cost["peak_mb"])) for s in rows), default=0.0),
         made=float(np.mean([s.counts.get("made", 0) for s in rows])) if rows else 0.0,
@@ -277,21 +292,25 @@ def _row(
 
 
 class _StageSeconds:
-    """Seconds it took to fit stages, read once each."""
+    """Seconds it took to fit stages, with the stages inside them; each is read once and counted once."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._known: dict[str, float] = {}
+        self._known: dict[str, tuple[float, frozenset[str]]] = {}
 
     def of(self, keys: set[str]) -> float:
-        return sum(self._one(key) for key in keys)
+        waiting, counted = set(keys), set[str]()
+        while waiting:
+            key = waiting.pop()
+            counted.add(key)
+            waiting |= self._read(key)[1] - counted
+        return sum(self._read(key)[0] for key in counted)
 
-    def _one(self, key: str) -> float:
+    def _read(self, key: str) -> tuple[float, frozenset[str]]:
         if key not in self._known:
             folder = self._store.stage_folder(key)
             record = json.loads((folder / "stage.json").read_text()) if folder else {"cost": {"seconds": 0.0}}
-            inner = set(record.get("stages", {}))
-            self._known[key] = float(record["cost"]["seconds"]) + self.of(inner)
+            self._known[key] = float(record["cost"]["seconds"]), frozenset(record.get("stages", {}))
         return self._known[key]
 
 
@@ -305,7 +324,7 @@ def _flat(board: Board, row: Row) -> dict[str, Any]:
     s, g = row.scores, row.gain
 
     def percent(value: float | None) -> float | None:
-        return None if value is None or not np.isfinite(value) else round(100 * value, 2)
+        return None if value is None or not np.isfinite(value) else round(100 * value, 2) + 0.0  # no -0.0
 
     return {
         "dataset": board.source["dataset"],
@@ -324,8 +343,11 @@ def _flat(board: Board, row: Row) -> dict[str, Any]:
         **{f"recall_{name}": percent(s.recalls[k]) if s else None for k, name in enumerate(board.source["classes"])},
         "done": row.done,
         "failed": row.failed,
+        "skipped": row.skipped,
         "planned": row.planned,
         "failure_kinds": ", ".join(row.kinds) or None,
+        "skip_reasons": "; ".join(row.reasons) or None,
+        "scored_by": board.unit,
         "superseded": row.superseded,
         "made_images": round(row.made, 1),
         "seconds_alone": round(row.seconds, 2),

@@ -30,6 +30,8 @@ class Arm:
         control: Text of the augmenter it is compared with; empty for the root of a tree and for the plain arm.
         plain: It leaves training as it is and stands in the footer.
         asked: Named by the user, not only run as somebody's control.
+        made_by: SHA-256 over the recipes, the code they reach, the core's and the libraries'; the trials of another
+            one are superseded.
     """
 
     augmenter: str
@@ -37,6 +39,7 @@ class Arm:
     control: str = ""
     plain: bool = False
     asked: bool = True
+    made_by: str = ""
 
 
 @dataclass(frozen=True)
@@ -120,15 +123,22 @@ class _Builder:
         return self._identities[text]
 
 
-def expand(study: Study, catalogue: Catalogue, sources: Sequence[Described]) -> Plan:
+def expand(study: Study, catalogue: Catalogue, sources: Sequence[Described], *, most: int | None = None) -> Plan:
     """Work out every trial and stage of a study.
 
+    Args:
+        study: What is asked.
+        catalogue: What is registered.
+        sources: Its data sets.
+        most: More trials than that are refused, before any of them is worked out.
+
     Raises:
-        UsageError: If nothing is left to run, or names are unknown.
+        UsageError: If nothing is left to run, names are unknown, or there are too many trials.
         LeakError: If an honest protocol's cut parts a group, before anything is trained.
     """
     builder = _Builder(study, catalogue)
-    rules = [protocol(text) for text in study.protocols]
+    texts = list(dict.fromkeys(study.protocols))
+    rules = [protocol(text) for text in texts]
     augmenters = [r for text in study.augmenters for r in catalogue.matching("augmenter", text)]
     if not augmenters:
         raise UsageError("no augmenter is named; give one with -a, see `medbench plugins list`.")
@@ -142,11 +152,18 @@ def expand(study: Study, catalogue: Catalogue, sources: Sequence[Described]) -> 
             for arm in _arms(builder, source, tree, classifier, {catalogue.spec(a) for a in augmenters})
         ]
         arms[source.text] = tuple(found)
-        for rule, text in zip(rules, study.protocols, strict=True):
-            _trials(builder, source, rule, text, found)
+    cells = study.repeats * study.seeds * sum(rule.folds(study.folds) for rule in rules)
+    n_trials = cells * sum(map(len, arms.values()))
+    if most is not None and n_trials > most:
+        raise UsageError(
+            f"this is {n_trials:,} trials ({cells:,} folds, repeats and seeds for each arm); ask for less, or add --yes."
+        )
+    for source in sources:
+        for rule, text in zip(rules, texts, strict=True):
+            _trials(builder, source, rule, text, arms[source.text])
     if not builder.trials:
         reasons = "; ".join(sorted({skip.reason for skip in builder.skipped}))
-        raise UsageError(f"nothing is left to run: {reasons}.")
+        raise UsageError(f"nothing is left to run: {reasons}; choose another classifier or augmenter.")
     stages = dict(sorted(builder.stages.items(), key=lambda item: item[1].depth))
     return Plan(
         study,
@@ -162,8 +179,8 @@ def expand(study: Study, catalogue: Catalogue, sources: Sequence[Described]) -> 
 
 def _classifiers(builder: _Builder, source: Described) -> list[Classifier]:
     catalogue, texts = builder.catalogue, builder.study.classifiers
-    if texts:
-        return [r for text in texts for r in catalogue.matching("classifier", text)]
+    if texts:  # globs may overlap
+        return list({catalogue.spec(r): r for text in texts for r in catalogue.matching("classifier", text)}.values())
     for classifier in catalogue.items("classifier"):
         if f"{source.dimensions}d" in classifier.takes:
             return [classifier]
@@ -223,6 +240,13 @@ def _arms(
             control=catalogue.spec(control) if control is not None else "",
             plain=not augmenter.gives,
             asked=name in asked,
+            made_by=digest(
+                [
+                    builder.identity(f"augmenter {name}", augmenter),
+                    builder.identity(f"classifier {text}", classifier),
+                    core_code(),
+                ]
+            ),
         )
 
 
@@ -237,16 +261,6 @@ def _trials(builder: _Builder, source: Described, rule: EvaluationProtocol, text
         )
         for arm in arms
     }
-    identities = {
-        arm: digest(
-            [
-                builder.identity(f"augmenter {arm.augmenter}", recipes[arm][0]),
-                builder.identity(f"classifier {arm.classifier}", recipes[arm][1]),
-                core_code(),
-            ]
-        )
-        for arm in arms
-    }
     for repeat in range(study.repeats):
         for fold in range(folds):
             cut = Cut(fold, folds, repeat)
@@ -256,7 +270,7 @@ def _trials(builder: _Builder, source: Described, rule: EvaluationProtocol, text
                 for arm in arms:
                     trial = Trial(
                         source.text, text, repeat, fold, folds, seed, seed, arm.augmenter, arm.classifier, spending,
-                        data=source.data, arm=identities[arm],
+                        data=source.data, arm=arm.made_by,
                     )  # fmt: skip
                     trial = dataclasses.replace(trial, id=digest(trial.to_json()))
                     builder.trials.append(trial)

@@ -241,7 +241,9 @@ def load(*, folders: Sequence[Path] = (), blocked: Iterable[str] = (), installed
             continue
         if any(other.name == name for other in catalogue.plugins):
             first = next(other for other in catalogue.plugins if other.name == name)
-            plugin.error = f"{first.distribution} has a plugin of that name already; leave one out with -p no:{name}."
+            plugin.error = (
+                f"{distribution} and {first.distribution} both have a plugin of that name; rename one of the two."
+            )
             catalogue.plugins.append(plugin)
             continue
         module = _import(plugin, load_module)
@@ -277,7 +279,15 @@ def _found(folders: Sequence[Path], installed: bool) -> Iterator[tuple[str, str,
         for path in sorted(folder.iterdir()):
             is_package = (path / "__init__.py").is_file()
             if (path.suffix == ".py" or is_package) and not path.name.startswith(("_", ".")):
-                yield path.stem, str(folder), "", functools.partial(importlib.import_module, path.stem)
+                yield path.stem, str(folder), "", functools.partial(_import_file, path)
+
+
+def _import_file(path: Path) -> Any:
+    module = importlib.import_module(path.stem)
+    file = Path(getattr(module, "__file__", None) or "built-in")
+    if not file.resolve().is_relative_to(path.resolve()):
+        raise ImportError(f"the name {path.stem!r} is taken by another module; rename {path.name}")
+    return module
 
 
 def _import(plugin: Plugin, load_module: Callable[[], Any]) -> Any:

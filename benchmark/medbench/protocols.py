@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -120,7 +121,7 @@ def protocol(text: str) -> EvaluationProtocol:
         raise UsageError(f"a protocol has no {kind}: {name!r}.")
 
     found: EvaluationProtocol = configure(EvaluationProtocol(spec.name), spec.parameters, no_recipes)  # type: ignore[arg-type]
-    if found.train and not all(part.isdigit() for part in found.train.split("/")):
+    if found.train and not re.fullmatch(r"[0-9]{1,9}(/[0-9]{1,9})*", found.train):
         raise UsageError(f"{text}: train={found.train!r} is not counts with slashes; write train=1000/140/52.")
     return found
 
@@ -238,13 +239,13 @@ def subsample(train: Samples, wanted: str, *, salt: str) -> Samples:
 
 
 def _enough_groups(samples: Samples, folds: int) -> None:
-    for label, name in enumerate(samples.classes):
-        groups = len(set(samples.groups[samples.labels == label].tolist()))
-        if groups < folds:
-            raise DataError(
-                f"class {name!r} has {groups} patients, too few for {folds} folds; "
-                + (f"use --folds {groups} or fewer." if groups >= 2 else "it needs at least 2.")
-            )
+    groups = [len(set(samples.groups[samples.labels == k].tolist())) for k in range(len(samples.classes))]
+    rarest = min(groups)
+    if rarest < folds:
+        raise DataError(
+            f"class {samples.classes[groups.index(rarest)]!r} has {rarest} patients, too few for {folds} folds; "
+            + (f"use --folds {rarest} or fewer." if rarest >= 2 else "it needs at least 2.")
+        )
 
 
 def _restrict(made: TrainingSet, train: Samples) -> TrainingSet:
@@ -253,7 +254,7 @@ def _restrict(made: TrainingSet, train: Samples) -> TrainingSet:
         position = {name: row for row, name in enumerate(made.samples.ids.tolist())}
         kept = sampling[[position[name] for name in train.ids.tolist()]]
         sampling = kept / kept.sum()
-    return TrainingSet(train, made.transform, sampling, made.loss)
+    return TrainingSet(train, made.transform, sampling, made.loss, made.frequencies)
 
 
 def _hash(salt: str, text: str) -> bytes:

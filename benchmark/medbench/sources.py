@@ -14,6 +14,7 @@ from medbench.errors import UsageError
 from medbench.interfaces import Dataset
 from medbench.plugins import Catalogue
 from medbench.protocols import groups_united
+from medbench.recipes import did_you_mean, listing
 from medbench.samples import Samples
 from medbench.study import PhantomTable
 
@@ -122,7 +123,7 @@ def locate(
     """
     named = dict(item.split("=", 1) for item in data if "=" in item and not Path(item).exists())
     plain = [item for item in data if item.partition("=")[0] not in named]
-    sources = []
+    sources: list[Source] = []
     for text in texts:
         drawn = phantom or text.startswith(PHANTOM)
         for recipe in catalogue.matching("dataset", text.removeprefix(PHANTOM)):
@@ -132,7 +133,16 @@ def locate(
                 root = phantom_root(recipe, seed=drawing.seed, patients=drawing.patients, null=drawing.null)
             else:
                 root = _root(recipe.name, family, named, plain)
-            sources.append(Source(f"{PHANTOM}{spec}" if drawn else spec, recipe, root, size or recipe.size))
+            found = Source(f"{PHANTOM}{spec}" if drawn else spec, recipe, root, size or recipe.size)
+            if found not in sources:  # globs may overlap
+                sources.append(found)
+    takers = {name for source in sources for name in (source.recipe.name, source.recipe.name.partition(":")[0])}
+    for name, folder in named.items():
+        if name not in takers and not phantom:
+            raise UsageError(
+                f"--data {name}={folder}: no data set {name!r} takes part{did_you_mean(name, takers)}; "
+                f"there are: {listing(sorted(takers))}."
+            )
     return sources
 
 

@@ -52,8 +52,8 @@ class ArmScores:
         correct: ``float64 (repeats, n)``: how often a unit was decided rightly, over seeds.
         balanced_accuracy: Mean over repeats, 0 to 1.
         argmax_balanced_accuracy: The same without prior correction.
-        auroc: Macro one-against-rest, inside folds, mean; NaN where a fold lacks a class.
-        recalls: ``float64 (n_classes,)``.
+        auroc: Macro one-against-rest, mean over the folds that hold every class; NaN where none does.
+        recalls: ``float64 (n_classes,)``; NaN for a class that was never tested, which no mean over classes counts.
         macro_f1: From the confusion matrix pooled over the folds of a repeat, mean over repeats.
     """
 
@@ -128,10 +128,9 @@ def score(cells: Mapping[Cell, Units], n_classes: int) -> ArmScores:
             clusters = np.concatenate([u.clusters for u in of_seed])[order]
             correct = (decided == truth) / len(seeds) + (correct if len(correct) else 0.0)
             confusion = confusion_matrix(truth, decided, n_classes)
-            recalls.append(np.diag(confusion) / np.maximum(confusion.sum(1), 1))
-            balanced.append(recalls[-1].mean())
-            raw = confusion_matrix(truth, plain, n_classes)
-            argmax.append((np.diag(raw) / np.maximum(raw.sum(1), 1)).mean())
+            recalls.append(recalls_of(confusion))
+            balanced.append(np.nanmean(recalls[-1]))
+            argmax.append(np.nanmean(recalls_of(confusion_matrix(truth, plain, n_classes))))
             f1s.append(macro_f1(confusion))
             aurocs += [macro_auroc(u.labels, u.probabilities) for u in of_seed]
         columns.append(correct)
@@ -161,38 +160,46 @@ def gain(arm: ArmScores, control: ArmScores, *, draws: int = DRAWS) -> Gain:
     if not np.array_equal(arm.names, control.names):
         raise ValueError("an arm and its control were tested on different patients")
     difference = arm.correct.mean(0) - control.correct.mean(0)
-    value = _balanced(difference, np.ones((1, len(difference))), arm.labels)[0]
-    drawn = _balanced(difference, bootstrap_weights(arm.clusters, arm.labels, draws), arm.labels)
+    value = np.mean([difference[arm.labels == label].mean() for label in np.unique(arm.labels)])
+    drawn = bootstrap(difference, arm.clusters, arm.labels, draws)
     low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Gain(float(value), float(low), float(high))
 
 
-def bootstrap_weights(clusters: np.ndarray, labels: np.ndarray, draws: int) -> np.ndarray:
-    """Draw clusters with replacement, within strata of equal label.
+def bootstrap(values: np.ndarray, clusters: np.ndarray, labels: np.ndarray, draws: int) -> np.ndarray:
+    """Draw clusters with replacement, within strata of equal label, and average the values of each draw.
 
-    A cluster whose units differ in label belongs to the stratum of its highest one.
+    A cluster whose units differ in label belongs to the stratum of its highest one. The same clusters are drawn for
+    the same clusters and labels, whatever the values.
+
+    Args:
+        values: ``float64 (n,)``.
+        clusters: ``str (n,)``.
+        labels: ``int64 (n,)``.
+        draws: How many.
 
     Returns:
-        ``float64 (draws, n)``: how often each unit was drawn. The same for the same clusters, on every machine.
+        ``float64 (draws,)``: mean over the classes in a draw of the mean value of each.
     """
     names, inverse = np.unique(clusters, return_inverse=True)
     stratum = np.zeros(len(names), dtype=np.int64)
     np.maximum.at(stratum, inverse, labels)
+    sums = np.zeros((2, int(labels.max()) + 1, len(names)))  # of values and of ones, by class and cluster
+    np.add.at(sums[0], (labels, inverse), values)
+    np.add.at(sums[1], (labels, inverse), 1.0)
     rng = np.random.default_rng(derive_seed("bootstrap", len(names), draws))
-    weights = np.zeros((draws, len(names)))
+    totals = np.zeros((2, sums.shape[1], draws))
     for label in np.unique(stratum):
-        members = np.flatnonzero(stratum == label)
-        weights[:, members] = rng.multinomial(len(members), np.full(len(members), 1 / len(members)), size=draws)
-    return weights[:, inverse]
-
-
-def _balanced(values: np.ndarray, weights: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    means = []
-    for label in np.unique(labels):
-        of_class = labels == label
-        total = weights[:, of_class].sum(1)
-        means.append((weights[:, of_class] @ values[of_class]) / np.maximum(total, 1e-12))
-    return np.mean(means, axis=0)
+        members = sums[:, :, stratum == label]
+        n = members.shape[2]
+        block = max(1, 2**20 // n)  # 8 MiB at a time: 100,000 images would take 1.6 GB at once
+        for start in range(0, draws, block):
+            drawn = rng.integers(0, n, (min(block, draws - start), n))
+            for k in np.flatnonzero(members[1].any(1)):
+                totals[0, k, start : start + block] += members[0, k][drawn].sum(1)
+                totals[1, k, start : start + block] += members[1, k][drawn].sum(1)
+    means = totals[0] / np.maximum(totals[1], 1)  # (n_classes, draws)
+    return means.sum(0) / (totals[1] > 0).sum(0)
 
 
 def confusion_matrix(labels: np.ndarray, decided: np.ndarray, n_classes: int) -> np.ndarray:
@@ -200,11 +207,17 @@ def confusion_matrix(labels: np.ndarray, decided: np.ndarray, n_classes: int) ->
     return np.bincount(labels * n_classes + decided, minlength=n_classes**2).reshape(n_classes, n_classes)
 
 
+def recalls_of(confusion: np.ndarray) -> np.ndarray:
+    """Return ``float64 (n_classes,)``: the share of each class that was decided rightly; NaN for a class not tested."""
+    tested = confusion.sum(1)
+    return np.where(tested > 0, np.diag(confusion) / np.maximum(tested, 1), np.nan)
+
+
 def macro_f1(confusion: np.ndarray) -> float:
-    """Return the mean over classes of F1; 0 for a class never decided."""
-    hits = np.diag(confusion)
-    total = confusion.sum(0) + confusion.sum(1)
-    return float(np.mean(np.where(total > 0, 2 * hits / np.maximum(total, 1), 0.0)))
+    """Return the mean of F1 over the classes that were tested; 0 for a class never decided."""
+    tested = confusion.sum(1)
+    f1 = 2 * np.diag(confusion) / np.maximum(confusion.sum(0) + tested, 1)
+    return float(f1[tested > 0].mean())
 
 
 def macro_auroc(labels: np.ndarray, probabilities: np.ndarray) -> float:

@@ -6,6 +6,7 @@ folders and can be thrown away; copying two stores into one another is their uni
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import functools
 import json
@@ -103,7 +104,7 @@ class Store:
             except OSError as error:
                 raise StoreError(f"{root}: cannot be written ({error.strerror}); give another --results.") from None
         try:
-            schema = json.loads(mark.read_text())["schema"]
+            schema = int(json.loads(mark.read_text())["schema"])
         except (OSError, ValueError, KeyError, TypeError):
             raise StoreError(
                 f'{mark}: is damaged; restore it with {{"schema": {SCHEMA}}}, nothing else is lost.'
@@ -188,11 +189,20 @@ class Store:
         One byte of one file stands for a key, so there are no lock files to clean up.
         """
         if self._lock_file is None:
-            self._lock_file = os.open(self.root / ".locks", os.O_RDWR | os.O_CREAT, 0o644)
+            try:
+                self._lock_file = os.open(self.root / ".locks", os.O_RDWR | os.O_CREAT, 0o644)
+            except OSError as error:
+                raise StoreError(
+                    f"{self.root}: cannot be written ({error.strerror}); give another --results."
+                ) from None
         try:
             fcntl.lockf(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, int(key[:12], 16))
-        except OSError:
-            return False
+        except OSError as error:
+            if error.errno in (errno.EAGAIN, errno.EACCES):
+                return False
+            raise StoreError(  # waiting for a lock that cannot be had would be waiting for ever
+                f"{self.root}: its file system has no locks ({error.strerror}); give --results on a local disk."
+            ) from None
         return True
 
     def release(self, key: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -74,14 +75,22 @@ class Study(BaseModel):
     datasets: Names
     augmenters: Names
     classifiers: Names
-    protocols: list[str] = Field(default_factory=lambda: ["patients"])
+    protocols: list[str] = Field(default_factory=lambda: ["patients"], min_length=1)
     folds: int = Field(5, ge=2, le=100)
     repeats: int = Field(3, ge=1, le=1000)
     seeds: int = Field(1, ge=1, le=100)
-    worth: float = Field(2.0, gt=0, le=50)
+    worth: float = Field(2.0, gt=0, le=50, allow_inf_nan=False)
     controls: bool = True
     phantom: PhantomTable = PhantomTable()
     budget: BudgetTable = BudgetTable()
+
+    @field_validator("name")
+    @classmethod
+    def _name_of_a_file(cls, value: str) -> str:
+        # Records of a run are called by it.
+        if not value.isprintable() or not value.strip() or len(value) > 100 or set(value) & set("/\\"):
+            raise ValueError("a name has 1 to 100 printable characters, no slash among them")
+        return value
 
     @field_validator("worth", mode="before")
     @classmethod
@@ -110,7 +119,9 @@ def read(path: Path) -> Study:
     except UnicodeDecodeError:
         raise UsageError(f"{path}: is not UTF-8 text; save it as UTF-8.") from None
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path}: is not TOML: {error}; mend that line.") from None
+        raise UsageError(_not_toml(str(error), text, str(path))) from None
+    except (RecursionError, ValueError):  # tomllib lets brackets without end and numbers of 5,000 digits through
+        raise UsageError(f"{path}: is nested too deeply or holds a number too long; mend it.") from None
     return build({"name": path.stem, **table}, source=str(path), text=text)
 
 
@@ -130,11 +141,15 @@ def build(values: dict[str, Any], *, source: str = "options", text: str = "") ->
 
 def _sentence(problem: Any, place: str) -> str:
     key = place.rpartition(".")[2]
+    if problem["type"] == "model_type":
+        return f"{place} must be a table; write [{place}] and its keys below"
     if problem["type"] == "extra_forbidden":
         known = _known(place)
         return f"unknown key {place!r}{did_you_mean(key, known)}; there are: {listing(sorted(known), 20)}"
     given = problem["input"]
-    return f"{place} = {given!r} ({type(given).__name__}): {problem['msg'][0].lower()}{problem['msg'][1:]}"
+    shown = repr(given) if len(repr(given)) <= 60 else f"{repr(given)[:57]}..."
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{place} = {shown} ({type(given).__name__}): {message[0].lower()}{message[1:]}"
 
 
 def _known(place: str) -> list[str]:
@@ -143,11 +158,35 @@ def _known(place: str) -> list[str]:
 
 
 def _line(text: str, place: str) -> str:
-    key = re.escape(place.rpartition(".")[2])
-    for number, line in enumerate(text.splitlines(), start=1):
-        if match := re.match(rf"\s*\[?({key})\s*[=\]]", line):
-            return f":{number}:{match.start(1) + 1}"
+    for key, number, column in _keys(text):
+        if key == place or place.startswith(f"{key}."):  # the latter: inside an inline table
+            return f":{number}:{column}"
     return ""
+
+
+def _keys(text: str) -> Iterator[tuple[str, int, int]]:
+    """Yield the keys and tables of a TOML text that stand at the start of a line, with line and column."""
+    table = ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if match := re.match(r"""\s*(\[?)\s*([\w."'-]+(?:\s*\.\s*[\w."'-]+)*)\s*[=\]]""", line):
+            name = re.sub(r"""[\s"']""", "", match[2])
+            if match[1]:
+                table = name
+            yield f"{table}.{name}" if table and not match[1] else name, number, match.start(2) + 1
+
+
+def _not_toml(problem: str, text: str, source: str) -> str:
+    """Say in one sentence why a text is not TOML; a key given twice is named with both its lines."""
+    message, _, rest = problem.partition(" (at ")
+    at = re.fullmatch(r"line (\d+), column (\d+)\)", rest)
+    place = f"{source}:{at[1]}:{at[2]}" if at else source
+    if at and message.startswith(("Cannot overwrite", "Cannot declare")):
+        keys = {number: key for key, number, _ in _keys(text)}
+        again = keys.get(int(at[1]), "")
+        first = next((n for n, key in keys.items() if key == again and n < int(at[1])), None)
+        if first is not None:
+            return f"{place}: {again!r} is given twice, first in line {first}; leave one out."
+    return f"{place}: is not TOML: {message[:1].lower()}{message[1:]}; mend that line."
 
 
 def budget(text: str, base: BudgetTable) -> BudgetTable:
@@ -168,7 +207,7 @@ def budget(text: str, base: BudgetTable) -> BudgetTable:
             raise UsageError(
                 f"--budget {part}: no such key{did_you_mean(key, values)}; there are: {listing(list(values))}."
             )
-        elif not re.fullmatch(r"-?\d+", value):
+        elif not re.fullmatch(r"-?[0-9]{1,12}", value):
             raise UsageError(f"--budget {part}: expected a whole number.")
         else:
             values[key] = int(value)

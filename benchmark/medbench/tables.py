@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
-import textwrap
 import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
 from medbench.leaderboard import Board, Row, table
+from medbench.protocols import protocol
 from medbench.recipes import parse
 
 WIDTH = 80
@@ -28,45 +28,71 @@ def render(board_list: Sequence[Board], form: str, *, wide: bool = False, plain:
         plain: Draw the tree in ASCII.
     """
     if form == "json":
-        return json.dumps([row for board in board_list for row in table(board)], indent=1, ensure_ascii=False)
+        rows = [row for board in board_list for row in _values(board)]
+        return json.dumps(rows, indent=1, ensure_ascii=False, allow_nan=False)
     if form == "csv":
-        return _csv([row for board in board_list for row in table(board)])
+        return _csv([row for board in board_list for row in _values(board)])
     if form in ("md", "latex"):
         return "\n\n".join((_markdown if form == "md" else _latex)(board, wide) for board in board_list)
     return "\n\n".join(_text(board, wide, plain) for board in board_list)
 
 
 def clean(text: str) -> str:
-    """Drop control and formatting characters, so that a name cannot steer a terminal."""
-    return "".join(c for c in text if unicodedata.category(c) not in ("Cc", "Cf"))
+    """Drop control and formatting characters and halves of characters, so that a name cannot steer a terminal."""
+    return "".join(c for c in text if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp"))
+
+
+def columns(text: str) -> int:
+    """Count the columns a text takes on a terminal: two for a wide character, none for a combining one."""
+    return sum(0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in "WF") for c in text)
+
+
+def cut(text: str, width: int) -> str:
+    """Return as much of a text as `width` columns hold."""
+    end = len(text)
+    while columns(text[:end]) > width:
+        end -= 1
+    return text[:end]
+
+
+def pad(text: str, width: int) -> str:
+    """Fill a text up to `width` columns; a minus sign aligns it to the right, as a negative width."""
+    return text + " " * (width - columns(text)) if width > 0 else " " * (-width - columns(text)) + text
+
+
+def _values(board: Board) -> list[dict[str, Any]]:
+    return [
+        {clean(key): clean(value) if isinstance(value, str) else value for key, value in row.items()}
+        for row in table(board)
+    ]
 
 
 def _text(board: Board, wide: bool, plain: bool) -> str:
     source = board.source
     rare, count = _rarest(board)
-    unit = "patients" if source["unit"] == "patient" else "images"
     rule = "-" if plain else "─"
-    cells = board.rows[0].planned if board.rows else 0
-    done = min((row.done + row.failed for row in board.rows), default=0)
-    design = f"{board.study.folds} folds x {board.study.repeats} repeats by {_by(board)}, {done} of {cells} done"
-    if board.protocol.startswith("official"):
-        design = f"official cut x {board.study.repeats} repeats, {done} of {cells} done"
-    numbers = f"{source['patients']:,} patients ({count:,} {rare})"
-    if source["unit"] == "image" or source["patients"] == source["images"]:
-        numbers = f"{source['images']:,} {unit} ({count:,} {rare})"
-    else:
-        numbers += f", {source['images']:,} images"
+    numbers = f"{source['patients']:,} patients ({count:,} {rare}), {source['images']:,} images"
+    if source["patients"] == source["images"]:
+        numbers = f"{source['images']:,} {_unit(board)} ({count:,} {rare})"
     size = board.study.budget.size
     lines = [
-        _two(clean(source["dataset"]), numbers),
-        _two(f"{clean(board.classifier)}{f', {size} px' if size else ''}", design),
+        *_two(clean(source["dataset"]), numbers),
+        *_two(f"{clean(board.classifier)}{f', {size} px' if size else ''}", _design(board)),
     ]
-    if board.leaks:
-        lines.append(f"PROTOCOL {board.protocol} LEAKS by design, never ranked: {', '.join(board.leaks)}")
     lines += ["", *_grid(board, plain), *_footer(board)]
     if wide:
         lines += ["", *_wide(board, rule)]
     return "\n".join(line.rstrip() for line in lines)
+
+
+def _design(board: Board) -> str:
+    rule, study = protocol(board.protocol), board.study
+    parts = f"official cut x {study.repeats} repeats"
+    if rule.name != "official":
+        parts = f"{study.folds} folds x {study.repeats} repeats by {_by(board)}"
+    cells = board.rows[0].planned if board.rows else 0
+    cut_down = f", train={rule.train}" if rule.train else ""
+    return f"{parts}{cut_down}, {min((row.settled for row in board.rows), default=0)} of {cells} done"
 
 
 def _grid(board: Board, plain: bool) -> list[str]:
@@ -74,15 +100,16 @@ def _grid(board: Board, plain: bool) -> list[str]:
     lines = [_line(" arm, under its control", "bal.acc", "AUROC", "gain", "95 % range", "verdict", device)]
     for row in board.rows:
         name = f" {_branch(row, plain)}{_short(row.arm.augmenter)}"
-        if len(name) >= NAME_WIDTH:
-            lines.append(name[:WIDTH])
+        if columns(name) >= NAME_WIDTH:
+            lines.append(cut(name, WIDTH))
             name = ""
         lines.append(_line(name, *_numbers(row), _time(row.seconds)))
     return lines
 
 
 def _line(name: str, accuracy: str, auroc: str, gain: str, span: str, verdict: str, time: str) -> str:
-    return f"{name:<{NAME_WIDTH}}{accuracy:>7} {auroc:>5} {gain:>5}  {span:<14} {verdict:<13} {time:>4}"
+    said = f"{span:<14} {verdict}"  # a long range takes the room of a verdict that is not there
+    return f"{pad(name, NAME_WIDTH)}{accuracy:>7} {auroc:>5}{gain:>6}  {said:<28} {time:>4}"
 
 
 def _short(text: str) -> str:
@@ -95,113 +122,122 @@ def _short(text: str) -> str:
 def _numbers(row: Row) -> tuple[str, str, str, str, str]:
     verdict = "control" if not row.arm.control and not row.arm.plain else ""
     if row.failed:
-        verdict = f"{row.failed}/{row.planned} {row.kinds[0] if len(row.kinds) == 1 else 'failed'}"
+        share = f"{row.failed}/{row.planned} "
+        kind = row.kinds[0] if len(row.kinds) == 1 else "failed"
+        verdict = share + (kind if len(share + kind) <= 13 else "failed")
+    if row.skipped:
+        return "", "", "", "skipped", verdict
     if row.scores is None:
         return "", "", "", f"{row.done} of {row.planned} done", verdict
     scores = f"{100 * row.scores.balanced_accuracy:.1f}", _auroc(row.scores.auroc)
     if row.gain is None:
         return *scores, "", "", verdict
-    span = f"{100 * row.gain.low:+.1f} to {100 * row.gain.high:+.1f}"
-    return *scores, f"{100 * row.gain.value:+.1f}", span, verdict
+    span = f"{100 * row.gain.low:+z.1f} to {100 * row.gain.high:+z.1f}"
+    return *scores, f"{100 * row.gain.value:+z.1f}", span, verdict
 
 
 def _footer(board: Board) -> list[str]:
-    classes = len(board.source["classes"])
-    first = f"chance {100 / classes:.1f}"
+    return [line for sentence in _sentences(board) for line in (_wrap(sentence) if sentence else [""])]
+
+
+def _sentences(board: Board) -> list[str]:
+    """Return what stands under a board; an empty one parts the yardsticks from the rest."""
+    first = f"chance {100 / len(board.source['classes']):.1f}"
     if board.plain is not None and board.plain.scores is not None:
         s = board.plain.scores
         first += (
-            f"    {board.plain.arm.augmenter}: {100 * s.argmax_balanced_accuracy:.1f} by argmax, "
+            f"    {_short(board.plain.arm.augmenter)}: {100 * s.argmax_balanced_accuracy:.1f} by argmax, "
             f"{100 * s.balanced_accuracy:.1f} with the threshold moved, AUROC {_auroc(s.auroc)}"
         )
-    lines = [*_wrap(first), ""]
-    _, rarest = _rarest(board)
-    incomplete = [row for row in board.rows if not row.complete]
-    if incomplete:
-        row = incomplete[0]
-        lines += _wrap(f"{row.done} of {row.planned} cells done: no verdict yet.")
+    said = [first, ""]
+    if board.leaks:
+        said.append(f"PROTOCOL {board.protocol} LEAKS by design, never ranked: {', '.join(board.leaks)}")
+    if incomplete := [row for row in board.rows if not row.complete]:
+        row = min(incomplete, key=lambda row: row.settled)
+        said.append(f"{row.settled} of {row.planned} cells done: no verdict yet.")
+    rarest = _rarest(board)[1]
     if rarest < 20:
-        unit = "patients" if board.source["unit"] == "patient" else "images"
-        lines += _wrap(f"{rarest} {unit} of the rarest class: numbers, no verdict.")
+        said.append(f"{rarest} {_unit(board)} of the rarest class: numbers, no verdict.")
     if board.is_rehearsal:
-        cells = "3 repeats" if board.protocol.startswith("official") else "5 folds x 3 repeats"
-        lines += _wrap(f"REHEARSAL: a verdict takes at least {cells}.")
+        cells = "3 repeats" if protocol(board.protocol).name == "official" else "5 folds x 3 repeats"
+        said.append(f"REHEARSAL: a verdict takes at least {cells}.")
     if board.is_phantom:
-        lines += _wrap(
-            "PHANTOM DATA: this shows that medbench works, nothing about patients. Yours: medbench init FOLDER"
-        )
-    lines += _wrap(
-        f"Ranges: bootstrap of the same patients for arm and control, each range for itself. "
+        said.append("PHANTOM DATA: this shows that medbench works, nothing about patients. Yours: medbench init FOLDER")
+    if board.unit == "image" and board.source["patients"] != board.source["images"]:
+        said.append("Scored by image; all images of a patient are drawn together.")
+    said.append(
+        f"Ranges: bootstrap of the same {_unit(board)} for arm and control, each range for itself. "
         f"Untuned defaults. {board.looks} configurations were ever scored on these folds."
     )
     for row in board.rows:
+        name = _short(row.arm.augmenter)
+        if row.failed:
+            stands_in = "counted with its control's predictions" if row.scores else "so it is not scored"
+            said.append(f"{name}: {row.failed} of {row.planned} {', '.join(row.kinds)}, {stands_in}.")
         if row.superseded:
-            lines += _wrap(f"{row.arm.augmenter}: {row.superseded} older results of other code or budget, not shown.")
-    for skip in board.skipped:
-        lines += _wrap(f"skipped {_short(skip.augmenter)} / {_short(skip.classifier)}: {skip.reason}")
-    for warning in board.warnings:
-        lines += _wrap(f"! {warning}")
-    return lines
+            said.append(f"{name}: {row.superseded} older results of other code or budget, not shown.")
+        said += [f"skipped {name} / {_short(board.classifier)}: {reason}" for reason in row.reasons]
+    said += [f"skipped {_short(s.augmenter)} / {_short(s.classifier)}: {s.reason}" for s in board.skipped]
+    return said + [f"! {warning}" for warning in board.warnings]
 
 
 def _wide(board: Board, rule: str) -> list[str]:
     classes = [clean(c) for c in board.source["classes"]]
-    short = [c if len(c) <= 12 else f"{c[:11]}." for c in classes]
+    short = [c if columns(c) <= 11 else f"{cut(c, 10)}." for c in classes]
     lines = [
         f" more numbers {rule * 20}",
         f"{' arm':<30}{'macro-F1':>9}{'argmax':>8}{'cells':>9}{'made':>8}{'peak MB':>9}",
     ]
     rows = [*board.rows, *([board.plain] if board.plain else [])]
-    for row in rows:
+    names = [pad(f" {cut(clean(row.arm.augmenter), 28)}", 30) for row in rows]
+    for row, name in zip(rows, names, strict=True):
         f1 = f"{100 * row.scores.macro_f1:.1f}" if row.scores else ""
         argmax = f"{100 * row.scores.argmax_balanced_accuracy:.1f}" if row.scores else ""
         cells = f"{row.done}/{row.planned}"
-        lines.append(
-            f" {clean(row.arm.augmenter)[:28]:<29}{f1:>9}{argmax:>8}{cells:>9}{row.made:>8.0f}{row.peak_mb:>9.0f}"
-        )
+        lines.append(f"{name}{f1:>9}{argmax:>8}{cells:>9}{row.made:>8.0f}{row.peak_mb:>9.0f}")
     for start in range(0, len(short), 4):
-        part = list(enumerate(short))[start : start + 4]
-        lines += ["", f"{' recall, %':<30}" + "".join(f"{name:>12}" for _, name in part)]
-        for row in rows:
+        part = range(start, min(start + 4, len(short)))
+        lines += ["", f"{' recall, %':<30}" + "".join(pad(short[k], -12) for k in part)]
+        for row, name in zip(rows, names, strict=True):
             if row.scores is not None:
-                values = "".join(f"{100 * row.scores.recalls[k]:>12.1f}" for k, _ in part)
-                lines.append(f" {clean(row.arm.augmenter)[:28]:<29}{values}")
+                recalls = [float(row.scores.recalls[k]) for k in part]
+                lines.append(name + "".join(f"{100 * r:>12.1f}" if r == r else f"{'n/a':>12}" for r in recalls))
     return lines
 
 
 def _markdown(board: Board, wide: bool) -> str:
-    columns = _columns(wide)
-    head = [f"### {board.source['dataset']}, {board.classifier}, {board.protocol}", ""]
+    titles = _columns(wide)
     lines = [
-        "| " + " | ".join(columns.values()) + " |",
-        "| " + " | ".join("---" if key == "augmenter" else "---:" for key in columns) + " |",
+        f"### {_md(board.source['dataset'])}, {_md(board.classifier)}, {_md(board.protocol)}",
+        "",
+        "| " + " | ".join(titles.values()) + " |",
+        "| " + " | ".join("---" if key == "augmenter" else "---:" for key in titles) + " |",
     ]
-    for row in table(board):
-        cells = [_cell(row.get(key)).replace("|", "\\|").replace("<", "&lt;") for key in columns]
-        lines.append("| " + " | ".join(cells) + " |")
-    foot = ["", *[f"{line.strip()}  " for line in _footer(board) if line.strip()]]
-    return "\n".join([*head, *lines, *foot])
+    lines += ["| " + " | ".join(_md(_cell(row[key])) for key in titles) + " |" for row in _values(board)]
+    return "\n".join([*lines, "", *(f"{_md(sentence)}  " for sentence in _sentences(board) if sentence)])
 
 
 def _latex(board: Board, wide: bool) -> str:
-    columns = _columns(wide)
-    body = [" & ".join(_tex(_cell(row.get(key))) for key in columns) + r" \\" for row in table(board)]
+    titles = _columns(wide)
+    body = [" & ".join(_tex(_cell(row[key])) for key in titles) + r" \\" for row in _values(board)]
     return "\n".join(
         [
-            rf"% {board.source['dataset']}, {board.classifier}, {board.protocol}",
-            rf"\begin{{tabular}}{{l{'r' * (len(columns) - 1)}}}",
+            f"% {clean(board.source['dataset'])}, {clean(board.classifier)}, {clean(board.protocol)}",
+            rf"\begin{{tabular}}{{l{'r' * (len(titles) - 1)}}}",
             r"\toprule",
-            " & ".join(_tex(title) for title in columns.values()) + r" \\",
+            " & ".join(_tex(title) for title in titles.values()) + r" \\",
             r"\midrule",
             *body,
             r"\bottomrule",
             r"\end{tabular}",
+            r"\par\footnotesize",
+            *(_tex(clean(sentence)) for sentence in _sentences(board) if sentence),
         ]
     )
 
 
 def _columns(wide: bool) -> dict[str, str]:
-    columns = {
+    titles = {
         "augmenter": "arm",
         "control": "control",
         "balanced_accuracy": "bal. acc.",
@@ -213,16 +249,17 @@ def _columns(wide: bool) -> dict[str, str]:
         "seconds_alone": "seconds alone",
     }
     if wide:
-        columns |= {
+        titles |= {
             "macro_f1": "macro-F1",
             "balanced_accuracy_argmax": "bal. acc. by argmax",
             "done": "done",
             "failed": "failed",
+            "skipped": "skipped",
             "planned": "planned",
             "made_images": "made images",
             "peak_mb": "peak MB",
         }
-    return columns
+    return titles
 
 
 def _csv(rows: Sequence[dict[str, Any]]) -> str:
@@ -231,15 +268,29 @@ def _csv(rows: Sequence[dict[str, Any]]) -> str:
     writer = csv.DictWriter(out, names, lineterminator="\n")
     writer.writeheader()
     # A spreadsheet runs what starts like a formula; a quote before it makes it text.
-    writer.writerows({k: f"'{v}" if str(v)[:1] in ("=", "+", "@", "\t") else v for k, v in row.items()} for row in rows)
+    formula = ("=", "+", "-", "@", "\t", "\r")
+    writer.writerows(
+        {k: f"'{v}" if isinstance(v, str) and v.startswith(formula) else v for k, v in row.items()} for row in rows
+    )
     return out.getvalue().rstrip("\n")
 
 
 def _cell(value: Any) -> str:
-    return "" if value is None else clean(str(value))
+    return "" if value is None else str(value)
 
 
-_TEX = str.maketrans({c: f"\\{c}" for c in "&%$#_{}"} | {"\\": r"\textbackslash{}", "~": r"\~{}", "^": r"\^{}"})
+_MD = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>|#"})
+
+
+def _md(text: str) -> str:
+    return clean(text).translate(_MD)
+
+
+_TEX = str.maketrans(
+    {c: f"\\{c}" for c in "&%$#_{}"}
+    | {"\\": r"\textbackslash{}", "~": r"\~{}", "^": r"\^{}"}
+    | {"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"}
+)
 
 
 def _tex(text: str) -> str:
@@ -261,18 +312,35 @@ def _rarest(board: Board) -> tuple[str, int]:
     return clean(board.source["classes"][rarest]), int(counts[rarest])
 
 
+def _unit(board: Board) -> str:
+    """Name what is drawn; where every image is a patient of its own, nobody said who is who."""
+    alone = board.source["unit"] == "image" and board.source["patients"] == board.source["images"]
+    return "images" if alone else "patients"
+
+
 def _by(board: Board) -> str:
-    return "image" if board.source["patients"] == board.source["images"] or board.protocol == "images" else "patient"
+    by_image = protocol(board.protocol).name in ("images", "augment-first") or _unit(board) == "images"
+    return "image" if by_image else "patient"
 
 
-def _two(left: str, right: str) -> str:
-    if len(left) + len(right) + 2 > WIDTH:
-        return f"{left}\n  {right}"
-    return f"{left}{right:>{WIDTH - len(left)}}"
+def _two(left: str, right: str) -> list[str]:
+    if columns(left) + columns(right) + 2 <= WIDTH:
+        return [left + pad(right, columns(left) - WIDTH)]
+    return [cut(left, WIDTH), *(f" {line}" for line in _wrap(right, WIDTH - 2))]
 
 
-def _wrap(text: str) -> list[str]:
-    return textwrap.wrap(clean(text), WIDTH - 1, initial_indent=" ", subsequent_indent=" ")
+def _wrap(text: str, width: int = WIDTH - 1) -> list[str]:
+    """Break a sentence into lines with a blank before each; what is wide counts twice."""
+    lines = [""]
+    for word in clean(text).split(" "):
+        while columns(word) >= width:
+            head = cut(word, width - 1)
+            lines.append(f" {head}")
+            word = word[len(head) :]
+        if columns(lines[-1]) + columns(word) + 1 > width:
+            lines.append("")
+        lines[-1] += f" {word}"
+    return [f" {line.strip()}" for line in lines if line.strip()]
 
 
 def _auroc(value: float) -> str:

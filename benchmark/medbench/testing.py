@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import random
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from medbench.errors import ContractError
-from medbench.interfaces import Budget, Fitted, Stage
+from medbench.errors import ContractError, Skip, UsageError
+from medbench.interfaces import Budget, Fitted, Stage, TrainingSet, Transform
 from medbench.samples import Samples
+
+INGREDIENTS = {"samples", "transform", "sampling", "loss"}
 
 
 def toy_samples(
@@ -81,98 +86,135 @@ class SandboxContext:
         self.reports.append((step, total, values))
 
 
-def check_recipe_is_unchanged(recipe: Any, call: Any) -> Any:
-    """Run `call()` and raise :class:`medbench.ContractError` if `recipe` differs afterwards."""
-    before = repr(recipe)
+def check_recipe_is_unchanged(recipe: Any, call: Callable[..., Any]) -> Any:
+    """Run `call()`, and raise :class:`medbench.ContractError` if it changed `recipe` or a global random generator."""
+    before, drawn = _written(recipe), _global_generators()
     result = call()
-    if repr(recipe) != before:
-        raise ContractError(f"{recipe.name}: fit changed the recipe; keep what is fitted in what fit returns")
+    if _written(recipe) != before:
+        raise ContractError(f"{recipe.name}: fit changed the recipe; keep what is fitted in what fit returns.")
+    after = _global_generators()
+    if touched := [library for library, state in drawn.items() if after[library] != state]:
+        raise ContractError(
+            f"{recipe.name}: fit used the global generator of {touched[0]}; make one of its own from context.seed()."
+        )
     return result
 
 
 def check_augmenter(augmenter: Any, folder: Path) -> None:
     """Check that an augmenter keeps its contract on toy samples, in 2-D and 3-D as it can.
 
-    It leaves its input as it is, returns what its interface says, makes rows from training rows only, and gives the
-    same under the same seed.
+    It leaves its input as it is, returns what its interface and its ``gives`` say, makes rows from training rows only,
+    and gives the same under the same seed; its transform keeps shape and dtype.
 
     Raises:
         ContractError: With one sentence on what is wrong.
         LeakError: If it returns rows it cannot have made from its training samples.
     """
     from medbench import audit
-    from medbench.errors import Skip
 
-    tried = 0
+    name, tried = augmenter.name, 0
+    if unknown := set(augmenter.gives) - INGREDIENTS:
+        raise ContractError(f"{name}: gives names {sorted(unknown)[0]!r}; it is a subset of {sorted(INGREDIENTS)}.")
     for dimensions in (2, 3):
-        train = toy_samples(24, dimensions=dimensions, size=16)
-        before = train.x.copy()
-        train.x.flags.writeable = False
-        sandbox = SandboxContext(_fresh(folder, f"{dimensions}d"))
+        train = toy_samples(24, dimensions=dimensions)
+        before = _copy(train)
+        sandboxes = [SandboxContext(_fresh(folder, f"{dimensions}d-{n}")) for n in ("one", "other")]
         try:
-            made = check_recipe_is_unchanged(augmenter, lambda c=sandbox, t=train: augmenter.fit(t, c))
-            again = augmenter.fit(train, SandboxContext(_fresh(folder, f"{dimensions}d-again")))
+            made, again = (
+                check_recipe_is_unchanged(augmenter, lambda c=c, t=train: augmenter.fit(t, c)) for c in sandboxes
+            )
         except Skip:
             continue
         tried += 1
-        audit.checked(made, train, augmenter=augmenter.name)
-        if not np.array_equal(before, train.x):
-            raise ContractError(f"{augmenter.name}: fit changed its training samples; return new arrays.")
-        if not np.array_equal(made.samples.x, again.samples.x) or not np.array_equal(
-            made.samples.labels, again.samples.labels
-        ):
-            raise ContractError(f"{augmenter.name}: two fits of one seed differ; draw only from context.seed().")
+        _check_input(name, train, before)
+        audit.checked(made, train, augmenter=name)
+        if undeclared := _ingredients(made, train) - set(augmenter.gives):
+            raise ContractError(f"{name}: it returned {sorted(undeclared)[0]}, which its gives does not name.")
+        for one, other in ((made.samples.x, again.samples.x), (made.samples.labels, again.samples.labels),
+                           (made.sampling, again.sampling)):  # fmt: skip
+            if not np.array_equal(one, other):
+                raise ContractError(f"{name}: two fits of one seed differ; draw only from context.seed().")
+        if made.transform is not None:
+            _check_transform(name, made.transform, train)
     if not tried:
-        raise ContractError(f"{augmenter.name}: skipped both 2-D and 3-D toy samples, so nothing could be checked.")
+        raise ContractError(f"{name}: skipped both 2-D and 3-D toy samples, so nothing could be checked.")
 
 
 def check_generator(generator: Any, folder: Path) -> None:
-    """Check that a generator keeps its contract on toy samples.
+    """Check that a generator keeps its contract on toy samples, in 2-D and 3-D as it can.
+
+    It leaves its input as it is, samples one row a label like the training rows, samples the same under the same seed,
+    after another fit and after its state was stored and restored.
 
     Raises:
         ContractError: With one sentence on what is wrong.
     """
-    train = toy_samples(24, size=16)
-    sandbox = SandboxContext(_fresh(folder, "generator"))
-    fitted: Any = check_recipe_is_unchanged(generator, lambda: generator.fit(train, sandbox))
+    name, tried = generator.name, 0
     wanted = np.array([0, 1, 1, 0, 1])
-    one, other = fitted.sample(wanted, 7), fitted.sample(wanted, 7)
-    if one.dtype != train.x.dtype or one.shape != (len(wanted), *train.x.shape[1:]):
-        raise ContractError(
-            f"{generator.name}: sample gave {one.dtype} {one.shape}, expected {train.x.dtype} "
-            f"{(len(wanted), *train.x.shape[1:])}."
-        )
-    if not np.array_equal(one, other):
-        raise ContractError(f"{generator.name}: sample gave different rows for one seed.")
-    state = {name: np.array(array) for name, array in fitted.state().items()}
-    if not np.array_equal(generator.restore(state, train).sample(wanted, 7), one):
-        raise ContractError(f"{generator.name}: what restore builds from state() does not sample the same.")
+    for dimensions in (2, 3):
+        train = toy_samples(24, dimensions=dimensions)
+        before = _copy(train)
+        sandboxes = [SandboxContext(_fresh(folder, f"{dimensions}d-{n}")) for n in ("one", "other")]
+        try:
+            fitted, again = (
+                check_recipe_is_unchanged(generator, lambda c=c, t=train: generator.fit(t, c)) for c in sandboxes
+            )
+        except Skip:
+            continue
+        tried += 1
+        drawn = check_recipe_is_unchanged(generator, lambda f=fitted: f.sample(wanted, 7))
+        for labels, x in ((wanted, drawn), (wanted[:0], fitted.sample(wanted[:0], 7))):
+            expected = (len(labels), *train.x.shape[1:])
+            if x.dtype != train.x.dtype or x.shape != expected:
+                raise ContractError(
+                    f"{name}: sample gave {x.dtype} {x.shape} for {len(labels)} labels, "
+                    f"expected {train.x.dtype} {expected}."
+                )
+        if not np.array_equal(drawn, fitted.sample(wanted, 7)):
+            raise ContractError(f"{name}: sample gave different rows for one seed.")
+        if not np.array_equal(drawn, again.sample(wanted, 7)):
+            raise ContractError(f"{name}: two fits of one seed differ; draw only from context.seed().")
+        state = {key: np.array(array) for key, array in fitted.state().items()}
+        if not np.array_equal(drawn, generator.restore(state, train).sample(wanted, 7)):
+            raise ContractError(f"{name}: what restore builds from state() does not sample the same.")
+        _check_input(name, train, before)
+    if not tried:
+        raise ContractError(f"{name}: skipped both 2-D and 3-D toy samples, so nothing could be checked.")
 
 
 def check_classifier(classifier: Any, folder: Path) -> None:
     """Check that a classifier keeps its contract on toy samples of the dimensions it takes.
 
+    It leaves its input as it is, predicts probabilities, each image's without regard to the others, and predicts the
+    same after another fit of one seed.
+
     Raises:
         ContractError: With one sentence on what is wrong.
     """
     from medbench import audit
-    from medbench.interfaces import TrainingSet
 
+    name = classifier.name
     dimensions = [d for d in (2, 3) if f"{d}d" in classifier.takes]
     if not dimensions:
-        raise ContractError(f"{classifier.name}: takes {sorted(classifier.takes)}, which has neither 2d nor 3d.")
+        raise ContractError(f"{name}: takes {sorted(classifier.takes)}, which has neither 2d nor 3d.")
     for d in dimensions:
         train, test = toy_samples(24, dimensions=d), toy_samples(12, dimensions=d, seed=1)
+        before, test_before = _copy(train), _copy(test)
         budget = Budget(steps=3, batch=8, generator_steps=3)
         outcomes = []
-        for name in ("one", "other"):
-            sandbox = SandboxContext(_fresh(folder, f"{d}d-{name}"), budget)
+        for fit in ("one", "other"):
+            sandbox = SandboxContext(_fresh(folder, f"{d}d-{fit}"), budget)
             predict = check_recipe_is_unchanged(
                 classifier, lambda c=sandbox, t=train, v=test: classifier.fit(TrainingSet(t), v, c)
             )
-            outcomes.append(audit.probabilities(predict(test.x), test, classifier=classifier.name))
+            outcomes.append(audit.probabilities(predict(test.x), test, classifier=name))
+        _check_input(name, train, before)
+        _check_input(name, test, test_before)
         if not np.array_equal(outcomes[0], outcomes[1]):
-            raise ContractError(f"{classifier.name}: two fits of one seed differ; draw only from context.seed().")
+            raise ContractError(f"{name}: two fits of one seed differ; draw only from context.seed().")
+        first = audit.probabilities(predict(test.x[:5]), test.take(range(5)), classifier=name)
+        if not np.allclose(first, outcomes[1][:5], atol=1e-3):
+            raise ContractError(f"{name}: what it predicts for an image depends on the other images of the call.")
 
 
 def check_dataset(dataset: Any, folder: Path) -> None:
@@ -180,22 +222,58 @@ def check_dataset(dataset: Any, folder: Path) -> None:
 
     Raises:
         ContractError: With one sentence on what is wrong.
+        Skip: If it has no phantom.
     """
     from medbench.decode import check_index
 
     root = _fresh(folder, "phantom")
-    dataset.phantom(root, seed=0, patients=12, null=False)
+    try:
+        dataset.phantom(root, seed=0, patients=12, null=False)
+    except UsageError as error:
+        raise Skip(str(error)) from None
     index = check_index(dataset.index(root), dataset.name)
     records = index.records[:3]
-    for (image, mask), record in zip(dataset.read(root, records, 16), records, strict=True):
+    read = list(dataset.read(root, records, 16))
+    if len(read) != len(records):
+        raise ContractError(f"{dataset.name}: read gave {len(read)} images for {len(records)} records.")
+    for (image, mask), record in zip(read, records, strict=True):
         if image.dtype != np.uint8 or image.shape != (index.channels, *[16] * index.dimensions):
             raise ContractError(f"{dataset.name}: {record.id} was read as {image.dtype} {image.shape}.")
         if mask is not None and mask.shape != image.shape[1:]:
             raise ContractError(
                 f"{dataset.name}: the mask of {record.id} is {mask.shape}, its image {image.shape[1:]}."
             )
+        [(alone, _)] = dataset.read(root, [record], 16)
+        if not np.array_equal(alone, image):
+            raise ContractError(f"{dataset.name}: {record.id} is read otherwise alone than among others.")
     if [r.id for r in dataset.index(root).records] != [r.id for r in index.records]:
         raise ContractError(f"{dataset.name}: two calls of index list the images in different order.")
+
+
+def check_metric(metric: Any, folder: Path) -> None:
+    """Check that a metric gives a finite number, the larger the better, for two classes and for three.
+
+    Raises:
+        ContractError: With one sentence on what is wrong.
+    """
+    name = metric.__name__
+    for classes in (2, 3):
+        labels = np.arange(30) % classes
+        right = np.full((30, classes), 0.1 / (classes - 1))
+        right[np.arange(30), labels] = 0.9
+        wrong = np.roll(right, 1, axis=1)
+        before = labels.copy(), right.copy()
+        values = [metric(labels, p) for p in (right, right, wrong)]
+        if not all(isinstance(value, float) and np.isfinite(value) for value in values):
+            raise ContractError(f"{name}: it gave {values[0]!r} for {classes} classes, expected a finite float.")
+        if not np.array_equal(before[0], labels) or not np.array_equal(before[1], right):
+            raise ContractError(f"{name}: it changed the labels or probabilities it was given.")
+        if values[0] != values[1]:
+            raise ContractError(f"{name}: it gave {values[0]} and {values[1]} for the same predictions.")
+        if values[0] <= values[2]:
+            raise ContractError(
+                f"{name}: {values[0]:.3g} where all is right and {values[2]:.3g} where all is wrong; higher is better."
+            )
 
 
 CHECKS: dict[str, Any] = {
@@ -203,7 +281,55 @@ CHECKS: dict[str, Any] = {
     "generator": check_generator,
     "classifier": check_classifier,
     "dataset": check_dataset,
+    "metric": check_metric,
 }
+
+
+def _written(recipe: Any) -> tuple[str, dict[str, int]]:
+    return repr(recipe), {key: id(value) for key, value in getattr(recipe, "__dict__", {}).items()}
+
+
+def _global_generators() -> dict[str, Any]:
+    states: dict[str, Any] = {
+        "random": random.getstate(),
+        "numpy": str(np.random.get_state(legacy=False)["state"]),  # noqa: NPY002  looked at, not used
+    }
+    if torch := sys.modules.get("torch"):  # one that fit imports first is not compared
+        states["torch"] = torch.random.get_rng_state().numpy().tobytes()
+    return states
+
+
+def _copy(samples: Samples) -> dict[str, np.ndarray]:
+    return {column: getattr(samples, column).copy() for column in ("x", "labels", "ids", "patients", "groups")}
+
+
+def _check_input(name: str, samples: Samples, before: dict[str, np.ndarray]) -> None:
+    for column, was in before.items():
+        if not np.array_equal(was, getattr(samples, column)):
+            raise ContractError(f"{name}: it changed the {column} of the samples it was given; return new arrays.")
+
+
+def _ingredients(made: TrainingSet, train: Samples) -> set[str]:
+    has = {key for key in ("transform", "sampling", "loss") if getattr(made, key) is not None}
+    return has if np.array_equal(made.samples.ids, train.ids) else has | {"samples"}
+
+
+def _check_transform(name: str, transform: Transform, train: Samples) -> None:
+    import torch
+
+    x = torch.from_numpy(train.x[:6]).float() / 127.5 - 1
+    y = torch.nn.functional.one_hot(torch.from_numpy(train.labels[:6]), len(train.classes)).float()
+    outcomes = [transform(x.clone(), y.clone(), torch.Generator().manual_seed(3)) for _ in range(2)]
+    new_x, new_y = outcomes[0]
+    if new_x.shape != x.shape or new_x.dtype != x.dtype or new_y.shape != y.shape or new_y.dtype != y.dtype:
+        raise ContractError(
+            f"{name}: its transform gave x {new_x.dtype} {tuple(new_x.shape)} and y {new_y.dtype} "
+            f"{tuple(new_y.shape)}, expected {x.dtype} {tuple(x.shape)} and {y.dtype} {tuple(y.shape)}."
+        )
+    if not new_x.isfinite().all() or not torch.allclose(new_y.sum(1), torch.ones(len(y)), atol=1e-4):
+        raise ContractError(f"{name}: its transform gave values that are not finite, or classes that do not sum to 1.")
+    if not all(torch.equal(a, b) for a, b in zip(*outcomes, strict=True)):
+        raise ContractError(f"{name}: two transforms with one generator differ; draw only from the one it is given.")
 
 
 def _fresh(folder: Path, name: str) -> Path:

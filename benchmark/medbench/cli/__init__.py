@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import signal
@@ -69,11 +70,18 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _terminate)
     debug = os.environ.get("MEDBENCH_DEBUG", "") not in ("", "0")
     try:
-        sys.exit(cli.main(standalone_mode=False) or 0)
+        try:
+            code = cli.main(standalone_mode=False) or 0
+            sys.stdout.flush()
+        except SystemExit as end:
+            if isinstance(end.__context__, BrokenPipeError):  # click ends a closed pipe with 1
+                raise end.__context__ from None
+            raise
+        sys.exit(code)
     except MedbenchError as error:
         if debug:
             raise
-        click.echo(f"Error: {error}", err=True)
+        _say(str(error))
         sys.exit(error.exit_code)
     except click.exceptions.Exit as end:
         sys.exit(end.exit_code)
@@ -86,11 +94,25 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read us has seen enough
         sys.exit(0)
+    except MemoryError:
+        if debug:
+            raise
+        _say("there is not enough memory; use --workers 1, a smaller --budget size=..., or a machine with more.")
+        sys.exit(6)
     except Exception as error:
         if debug:
             raise
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            _say(f"{error.filename or 'what is written to'}: the disk is full; free some space, run the same command.")
+            sys.exit(6)
         message = f"{type(error).__name__}: {error}".splitlines()[0][:300]
         click.echo(
             f"Error: this is a fault of medbench: {message}\nRun it with MEDBENCH_DEBUG=1 to see where.", err=True
         )
         sys.exit(1)
+
+
+def _say(message: str) -> None:
+    from medbench.tables import clean  # what is named in a message may be a hostile file name
+
+    click.echo(f"Error: {clean(message)}", err=True)

@@ -11,7 +11,7 @@ import click
 
 from medbench import plugins as registry
 from medbench.cli.display import Display
-from medbench.cli.options import load_catalogue, plugin_options
+from medbench.cli.options import complete, load_catalogue, plugin_options
 from medbench.decode import check_index
 from medbench.errors import DataError, UsageError
 from medbench.interfaces import Dataset
@@ -40,7 +40,7 @@ def list_datasets(as_json: bool, plugin_folders: tuple[Path, ...], plugin_switch
 
 
 @datasets.command("show")
-@click.argument("name")
+@click.argument("name", shell_complete=complete("dataset"))
 @plugin_options
 def show(name: str, plugin_folders: tuple[Path, ...], plugin_switches: tuple[str, ...]) -> None:
     """Show what a data set is, its licence, how to get it, and the files it expects."""
@@ -61,7 +61,7 @@ def show(name: str, plugin_folders: tuple[Path, ...], plugin_switches: tuple[str
 
 
 @datasets.command("check")
-@click.argument("name")
+@click.argument("name", shell_complete=complete("dataset"))
 @click.argument("root", type=click.Path(path_type=Path))
 @plugin_options
 @click.option("--pixels/--no-pixels", default=True, help="Also decode every image (at 32 px).")
@@ -109,7 +109,7 @@ def check(
 
 
 @datasets.command("phantom")
-@click.argument("name")
+@click.argument("name", shell_complete=complete("dataset"))
 @click.argument("root", type=click.Path(path_type=Path))
 @click.option("--patients", type=click.IntRange(12, 100_000), default=120, show_default=True, help="About how many.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Another seed draws others.")
@@ -126,8 +126,8 @@ def phantom(
 ) -> None:
     """Write drawn look-alikes of data set NAME into the new folder ROOT, in the real layout."""
     dataset = load_catalogue(plugin_folders, plugin_switches).resolve("dataset", name)
-    if root.exists() and any(root.iterdir()):
-        raise UsageError(f"{root} is not empty; give a new folder.")
+    if root.is_file() or (root.is_dir() and any(root.iterdir())):
+        raise UsageError(f"{root} is {'a file' if root.is_file() else 'not empty'}; give a new folder.")
     root.mkdir(parents=True, exist_ok=True)
     dataset.phantom(root, seed=seed, patients=patients, null=null)
     click.echo(f"{root}: {sum(1 for p in root.rglob('*') if p.is_file())} files. Read them with: "
@@ -135,7 +135,7 @@ def phantom(
 
 
 @datasets.command("fetch")
-@click.argument("name")
+@click.argument("name", shell_complete=complete("dataset"))
 @click.argument("root", type=click.Path(path_type=Path))
 @plugin_options
 def fetch(name: str, root: Path, plugin_folders: tuple[Path, ...], plugin_switches: tuple[str, ...]) -> None:

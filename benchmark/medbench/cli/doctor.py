@@ -48,7 +48,7 @@ def doctor(as_json: bool) -> None:
         for f in findings:
             click.echo(f"{'ok   ' if f.ok else 'WRONG'}  {f.what:<12} {f.found}")
     if bad := [f for f in findings if not f.ok]:
-        raise ResourceError(f"{len(bad)} things are wrong, the first: {bad[0].what}: {bad[0].found}")
+        raise ResourceError(f"{len(bad)} of {len(findings)} checks failed, the first: {bad[0].what}: {bad[0].found}")
 
 
 def _library(name: str) -> Finding:
@@ -85,6 +85,8 @@ def _devices() -> Finding:
     found = devices.gpus()
     if not found:
         return Finding("device", True, f"no NVIDIA GPU; {os.cpu_count()} CPU cores")
+    if not _library("torch").ok:
+        return Finding("device", False, f"{found} GPUs, but torch cannot be imported")
     torch = importlib.import_module("torch")
     if not torch.cuda.is_available():
         return Finding(
@@ -106,5 +108,8 @@ def _disk() -> Finding:
     folder = cache_folder()
     while not folder.exists():
         folder = folder.parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        why = "cannot be written" if folder.is_dir() else "is a file"
+        return Finding("disk", False, f"{folder} {why}; set MEDBENCH_CACHE to a folder of yours")
     free = shutil.disk_usage(folder).free / 2**30
     return Finding("disk", free > 1, f"{free:.0f} GiB free for decoded data (MEDBENCH_CACHE moves it)")

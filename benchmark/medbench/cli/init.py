@@ -9,7 +9,7 @@ import click
 
 from medbench import study
 from medbench.cli.display import Display
-from medbench.cli.options import load_catalogue, plugin_options
+from medbench.cli.options import complete, load_catalogue, plugin_options
 from medbench.errors import UsageError
 from medbench.guess import guess_patients
 from medbench.sources import Described, Source, describe_decoded
@@ -27,7 +27,15 @@ FEWEST = 20  # patients of the rarest class below which no verdict is given
 @click.option(
     "--patient", help="Regular expression with one group that finds the patient in a path; guessed if left out."
 )
-@click.option("-a", "--augmenter", multiple=True, default=("hybrid",), show_default=True, help="What to compare.")
+@click.option(
+    "-a",
+    "--augmenter",
+    multiple=True,
+    default=("hybrid",),
+    show_default=True,
+    shell_complete=complete("augmenter"),
+    help="What to compare.",
+)
 @click.option("--size", type=click.IntRange(8, 4096), help="Working size in pixels; the data set's own by default.")
 @click.option("--force", is_flag=True, help="Overwrite an existing study file.")
 @plugin_options
@@ -47,16 +55,18 @@ def init(
     """
     if out.exists() and not force:
         raise UsageError(f"{out} is there already; give another --out, or --force to overwrite it.")
+    if not out.parent.is_dir():
+        raise UsageError(f"--out {out}: {out.parent} is no folder; make it first or give another --out.")
     if not folder.is_dir():
-        raise UsageError(f"{folder}: no such folder.")
+        raise UsageError(f"{folder}: no such folder; give the one with your images.")
     catalogue = load_catalogue(plugin_folders, plugin_switches)
     plain = catalogue.resolve("dataset", "folder")
     index = plain.index(folder)
-    text, how = "folder", "no pattern found in the file names: every image counts as a patient of its own"
-    grouped = len({r.patient for r in index.records}) < len(index.records)
+    text, how = "folder", "none found in the file names; --patient tells how"
+    told = any(r.patient != r.files[0] for r in index.records)  # a reader that knows no patients takes the paths
     if patient is not None:
         text, how = f"folder[patient={patient}]", f"pattern {patient}"
-    elif grouped:
+    elif told:
         how = "as the table of samples says"
     elif (guess := guess_patients([r.id for r in index.records])) is not None:
         text, how = f"folder[patient={guess.pattern}]", f"guessed from file names by {guess.pattern}"
@@ -84,7 +94,10 @@ def init(
     _report(described, how, folds)
     out.write_text(study.to_toml(asked), encoding="utf-8")
     command = f"medbench run {shlex.quote(str(out))} --data {shlex.quote(str(folder))}"
-    click.echo(f"\nwritten: {out}\nsee what it costs: {command.replace('run', 'plan', 1)}\nnext:    {command}")
+    click.echo(f"\nwritten     {out}")
+    click.echo(f"its cost    {command.replace('run', 'plan', 1)}")
+    click.echo(f"rehearse    {command} --budget smoke --folds 2 --repeats 1")
+    click.echo(f"run         {command}")
 
 
 def _folds(described: Described) -> int:

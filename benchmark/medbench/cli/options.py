@@ -20,15 +20,15 @@ DEFAULT_STUDY = "quickstart"
 LIST_KEYS = {"dataset": "datasets", "augmenter": "augmenters", "classifier": "classifiers", "protocol": "protocols"}
 
 
-def complete(kind: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
-    """Offer registered names to the shell."""
+def complete(*kinds: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """Offer registered names to the shell, those of a folder given before with ``--plugins-dir`` among them."""
 
     def offer(ctx: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
         try:
-            names = plugins.load().names(kind)
+            catalogue = plugins.load(folders=ctx.params.get("plugin_folders") or ())
         except Exception:  # noqa: BLE001  a shell that asks for names wants silence, not an error
             return []
-        return [name for name in names if name.startswith(typed)]
+        return [name for kind in kinds for name in catalogue.names(kind) if name.startswith(typed)]
 
     return offer
 
@@ -55,7 +55,7 @@ def plugin_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def study_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that make up a study."""
     options = (
-        click.argument("study_name", metavar="[STUDY]", required=False),
+        click.argument("study_name", metavar="[STUDY]", required=False, shell_complete=complete("study")),
         click.option(
             "-d",
             "--dataset",

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from pathlib import Path
 from typing import Any
 
 import click
 
-from medbench.cli.options import load_catalogue, plugin_options
-from medbench.errors import ContractError, MedbenchError, PluginError, UsageError
+from medbench.cli.options import complete, load_catalogue, plugin_options
+from medbench.errors import ContractError, MedbenchError, PluginError, Skip, UsageError
 from medbench.plugins import HOOKS
 from medbench.recipes import as_text, parameters_of
 from medbench.tables import clean
@@ -65,6 +66,9 @@ dependencies = ["medbench"]
 
 [tool.hatch.build.targets.wheel]
 include = ["{module}.py"]
+
+[tool.pytest.ini_options]
+pythonpath = ["."]
 """
 TEST = '''"""The contract every augmenter keeps."""
 
@@ -116,7 +120,7 @@ def list_plugins(as_json: bool, plugin_folders: tuple[Path, ...], plugin_switche
 
 
 @plugins.command("show")
-@click.argument("name")
+@click.argument("name", shell_complete=complete(*HOOKS))
 @plugin_options
 def show(name: str, plugin_folders: tuple[Path, ...], plugin_switches: tuple[str, ...]) -> None:
     """Show a plugin, or anything a plugin provides, by NAME: its parameters and where it comes from."""
@@ -127,9 +131,10 @@ def show(name: str, plugin_folders: tuple[Path, ...], plugin_switches: tuple[str
             shown += 1
             recipe = catalogue.registered(kind, name)
             click.echo(f"{kind} {name}, from {catalogue.owner(kind, name)}")
-            document = (type(recipe).__doc__ if hasattr(recipe, "name") else getattr(recipe, "__doc__", "")) or ""
-            for line in document.strip().splitlines():
-                click.echo(f"  {clean(line.strip())}".rstrip())
+            if summary := getattr(recipe, "summary", ""):
+                click.echo(f"  {clean(summary)}\n")
+            for line in _document(recipe).splitlines():
+                click.echo(f"  {clean(line)}".rstrip())
             if hasattr(recipe, "__dataclass_fields__"):
                 for key, value in parameters_of(recipe).items():
                     click.echo(f"  {key} = {clean(as_text(value))}")
@@ -139,9 +144,15 @@ def show(name: str, plugin_folders: tuple[Path, ...], plugin_switches: tuple[str
                 raise PluginError(f"plugin {name!r} cannot be used: {plugin.error}")
             shown += 1
             provides = "; ".join(f"{kind}s: {', '.join(names)}" for kind, names in plugin.provides.items())
-            click.echo(f"plugin {name}, from {plugin.distribution} {plugin.version}, provides {provides or 'nothing'}")
+            origin = f"{plugin.distribution} {plugin.version}".strip()
+            click.echo(f"plugin {name}, from {origin}, provides {provides or 'nothing to name, but may hear events'}")
     if not shown:
         raise UsageError(f"nothing is named {name!r}; see `medbench plugins list`.")
+
+
+def _document(recipe: Any) -> str:
+    document = inspect.cleandoc((type(recipe) if hasattr(recipe, "name") else recipe).__doc__ or "")
+    return "" if document.startswith(f"{type(recipe).__name__}(") else document  # dataclass's own repeats the fields
 
 
 @plugins.command("new")
@@ -159,38 +170,44 @@ def new(name: str, folder: Path) -> None:
     words = {"name": name, "module": module, "class_name": class_name, "title": name.capitalize()}
     place.mkdir(parents=True)
     (place / f"{module}.py").write_text(TEMPLATE.format(**words))
-    (place / f"test_{module}.py").write_text(TEST.format(**words))
+    (place / "tests").mkdir()  # a test beside the module would be taken for a plugin by --plugins-dir
+    (place / "tests" / f"test_{module}.py").write_text(TEST.format(**words))
     (place / "pyproject.toml").write_text(PROJECT.format(**words))
     click.echo(f"{place}\n  try it     medbench plugins check {name} --plugins-dir {place}")
     click.echo(f"  install it pip install -e {place}")
 
 
 @plugins.command("check")
-@click.argument("name")
+@click.argument("name", shell_complete=complete(*HOOKS))
 @plugin_options
 def check(name: str, plugin_folders: tuple[Path, ...], plugin_switches: tuple[str, ...]) -> None:
-    """Run the contract checks on everything NAME is, or on everything the plugin NAME provides."""
+    """Run the contract checks on everything named NAME, or on everything the plugin NAME provides."""
     import tempfile
 
     catalogue = load_catalogue(plugin_folders, plugin_switches)
-    items: list[tuple[str, Any]] = []
-    for kind in CHECKS:
-        for item in catalogue.names(kind):
-            if name in (item, catalogue.owner(kind, item)):
-                items.append((kind, catalogue.registered(kind, item)))
+    items = [
+        (kind, item) for kind in CHECKS for item in catalogue.names(kind) if name in (item, catalogue.owner(kind, item))
+    ]
     if not items:
-        broken = next((p for p in catalogue.plugins if p.name == name and p.error), None)
-        if broken is not None:
-            raise PluginError(f"plugin {name!r} cannot be used: {broken.error}")
+        plugin = next((p for p in catalogue.plugins if p.name == name), None)
+        if plugin is not None and plugin.error:
+            raise PluginError(f"plugin {name!r} cannot be used: {plugin.error}")
+        if plugin is not None:
+            raise UsageError(f"plugin {name!r} provides no {', '.join(CHECKS)}: there is nothing to check.")
         raise UsageError(f"nothing to check is named {name!r}; see `medbench plugins list`.")
     problems = 0
     for kind, item in items:
         with tempfile.TemporaryDirectory() as folder:
+            outcome, why = "ok", ""
             try:
-                CHECKS[kind](item, Path(folder))
-                click.echo(f"ok      {kind} {item.name}")
+                CHECKS[kind](catalogue.registered(kind, item), Path(folder))
+            except Skip as skip:
+                outcome, why = "skipped", f": {skip}"
             except MedbenchError as error:
-                problems += 1
-                click.echo(f"FAILED  {kind} {item.name}: {error}")
+                outcome, why = "FAILED", f": {error}"
+            except Exception as error:  # noqa: BLE001  a plugin's call may raise anything; the next one is checked too
+                outcome, why = "FAILED", f": {type(error).__name__}: {error}"
+        problems += outcome == "FAILED"
+        click.echo(clean(f"{outcome:<8}{kind} {item}{why}"))
     if problems:
         raise ContractError(f"{problems} of {len(items)} checks failed.")

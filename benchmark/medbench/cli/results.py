@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import glob
 import json
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any
 
 import click
 
+from medbench import study
 from medbench.cli.display import can_draw_trees
 from medbench.errors import StoreError, UsageError
 from medbench.leaderboard import Board, boards
@@ -120,7 +122,7 @@ def open_record(results: Path, study_name: str | None) -> tuple[Store, dict[str,
         UsageError: If the study was never run there.
     """
     store = Store(results, create=False)
-    stem = Path(study_name).stem if study_name else "*"
+    stem = glob.escape(_named(study_name)) if study_name else "*"
     found = sorted((results / ".plans").glob(f"{stem}-????????.json"), key=lambda p: p.stat().st_mtime)
     if not found:
         known = sorted({p.stem[:-9] for p in (results / ".plans").glob("*.json")})
@@ -131,6 +133,14 @@ def open_record(results: Path, study_name: str | None) -> tuple[Store, dict[str,
         return store, json.loads(found[-1].read_text())
     except (OSError, ValueError):
         raise StoreError(f"{found[-1]}: is damaged; delete it and run the study again, results are not lost.") from None
+
+
+def _named(study_name: str) -> str:
+    """Return what a study is called: a file of one may say so itself."""
+    path = Path(study_name)
+    if path.suffix != ".toml":
+        return study_name
+    return study.read(path).name if path.is_file() else path.stem
 
 
 def _rows(board: Board) -> list[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import sys
 import time
@@ -14,15 +15,15 @@ import click
 
 from medbench import devices
 from medbench.cli.display import Display, can_draw_trees
-from medbench.cli.options import Asked, study_options, understand
-from medbench.errors import UsageError
+from medbench.cli.options import Asked, complete, study_options, understand
+from medbench.errors import StoreError, UsageError
 from medbench.identity import digest
 from medbench.leaderboard import boards
 from medbench.matrix import Plan, expand
 from medbench.runner import Summary
 from medbench.runner import run as run_plan
 from medbench.sources import Described, Source, describe_decoded, describe_index, locate
-from medbench.store import Store
+from medbench.store import MARK, Store
 from medbench.tables import FORMATS, render
 
 MANY_TRIALS = 100_000
@@ -32,7 +33,9 @@ MANY_TRIALS = 100_000
 @study_options
 @click.option("--workers", type=click.IntRange(1, 256), help="Jobs at a time; by default a process a core, or a GPU.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, or cuda:0,cuda:1.")
-@click.option("--executor", default="local", show_default=True, help="Where jobs run.")
+@click.option(
+    "--executor", default="local", show_default=True, shell_complete=complete("executor"), help="Where jobs run."
+)
 @click.option("--limit", "limit_s", type=click.FloatRange(1), default=24 * 3600.0, help="Seconds a job may take.")
 @click.option("--shard", default="1/1", metavar="I/N", help="Run only the I-th of N parts.")
 @click.option("--retry-failed", is_flag=True, help="Try failed trials again.")
@@ -62,10 +65,11 @@ def run(
     )
     part = _shard(shard)
     runner = asked.catalogue.resolve("executor", executor)
-    store = Store(asked.results)
+    most = None if yes else MANY_TRIALS
     with Display() as display:
-        plan = prepare(asked, workers, display)
-        _refuse_too_many(plan, yes)
+        prepare(asked, workers, display, decode=False, most=most)  # a fault shows before anything is decoded or stored
+        store = Store(asked.results)
+        plan = prepare(asked, workers, display, most=most)
         _check_recipes(plan, store, asked)
         for source in plan.sources:
             for note in source.notes:
@@ -84,8 +88,9 @@ def run(
 @click.command(short_help="Say what a run would do; spend nothing.")
 @study_options
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--yes", is_flag=True, help=f"Work out more than {MANY_TRIALS:,} trials.")
 @click.option("--sbatch", type=click.IntRange(1, 10_000), metavar="N", help="Print a SLURM job of N parts instead.")
-def plan(as_json: bool, sbatch: int | None, **options: Any) -> None:
+def plan(as_json: bool, yes: bool, sbatch: int | None, **options: Any) -> None:
     """Say which trials a study has, which stages they share, and what is stored already; train nothing.
 
     Phantoms are drawn if they are needed, nothing else is written.
@@ -95,8 +100,9 @@ def plan(as_json: bool, sbatch: int | None, **options: Any) -> None:
         click.echo(_slurm_job(sbatch, sys.argv[2:], asked.results))
         return
     with Display() as display:
-        made = prepare(asked, 1, display, decode=False)
-    store = Store(asked.results, create=False) if (asked.results / "medbench-store.json").is_file() else None
+        made = prepare(asked, 1, display, decode=False, most=None if yes else MANY_TRIALS)
+    there = (asked.results / MARK).is_file() or asked.results.is_file()
+    store = Store(asked.results, create=False) if there else None
     known = all(source.data for source in made.sources)
     hits = sum((store.place(t) / "result.json").is_file() for t in made.trials) if store and known else 0
     stored = sum(store.stage_folder(key) is not None for key in made.stages) if store and known else 0
@@ -165,7 +171,9 @@ def _slurm_job(parts: int, arguments: list[str], results: Path) -> str:
     return SLURM.format(parts=parts, arguments=" ".join(kept), results=shlex.quote(str(results)))
 
 
-def prepare(asked: Asked, workers: int, display: Display, *, decode: bool = True) -> Plan:
+def prepare(
+    asked: Asked, workers: int, display: Display, *, decode: bool = True, most: int | None = None
+) -> Plan:
     """Find, decode and describe the data sets of a study, and expand its matrix."""
     if not asked.study.datasets:
         raise UsageError("no data set is named; give one with -d, see `medbench datasets list`.")
@@ -177,7 +185,8 @@ def prepare(asked: Asked, workers: int, display: Display, *, decode: bool = True
         drawing=asked.study.phantom,
         size=asked.study.budget.size,
     )
-    return expand(asked.study, asked.catalogue, [_described(s, workers, display, decode) for s in sources])
+    described = [_described(s, workers, display, decode) for s in sources]
+    return expand(asked.study, asked.catalogue, described, most=most)
 
 
 def _described(source: Source, workers: int, display: Display, decode: bool) -> Described:
@@ -191,11 +200,14 @@ def save_record(store: Store, plan: Plan) -> Path:
     """Keep what was planned in the store, so that status and leaderboard know it; the newest is the default."""
     record = plan.record()
     folder = store.root / ".plans"
-    folder.mkdir(exist_ok=True)
     path = folder / f"{plan.study.name}-{digest(record)[:8]}.json"
     fresh = path.with_suffix(f".{os.getpid()}")
-    fresh.write_text(json.dumps(record, indent=1))
-    fresh.replace(path)
+    try:
+        folder.mkdir(exist_ok=True)
+        fresh.write_text(json.dumps(record, indent=1))
+        fresh.replace(path)
+    except OSError as error:
+        raise StoreError(f"{folder}: cannot be written ({error.strerror}); give another --results.") from None
     now = time.time()
     os.utime(path, (now, now))
     return path
@@ -210,16 +222,10 @@ def _check_recipes(plan: Plan, store: Store, asked: Asked) -> None:
             look()
 
 
-def _refuse_too_many(plan: Plan, yes: bool) -> None:
-    if len(plan.trials) > MANY_TRIALS and not yes:
-        raise UsageError(
-            f"this is {len(plan.trials):,} trials and {len(plan.stages):,} generators; add --yes to run them."
-        )
-
-
 def _shard(text: str) -> tuple[int, int]:
     part, slash, parts = text.partition("/")
-    if not slash or not part.isdigit() or not parts.isdigit() or not 1 <= int(part) <= int(parts):
+    numbers = all(re.fullmatch(r"[0-9]{1,6}", text) for text in (part, parts))
+    if not slash or not numbers or not 1 <= int(part) <= int(parts):
         raise UsageError(f"--shard {text}: write I/N with I from 1 to N, as in 2/8.")
     return int(part), int(parts)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from medbench.cli.options import load_catalogue, plugin_options
+from medbench.cli.options import complete, load_catalogue, plugin_options
 from medbench.errors import UsageError
 from medbench.recipes import file_sha256, parse
 
@@ -17,7 +17,7 @@ def weights() -> None:
 
 
 @weights.command("fetch")
-@click.argument("name")
+@click.argument("name", shell_complete=complete("classifier"))
 @click.option("--folder", type=click.Path(path_type=Path), default=Path("weights"), show_default=True, help="Where to.")
 @plugin_options
 def fetch(name: str, folder: Path, plugin_folders: tuple[Path, ...], plugin_switches: tuple[str, ...]) -> None:

@@ -90,7 +90,8 @@ class ACGAN:
         from medbench_plugins.gan_training import build_generator
 
         shape = train.x.shape[1:]
-        network = build_generator(self, shape, len(train.classes)).eval().requires_grad_(False)
+        with torch.random.fork_rng(devices=[]):  # its first weights are replaced: they must move no generator on
+            network = build_generator(self, shape, len(train.classes)).eval().requires_grad_(False)
         own = {name: value for name, value in network.state_dict().items() if value.is_floating_point()}
         same = tuple(state.get("shape", ())) == shape and all(
             name in state and state[name].shape == tuple(value.shape) for name, value in own.items()

@@ -1,0 +1,405 @@
+"""Scores, gains and ranges against scikit-learn, closed forms and simulations."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from sklearn import metrics
+
+from medbench.statistics import (
+    ArmScores,
+    Units,
+    bootstrap,
+    confusion_matrix,
+    gain,
+    labels_agree,
+    macro_auroc,
+    macro_f1,
+    recalls_of,
+    score,
+    sees,
+    units,
+)
+from medbench.trial import Predictions, prior_corrected
+
+SEEDS = st.integers(0, 2**32)
+RNG = np.random.default_rng(0)
+
+
+def named(n: int) -> np.ndarray:
+    return np.array([f"p{i:05d}" for i in range(n)])
+
+
+def cell(labels: np.ndarray, probabilities: np.ndarray, names: np.ndarray | None = None) -> Units:
+    names = named(len(labels)) if names is None else names
+    return Units(names, names, labels, probabilities, probabilities)
+
+
+def sure(decided: np.ndarray, n_classes: int = 2) -> np.ndarray:
+    return np.eye(n_classes)[decided]
+
+
+def arm(correct: np.ndarray, labels: np.ndarray, clusters: np.ndarray | None = None) -> ArmScores:
+    """Return an arm of which only what a gain is computed from is known; `correct` has one row a repeat."""
+    names = named(len(labels))
+    nothing = np.zeros(0)
+    known = names if clusters is None else clusters
+    return ArmScores(names, known, labels, np.atleast_2d(correct).astype(float), 0.0, 0.0, 0.0, nothing, 0.0)
+
+
+@given(seed=SEEDS, n=st.integers(2, 60), k=st.integers(2, 5), levels=st.integers(2, 30))
+@settings(max_examples=80, deadline=None)
+def test_scores_equal_those_of_scikit_learn(seed: int, n: int, k: int, levels: int) -> None:
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, k, n)
+    probabilities = rng.integers(1, levels + 1, (n, k)).astype(float)  # few levels: many ties
+    probabilities /= probabilities.sum(1, keepdims=True)
+    decided = probabilities.argmax(1)
+    present = np.unique(labels)
+
+    found = score({(0, 0, 0): cell(labels, probabilities)}, k)
+
+    assert np.array_equal(
+        confusion_matrix(labels, decided, k), metrics.confusion_matrix(labels, decided, labels=range(k))
+    )
+    expected = metrics.recall_score(labels, decided, labels=present, average=None, zero_division=0)
+    assert found.recalls[present] == pytest.approx(expected)
+    assert np.isnan(np.delete(found.recalls, present)).all()
+    assert found.balanced_accuracy == pytest.approx(expected.mean())
+    assert found.macro_f1 == pytest.approx(
+        metrics.f1_score(labels, decided, labels=present, average="macro", zero_division=0)
+    )
+    if len(present) == k:
+        areas = [metrics.roc_auc_score(labels == j, probabilities[:, j]) for j in range(k)]
+        assert found.auroc == pytest.approx(np.mean(areas))
+    else:
+        assert math.isnan(found.auroc)
+
+
+def test_ties_count_half_in_auroc() -> None:
+    labels = np.array([0, 0, 1, 1])
+
+    assert macro_auroc(labels, np.full((4, 2), 0.5)) == 0.5
+    assert macro_auroc(labels, np.array([[0.9, 0.1], [0.5, 0.5], [0.5, 0.5], [0.2, 0.8]])) == 3.5 / 4
+
+
+@given(seed=SEEDS)
+@settings(max_examples=30, deadline=None)
+def test_auroc_depends_on_order_only(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    labels = np.r_[0, 1, rng.integers(0, 2, 20)]
+    p = rng.random(22).round(1)
+
+    assert macro_auroc(labels, np.c_[1 - p, p]) == pytest.approx(macro_auroc(labels, np.c_[1 - p**3, p**3]))
+
+
+def test_a_class_that_was_never_tested_lowers_no_mean() -> None:
+    confusion = confusion_matrix(np.array([0, 0, 1, 1]), np.array([0, 0, 1, 2]), 3)
+
+    assert np.array_equal(recalls_of(confusion), [1, 0.5, np.nan], equal_nan=True)
+    assert macro_f1(confusion) == pytest.approx((1 + 2 / 3) / 2)
+
+
+@given(seed=SEEDS, k=st.integers(2, 6))
+@settings(max_examples=60, deadline=None)
+def test_prior_correction_is_menons_subtraction_of_the_log_prior(seed: int, k: int) -> None:
+    rng = np.random.default_rng(seed)
+    logits, frequencies = rng.normal(size=(20, k)), rng.dirichlet(np.ones(k)) + 1e-3
+    frequencies /= frequencies.sum()
+    p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+
+    corrected = prior_corrected(p, frequencies)
+
+    adjusted = logits - np.log(frequencies)  # Menon et al. 2021, equation 9 with tau = 1
+    assert np.array_equal(corrected.argmax(1), adjusted.argmax(1))
+    assert corrected == pytest.approx(np.exp(adjusted) / np.exp(adjusted).sum(1, keepdims=True))
+
+
+def test_prior_correction_by_hand_and_at_its_edges() -> None:
+    assert prior_corrected(np.array([[0.8, 0.2]]), np.array([0.9, 0.1])) == pytest.approx(
+        np.array([[0.8 / 0.9, 2.0]]) / (0.8 / 0.9 + 2.0)
+    )
+    p = RNG.dirichlet(np.ones(3), 10)
+    assert prior_corrected(p, np.full(3, 1 / 3)) == pytest.approx(p)
+    assert prior_corrected(np.array([[0.5, 0.5]]), np.array([1.0, 0.0])).tolist() == [[1.0, 0.0]]
+    assert prior_corrected(np.array([[0.0, 1.0]]), np.array([1.0, 0.0])).tolist() == [[0.5, 0.5]]
+
+
+def test_moving_the_threshold_is_free_balanced_accuracy() -> None:
+    """The binormal row of AUROC .80 at prevalence 52/298: 60.5 by argmax, 72.4 after dividing by the prior."""
+    prevalence, n = 52 / 298, 200_000
+    labels = (np.arange(n) < n / 2).astype(np.int64)  # both recalls, whatever the prevalence
+    distance = math.sqrt(2) * stats.norm.ppf(0.8)
+    x = np.random.default_rng(1).normal(size=n) + distance * labels
+    odds = prevalence / (1 - prevalence) * np.exp(distance * x - distance**2 / 2)
+    p = np.c_[1 / (1 + odds), odds / (1 + odds)]
+    corrected = prior_corrected(p, np.array([1 - prevalence, prevalence]))
+
+    found = score({(0, 0, 0): Units(named(n), named(n), labels, corrected, p)}, 2)
+
+    assert 100 * found.argmax_balanced_accuracy == pytest.approx(60.5, abs=0.4)
+    assert 100 * found.balanced_accuracy == pytest.approx(72.4, abs=0.4)
+    assert found.auroc == pytest.approx(0.8, abs=0.004)
+
+
+def test_a_patient_is_the_geometric_mean_of_the_images() -> None:
+    p = np.array([[0.9, 0.1], [0.4, 0.6], [0.5, 0.5]])
+    predictions = Predictions(np.array(["a", "b", "c"]), np.array(["z", "z", "y"]), np.array([1, 1, 0]), p)
+
+    of_patients = units(predictions, [0.5, 0.5], by_patient=True)
+    of_images = units(predictions, [0.5, 0.5], by_patient=False)
+
+    geometric = np.sqrt(p[0] * p[1])
+    assert of_patients.names.tolist() == ["y", "z"]
+    assert of_patients.labels.tolist() == [0, 1]
+    assert of_patients.probabilities[1] == pytest.approx(geometric / geometric.sum())
+    assert of_images.names.tolist() == ["a", "b", "c"]
+    assert of_images.clusters.tolist() == ["z", "z", "y"]
+
+
+@given(seed=SEEDS)
+@settings(max_examples=30, deadline=None)
+def test_images_of_a_patient_count_once_in_whatever_order(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    patients = rng.integers(0, 6, 20)
+    labels = np.arange(6)[patients] % 3
+    p = rng.dirichlet(np.ones(3), 20)
+    names, order = named(20), rng.permutation(20)
+    frequencies = [0.5, 0.3, 0.2]
+
+    here = units(Predictions(names, patients.astype(str), labels, p), frequencies, by_patient=True)
+    there = units(
+        Predictions(names[order], patients[order].astype(str), labels[order], p[order]), frequencies, by_patient=True
+    )
+
+    assert here.names.tolist() == sorted(set(patients.astype(str)))
+    assert here.probabilities == pytest.approx(there.probabilities)
+    assert here.labels.tolist() == there.labels.tolist()
+
+
+def test_certain_images_give_finite_patients() -> None:
+    p = np.array([[1.0, 0.0], [0.0, 1.0]])
+    found = units(Predictions(named(2), np.array(["a", "a"]), np.array([0, 0]), p), [0.5, 0.5], by_patient=True)
+
+    assert found.probabilities == pytest.approx(np.array([[0.5, 0.5]]))
+
+
+def test_a_patient_with_two_labels_is_noticed() -> None:
+    assert labels_agree(np.array(["a", "a", "b"]), np.array([1, 1, 0]))
+    assert not labels_agree(np.array(["a", "a", "b"]), np.array([1, 0, 0]))
+
+
+def test_folds_are_pooled_seeds_averaged_and_repeats_averaged() -> None:
+    labels = np.array([0, 0, 0, 1, 1, 0])
+    names = named(6)
+    decided = {  # (repeat, seed): decisions
+        (0, 0): np.array([0, 0, 1, 1, 1, 0]),
+        (0, 1): np.array([0, 1, 1, 1, 0, 0]),
+        (1, 0): np.array([1, 1, 1, 1, 1, 0]),
+        (1, 1): np.array([0, 0, 0, 0, 0, 0]),
+    }
+    cells = {}
+    for (repeat, seed), d in decided.items():
+        for fold in range(2):
+            part = np.arange(6) % 2 == (fold + repeat) % 2  # another partition each repeat
+            cells[repeat, fold, seed] = cell(labels[part], sure(d[part]), names[part])
+
+    found = score(cells, 2)
+
+    balanced = [metrics.balanced_accuracy_score(labels, d) for d in decided.values()]
+    assert found.balanced_accuracy == pytest.approx(np.mean(balanced))
+    assert found.macro_f1 == pytest.approx(
+        np.mean([metrics.f1_score(labels, d, average="macro") for d in decided.values()])
+    )
+    assert found.correct.shape == (2, 6)
+    assert found.correct[0].tolist() == [1, 0.5, 0, 1, 0.5, 1]
+    assert found.names.tolist() == names.tolist()
+
+
+def test_auroc_is_taken_inside_folds() -> None:
+    """Two networks that rank perfectly, each on a scale of its own, are perfect; pooled they would not be."""
+    low = cell(np.array([0, 1]), np.array([[0.95, 0.05], [0.9, 0.1]]), np.array(["a", "b"]))
+    high = cell(np.array([0, 1]), np.array([[0.2, 0.8], [0.1, 0.9]]), np.array(["c", "d"]))
+
+    assert score({(0, 0, 0): low, (0, 1, 0): high}, 2).auroc == 1.0
+
+
+def test_repeats_over_different_patients_are_refused() -> None:
+    one = cell(np.array([0, 1]), sure(np.array([0, 1])), np.array(["a", "b"]))
+    other = cell(np.array([0, 1]), sure(np.array([0, 1])), np.array(["a", "c"]))
+
+    with pytest.raises(ValueError, match="different patients"):
+        score({(0, 0, 0): one, (1, 0, 0): other}, 2)
+    with pytest.raises(ValueError, match="different patients"):
+        gain(score({(0, 0, 0): one}, 2), score({(0, 0, 0): other}, 2))
+
+
+@given(seed=SEEDS, k=st.integers(2, 4), missing=st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_a_gain_is_the_difference_of_the_two_balanced_accuracies(seed: int, k: int, missing: bool) -> None:
+    rng = np.random.default_rng(seed)
+    labels = np.r_[np.arange(k), rng.integers(0, k, 30)]
+    labels = labels[labels > 0] if missing else labels  # a class that nobody tested
+    arms = [
+        score({(r, 0, s): cell(labels, rng.dirichlet(np.ones(k), len(labels))) for r in range(2) for s in range(2)}, k)
+        for _ in range(2)
+    ]
+
+    found = gain(*arms, draws=200)
+
+    assert found.value == pytest.approx(arms[0].balanced_accuracy - arms[1].balanced_accuracy)
+    assert found.low <= found.high
+    back = gain(*arms[::-1], draws=200)
+    assert (back.value, back.low, back.high) == pytest.approx((-found.value, -found.high, -found.low))
+
+
+def test_the_same_patients_are_drawn_for_every_arm() -> None:
+    labels, one, other = RNG.integers(0, 3, 80), RNG.random(80), RNG.random(80)
+
+    def drawn(values: np.ndarray) -> np.ndarray:
+        return bootstrap(values, named(80), labels, 100)
+
+    assert drawn(one - other) == pytest.approx(drawn(one) - drawn(other))
+    assert np.array_equal(drawn(one), drawn(one))
+
+
+def test_the_bootstrap_is_stratified_by_class() -> None:
+    labels = np.array([0] * 30 + [1] * 3)
+
+    assert bootstrap((labels == 1).astype(float), named(33), labels, 200) == pytest.approx(0.5)
+    assert np.ptp(bootstrap(np.arange(33.0), named(33), labels, 200)) > 0
+
+
+def test_images_of_a_patient_are_drawn_together() -> None:
+    """Ten images that agree are one observation: the range is that of the patients alone."""
+    labels, values = np.arange(40) % 2, RNG.normal(size=40)
+    alone = bootstrap(values, named(40), labels, 500)
+    tenfold = bootstrap(np.repeat(values, 10), np.repeat(named(40), 10), np.repeat(labels, 10), 500)
+
+    assert tenfold == pytest.approx(alone)
+
+
+def test_patients_of_two_labels_are_drawn_whole() -> None:
+    clusters = np.repeat(named(30), 2)
+    labels = np.tile([0, 1], 30)
+    values = np.where(labels == 1, 1.0, -1.0)
+
+    assert bootstrap(values, clusters, labels, 100) == pytest.approx(0.0)
+
+
+def test_a_draw_without_a_class_averages_the_others() -> None:
+    """Class 0 is seen in one patient of the stratum of class 1 only, and is missing from about a third of the draws."""
+    clusters = np.array(["a", "a", "b", "c"])
+    labels = np.array([0, 1, 1, 1])
+
+    assert bootstrap(np.ones(4), clusters, labels, 300) == pytest.approx(1.0)
+
+
+def test_the_bootstrap_has_the_closed_form_standard_error() -> None:
+    labels = np.array([0] * 150 + [1] * 50)
+    values = RNG.choice([-1.0, 0.0, 1.0], 200, p=[0.1, 0.7, 0.2])
+    drawn = bootstrap(values, named(200), labels, 4000)
+
+    variance = sum(values[labels == k].var() / (labels == k).sum() for k in (0, 1)) / 4
+    assert drawn.std() == pytest.approx(math.sqrt(variance), rel=0.04)
+    assert drawn.mean() == pytest.approx(np.mean([values[labels == k].mean() for k in (0, 1)]), abs=0.005)
+
+
+def test_a_large_bootstrap_is_drawn_in_blocks_of_one_stream() -> None:
+    labels, values = np.arange(6000) % 2, RNG.normal(size=6000)
+
+    drawn = bootstrap(values, named(6000), labels, 700)  # more than one block of 2**20 / 3000 draws
+
+    assert drawn[:349].std() == pytest.approx(drawn[349:].std(), rel=0.2)
+    assert len(np.unique(drawn)) == 700
+
+
+def test_a_range_of_95_percent_covers_the_truth_about_as_often() -> None:
+    """Fitted networks are given: a gain of 8 points, 60 and 180 patients, disagreement a fifth."""
+    rng, n = np.random.default_rng(7), 400
+    labels = np.array([0] * 180 + [1] * 60)
+    hits, below = 0, 0
+    for _ in range(n):
+        change = rng.choice([-1, 0, 1], 240, p=[0.06, 0.80, 0.14])
+        control = np.where(change == 0, rng.integers(0, 2, 240), change < 0)
+        found = gain(arm(control + change, labels), arm(control, labels), draws=400)
+        hits += found.low <= 0.08 <= found.high
+        below += found.high < 0.08
+
+    assert 0.91 <= hits / n <= 0.98  # 95 % less the percentile range's known few points at 60 patients, ± 3 SE
+    assert below < 0.06 * n
+
+
+def test_a_null_gain_has_a_range_around_zero() -> None:
+    rng, n = np.random.default_rng(8), 200
+    labels = np.array([0] * 150 + [1] * 50)
+    found = [gain(arm(rng.random(200) < 0.7, labels), arm(rng.random(200) < 0.7, labels), draws=300) for _ in range(n)]
+
+    assert np.mean([g.value for g in found]) == pytest.approx(0, abs=0.01)
+    assert sum(g.low <= 0 <= g.high for g in found) >= 0.90 * n
+
+
+def test_an_arm_against_itself_gains_exactly_nothing() -> None:
+    labels = np.arange(30) % 2
+    one = arm(RNG.random((3, 30)), labels)
+
+    assert (gain(one, one).value, gain(one, one).low, gain(one, one).high) == (0.0, 0.0, 0.0)
+
+
+def test_pairing_makes_ranges_shorter() -> None:
+    labels = np.arange(200) % 2
+    control = RNG.random(200) < 0.7
+    related = control ^ (RNG.random(200) < 0.05)
+    unrelated = np.r_[related[0::2][RNG.permutation(100)], related[1::2][RNG.permutation(100)]]
+    shuffled = np.empty(200)
+    shuffled[0::2], shuffled[1::2] = unrelated[:100], unrelated[100:]
+
+    paired, unpaired = (gain(arm(a, labels), arm(control, labels)) for a in (related, shuffled))
+
+    assert paired.value == pytest.approx(unpaired.value)
+    assert paired.high - paired.low < 0.6 * (unpaired.high - unpaired.low)
+
+
+def test_repeats_are_not_more_patients() -> None:
+    labels = np.arange(60) % 2
+    a, b = RNG.random(60) < 0.8, RNG.random(60) < 0.6
+    once = gain(arm(a, labels), arm(b, labels))
+    thrice = gain(arm(np.tile(a, (3, 1)), labels), arm(np.tile(b, (3, 1)), labels))
+
+    assert (once.value, once.low, once.high) == pytest.approx((thrice.value, thrice.low, thrice.high))
+
+
+@pytest.mark.parametrize(
+    ("patients", "tenth", "fifth"),
+    [((52, 246), 7, 10), ((76, 293), 6, 8), ((40, 61), 9, 13), ((120, 280), 5, 7)],
+)
+def test_what_a_design_sees_is_the_floor_of_the_patients_alone(
+    patients: tuple[int, int], tenth: int, fifth: int
+) -> None:
+    """DDTI, BraTS 2020, REMBRANDT and 400 patients with a tenth or fifth on whom arm and control disagree."""
+    floors = [100 * sees(patients, folds=1, disagree=d) for d in (0.1, 0.2)]
+
+    assert floors == pytest.approx([tenth, fifth], abs=0.6)
+    five = 100 * sees(patients, folds=5, disagree=0.1)
+    assert five == pytest.approx(floors[0] * math.sqrt(5 / 4))
+
+
+@given(rare=st.integers(8, 500), more=st.integers(0, 1000), disagree=st.floats(0.01, 0.5))
+@settings(max_examples=50, deadline=None)
+def test_what_a_design_sees_follows_students_t(rare: int, more: int, disagree: float) -> None:
+    assume(rare + more > 0)
+    variance = disagree * (1 / rare + 1 / (rare + more)) / 4
+    quantiles = stats.t.ppf(0.975, rare - 1) + stats.norm.ppf(0.8)
+
+    found = sees((rare, rare + more), folds=1, disagree=disagree)
+
+    assert found == pytest.approx(quantiles * math.sqrt(variance), rel=0.02)
+    assert found < sees((rare, rare + more), folds=5, disagree=disagree)
+    assert sees((2 * rare, 2 * (rare + more)), folds=5, disagree=disagree) < sees(
+        (rare, rare + more), folds=5, disagree=disagree
+    )
