@@ -242,6 +242,20 @@ def test_a_combination_that_makes_no_sense_is_named_in_plan_and_table(medbench: 
     assert reason in ran.stdout
 
 
+def test_arms_of_features_share_an_encoder_and_run_like_any_other(medbench: Medbench, tmp_path: Path) -> None:
+    ask = ("-d", "phantom:toy", "-a", "adds-features", "-c", "cuttable", "-c", "mean", "--folds", "2", "--repeats", "1")
+    planned = medbench("plan", *ask)
+    ran = medbench("run", *ask)
+    stages = [json.loads(p.read_text()) for p in (tmp_path / "runs" / "stages").glob("*/stage.json")]
+
+    assert ran.returncode == 0, ran.stderr
+    assert sorted(s["stage"] for s in stages) == ["encoder", "encoder", "noise", "noise"]
+    assert "4 shared fits" in planned.stdout
+    assert "4 generators fitted" in ran.stderr
+    assert "mean cannot be cut into an encoder and a head" in ran.stdout
+    assert "└ adds-features" in ran.stdout
+
+
 @pytest.mark.parametrize("form", ["table", "md", "csv", "json", "latex"])
 def test_every_format_holds_every_arm(medbench: Medbench, form: str) -> None:
     medbench("run", *TOY)

@@ -146,7 +146,11 @@ def already_decoded(dataset: Dataset, root: Path, *, size: int, prefix: str = ""
 def _seen(dataset: Dataset, root: Path, size: int, prefix: str) -> tuple[str, list[tuple[str, int, int]], Path]:
     recipe = digest([identity(dataset), size, prefix])
     listing = _listing(root)
-    return recipe, listing, cache_folder() / "decoded" / "seen" / digest([recipe, os.fsencode(root.resolve()).hex(), listing])
+    return (
+        recipe,
+        listing,
+        cache_folder() / "decoded" / "seen" / digest([recipe, os.fsencode(root.resolve()).hex(), listing]),
+    )
 
 
 def open_samples(folder: Path) -> Samples:

@@ -57,12 +57,12 @@ def register_studies() -> Iterable[Path]:
 
 @hookspec
 def trial_started(trial: Any) -> None:
-    """Hear that a trial, a :class:`medbench.Trial`, is about to run."""
+    """Hear that a trial goes to the executor; it has id, dataset, augmenter, classifier, repeat, fold, seed, budget."""
 
 
 @hookspec
 def trial_finished(trial: Any, result: Any) -> None:
-    """Hear that a trial ended; its result, a :class:`medbench.Result`, is already stored."""
+    """Hear that a trial ended; its result (metrics, cost, counts, facts, folder, predictions()) is already stored."""
 
 
 @hookspec

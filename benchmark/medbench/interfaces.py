@@ -186,8 +186,12 @@ Predictor = Callable[[np.ndarray], np.ndarray]
 class Classifier(Recipe, Protocol):
     """A recipe that learns to tell classes apart.
 
+    A classifier that can be cut in two has ``cut() -> (encoder, head)``: a ``Stage[Encoding]`` and a classifier of its
+    features, which takes "features". Augmenters of the space "features" work between the two. The encoder sees training
+    samples only, runs all its steps and keeps its last weights.
+
     Attributes:
-        takes: What it can work with: 2d, 3d, and a subset of samples, transform, sampling, loss.
+        takes: What it can work with: 2d, 3d, features, and a subset of samples, transform, sampling, loss.
     """
 
     @property
@@ -196,6 +200,15 @@ class Classifier(Recipe, Protocol):
     def fit(
         self, training_set: TrainingSet, validation: Samples, context: Context, start: State | None = None
     ) -> Predictor: ...
+
+
+class Encoding(Protocol):
+    """A fitted encoder."""
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """Turn pixels ``uint8 (n, channels, *spatial)`` into features ``float32 (n, d)`` or ``(n, d, *spatial)``."""
+
+    def state(self) -> State: ...
 
 
 Metric = Callable[[np.ndarray, np.ndarray], float]
@@ -346,6 +359,12 @@ class Jobs(Protocol):
 
     def close(self) -> None:
         """End what still runs and free everything."""
+
+
+def cut_in_two(classifier: Any) -> tuple[Stage[Encoding], Classifier] | None:
+    """Return a classifier's encoder and head, or None where it cannot be cut."""
+    cut = getattr(classifier, "cut", None)
+    return cut() if cut is not None else None
 
 
 def needs(recipe: Any) -> tuple[Stage[Any], ...]:

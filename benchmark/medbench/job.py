@@ -22,8 +22,9 @@ from medbench.decode import open_samples
 from medbench.errors import ContractError, MedbenchError, Skip
 from medbench.identity import SCHEME, identity
 from medbench.protocols import protocol
+from medbench.stages import ENCODER
 from medbench.store import Failure, write_result
-from medbench.trial import Trial, TrialContext, fit_stage, run_trial, training_part
+from medbench.trial import Trial, TrialContext, encoded, fit_stage, parts, run_trial, training_part
 
 REPORT_SECONDS = 0.5
 
@@ -39,7 +40,7 @@ class Task:
         plugin_folders: As given to ``--plugins-dir``.
         blocked: As given to ``-p no:NAME``.
         stages: Folder of each stored stage by key.
-        stage: Text of the recipe to fit, for a stage.
+        stage: Text of the generator to fit, for a stage; ENCODER for the trial's encoder.
         key: Its key.
     """
 
@@ -108,12 +109,17 @@ def _do(task: Task, place: Path, device: str) -> None:
         report=Reporter(place / "progress.json"),
     )
     _seed_globals(context)
-    if task.kind == "stage":
-        stage = catalogue.resolve("generator", task.stage)
-        fit_stage(stage, training_part(rules, samples, trial.cut), context, key=task.key, text=task.stage)
-        return
     augmenter = catalogue.resolve("augmenter", trial.augmenter)
     classifier = catalogue.resolve("classifier", trial.classifier)
+    if task.kind == "stage":
+        train = training_part(rules, samples, trial.cut)
+        stage, _ = parts(augmenter, classifier)
+        if task.stage != ENCODER:
+            if stage is not None:
+                (train,) = encoded(stage, context, train)
+            stage = catalogue.resolve("generator", task.stage)
+        fit_stage(stage, train, context, key=task.key, text=task.stage)
+        return
     before = _surroundings()
     result = run_trial(trial, augmenter, classifier, rules, samples, context, catalogue.items("metric"))
     _check_surroundings(before, trial)

@@ -10,14 +10,14 @@ from typing import Any
 from medbench import audit
 from medbench.errors import LeakError, UsageError
 from medbench.identity import core_code, digest, identity
-from medbench.interfaces import Augmenter, Classifier, TrainingSet, needs
+from medbench.interfaces import Augmenter, Classifier, TrainingSet, cut_in_two, needs
 from medbench.plugins import Catalogue
 from medbench.protocols import Cut, EvaluationProtocol, protocol
 from medbench.samples import Samples
 from medbench.sources import Described
-from medbench.stages import ids_of, stage_key
+from medbench.stages import ENCODER, features_made_of, ids_of, stage_key
 from medbench.study import Study
-from medbench.trial import Trial
+from medbench.trial import Trial, parts
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ def expand(study: Study, catalogue: Catalogue, sources: Sequence[Described], *, 
     n_trials = cells * sum(map(len, arms.values()))
     if most is not None and n_trials > most:
         raise UsageError(
-            f"this is {n_trials:,} trials ({cells:,} folds, repeats and seeds for each arm); ask for less, or add --yes."
+            f"this is {n_trials:,} trials: {cells:,} folds, repeats and seeds an arm; ask for less, or add --yes."
         )
     for source in sources:
         for rule, text in zip(rules, texts, strict=True):
@@ -209,11 +209,14 @@ def _tree(augmenters: Sequence[Augmenter], catalogue: Catalogue, controls: bool)
 def misfit(augmenter: Augmenter, classifier: Classifier, dimensions: int) -> str:
     """Say why a combination makes no sense; empty where it does."""
     takes = classifier.takes
+    if augmenter.space == "features":
+        cut = cut_in_two(classifier)
+        if cut is None:
+            return f"{classifier.name} cannot be cut into an encoder and a head"
+        takes = cut[1].takes | {f"{d}d" for d in (2, 3) if f"{d}d" in takes}
     if f"{dimensions}d" not in takes:
         has = " and ".join(sorted(t.upper().replace("D", "-D") for t in takes if t in ("2d", "3d")))
         return f"{classifier.name} takes {has or 'no'} images, the data are {dimensions}-D"
-    if augmenter.space == "features" and getattr(classifier, "cut", lambda: None)() is None:
-        return f"{classifier.name} cannot be cut into an encoder and a head"
     if missing := augmenter.gives - takes:
         return f"{classifier.name} does not take the {' and '.join(sorted(missing))} that {augmenter.name} gives"
     wanted = {f"{d}d" for d in (2, 3)} & set(getattr(augmenter, "takes", ()))
@@ -265,7 +268,7 @@ def _trials(builder: _Builder, source: Described, rule: EvaluationProtocol, text
         for fold in range(folds):
             cut = Cut(fold, folds, repeat)
             train = _checked_cut(builder, source, rule, cut)
-            keys: dict[tuple[str, int], str] = {}
+            keys: dict[tuple[str, ...], str] = {}
             for seed in range(study.seeds):
                 for arm in arms:
                     trial = Trial(
@@ -274,33 +277,73 @@ def _trials(builder: _Builder, source: Described, rule: EvaluationProtocol, text
                     )  # fmt: skip
                     trial = dataclasses.replace(trial, id=digest(trial.to_json()))
                     builder.trials.append(trial)
-                    wanted = [s for recipe in recipes[arm] for s in needs(recipe)]
-                    builder.stages_of[trial.id] = tuple(_stages(builder, wanted, trial, train, keys))
+                    builder.stages_of[trial.id] = tuple(_stages_of(builder, *recipes[arm], trial, train, keys))
 
 
-def _stages(
-    builder: _Builder, wanted: Sequence[Any], trial: Trial, train: Samples, keys: dict[tuple[str, int], str]
+def _stages_of(
+    builder: _Builder,
+    augmenter: Augmenter,
+    classifier: Classifier,
+    trial: Trial,
+    train: Samples,
+    keys: dict[tuple[str, ...], str],
 ) -> Iterator[str]:
-    for stage in wanted:
+    """Yield the keys of every stage a trial needs, encoder first; plan those that are new."""
+    encoder, head = parts(augmenter, classifier)
+    before: tuple[str, ...] = ()
+    made_of = train.made_of
+    if encoder is not None:
+        text = f"{ENCODER} of {trial.classifier}"
+        key = _key(builder, encoder, text, trial, train, made_of, keys)
+        _plan_stage(builder, key, ENCODER, trial, ())
+        yield key
+        before, made_of = (key,), features_made_of(made_of, key)
+    for recipe in (augmenter, head):
+        yield from _needed(builder, recipe, trial, train, made_of, before, keys)
+
+
+def _needed(
+    builder: _Builder,
+    recipe: Any,
+    trial: Trial,
+    train: Samples,
+    made_of: str,
+    before: tuple[str, ...],
+    keys: dict[tuple[str, ...], str],
+) -> Iterator[str]:
+    for stage in needs(recipe):
         if not getattr(stage, "stored", True):
             continue
         text = builder.catalogue.spec(stage)
-        inner = tuple(_stages(builder, needs(stage), trial, train, keys))
-        known = (text, trial.stage_seed)
-        if known not in keys:
-            keys[known] = stage_key(
-                stage,
-                made_of=train.made_of,
-                ids=ids_of(train),
-                stage_seed=trial.stage_seed,
-                budget=trial.budget,
-            )
-        key = keys[known]
-        if key not in builder.stages:
-            depth = 1 + max((builder.stages[k].depth for k in inner), default=-1)
-            builder.stages[key] = StageJob(key, text, trial, depth, inner)
+        inner = tuple(_needed(builder, stage, trial, train, made_of, before, keys))
+        key = _key(builder, stage, text, trial, train, made_of, keys)
+        _plan_stage(builder, key, text, trial, (*before, *inner))
         yield from inner
         yield key
+
+
+def _key(
+    builder: _Builder,
+    stage: Any,
+    text: str,
+    trial: Trial,
+    train: Samples,
+    made_of: str,
+    keys: dict[tuple[str, ...], str],
+) -> str:
+    """Return a stage's key, computed once a cut."""
+    known = (text, str(trial.stage_seed), made_of)
+    if known not in keys:
+        keys[known] = stage_key(
+            stage, made_of=made_of, ids=ids_of(train), stage_seed=trial.stage_seed, budget=trial.budget
+        )
+    return keys[known]
+
+
+def _plan_stage(builder: _Builder, key: str, text: str, trial: Trial, before: tuple[str, ...]) -> None:
+    if key not in builder.stages:
+        depth = 1 + max((builder.stages[k].depth for k in before), default=-1)
+        builder.stages[key] = StageJob(key, text, trial, depth, before)
 
 
 def _checked_cut(builder: _Builder, source: Described, rule: EvaluationProtocol, cut: Cut) -> Samples:

@@ -22,6 +22,7 @@ from medbench.interfaces import Executor, Jobs
 from medbench.job import Task, work
 from medbench.matrix import Plan, StageJob
 from medbench.plugins import Catalogue
+from medbench.stages import ENCODER
 from medbench.store import Failure, Store, read_stored
 from medbench.trial import Trial
 
@@ -172,7 +173,8 @@ def _part(plan: Plan, trial: Trial, parts: int) -> int:
 def _stage_job(stage: StageJob, decoded: Mapping[str, str], common: Mapping[str, Any], share: float) -> _Job:
     trial = stage.trial
     task = Task("stage", trial.to_json(), decoded[trial.dataset], stage=stage.stage, key=stage.key, **common)
-    label = f"fit {stage.stage}  r{trial.repeat} f{trial.fold} s{trial.stage_seed}"
+    of = f" of {trial.classifier}" if stage.stage == ENCODER else ""
+    label = f"fit {stage.stage}{of}  r{trial.repeat} f{trial.fold} s{trial.stage_seed}"
     return _Job(stage.key, label, "stage", task, share, stage.needs)
 
 

@@ -12,8 +12,11 @@ import numpy as np
 
 from medbench.errors import StoreError
 from medbench.identity import digest, identity
-from medbench.interfaces import Budget
+from medbench.interfaces import Budget, Generator
 from medbench.samples import Samples
+
+ENCODER = "encoder"
+"""How a plan names the stage that is a classifier's own encoder; it has no name in the catalogue."""
 
 
 def stage_key(stage: Any, *, made_of: str, ids: list[str], stage_seed: int, budget: Budget) -> str:
@@ -27,6 +30,8 @@ def stage_key(stage: Any, *, made_of: str, ids: list[str], stage_seed: int, budg
         budget: Only what a stage can see of it counts: its steps and threads.
     """
     seen = [budget.generator_steps, budget.threads]
+    if not isinstance(stage, Generator):  # an encoder trains as its classifier does
+        seen += [budget.steps, budget.batch]
     return digest([identity(stage), made_of, sorted(ids), stage_seed, seen])
 
 
@@ -59,6 +64,11 @@ def load_state(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     if hashlib.sha256(content).hexdigest() != record.get("sha256"):
         raise StoreError(f"{folder / 'state.safetensors'}: its bytes changed since it was stored; delete the folder.")
     return load(content), record
+
+
+def features_made_of(made_of: str, encoder_key: str) -> str:
+    """Return what features are made of, known before they are computed: the data set and the encoder."""
+    return digest([made_of, encoder_key])
 
 
 def ids_of(samples: Samples) -> list[str]:

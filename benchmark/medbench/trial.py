@@ -8,20 +8,32 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
 from medbench import audit
-from medbench.errors import ContractError, LeakError
+from medbench.errors import ContractError, LeakError, Skip
 from medbench.identity import derive_seed, digest
-from medbench.interfaces import Augmenter, Budget, Classifier, Fitted, Metric, Stage, State, TrainingSet, needs
+from medbench.interfaces import (
+    Augmenter,
+    Budget,
+    Classifier,
+    Encoding,
+    Fitted,
+    Metric,
+    Stage,
+    State,
+    TrainingSet,
+    cut_in_two,
+    needs,
+)
 from medbench.protocols import Cut, EvaluationProtocol
 from medbench.recipes import describe
 from medbench.samples import Samples
-from medbench.stages import ids_of, load_state, save_state, stage_key
+from medbench.stages import features_made_of, ids_of, load_state, save_state, stage_key
 
 
 @dataclass(frozen=True)
@@ -190,6 +202,10 @@ class TrialContext:
             raise ContractError(
                 f"{self._recipe.name!r} asked for the stage {stage.name!r}, which its `needs` does not list."
             )
+        return self.fit_stage(stage, train)
+
+    def fit_stage(self, stage: Stage[Fitted], train: Samples) -> Fitted:
+        """Do what ``fit`` does for the core itself, which needs no announcement."""
         key, inner = self.stage_context(stage, train)
         self.fitted_on[key] = frozenset(ids_of(train.take(train.is_real)))
         stored = self._stage_folder(key) if getattr(stage, "stored", True) else None
@@ -269,7 +285,11 @@ def run_trial(
         Skip: If a recipe says that the combination makes no sense.
     """
 
+    encoder, head = parts(augmenter, classifier)
+
     def prepare(train: Samples, *held_out: Samples) -> tuple[Any, ...]:
+        if encoder is not None:
+            train, *held_out = encoded(encoder, context, train, *held_out)  # type: ignore[assignment]
         made = augmenter.fit(_read_only(train), context.of(augmenter))
         return audit.checked(made, train, augmenter=trial.augmenter), *held_out
 
@@ -279,7 +299,7 @@ def run_trial(
         if unexpected := found - protocol.leaks:
             reasons = "; ".join(audit.LEAKS[leak] for leak in sorted(unexpected))
             raise LeakError(f"{trial.augmenter}/{trial.classifier} under {trial.protocol}: {reasons}.")
-        predict = classifier.fit(training_set, validation, context.of(classifier))
+        predict = head.fit(training_set, validation, context.of(head))
         predicted = audit.probabilities(predict(test.x), test, classifier=trial.classifier)
     frequencies = training_set.class_frequencies
     corrected = prior_corrected(predicted, frequencies)
@@ -303,6 +323,34 @@ def run_trial(
             "test": len(test),
         },
     )
+
+
+def parts(augmenter: Augmenter, classifier: Classifier) -> tuple[Stage[Encoding] | None, Classifier]:
+    """Return the encoder that an arm of features needs and what classifies; no encoder for an arm of pixels.
+
+    Raises:
+        Skip: If the classifier cannot be cut.
+    """
+    if augmenter.space == "pixels":
+        return None, classifier
+    cut = cut_in_two(classifier)
+    if cut is None:
+        raise Skip(f"{classifier.name} cannot be cut into an encoder and a head")
+    return cut
+
+
+def encoded(encoder: Stage[Encoding], context: TrialContext, train: Samples, *held_out: Samples) -> list[Samples]:
+    """Fit an encoder on the training samples, or take it from the store, and replace pixels by features.
+
+    Returns:
+        Training samples and held-out samples with ``x`` as ``float32`` features and without masks.
+    """
+    encode = context.fit_stage(encoder, train)
+    key, _ = context.stage_context(encoder, train)
+    made_of = features_made_of(train.made_of, key)
+    return [
+        replace(s, x=np.asarray(encode(s.x), dtype=np.float32), masks=None, made_of=made_of) for s in (train, *held_out)
+    ]
 
 
 def prior_corrected(probabilities: np.ndarray, frequencies: np.ndarray) -> np.ndarray:

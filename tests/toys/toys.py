@@ -89,6 +89,46 @@ class Mean:
 
 
 @dataclass(frozen=True)
+class Quarters:
+    """An encoder: the mean of the rows of an image, standardised by the training images."""
+
+    name: str = "quarters"
+
+    def fit(self, train: medbench.Samples, context: medbench.Context) -> Any:
+        (context.folder / "encoder.txt").write_text(str(len(train)))
+        means = train.x.reshape(len(train), -1).mean()
+        return _Encoding(np.array([means]))
+
+    def restore(self, state: Any, train: medbench.Samples) -> Any:
+        return _Encoding(state["mean"])
+
+
+@dataclass(frozen=True)
+class _Encoding:
+    mean: np.ndarray
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        return (x.reshape(len(x), x.shape[2], -1).mean(2) - self.mean).astype(np.float32)
+
+    def state(self) -> Any:
+        return {"mean": self.mean}
+
+
+@dataclass(frozen=True)
+class Features(Mean):
+    name: str = "head"
+    takes = frozenset({"features", "samples", "sampling", "transform"})
+
+
+@dataclass(frozen=True)
+class Cuttable(Mean):
+    name: str = "cuttable"
+
+    def cut(self) -> Any:
+        return Quarters(), Features()
+
+
+@dataclass(frozen=True)
 class Fault(Mean):
     """Misbehaves in fold 0 only, so that the rest of the matrix shows whether it goes on."""
 
@@ -145,11 +185,8 @@ class _Sampler:
     def sample(self, labels: np.ndarray, seed: int) -> np.ndarray:
         rng = np.random.default_rng([seed, int(self.offset[0])])
         rows = [rng.choice(np.flatnonzero(self.labels == k)) for k in labels]
-        return (
-            (self.x[rows].astype(int) + rng.integers(-5, 6, (len(rows), *self.x.shape[1:])))
-            .clip(0, 255)
-            .astype(np.uint8)
-        )
+        made = self.x[rows].astype(np.float64) + rng.integers(-5, 6, (len(rows), *self.x.shape[1:]))
+        return made.clip(0, 255).astype(np.uint8) if self.x.dtype == np.uint8 else made.astype(self.x.dtype)
 
     def state(self) -> Any:
         return {"seed": self.offset}
@@ -184,6 +221,19 @@ class Adds:
     def fit(self, train: medbench.Samples, context: medbench.Context) -> medbench.TrainingSet:
         made = context.fit(self.generator, train).sample(train.labels, context.seed("draw"))
         return medbench.TrainingSet(train.with_synthetic(made, train.labels, maker=self.name))
+
+
+@dataclass(frozen=True)
+class PlainFeatures(Plain):
+    name: str = "plain-features"
+    space = "features"
+
+
+@dataclass(frozen=True)
+class AddsFeatures(Adds):
+    name: str = "adds-features"
+    space = "features"
+    control = PlainFeatures()
 
 
 @dataclass(frozen=True)
@@ -258,7 +308,7 @@ def register_datasets() -> list[Any]:
 
 @medbench.hookimpl
 def register_augmenters() -> list[Any]:
-    return [Plain(), Adds(), Steals()]
+    return [Plain(), Adds(), Steals(), PlainFeatures(), AddsFeatures()]
 
 
 @medbench.hookimpl
@@ -268,7 +318,7 @@ def register_generators() -> list[Any]:
 
 @medbench.hookimpl
 def register_classifiers() -> list[Any]:
-    return [Mean(), Fault()]
+    return [Mean(), Fault(), Cuttable()]
 
 
 @medbench.hookimpl

@@ -67,9 +67,10 @@ def run(
     runner = asked.catalogue.resolve("executor", executor)
     most = None if yes else MANY_TRIALS
     with Display() as display:
-        prepare(asked, workers, display, decode=False, most=most)  # a fault shows before anything is decoded or stored
+        plan = prepare(asked, workers, display, decode=False, most=most)  # faults show before anything is written
         store = Store(asked.results)
-        plan = prepare(asked, workers, display, most=most)
+        if not all(source.data for source in plan.sources):
+            plan = prepare(asked, workers, display, most=most)
         _check_recipes(plan, store, asked)
         for source in plan.sources:
             for note in source.notes:
@@ -171,9 +172,7 @@ def _slurm_job(parts: int, arguments: list[str], results: Path) -> str:
     return SLURM.format(parts=parts, arguments=" ".join(kept), results=shlex.quote(str(results)))
 
 
-def prepare(
-    asked: Asked, workers: int, display: Display, *, decode: bool = True, most: int | None = None
-) -> Plan:
+def prepare(asked: Asked, workers: int, display: Display, *, decode: bool = True, most: int | None = None) -> Plan:
     """Find, decode and describe the data sets of a study, and expand its matrix."""
     if not asked.study.datasets:
         raise UsageError("no data set is named; give one with -d, see `medbench datasets list`.")
