@@ -207,7 +207,7 @@ def _decode_into(
         path = folder / f"{name}.npy"
         np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=of_rows).flush()
         with path.open("r+b") as file:  # a full disk is an error here; met through the map, it kills the process
-            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+            getattr(os, "posix_fallocate", lambda *_: None)(file.fileno(), 0, path.stat().st_size)  # not on macOS
     with_mask = np.zeros(n, dtype=bool)
     starts = range(0, n, CHUNK)
     done = 0
@@ -268,7 +268,8 @@ def _decode_chunk(task: tuple[Dataset, Path, Sequence[Record], int, int, Path]) 
 def _finish(folder: Path, index: Index, prefix: str) -> None:
     pixels = np.load(folder / "pixels.npy", mmap_mode="r")
     # A blank picture says nothing about who is in it: it unites nobody.
-    hashes = [hashlib.sha256(row.tobytes()).hexdigest() if row.min() != row.max() else "" for row in pixels]
+    contents = [hashlib.sha256(row.tobytes()).hexdigest() for row in pixels]
+    hashes = ["" if row.min() == row.max() else content for row, content in zip(pixels, contents, strict=True)]
     patients = [f"{prefix}/{record.patient}" for record in index.records]
     studies = [f"{prefix}/{record.study}" if record.study else "" for record in index.records]
     declared = groups_united(patients, studies)
@@ -283,8 +284,8 @@ def _finish(folder: Path, index: Index, prefix: str) -> None:
         "parts": [record.part for record in index.records],
     }
     sha = hashlib.sha256(json.dumps([columns, index.classes], sort_keys=True).encode())
-    for key in hashes:
-        sha.update(key.encode())
+    for content in contents:
+        sha.update(content.encode())
     masks = folder / "masks.npy"
     if masks.is_file():
         sha.update(_sha256(masks).encode())

@@ -18,13 +18,14 @@ from typing import Any
 import numpy as np
 
 from medbench import __version__, plugins
+from medbench.context import TrialContext
 from medbench.decode import open_samples
 from medbench.errors import ContractError, MedbenchError, Skip
 from medbench.identity import SCHEME, identity
 from medbench.protocols import protocol
 from medbench.stages import ENCODER
 from medbench.store import Failure, write_result
-from medbench.trial import Trial, TrialContext, encoded, fit_stage, parts, run_trial, training_part
+from medbench.trial import Trial, encoded, fit_stage, parts, run_trial, training_part
 
 REPORT_SECONDS = 0.5
 

@@ -236,7 +236,7 @@ def _tree(
     arms: Sequence[Arm], gains: Mapping[str, Gain | None], *, ranked: bool
 ) -> Iterator[tuple[Arm, int, tuple[bool, ...]]]:
     """Walk the tree of controls, children by the lower end of their gain, the best first; as planned if not ranked."""
-    names = {arm.augmenter for arm in arms}
+    names = {arm.augmenter for arm in arms if not arm.plain}  # what stands on the plain arm is a root of its own
 
     def worst_gain(arm: Arm) -> tuple[float, str]:
         found = gains[arm.augmenter]

@@ -138,6 +138,8 @@ class Catalogue:
                     plugin.provides[kind] = tuple(names)
         except MedbenchError as error:
             self._drop(plugin, str(error))
+        except pluggy.PluginValidationError as error:
+            self._drop(plugin, "; ".join(line.strip() for line in str(error).splitlines()[1:] if line.strip()))
         except (Exception, SystemExit) as error:  # noqa: BLE001  whatever a plugin raises, the others go on
             self._drop(plugin, f"its registration failed with {type(error).__name__}: {_first_line(error)}")
 

@@ -158,9 +158,12 @@ def _known(place: str) -> list[str]:
 
 
 def _line(text: str, place: str) -> str:
-    for key, number, column in _keys(text):
-        if key == place or place.startswith(f"{key}."):  # the latter: inside an inline table
-            return f":{number}:{column}"
+    keys = list(_keys(text))
+    while place:
+        for key, number, column in keys:
+            if key == place:
+                return f":{number}:{column}"
+        place = place.rpartition(".")[0]  # it may stand inside an inline table
     return ""
 
 

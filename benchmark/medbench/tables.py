@@ -73,7 +73,8 @@ def _text(board: Board, wide: bool, plain: bool) -> str:
     rule = "-" if plain else "─"
     numbers = f"{source['patients']:,} patients ({count:,} {rare}), {source['images']:,} images"
     if source["patients"] == source["images"]:
-        numbers = f"{source['images']:,} {_unit(board)} ({count:,} {rare})"
+        each = ", one a patient" if _unit(board) == "patients" else ""
+        numbers = f"{source['images']:,} images{each} ({count:,} {rare})"
     size = board.study.budget.size
     lines = [
         *_two(clean(source["dataset"]), numbers),

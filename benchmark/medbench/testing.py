@@ -6,7 +6,7 @@ import hashlib
 import random
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +117,8 @@ def check_augmenter(augmenter: Any, folder: Path) -> None:
         raise ContractError(f"{name}: gives names {sorted(unknown)[0]!r}; it is a subset of {sorted(INGREDIENTS)}.")
     for dimensions in (2, 3):
         train = toy_samples(24, dimensions=dimensions)
+        if augmenter.space == "features":  # one number a row of pixels; there is nothing two- or three-dimensional
+            train = replace(train, x=train.x.reshape(len(train), 16, -1).mean(2).astype(np.float32))
         before = _copy(train)
         sandboxes = [SandboxContext(_fresh(folder, f"{dimensions}d-{n}")) for n in ("one", "other")]
         try:

@@ -2,38 +2,29 @@
 
 from __future__ import annotations
 
-import resource
-import shutil
-import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
 from medbench import audit
+from medbench.context import TrialContext, measured
 from medbench.errors import ContractError, LeakError, Skip
-from medbench.identity import derive_seed, digest
 from medbench.interfaces import (
     Augmenter,
     Budget,
     Classifier,
     Encoding,
-    Fitted,
     Metric,
     Stage,
     State,
     TrainingSet,
     cut_in_two,
-    needs,
 )
 from medbench.protocols import Cut, EvaluationProtocol
-from medbench.recipes import describe
 from medbench.samples import Samples
-from medbench.stages import features_made_of, ids_of, load_state, save_state, stage_key
+from medbench.stages import features_made_of, save_state
 
 
 @dataclass(frozen=True)
@@ -141,92 +132,6 @@ class Predictions:
     patients: np.ndarray
     labels: np.ndarray
     probabilities: np.ndarray
-
-
-class TrialContext:
-    """The core's context: scoped to one recipe, with the stages of a store behind it.
-
-    Args:
-        split: What seeds are derived from.
-        seed: Seed of what is fitted.
-        stage_seed: Seed of the stages.
-        budget: What a fit may spend.
-        device: A torch device.
-        folder: For pictures and curves.
-        stage_folder: ``key -> folder`` of a stage that is stored, or None.
-        report: Told of every step.
-    """
-
-    def __init__(
-        self,
-        *,
-        split: Sequence[str | int],
-        seed: int,
-        stage_seed: int,
-        budget: Budget,
-        device: str,
-        folder: Path,
-        stage_folder: Callable[[str], Path | None] = lambda key: None,
-        report: Callable[[int, int, Mapping[str, float]], None] = lambda step, total, values: None,
-    ) -> None:
-        self.budget, self.device, self.folder = budget, device, folder
-        self._split, self._seed, self._stage_seed = tuple(split), seed, stage_seed
-        self._stage_folder, self._report = stage_folder, report
-        self._recipe: Any = None
-        self.fitted_on: dict[str, frozenset[str]] = {}
-        self.stages: dict[str, str] = {}
-
-    def of(self, recipe: Any) -> TrialContext:
-        """Return this context, scoped to `recipe`; the ledgers are shared."""
-        scoped = object.__new__(TrialContext)
-        scoped.__dict__.update(self.__dict__)
-        scoped._recipe = recipe
-        return scoped
-
-    def seed(self, *purpose: str | int) -> int:
-        """Derive a seed from the split, the recipe and a purpose, not from the arm it is part of."""
-        recipe = describe(self._recipe) if self._recipe is not None else {}
-        return derive_seed(list(self._split), self._seed, recipe, list(purpose))
-
-    def progress(self, step: int, total: int, **values: float) -> None:
-        """Pass a report on."""
-        self._report(step, total, values)
-
-    def fit(self, stage: Stage[Fitted], train: Samples) -> Fitted:
-        """Return a stage fitted on `train`: from the store, or fitted now.
-
-        Raises:
-            ContractError: If the recipe did not announce the stage in its ``needs``.
-        """
-        if stage not in needs(self._recipe):
-            raise ContractError(
-                f"{self._recipe.name!r} asked for the stage {stage.name!r}, which its `needs` does not list."
-            )
-        return self.fit_stage(stage, train)
-
-    def fit_stage(self, stage: Stage[Fitted], train: Samples) -> Fitted:
-        """Do what ``fit`` does for the core itself, which needs no announcement."""
-        key, inner = self.stage_context(stage, train)
-        self.fitted_on[key] = frozenset(ids_of(train.take(train.is_real)))
-        stored = self._stage_folder(key) if getattr(stage, "stored", True) else None
-        if stored is None:
-            fitted = stage.fit(train, inner)
-            if getattr(stage, "stored", True):
-                self.stages[key] = ""
-            return fitted
-        state, record = load_state(stored)
-        self.stages[key] = record["sha256"]
-        for picture in sorted(stored.glob("*.png")):  # a trial's folder shows what its generator draws
-            shutil.copyfile(picture, self.folder / picture.name)
-        return stage.restore(state, train)
-
-    def stage_context(self, stage: Any, train: Samples) -> tuple[str, TrialContext]:
-        """Return a stage's key and its context, whose seeds depend on the rows it is fitted on and not on the arm."""
-        ids = ids_of(train)
-        key = stage_key(stage, made_of=train.made_of, ids=ids, stage_seed=self._stage_seed, budget=self.budget)
-        inner = self.of(stage)
-        inner._split, inner._seed = ("stage", digest(sorted(ids))), self._stage_seed
-        return key, inner
 
 
 class StagePlanned(Exception):  # noqa: N818  how a stage job stops once its samples are known
@@ -367,24 +272,9 @@ def prior_corrected(probabilities: np.ndarray, frequencies: np.ndarray) -> np.nd
     return np.where(total > 0, scaled / np.where(total > 0, total, 1.0), 1.0 / len(frequencies))
 
 
-@contextmanager
-def measured(device: str) -> Iterator[dict[str, float | str]]:
-    """Measure wall seconds and peak memory of a block; CUDA memory where torch runs on a GPU."""
-    cost: dict[str, float | str] = {"device": device}
-    torch = sys.modules.get("torch") if device.startswith("cuda") else None
-    if torch is not None:
-        torch.cuda.reset_peak_memory_stats(device)
-        cost["device"] = torch.cuda.get_device_name(device)
-    started = time.perf_counter()
-    yield cost
-    cost["seconds"] = time.perf_counter() - started
-    scale = 2**20 if sys.platform == "darwin" else 2**10  # ru_maxrss is in bytes there, in KiB elsewhere
-    cost["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale
-    if torch is not None:
-        cost["peak_gpu_mb"] = torch.cuda.max_memory_allocated(device) / 2**20
-
-
 def _read_only(samples: Samples) -> Samples:
-    for column in (samples.x, samples.labels, samples.ids, samples.patients, samples.groups):
-        column.flags.writeable = False  # an augmenter that changes its input fails at the line that does it
+    s = samples
+    for column in (s.x, s.labels, s.ids, s.patients, s.groups, s.masks, s.parts):
+        if column is not None:
+            column.flags.writeable = False  # an augmenter that changes its input fails at the line that does it
     return samples

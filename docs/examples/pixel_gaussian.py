@@ -11,7 +11,6 @@ import medbench
 class PixelGaussian:
     name: str = "pixel-gaussian"
     spread: float = 1.0  # medbench run -a 'hybrid[generator=pixel-gaussian[spread=0.5]]'
-
     stored = True  # fitted once, kept, and shared by every arm that asks for it
 
     def fit(self, train: medbench.Samples, context: medbench.Context) -> "Fitted":

@@ -1,4 +1,4 @@
-"""Generator and discriminator of an AC-GAN, for images and volumes of any size.
+"""Generators and discriminators for images and volumes of any size.
 
 Imported late, since it needs torch. ``d`` is the number of spatial axes, ``k`` the number of halvings between the
 working size and a map of 4 to 8 positions along the shortest axis. A size that is no multiple of 2^k is drawn a little
@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -118,29 +118,126 @@ class GeneratorNetwork(nn.Module):
         return x
 
 
+class OneAClass(nn.Module):
+    """Several generators that know no class behind the face of one that does.
+
+    Attributes:
+        networks: One a class; or a single one, which serves every class alike.
+    """
+
+    def __init__(self, networks: Sequence[GeneratorNetwork]) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+        self.channels, self.spatial, self.latent = networks[0].channels, networks[0].spatial, networks[0].latent
+
+    def forward(self, z: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Draw each label's image with the network of that class."""
+        x = z.new_empty(len(z), self.channels, *self.spatial)
+        whose = labels if len(self.networks) > 1 else torch.zeros_like(labels)
+        for k, network in enumerate(self.networks):
+            rows = whose == k
+            if rows.any():
+                x[rows] = network(z[rows], torch.zeros_like(labels[rows]))
+        return x
+
+
+class ImageFeatures(nn.Module):
+    """The body of every discriminator: convolutions that halve, one that mixes, all leaky.
+
+    Attributes:
+        n_features: Length of a feature vector.
+    """
+
+    def __init__(self, shape: Sequence[int], *, width: int, norm: Literal["spectral", "batch", "none"]) -> None:
+        """Build for rows of `shape` ``(channels, *spatial)``; `width` is the number of maps of the first layer."""
+        super().__init__()
+        channels, *spatial = shape
+        d = len(spatial)
+        conv = _of(d, nn.Conv2d, nn.Conv3d)
+        wrap = spectral_norm if norm == "spectral" else _as_it_is
+        k = halvings(spatial)
+        maps = [channels, *[min(width * 2**i, 16 * width) for i in range(k)]]
+        # Kernel 4, stride 2, padding 1 halves, rounding down.
+        self.convs = nn.ModuleList(wrap(conv(m, n, 4, stride=2, padding=1)) for m, n in pairwise(maps))
+        self.mix = wrap(conv(maps[-1], 2 * maps[-1], 3, padding=1))
+        after = [*maps[1:], 2 * maps[-1]]
+        batch_norm = _of(d, nn.BatchNorm2d, nn.BatchNorm3d)
+        has_norm = [norm == "batch" and i > 0 for i in range(len(after))]  # the first has none: Radford et al. 2016
+        self.norms = nn.ModuleList(
+            batch_norm(m) if has else nn.Identity() for m, has in zip(after, has_norm, strict=True)
+        )
+        self.n_features = after[-1] * _product([side // 2**k for side in spatial])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map ``(B, channels, *spatial)`` to ``(B, n_features)``."""
+        for conv, norm in zip([*self.convs, self.mix], self.norms, strict=True):
+            x = F.leaky_relu(norm(conv(x)), 0.2)
+        return x.flatten(1)
+
+
 class DiscriminatorNetwork(nn.Module):
     """An image to a source logit and class logits; every layer has spectral norm (Miyato et al. 2018, 1802.05957)."""
 
     def __init__(self, shape: Sequence[int], n_classes: int, *, width: int) -> None:
         """Build for rows of `shape` ``(channels, *spatial)``; `width` is the number of maps of the first layer."""
         super().__init__()
-        channels, *spatial = shape
-        conv = _of(len(spatial), nn.Conv2d, nn.Conv3d)
-        k = halvings(spatial)
-        maps = [channels, *[min(width * 2**i, 16 * width) for i in range(k)]]
-        # Kernel 4, stride 2, padding 1 halves, rounding down.
-        self.convs = nn.ModuleList(spectral_norm(conv(m, n, 4, stride=2, padding=1)) for m, n in pairwise(maps))
-        self.mix = spectral_norm(conv(maps[-1], 2 * maps[-1], 3, padding=1))
-        n_features = 2 * maps[-1] * _product([side // 2**k for side in spatial])
-        self.source = spectral_norm(nn.Linear(n_features, 1))
-        self.classes = spectral_norm(nn.Linear(n_features, n_classes))
+        self.body = ImageFeatures(shape, width=width, norm="spectral")
+        self.source = spectral_norm(nn.Linear(self.body.n_features, 1))
+        self.classes = spectral_norm(nn.Linear(self.body.n_features, n_classes))
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the source logit ``(B,)``, positive for real, and class logits ``(B, n_classes)``."""
-        for conv in self.convs:
-            x = F.leaky_relu(conv(x), 0.2)
-        features = F.leaky_relu(self.mix(x), 0.2).flatten(1)
+        features = self.body(x)
         return self.source(features)[:, 0], self.classes(features)
+
+
+class EmbeddingDiscriminator(nn.Module):
+    """An image to a source logit and a point on the unit sphere, where each class has a proxy (ReACGAN)."""
+
+    def __init__(self, shape: Sequence[int], n_classes: int, *, width: int, embedding: int) -> None:
+        """Build for rows of `shape` ``(channels, *spatial)``; the sphere lies in `embedding` dimensions."""
+        super().__init__()
+        self.body = ImageFeatures(shape, width=width, norm="spectral")
+        self.source = spectral_norm(nn.Linear(self.body.n_features, 1))
+        self.embed = spectral_norm(nn.Linear(self.body.n_features, embedding))
+        self.proxies = nn.Embedding(n_classes, embedding)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return source logits ``(B,)``, embeddings ``(B, embedding)`` and proxies ``(n_classes, embedding)``."""
+        features = self.body(x)
+        return self.source(features)[:, 0], F.normalize(self.embed(features)), F.normalize(self.proxies.weight)
+
+
+class Critic(nn.Module):
+    """An image to one number; several classes enter as a projection (Miyato and Koyama 2018, arXiv 1802.05637)."""
+
+    def __init__(self, shape: Sequence[int], n_classes: int, *, width: int, norm: Literal["batch", "none"]) -> None:
+        """Build for rows of `shape` ``(channels, *spatial)``."""
+        super().__init__()
+        self.body = ImageFeatures(shape, width=width, norm=norm)
+        self.score = nn.Linear(self.body.n_features, 1)
+        self.classes = nn.Embedding(n_classes, self.body.n_features) if n_classes > 1 else None
+        if self.classes is not None:
+            nn.init.zeros_(self.classes.weight)  # an embedding's N(0, 1) would drown the score at first
+
+    def forward(self, x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Return ``(B,)``, larger for what looks more real, given ``labels int64 (B,)``."""
+        features = self.body(x)
+        score = self.score(features)[:, 0]
+        return score if self.classes is None else score + (features * self.classes(labels)).sum(1)
+
+
+def initialise_as_dcgan(network: nn.Module) -> None:
+    """Draw weights from N(0, 0.02), gains from N(1, 0.02), biases 0: Radford et al. 2016, section 4, and its code."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Conv3d | nn.Linear):
+            nn.init.normal_(module.weight, 0.0, 0.02)
+        elif isinstance(module, nn.BatchNorm2d | nn.BatchNorm3d) and module.affine:
+            nn.init.normal_(module.weight, 1.0, 0.02)
+        else:
+            continue
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
 
 
 class MovingAverage:
@@ -169,6 +266,10 @@ class MovingAverage:
 def halvings(spatial: Sequence[int]) -> int:
     """Return how often the shortest axis is halved, at least twice, until 4 to 8 positions are left."""
     return max(2, (min(spatial) // 4).bit_length() - 1)
+
+
+def _as_it_is(layer: nn.Module) -> nn.Module:
+    return layer
 
 
 def _of(d: int, for_images: Any, for_volumes: Any) -> Any:

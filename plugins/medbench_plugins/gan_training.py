@@ -1,25 +1,78 @@
-"""Training of an AC-GAN: one loop on one screen. Imported late, since it needs torch."""
+"""Training of a generator against a discriminator: one loop on one screen. Imported late, since it needs torch."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
-import torch.nn.functional as F
+from torch import nn
 
 import medbench
-from medbench_plugins.gan_networks import DiscriminatorNetwork, GeneratorNetwork, MovingAverage
+from medbench_plugins.gan_losses import Objective, clip_weights
+from medbench_plugins.gan_networks import GeneratorNetwork, MovingAverage, OneAClass
+from medbench_plugins.gan_views import shown
 
-if TYPE_CHECKING:
-    from medbench_plugins.generators.acgan import ACGAN
-
-CURVES = ("d_source", "d_class", "g_source", "g_class")
 CHUNK = 64  # Rows drawn at a time.
+
+
+@dataclass(frozen=True, eq=False)
+class Game:
+    """Everything in which one GAN differs from another.
+
+    Attributes:
+        objective: The two losses.
+        generator: Builds for ``(shape, n_classes)``.
+        discriminator: The same.
+        optimiser: Builds for ``(parameters, lr=...)``.
+        split: "conditional" is one pair of networks that knows the class; "class" one pair a class; "none" one pair
+            for all images, labels ignored.
+        critic_steps: Steps of the discriminator for each of the generator.
+        clip: The discriminator's weights are clamped to this after each of its steps; 0 leaves them.
+        augment: Show the discriminator changed images, see :func:`medbench_plugins.gan_views.shown`.
+        initialise: Called on each new network; None keeps torch's own initialisation.
+    """
+
+    objective: Objective
+    generator: Callable[[tuple[int, ...], int], GeneratorNetwork]
+    discriminator: Callable[[tuple[int, ...], int], nn.Module]
+    optimiser: Callable[..., torch.optim.Optimizer]
+    split: Literal["conditional", "class", "none"] = "conditional"
+    critic_steps: int = 1
+    clip: float = 0.0
+    augment: bool = False
+    initialise: Callable[[nn.Module], None] | None = None
+
+    def sampler_network(self, shape: tuple[int, ...], n_classes: int) -> GeneratorNetwork | OneAClass:
+        """Build what a fit leaves behind, with weights yet to be filled in."""
+        if self.split == "conditional":
+            return self.generator(shape, n_classes)
+        return OneAClass([self.generator(shape, 1) for _ in range(n_classes if self.split == "class" else 1)])
+
+
+class Settings(Protocol):
+    """The fields that every GAN's recipe has."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def latent(self) -> int: ...
+    @property
+    def steps(self) -> int: ...
+    @property
+    def batch(self) -> int: ...
+    @property
+    def batch_3d(self) -> int: ...
+    @property
+    def lr_g(self) -> float: ...
+    @property
+    def lr_d(self) -> float: ...
+    @property
+    def ema(self) -> float: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,106 +81,119 @@ class Trained:
 
     Attributes:
         network: The averaged generator, on the CPU, in evaluation mode.
-        curves: ``float32 (steps, 4)``, columns as in ``CURVES``.
+        part: What it was fitted on: a class's name, or "all".
+        names: Names of the losses.
+        curves: ``float32 (steps, len(names))``.
         diversity: After each fifth of the steps, the number of steps done and ``float64 (n_classes,)``, see
             :func:`relative_diversity`.
     """
 
     network: GeneratorNetwork
+    part: str
+    names: tuple[str, ...]
     curves: np.ndarray
     diversity: list[tuple[int, np.ndarray]]
 
 
-# No search among kernels, none whose sums change from run to run, no TensorFloat-32.
-@torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
-def train_acgan(recipe: ACGAN, train: medbench.Samples, context: medbench.Context) -> Trained:
-    """Fit generator and discriminator on the labelled rows of `train`.
+def train_gan(recipe: Settings, game: Game, train: medbench.Samples, context: medbench.Context) -> list[Trained]:
+    """Fit the networks of `game` on the labelled rows of `train`: one pair, or one a class in turn.
+
+    The cap on the generator's steps holds for all pairs together, each getting an equal share. So as many images pass
+    through as where one conditional pair takes every step, in about the same time. Steps of a critic beyond one for
+    each of the generator are not counted and cost extra.
 
     Args:
-        recipe: The configuration; all fields are within their ranges.
+        recipe: Its fields are within their ranges.
+        game: What `recipe` plays.
         train: ``uint8 (n, channels, *spatial)``, at least one labelled row of each class.
         context: Budget, device, seeds, and where progress is reported.
 
     Raises:
         medbench.Diverged: If a loss or a weight is not finite; the message names the step.
-
-    Source:
-        Odena, Olah, Shlens, ICML 2017, arXiv 1610.09585; the variants as ``ACGAN`` describes them.
     """
+    parts = [train]
+    if game.split == "none":
+        parts = [_as_one_class(train.take(train.labels >= 0), "all")]
+    elif game.split == "class":
+        parts = [_as_one_class(train.take(train.labels == k), name) for k, name in enumerate(train.classes)]
+    steps = max(1, min(recipe.steps, context.budget.generator_steps) // len(parts))
+    return [_play(recipe, game, part, context, steps=steps, turn=k, turns=len(parts)) for k, part in enumerate(parts)]
+
+
+# No search among kernels, none whose sums change from run to run, no TensorFloat-32.
+@torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+def _play(
+    recipe: Settings,
+    game: Game,
+    train: medbench.Samples,
+    context: medbench.Context,
+    *,
+    steps: int,
+    turn: int,
+    turns: int,
+) -> Trained:
+    """Fit one pair of networks for `steps`, the `turn`-th of `turns` pairs."""
     torch.set_num_threads(context.budget.threads)
     device = torch.device(context.device)
-    shape, n_classes = train.x.shape[1:], len(train.classes)
-    steps = min(recipe.steps, context.budget.generator_steps)
-    batch = recipe.batch if len(shape) == 3 else recipe.batch_3d
-    generator, discriminator = _networks(recipe, shape, n_classes, context.seed("initialise"))
+    shape = train.x.shape[1:]
+    pair = (turn,) if game.split == "class" else ()
+    part = "all" if game.split == "conditional" else train.classes[0]
+    name = recipe.name if game.split == "conditional" else f"{recipe.name} of {part}"
+    generator, discriminator = _networks(game, shape, len(train.classes), context.seed("initialise", *pair))
     layout = torch.channels_last if len(shape) == 3 else torch.channels_last_3d
     generator.to(device).to(memory_format=layout).train()
     discriminator.to(device).to(memory_format=layout).train()
     average = MovingAverage(generator, recipe.ema)
-    noise = torch.Generator(device).manual_seed(context.seed("noise"))
-    batches = _balanced_batches(train, batch, noise, device)
-    betas = float(recipe.beta1), float(recipe.beta2)  # Adam refuses an integer 0
-    to_g = torch.optim.Adam(generator.parameters(), lr=recipe.lr_g, betas=betas, fused=True)
-    to_d = torch.optim.Adam(discriminator.parameters(), lr=recipe.lr_d, betas=betas, fused=True)
-    curves = torch.zeros(steps, len(CURVES), device=device)
+    noise = torch.Generator(device).manual_seed(context.seed("noise", *pair))
+    batches = _balanced_batches(train, recipe.batch if len(shape) == 3 else recipe.batch_3d, noise, device)
+    to_g = game.optimiser(generator.parameters(), lr=recipe.lr_g)
+    to_d = game.optimiser(discriminator.parameters(), lr=recipe.lr_d)
+    names = game.objective.curves
+    curves = torch.zeros(steps, len(names), device=device)
     diversity = []
 
-    def look(x: torch.Tensor) -> torch.Tensor:
-        return shown(x, noise) if recipe.augment else x
+    def judge(x: torch.Tensor, *labels: torch.Tensor) -> object:
+        return discriminator(shown(x, noise) if game.augment else x, *labels)
 
     for step in range(steps):
-        real, labels = next(batches)
-        z = torch.randn(len(real), recipe.latent, generator=noise, device=device)
-        fake = generator(z, labels)
-
-        both = torch.cat([real, fake.detach()])
-        source, classes = discriminator(look(both))  # (2 B,), (2 B, n_classes)
-        d_source = source_loss(source[: len(real)], source[len(real) :], hinge=recipe.variant == "modified")
-        d_class = class_loss(classes[: len(real)], classes[len(real) :], labels, variant=recipe.variant)
-        to_d.zero_grad()
-        (d_source + recipe.class_weight * d_class).backward()
-        to_d.step()
+        for again in reversed(range(game.critic_steps)):
+            real, labels = next(batches)
+            z = torch.randn(len(real), recipe.latent, generator=noise, device=device)
+            with torch.set_grad_enabled(not again):  # the last turn's images teach the generator too
+                fake = generator(z, labels)
+            d_loss, d_parts = game.objective.of_discriminator(judge, real, fake.detach(), labels, noise)
+            to_d.zero_grad()
+            d_loss.backward()
+            to_d.step()
+            if game.clip:
+                clip_weights(discriminator, game.clip)
 
         discriminator.requires_grad_(False)  # spares its gradients, which this half throws away
-        source, classes = discriminator(look(fake))
-        g_source = -source.mean() if recipe.variant == "modified" else F.softplus(-source).mean()
-        g_class = F.cross_entropy(classes, labels)
+        g_loss, g_parts = game.objective.of_generator(judge, fake, labels)
         to_g.zero_grad()
-        (g_source + recipe.class_weight * g_class).backward()
+        g_loss.backward()
         to_g.step()
         discriminator.requires_grad_(True)
         average.update()
 
-        curves[step] = torch.stack([d_source, d_class, g_source, g_class]).detach()
+        curves[step] = torch.stack([*d_parts, *g_parts]).detach()
+        done, total = turn * steps + step + 1, turns * steps
         if (step + 1) % 50 == 0 or step + 1 == steps:  # reading a loss waits for the device
-            _check_finite(curves[: step + 1], recipe.name, steps)
-            values = dict(zip(CURVES, curves[max(0, step - 49) : step + 1].mean(0).tolist(), strict=True))
-            context.progress(step + 1, steps, **values)
+            _check_finite(curves[: step + 1], name, steps)
+            values = dict(zip(names, curves[max(0, step - 49) : step + 1].mean(0).tolist(), strict=True))
+            context.progress(done, total, **values)
         else:
-            context.progress(step + 1, steps)
+            context.progress(done, total)
         if (step + 1) % max(1, steps // 5) == 0 or step + 1 == steps:
             diversity.append((step + 1, relative_diversity(average.network, train, context.seed("diversity"))))
     # One memory layout, or a restored generator's samples could differ in the last bit.
     network = average.network.cpu().to(memory_format=torch.contiguous_format)
     if not all(bool(value.isfinite().all()) for value in network.state_dict().values()):
-        raise medbench.Diverged(f"{recipe.name}: a weight is not finite after {steps} steps; lower lr_g and lr_d.")
-    return Trained(network, curves.cpu().numpy(), diversity)
+        raise medbench.Diverged(f"{name}: a weight is not finite after {steps} steps; lower lr_g and lr_d.")
+    return Trained(network, part, names, curves.cpu().numpy(), diversity)
 
 
-def source_loss(real: torch.Tensor, fake: torch.Tensor, *, hinge: bool) -> torch.Tensor:
-    """Return the discriminator's loss on source logits ``(B,)``: hinge (Lim and Ye 2017), or cross-entropy."""
-    if hinge:
-        return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
-    return F.softplus(-real).mean() + F.softplus(fake).mean()
-
-
-def class_loss(real: torch.Tensor, fake: torch.Tensor, labels: torch.Tensor, *, variant: str) -> torch.Tensor:
-    """Return the discriminator's loss on class logits ``(B, n_classes)``, of made images in "odena" only."""
-    loss = F.cross_entropy(real, labels)
-    return loss + F.cross_entropy(fake, labels) if variant == "odena" else loss
-
-
-def draw(network: GeneratorNetwork, labels: np.ndarray, seed: int) -> np.ndarray:
+def draw(network: GeneratorNetwork | OneAClass, labels: np.ndarray, seed: int) -> np.ndarray:
     """Draw one image a label.
 
     Args:
@@ -140,7 +206,7 @@ def draw(network: GeneratorNetwork, labels: np.ndarray, seed: int) -> np.ndarray
     """
     noise = torch.Generator().manual_seed(seed)
     wanted = torch.from_numpy(np.ascontiguousarray(labels, dtype=np.int64))
-    device = network.project.weight.device
+    device = next(network.parameters()).device
     made = [np.empty((0, network.channels, *network.spatial), dtype=np.uint8)]
     with torch.inference_mode():
         for start in range(0, len(wanted), CHUNK):
@@ -188,32 +254,36 @@ def mean_distance(x: np.ndarray) -> float:
     return float(np.sqrt(np.maximum(apart[above], 0) / flat.shape[1]).mean())
 
 
-def write_curves(path: Path, trained: Trained) -> None:
-    """Write the losses of every step as CSV, and the mean diversity where it was measured."""
-    measured = dict(trained.diversity)
+def write_curves(path: Path, fits: list[Trained]) -> None:
+    """Write the losses of every step as CSV, and the mean diversity where it was measured.
+
+    The column "part" names what was learnt: "all", or the class whose own networks took the step.
+    """
     with path.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
-        rows.writerow(["step", *CURVES, "diversity"])
-        for step, losses in enumerate(trained.curves.tolist(), start=1):
-            known = measured[step][np.isfinite(measured[step])] if step in measured else np.empty(0)
-            rows.writerow([step, *(f"{loss:.5f}" for loss in losses), f"{known.mean():.4f}" if len(known) else ""])
+        rows.writerow(["step", "part", *fits[0].names, "diversity"])
+        done = 0
+        for fit in fits:
+            measured = dict(fit.diversity)
+            for step, losses in enumerate(fit.curves.tolist(), start=1):
+                known = measured[step][np.isfinite(measured[step])] if step in measured else np.empty(0)
+                diversity = f"{known.mean():.4f}" if len(known) else ""
+                rows.writerow([done + step, fit.part, *(f"{loss:.5f}" for loss in losses), diversity])
+            done += len(fit.curves)
 
 
-def build_generator(recipe: ACGAN, shape: tuple[int, ...], n_classes: int) -> GeneratorNetwork:
-    """Build the generator of `recipe` for rows of `shape` ``(channels, *spatial)``."""
-    return GeneratorNetwork(
-        shape, n_classes, width=recipe.width, latent=recipe.latent, conditional_norm=recipe.variant == "modified"
-    )
+def _as_one_class(train: medbench.Samples, name: str) -> medbench.Samples:
+    return replace(train, labels=np.zeros_like(train.labels), classes=(name,))
 
 
-def _networks(
-    recipe: ACGAN, shape: tuple[int, ...], n_classes: int, seed: int
-) -> tuple[GeneratorNetwork, DiscriminatorNetwork]:
+def _networks(game: Game, shape: tuple[int, ...], n_classes: int, seed: int) -> tuple[GeneratorNetwork, nn.Module]:
     # Initialisation knows only the global generator; it is put back as it was.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        generator = build_generator(recipe, shape, n_classes)
-        discriminator = DiscriminatorNetwork(shape, n_classes, width=recipe.width)
+        generator, discriminator = game.generator(shape, n_classes), game.discriminator(shape, n_classes)
+        if game.initialise is not None:
+            game.initialise(generator)
+            game.initialise(discriminator)
     return generator, discriminator
 
 
@@ -235,37 +305,6 @@ def _balanced_batches(
         places = torch.minimum(places, counts[labels] - 1)  # a product just below 1 may round up
         yield pixels[starts[labels] + places].float() / 127.5 - 1, labels
         step += 1
-
-
-def shown(x: torch.Tensor, noise: torch.Generator) -> torch.Tensor:
-    """Change brightness and contrast, move and cut out, differentiably and without non-deterministic kernels.
-
-    Args:
-        x: ``float32 (B, channels, *spatial)`` in [-1, 1].
-        noise: On the device of `x`.
-
-    Source:
-        Zhao et al. 2020, DiffAugment, arXiv 2006.10738, policy "color,translation,cutout", without saturation,
-        which does nothing to a grey image.
-    """
-    B, d = len(x), x.ndim - 2
-    drawn = torch.rand(B, 2 + 2 * d, generator=noise, device=x.device)
-    over_pixels = (B, *[1] * (d + 1))
-    x = x + (drawn[:, 0].view(over_pixels) - 0.5)
-    mean = x.flatten(1).mean(1).view(over_pixels)
-    x = (x - mean) * (drawn[:, 1].view(over_pixels) + 0.5) + mean
-    outside = torch.ones(over_pixels, dtype=torch.bool, device=x.device)
-    for axis in range(d):
-        side = x.shape[2 + axis]
-        place = torch.arange(side, device=x.device)
-        # A move along an axis as a product with a shifted identity: its backward pass is a product too.
-        move = ((2 * drawn[:, 2 + axis] - 1) * (side / 8)).round().long()
-        shifted = (place[:, None] + move[:, None, None] == place).to(x.dtype)  # (B, from, to)
-        x = torch.einsum("bc...i,bij->bc...j", x.movedim(2 + axis, -1), shifted).movedim(-1, 2 + axis)
-        start = (drawn[:, 2 + d + axis] * (side + 1)).long() - side // 4
-        cut = (place >= start[:, None]) & (place < start[:, None] + side // 2)  # (B, side)
-        outside = outside & cut.view(B, 1, *[side if a == axis else 1 for a in range(d)])
-    return x * ~outside
 
 
 def _check_finite(curves: torch.Tensor, name: str, steps: int) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -46,6 +47,30 @@ class SmallCNN(nn.Module):
         """Return logits ``(B, n_classes)`` of images ``(B, in_channels, *spatial)``."""
         x = self.features(x).flatten(2).mean(2)  # (B, 8 * width)
         return self.head(x)
+
+
+class StandardisedLinear(nn.Module):
+    """A linear layer on standardised features; maps are averaged over their positions first.
+
+    Args:
+        mean: ``float64 (d,)`` taken from each feature.
+        deviation: ``float64 (d,)`` above 0 that each is divided by.
+        n_classes: Logits.
+    """
+
+    mean: torch.Tensor
+    deviation: torch.Tensor
+
+    def __init__(self, mean: np.ndarray, deviation: np.ndarray, n_classes: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.from_numpy(mean).float())
+        self.register_buffer("deviation", torch.from_numpy(deviation).float())
+        self.head = nn.Linear(len(mean), n_classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return logits ``(B, n_classes)`` of features ``(B, d)`` or ``(B, d, *spatial)``."""
+        x = x.reshape(*x.shape[:2], -1).mean(2)  # (B, d)
+        return self.head((x - self.mean) / self.deviation)
 
 
 class Resized(nn.Module):

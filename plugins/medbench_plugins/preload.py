@@ -10,6 +10,6 @@ import sklearn.metrics
 import torch
 import torch._dynamo
 
-from medbench_plugins import affine, gan_training, training
+from medbench_plugins import affine, gan_training, intensity, training
 
-__all__ = ["affine", "gan_training", "polars", "sklearn", "torch", "training"]
+__all__ = ["affine", "gan_training", "intensity", "polars", "sklearn", "torch", "training"]

@@ -69,13 +69,15 @@ def main() -> None:
     """Run the command line and end with the exit code that fits."""
     signal.signal(signal.SIGTERM, _terminate)
     debug = os.environ.get("MEDBENCH_DEBUG", "") not in ("", "0")
+    stdout = sys.stdout
     try:
         try:
             code = cli.main(standalone_mode=False) or 0
-            sys.stdout.flush()
-        except SystemExit as end:
-            if isinstance(end.__context__, BrokenPipeError):  # click ends a closed pipe with 1
-                raise end.__context__ from None
+            if stdout is not None:
+                stdout.flush()
+        except SystemExit:
+            if sys.stdout is not stdout:  # click wraps the closed pipe it met and would end with 1
+                raise BrokenPipeError from None
             raise
         sys.exit(code)
     except MedbenchError as error:

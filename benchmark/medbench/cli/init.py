@@ -60,6 +60,8 @@ def init(
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder; give the one with your images.")
     catalogue = load_catalogue(plugin_folders, plugin_switches)
+    for name in augmenter:
+        catalogue.resolve("augmenter", name)  # a misspelled one is told before any image is decoded
     plain = catalogue.resolve("dataset", "folder")
     index = plain.index(folder)
     text, how = "folder", "none found in the file names; --patient tells how"
@@ -101,10 +103,15 @@ def init(
 
 
 def _folds(described: Described) -> int:
-    rarest = min(described.class_patients)
+    s = described.samples
+    groups = [len(set(s.groups[s.labels == k].tolist())) for k in range(len(s.classes))]
+    rarest = min(groups)
     if rarest < 2:
-        name = described.samples.classes[described.class_patients.index(rarest)]
-        raise UsageError(f"class {name!r} has {rarest} patients; it needs at least 2 to be learnt and tested.")
+        name = s.classes[groups.index(rarest)]
+        raise UsageError(
+            f"class {name!r} has {rarest} patients, those who share a picture counted as one; it needs at least 2 to "
+            "be learnt and tested."
+        )
     return min(5, rarest)
 
 

@@ -1,13 +1,25 @@
-"""Built-in augmenters: none, balanced, geometric, acgan, hybrid."""
+"""Built-in augmenters: sampling, losses, transforms of batches, and generators' samples beside or instead of images."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 import medbench
+from medbench_plugins.augmenters.feature_gaussian import FeatureGaussian
+from medbench_plugins.augmenters.feature_generative import FeatureGenerative
+from medbench_plugins.augmenters.feature_mixup import FeatureMixup
+from medbench_plugins.augmenters.feature_none import FeatureNone
+from medbench_plugins.augmenters.feature_smote import FeatureSMOTE
 from medbench_plugins.augmenters.generative import Generative
 from medbench_plugins.augmenters.geometric import Geometric
+from medbench_plugins.augmenters.losses import ClassWeight, Focal
+from medbench_plugins.augmenters.mixing import CutMix, Mixup
 from medbench_plugins.augmenters.plain import Balanced, Unchanged
+from medbench_plugins.augmenters.policies import RandAugment, TrivialAugment
+from medbench_plugins.augmenters.synthetic import SyntheticOnly
+from medbench_plugins.generators.clswgan import ClsWGAN
+from medbench_plugins.generators.reacgan import ReACGAN
+from medbench_plugins.generators.wgan_clip import ClippedWGAN
 
 
 @medbench.hookimpl
@@ -16,7 +28,22 @@ def register_augmenters() -> Iterable[medbench.Augmenter]:
     return [
         Unchanged(),
         Balanced(),
+        ClassWeight(),
+        Focal(),
         Geometric(),
+        TrivialAugment(),
+        RandAugment(),
+        Mixup(),
+        CutMix(),
         Generative(),
+        Generative("reacgan", generator=ReACGAN()),
+        Generative("wgan", generator=ClippedWGAN()),
         Generative("hybrid", base=Geometric()),
+        SyntheticOnly(),
+        FeatureNone(),
+        FeatureSMOTE(),
+        FeatureGaussian(),
+        FeatureMixup(),
+        FeatureGenerative(),
+        FeatureGenerative("feature-clswgan", generator=ClsWGAN()),
     ]

@@ -65,10 +65,7 @@ class Generative:
         Raises:
             medbench.UsageError: If a field is out of its range.
         """
-        if self.fill not in ("equal", "balance"):
-            raise medbench.UsageError(f"{self.name}.fill: {self.fill!r} is unknown; use equal or balance.")
-        if not 0 < self.ratio <= 100:
-            raise medbench.UsageError(f"{self.name}.ratio: got {self.ratio:g}; give a number above 0, at most 100.")
+        check_filling(self.name, fill=self.fill, ratio=self.ratio)
         sampler = context.fit(self.generator, train)
         counts = made_counts(train.class_counts, fill=self.fill, ratio=self.ratio)
         labels = np.repeat(np.arange(len(counts)), counts)
@@ -91,3 +88,11 @@ def made_counts(counts: np.ndarray, *, fill: Literal["equal", "balance"], ratio:
     """
     wanted = counts if fill == "equal" else counts.max(initial=0) - counts
     return np.floor(ratio * wanted + 0.5).astype(np.int64)
+
+
+def check_filling(name: str, *, fill: str, ratio: float) -> None:
+    """Raise :class:`medbench.UsageError` where the augmenter `name` was given a fill or a ratio that there is not."""
+    if fill not in ("equal", "balance"):
+        raise medbench.UsageError(f"{name}.fill: {fill!r} is unknown; use equal or balance.")
+    if not 0 < ratio <= 100:
+        raise medbench.UsageError(f"{name}.ratio: got {ratio:g}; give a number above 0, at most 100.")

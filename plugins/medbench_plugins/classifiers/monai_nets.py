@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import medbench
+from medbench_plugins.classifiers.blueprint import Blueprint
+from medbench_plugins.classifiers.heads import LinearHead
+from medbench_plugins.encoders import TrainedEncoder
 
 if TYPE_CHECKING:
     from torch import nn
@@ -47,7 +50,16 @@ class DenseNet121In3D:
         start: medbench.State | None = None,
     ) -> medbench.Predictor:
         """Train the network; volumes below 32 voxels, the least it can take, are resized to that."""
-        return _fit("DenseNet121", self, training_set, validation, context, start, min_size=32)
+        blueprint = self.blueprint(training_set.samples)
+        return blueprint.fit(training_set, validation, context, lr=self.lr, start=start, pretrained=self.pretrained)
+
+    def blueprint(self, samples: medbench.Samples) -> Blueprint:
+        """Return how to build the network for volumes like these."""
+        return _blueprint("DenseNet121", samples, min_size=32)
+
+    def cut(self) -> tuple[TrainedEncoder, LinearHead]:
+        """Return what arms of features work between."""
+        return TrainedEncoder(self), LinearHead()
 
 
 @dataclass(frozen=True)
@@ -76,7 +88,16 @@ class ResNet10In3D:
         start: medbench.State | None = None,
     ) -> medbench.Predictor:
         """Train the network."""
-        return _fit("resnet10", self, training_set, validation, context, start)
+        blueprint = self.blueprint(training_set.samples)
+        return blueprint.fit(training_set, validation, context, lr=self.lr, start=start, pretrained=self.pretrained)
+
+    def blueprint(self, samples: medbench.Samples) -> Blueprint:
+        """Return how to build the network for volumes like these."""
+        return _blueprint("resnet10", samples)
+
+    def cut(self) -> tuple[TrainedEncoder, LinearHead]:
+        """Return what arms of features work between."""
+        return TrainedEncoder(self), LinearHead()
 
 
 @dataclass(frozen=True)
@@ -97,7 +118,16 @@ class ResNet18In3D:
         start: medbench.State | None = None,
     ) -> medbench.Predictor:
         """Train the network."""
-        return _fit("resnet18", self, training_set, validation, context, start)
+        blueprint = self.blueprint(training_set.samples)
+        return blueprint.fit(training_set, validation, context, lr=self.lr, start=start, pretrained=self.pretrained)
+
+    def blueprint(self, samples: medbench.Samples) -> Blueprint:
+        """Return how to build the network for volumes like these."""
+        return _blueprint("resnet18", samples)
+
+    def cut(self) -> tuple[TrainedEncoder, LinearHead]:
+        """Return what arms of features work between."""
+        return TrainedEncoder(self), LinearHead()
 
 
 @dataclass(frozen=True)
@@ -130,35 +160,27 @@ class Monai:
         start: medbench.State | None = None,
     ) -> medbench.Predictor:
         """Train the network; images that are too small for it are resized to the least size it can take."""
+        blueprint = self.blueprint(training_set.samples)
+        return blueprint.fit(training_set, validation, context, lr=self.lr, start=start, pretrained=self.pretrained)
+
+    def blueprint(self, samples: medbench.Samples) -> Blueprint:
+        """Return how to build the network for images like these."""
         from medbench_plugins import networks
 
-        samples = training_set.samples
         size = networks.least_size(
             lambda _: _create(self.network, samples), samples.x.shape[1:], named=f"monai[network={self.network}]"
         )
-        return _fit(self.network, self, training_set, validation, context, start, min_size=size)
+        return _blueprint(self.network, samples, min_size=size)
+
+    def cut(self) -> tuple[TrainedEncoder, LinearHead]:
+        """Return what arms of features work between."""
+        return TrainedEncoder(self), LinearHead()
 
 
-def _fit(
-    network: str,
-    recipe: DenseNet121In3D | ResNet10In3D | ResNet18In3D | Monai,
-    training_set: medbench.TrainingSet,
-    validation: medbench.Samples,
-    context: medbench.Context,
-    start: medbench.State | None,
-    *,
-    min_size: int = 0,
-) -> medbench.Predictor:
-    from medbench_plugins import training, weights
-
-    build, facts = weights.beginning(
-        lambda: _create(network, training_set.samples),
-        pretrained=recipe.pretrained,
-        start=start,
-        # MedicalNet was trained for segmentation: its files have conv_seg where a classifier has fc.
-        head=("fc.", "conv_seg.") if network in RESNETS else (),
-    )
-    return training.fit_network(build, training_set, validation, context, lr=recipe.lr, min_size=min_size, facts=facts)
+def _blueprint(network: str, samples: medbench.Samples, *, min_size: int = 0) -> Blueprint:
+    # MedicalNet was trained for segmentation: its files have conv_seg where a classifier has fc.
+    head = ("fc.", "conv_seg.") if network in RESNETS else ()
+    return Blueprint(lambda: _create(network, samples), min_size=min_size, head=head)
 
 
 def _create(network: str, samples: medbench.Samples) -> nn.Module:

@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import ClassVar
 
 import medbench
+from medbench_plugins.classifiers.blueprint import Blueprint
+from medbench_plugins.classifiers.heads import LinearHead
+from medbench_plugins.encoders import TrainedEncoder
 
 
 @dataclass(frozen=True)
@@ -38,13 +41,16 @@ class SmallCNN:
         start: medbench.State | None = None,
     ) -> medbench.Predictor:
         """Train the network; see :func:`medbench_plugins.training.fit_network`."""
-        from medbench_plugins import networks, training, weights
+        blueprint = self.blueprint(training_set.samples)
+        return blueprint.fit(training_set, validation, context, lr=self.lr, start=start, pretrained=self.pretrained)
 
-        samples = training_set.samples
+    def blueprint(self, samples: medbench.Samples) -> Blueprint:
+        """Return how to build the network for images like these."""
+        from medbench_plugins import networks
+
         channels, n_classes, dimensions = samples.x.shape[1], len(samples.classes), samples.x.ndim - 2
-        build, facts = weights.beginning(
-            lambda: networks.SmallCNN(channels, n_classes, width=self.width, spatial_dims=dimensions),
-            pretrained=self.pretrained,
-            start=start,
-        )
-        return training.fit_network(build, training_set, validation, context, lr=self.lr, facts=facts)
+        return Blueprint(lambda: networks.SmallCNN(channels, n_classes, width=self.width, spatial_dims=dimensions))
+
+    def cut(self) -> tuple[TrainedEncoder, LinearHead]:
+        """Return what arms of features work between."""
+        return TrainedEncoder(self), LinearHead()

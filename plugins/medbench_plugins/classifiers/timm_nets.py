@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import medbench
+from medbench_plugins.classifiers.blueprint import Blueprint
+from medbench_plugins.classifiers.heads import LinearHead
+from medbench_plugins.encoders import TrainedEncoder
 
 if TYPE_CHECKING:
     from torch import nn
@@ -46,9 +49,17 @@ class VGG16:
         start: medbench.State | None = None,
     ) -> medbench.Predictor:
         """Train the network; images below 32 pixels are resized to that."""
+        blueprint = self.blueprint(training_set.samples)
+        return blueprint.fit(training_set, validation, context, lr=self.lr, start=start, pretrained=self.pretrained)
+
+    def blueprint(self, samples: medbench.Samples) -> Blueprint:
+        """Return how to build the network for images like these."""
         ratio = {} if self.head == "full" else {"mlp_ratio": 0.125}
-        head = ("pre_logits.", "head.")
-        return _fit(self, "vgg16", training_set, validation, context, start, min_size=32, head=head, **ratio)
+        return _blueprint("vgg16", samples, min_size=32, head=("pre_logits.", "head."), **ratio)
+
+    def cut(self) -> tuple[TrainedEncoder, LinearHead]:
+        """Return what arms of features work between."""
+        return TrainedEncoder(self), LinearHead()
 
     def fetch(self, folder: Path) -> Path:
         """Download timm's weights to ``<folder>/vgg16.safetensors``."""
@@ -81,8 +92,16 @@ class InceptionV3:
         start: medbench.State | None = None,
     ) -> medbench.Predictor:
         """Train the network; images below 75 pixels, the least it can take, are resized to that."""
-        model, head = "inception_v3", ("fc.", "AuxLogits.")
-        return _fit(self, model, training_set, validation, context, start, min_size=75, head=head, aux_logits=False)
+        blueprint = self.blueprint(training_set.samples)
+        return blueprint.fit(training_set, validation, context, lr=self.lr, start=start, pretrained=self.pretrained)
+
+    def blueprint(self, samples: medbench.Samples) -> Blueprint:
+        """Return how to build the network for images like these."""
+        return _blueprint("inception_v3", samples, min_size=75, head=("fc.", "AuxLogits."), aux_logits=False)
+
+    def cut(self) -> tuple[TrainedEncoder, LinearHead]:
+        """Return what arms of features work between."""
+        return TrainedEncoder(self), LinearHead()
 
     def fetch(self, folder: Path) -> Path:
         """Download timm's weights to ``<folder>/inception_v3.safetensors``."""
@@ -118,12 +137,16 @@ class Timm:
         start: medbench.State | None = None,
     ) -> medbench.Predictor:
         """Train the network; images that are too small for it are resized to the least size it can take."""
+        blueprint = self.blueprint(training_set.samples)
+        return blueprint.fit(training_set, validation, context, lr=self.lr, start=start, pretrained=self.pretrained)
+
+    def blueprint(self, samples: medbench.Samples) -> Blueprint:
+        """Return how to build the network for images like these."""
         self.check()
         import timm
 
         from medbench_plugins import networks
 
-        samples = training_set.samples
         config = timm.get_pretrained_cfg(self.model)
 
         def build(size: int) -> nn.Module:
@@ -135,35 +158,21 @@ class Timm:
         options = {"img_size": size} if config is not None and config.fixed_input_size else {}
         classifier = () if config is None or not config.classifier else config.classifier
         head = tuple(f"{name}." for name in ((classifier,) if isinstance(classifier, str) else classifier))
-        return _fit(self, self.model, training_set, validation, context, start, min_size=size, head=head, **options)
+        return _blueprint(self.model, samples, min_size=size, head=head, **options)
+
+    def cut(self) -> tuple[TrainedEncoder, LinearHead]:
+        """Return what arms of features work between."""
+        return TrainedEncoder(self), LinearHead()
 
     def fetch(self, folder: Path) -> Path:
         """Download timm's weights to ``<folder>/<model>.safetensors``."""
         return _fetch(self.model, folder)
 
 
-def _fit(
-    recipe: VGG16 | InceptionV3 | Timm,
-    model: str,
-    training_set: medbench.TrainingSet,
-    validation: medbench.Samples,
-    context: medbench.Context,
-    start: medbench.State | None,
-    *,
-    min_size: int,
-    head: tuple[str, ...],
-    **options: Any,
-) -> medbench.Predictor:
-    from medbench_plugins import training, weights
-
-    build, facts = weights.beginning(
-        lambda: _create(model, training_set.samples, **options),
-        pretrained=recipe.pretrained,
-        start=start,
-        head=head,
-        rename=_renaming(model),
-    )
-    return training.fit_network(build, training_set, validation, context, lr=recipe.lr, min_size=min_size, facts=facts)
+def _blueprint(
+    model: str, samples: medbench.Samples, *, min_size: int, head: tuple[str, ...], **options: Any
+) -> Blueprint:
+    return Blueprint(lambda: _create(model, samples, **options), min_size=min_size, head=head, rename=_renaming(model))
 
 
 def _create(model: str, samples: medbench.Samples, **options: Any) -> nn.Module:

@@ -1,4 +1,4 @@
-"""Built-in generators: acgan, and resample as the placebo of every generator."""
+"""Built-in generators: five GANs of images, two of features, resample as the control of each, and two more placebos."""
 
 from __future__ import annotations
 
@@ -6,10 +6,29 @@ from collections.abc import Iterable
 
 import medbench
 from medbench_plugins.generators.acgan import ACGAN
+from medbench_plugins.generators.blur import Blur
+from medbench_plugins.generators.clswgan import ClsWGAN
+from medbench_plugins.generators.dcgan import DCGAN
+from medbench_plugins.generators.dense_acgan import DenseACGAN
+from medbench_plugins.generators.reacgan import ReACGAN
 from medbench_plugins.generators.resample import Resample
+from medbench_plugins.generators.shuffled import ShuffledLabels
+from medbench_plugins.generators.wgan_clip import ClippedWGAN
+from medbench_plugins.generators.wgan_gp import PenalisedWGAN
 
 
 @medbench.hookimpl
 def register_generators() -> Iterable[medbench.Generator]:
     """Return the built-in generators."""
-    return [ACGAN(), Resample()]
+    return [
+        ACGAN(),
+        ReACGAN(),
+        DCGAN(),
+        ClippedWGAN(),
+        PenalisedWGAN(),
+        DenseACGAN(),
+        ClsWGAN(),
+        Resample(),
+        Blur(),
+        ShuffledLabels(),
+    ]

@@ -1,0 +1,82 @@
+"""One Gaussian a class, with a covariance shrunk so that it can be estimated from fewer rows than features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+
+import medbench
+from medbench_plugins.augmenters.feature_none import FeatureNone
+from medbench_plugins.augmenters.generative import check_filling, made_counts
+from medbench_plugins.augmenters.plain import balanced_sampling
+from medbench_plugins.rows import flat, shaped
+
+
+@dataclass(frozen=True)
+class FeatureGaussian:
+    """Real features and draws from a Gaussian fitted to each class, with balanced sampling.
+
+    What every generator of features must beat: it knows means and correlations, and nothing else.
+
+    Attributes:
+        fill: As for ``acgan``: "equal" or "balance".
+        ratio: As for ``acgan``, above 0.
+
+    Source:
+        Ledoit and Wolf, J. Multivariate Analysis 88, 2004, doi 10.1016/S0047-259X(03)00096-4, the shrinkage
+        as scikit-learn has it. Features that are never negative in training may be in a draw.
+    """
+
+    name: str = "feature-gaussian"
+    fill: Literal["equal", "balance"] = "equal"
+    ratio: float = 1.0
+
+    space: ClassVar[Literal["features"]] = "features"
+    gives: ClassVar[frozenset[str]] = frozenset({"samples", "sampling"})
+    summary: ClassVar[str] = "features drawn from one Gaussian a class, Ledoit-Wolf covariance"
+
+    @property
+    def control(self) -> medbench.Augmenter:
+        """The same without made rows."""
+        return FeatureNone()
+
+    def fit(self, train: medbench.Samples, context: medbench.Context) -> medbench.TrainingSet:
+        """Return real and made rows with balanced sampling.
+
+        Raises:
+            medbench.UsageError: If a field is out of its range.
+            medbench.Skip: If a class that is to be filled has fewer than two rows.
+        """
+        check_filling(self.name, fill=self.fill, ratio=self.ratio)
+        counts = train.class_counts
+        made = made_counts(counts, fill=self.fill, ratio=self.ratio)
+        rng = np.random.default_rng(context.seed("gaussian"))
+        x = [flat(train.x[:0])]
+        for label, wanted in enumerate(made.tolist()):
+            if not wanted:
+                continue
+            if counts[label] < 2:
+                raise medbench.Skip(f"{self.name} needs two rows of a class, {train.classes[label]!r} has one or none")
+            x.append(draw_gaussian(flat(train.x[train.labels == label]), wanted, rng))
+        labels = np.repeat(np.arange(len(made)), made)
+        if len(labels):
+            train = train.with_synthetic(shaped(np.concatenate(x), train.x), labels, maker=self.name)
+        return medbench.TrainingSet(train, sampling=balanced_sampling(train))
+
+
+def draw_gaussian(x: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw `n` rows from the Gaussian with the mean and the Ledoit-Wolf covariance of ``float64 (m, d)``.
+
+    That covariance is ``(1 - s) X'X / m + s t I`` for centred rows X, the shrinkage s and the mean variance t. A sum of
+    two independent draws, one in the span of the rows and one in all directions alike, has it exactly: no matrix of
+    d × d is ever made.
+    """
+    from sklearn.covariance import ledoit_wolf_shrinkage
+
+    mean = x.mean(0)
+    centred = x - mean
+    shrinkage, variance = ledoit_wolf_shrinkage(x), (centred**2).mean()
+    along = rng.standard_normal((n, len(x))) @ centred / np.sqrt(len(x))
+    return mean + np.sqrt(1 - shrinkage) * along + np.sqrt(shrinkage * variance) * rng.standard_normal((n, x.shape[1]))

@@ -1,0 +1,59 @@
+"""Made features of a fitted generator beside the real ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Literal
+
+import medbench
+from medbench_plugins.augmenters.feature_none import FeatureNone
+from medbench_plugins.augmenters.generative import Generative
+from medbench_plugins.generators.dense_acgan import DenseACGAN
+from medbench_plugins.generators.resample import Resample
+
+
+@dataclass(frozen=True)
+class FeatureGenerative:
+    """Real features and a generator's, with balanced sampling.
+
+    As in Sahoo and Mehra's study of brain tumours an AC-GAN draws the features; there they are the maps of a U-Net,
+    here those in front of a classifier's last layer. It is compared with itself on copies of real features (generator
+    `resample`), and that one with ``feature-none``.
+
+    Attributes:
+        name: What it is registered under.
+        generator: Learns from the training features and makes the rows.
+        fill: As for ``acgan``: "equal" or "balance".
+        ratio: As for ``acgan``, above 0.
+    """
+
+    name: str = "feature-acgan"
+    generator: medbench.Generator = field(default_factory=DenseACGAN)
+    fill: Literal["equal", "balance"] = "equal"
+    ratio: float = 1.0
+
+    space: ClassVar[Literal["features"]] = "features"
+    gives: ClassVar[frozenset[str]] = frozenset({"samples", "sampling"})
+
+    @property
+    def summary(self) -> str:
+        """One line."""
+        return f"real features and those of {self.generator.name}"
+
+    @property
+    def needs(self) -> tuple[medbench.Stage, ...]:
+        """The generator."""
+        return (self.generator,)
+
+    @property
+    def control(self) -> medbench.Augmenter:
+        """The same on copies of real features; the control of that is ``feature-none``."""
+        return FeatureNone() if isinstance(self.generator, Resample) else replace(self, generator=Resample())
+
+    def fit(self, train: medbench.Samples, context: medbench.Context) -> medbench.TrainingSet:
+        """Return real and made rows with balanced sampling.
+
+        Raises:
+            medbench.UsageError: If a field is out of its range.
+        """
+        return Generative(self.name, self.generator, FeatureNone(), self.fill, self.ratio).fit(train, context)

@@ -1,0 +1,108 @@
+"""SMOTE on features: made rows on the lines between a row and its neighbours of the same class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+
+import medbench
+from medbench_plugins.augmenters.feature_none import FeatureNone
+from medbench_plugins.augmenters.generative import check_filling, made_counts
+from medbench_plugins.augmenters.plain import balanced_sampling
+from medbench_plugins.rows import flat, shaped
+
+
+@dataclass(frozen=True)
+class FeatureSMOTE:
+    """Real features and those of imbalanced-learn's SMOTE, with balanced sampling.
+
+    Attributes:
+        kind: "regular" starts from any row of the class; "borderline" from those most of whose ten nearest rows, but
+            not all, are of other classes. A class without such rows gets none.
+        neighbours: Rows of the class that a line may lead to; at least 1.
+        fill: As for ``acgan``: "equal" or "balance". SMOTE's own is "balance".
+        ratio: As for ``acgan``, above 0.
+
+    Source:
+        Chawla et al., JAIR 16, 2002, doi 10.1613/jair.953; Han, Wang and Mao, ICIC 2005, doi 10.1007/11538059_91, its
+        borderline-1. Deliberate differences: neighbours are sought among the features of an encoder that was trained
+        on the same rows; with "equal" the largest class gets made rows too, so that being made betrays no class.
+    """
+
+    name: str = "feature-smote"
+    kind: Literal["regular", "borderline"] = "regular"
+    neighbours: int = 5
+    fill: Literal["equal", "balance"] = "equal"
+    ratio: float = 1.0
+
+    space: ClassVar[Literal["features"]] = "features"
+    gives: ClassVar[frozenset[str]] = frozenset({"samples", "sampling"})
+    summary: ClassVar[str] = "features on the lines between neighbours of a class (imbalanced-learn)"
+
+    @property
+    def control(self) -> medbench.Augmenter:
+        """The same without made rows."""
+        return FeatureNone()
+
+    def fit(self, train: medbench.Samples, context: medbench.Context) -> medbench.TrainingSet:
+        """Return real and made rows with balanced sampling.
+
+        Raises:
+            medbench.UsageError: If a field is out of its range.
+            medbench.Skip: If a class that is to be filled has no more rows than `neighbours`.
+        """
+        if self.kind not in ("regular", "borderline"):
+            raise medbench.UsageError(f"{self.name}.kind: {self.kind!r} is unknown; use regular or borderline.")
+        if not 1 <= self.neighbours <= 1000:
+            raise medbench.UsageError(f"{self.name}.neighbours: got {self.neighbours}; give a number from 1 to 1000.")
+        check_filling(self.name, fill=self.fill, ratio=self.ratio)
+        counts = train.class_counts
+        made = made_counts(counts, fill=self.fill, ratio=self.ratio)
+        for name, count, wanted in zip(train.classes, counts.tolist(), made.tolist(), strict=True):
+            if wanted and count <= self.neighbours:
+                raise medbench.Skip(
+                    f"{self.name} needs {self.neighbours + 1} rows of a class, {name!r} has {count}; "
+                    "ask for fewer neighbours"
+                )
+        known = train.labels >= 0
+        x, labels = smote(
+            flat(train.x[known]),
+            train.labels[known],
+            made,
+            neighbours=self.neighbours,
+            borderline=self.kind == "borderline",
+            seed=context.seed("smote"),
+        )
+        if len(labels):
+            train = train.with_synthetic(shaped(x, train.x), labels, maker=self.name)
+        return medbench.TrainingSet(train, sampling=balanced_sampling(train))
+
+
+def smote(
+    x: np.ndarray, labels: np.ndarray, made: np.ndarray, *, neighbours: int, borderline: bool, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows that SMOTE adds.
+
+    Args:
+        x: ``float64 (n, d)``.
+        labels: ``int64 (n,)``.
+        made: ``int64 (n_classes,)`` rows to add to each class.
+        neighbours: See :class:`FeatureSMOTE`.
+        borderline: See :class:`FeatureSMOTE`.
+        seed: Of the draws.
+
+    Returns:
+        ``float64 (m, d)`` and ``int64 (m,)``, class by class.
+    """
+    from imblearn.over_sampling import SMOTE, BorderlineSMOTE
+
+    wanted = {k: int((labels == k).sum() + m) for k, m in enumerate(made.tolist()) if m}
+    if not wanted:
+        return x[:0], labels[:0]
+    # Their generator takes 32 bits.
+    options = {"sampling_strategy": wanted, "k_neighbors": neighbours, "random_state": seed % 2**32}
+    method = BorderlineSMOTE(m_neighbors=min(10, len(x) - 1), **options) if borderline else SMOTE(**options)
+    all_x, all_labels = method.fit_resample(x, labels)
+    return all_x[len(x) :], all_labels[len(x) :]

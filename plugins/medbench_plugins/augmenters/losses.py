@@ -1,0 +1,122 @@
+"""Imbalance answered in the loss instead of the sampling: class weights and focal loss, on the images as they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+
+import medbench
+from medbench_plugins.augmenters.plain import Unchanged
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class ClassWeight:
+    """Cross-entropy in which each class weighs in inverse proportion to its number of rows.
+
+    In expectation it is the loss under balanced sampling, so the training set tells equal class frequencies; its
+    gradients vary more, since a rare row comes seldom and then counts for many.
+
+    Source:
+        King and Zeng, Political Analysis 2001; the weights are scikit-learn's "balanced". As in torch's cross-entropy
+        for class probabilities, the sum is divided by the number of rows, not by the sum of their weights.
+    """
+
+    name: str = "class-weight"
+
+    space: ClassVar[Literal["pixels"]] = "pixels"
+    gives: ClassVar[frozenset[str]] = frozenset({"loss"})
+    summary: ClassVar[str] = "cross-entropy with weights inverse to class frequency"
+
+    @property
+    def control(self) -> medbench.Augmenter:
+        """Training without weights."""
+        return Unchanged()
+
+    def fit(self, train: medbench.Samples, context: medbench.Context) -> medbench.TrainingSet:
+        """Return `train` with the weighted loss, and with equal frequencies of the classes that have rows.
+
+        Raises:
+            medbench.DataError: If no row has a label.
+        """
+        import torch
+
+        weights = class_weights(train)
+        on_device = torch.from_numpy(weights).float().to(context.device)
+        return medbench.TrainingSet(
+            train,
+            loss=partial(torch.nn.functional.cross_entropy, weight=on_device),
+            frequencies=(weights > 0) / np.count_nonzero(weights),
+        )
+
+
+@dataclass(frozen=True)
+class Focal:
+    """Cross-entropy in which a row counts the less, the surer the network is of its class.
+
+    Attributes:
+        gamma: Power of the probability missed, 0 (cross-entropy) to 20.
+
+    Source:
+        Lin et al., ICCV 2017, arXiv 1708.02002, equation 4 with gamma 2 as there. Deliberate differences: softmax in
+        place of sigmoids; for soft labels the mean over them; no class weights (its alpha), since those are an arm of
+        their own. Probabilities learnt by it are too flat (Charoenphakdee et al., CVPR 2021, arXiv 2011.09172), so
+        dividing them by the training frequencies favours rare classes somewhat more than it should.
+    """
+
+    name: str = "focal"
+    gamma: float = 2.0
+
+    space: ClassVar[Literal["pixels"]] = "pixels"
+    gives: ClassVar[frozenset[str]] = frozenset({"loss"})
+    summary: ClassVar[str] = "cross-entropy that looks away from what is easy"
+
+    @property
+    def control(self) -> medbench.Augmenter:
+        """Training with plain cross-entropy."""
+        return Unchanged()
+
+    def fit(self, train: medbench.Samples, context: medbench.Context) -> medbench.TrainingSet:
+        """Return `train` with the focal loss.
+
+        Raises:
+            medbench.UsageError: If `gamma` is out of its range.
+        """
+        if not 0 <= self.gamma <= 20:
+            raise medbench.UsageError(f"{self.name}.gamma: got {self.gamma:g}; give a number from 0 to 20.")
+        return medbench.TrainingSet(train, loss=partial(focal_loss, gamma=self.gamma))
+
+
+def class_weights(samples: medbench.Samples) -> np.ndarray:
+    """Return ``float64 (n_classes,)``: labelled rows over classes present times rows of the class; 0 without rows.
+
+    Raises:
+        medbench.DataError: If no row has a label.
+    """
+    counts = samples.class_counts
+    if not counts.any():
+        raise medbench.DataError(
+            f"labels: none of the {len(samples)} training rows has one, so no class can be weighed; check the labels."
+        )
+    return np.where(counts > 0, counts.sum() / (np.count_nonzero(counts) * np.maximum(counts, 1)), 0.0)
+
+
+def focal_loss(logits: torch.Tensor, y: torch.Tensor, *, gamma: float) -> torch.Tensor:
+    """Return the mean over rows of the sum over classes of ``-y * (1 - p) ** gamma * log(p)``.
+
+    Args:
+        logits: ``float (B, n_classes)``; p is their softmax.
+        y: ``float (B, n_classes)`` class probabilities.
+        gamma: At least 0.
+    """
+    import torch
+
+    log_p = logits.log_softmax(1)
+    # expm1 keeps what is missed exact near 1; above 0, or a gamma below 1 has an infinite slope there.
+    missed = (-torch.expm1(log_p)).clamp(min=torch.finfo(log_p.dtype).tiny)
+    return -(y * missed**gamma * log_p).sum(1).mean()

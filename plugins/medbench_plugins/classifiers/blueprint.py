@@ -1,0 +1,79 @@
+"""How a classifier's network is built: what its fit and its encoder share. Needs no torch to be imported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import medbench
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from medbench_plugins.training import NetworkPredictor
+
+
+@dataclass(frozen=True, eq=False)
+class Blueprint:
+    """A classifier's network for the images at hand.
+
+    Attributes:
+        build: Makes the network with its own initial weights.
+        min_size: Smaller images are resized to this many pixels along every axis.
+        head: Beginnings of the names that make the head, see :func:`medbench_plugins.weights.insert`.
+        rename: Turns the names in a file of weights into the network's, see :func:`medbench_plugins.weights.load`.
+    """
+
+    build: Callable[[], nn.Module]
+    min_size: int = 0
+    head: tuple[str, ...] = ()
+    rename: Callable[[dict[str, torch.Tensor], nn.Module], dict[str, torch.Tensor]] | None = None
+
+    def fit(
+        self,
+        training_set: medbench.TrainingSet,
+        validation: medbench.Samples,
+        context: medbench.Context,
+        *,
+        lr: float,
+        start: medbench.State | None = None,
+        pretrained: Path | None = None,
+    ) -> NetworkPredictor:
+        """Train the network from its own weights, those of a file or those of another fit."""
+        from medbench_plugins import training, weights
+
+        build, facts = weights.beginning(
+            self.build, pretrained=pretrained, start=start, head=self.head, rename=self.rename
+        )
+        return training.fit_network(
+            build, training_set, validation, context, lr=lr, min_size=self.min_size, facts=facts
+        )
+
+    def restore(self, state: medbench.State, shape: tuple[int, ...], *, named: str) -> nn.Module:
+        """Build the network as it was when it was trained on images of `shape` ``(channels, *spatial)``.
+
+        Args:
+            state: Floating tensors by name; others are as the network is built with.
+            shape: Of an image.
+            named: What an error calls the recipe.
+
+        Raises:
+            medbench.StoreError: If the state is that of another network.
+        """
+        import torch
+
+        from medbench_plugins.networks import Resized
+
+        with torch.random.fork_rng(devices=[]):  # the first weights are replaced; drawing them moves no generator on
+            network: Any = self.build().eval().requires_grad_(False)
+        own = {name: value for name, value in network.state_dict().items() if value.is_floating_point()}
+        if {n: state[n].size for n in state if n in own} != {n: value.numel() for n, value in own.items()}:
+            raise medbench.StoreError(f"{named}: the stored weights are those of another network; fit it again.")
+        for name, value in own.items():
+            value.copy_(torch.from_numpy(np.array(state[name])).view(value.shape))
+        return Resized(network, self.min_size) if min(shape[1:]) < self.min_size else network

@@ -1,0 +1,157 @@
+"""What every GAN's recipe does around its game: check, fit, restore, sample. Needs no torch to be imported."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+import medbench
+
+if TYPE_CHECKING:
+    from medbench_plugins.gan_networks import GeneratorNetwork, OneAClass
+    from medbench_plugins.gan_training import Game, Settings
+
+    class Recipe(Settings, Protocol):
+        """A recipe that says what game it plays."""
+
+        def game(self) -> Game: ...
+
+
+# Every field a GAN's recipe may have, with its range. NaN lies in none.
+LIMITS: dict[str, tuple[float, float]] = {
+    "width": (1, 512),
+    "latent": (1, 4096),
+    "steps": (1, 10_000_000),
+    "batch": (2, 65_536),
+    "batch_3d": (2, 65_536),
+    "critic_steps": (1, 100),
+    "lr_g": (0, math.inf),
+    "lr_d": (0, math.inf),
+    "beta1": (0, 0.9999),
+    "beta2": (0, 0.999999),
+    "ema": (0, 1),
+    "class_weight": (0, math.inf),
+    "embedding": (1, 65_536),
+    "margin": (0, 1),
+    "temperature": (0.01, 100),
+    "clip": (1e-6, 100),
+    "penalty": (1e-6, 1e6),
+}
+
+
+def fit_gan(recipe: Recipe, train: medbench.Samples, context: medbench.Context) -> MadeImages:
+    """Train on the labelled rows of `train`; leave ``NAME-curves.csv`` and ``NAME-samples.png`` in the folder.
+
+    Args:
+        recipe: Checked here.
+        train: ``uint8 (n, channels, *spatial)`` with two or three spatial axes, of 12 pixels at least.
+        context: Budget, device, seeds and folder.
+
+    Raises:
+        medbench.UsageError: If a field is out of its range.
+        medbench.Skip: If the rows are no pixels, or a class has no row.
+        medbench.Diverged: If a loss or a weight is not finite.
+    """
+    _check(recipe, train)
+    from medbench_plugins.contact_sheet import write_contact_sheet
+    from medbench_plugins.gan_networks import OneAClass
+    from medbench_plugins.gan_training import train_gan, write_curves
+
+    game = recipe.game()
+    fits = train_gan(recipe, game, train, context)
+    own = fits[0].network
+    network = own if game.split == "conditional" else OneAClass([fit.network for fit in fits]).eval()
+    sampler = MadeImages(network, np.concatenate([fit.diversity[-1][1] for fit in fits]))
+    write_curves(context.folder / f"{recipe.name}-curves.csv", fits)
+    write_contact_sheet(context.folder / f"{recipe.name}-samples.png", train, sampler, seed=context.seed("picture"))
+    return sampler
+
+
+def restore_gan(recipe: Recipe, state: medbench.State, train: medbench.Samples) -> MadeImages:
+    """Rebuild the sampler from its ``state()``.
+
+    Raises:
+        medbench.StoreError: If the state belongs to other images or another configuration.
+    """
+    import torch
+
+    shape = train.x.shape[1:]
+    with torch.random.fork_rng(devices=[]):  # the first weights are replaced; drawing them moves no generator on
+        network = recipe.game().sampler_network(shape, len(train.classes)).eval().requires_grad_(False)
+    own = {name: value for name, value in network.state_dict().items() if value.is_floating_point()}
+    same = (
+        tuple(state.get("shape", ())) == shape
+        and set(state) == {*own, "shape", "diversity"}
+        and all(state[name].shape == tuple(value.shape) for name, value in own.items())
+    )
+    if not same:
+        raise medbench.StoreError(
+            f"{recipe.name}: the stored weights do not fit rows of {shape} in {len(train.classes)} classes "
+            "under this configuration; fit the generator again."
+        )
+    for name, value in own.items():
+        value.copy_(torch.from_numpy(np.array(state[name])))
+    return MadeImages(network, np.array(state["diversity"]))
+
+
+def _check(recipe: Any, train: medbench.Samples) -> None:
+    for field, (low, high) in LIMITS.items():
+        value = getattr(recipe, field, low)
+        if not low <= value <= high:
+            raise medbench.UsageError(f"{recipe.name}.{field}: got {value:g}; give a number from {low:g} to {high:g}.")
+    if train.x.dtype != np.uint8 or train.x.ndim not in (4, 5):
+        raise medbench.Skip(
+            f"{recipe.name} draws images and volumes, not {train.x.dtype} rows with {train.x.ndim - 1} axes"
+        )
+    if min(train.x.shape[2:]) < 12:
+        raise medbench.Skip(f"{recipe.name} needs 12 pixels along every axis, got {min(train.x.shape[2:])}")
+    empty = [name for name, count in zip(train.classes, train.class_counts, strict=True) if not count]
+    if empty:
+        raise medbench.Skip(f"{recipe.name} cannot learn a class without training images: {', '.join(empty)}")
+
+
+@dataclass(frozen=True, eq=False)
+class MadeImages:
+    """Draws from a fitted generator.
+
+    Sampling happens on the CPU wherever the fit ran, so that a stored generator gives the same images everywhere.
+
+    Attributes:
+        network: The averaged generator, on the CPU, in evaluation mode.
+        diversity: ``float64 (n_classes,)`` mean distance between two samples of a class over that between two of its
+            real images; near 0 is a collapse, NaN a class with fewer than two real images. A single number, over all
+            images, where one network ignores the labels.
+    """
+
+    network: GeneratorNetwork | OneAClass
+    diversity: np.ndarray
+
+    @property
+    def facts(self) -> dict[str, float]:
+        """Numbers worth logging: the diversity of the average class and of the worst."""
+        known = self.diversity[np.isfinite(self.diversity)]
+        return {"diversity": float(known.mean()), "diversity_lowest": float(known.min())} if len(known) else {}
+
+    def sample(self, labels: np.ndarray, seed: int) -> np.ndarray:
+        """Draw one image a label.
+
+        Args:
+            labels: ``int64 (n,)``.
+            seed: The same seed gives the same images.
+
+        Returns:
+            ``uint8 (n, channels, *spatial)``.
+        """
+        from medbench_plugins.gan_training import draw
+
+        return draw(self.network, labels, seed)
+
+    def state(self) -> medbench.State:
+        """Return weights and buffers by name, the shape of a row, and the diversity."""
+        weights = self.network.state_dict().items()
+        arrays = {name: np.ascontiguousarray(value.numpy()) for name, value in weights if value.is_floating_point()}
+        shape = np.array([self.network.channels, *self.network.spatial], dtype=np.int64)
+        return {**arrays, "shape": shape, "diversity": self.diversity}

@@ -1,0 +1,77 @@
+"""AC-GAN of features: the game of ``acgan`` between dense networks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import medbench
+from medbench_plugins.feature_recipes import MadeRows, fit_dense_gan, restore_dense_gan
+
+if TYPE_CHECKING:
+    from medbench_plugins.feature_gan import DenseGame
+
+
+@dataclass(frozen=True)
+class DenseACGAN:
+    """Auxiliary classifier GAN for rows of features (Odena, Olah, Shlens, ICML 2017, arXiv 1610.09585).
+
+    After Sahoo and Mehra's brain-features, whose released networks are dense as well. Deliberate differences: class
+    losses on logits (theirs on probabilities), the class beside the noise instead of over its first numbers, spectral
+    norm in the discriminator, balanced batches, averaged weights, and no filter by the discriminator's own opinion.
+
+    Attributes:
+        variant: "odena" has cross-entropy on the source and class loss on real and made rows; "keras" class loss on
+            real rows only; "modified" the same with a hinge loss. As for ``acgan``, without the conditional norm.
+        hidden: Units of the hidden layer of both networks.
+        latent: Length of the noise vector.
+        steps: Steps of both networks; ``budget.generator_steps`` caps it.
+        batch: Rows a step.
+        lr_g: Adam's learning rate of the generator.
+        lr_d: Adam's learning rate of the discriminator.
+        beta1: Adam's decay of the mean.
+        beta2: Adam's decay of the square.
+        class_weight: Weight of the class loss in both networks.
+    """
+
+    name: str = "dense-acgan"
+    variant: Literal["odena", "keras", "modified"] = "modified"
+    hidden: int = 512
+    latent: int = 64
+    steps: int = 5000
+    batch: int = 64
+    lr_g: float = 2e-4
+    lr_d: float = 4e-4
+    beta1: float = 0.0
+    beta2: float = 0.999
+    class_weight: float = 1.0
+
+    stored: ClassVar[bool] = True
+    summary: ClassVar[str] = "auxiliary classifier GAN of features, dense networks"
+
+    def fit(self, train: medbench.Samples, context: medbench.Context) -> MadeRows:
+        """Train on the labelled rows of `train`, see :func:`medbench_plugins.feature_recipes.fit_dense_gan`."""
+        if self.variant not in ("odena", "keras", "modified"):
+            raise medbench.UsageError(
+                f"{self.name}.variant: {self.variant!r} is unknown; use odena, keras or modified."
+            )
+        return fit_dense_gan(self, train, context)
+
+    def restore(self, state: medbench.State, train: medbench.Samples) -> MadeRows:
+        """Rebuild the sampler from its ``state()``."""
+        return restore_dense_gan(self, state, train)
+
+    def game(self) -> DenseGame:
+        """Return the networks, losses and optimisers of this configuration."""
+        from torch.optim import Adam
+
+        from medbench_plugins.feature_gan import DenseDiscriminator, DenseGame
+        from medbench_plugins.gan_losses import AuxiliaryClassifier
+
+        objective = AuxiliaryClassifier(self.variant, self.class_weight)
+        return DenseGame(
+            objective=lambda x, labels: objective,
+            discriminator=partial(DenseDiscriminator, hidden=self.hidden),
+            optimiser=partial(Adam, betas=(float(self.beta1), float(self.beta2)), fused=True),  # it refuses integer 0
+        )

@@ -1,0 +1,28 @@
+"""Rows of any shape as plain vectors, and back: what methods of feature space work on."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+
+def flat(x: np.ndarray) -> np.ndarray:
+    """Return ``x (n, ...)`` of any dtype as ``float64 (n, d)``."""
+    return x.reshape(len(x), math.prod(x.shape[1:])).astype(np.float64)
+
+
+def shaped(values: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """Return ``values (m, d)`` in the dtype and row shape of `like`; pixels are rounded and clipped to 0..255."""
+    if like.dtype == np.uint8:
+        values = np.rint(values).clip(0, 255)
+    return values.reshape(len(values), *like.shape[1:]).astype(like.dtype)
+
+
+def spread(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and standard deviation of each column of ``float64 (n, d)``; 1 for a column that is constant.
+
+    Constant but for rounding, that is: dividing by a rounding error would blow up whatever differs in a test row.
+    """
+    mean, deviation = values.mean(0), values.std(0)
+    return mean, np.where(deviation > 1e-6 * np.abs(mean) + 1e-12, deviation, 1.0)

@@ -1,0 +1,515 @@
+"""Boards from stored results: the tree, what counts, what is left out, and how it is written."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from medbench.identity import digest
+from medbench.interfaces import Budget
+from medbench.leaderboard import Board, Row, boards, table
+from medbench.matrix import Arm, Skipped
+from medbench.store import Failure, Store, write_result
+from medbench.study import Study
+from medbench.tables import FORMATS, columns, render
+from medbench.trial import Result, Trial
+
+N = 48  # patients, a third of them of class 1
+LABELS = np.array([0, 0, 1] * (N // 3))
+NAMES = np.array([f"p{i:02d}" for i in range(N)])
+VERDICTS = ("better", "worse", "same", "can't tell", "threshold", "No difference")
+
+
+class Lab:
+    """A store, and a plan's record of what ought to be in it."""
+
+    def __init__(self, root: Path, **study: Any) -> None:
+        self.store = Store(root / "runs")
+        values: dict[str, Any] = {"folds": 2, "repeats": 1, **study}
+        self.study = Study(datasets=["ddti"], augmenters=["x"], classifiers=["net"], **values)
+        self.arms: list[Arm] = []
+        self.skipped: list[Skipped] = []
+        self.warnings: list[str] = []
+        self.source: dict[str, Any] = {
+            "dataset": "ddti", "data": "d" * 64, "images": N, "patients": N, "class_patients": [32, 16],
+            "classes": ["no", "yes"], "dimensions": 2, "notes": [], "unit": "patient", "publish": "nothing",
+        }  # fmt: skip
+        self.labels, self.patients = LABELS, NAMES
+
+    def arm(self, name: str, control: str = "", *, plain: bool = False, made_by: str = "v1") -> None:
+        self.arms.append(Arm(name, "net", control, plain=plain, made_by=made_by))
+
+    def trial(
+        self, name: str, repeat: int = 0, fold: int = 0, seed: int = 0, made_by: str = "v1", **more: Any
+    ) -> Trial:
+        protocol = self.study.protocols[0]
+        folds = 1 if protocol.startswith("official") else self.study.folds
+        trial = Trial("ddti", protocol, repeat, fold, folds, seed, seed, name, "net", self.study.spending,
+                      data="d" * 64, arm=made_by)  # fmt: skip
+        trial = dataclasses.replace(trial, **more)
+        return dataclasses.replace(trial, id=digest(trial.to_json()))
+
+    def put(self, trial: Trial, right: float, *, stages: Sequence[str] = (), p: np.ndarray | None = None) -> Path:
+        """Store a result that decides about a share `right` of each class rightly."""
+        part = np.flatnonzero(np.arange(N) // 3 % trial.folds == (trial.fold + trial.repeat) % trial.folds)
+        labels = self.labels[part]
+        good = np.zeros(len(part), dtype=bool)
+        for k in np.unique(labels):
+            of_class = np.flatnonzero(labels == k)
+            good[of_class[: round(right * len(of_class))]] = True
+        shown = np.where(good, labels, (labels + 1) % len(self.source["classes"]))
+        certain = 0.7 * np.eye(len(self.source["classes"]))[shown] + 0.3 / len(self.source["classes"])
+        result = Result(
+            trial, ids=NAMES[part], patients=self.patients[part], labels=labels,
+            probabilities=certain if p is None else p[part],
+            frequencies=np.full(len(self.source["classes"]), 1 / len(self.source["classes"])),
+            classes=tuple(self.source["classes"]), metrics={}, leaks=(),
+            cost={"seconds": 2.0, "peak_mb": 100.0, "device": "cpu"}, stages=dict.fromkeys(stages, "s"),
+            counts={"made": 10},
+        )  # fmt: skip
+        job = self.store.job_folder(trial.id)
+        write_result(job, result, {})
+        return self.store.accept(job, self.store.place(trial))
+
+    def fail(self, trial: Trial, kind: str = "diverged", message: str = "the loss is nan at step 3.") -> None:
+        self.store.accept_failure(self.store.job_folder(trial.id), trial, Failure(kind, message))
+
+    def run(
+        self, name: str, right: float, *, stages: Sequence[str] = (), but: Sequence[tuple[int, int, int]] = ()
+    ) -> None:
+        folds = 1 if self.study.protocols[0].startswith("official") else self.study.folds
+        for repeat in range(self.study.repeats):
+            for fold in range(folds):
+                for seed in range(self.study.seeds):
+                    if (repeat, fold, seed) not in but:
+                        self.put(self.trial(name, repeat, fold, seed), right, stages=stages)
+
+    def boards(self) -> list[Board]:
+        record = {
+            "study": self.study.model_dump(), "sources": [self.source], "warnings": self.warnings,
+            "arms": {self.source["dataset"]: [dataclasses.asdict(a) for a in self.arms]},
+            "skipped": [dataclasses.asdict(s) for s in self.skipped],
+        }  # fmt: skip
+        return boards(self.store, json.loads(json.dumps(record)))
+
+    def board(self) -> Board:
+        (board,) = self.boards()
+        return board
+
+    def text(self, form: str = "table", **more: bool) -> str:
+        return render(self.boards(), form, **more)
+
+    def row(self, name: str) -> Row:
+        (row,) = (r for r in self.board().rows if r.arm.augmenter == name)
+        return row
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    return Lab(tmp_path)
+
+
+def accuracy(row: Row) -> float:
+    assert row.scores is not None
+    return row.scores.balanced_accuracy
+
+
+def test_controls_stand_above_and_the_better_lower_end_first(lab: Lab) -> None:
+    lab.arm("balanced")
+    lab.arm("weak", "balanced")
+    lab.arm("geometric", "balanced")
+    lab.arm("hybrid", "geometric")
+    lab.arm("none", plain=True)
+    for name, right in (("balanced", 0.5), ("weak", 0.6), ("geometric", 0.8), ("hybrid", 0.9), ("none", 0.4)):
+        lab.run(name, right)
+    board = lab.board()
+
+    assert [(r.arm.augmenter, r.depth) for r in board.rows] == [
+        ("balanced", 0), ("geometric", 1), ("hybrid", 2), ("weak", 1),
+    ]  # fmt: skip
+    assert board.plain is not None
+    assert board.plain.arm.augmenter == "none"
+    assert board.rows[0].gain is None
+    values = {row.arm.augmenter: row.gain.value for row in board.rows if row.gain}
+    assert values["hybrid"] == pytest.approx(accuracy(lab.row("hybrid")) - accuracy(lab.row("geometric")))
+    lines = lab.text().splitlines()
+    assert [line[:14].rstrip() for line in lines if line.startswith((" balanced", " ├", " │", " └"))] == [
+        " balanced", " ├ geometric", " │ └ hybrid", " └ weak",
+    ]  # fmt: skip
+    assert "none: " in lab.text()
+
+
+def test_what_stands_on_the_plain_arm_is_shown_as_a_root_with_its_gain(lab: Lab) -> None:
+    lab.arm("class-weight", "none")
+    lab.arm("none", plain=True)
+    lab.run("none", 0.5)
+    lab.run("class-weight", 0.7)
+
+    assert lab.row("class-weight").depth == 0
+    assert lab.row("class-weight").gain is not None
+    assert "class-weight" in lab.text()
+
+
+def test_an_arm_without_its_control_in_the_plan_is_a_root_without_a_gain(lab: Lab) -> None:
+    lab.arm("hybrid", "geometric")
+    lab.run("hybrid", 0.7)
+
+    assert lab.row("hybrid").depth == 0
+    assert lab.row("hybrid").gain is None
+    assert table(lab.board())[0]["verdict"] is None
+
+
+def test_no_gain_before_every_planned_cell_is_done(lab: Lab) -> None:
+    lab.arm("balanced")
+    lab.arm("hybrid", "balanced")
+    lab.run("balanced", 0.5)
+    lab.put(lab.trial("hybrid"), 0.9)
+
+    row = lab.row("hybrid")
+    assert (row.done, row.planned, row.complete, row.scores, row.gain) == (1, 2, False, None, None)
+    assert "1 of 2 cells done: no verdict yet." in lab.text()
+    assert re.search(r"hybrid +1 of 2 done", lab.text())
+    assert "1 of 2 done\n" in lab.text()  # the head says how far the slowest arm is
+
+    lab.put(lab.trial("hybrid", fold=1), 0.9)
+    assert lab.row("hybrid").gain is not None
+    assert "no verdict yet" not in lab.text()
+
+
+def test_no_gain_over_an_incomplete_control(lab: Lab) -> None:
+    lab.arm("balanced")
+    lab.arm("hybrid", "balanced")
+    lab.run("hybrid", 0.9)
+    lab.put(lab.trial("balanced"), 0.5)
+
+    assert lab.row("hybrid").scores is not None
+    assert lab.row("hybrid").gain is None
+
+
+def test_an_empty_store_makes_a_table_of_nothing_done(lab: Lab) -> None:
+    lab.arm("balanced")
+    lab.arm("hybrid", "balanced")
+    lab.arm("none", plain=True)
+
+    for form in FORMATS:
+        assert "hybrid" in lab.text(form, wide=True)
+    assert "0 of 2 cells done: no verdict yet." in lab.text()
+
+
+def test_a_failed_cell_counts_with_its_controls_predictions(lab: Lab) -> None:
+    lab.arm("balanced")
+    lab.arm("hybrid", "balanced")
+    lab.run("balanced", 0.5)
+    lab.run("hybrid", 1.0, but=[(0, 1, 0)])
+    lab.fail(lab.trial("hybrid", fold=1))
+
+    row = lab.row("hybrid")
+    assert (row.done, row.failed, row.complete) == (1, 1, True)
+    assert accuracy(row) == pytest.approx(0.75)
+    assert row.gain is not None
+    assert row.gain.value == pytest.approx(0.25)
+    assert "1/2 diverged" in lab.text()
+    assert "hybrid: 1 of 2 diverged, counted with its control's predictions." in lab.text()
+
+
+def test_failures_hand_down_the_predictions_of_the_nearest_control_that_has_them(lab: Lab) -> None:
+    for name, control in (("balanced", ""), ("geometric", "balanced"), ("hybrid", "geometric"), ("more", "hybrid")):
+        lab.arm(name, control)
+    lab.run("balanced", 0.5)
+    for name in ("geometric", "hybrid", "more"):
+        lab.put(lab.trial(name), 1.0)
+        lab.fail(lab.trial(name, fold=1))
+
+    assert [accuracy(lab.row(n)) for n in ("balanced", "geometric", "hybrid", "more")] == [0.5, 0.75, 0.75, 0.75]
+
+
+def test_a_failed_root_leaves_nothing_to_stand_on(lab: Lab) -> None:
+    lab.arm("balanced")
+    lab.arm("geometric", "balanced")
+    lab.arm("hybrid", "geometric")
+    lab.run("balanced", 0.5, but=[(0, 1, 0)])
+    lab.run("geometric", 0.6, but=[(0, 1, 0)])
+    lab.run("hybrid", 0.7)
+    lab.fail(lab.trial("balanced", fold=1))
+    lab.fail(lab.trial("geometric", fold=1))
+
+    assert [lab.row(n).scores is None for n in ("balanced", "geometric", "hybrid")] == [True, True, False]
+    assert lab.row("hybrid").gain is None
+    assert "geometric: 1 of 2 diverged, so it is not scored." in lab.text()
+
+
+def test_what_makes_no_sense_is_skipped_and_not_scored_as_its_control(lab: Lab) -> None:
+    lab.arm("balanced")
+    lab.arm("hybrid", "balanced")
+    lab.run("balanced", 0.5)
+    for fold in range(2):
+        lab.fail(lab.trial("hybrid", fold=fold), "skip", "a class has one image only")
+
+    row = lab.row("hybrid")
+    assert (row.failed, row.skipped, row.complete, row.scores, row.gain) == (0, 2, True, None, None)
+    assert "skipped hybrid / net: a class has one image only" in lab.text()
+    assert "diverged" not in lab.text()
+    flat = {r["augmenter"]: r for r in json.loads(lab.text("json"))}
+    assert (flat["hybrid"]["skipped"], flat["hybrid"]["skip_reasons"]) == (2, "a class has one image only")
+
+
+def test_a_combination_left_out_of_the_plan_is_named(lab: Lab) -> None:
+    lab.arm("balanced")
+    lab.run("balanced", 0.5)
+    lab.skipped.append(Skipped("ddti", "mixup", "net", "net does not take the transform that mixup gives"))
+    lab.skipped.append(Skipped("other", "cutmix", "net", "of another data set"))
+
+    assert "mixup gives" in " ".join(lab.text().split())
+    assert "cutmix" not in lab.text()
+
+
+def test_results_of_other_code_or_budget_are_counted_and_never_mixed_in(lab: Lab) -> None:
+    lab.arm("balanced")
+    lab.put(lab.trial("balanced", fold=0), 0.5)
+    newer = lab.put(lab.trial("balanced", fold=1, made_by="v2"), 1.0)
+    lab.put(lab.trial("balanced", fold=1, budget=Budget(steps=7)), 1.0)
+    os.utime(newer, (2e9, 2e9))
+
+    row = lab.row("balanced")
+    assert (row.done, row.superseded, row.scores) == (1, 2, None)
+
+
+def test_the_code_that_was_planned_is_shown_not_the_newest_files(lab: Lab) -> None:
+    lab.arm("balanced", made_by="v1")
+    lab.run("balanced", 0.5)
+    for fold in range(2):
+        newer = lab.put(lab.trial("balanced", fold=fold, made_by="v2"), 1.0)
+        os.utime(newer, (2e9, 2e9))
+
+    assert accuracy(lab.row("balanced")) == 0.5
+    lab.arms[0] = dataclasses.replace(lab.arms[0], made_by="v2")
+    assert accuracy(lab.row("balanced")) == 1.0
+    lab.arms[0] = dataclasses.replace(lab.arms[0], made_by="v3")
+    assert lab.row("balanced").scores is None
+    assert lab.row("balanced").superseded == 4
+
+
+def test_other_data_and_other_folds_are_another_table(lab: Lab) -> None:
+    lab.arm("balanced")
+    lab.run("balanced", 0.5)
+    lab.put(lab.trial("balanced", data="e" * 64), 1.0)
+    lab.put(lab.trial("balanced", folds=4), 1.0)
+
+    assert lab.row("balanced").superseded == 0
+    assert accuracy(lab.row("balanced")) == 0.5
+
+
+def test_cost_is_the_arms_own_trials_and_every_stage_once(lab: Lab) -> None:
+    for key, seconds, inner in (("a", 100.0, {}), ("b", 10.0, {"a" * 16: "s"}), ("c", 1.0, {"a" * 16: "s"})):
+        folder = lab.store.stage_place(key * 16)
+        folder.mkdir(parents=True)
+        record = {"cost": {"seconds": seconds}, "stages": inner}
+        (folder / "stage.json").write_text(json.dumps(record))
+    lab.arm("balanced")
+    lab.arm("one", "balanced")
+    lab.arm("both", "balanced")
+    lab.run("balanced", 0.5)
+    lab.run("one", 0.5, stages=["b" * 16])
+    lab.run("both", 0.5, stages=["a" * 16, "b" * 16, "c" * 16])
+
+    assert [lab.row(n).seconds for n in ("balanced", "one", "both")] == [4.0, 4.0 + 110.0, 4.0 + 111.0]
+
+
+def test_looks_are_all_configurations_ever_scored_here(lab: Lab) -> None:
+    lab.arm("balanced")
+    lab.run("balanced", 0.5)
+    for text in ("hybrid[generator_steps=500]", "hybrid[generator_steps=800]"):
+        lab.put(lab.trial(text), 0.5)
+    lab.put(lab.trial("balanced", budget=Budget(steps=7)), 0.5)
+    lab.put(lab.trial("elsewhere", data="e" * 64), 0.5)
+    lab.fail(lab.trial("broken"))
+
+    assert lab.board().looks == 4
+    assert "4 configurations were ever scored on these folds." in " ".join(lab.text().split())
+
+
+@pytest.mark.parametrize("form", ["table", "md", "latex"])
+def test_a_leaky_protocol_says_so_and_is_never_ranked(tmp_path: Path, form: str) -> None:
+    lab = Lab(tmp_path, protocols=["augment-first"])
+    lab.arm("balanced")
+    for name, right in (("worst", 0.2), ("middle", 0.6), ("best", 0.9)):
+        lab.arm(name, "balanced")
+        lab.run(name, right)
+    lab.run("balanced", 0.5)
+    text = lab.text(form)
+
+    assert [r.arm.augmenter for r in lab.board().rows] == ["balanced", "worst", "middle", "best"]  # as planned
+    assert "LEAKS by design, never ranked: copy, fitted-on-test, same-patient," in " ".join(text.split())
+    assert lab.board().unit == "image"
+    assert form != "table" or max(map(columns, text.splitlines())) <= 80
+    assert form != "table" or "by image" in text
+    assert json.loads(lab.text("json"))[0]["leaks"] == "copy, fitted-on-test, same-patient, synthetic-scored"
+
+
+def test_where_labels_of_a_patient_differ_images_are_scored_and_patients_drawn(lab: Lab) -> None:
+    lab.source |= {"patients": N // 3, "class_patients": [16, 16]}
+    lab.patients = np.repeat(NAMES[::3], 3)
+    lab.arm("balanced")
+    lab.arm("hybrid", "balanced")
+    lab.put(lab.trial("hybrid"), 0.9)  # half of the cells must do to see it
+    lab.run("balanced", 0.5)
+
+    assert lab.board().unit == "image"
+    scores = lab.row("balanced").scores
+    assert scores is not None
+    assert len(scores.names) == N
+    assert len(set(scores.clusters)) == N // 3
+    assert "Scored by image; all images of a patient are drawn together." in lab.text()
+    assert "16 patients of the rarest class: numbers, no verdict." in lab.text()
+
+
+def test_a_patient_with_two_labels_in_any_fold_makes_images_the_unit(lab: Lab) -> None:
+    lab.source |= {"patients": N - 1}
+    lab.patients = np.where(NAMES == "p05", "p04", NAMES)  # p04 is in fold 1 only, labels 0 and 1
+    lab.arm("balanced")
+    lab.arm("hybrid", "balanced")
+    lab.put(lab.trial("balanced"), 0.5)  # fold 0 alone: all labels agree
+    assert lab.board().unit == "patient"
+
+    lab.run("hybrid", 0.5)
+    assert lab.board().unit == "image"
+
+
+def test_phantoms_rehearsals_and_few_patients_are_called_so_word_for_word(lab: Lab) -> None:
+    lab.source |= {"dataset": "phantom:ddti"}
+    for fold in range(2):
+        lab.put(lab.trial("balanced", fold=fold, dataset="phantom:ddti"), 0.5)
+    lab.arm("balanced")
+    for form in ("table", "md", "latex"):
+        text = " ".join(lab.text(form).split())
+
+        assert (
+            "PHANTOM DATA: this shows that medbench works, nothing about patients. Yours: medbench init FOLDER" in text
+        )
+        assert "REHEARSAL: a verdict takes at least 5 folds x 3 repeats." in text
+        assert "16 patients of the rarest class: numbers, no verdict." in text
+
+
+@pytest.mark.parametrize(
+    ("folds", "repeats", "protocol", "rehearsal"),
+    [(5, 3, "patients", False), (5, 2, "patients", True), (4, 9, "patients", True), (2, 3, "official", False),
+     (5, 1, "official", True)],
+)  # fmt: skip
+def test_less_than_five_folds_and_three_repeats_is_a_rehearsal(
+    tmp_path: Path, folds: int, repeats: int, protocol: str, rehearsal: bool
+) -> None:
+    lab = Lab(tmp_path, folds=folds, repeats=repeats, protocols=[protocol])
+    lab.source |= {"class_patients": [100, 20]}
+    lab.arm("balanced")
+
+    assert lab.board().is_rehearsal == rehearsal
+    assert ("REHEARSAL" in lab.text()) == rehearsal
+    assert "numbers, no verdict" not in lab.text()
+    assert "PHANTOM" not in lab.text()
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_no_verdict_is_printed_before_it_is_earned(lab: Lab, form: str) -> None:
+    lab.arm("balanced")
+    lab.run("balanced", 0.1)
+    for name, right in (("geometric", 1.0), ("equal", 0.1), ("poor", 0.0)):
+        lab.arm(name, "balanced")
+        lab.run(name, right)
+    text = (
+        " ".join(lab.text(form, wide=True).split())
+        .replace("with the threshold moved", "")
+        .replace("of the same patients", "")
+    )
+
+    assert not [word for word in VERDICTS if word in text]
+    assert {row["verdict"] for row in table(lab.board())} == {"control", None}
+
+
+def test_a_warning_stands_under_its_own_data_set_only(lab: Lab) -> None:
+    lab.warnings += ["ddti: a test fold has 4 patients", "ddti:tirads: a test fold has 2 patients"]
+    lab.arm("balanced")
+
+    assert lab.board().warnings == ("ddti: a test fold has 4 patients",)
+
+
+def full(lab: Lab) -> Lab:
+    lab.arm("balanced")
+    lab.arm("hybrid[generator=acgan[steps=500],fill=balance]", "balanced")
+    lab.arm("partly", "balanced")
+    lab.arm("none", plain=True)
+    lab.run("balanced", 0.52)
+    lab.run("hybrid[generator=acgan[steps=500],fill=balance]", 0.77)
+    lab.put(lab.trial("partly"), 0.9)
+    lab.run("none", 0.4)
+    return lab
+
+
+def test_all_formats_hold_the_numbers_of_the_table(lab: Lab) -> None:
+    full(lab)
+    rows = {str(row["augmenter"]): row for row in table(lab.board())}
+    shown = json.loads(lab.text("json"))
+    sheet = list(csv.DictReader(io.StringIO(lab.text("csv"))))
+
+    assert shown == list(rows.values())
+    assert [r["augmenter"] for r in sheet] == list(rows)
+    keys = ("balanced_accuracy", "auroc", "gain", "gain_low", "gain_high", "macro_f1", "recall_yes", "done", "planned")
+    for row in sheet:
+        for key in keys:
+            value = rows[row["augmenter"]][key]
+            assert row[key] == ("" if value is None else str(value))
+    markdown = {
+        line.split(" | ")[0].removeprefix("| ").replace("\\", ""): line.removesuffix(" |").split(" | ")[2:7]
+        for line in lab.text("md").splitlines() if line.startswith("| ")
+    }  # fmt: skip
+    latex = {line.split(" & ")[0]: line.split(" & ")[2:7] for line in lab.text("latex").splitlines() if " & " in line}
+    for name, row in rows.items():
+        cells = ["" if row[k] is None else str(row[k]) for k in keys[:5]]
+        assert markdown[name] == cells
+        assert latex[name] == cells
+    hybrid = lab.row("hybrid[generator=acgan[steps=500],fill=balance]")
+    assert hybrid.gain is not None
+    printed = next(line for line in lab.text().splitlines() if f"{100 * hybrid.gain.value:+.1f}" in line)
+    assert f"{100 * accuracy(hybrid):.1f}" in printed
+    assert f"{100 * hybrid.gain.low:+.1f} to {100 * hybrid.gain.high:+.1f}" in printed
+
+
+def test_json_is_strict_where_a_class_was_never_tested(lab: Lab) -> None:
+    lab.source |= {"classes": ["no", "yes", "rare"], "class_patients": [32, 16, 0]}
+    lab.arm("balanced")
+    lab.run("balanced", 0.5)
+
+    def refuse(text: str) -> None:
+        raise AssertionError(f"{text} is not JSON")
+
+    (row,) = json.loads(lab.text("json"), parse_constant=refuse)
+    assert (row["auroc"], row["recall_rare"], row["balanced_accuracy"]) == (None, None, 50.0)
+    assert "n/a" in lab.text(wide=True)
+    assert "nan" not in lab.text(wide=True)
+
+
+def test_a_gain_of_nothing_has_no_minus_sign(lab: Lab) -> None:
+    lab.arm("balanced")
+    lab.arm("same-again", "balanced")
+    lab.run("balanced", 0.5)
+    lab.run("same-again", 0.5)
+
+    for form in FORMATS:
+        assert "-0.0" not in lab.text(form, wide=True)
+    assert "+0.0 to +0.0" in lab.text()
+    assert "-0.0" not in tiny_loss(lab)
+
+
+def tiny_loss(lab: Lab) -> str:
+    board = lab.board()
+    rows = [dataclasses.replace(r, gain=r.gain and dataclasses.replace(r.gain, value=-1e-17)) for r in board.rows]
+    return "".join(render([dataclasses.replace(board, rows=tuple(rows))], form) for form in FORMATS)

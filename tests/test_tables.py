@@ -1,0 +1,214 @@
+"""Tables as text: 80 columns, and no name that steers a terminal, a spreadsheet, Markdown or LaTeX."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import unicodedata
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from medbench.leaderboard import Board, Row
+from medbench.matrix import Arm, Skipped
+from medbench.statistics import ArmScores, Gain
+from medbench.study import Study
+from medbench.tables import FORMATS, clean, columns, cut, pad, render
+
+NOTHING = np.zeros(0)
+STEERING = "\x1b[2J\x1b]0;owned\x07\x9b31m\u202eevil\u200b\u2066\u2028\ud800"
+
+
+def scores(n_classes: int, value: float = 0.5) -> ArmScores:
+    return ArmScores(NOTHING, NOTHING, NOTHING, NOTHING, value, value, value, np.full(n_classes, value), value)
+
+
+def row(name: str, n_classes: int = 2, control: str = "", **more: Any) -> Row:
+    values: dict[str, Any] = {
+        "depth": 1 if control else 0, "last": (True, True) if control else (True,), "planned": 15, "done": 15,
+        "failed": 0, "scores": scores(n_classes), "gain": Gain(-0.123, -0.456, 0.234) if control else None,
+        "seconds": 41 * 60.0, "peak_mb": 1e4, "made": 2910.0, **more,
+    }  # fmt: skip
+    return Row(Arm(name, "net", control), **values)
+
+
+def board(*rows: Row, classes: tuple[str, ...] = ("no", "yes"), **more: Any) -> Board:
+    source = {
+        "dataset": "ddti", "data": "d" * 64, "images": 349, "patients": 298, "class_patients": [246, 52] * 50,
+        "classes": list(classes), "dimensions": 2, "notes": [], "unit": "patient", "publish": "nothing",
+    }  # fmt: skip
+    source |= more.pop("source", {})
+    source["class_patients"] = source["class_patients"][: len(classes)]
+    values: dict[str, Any] = {
+        "protocol": "patients", "leaks": (), "classifier": "net", "plain": None, "skipped": (), "unit": "patient",
+        "study": Study(datasets=["ddti"], augmenters=["x"], classifiers=["net"]), "looks": 3, "device": "CPU", **more,
+    }  # fmt: skip
+    return Board(source=source, rows=rows or (row("balanced", len(classes)),), **values)
+
+
+def width(text: str) -> int:
+    return max(map(columns, text.split("\n")))
+
+
+def test_columns_are_those_of_a_terminal() -> None:
+    assert columns("spine") == 5
+    assert columns("脊椎") == 4
+    assert columns("\uff53") == 2
+    assert columns(unicodedata.normalize("NFD", "é")) == 1
+    assert cut("脊椎x", 3) == "脊"
+    assert pad("脊椎", 6) == "脊椎  "
+    assert pad("脊椎", -6) == "  脊椎"
+
+
+LONG = "hybrid[generator=reacgan[steps=1200,variant=projection,width=64],fill=balance,degrees=15,note=abcdefghijk]"
+HARD: dict[str, Board] = {
+    "long arm names": board(row("balanced"), row(LONG, control="balanced")),
+    "deep trees": board(*[row(f"a{d}", control="x", depth=d, last=(True,) * (d + 1)) for d in range(30)]),
+    "many classes": board(classes=tuple(f"lesion of kind {k} in the spine" for k in range(40))),
+    "wide characters": board(
+        row("balanced"), row("mix[note=脊椎脊椎脊椎脊椎脊椎]", control="balanced"),
+        classes=("正常な脊椎の画像です", "圧迫骨折のある脊椎の画像"), source={"dataset": "folder:脊椎" + "骨" * 60},
+    ),
+    "steering characters": board(classes=(f"no{STEERING}", "yes"), source={"dataset": f"ddti{STEERING}"}),
+    "long data set names": board(source={"dataset": "folder[" + "x" * 200 + "]"}, classifier="timm[" + "y" * 90 + "]"),
+    "all cells failed": board(row("acgan", control="b", done=0, failed=15, kinds=("resources",), scores=None)),
+    "failed with a gain": board(row("acgan", control="b", done=1, failed=14, kinds=("diverged",))),
+    "mixed failures": board(row("acgan", control="b", done=1, failed=14, kinds=("diverged", "timeout"))),
+    "many cells": board(row("acgan", control="b", planned=1500, done=1203, scores=None, gain=None)),
+    "extreme gains": board(row("acgan", control="b", gain=Gain(1.0, -1.0, 1.0))),
+    "leaks": board(leaks=("copy", "fitted-on-test", "same-patient", "synthetic-scored"), protocol="augment-first"),
+    "many patients": board(source={"images": 1_234_567, "patients": 1_234_566, "class_patients": [1_000_000, 234_566]}),
+    "drawn counts": board(protocol="official[train=1000/140/52]"),
+    "skips": board(skipped=(Skipped("ddti", LONG, "net", "no " * 60),), warnings=("ddti: " + "z" * 300,)),
+    "days": board(row("acgan", seconds=3600 * 24 * 30)),
+    "plain": board(plain=row(LONG)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HARD)
+@pytest.mark.parametrize("plain", [True, False])
+def test_a_table_is_80_columns_wide(name: str, plain: bool) -> None:
+    text = render([HARD[name]], "table", wide=True, plain=plain)
+
+    assert width(text) <= 80, max(text.split("\n"), key=columns)
+    assert all(line == line.rstrip() for line in text.split("\n"))
+
+
+@given(names=st.lists(st.text(max_size=40), min_size=2, max_size=5, unique_by=clean), dataset=st.text(max_size=90))
+@settings(max_examples=80, deadline=None)
+def test_no_name_breaks_a_table(names: list[str], dataset: str) -> None:
+    any_board = board(row("balanced", len(names)), classes=tuple(names), source={"dataset": dataset})
+
+    assert width(render([any_board], "table", wide=True)) <= 80
+    for form in FORMATS:
+        text = render([any_board], form, wide=True)
+        assert not [c for c in text if unicodedata.category(c) in ("Cf", "Cs", "Zl", "Zp")]
+        assert not [c for c in text if unicodedata.category(c) == "Cc" and c != "\n"]
+    assert json.loads(render([any_board], "json"))[0]["balanced_accuracy"] == 50.0
+    assert len(list(csv.DictReader(io.StringIO(render([any_board], "csv"), newline="")))) == 1
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_no_name_steers_a_terminal(form: str) -> None:
+    nasty = board(
+        row(f"mix[note={STEERING}]", reasons=(STEERING,), skipped=1, scores=None),
+        classes=(f"no{STEERING}", "yes"),
+        source={"dataset": f"ddti{STEERING}"},
+        classifier=f"timm[model={STEERING}]",
+        warnings=(STEERING,),
+    )
+    text = render([nasty], form, wide=True)
+
+    text.encode()  # halves of characters cannot be printed at all
+    assert clean(text) == text.replace("\n", "")
+    assert "evil" in text
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t=", "\r="])
+def test_a_spreadsheet_is_handed_no_formula(start: str) -> None:
+    text = f"{start}HYPERLINK(1)"
+    nasty = board(row("mix", control="b", reasons=(text,)), source={"dataset": text})
+    (found,) = csv.DictReader(io.StringIO(render([nasty], "csv"), newline=""))
+
+    assert not [v for v in (found["dataset"], found["skip_reasons"]) if v.startswith(("=", "+", "-", "@", "\t", "\r"))]
+    assert found["gain"] == "-12.3"  # a number stays one
+
+
+def test_csv_quotes_commas_and_quotes() -> None:
+    nasty = board(source={"dataset": 'a,"b",c'}, classes=("x,y", 'z"'))
+    (found,) = csv.DictReader(io.StringIO(render([nasty], "csv")))
+
+    assert found["dataset"] == 'a,"b",c'
+    assert found["recall_x,y"] == found['recall_z"'] == "50.0"
+
+
+def test_boards_with_other_classes_share_a_csv() -> None:
+    rows = list(csv.DictReader(io.StringIO(render([board(), board(classes=("a", "b", "c"))], "csv"))))
+
+    assert [r["recall_c"] for r in rows] == ["", "50.0"]
+
+
+def test_latex_is_escaped() -> None:
+    text = render([board(row(r"mix[note=50%_a&b#c$d~e^f\g{h}<i>]"))], "latex")
+    line = next(line for line in text.split("\n") if line.startswith("mix"))
+
+    assert line.startswith(r"mix[note=50\%\_a\&b\#c\$d\~{}e\^{}f\textbackslash{}g\{h\}\textless{}i\textgreater{}] & ")
+    assert text.count(r"\begin") == text.count(r"\end") == 1
+
+
+def test_latex_comments_end_where_their_line_ends() -> None:
+    text = render([board(source={"dataset": "ddti\n\\input{x}"})], "latex")
+
+    assert not [line for line in text.split("\n") if line.startswith(r"\input")]
+
+
+def test_markdown_is_escaped() -> None:
+    nasty = "mix[note=a|b<script>`c`*d*[e](javascript:x)]"
+    text = render([board(row(nasty), source={"dataset": "# <img src=x>"}, warnings=("<b>bold</b>",))], "md")
+    line = next(line for line in text.split("\n") if line.startswith("| mix"))
+
+    assert line.startswith(r"| mix\[note=a\|b\<script\>\`c\`\*d\*\[e\](javascript:x)\] | ")
+    assert "<" not in text.replace(r"\<", "")
+    assert text.startswith(r"### \# \<img src=x\>, net, patients")
+
+
+def test_plain_tables_are_ascii() -> None:
+    text = render([board(row("balanced"), row("hybrid", control="balanced"))], "table", wide=True, plain=True)
+
+    assert text.isascii()
+    assert "`- hybrid" in text
+
+
+def test_the_head_says_what_was_cut_and_how() -> None:
+    study = Study(datasets=["d"], augmenters=["x"], classifiers=["n"], folds=4, repeats=2)
+    image = {"unit": "image", "patients": 349}
+
+    def head(**more: Any) -> str:
+        return render([board(study=study, **more)], "table").split("\n\n")[0]
+
+    assert "298 patients (52 yes), 349 images" in head()
+    assert "4 folds x 2 repeats by patient, 15 of 15 done" in head()
+    assert "349 images (52 yes)" in head(source=image)
+    assert "by image" in head(source=image)
+    assert "by image" in head(protocol="images")
+    assert "by image" in head(protocol="augment-first")
+    assert "by patient" in head(protocol="select-on-test")
+    assert "official cut x 2 repeats" in head(protocol="official")
+    assert "train=100/50" in head(protocol="official[train=100/50]")
+
+
+def test_failures_are_named_by_kind_and_what_stands_in_for_them() -> None:
+    text = render([HARD["failed with a gain"]], "table")
+
+    assert "14/15 failed" in text
+    assert "acgan: 14 of 15 diverged, counted with its control's predictions." in text
+    assert "2/15 diverged" in render([board(row("a", control="b", done=13, failed=2, kinds=("diverged",)))], "table")
+
+
+def test_costs_are_short_and_have_a_unit() -> None:
+    for seconds, shown in ((7.4, "7s"), (99.0, "99s"), (240, "4m"), (5999, "100m"), (7200, "2h"), (86_400, "24h")):
+        assert render([board(row("a", seconds=seconds))], "table").split("\n")[4].endswith(f" {shown}")
