@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import random
 import sys
 from collections.abc import Callable
@@ -292,6 +293,7 @@ def _written(recipe: Any) -> tuple[str, dict[str, int]]:
 
 
 def _global_generators() -> dict[str, Any]:
+    importlib.import_module("rich.style")  # it draws when it is imported, and scikit-learn and monai import it
     states: dict[str, Any] = {
         "random": random.getstate(),
         "numpy": str(np.random.get_state(legacy=False)["state"]),  # noqa: NPY002  looked at, not used
