@@ -176,6 +176,7 @@ def test_the_controls_form_the_tree_of_the_design() -> None:
     assert hybrid.control is not None
     assert hybrid.control.control == geometric
     assert geometric.control == Balanced()
+    assert acgan.control == BUILT_IN["copies"] == BUILT_IN["reacgan"].control
     assert acgan.control is not None
     assert acgan.control.control == Balanced()
     assert BUILT_IN["balanced"].control is None

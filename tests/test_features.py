@@ -264,7 +264,7 @@ def test_a_field_out_of_range_is_named(recipe: typing.Any, field: str, context: 
 def test_the_controls_lead_to_feature_none() -> None:
     arm = FeatureGenerative("feature-clswgan", generator=ClsWGAN(), fill="balance", ratio=0.5)
 
-    assert arm.control == replace(arm, generator=Resample())
+    assert arm.control == replace(arm, name="feature-copies", generator=Resample())
     assert arm.control is not None
     assert arm.control.control == FeatureNone()
     assert {a.control for a in (FeatureSMOTE(), FeatureGaussian(), FeatureMixup())} == {FeatureNone()}

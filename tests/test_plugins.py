@@ -188,3 +188,11 @@ def test_an_installed_distribution_is_found_by_its_entry_point(tmp_path: Path) -
         {"augmenter": ["invert"]},
     )
     assert "medbench-invert" not in off.stdout
+
+
+def test_every_built_in_arm_is_documented() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "arms.md").read_text()
+    catalogue = load(installed=False)
+
+    for kind in ("augmenter", "generator", "classifier"):
+        assert [name for name in catalogue.names(kind) if f"`{name}" not in page] == []

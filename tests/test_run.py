@@ -218,6 +218,15 @@ def test_shards_are_the_whole(medbench: Medbench, tmp_path: Path) -> None:
     assert len(list((tmp_path / "runs" / "stages").iterdir())) == 3
 
 
+def test_a_field_out_of_range_is_a_usage_error_before_anything_runs(medbench: Medbench, tmp_path: Path) -> None:
+    for augmenter in ("mixup[alpha=0]", "geometric[shear=90]", "acgan[generator=acgan[steps=0]]", "hybrid[ratio=0]"):
+        ran = medbench("run", "-d", "phantom:toy", "-a", augmenter, "-c", "small-cnn", "--folds", "2", "--repeats", "1")
+
+        assert ran.returncode == 2, ran.stderr
+        assert "give a number" in ran.stderr.splitlines()[-1]
+    assert not list((tmp_path / "runs").rglob("spec.json"))
+
+
 def test_a_combination_that_makes_no_sense_is_named_in_plan_and_table(medbench: Medbench) -> None:
     ask = (
         "-d",

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from medbench.recipes import describe, parameters_of
+from medbench.recipes import describe, with_inner
 
 SCHEME = 1
 """Version of this module's way to build identities; raise it when ids must change."""
@@ -51,18 +51,11 @@ def identity(recipe: Any) -> dict[str, Any]:
     """
     code: dict[str, str] = {}
     libraries: dict[str, str] = {}
-    for part in _parts(recipe):
+    for part in with_inner(recipe):
         module_code, module_libraries = _reached(type(part).__module__)
         code |= module_code
         libraries |= module_libraries
     return {"recipe": describe(recipe), "code": code, "libraries": libraries}
-
-
-def _parts(recipe: Any) -> Iterator[Any]:
-    yield recipe
-    for value in parameters_of(recipe).values():
-        if hasattr(value, "name") and hasattr(value, "__dataclass_fields__"):
-            yield from _parts(value)
 
 
 @functools.cache

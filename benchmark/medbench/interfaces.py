@@ -5,6 +5,8 @@ returns what was fitted, and nothing is kept from one fit to the next. Optional 
 
 ``needs``
     Stages that the recipe will ask ``context.fit`` for; asking for another is a contract error.
+``check()``
+    Raises :class:`medbench.UsageError` where a field is out of its range; called before anything is run.
 ``summary``
     One line for ``medbench plugins show``.
 """

@@ -8,7 +8,7 @@ import hashlib
 import re
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -184,6 +184,14 @@ def kind_of(recipe: Any) -> str:
         if isinstance(recipe, role):
             return KINDS[role]
     raise TypeError(f"{recipe!r} is no augmenter, generator, classifier or data set")
+
+
+def with_inner(recipe: Any) -> Iterator[Any]:
+    """Yield a recipe and every recipe in its fields, at any depth."""
+    yield recipe
+    for value in parameters_of(recipe).values():
+        if hasattr(value, "name") and dataclasses.is_dataclass(value):
+            yield from with_inner(value)
 
 
 def describe(recipe: Any) -> dict[str, Any]:

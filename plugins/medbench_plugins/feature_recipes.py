@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 import medbench
-from medbench_plugins.gan_recipes import LIMITS
+from medbench_plugins.gan_recipes import check_fields
 from medbench_plugins.rows import shaped
 
 if TYPE_CHECKING:
@@ -36,10 +36,7 @@ def fit_dense_gan(recipe: Recipe, train: medbench.Samples, context: medbench.Con
         medbench.Skip: If a class has no row, or the rows are too long for dense networks.
         medbench.Diverged: If a loss or a weight is not finite.
     """
-    for field, (low, high) in {**LIMITS, "hidden": (1, 65_536)}.items():
-        value = getattr(recipe, field, low)
-        if not low <= value <= high:
-            raise medbench.UsageError(f"{recipe.name}.{field}: got {value:g}; give a number from {low:g} to {high:g}.")
+    check_fields(recipe)
     length = int(np.prod(train.x.shape[1:]))
     if length > LONGEST:
         raise medbench.Skip(f"{recipe.name} has dense networks for rows of up to {LONGEST:,} numbers, got {length:,}")

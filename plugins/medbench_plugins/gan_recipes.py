@@ -39,6 +39,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "temperature": (0.01, 100),
     "clip": (1e-6, 100),
     "penalty": (1e-6, 1e6),
+    "hidden": (1, 65_536),
 }
 
 
@@ -55,7 +56,8 @@ def fit_gan(recipe: Recipe, train: medbench.Samples, context: medbench.Context) 
         medbench.Skip: If the rows are no pixels, or a class has no row.
         medbench.Diverged: If a loss or a weight is not finite.
     """
-    _check(recipe, train)
+    check_fields(recipe)
+    _check_rows(recipe, train)
     from medbench_plugins.contact_sheet import write_contact_sheet
     from medbench_plugins.gan_networks import OneAClass
     from medbench_plugins.gan_training import train_gan, write_curves
@@ -97,11 +99,15 @@ def restore_gan(recipe: Recipe, state: medbench.State, train: medbench.Samples) 
     return MadeImages(network, np.array(state["diversity"]))
 
 
-def _check(recipe: Any, train: medbench.Samples) -> None:
+def check_fields(recipe: Any) -> None:
+    """Raise :class:`medbench.UsageError` where a field of a GAN's recipe is out of its range."""
     for field, (low, high) in LIMITS.items():
         value = getattr(recipe, field, low)
         if not low <= value <= high:
             raise medbench.UsageError(f"{recipe.name}.{field}: got {value:g}; give a number from {low:g} to {high:g}.")
+
+
+def _check_rows(recipe: Any, train: medbench.Samples) -> None:
     if train.x.dtype != np.uint8 or train.x.ndim not in (4, 5):
         raise medbench.Skip(
             f"{recipe.name} draws images and volumes, not {train.x.dtype} rows with {train.x.ndim - 1} axes"

@@ -20,6 +20,7 @@ from medbench.errors import StoreError, UsageError
 from medbench.identity import digest
 from medbench.leaderboard import boards
 from medbench.matrix import Plan, expand
+from medbench.recipes import with_inner
 from medbench.runner import Summary
 from medbench.runner import run as run_plan
 from medbench.sources import Described, Source, describe_decoded, describe_index, locate
@@ -214,11 +215,11 @@ def save_record(store: Store, plan: Plan) -> Path:
 
 def _check_recipes(plan: Plan, store: Store, asked: Asked) -> None:
     """Ask recipes that can tell early whether they will work, where anything is left to run."""
-    texts = {t.classifier for t in plan.trials if not (store.place(t) / "result.json").is_file()}
-    for text in sorted(texts):
-        look: Any = getattr(asked.catalogue.resolve("classifier", text), "check", None)
-        if look is not None:
-            look()
+    waiting = [t for t in plan.trials if not (store.place(t) / "result.json").is_file()]
+    for kind, texts in (("augmenter", {t.augmenter for t in waiting}), ("classifier", {t.classifier for t in waiting})):
+        for text in sorted(texts):
+            for recipe in with_inner(asked.catalogue.resolve(kind, text)):
+                getattr(recipe, "check", lambda: None)()
 
 
 def _shard(text: str) -> tuple[int, int]:

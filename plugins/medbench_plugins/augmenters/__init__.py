@@ -6,11 +6,12 @@ from collections.abc import Iterable
 
 import medbench
 from medbench_plugins.augmenters.feature_gaussian import FeatureGaussian
+from medbench_plugins.augmenters.feature_generative import COPIES as FEATURE_COPIES
 from medbench_plugins.augmenters.feature_generative import FeatureGenerative
 from medbench_plugins.augmenters.feature_mixup import FeatureMixup
 from medbench_plugins.augmenters.feature_none import FeatureNone
 from medbench_plugins.augmenters.feature_smote import FeatureSMOTE
-from medbench_plugins.augmenters.generative import Generative
+from medbench_plugins.augmenters.generative import COPIES, Generative
 from medbench_plugins.augmenters.geometric import Geometric
 from medbench_plugins.augmenters.losses import ClassWeight, Focal
 from medbench_plugins.augmenters.mixing import CutMix, Mixup
@@ -19,6 +20,7 @@ from medbench_plugins.augmenters.policies import RandAugment, TrivialAugment
 from medbench_plugins.augmenters.synthetic import SyntheticOnly
 from medbench_plugins.generators.clswgan import ClsWGAN
 from medbench_plugins.generators.reacgan import ReACGAN
+from medbench_plugins.generators.resample import Resample
 from medbench_plugins.generators.wgan_clip import ClippedWGAN
 
 
@@ -35,6 +37,7 @@ def register_augmenters() -> Iterable[medbench.Augmenter]:
         RandAugment(),
         Mixup(),
         CutMix(),
+        Generative(COPIES, generator=Resample()),
         Generative(),
         Generative("reacgan", generator=ReACGAN()),
         Generative("wgan", generator=ClippedWGAN()),
@@ -44,6 +47,7 @@ def register_augmenters() -> Iterable[medbench.Augmenter]:
         FeatureSMOTE(),
         FeatureGaussian(),
         FeatureMixup(),
+        FeatureGenerative(FEATURE_COPIES, generator=Resample()),
         FeatureGenerative(),
         FeatureGenerative("feature-clswgan", generator=ClsWGAN()),
     ]

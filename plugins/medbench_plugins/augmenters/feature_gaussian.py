@@ -42,6 +42,10 @@ class FeatureGaussian:
         """The same without made rows."""
         return FeatureNone()
 
+    def check(self) -> None:
+        """Raise :class:`medbench.UsageError` where a field is out of its range."""
+        check_filling(self.name, fill=self.fill, ratio=self.ratio)
+
     def fit(self, train: medbench.Samples, context: medbench.Context) -> medbench.TrainingSet:
         """Return real and made rows with balanced sampling.
 
@@ -49,7 +53,7 @@ class FeatureGaussian:
             medbench.UsageError: If a field is out of its range.
             medbench.Skip: If a class that is to be filled has fewer than two rows.
         """
-        check_filling(self.name, fill=self.fill, ratio=self.ratio)
+        self.check()
         counts = train.class_counts
         made = made_counts(counts, fill=self.fill, ratio=self.ratio)
         rng = np.random.default_rng(context.seed("gaussian"))

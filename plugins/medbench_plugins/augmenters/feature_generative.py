@@ -7,9 +7,11 @@ from typing import ClassVar, Literal
 
 import medbench
 from medbench_plugins.augmenters.feature_none import FeatureNone
-from medbench_plugins.augmenters.generative import Generative
+from medbench_plugins.augmenters.generative import Generative, check_filling
 from medbench_plugins.generators.dense_acgan import DenseACGAN
 from medbench_plugins.generators.resample import Resample
+
+COPIES = "feature-copies"
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,13 @@ class FeatureGenerative:
     @property
     def control(self) -> medbench.Augmenter:
         """The same on copies of real features; the control of that is ``feature-none``."""
-        return FeatureNone() if isinstance(self.generator, Resample) else replace(self, generator=Resample())
+        if isinstance(self.generator, Resample):
+            return FeatureNone()
+        return replace(self, name=COPIES, generator=Resample())
+
+    def check(self) -> None:
+        """Raise :class:`medbench.UsageError` where a field is out of its range."""
+        check_filling(self.name, fill=self.fill, ratio=self.ratio)
 
     def fit(self, train: medbench.Samples, context: medbench.Context) -> medbench.TrainingSet:
         """Return real and made rows with balanced sampling.

@@ -40,6 +40,11 @@ class FeatureMixup:
         """The same sampling without the transform."""
         return FeatureNone()
 
+    def check(self) -> None:
+        """Raise :class:`medbench.UsageError` where a field is out of its range."""
+        if not 0 < self.alpha <= 100:
+            raise medbench.UsageError(f"{self.name}.alpha: got {self.alpha:g}; give a number above 0, at most 100.")
+
     def fit(self, train: medbench.Samples, context: medbench.Context) -> medbench.TrainingSet:
         """Return `train` with balanced sampling and the transform.
 
@@ -48,8 +53,7 @@ class FeatureMixup:
         """
         import torch
 
-        if not 0 < self.alpha <= 100:
-            raise medbench.UsageError(f"{self.name}.alpha: got {self.alpha:g}; give a number above 0, at most 100.")
+        self.check()
         quantiles = torch.from_numpy(beta_quantiles(self.alpha)).float().to(context.device)
         return medbench.TrainingSet(train, transform=partial(mix_rows, quantiles), sampling=balanced_sampling(train))
 

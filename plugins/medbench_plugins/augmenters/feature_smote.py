@@ -46,6 +46,14 @@ class FeatureSMOTE:
         """The same without made rows."""
         return FeatureNone()
 
+    def check(self) -> None:
+        """Raise :class:`medbench.UsageError` where a field is out of its range."""
+        if self.kind not in ("regular", "borderline"):
+            raise medbench.UsageError(f"{self.name}.kind: {self.kind!r} is unknown; use regular or borderline.")
+        if not 1 <= self.neighbours <= 1000:
+            raise medbench.UsageError(f"{self.name}.neighbours: got {self.neighbours}; give a number from 1 to 1000.")
+        check_filling(self.name, fill=self.fill, ratio=self.ratio)
+
     def fit(self, train: medbench.Samples, context: medbench.Context) -> medbench.TrainingSet:
         """Return real and made rows with balanced sampling.
 
@@ -53,11 +61,7 @@ class FeatureSMOTE:
             medbench.UsageError: If a field is out of its range.
             medbench.Skip: If a class that is to be filled has no more rows than `neighbours`.
         """
-        if self.kind not in ("regular", "borderline"):
-            raise medbench.UsageError(f"{self.name}.kind: {self.kind!r} is unknown; use regular or borderline.")
-        if not 1 <= self.neighbours <= 1000:
-            raise medbench.UsageError(f"{self.name}.neighbours: got {self.neighbours}; give a number from 1 to 1000.")
-        check_filling(self.name, fill=self.fill, ratio=self.ratio)
+        self.check()
         counts = train.class_counts
         made = made_counts(counts, fill=self.fill, ratio=self.ratio)
         for name, count, wanted in zip(train.classes, counts.tolist(), made.tolist(), strict=True):

@@ -12,6 +12,8 @@ from medbench_plugins.augmenters.plain import Balanced
 from medbench_plugins.generators.acgan import ACGAN
 from medbench_plugins.generators.resample import Resample
 
+COPIES = "copies"
+
 
 @dataclass(frozen=True)
 class Generative:
@@ -57,7 +59,13 @@ class Generative:
         """The same on copies of real images; the control of that is `base`."""
         if isinstance(self.generator, Resample):
             return self.base
-        return replace(self, generator=Resample())
+        # Every generator's arm without a transform has the same control: one name, so that it is run once.
+        name = COPIES if self.base == Balanced() else self.name
+        return replace(self, name=name, generator=Resample())
+
+    def check(self) -> None:
+        """Raise :class:`medbench.UsageError` where a field is out of its range."""
+        check_filling(self.name, fill=self.fill, ratio=self.ratio)
 
     def fit(self, train: medbench.Samples, context: medbench.Context) -> medbench.TrainingSet:
         """Return real and made rows as `base` presents them.
@@ -65,7 +73,7 @@ class Generative:
         Raises:
             medbench.UsageError: If a field is out of its range.
         """
-        check_filling(self.name, fill=self.fill, ratio=self.ratio)
+        self.check()
         sampler = context.fit(self.generator, train)
         counts = made_counts(train.class_counts, fill=self.fill, ratio=self.ratio)
         labels = np.repeat(np.arange(len(counts)), counts)

@@ -61,7 +61,12 @@ class Geometric:
         Raises:
             medbench.UsageError: If a field is out of its range.
         """
-        self._check(dimensions=train.x.ndim - 2)
+        self.check()
+        dimensions = train.x.ndim - 2
+        if dimensions not in _AXES:
+            raise medbench.UsageError(f"geometric: works on images and volumes, got rows with {dimensions} axes.")
+        if self.flip_front_back and dimensions == 2:
+            raise medbench.UsageError("geometric.flip_front_back: images have no such axis; leave it out for 2-D data.")
         return medbench.TrainingSet(train, transform=self._transform, sampling=balanced_sampling(train))
 
     def _transform(
@@ -83,11 +88,8 @@ class Geometric:
         )
         return x, y
 
-    def _check(self, dimensions: int) -> None:
-        if dimensions not in _AXES:
-            raise medbench.UsageError(f"geometric: works on images and volumes, got rows with {dimensions} axes.")
-        if self.flip_front_back and dimensions == 2:
-            raise medbench.UsageError("geometric.flip_front_back: images have no such axis; leave it out for 2-D data.")
+    def check(self) -> None:
+        """Raise :class:`medbench.UsageError` where a field is out of its range."""
         if self.policy not in ("safe", "spine-hybrid"):
             raise medbench.UsageError(f"geometric.policy: {self.policy!r} is unknown; use safe or spine-hybrid.")
         # The largest value still allowed: a size of nothing and a shear of a right angle have no picture.

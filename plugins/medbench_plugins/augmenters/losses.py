@@ -87,9 +87,13 @@ class Focal:
         Raises:
             medbench.UsageError: If `gamma` is out of its range.
         """
+        self.check()
+        return medbench.TrainingSet(train, loss=partial(focal_loss, gamma=self.gamma))
+
+    def check(self) -> None:
+        """Raise :class:`medbench.UsageError` where a field is out of its range."""
         if not 0 <= self.gamma <= 20:
             raise medbench.UsageError(f"{self.name}.gamma: got {self.gamma:g}; give a number from 0 to 20.")
-        return medbench.TrainingSet(train, loss=partial(focal_loss, gamma=self.gamma))
 
 
 def class_weights(samples: medbench.Samples) -> np.ndarray:

@@ -48,10 +48,15 @@ class Mixup:
         Raises:
             medbench.UsageError: If `alpha` is out of its range.
         """
-        quantiles = _quantiles_on_device(self.name, self.alpha, context)
+        self.check()
+        quantiles = _quantiles_on_device(self.alpha, context)
         return medbench.TrainingSet(
             train, transform=partial(self._transform, quantiles), sampling=balanced_sampling(train)
         )
+
+    def check(self) -> None:
+        """Raise :class:`medbench.UsageError` where a field is out of its range."""
+        _check_alpha(self.name, self.alpha)
 
     def _transform(
         self, quantiles: torch.Tensor, x: torch.Tensor, y: torch.Tensor, generator: torch.Generator
@@ -96,12 +101,17 @@ class CutMix:
         Raises:
             medbench.UsageError: If a field is out of its range.
         """
-        if not 0 <= self.probability <= 1:
-            raise medbench.UsageError(f"{self.name}.probability: got {self.probability:g}; give a number from 0 to 1.")
-        quantiles = _quantiles_on_device(self.name, self.alpha, context)
+        self.check()
+        quantiles = _quantiles_on_device(self.alpha, context)
         return medbench.TrainingSet(
             train, transform=partial(self._transform, quantiles), sampling=balanced_sampling(train)
         )
+
+    def check(self) -> None:
+        """Raise :class:`medbench.UsageError` where a field is out of its range."""
+        _check_alpha(self.name, self.alpha)
+        if not 0 <= self.probability <= 1:
+            raise medbench.UsageError(f"{self.name}.probability: got {self.probability:g}; give a number from 0 to 1.")
 
     def _transform(
         self, quantiles: torch.Tensor, x: torch.Tensor, y: torch.Tensor, generator: torch.Generator
@@ -182,9 +192,12 @@ def draw_beta(quantiles: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
     return quantiles[left].lerp(quantiles[left + 1], place - left)
 
 
-def _quantiles_on_device(name: str, alpha: float, context: medbench.Context) -> torch.Tensor:
-    import torch
-
+def _check_alpha(name: str, alpha: float) -> None:
     if not 0.01 <= alpha <= 100:
         raise medbench.UsageError(f"{name}.alpha: got {alpha:g}; give a number from 0.01 to 100.")
+
+
+def _quantiles_on_device(alpha: float, context: medbench.Context) -> torch.Tensor:
+    import torch
+
     return torch.from_numpy(beta_quantiles(alpha)).float().to(context.device)

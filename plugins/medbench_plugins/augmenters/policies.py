@@ -105,8 +105,13 @@ class TrivialAugment:
         Raises:
             medbench.UsageError: If the policy is unknown or the rows are no images.
         """
-        _check(self.name, self.policy, dimensions=train.x.ndim - 2)
+        self.check()
+        _check_rows(self.name, train.x.ndim - 2)
         return medbench.TrainingSet(train, transform=self._transform, sampling=balanced_sampling(train))
+
+    def check(self) -> None:
+        """Raise :class:`medbench.UsageError` where a field is out of its range."""
+        _check_policy(self.name, self.policy)
 
     def _transform(
         self, x: torch.Tensor, y: torch.Tensor, generator: torch.Generator
@@ -152,12 +157,17 @@ class RandAugment:
         Raises:
             medbench.UsageError: If a field is out of its range or the rows are no images.
         """
-        _check(self.name, self.policy, dimensions=train.x.ndim - 2)
+        self.check()
+        _check_rows(self.name, train.x.ndim - 2)
+        return medbench.TrainingSet(train, transform=self._transform, sampling=balanced_sampling(train))
+
+    def check(self) -> None:
+        """Raise :class:`medbench.UsageError` where a field is out of its range."""
+        _check_policy(self.name, self.policy)
         for field, limit in {"operations": 10, "magnitude": LEVELS - 1}.items():
             value = getattr(self, field)
             if not 0 <= value <= limit:
                 raise medbench.UsageError(f"{self.name}.{field}: got {value:g}; give a number from 0 to {limit}.")
-        return medbench.TrainingSet(train, transform=self._transform, sampling=balanced_sampling(train))
 
     def _transform(
         self, x: torch.Tensor, y: torch.Tensor, generator: torch.Generator
@@ -278,8 +288,11 @@ def _move(operation: str, x: torch.Tensor, amount: torch.Tensor, place: torch.Te
     return warp(x, matrix, shift)
 
 
-def _check(name: str, policy: str, *, dimensions: int) -> None:
+def _check_policy(name: str, policy: str) -> None:
     if policy not in RANGES:
         raise medbench.UsageError(f"{name}.policy: {policy!r} is unknown; use wide, narrow or safe.")
+
+
+def _check_rows(name: str, dimensions: int) -> None:
     if dimensions not in (2, 3):
         raise medbench.UsageError(f"{name}: works on images and volumes, got rows with {dimensions} axes.")

@@ -58,14 +58,18 @@ class SyntheticOnly:
         """The same on copies of real images; the control of that is `base`."""
         return self.base if isinstance(self.generator, Resample) else replace(self, generator=Resample())
 
+    def check(self) -> None:
+        """Raise :class:`medbench.UsageError` where a field is out of its range."""
+        if not 0 < self.ratio <= 100:
+            raise medbench.UsageError(f"{self.name}.ratio: got {self.ratio:g}; give a number above 0, at most 100.")
+
     def fit(self, train: medbench.Samples, context: medbench.Context) -> medbench.TrainingSet:
         """Return made rows alone, as `base` presents them.
 
         Raises:
             medbench.UsageError: If `ratio` is out of its range or leaves nothing to make.
         """
-        if not 0 < self.ratio <= 100:
-            raise medbench.UsageError(f"{self.name}.ratio: got {self.ratio:g}; give a number above 0, at most 100.")
+        self.check()
         counts = made_counts(train.class_counts, fill="equal", ratio=self.ratio)
         if not counts.any():
             raise medbench.UsageError(

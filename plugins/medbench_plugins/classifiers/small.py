@@ -14,7 +14,7 @@ from medbench_plugins.encoders import TrainedEncoder
 
 @dataclass(frozen=True)
 class SmallCNN:
-    """Eight convolutions with batch norms in four stages, in 2-D or 3-D as the images are.
+    """Four convolutions with batch norms, in 2-D or 3-D as the images are.
 
     Attributes:
         width: Channels of the first stage; 16 makes 0.3 million parameters in 2-D.

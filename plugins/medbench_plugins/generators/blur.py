@@ -30,6 +30,11 @@ class Blur:
     stored: ClassVar[bool] = False
     summary: ClassVar[str] = "real training images of the class without their detail: a placebo"
 
+    def check(self) -> None:
+        """Raise :class:`medbench.UsageError` where a field is out of its range."""
+        if self.size is not None and self.size < 1:
+            raise medbench.UsageError(f"{self.name}.size: got {self.size}; give at least 1.")
+
     def fit(self, train: medbench.Samples, context: medbench.Context) -> BlurredImages:
         """Return a sampler over `train`.
 
@@ -46,10 +51,9 @@ class Blur:
                 f"{self.name} draws images and volumes, not {train.x.dtype} rows with {train.x.ndim - 1} axes"
             )
         spatial = train.x.shape[2:]
+        self.check()
         if self.size is None:
             return BlurredImages(train, tuple(max(1, side // 2) for side in spatial))
-        if self.size < 1:
-            raise medbench.UsageError(f"{self.name}.size: got {self.size}; give at least 1.")
         if self.size >= min(spatial):
             raise medbench.Skip(f"{self.name} through {self.size} pixels leaves images of {min(spatial)} as they are")
         return BlurredImages(train, (self.size,) * len(spatial))

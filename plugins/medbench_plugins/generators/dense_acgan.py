@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import medbench
 from medbench_plugins.feature_recipes import MadeRows, fit_dense_gan, restore_dense_gan
+from medbench_plugins.gan_recipes import check_fields
 
 if TYPE_CHECKING:
     from medbench_plugins.feature_gan import DenseGame
@@ -49,6 +50,10 @@ class DenseACGAN:
 
     stored: ClassVar[bool] = True
     summary: ClassVar[str] = "auxiliary classifier GAN of features, dense networks"
+
+    def check(self) -> None:
+        """Raise :class:`medbench.UsageError` where a field is out of its range."""
+        check_fields(self)
 
     def fit(self, train: medbench.Samples, context: medbench.Context) -> MadeRows:
         """Train on the labelled rows of `train`, see :func:`medbench_plugins.feature_recipes.fit_dense_gan`."""

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 import medbench
-from medbench_plugins.gan_recipes import MadeImages, fit_gan, restore_gan
+from medbench_plugins.gan_recipes import MadeImages, check_fields, fit_gan, restore_gan
 
 if TYPE_CHECKING:
     from medbench_plugins.gan_training import Game
@@ -56,6 +56,10 @@ class PenalisedWGAN:
 
     stored: ClassVar[bool] = True
     summary: ClassVar[str] = "Wasserstein GAN with gradient penalty, conditional on the class"
+
+    def check(self) -> None:
+        """Raise :class:`medbench.UsageError` where a field is out of its range."""
+        check_fields(self)
 
     def fit(self, train: medbench.Samples, context: medbench.Context) -> MadeImages:
         """Train on the labelled rows of `train`, see :func:`medbench_plugins.gan_recipes.fit_gan`."""
