@@ -94,7 +94,7 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read us has seen enough
+        _drop_output()  # whoever read us has seen enough
         sys.exit(0)
     except MemoryError:
         if debug:
@@ -106,12 +106,18 @@ def main() -> None:
             raise
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             _say(f"{error.filename or 'what is written to'}: the disk is full; free some space, run the same command.")
+            _drop_output()
             sys.exit(6)
         message = f"{type(error).__name__}: {error}".splitlines()[0][:300]
         click.echo(
             f"Error: this is a fault of medbench: {message}\nRun it with MEDBENCH_DEBUG=1 to see where.", err=True
         )
         sys.exit(1)
+
+
+def _drop_output() -> None:
+    """Send what is still buffered nowhere: Python would flush it when it ends, fail again, and exit with 120."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _say(message: str) -> None:
