@@ -1,4 +1,7 @@
-"""What every GAN's recipe does around its game: check, fit, restore, sample. Needs no torch to be imported."""
+"""What every GAN's recipe does around its game: check, fit, restore, sample. Needs no torch to be imported.
+
+The functions are used as methods, ``fit = gan_recipes.fit_gan``: shared without a base class.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     class Recipe(Settings, Protocol):
         """A recipe that says what game it plays."""
 
+        def check(self) -> None: ...
         def game(self) -> Game: ...
 
 
@@ -56,7 +60,7 @@ def fit_gan(recipe: Recipe, train: medbench.Samples, context: medbench.Context) 
         medbench.Skip: If the rows are no pixels, or a class has no row.
         medbench.Diverged: If a loss or a weight is not finite.
     """
-    check_fields(recipe)
+    recipe.check()
     _check_rows(recipe, train)
     from medbench_plugins.contact_sheet import write_contact_sheet
     from medbench_plugins.gan_networks import OneAClass

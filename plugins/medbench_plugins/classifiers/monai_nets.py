@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import medbench
+from medbench_plugins.classifiers import by_blueprint
 from medbench_plugins.classifiers.blueprint import Blueprint
-from medbench_plugins.classifiers.heads import LinearHead
-from medbench_plugins.encoders import TrainedEncoder
 
 if TYPE_CHECKING:
     from torch import nn
@@ -26,7 +25,7 @@ NETWORKS = (*DENSENETS, *RESNETS, *SENETS, *EFFICIENTNETS)
 
 @dataclass(frozen=True)
 class DenseNet121In3D:
-    """DenseNet-121 for volumes.
+    """DenseNet-121 for volumes; below 32 voxels, the least it takes, they are resized to that.
 
     Attributes:
         lr: Peak learning rate.
@@ -42,24 +41,12 @@ class DenseNet121In3D:
     summary: ClassVar[str] = "DenseNet-121 (MONAI), 3-D"
     takes: ClassVar[frozenset[str]] = USES | {"3d"}
 
-    def fit(
-        self,
-        training_set: medbench.TrainingSet,
-        validation: medbench.Samples,
-        context: medbench.Context,
-        start: medbench.State | None = None,
-    ) -> medbench.Predictor:
-        """Train the network; volumes below 32 voxels, the least it can take, are resized to that."""
-        blueprint = self.blueprint(training_set.samples)
-        return blueprint.fit(training_set, validation, context, lr=self.lr, start=start, pretrained=self.pretrained)
+    fit = by_blueprint.fit
+    cut = by_blueprint.cut
 
     def blueprint(self, samples: medbench.Samples) -> Blueprint:
         """Return how to build the network for volumes like these."""
         return _blueprint("DenseNet121", samples, min_size=32)
-
-    def cut(self) -> tuple[TrainedEncoder, LinearHead]:
-        """Return what arms of features work between."""
-        return TrainedEncoder(self), LinearHead()
 
 
 @dataclass(frozen=True)
@@ -80,24 +67,12 @@ class ResNet10In3D:
     summary: ClassVar[str] = "ResNet-10 (MONAI), 3-D"
     takes: ClassVar[frozenset[str]] = USES | {"3d"}
 
-    def fit(
-        self,
-        training_set: medbench.TrainingSet,
-        validation: medbench.Samples,
-        context: medbench.Context,
-        start: medbench.State | None = None,
-    ) -> medbench.Predictor:
-        """Train the network."""
-        blueprint = self.blueprint(training_set.samples)
-        return blueprint.fit(training_set, validation, context, lr=self.lr, start=start, pretrained=self.pretrained)
+    fit = by_blueprint.fit
+    cut = by_blueprint.cut
 
     def blueprint(self, samples: medbench.Samples) -> Blueprint:
         """Return how to build the network for volumes like these."""
         return _blueprint("resnet10", samples)
-
-    def cut(self) -> tuple[TrainedEncoder, LinearHead]:
-        """Return what arms of features work between."""
-        return TrainedEncoder(self), LinearHead()
 
 
 @dataclass(frozen=True)
@@ -110,29 +85,17 @@ class ResNet18In3D:
     summary: ClassVar[str] = "ResNet-18 (MONAI), 3-D"
     takes: ClassVar[frozenset[str]] = USES | {"3d"}
 
-    def fit(
-        self,
-        training_set: medbench.TrainingSet,
-        validation: medbench.Samples,
-        context: medbench.Context,
-        start: medbench.State | None = None,
-    ) -> medbench.Predictor:
-        """Train the network."""
-        blueprint = self.blueprint(training_set.samples)
-        return blueprint.fit(training_set, validation, context, lr=self.lr, start=start, pretrained=self.pretrained)
+    fit = by_blueprint.fit
+    cut = by_blueprint.cut
 
     def blueprint(self, samples: medbench.Samples) -> Blueprint:
         """Return how to build the network for volumes like these."""
         return _blueprint("resnet18", samples)
 
-    def cut(self) -> tuple[TrainedEncoder, LinearHead]:
-        """Return what arms of features work between."""
-        return TrainedEncoder(self), LinearHead()
-
 
 @dataclass(frozen=True)
 class Monai:
-    """One of MONAI's networks that classify, in 2-D or 3-D as the images are.
+    """One of MONAI's networks that classify, in 2-D or 3-D; images too small for it are resized to the least size.
 
     Attributes:
         network: As MONAI writes it, such as "DenseNet169", "resnet50", "SEResNet50" or "efficientnet-b0".
@@ -152,16 +115,8 @@ class Monai:
             near = difflib.get_close_matches(self.network, NETWORKS, n=3, cutoff=0.4) or NETWORKS
             raise medbench.UsageError(f"monai: no network named {self.network!r}; there are {', '.join(near)}")
 
-    def fit(
-        self,
-        training_set: medbench.TrainingSet,
-        validation: medbench.Samples,
-        context: medbench.Context,
-        start: medbench.State | None = None,
-    ) -> medbench.Predictor:
-        """Train the network; images that are too small for it are resized to the least size it can take."""
-        blueprint = self.blueprint(training_set.samples)
-        return blueprint.fit(training_set, validation, context, lr=self.lr, start=start, pretrained=self.pretrained)
+    fit = by_blueprint.fit
+    cut = by_blueprint.cut
 
     def blueprint(self, samples: medbench.Samples) -> Blueprint:
         """Return how to build the network for images like these."""
@@ -171,10 +126,6 @@ class Monai:
             lambda _: _create(self.network, samples), samples.x.shape[1:], named=f"monai[network={self.network}]"
         )
         return _blueprint(self.network, samples, min_size=size)
-
-    def cut(self) -> tuple[TrainedEncoder, LinearHead]:
-        """Return what arms of features work between."""
-        return TrainedEncoder(self), LinearHead()
 
 
 def _blueprint(network: str, samples: medbench.Samples, *, min_size: int = 0) -> Blueprint:

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import ClassVar
 
 import medbench
+from medbench_plugins.classifiers import by_blueprint
 from medbench_plugins.classifiers.blueprint import Blueprint
-from medbench_plugins.classifiers.heads import LinearHead
-from medbench_plugins.encoders import TrainedEncoder
 
 
 @dataclass(frozen=True)
@@ -33,16 +32,8 @@ class SmallCNN:
         if self.width < 1:
             raise medbench.UsageError(f"small-cnn: width is {self.width}; give at least 1")
 
-    def fit(
-        self,
-        training_set: medbench.TrainingSet,
-        validation: medbench.Samples,
-        context: medbench.Context,
-        start: medbench.State | None = None,
-    ) -> medbench.Predictor:
-        """Train the network; see :func:`medbench_plugins.training.fit_network`."""
-        blueprint = self.blueprint(training_set.samples)
-        return blueprint.fit(training_set, validation, context, lr=self.lr, start=start, pretrained=self.pretrained)
+    fit = by_blueprint.fit
+    cut = by_blueprint.cut
 
     def blueprint(self, samples: medbench.Samples) -> Blueprint:
         """Return how to build the network for images like these."""
@@ -50,7 +41,3 @@ class SmallCNN:
 
         channels, n_classes, dimensions = samples.x.shape[1], len(samples.classes), samples.x.ndim - 2
         return Blueprint(lambda: networks.SmallCNN(channels, n_classes, width=self.width, spatial_dims=dimensions))
-
-    def cut(self) -> tuple[TrainedEncoder, LinearHead]:
-        """Return what arms of features work between."""
-        return TrainedEncoder(self), LinearHead()

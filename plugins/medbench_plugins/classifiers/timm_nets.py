@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import medbench
+from medbench_plugins.classifiers import by_blueprint
 from medbench_plugins.classifiers.blueprint import Blueprint
-from medbench_plugins.classifiers.heads import LinearHead
-from medbench_plugins.encoders import TrainedEncoder
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,7 +20,7 @@ TAKES = frozenset({"2d", "samples", "transform", "sampling", "loss"})
 
 @dataclass(frozen=True)
 class VGG16:
-    """VGG-16 without batch norms.
+    """VGG-16 without batch norms; images below 32 pixels are resized to that.
 
     Attributes:
         head: "full" is the published head (134 million parameters in all); "narrow" has an eighth of its hidden
@@ -41,25 +40,13 @@ class VGG16:
     summary: ClassVar[str] = "VGG-16 (timm), 2-D; head=narrow is a quarter of the size"
     takes: ClassVar[frozenset[str]] = TAKES
 
-    def fit(
-        self,
-        training_set: medbench.TrainingSet,
-        validation: medbench.Samples,
-        context: medbench.Context,
-        start: medbench.State | None = None,
-    ) -> medbench.Predictor:
-        """Train the network; images below 32 pixels are resized to that."""
-        blueprint = self.blueprint(training_set.samples)
-        return blueprint.fit(training_set, validation, context, lr=self.lr, start=start, pretrained=self.pretrained)
+    fit = by_blueprint.fit
+    cut = by_blueprint.cut
 
     def blueprint(self, samples: medbench.Samples) -> Blueprint:
         """Return how to build the network for images like these."""
         ratio = {} if self.head == "full" else {"mlp_ratio": 0.125}
         return _blueprint("vgg16", samples, min_size=32, head=("pre_logits.", "head."), **ratio)
-
-    def cut(self) -> tuple[TrainedEncoder, LinearHead]:
-        """Return what arms of features work between."""
-        return TrainedEncoder(self), LinearHead()
 
     def fetch(self, folder: Path) -> Path:
         """Download timm's weights to ``<folder>/vgg16.safetensors``."""
@@ -68,7 +55,7 @@ class VGG16:
 
 @dataclass(frozen=True)
 class InceptionV3:
-    """Inception-v3 without its auxiliary classifier.
+    """Inception-v3 without its auxiliary classifier; images below 75 pixels, the least it takes, are resized to that.
 
     Attributes:
         lr: Peak learning rate.
@@ -84,24 +71,12 @@ class InceptionV3:
     summary: ClassVar[str] = "Inception-v3 (timm), 2-D"
     takes: ClassVar[frozenset[str]] = TAKES
 
-    def fit(
-        self,
-        training_set: medbench.TrainingSet,
-        validation: medbench.Samples,
-        context: medbench.Context,
-        start: medbench.State | None = None,
-    ) -> medbench.Predictor:
-        """Train the network; images below 75 pixels, the least it can take, are resized to that."""
-        blueprint = self.blueprint(training_set.samples)
-        return blueprint.fit(training_set, validation, context, lr=self.lr, start=start, pretrained=self.pretrained)
+    fit = by_blueprint.fit
+    cut = by_blueprint.cut
 
     def blueprint(self, samples: medbench.Samples) -> Blueprint:
         """Return how to build the network for images like these."""
         return _blueprint("inception_v3", samples, min_size=75, head=("fc.", "AuxLogits."), aux_logits=False)
-
-    def cut(self) -> tuple[TrainedEncoder, LinearHead]:
-        """Return what arms of features work between."""
-        return TrainedEncoder(self), LinearHead()
 
     def fetch(self, folder: Path) -> Path:
         """Download timm's weights to ``<folder>/inception_v3.safetensors``."""
@@ -110,7 +85,7 @@ class InceptionV3:
 
 @dataclass(frozen=True)
 class Timm:
-    """Any image classifier of timm.
+    """Any image classifier of timm; images too small for it are resized to the least size it takes.
 
     Attributes:
         model: A name timm knows, such as "resnet18", "convnext_tiny" or "vit_small_patch16_224".
@@ -129,16 +104,8 @@ class Timm:
         """Raise :class:`medbench.UsageError` where timm has no such model; imports timm."""
         _check(self.model)
 
-    def fit(
-        self,
-        training_set: medbench.TrainingSet,
-        validation: medbench.Samples,
-        context: medbench.Context,
-        start: medbench.State | None = None,
-    ) -> medbench.Predictor:
-        """Train the network; images that are too small for it are resized to the least size it can take."""
-        blueprint = self.blueprint(training_set.samples)
-        return blueprint.fit(training_set, validation, context, lr=self.lr, start=start, pretrained=self.pretrained)
+    fit = by_blueprint.fit
+    cut = by_blueprint.cut
 
     def blueprint(self, samples: medbench.Samples) -> Blueprint:
         """Return how to build the network for images like these."""
@@ -159,10 +126,6 @@ class Timm:
         classifier = () if config is None or not config.classifier else config.classifier
         head = tuple(f"{name}." for name in ((classifier,) if isinstance(classifier, str) else classifier))
         return _blueprint(self.model, samples, min_size=size, head=head, **options)
-
-    def cut(self) -> tuple[TrainedEncoder, LinearHead]:
-        """Return what arms of features work between."""
-        return TrainedEncoder(self), LinearHead()
 
     def fetch(self, folder: Path) -> Path:
         """Download timm's weights to ``<folder>/<model>.safetensors``."""

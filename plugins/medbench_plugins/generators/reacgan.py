@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
-import medbench
-from medbench_plugins.gan_recipes import MadeImages, check_fields, fit_gan, restore_gan
+from medbench_plugins import gan_recipes
 
 if TYPE_CHECKING:
     from medbench_plugins.gan_training import Game
@@ -63,17 +62,9 @@ class ReACGAN:
     stored: ClassVar[bool] = True
     summary: ClassVar[str] = "ReACGAN for images and volumes: the strong default"
 
-    def check(self) -> None:
-        """Raise :class:`medbench.UsageError` where a field is out of its range."""
-        check_fields(self)
-
-    def fit(self, train: medbench.Samples, context: medbench.Context) -> MadeImages:
-        """Train on the labelled rows of `train`, see :func:`medbench_plugins.gan_recipes.fit_gan`."""
-        return fit_gan(self, train, context)
-
-    def restore(self, state: medbench.State, train: medbench.Samples) -> MadeImages:
-        """Rebuild the sampler from its ``state()``, see :func:`medbench_plugins.gan_recipes.restore_gan`."""
-        return restore_gan(self, state, train)
+    check = gan_recipes.check_fields
+    fit = gan_recipes.fit_gan
+    restore = gan_recipes.restore_gan
 
     def game(self) -> Game:
         """Return the networks, losses and optimisers of this configuration."""

@@ -1,0 +1,42 @@
+"""What every classifier that has a blueprint does: train its network, and be cut in two.
+
+The functions are used as methods, ``fit = by_blueprint.fit``: shared without a base class.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import medbench
+from medbench_plugins.classifiers.blueprint import Blueprint
+from medbench_plugins.classifiers.heads import LinearHead
+from medbench_plugins.encoders import TrainedEncoder
+
+
+class Drawn(medbench.Classifier, Protocol):
+    """A classifier that says how its network is built for the images at hand."""
+
+    @property
+    def lr(self) -> float: ...
+    @property
+    def pretrained(self) -> Path | None: ...
+    def blueprint(self, samples: medbench.Samples) -> Blueprint:
+        """Return how to build the network for images like these."""
+
+
+def fit(
+    self: Drawn,
+    training_set: medbench.TrainingSet,
+    validation: medbench.Samples,
+    context: medbench.Context,
+    start: medbench.State | None = None,
+) -> medbench.Predictor:
+    """Train the network; see :func:`medbench_plugins.training.fit_network`."""
+    blueprint = self.blueprint(training_set.samples)
+    return blueprint.fit(training_set, validation, context, lr=self.lr, start=start, pretrained=self.pretrained)
+
+
+def cut(self: Drawn) -> tuple[TrainedEncoder, LinearHead]:
+    """Return what arms of features work between."""
+    return TrainedEncoder(self), LinearHead()
