@@ -346,6 +346,6 @@ def test_arms_of_features_run_from_the_command_line_and_a_skip_is_a_row(tmp_path
     assert ran.returncode == 0, ran.stderr
     assert sorted(set(stages)) == ["clswgan", "dense-acgan", "encoder"]
     assert len(stages) == 6
-    for line in ("feature-none", "feature-mixup", "feature-acgan (resample)", "feature-clswgan"):
+    for line in ("feature-none", "feature-mixup", "feature-copies", "feature-clswgan"):
         assert line in ran.stdout
     assert "feature-smote needs 91 rows of a class" in " ".join(ran.stdout.split())
