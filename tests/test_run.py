@@ -296,6 +296,18 @@ def test_the_local_executor_runs_kills_and_times_out(medbench: Medbench, tmp_pat
     assert "2 done" in ran.stderr
 
 
+def test_a_file_in_the_working_directory_shadows_no_library(environment: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "timeit.py").write_text("raise RuntimeError('this is not the library')\n")
+    environment.pop("PYTHONSAFEPATH", None)
+    command = Path(sys.executable).with_name("medbench")
+    run = [str(command), "run", "-d", "phantom:toy", "-a", "plain-toy", "-c", "small-cnn", "--no-controls",
+           "--budget", "steps=2,batch=4,size=16", "--folds", "2", "--repeats", "1", "--plugins-dir", TOYS]  # fmt: skip
+    ran = subprocess.run(run, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert ran.returncode == 0, ran.stderr
+    assert "2 done" in ran.stderr
+
+
 def test_changed_code_is_another_trial_and_the_older_is_named(
     medbench: Medbench, environment: dict[str, str], tmp_path: Path
 ) -> None:
