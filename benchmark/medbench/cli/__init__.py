@@ -68,7 +68,7 @@ def _terminate(number: int, frame: object) -> None:
 def main() -> None:
     """Run the command line and end with the exit code that fits."""
     signal.signal(signal.SIGTERM, _terminate)
-    # Worker processes start as `python -c`, which would let a timeit.py of the user's folder stand before the library's.
+    # Workers start as `python -c`, which would let a timeit.py of the user's folder stand before the library's.
     os.environ.setdefault("PYTHONSAFEPATH", "1")
     debug = os.environ.get("MEDBENCH_DEBUG", "") not in ("", "0")
     stdout = sys.stdout
