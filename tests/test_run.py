@@ -168,7 +168,7 @@ def test_an_official_cut_that_parts_a_patient_is_stopped_before_anything_runs(
     ran = medbench("run", "-d", "phantom:toy:leaky", "-a", "adds", "-c", "mean", "--protocol", "official")
 
     assert ran.returncode == 8
-    assert "both in training or validation and in test" in ran.stderr
+    assert "both in training or validation and in test (1 groups, by hash " in ran.stderr
     assert not list((tmp_path / "runs").rglob("spec.json"))
 
 

@@ -13,6 +13,7 @@ from medbench.identity import core_code, digest, identity
 from medbench.interfaces import Augmenter, Classifier, TrainingSet, cut_in_two, needs
 from medbench.plugins import Catalogue
 from medbench.protocols import Cut, EvaluationProtocol, protocol
+from medbench.recipes import listing
 from medbench.samples import Samples
 from medbench.sources import Described
 from medbench.stages import ENCODER, features_made_of, ids_of, stage_key
@@ -357,9 +358,13 @@ def _checked_cut(builder: _Builder, source: Described, rule: EvaluationProtocol,
     made, validation, test = rule.arrange(source.samples, cut, prepare)
     if unexpected := audit.leaks(made.samples, validation, test) - rule.leaks:
         reasons = "; ".join(audit.LEAKS[leak] for leak in sorted(unexpected))
+        learnt = {*made.samples.groups.tolist(), *validation.groups.tolist()}
+        shared = sorted(
+            digest(group)[:8] for group in learnt & set(test.groups.tolist())
+        )  # hashes: a name may be one's
         raise LeakError(
-            f"{source.text}: the cut of protocol {rule.name!r} leaks: {reasons}; use --protocol patients, "
-            "or mend the data set's patients and parts."
+            f"{source.text}: the cut of protocol {rule.name!r} leaks: {reasons} ({len(shared)} groups, by hash "
+            f"{listing(shared, 5)}); use --protocol patients, or mend the data set's patients and parts."
         )
     if len(set(made.samples.labels.tolist())) < len(source.samples.classes) or not len(test):
         raise UsageError(
