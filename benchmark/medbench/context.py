@@ -83,7 +83,7 @@ class TrialContext:
     def fit_stage(self, stage: Stage[Fitted], train: Samples) -> Fitted:
         """Do what ``fit`` does for the core itself, which needs no announcement."""
         key, inner = self.stage_context(stage, train)
-        self.fitted_on[key] = frozenset(ids_of(train.take(train.is_real)))
+        self.fitted_on[key] = frozenset(train.ids[train.is_real].tolist())  # ids alone: taking rows would copy pixels
         stored = self._stage_folder(key) if getattr(stage, "stored", True) else None
         if stored is None:
             fitted = stage.fit(train, inner)

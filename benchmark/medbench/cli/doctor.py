@@ -75,7 +75,7 @@ def _decoders() -> Finding:
         try:
             importlib.import_module(module)
         except ImportError:
-            missing.append(f"pylibjpeg-{module.replace('rle', 'rle')}")
+            missing.append(f"pylibjpeg-{module}")
     if missing:
         return Finding("DICOM", False, f"no decoder for compressed DICOM: install {', '.join(missing)}")
     return Finding("DICOM", True, "JPEG, JPEG-LS, JPEG 2000 and RLE can be decoded")
