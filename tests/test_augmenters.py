@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import medbench
+from medbench.plugins import load
 from medbench.testing import SandboxContext, check_recipe_is_unchanged, toy_samples
 from medbench_plugins.augmenters import register_augmenters
 from medbench_plugins.augmenters.generative import Generative, made_counts
@@ -50,7 +51,7 @@ def test_an_augmenter_gives_what_it_says_and_keeps_the_real_rows(
     made = check_recipe_is_unchanged(augmenter, lambda: augmenter.fit(train, context))
 
     assert isinstance(augmenter, medbench.Augmenter)
-    given = {field for field in ("transform", "sampling", "loss") if getattr(made, field) is not None}
+    given = {field for field in ("transform", "sampling", "loss", "bags") if getattr(made, field) is not None}
     given |= {"samples"} if not made.samples.is_real.all() else set()
     assert augmenter.gives == given
     if name != "synthetic-only":
@@ -182,6 +183,16 @@ def test_the_controls_form_the_tree_of_the_design() -> None:
     assert BUILT_IN["balanced"].control is None
     assert BUILT_IN["none"].control is None
     assert BUILT_IN["none"].gives == frozenset()
+
+
+def test_a_weak_gans_arm_brings_the_strong_ones() -> None:
+    resolve = load(installed=False).resolve
+
+    assert BUILT_IN["acgan"].companions == (BUILT_IN["reacgan"],)
+    assert BUILT_IN["wgan"].companions == (BUILT_IN["reacgan"],)
+    assert BUILT_IN["hybrid"].companions == (resolve("augmenter", "hybrid[generator=reacgan]"),)
+    assert resolve("augmenter", "acgan[fill=balance]").companions == (resolve("augmenter", "reacgan[fill=balance]"),)
+    assert BUILT_IN["reacgan"].companions == BUILT_IN["copies"].companions == ()
 
 
 def test_the_control_keeps_everything_but_the_ingredient() -> None:

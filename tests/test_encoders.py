@@ -148,7 +148,8 @@ def test_every_classifier_can_be_cut() -> None:
     for classifier in register_classifiers():
         encoder, head = cut_in_two(classifier) or (None, None)
 
-        assert encoder == TrainedEncoder(classifier)  # type: ignore[arg-type]
+        if hasattr(classifier, "blueprint"):
+            assert encoder == TrainedEncoder(classifier)  # type: ignore[arg-type]
         assert isinstance(encoder, medbench.Stage)
         assert not isinstance(encoder, medbench.Generator)
         assert head is not None

@@ -344,7 +344,7 @@ def test_arms_of_features_run_from_the_command_line_and_a_skip_is_a_row(tmp_path
     stages = [json.loads(path.read_text())["stage"] for path in (tmp_path / "runs" / "stages").glob("*/stage.json")]
 
     assert ran.returncode == 0, ran.stderr
-    assert sorted(set(stages)) == ["clswgan", "dense-acgan", "encoder"]
+    assert sorted(set(stages)) == ["clswgan", "encoder", "feature-acgan"]
     assert len(stages) == 6
     for line in ("feature-none", "feature-mixup", "feature-copies", "feature-clswgan"):
         assert line in ran.stdout

@@ -72,7 +72,7 @@ def test_a_restored_gan_draws_the_same_rows(gan: Any, dimensions: int, context: 
 
     assert np.array_equal(restored.sample(train.labels, 1), sampler.sample(train.labels, 1))
     assert restored.facts == sampler.facts
-    assert set(restored.facts) == {"diversity", "diversity_lowest"}
+    assert set(restored.facts) == {"diversity", "diversity_lowest", "collapsed"}
 
 
 @every_gan

@@ -179,4 +179,4 @@ def test_real_images_without_patients_are_said_to_have_none(medbench: Medbench, 
 
     assert begun.returncode == 0, begun.stderr
     assert "one patient may stand on both sides of a cut" in begun.stdout
-    assert "trials      75" in planned.stdout
+    assert "trials      90" in planned.stdout

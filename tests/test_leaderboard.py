@@ -335,7 +335,7 @@ def test_looks_are_all_configurations_ever_scored_here(lab: Lab) -> None:
     lab.fail(lab.trial("broken"))
 
     assert lab.board().looks == 4
-    assert "4 configurations were ever scored on these folds." in " ".join(lab.text().split())
+    assert "4 configurations were ever scored here." in " ".join(lab.text().split())
 
 
 @pytest.mark.parametrize("form", ["table", "md", "latex"])
@@ -412,7 +412,7 @@ def test_less_than_five_folds_and_three_repeats_is_a_rehearsal(
     lab.source |= {"class_patients": [100, 20]}
     lab.arm("balanced")
 
-    assert lab.board().is_rehearsal == rehearsal
+    assert lab.board().evidence.is_rehearsal == rehearsal
     assert ("REHEARSAL" in lab.text()) == rehearsal
     assert "numbers, no verdict" not in lab.text()
     assert "PHANTOM" not in lab.text()
@@ -511,5 +511,12 @@ def test_a_gain_of_nothing_has_no_minus_sign(lab: Lab) -> None:
 
 def tiny_loss(lab: Lab) -> str:
     board = lab.board()
-    rows = [dataclasses.replace(r, gain=r.gain and dataclasses.replace(r.gain, value=-1e-17)) for r in board.rows]
+    rows = [
+        dataclasses.replace(
+            r,
+            judged=r.judged
+            and dataclasses.replace(r.judged, gain=r.gain and dataclasses.replace(r.gain, value=-1e-17)),
+        )
+        for r in board.rows
+    ]
     return "".join(render([dataclasses.replace(board, rows=tuple(rows))], form) for form in FORMATS)

@@ -13,11 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from medbench.gains import Judged
+from medbench.intervals import Interval
 from medbench.leaderboard import Board, Row
 from medbench.matrix import Arm, Skipped
-from medbench.statistics import ArmScores, Gain
+from medbench.statistics import ArmScores
 from medbench.study import Study
 from medbench.tables import FORMATS, clean, columns, cut, pad, render
+from medbench.verdicts import Evidence, judge
 
 NOTHING = np.zeros(0)
 STEERING = "\x1b[2J\x1b]0;owned\x07\x9b31m\u202eevil\u200b\u2066\u2028\ud800"
@@ -27,10 +30,19 @@ def scores(n_classes: int, value: float = 0.5) -> ArmScores:
     return ArmScores(NOTHING, NOTHING, NOTHING, NOTHING, value, value, value, np.full(n_classes, value), value)
 
 
+def judged(of_row: dict[str, Any]) -> Judged:
+    value, low, high = of_row.pop("gain", None) or (-0.123, -0.456, 0.234)
+    interval = Interval(value, 0.1, low, high, low, high, 51, 0.01, 0.0, 3, 2.5)
+    planned, done, failed = (of_row.get(key, usual) for key, usual in (("planned", 15), ("done", 15), ("failed", 0)))
+    evidence = Evidence(5, 3, planned, done + failed, 52, 298, failed)
+    complete = interval if done + failed == planned else None
+    return Judged(complete, 0.01, evidence, judge(complete, evidence, worth=2.0, auroc=0.01))
+
+
 def row(name: str, n_classes: int = 2, control: str = "", **more: Any) -> Row:
     values: dict[str, Any] = {
         "depth": 1 if control else 0, "last": (True, True) if control else (True,), "planned": 15, "done": 15,
-        "failed": 0, "scores": scores(n_classes), "gain": Gain(-0.123, -0.456, 0.234) if control else None,
+        "failed": 0, "scores": scores(n_classes), "judged": judged(more) if control else None,
         "seconds": 41 * 60.0, "peak_mb": 1e4, "made": 2910.0, **more,
     }  # fmt: skip
     return Row(Arm(name, "net", control), **values)
@@ -45,7 +57,8 @@ def board(*rows: Row, classes: tuple[str, ...] = ("no", "yes"), **more: Any) -> 
     source["class_patients"] = source["class_patients"][: len(classes)]
     values: dict[str, Any] = {
         "protocol": "patients", "leaks": (), "classifier": "net", "plain": None, "skipped": (), "unit": "patient",
-        "study": Study(datasets=["ddti"], augmenters=["x"], classifiers=["net"]), "looks": 3, "device": "CPU", **more,
+        "study": Study(datasets=["ddti"], augmenters=["x"], classifiers=["net"]), "looks": 3, "device": "CPU",
+        "evidence": Evidence(5, 3, 15, 15, 52, 298), **more,
     }  # fmt: skip
     return Board(source=source, rows=rows or (row("balanced", len(classes)),), **values)
 
@@ -78,8 +91,8 @@ HARD: dict[str, Board] = {
     "all cells failed": board(row("acgan", control="b", done=0, failed=15, kinds=("resources",), scores=None)),
     "failed with a gain": board(row("acgan", control="b", done=1, failed=14, kinds=("diverged",))),
     "mixed failures": board(row("acgan", control="b", done=1, failed=14, kinds=("diverged", "timeout"))),
-    "many cells": board(row("acgan", control="b", planned=1500, done=1203, scores=None, gain=None)),
-    "extreme gains": board(row("acgan", control="b", gain=Gain(1.0, -1.0, 1.0))),
+    "many cells": board(row("acgan", control="b", planned=1500, done=1203, scores=None)),
+    "extreme gains": board(row("acgan", control="b", gain=(1.0, -1.0, 1.0))),
     "leaks": board(leaks=("copy", "fitted-on-test", "same-patient", "synthetic-scored"), protocol="augment-first"),
     "many patients": board(source={"images": 1_234_567, "patients": 1_234_566, "class_patients": [1_000_000, 234_566]}),
     "drawn counts": board(protocol="official[train=1000/140/52]"),
@@ -212,3 +225,24 @@ def test_failures_are_named_by_kind_and_what_stands_in_for_them() -> None:
 def test_costs_are_short_and_have_a_unit() -> None:
     for seconds, shown in ((7.4, "7s"), (99.0, "99s"), (240, "4m"), (5999, "100m"), (7200, "2h"), (86_400, "24h")):
         assert render([board(row("a", seconds=seconds))], "table").split("\n")[4].endswith(f" {shown}")
+
+
+def test_scores_of_made_rows_stand_beside_their_floors_in_wide_tables_only() -> None:
+    made = {"kid": 0.123, "kid-floor": -0.001, "copies": 0.01, "a-score-with-a-long-name": 1.0}
+    one = board(row("balanced"), row("acgan", control="balanced", scores_of_made=made, extractor="filters"))
+
+    narrow, wide = (render([one], "table", wide=w) for w in (False, True))
+    block = wide[wide.index(" made rows, filters") :].split("\n")
+
+    assert "filters" not in narrow
+    assert block[0].split() == ["made", "rows,", "filters", "kid", "copies", "a-score-wit"]
+    assert block[1].split() == ["acgan", "0.123", "0.01", "1"]
+    assert block[2].split() == ["real", "rows", "instead", "-0.001"]
+    assert len(block) == 3  # balanced made nothing
+    assert width(wide) <= 80
+    assert "| kid | kid-floor | copies |" in render([one], "md", wide=True)
+    assert "kid" not in render([one], "md")
+    [root, arm] = json.loads(render([one], "json"))
+    assert (arm["score_kid"], arm["score_kid-floor"], arm["extractor"]) == (0.123, -0.001, "filters")
+    assert root["extractor"] is None
+    assert "score_kid-floor" in render([one], "csv").split("\n")[0].split(",")

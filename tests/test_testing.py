@@ -18,17 +18,24 @@ from medbench.testing import CHECKS, SandboxContext, check_recipe_is_unchanged, 
 
 CATALOGUE = load(installed=False)
 HEAVY = {
-    "augmenter": (),
-    "generator": (),
+    "augmenter": ("diffusion",),
+    "generator": ("diffusion",),
     "classifier": ("vgg16", "inception-v3", "timm", "densenet121-3d", "resnet10-3d", "resnet18-3d", "monai"),
-    "dataset": ("vindr-spinexr:case-2", "vindr-spinexr:case-3", "vindr-spinexr:lesions", "brain-tumour:slices"),
+    "dataset": (
+        *("vindr-spinexr:case-2", "vindr-spinexr:case-3", "vindr-spinexr:lesions", "brain-tumour:slices"),
+        "mura:part",
+    ),
     "metric": (),
+    "score": (),
+    "extractor": (),
 }
 BUILT_IN = [
     pytest.param(kind, name, marks=[pytest.mark.slow] if name in HEAVY[kind] else [])
     for kind in CHECKS
     for name in CATALOGUE.names(kind)
     if (kind, name) not in (("dataset", "medmnist"), ("dataset", "folder"))
+    and name not in ("timm-features", "inception")  # of files; tests/test_extractors.py has some
+    and name not in ("unet-features", "pretrained-on")  # they want masks and a source: test_unet.py, test_transfer.py
 ]
 
 

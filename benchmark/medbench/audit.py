@@ -50,6 +50,7 @@ def checked(training_set: TrainingSet, train: Samples, *, augmenter: str) -> Tra
     if len(set(samples.ids.tolist())) != n:
         raise ContractError(f"augmenter {augmenter!r} returned the same id twice; give every made row its own.")
     _check_sampling(training_set, augmenter)
+    _check_bags(training_set, augmenter)
     row_of = {name: row for row, name in enumerate(train.ids.tolist())}
     real_ids = [(row, str(samples.ids[row])) for row in np.flatnonzero(samples.is_real)]
     strangers = [name for _, name in real_ids if name not in row_of]
@@ -88,6 +89,29 @@ def _check_sampling(training_set: TrainingSet, augmenter: str) -> None:
         )
     if not np.isfinite(sampling).all() or (sampling < 0).any() or not np.isclose(sampling.sum(), 1, atol=1e-6):
         raise ContractError(f"augmenter {augmenter!r} returned sampling probabilities that do not sum to 1.")
+
+
+def _check_bags(training_set: TrainingSet, augmenter: str) -> None:
+    bags, labels = training_set.bags, training_set.samples.labels
+    if bags is None:
+        return
+    if not isinstance(bags, tuple) or not bags:
+        raise ContractError(f"augmenter {augmenter!r} returned no tuple of bags; give one array of row numbers a bag.")
+    present = set(labels[labels >= 0].tolist())
+    for number, rows in enumerate(bags):
+        if not isinstance(rows, np.ndarray) or rows.ndim != 1 or rows.dtype.kind not in "iu":
+            raise ContractError(f"augmenter {augmenter!r}: bag {number} is no array of row numbers, int64 (m,).")
+        if len(rows) and (rows.min() < 0 or rows.max() >= len(labels)):
+            raise ContractError(
+                f"augmenter {augmenter!r}: bag {number} holds rows {rows.min()}..{rows.max()}; "
+                f"they lie in 0..{len(labels) - 1}."
+            )
+        drawn = rows if training_set.sampling is None else rows[np.asarray(training_set.sampling)[rows] > 0]
+        if missing := present - set(labels[drawn].tolist()):
+            name = training_set.samples.classes[min(missing)]
+            raise ContractError(
+                f"augmenter {augmenter!r}: bag {number} has no row of class {name!r} to draw; give it one."
+            )
 
 
 def leaks(

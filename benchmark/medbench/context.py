@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from medbench.errors import ContractError
+from medbench.errors import ContractError, UsageError
 from medbench.identity import derive_seed, digest
-from medbench.interfaces import Budget, Fitted, Stage, needs
+from medbench.interfaces import Budget, Dataset, Fitted, Stage, needs, source_of
 from medbench.recipes import describe
 from medbench.samples import Samples
 from medbench.stages import ids_of, load_state, stage_key
@@ -31,6 +31,7 @@ class TrialContext:
         folder: For pictures and curves.
         stage_folder: ``key -> folder`` of a stage that is stored, or None.
         report: Told of every step.
+        sources: ``dataset -> samples`` of the data sets that recipes name besides the one under test.
     """
 
     def __init__(
@@ -44,10 +45,11 @@ class TrialContext:
         folder: Path,
         stage_folder: Callable[[str], Path | None] = lambda key: None,
         report: Callable[[int, int, Mapping[str, float]], None] = lambda step, total, values: None,
+        sources: Callable[[Dataset], Samples] | None = None,
     ) -> None:
         self.budget, self.device, self.folder = budget, device, folder
         self._split, self._seed, self._stage_seed = tuple(split), seed, stage_seed
-        self._stage_folder, self._report = stage_folder, report
+        self._stage_folder, self._report, self._sources = stage_folder, report, sources
         self._recipe: Any = None
         self.fitted_on: dict[str, frozenset[str]] = {}
         self.stages: dict[str, str] = {}
@@ -68,6 +70,21 @@ class TrialContext:
         """Pass a report on."""
         self._report(step, total, values)
 
+    def source(self, dataset: Dataset) -> Samples:
+        """Return another data set's samples, without what it shares with the one under test.
+
+        Raises:
+            UsageError: If this context was not told of the data set.
+        """
+        if self._sources is None:
+            raise UsageError(f"{dataset.name}: no source data set was announced; name it in a field of the recipe.")
+        return self._sources(dataset)
+
+    def learns_from(self, stage: Any, train: Samples) -> Samples:
+        """Return what a stage is fitted on: its own source, or `train`."""
+        dataset = source_of(stage)
+        return train if dataset is None else self.source(dataset)
+
     def fit(self, stage: Stage[Fitted], train: Samples) -> Fitted:
         """Return a stage fitted on `train`: from the store, or fitted now.
 
@@ -82,6 +99,7 @@ class TrialContext:
 
     def fit_stage(self, stage: Stage[Fitted], train: Samples) -> Fitted:
         """Do what ``fit`` does for the core itself, which needs no announcement."""
+        train = self.learns_from(stage, train)
         key, inner = self.stage_context(stage, train)
         self.fitted_on[key] = frozenset(train.ids[train.is_real].tolist())  # ids alone: taking rows would copy pixels
         stored = self._stage_folder(key) if getattr(stage, "stored", True) else None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 if TYPE_CHECKING:
-    from medbench.interfaces import Augmenter, Classifier, Dataset, Executor, Generator, Metric, Score
+    from medbench.interfaces import Augmenter, Classifier, Dataset, Executor, Extractor, Generator, Metric, Score
 
 hookspec = pluggy.HookspecMarker("medbench")
 hookimpl = pluggy.HookimplMarker("medbench")
@@ -43,6 +43,11 @@ def register_metrics() -> Iterable[Metric]:
 @hookspec
 def register_scores() -> Iterable[Score]:
     """Return scores of generative models."""
+
+
+@hookspec
+def register_extractors() -> Iterable[Extractor]:
+    """Return what turns images into the features that generative models are scored by."""
 
 
 @hookspec

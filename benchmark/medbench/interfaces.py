@@ -9,6 +9,9 @@ returns what was fitted, and nothing is kept from one fit to the next. Optional 
     Raises :class:`medbench.UsageError` where a field is out of its range; called before anything is run.
 ``summary``
     One line for ``medbench plugins show``.
+``source``
+    Of a stage: another data set. The stage, and every stage it needs, is fitted on that data set instead of the
+    training samples, once for all folds; rows that share a group or pixels with the target are taken out before.
 """
 
 from __future__ import annotations
@@ -69,7 +72,17 @@ class Context(Protocol):
         """Derive a seed in [0, 2**63) from the split, the recipe and `purpose`."""
 
     def fit(self, stage: Stage[Fitted], train: Samples) -> Fitted:
-        """Return `stage` fitted on `train`: from the store, or fitted now. It must be one of the recipe's `needs`."""
+        """Return `stage` fitted on `train`: from the store, or fitted now. It must be one of the recipe's `needs`.
+
+        A stage with a ``source`` is fitted on ``self.source(stage.source)`` instead.
+        """
+
+    def source(self, dataset: Dataset) -> Samples:
+        """Return the samples of another data set that a field of a recipe names.
+
+        Rows that share a group or pixels with the data set under test are taken out, so that every fold may learn
+        from the rest.
+        """
 
     def progress(self, step: int, total: int, **values: float) -> None:
         """Report a step done; call it often, it costs nothing. A fit that reports nothing for long is ended."""
@@ -95,7 +108,11 @@ class Stage(Recipe, Protocol[Fitted]):
 
 
 class Sampler(Protocol):
-    """A fitted generative model."""
+    """A fitted generative model.
+
+    One that knows which rows it drew from has ``sources(labels, seed)`` too: for each row that ``sample`` gives for the
+    same arguments, the ids of the real rows it was made from. Without it a made row names every row of the fit.
+    """
 
     def sample(self, labels: np.ndarray, seed: int) -> np.ndarray:
         """Draw one row a label.
@@ -139,7 +156,9 @@ class TrainingSet:
         sampling: ``float64 (n,)`` probability of each row to be drawn, summing to 1; None is shuffled epochs.
         loss: ``(logits (B, n_classes), y (B, n_classes)) -> scalar``; None is cross-entropy.
         frequencies: ``float64 (n_classes,)``, where a loss weighs classes: the frequencies that training with that
-            loss amounts to. None: what `sampling` gives.
+            loss amounts to. None: what `sampling` gives, or `bags`.
+        bags: ``int64 (m,)`` row numbers of each bag. One network is trained on each, with an equal share of the steps,
+            and their probabilities are averaged; `sampling` holds within each bag. None is one network on all rows.
     """
 
     samples: Samples
@@ -147,6 +166,7 @@ class TrainingSet:
     sampling: np.ndarray | None = None
     loss: Loss | None = None
     frequencies: np.ndarray | None = None
+    bags: tuple[np.ndarray, ...] | None = None
 
     @property
     def class_frequencies(self) -> np.ndarray:
@@ -154,9 +174,13 @@ class TrainingSet:
         if self.frequencies is not None:
             return np.asarray(self.frequencies, dtype=np.float64) / np.sum(self.frequencies)
         weights = np.ones(len(self.samples)) if self.sampling is None else np.asarray(self.sampling, dtype=np.float64)
-        known = self.samples.labels >= 0
-        counts = np.bincount(self.samples.labels[known], weights[known], minlength=len(self.samples.classes))
-        return counts / counts.sum()
+        weights = np.where(self.samples.labels >= 0, weights, 0.0)
+        labels, n_classes = np.maximum(self.samples.labels, 0), len(self.samples.classes)
+        of_bags = [
+            np.bincount(labels[rows], weights[rows], minlength=n_classes)
+            for rows in (self.bags or (np.arange(len(labels)),))
+        ]
+        return np.mean([counts / counts.sum() for counts in of_bags], axis=0)
 
 
 @runtime_checkable
@@ -165,9 +189,10 @@ class Augmenter(Recipe, Protocol):
 
     Attributes:
         space: Whether it is handed pixels or an encoder's features.
-        gives: What it uses of a training set: a subset of samples, transform, sampling, loss. Empty: it leaves
+        gives: What it uses of a training set: a subset of samples, transform, sampling, loss, bags. Empty: it leaves
             training as it is, and serves as the footer of every table.
         control: The augmenter without the ingredient this one claims; None for the root of a tree.
+        companions: Optional: augmenters to run beside this one, such as the same with a stronger generator.
     """
 
     @property
@@ -192,8 +217,11 @@ class Classifier(Recipe, Protocol):
     features, which takes "features". Augmenters of the space "features" work between the two. The encoder sees training
     samples only, runs all its steps and keeps its last weights.
 
+    A classifier that claims an ingredient of its own, such as pretraining, has a ``control``: itself without it. The
+    two stand on one leaderboard, and the one is compared with the other under the same augmenter.
+
     Attributes:
-        takes: What it can work with: 2d, 3d, features, and a subset of samples, transform, sampling, loss.
+        takes: What it can work with: 2d, 3d, features, and a subset of samples, transform, sampling, loss, bags.
     """
 
     @property
@@ -218,11 +246,37 @@ Metric = Callable[[np.ndarray, np.ndarray], float]
 
 
 @runtime_checkable
+class Extractor(Recipe, Protocol):
+    """A fixed recipe that turns pixels into features; nothing is fitted, and a row's features are its own alone.
+
+    One that tells classes apart has ``probabilities(x) -> float64 (n, k)`` besides, rows summing to 1.
+    """
+
+    def features(self, x: np.ndarray) -> np.ndarray:
+        """Turn pixels ``uint8 (n, channels, *spatial)`` into features ``float64 (n, d)``.
+
+        Raises:
+            Skip: For images it is not made for.
+        """
+
+
+@runtime_checkable
 class Score(Recipe, Protocol):
-    """A number for a generative model, from features: higher is better only where its summary says so."""
+    """A number for a generative model, from features: higher is better only where its summary says so.
+
+    Optional attributes, read with a default:
+
+    ``of``
+        "features" (default), or "probabilities": what the rows are; not computed where the extractor gives none.
+    ``each_class``
+        True: scored within each class, then the mean over the classes it is defined for. Default: all at once.
+    ``floor``
+        False: no floor. Default: the same score with real training rows in place of the made ones is stored beside it
+        as ``NAME-floor``.
+    """
 
     def score(self, train: np.ndarray, held_out: np.ndarray, synthetic: np.ndarray) -> float:
-        """Score made rows.
+        """Score made rows; NaN where that is not defined.
 
         Args:
             train: ``float64 (n, d)`` features of the real training images.
@@ -372,6 +426,11 @@ def cut_in_two(classifier: Any) -> tuple[Stage[Encoding], Classifier] | None:
 def needs(recipe: Any) -> tuple[Stage[Any], ...]:
     """Return the stages a recipe says it will ask for; most need none."""
     return tuple(getattr(recipe, "needs", ()))
+
+
+def source_of(stage: Any) -> Dataset | None:
+    """Return the data set a stage is fitted on where that is not the training part."""
+    return getattr(stage, "source", None)
 
 
 def as_tuple(items: Iterable[Any] | None) -> tuple[Any, ...]:

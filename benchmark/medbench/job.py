@@ -23,8 +23,9 @@ from medbench.decode import open_samples
 from medbench.errors import ContractError, MedbenchError, Skip
 from medbench.identity import SCHEME, identity
 from medbench.protocols import protocol
-from medbench.stages import ENCODER
+from medbench.stages import ENCODER, announced
 from medbench.store import Failure, write_result
+from medbench.transfer import name_of, named_in, opener
 from medbench.trial import Trial, encoded, fit_stage, parts, run_trial, training_part
 
 REPORT_SECONDS = 0.5
@@ -41,8 +42,12 @@ class Task:
         plugin_folders: As given to ``--plugins-dir``.
         blocked: As given to ``-p no:NAME``.
         stages: Folder of each stored stage by key.
-        stage: Text of the generator to fit, for a stage; ENCODER for the trial's encoder.
+        stage: How people call the stage to fit.
+        recipe: SHA-256 of its recipe, by which it is found among those the trial's recipes announce; ENCODER for the
+            trial's encoder.
+        on: What it is fitted on: "pixels", "features", or the name of another data set, as `sources` has it.
         key: Its key.
+        sources: Decoded folder of each other data set that recipes name.
     """
 
     kind: str
@@ -52,7 +57,10 @@ class Task:
     blocked: tuple[str, ...] = ()
     stages: Mapping[str, str] = field(default_factory=dict)
     stage: str = ""
+    recipe: str = ""
+    on: str = "pixels"
     key: str = ""
+    sources: Mapping[str, str] = field(default_factory=dict)
 
 
 def work(folder: str, device: str) -> int:
@@ -98,6 +106,7 @@ def _do(task: Task, place: Path, device: str) -> None:
     trial = Trial.from_json(task.trial)
     catalogue = plugins.load(folders=[Path(f) for f in task.plugin_folders], blocked=task.blocked)
     samples = open_samples(Path(task.decoded))
+    sources = opener(task.sources, Path(task.decoded))
     rules = protocol(trial.protocol)
     context = TrialContext(
         split=trial.split,
@@ -108,21 +117,26 @@ def _do(task: Task, place: Path, device: str) -> None:
         folder=place,
         stage_folder=lambda key: Path(task.stages[key]) if key in task.stages else None,
         report=Reporter(place / "progress.json"),
+        sources=sources,
     )
     _seed_globals(context)
     augmenter = catalogue.resolve("augmenter", trial.augmenter)
     classifier = catalogue.resolve("classifier", trial.classifier)
     if task.kind == "stage":
+        encoder, head = parts(augmenter, classifier)
+        stage = encoder if task.recipe == ENCODER else announced(task.recipe, encoder, augmenter, head)
         train = training_part(rules, samples, trial.cut)
-        stage, _ = parts(augmenter, classifier)
-        if task.stage != ENCODER:
-            if stage is not None:
-                (train,) = encoded(stage, context, train)
-            stage = catalogue.resolve("generator", task.stage)
+        if task.on not in ("pixels", "features"):
+            train = next(sources(d) for d in named_in(augmenter, classifier) if name_of(d) == task.on)
+        elif task.on == "features" and encoder is not None:
+            (train,) = encoded(encoder, context, train)
         fit_stage(stage, train, context, key=task.key, text=task.stage)
         return
     before = _surroundings()
-    result = run_trial(trial, augmenter, classifier, rules, samples, context, catalogue.items("metric"))
+    result = run_trial(
+        trial, augmenter, classifier, rules, samples, context, catalogue.items("metric"),
+        scores=catalogue.items("score"), extractor=next(iter(catalogue.items("extractor")), None),
+    )  # fmt: skip
     _check_surroundings(before, trial)
     write_result(place, result, provenance(catalogue, augmenter, classifier))
 

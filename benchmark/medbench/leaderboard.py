@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from medbench.fitted import FittedStages
+from medbench.gains import Judged, Key, Tally, judged
+from medbench.intervals import Interval, rarest
 from medbench.matrix import Arm, Skipped
 from medbench.protocols import protocol
-from medbench.statistics import ArmScores, Cell, Gain, Units, gain, labels_agree, score, units
+from medbench.statistics import ArmScores, Cell, Units, labels_agree, score, units
 from medbench.store import Store, Stored
 from medbench.study import Study
 from medbench.trial import Predictions
+from medbench.verdicts import Evidence
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,10 +37,15 @@ class Row:
         reasons: Why cells were skipped.
         superseded: Results of this arm made by other code or under another budget.
         scores: None before every planned cell is done or has failed.
-        gain: Over its control; None for a root, or while one of the two is incomplete.
+        judged: What it gains over its control, and the word for it; None for a root.
         seconds: Stand-alone cost: its own trials and every stage it needs.
         peak_mb: Largest peak memory of a trial.
         made: Made rows in training, mean over cells.
+        scores_of_made: Number by score of the made rows, mean over the cells where it is defined; empty where no rows
+            were made of pixels, or cells were scored with different extractors.
+        extractor: Name of what they were computed with.
+        collapsed: Generators among its stages that draw nearly the same picture again and again, and how many there
+            are in all that could tell.
     """
 
     arm: Arm
@@ -51,10 +59,18 @@ class Row:
     reasons: tuple[str, ...] = ()
     superseded: int = 0
     scores: ArmScores | None = None
-    gain: Gain | None = None
+    judged: Judged | None = None
     seconds: float = 0.0
     peak_mb: float = 0.0
     made: float = 0.0
+    scores_of_made: Mapping[str, float] = field(default_factory=dict)
+    extractor: str = ""
+    collapsed: tuple[int, int] = (0, 0)
+
+    @property
+    def gain(self) -> Interval | None:
+        """Over its control; None for a root, or while one of the two is incomplete."""
+        return self.judged.gain if self.judged else None
 
     @property
     def complete(self) -> bool:
@@ -82,6 +98,7 @@ class Board:
         skipped: Combinations left out, with reasons.
         unit: What was scored: "patient", or "image" where a patient's images differ in label or the protocol leaks.
         looks: Configurations ever scored on these folds in this store.
+        evidence: What its verdicts stand on.
         device: "CPU" or the name of the GPU.
         warnings: Sentences about the design.
     """
@@ -96,6 +113,7 @@ class Board:
     skipped: tuple[Skipped, ...]
     unit: str
     looks: int
+    evidence: Evidence
     device: str
     warnings: tuple[str, ...] = ()
 
@@ -103,12 +121,6 @@ class Board:
     def is_phantom(self) -> bool:
         """Whether the images were drawn by medbench."""
         return str(self.source["dataset"]).startswith("phantom:")
-
-    @property
-    def is_rehearsal(self) -> bool:
-        """Whether there are fewer cells than the 5 folds x 3 repeats a verdict needs (an official cut: 3 repeats)."""
-        wanted_folds = 1 if protocol(self.protocol).folds(5) == 1 else 5
-        return self.study.repeats < 3 or (wanted_folds == 5 and self.study.folds < 5)
 
 
 @dataclass
@@ -131,10 +143,11 @@ def boards(store: Store, record: Mapping[str, Any]) -> list[Board]:
     for source in record["sources"]:
         arms = [Arm(**arm) for arm in record["arms"][source["dataset"]]]
         rows = list(store.rows(source["dataset"]))
-        stage_seconds = _StageSeconds(store)
-        for text, classifier in itertools.product(study.protocols, dict.fromkeys(a.classifier for a in arms)):
+        stages = FittedStages(store)
+        of_boards = dict.fromkeys(arm.board or arm.classifier for arm in arms)
+        for text, classifier in itertools.product(study.protocols, of_boards):
             of_board = [r for r in rows if r.trial.protocol == text and r.trial.data == source["data"]]
-            built.append(_board(study, record, source, text, classifier, arms, of_board, stage_seconds))
+            built.append(_board(study, record, source, text, classifier, arms, of_board, stages))
     return built
 
 
@@ -146,26 +159,39 @@ def _board(
     classifier: str,
     arms: Sequence[Arm],
     rows: Sequence[Stored],
-    stage_seconds: _StageSeconds,
+    stages: FittedStages,
 ) -> Board:
-    mine = [arm for arm in arms if arm.classifier == classifier]
+    mine = [arm for arm in arms if (arm.board or arm.classifier) == classifier]
     rule = protocol(text)
     cells = [
         (r, f, s) for r in range(study.repeats) for f in range(rule.folds(study.folds)) for s in range(study.seeds)
     ]
-    found = {arm.augmenter: _find(arm, rows, study, rule.folds(study.folds), cells) for arm in mine}
+    found = {arm.key: _find(arm, rows, study, rule.folds(study.folds), cells) for arm in mine}
     predicted = {
         name: {cell: stored.predictions() for cell, stored in of_arm.cells.items()} for name, of_arm in found.items()
     }
     by_patient = rule.is_honest and source["unit"] == "patient" and _agree(predicted)
     scored = _score_all(mine, found, predicted, cells, len(source["classes"]), by_patient=by_patient)
-    gains = {arm.augmenter: _gain(scored.get(arm.augmenter), scored.get(arm.control)) for arm in mine}
+    plain = next((arm for arm in mine if arm.plain), None)
+    drawn = "images" if source["unit"] == "image" and source["patients"] == source["images"] else "patients"
+    looks = len({(r.trial.augmenter, r.trial.classifier, r.trial.budget) for r in rows if r.status == "done"})
+    gains = judged(
+        [arm for arm in mine if arm.control_key in found],
+        scored,
+        {key: _tally(of_arm, len(cells)) for key, of_arm in found.items()},
+        folds=rule.folds(study.folds),
+        repeats=study.repeats,
+        looks=looks,
+        worth=study.worth,
+        rare=min(source["class_patients"]),
+        unit=drawn,
+        leaks=tuple(sorted(rule.leaks)),
+    )
 
     def row(arm: Arm, depth: int = 0, last: tuple[bool, ...] = ()) -> Row:
-        name = arm.augmenter
-        return _row(arm, depth, last, found[name], len(cells), scored.get(name), gains[name], stage_seconds)
+        key = arm.key
+        return _row(arm, depth, last, found[key], len(cells), scored.get(key), gains.get(key), stages)
 
-    plain = next((arm for arm in mine if arm.plain), None)
     devices = sorted({str(s.cost["device"]) for f in found.values() for s in f.cells.values()})
     return Board(
         source,
@@ -177,7 +203,16 @@ def _board(
         row(plain) if plain else None,
         tuple(Skipped(**s) for s in record["skipped"] if s["dataset"] == source["dataset"]),
         unit="patient" if by_patient else "image",
-        looks=len({(r.trial.augmenter, r.trial.classifier, r.trial.budget) for r in rows if r.status == "done"}),
+        looks=looks,
+        evidence=Evidence(
+            rule.folds(study.folds),
+            study.repeats,
+            planned=len(cells),
+            settled=min((len(f.cells) + len(f.failed) + len(f.skipped) for f in found.values()), default=0),
+            rare=min(map(rarest, scored.values()), default=min(source["class_patients"])),
+            patients=source["patients"],
+            unit=drawn,
+        ),
         device=", ".join(d.upper() if d == "cpu" else d for d in devices) or "CPU",
         warnings=tuple(w for w in record.get("warnings", ()) if w.startswith(f"{source['dataset']}: ")),
     )
@@ -200,31 +235,31 @@ def _find(arm: Arm, rows: Iterable[Stored], study: Study, folds: int, cells: Seq
 
 def _score_all(
     arms: Sequence[Arm],
-    found: Mapping[str, _Found],
-    predicted: Mapping[str, Mapping[Cell, Predictions]],
+    found: Mapping[Key, _Found],
+    predicted: Mapping[Key, Mapping[Cell, Predictions]],
     cells: Sequence[Cell],
     n_classes: int,
     *,
     by_patient: bool,
-) -> dict[str, ArmScores]:
+) -> dict[Key, ArmScores]:
     """Score every complete arm; a failed cell takes its control's predictions (intention to treat)."""
-    made: dict[str, dict[Cell, Units]] = {}
+    made: dict[Key, dict[Cell, Units]] = {}
     scored = {}
     for arm in arms:  # controls stand before what stands on them
-        of_arm = found[arm.augmenter]
-        made[arm.augmenter] = {
+        of_arm = found[arm.key]
+        made[arm.key] = {
             cell: units(predictions, of_arm.cells[cell].frequencies, by_patient=by_patient)
-            for cell, predictions in predicted[arm.augmenter].items()
+            for cell, predictions in predicted[arm.key].items()
         }
         for cell in of_arm.failed:
-            if cell in made.get(arm.control, {}):
-                made[arm.augmenter][cell] = made[arm.control][cell]
-        if set(made[arm.augmenter]) == set(cells):
-            scored[arm.augmenter] = score(made[arm.augmenter], n_classes)
+            if cell in made.get(arm.control_key, {}):
+                made[arm.key][cell] = made[arm.control_key][cell]
+        if set(made[arm.key]) == set(cells):
+            scored[arm.key] = score(made[arm.key], n_classes)
     return scored
 
 
-def _agree(predicted: Mapping[str, Mapping[Cell, Predictions]]) -> bool:
+def _agree(predicted: Mapping[Key, Mapping[Cell, Predictions]]) -> bool:
     """Say whether every patient has one label over all that was tested, whichever arm tested it."""
     every = [p for of_arm in predicted.values() for p in of_arm.values()]
     if not every:
@@ -233,32 +268,31 @@ def _agree(predicted: Mapping[str, Mapping[Cell, Predictions]]) -> bool:
 
 
 def _tree(
-    arms: Sequence[Arm], gains: Mapping[str, Gain | None], *, ranked: bool
+    arms: Sequence[Arm], gains: Mapping[Key, Judged], *, ranked: bool
 ) -> Iterator[tuple[Arm, int, tuple[bool, ...]]]:
     """Walk the tree of controls, children by the lower end of their gain, the best first; as planned if not ranked."""
-    names = {arm.augmenter for arm in arms if not arm.plain}  # what stands on the plain arm is a root of its own
+    keys = {arm.key for arm in arms if not arm.plain}  # what stands on the plain arm is a root of its own
 
-    def worst_gain(arm: Arm) -> tuple[float, str]:
-        found = gains[arm.augmenter]
-        return (-found.low if found else float("inf"), arm.augmenter)
+    def worst_gain(arm: Arm) -> tuple[float, Key]:
+        found = gains[arm.key].gain if arm.key in gains else None
+        return (-found.low if found else float("inf"), arm.key)
 
-    def walk(parent: str, depth: int, last: tuple[bool, ...]) -> Iterator[tuple[Arm, int, tuple[bool, ...]]]:
-        children = [a for a in arms if not a.plain and (a.control if a.control in names else "") == parent]
+    def walk(parent: Key | None, depth: int, last: tuple[bool, ...]) -> Iterator[tuple[Arm, int, tuple[bool, ...]]]:
+        children = [a for a in arms if not a.plain and (a.control_key if a.control_key in keys else None) == parent]
         if ranked:
             children.sort(key=worst_gain)
         for position, arm in enumerate(children):
             own = (*last, position == len(children) - 1)
             yield arm, depth, own
-            yield from walk(arm.augmenter, depth + 1, own)
+            yield from walk(arm.key, depth + 1, own)
 
-    yield from walk("", 0, ())
+    yield from walk(None, 0, ())
 
 
-def _gain(arm: ArmScores | None, control: ArmScores | None) -> Gain | None:
-    """Compare what can be compared: a leaky protocol that scores made images tests each arm on other ones."""
-    if arm is None or control is None or not np.array_equal(arm.names, control.names):
-        return None
-    return gain(arm, control)
+def _tally(found: _Found, planned: int) -> Tally:
+    kinds = sorted({s.failure.kind for s in found.failed.values() if s.failure})
+    settled = len(found.cells) + len(found.failed)
+    return Tally(planned, settled, len(found.failed), kinds[0] if len(kinds) == 1 else "failed")
 
 
 def _row(
@@ -268,10 +302,11 @@ def _row(
     found: _Found,
     planned: int,
     scores: ArmScores | None,
-    gained: Gain | None,
-    stage_seconds: _StageSeconds,
+    judged_: Judged | None,
+    stages: FittedStages,
 ) -> Row:
     rows = list(found.cells.values())
+    keys = {key for stored in rows for key in stored.stages}
     return Row(
         arm,
         depth,
@@ -284,34 +319,31 @@ def _row(
         reasons=tuple(sorted({s.failure.message for s in found.skipped.values() if s.failure})),
         superseded=found.superseded,
         scores=scores,
-        gain=gained,
-        seconds=sum(float(s.cost["seconds"]) for s in rows) + stage_seconds.of({k for s in rows for k in s.stages}),
+        judged=judged_,
+        seconds=sum(float(s.cost["seconds"]) for s in rows) + stages.seconds(keys),
         peak_mb=max((float(s.cost.get("peak_gpu_mb", s.cost["peak_mb"])) for s in rows), default=0.0),
         made=float(np.mean([s.counts.get("made", 0) for s in rows])) if rows else 0.0,
+        scores_of_made=scores_of_made(rows),
+        collapsed=stages.collapsed(keys),
+        extractor=next((str(s.scored["extractor"]) for s in rows if s.scored), ""),
     )
 
 
-class _StageSeconds:
-    """Seconds it took to fit stages, with the stages inside them; each is read once and counted once."""
+def scores_of_made(rows: Sequence[Stored]) -> dict[str, float]:
+    """Return the mean of each score over the cells where it is defined; none where extractors differ."""
+    if len({s.scored.get("sha256") for s in rows if s.scored}) > 1:
+        return {}  # features of different extractors have nothing in common
+    values: dict[str, list[float]] = {}
+    for stored in rows:
+        for name, value in stored.scores.items():
+            values.setdefault(name, []).extend([] if value is None else [value])
+    return {name: float(np.mean(known)) for name, known in values.items() if known}
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._known: dict[str, tuple[float, frozenset[str]]] = {}
 
-    def of(self, keys: set[str]) -> float:
-        waiting, counted = set(keys), set[str]()
-        while waiting:
-            key = waiting.pop()
-            counted.add(key)
-            waiting |= self._read(key)[1] - counted
-        return sum(self._read(key)[0] for key in counted)
-
-    def _read(self, key: str) -> tuple[float, frozenset[str]]:
-        if key not in self._known:
-            folder = self._store.stage_folder(key)
-            record = json.loads((folder / "stage.json").read_text()) if folder else {"cost": {"seconds": 0.0}}
-            self._known[key] = float(record["cost"]["seconds"]), frozenset(record.get("stages", {}))
-        return self._known[key]
+def _verdict(row: Row) -> str | None:
+    if row.judged is not None:
+        return row.judged.verdict.word or None
+    return "control" if not row.arm.control and not row.arm.plain else None
 
 
 def table(board: Board) -> list[dict[str, Any]]:
@@ -329,16 +361,19 @@ def _flat(board: Board, row: Row) -> dict[str, Any]:
     return {
         "dataset": board.source["dataset"],
         "protocol": board.protocol,
-        "classifier": board.classifier,
+        "classifier": row.arm.classifier,
         "augmenter": row.arm.augmenter,
         "control": row.arm.control or None,
+        "control_classifier": row.arm.over or None,
         "balanced_accuracy": percent(s.balanced_accuracy) if s else None,
         "balanced_accuracy_argmax": percent(s.argmax_balanced_accuracy) if s else None,
+        "accuracy": percent(s.accuracy) if s else None,
         "auroc": round(s.auroc, 4) if s and np.isfinite(s.auroc) else None,
         "gain": percent(g.value) if g else None,
         "gain_low": percent(g.low) if g else None,
         "gain_high": percent(g.high) if g else None,
-        "verdict": "control" if not row.arm.control and not row.arm.plain else None,
+        "verdict": _verdict(row),
+        "verdict_withheld": row.judged.verdict.withheld or None if row.judged else None,
         "macro_f1": percent(s.macro_f1) if s else None,
         **{f"recall_{name}": percent(s.recalls[k]) if s else None for k, name in enumerate(board.source["classes"])},
         "done": row.done,
@@ -350,6 +385,9 @@ def _flat(board: Board, row: Row) -> dict[str, Any]:
         "scored_by": board.unit,
         "superseded": row.superseded,
         "made_images": round(row.made, 1),
+        "generators_collapsed": row.collapsed[0] if row.collapsed[1] else None,
+        "extractor": row.extractor or None,
+        **{f"score_{name}": float(f"{value:.6g}") for name, value in row.scores_of_made.items()},
         "seconds_alone": round(row.seconds, 2),
         "peak_mb": round(row.peak_mb, 1),
         "leaks": ", ".join(board.leaks) or None,

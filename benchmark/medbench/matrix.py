@@ -10,14 +10,15 @@ from typing import Any
 from medbench import audit
 from medbench.errors import LeakError, UsageError
 from medbench.identity import core_code, digest, identity
-from medbench.interfaces import Augmenter, Classifier, TrainingSet, cut_in_two, needs
+from medbench.interfaces import Augmenter, Classifier, TrainingSet, cut_in_two, needs, source_of
 from medbench.plugins import Catalogue
 from medbench.protocols import Cut, EvaluationProtocol, protocol
 from medbench.recipes import listing
 from medbench.samples import Samples
 from medbench.sources import Described
-from medbench.stages import ENCODER, features_made_of, ids_of, stage_key
+from medbench.stages import ENCODER, features_made_of, ids_of, recipe_of, stage_key
 from medbench.study import Study
+from medbench.transfer import name_of, named_in
 from medbench.trial import Trial, parts
 
 
@@ -29,6 +30,8 @@ class Arm:
         augmenter: Text of the augmenter.
         classifier: Text of the classifier.
         control: Text of the augmenter it is compared with; empty for the root of a tree and for the plain arm.
+        over: Text of the classifier it is compared with; empty for the same one.
+        board: Text of the classifier at the end of the classifier's controls: all of them share its board.
         plain: It leaves training as it is and stands in the footer.
         asked: Named by the user, not only run as somebody's control.
         made_by: SHA-256 over the recipes, the code they reach, the core's and the libraries'; the trials of another
@@ -38,9 +41,21 @@ class Arm:
     augmenter: str
     classifier: str
     control: str = ""
+    over: str = ""
+    board: str = ""
     plain: bool = False
     asked: bool = True
     made_by: str = ""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Augmenter and classifier, which tell arms of a board apart."""
+        return self.augmenter, self.classifier
+
+    @property
+    def control_key(self) -> tuple[str, str]:
+        """Key of the arm it is compared with; its augmenter is empty for a root."""
+        return self.control, self.over or self.classifier
 
 
 @dataclass(frozen=True)
@@ -49,7 +64,9 @@ class StageJob:
 
     Attributes:
         key: What it is stored under.
-        stage: Text of the recipe.
+        stage: How people call the recipe: its text where it is registered, else its name.
+        recipe: SHA-256 of the recipe, by which a job finds it; ENCODER for a classifier's own encoder.
+        on: What it is fitted on: "pixels", "features", or the name of another data set.
         trial: One of the trials that need it; its cut gives the samples.
         depth: 0 for a stage that needs no other.
         needs: Keys of stages that must be there first.
@@ -58,6 +75,8 @@ class StageJob:
     key: str
     stage: str
     trial: Trial
+    recipe: str = ""
+    on: str = "pixels"
     depth: int = 0
     needs: tuple[str, ...] = ()
 
@@ -116,12 +135,24 @@ class _Builder:
     stages_of: dict[str, tuple[str, ...]] = field(default_factory=dict)
     skipped: list[Skipped] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    others: dict[str, Mapping[str, Samples]] = field(default_factory=dict)
     _identities: dict[str, Any] = field(default_factory=dict)
+    _names: dict[Any, tuple[str, str]] = field(default_factory=dict)
 
     def identity(self, text: str, recipe: Any) -> Any:
         if text not in self._identities:
             self._identities[text] = digest(identity(recipe))
         return self._identities[text]
+
+    def named(self, stage: Any) -> tuple[str, str]:
+        """Return how people call a stage, and the SHA-256 of its recipe."""
+        if stage not in self._names:
+            try:
+                text = self.catalogue.spec(stage)
+            except (UsageError, TypeError):  # it is not registered: a part of another recipe
+                text = stage.name
+            self._names[stage] = text, recipe_of(stage)
+        return self._names[stage]
 
 
 def expand(study: Study, catalogue: Catalogue, sources: Sequence[Described], *, most: int | None = None) -> Plan:
@@ -137,7 +168,7 @@ def expand(study: Study, catalogue: Catalogue, sources: Sequence[Described], *, 
         UsageError: If nothing is left to run, names are unknown, or there are too many trials.
         LeakError: If an honest protocol's cut parts a group, before anything is trained.
     """
-    builder = _Builder(study, catalogue)
+    builder = _Builder(study, catalogue, others={source.text: source.others for source in sources})
     texts = list(dict.fromkeys(study.protocols))
     rules = [protocol(text) for text in texts]
     augmenters = [r for text in study.augmenters for r in catalogue.matching("augmenter", text)]
@@ -145,14 +176,15 @@ def expand(study: Study, catalogue: Catalogue, sources: Sequence[Described], *, 
         raise UsageError("no augmenter is named; give one with -a, see `medbench plugins list`.")
     arms: dict[str, tuple[Arm, ...]] = {}
     for source in sources:
-        classifiers = _classifiers(builder, source)
-        tree = _tree(augmenters, catalogue, study.controls)
-        found = [
-            arm
-            for classifier in classifiers
-            for arm in _arms(builder, source, tree, classifier, {catalogue.spec(a) for a in augmenters})
-        ]
-        arms[source.text] = tuple(found)
+        tree = _tree(augmenters, catalogue, controls=study.controls, companions=study.companions)
+        names = {catalogue.spec(a) for a in augmenters}
+        found: dict[tuple[str, str], Arm] = {}
+        for classifier in _classifiers(builder, source):
+            # Where a classifier claims something itself, augmenters meet their controls under its last control only.
+            wanted = tree if _control(classifier) is None or not study.controls else augmenters
+            for arm in _arms(builder, source, wanted, classifier, names):
+                found.setdefault(arm.key, arm)
+        arms[source.text] = tuple(found.values())
     cells = study.repeats * study.seeds * sum(rule.folds(study.folds) for rule in rules)
     n_trials = cells * sum(map(len, arms.values()))
     if most is not None and n_trials > most:
@@ -180,16 +212,32 @@ def expand(study: Study, catalogue: Catalogue, sources: Sequence[Described], *, 
 
 def _classifiers(builder: _Builder, source: Described) -> list[Classifier]:
     catalogue, texts = builder.catalogue, builder.study.classifiers
-    if texts:  # globs may overlap
-        return list({catalogue.spec(r): r for text in texts for r in catalogue.matching("classifier", text)}.values())
+    if texts:
+        asked = [r for text in texts for r in catalogue.matching("classifier", text)]
+        chains = [list(_lineage(r)) if builder.study.controls else [r] for r in asked]
+        return list({catalogue.spec(r): r for chain in chains for r in reversed(chain)}.values())  # globs may overlap
     for classifier in catalogue.items("classifier"):
         if f"{source.dimensions}d" in classifier.takes:
             return [classifier]
     raise UsageError(f"no registered classifier takes {source.dimensions}-D images; give one with -c.")
 
 
-def _tree(augmenters: Sequence[Augmenter], catalogue: Catalogue, controls: bool) -> list[Augmenter]:
-    """Return the augmenters with their ancestors and the plain one, ancestors first, each once."""
+def _control(classifier: Classifier) -> Classifier | None:
+    return getattr(classifier, "control", None)
+
+
+def _lineage(classifier: Classifier) -> Iterator[Classifier]:
+    """Yield a classifier, its control, the control of that, and so on."""
+    yield classifier
+    while (control := _control(classifier)) is not None:
+        classifier = control
+        yield classifier
+
+
+def _tree(
+    augmenters: Sequence[Augmenter], catalogue: Catalogue, *, controls: bool, companions: bool
+) -> list[Augmenter]:
+    """Return the augmenters with their companions, their ancestors and the plain one, ancestors first, each once."""
     ordered: list[Augmenter] = []
 
     def add(augmenter: Augmenter) -> None:
@@ -200,6 +248,8 @@ def _tree(augmenters: Sequence[Augmenter], catalogue: Catalogue, controls: bool)
 
     for augmenter in augmenters:
         add(augmenter)
+        for companion in getattr(augmenter, "companions", ()) if companions else ():
+            add(companion)
     if controls:
         for augmenter in catalogue.items("augmenter"):
             if not augmenter.gives and augmenter not in ordered:
@@ -237,18 +287,23 @@ def _arms(
             if name in asked or not builder.study.controls:
                 builder.skipped.append(Skipped(source.text, name, text, reason))
             continue
-        control = augmenter.control
+        control, over = augmenter.control, _control(classifier)
+        others = [(n, builder.others[source.text][n]) for n in sorted(map(name_of, named_in(augmenter, classifier)))]
+        below = name if over is not None else catalogue.spec(control) if control is not None else ""
         yield Arm(
             name,
             text,
-            control=catalogue.spec(control) if control is not None else "",
-            plain=not augmenter.gives,
+            control=below,
+            over=catalogue.spec(over) if over is not None else "",
+            board=catalogue.spec(list(_lineage(classifier))[-1]) if builder.study.controls else text,
+            plain=not augmenter.gives and over is None,
             asked=name in asked,
             made_by=digest(
                 [
                     builder.identity(f"augmenter {name}", augmenter),
                     builder.identity(f"classifier {text}", classifier),
                     core_code(),
+                    *([n, rows.made_of, len(rows)] for n, rows in others),
                 ]
             ),
         )
@@ -291,60 +346,64 @@ def _stages_of(
 ) -> Iterator[str]:
     """Yield the keys of every stage a trial needs, encoder first; plan those that are new."""
     encoder, head = parts(augmenter, classifier)
-    before: tuple[str, ...] = ()
-    made_of = train.made_of
+    where = _Where(train, train.made_of)
     if encoder is not None:
-        text = f"{ENCODER} of {trial.classifier}"
-        key = _key(builder, encoder, text, trial, train, made_of, keys)
-        _plan_stage(builder, key, ENCODER, trial, ())
+        inner = tuple(_needed(builder, encoder, trial, where, keys))
+        key = _key(builder, encoder, f"{ENCODER} of {trial.classifier}", trial, where, keys)
+        _plan_stage(builder, StageJob(key, ENCODER, trial, ENCODER, needs=inner))
+        yield from inner
         yield key
-        before, made_of = (key,), features_made_of(made_of, key)
+        where = _Where(train, features_made_of(train.made_of, key), "features", (*inner, key))
     for recipe in (augmenter, head):
-        yield from _needed(builder, recipe, trial, train, made_of, before, keys)
+        yield from _needed(builder, recipe, trial, where, keys)
+
+
+@dataclass(frozen=True, eq=False)
+class _Where:
+    """What a stage is fitted on: rows, what they were made of, how a job finds them, what must be there before."""
+
+    train: Samples
+    made_of: str
+    on: str = "pixels"
+    before: tuple[str, ...] = ()
 
 
 def _needed(
-    builder: _Builder,
-    recipe: Any,
-    trial: Trial,
-    train: Samples,
-    made_of: str,
-    before: tuple[str, ...],
-    keys: dict[tuple[str, ...], str],
+    builder: _Builder, recipe: Any, trial: Trial, where: _Where, keys: dict[tuple[str, ...], str]
 ) -> Iterator[str]:
     for stage in needs(recipe):
+        place, other = where, source_of(stage)
+        if other is not None:
+            name = name_of(other)
+            rows = builder.others[trial.dataset][name]
+            place = _Where(rows, rows.made_of, name)
+        inner = tuple(_needed(builder, stage, trial, place, keys))
         if not getattr(stage, "stored", True):
+            yield from inner
             continue
-        text = builder.catalogue.spec(stage)
-        inner = tuple(_needed(builder, stage, trial, train, made_of, before, keys))
-        key = _key(builder, stage, text, trial, train, made_of, keys)
-        _plan_stage(builder, key, text, trial, (*before, *inner))
+        text, code = builder.named(stage)
+        key = _key(builder, stage, code, trial, place, keys)
+        _plan_stage(builder, StageJob(key, text, trial, code, place.on, needs=(*place.before, *inner)))
         yield from inner
         yield key
 
 
 def _key(
-    builder: _Builder,
-    stage: Any,
-    text: str,
-    trial: Trial,
-    train: Samples,
-    made_of: str,
-    keys: dict[tuple[str, ...], str],
+    builder: _Builder, stage: Any, code: str, trial: Trial, where: _Where, keys: dict[tuple[str, ...], str]
 ) -> str:
     """Return a stage's key, computed once a cut."""
-    known = (text, str(trial.stage_seed), made_of)
+    known = (code, str(trial.stage_seed), where.made_of)
     if known not in keys:
         keys[known] = stage_key(
-            stage, made_of=made_of, ids=ids_of(train), stage_seed=trial.stage_seed, budget=trial.budget
+            stage, made_of=where.made_of, ids=ids_of(where.train), stage_seed=trial.stage_seed, budget=trial.budget
         )
     return keys[known]
 
 
-def _plan_stage(builder: _Builder, key: str, text: str, trial: Trial, before: tuple[str, ...]) -> None:
-    if key not in builder.stages:
-        depth = 1 + max((builder.stages[k].depth for k in before), default=-1)
-        builder.stages[key] = StageJob(key, text, trial, depth, before)
+def _plan_stage(builder: _Builder, job: StageJob) -> None:
+    if job.key not in builder.stages:
+        depth = 1 + max((builder.stages[k].depth for k in job.needs), default=-1)
+        builder.stages[job.key] = dataclasses.replace(job, depth=depth)
 
 
 def _checked_cut(builder: _Builder, source: Described, rule: EvaluationProtocol, cut: Cut) -> Samples:

@@ -24,7 +24,7 @@ import pluggy
 
 from medbench import hookspecs
 from medbench.errors import MedbenchError, PluginError, UsageError
-from medbench.interfaces import Augmenter, Classifier, Dataset, Executor, Generator, Score, as_tuple
+from medbench.interfaces import Augmenter, Classifier, Dataset, Executor, Extractor, Generator, Score, as_tuple
 from medbench.recipes import configure, did_you_mean, listing, parse, spec_of
 
 GROUP = "medbench"
@@ -35,6 +35,7 @@ HOOKS: dict[str, tuple[str, type | None]] = {
     "classifier": ("register_classifiers", Classifier),
     "metric": ("register_metrics", None),
     "score": ("register_scores", Score),
+    "extractor": ("register_extractors", Extractor),
     "executor": ("register_executors", Executor),
     "study": ("register_studies", None),
 }

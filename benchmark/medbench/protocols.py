@@ -81,6 +81,8 @@ class EvaluationProtocol:
             Training set, validation, test.
         """
         if self.name == "augment-first":
+            if self.train:
+                samples = subsample(samples, self.train, salt=str(cut.repeat))
             (made,) = prepare(samples)
             train, validation, test = cut_samples(made.samples, cut, by="ids")
             return _restrict(made, train), validation, test
@@ -254,7 +256,15 @@ def _restrict(made: TrainingSet, train: Samples) -> TrainingSet:
         position = {name: row for row, name in enumerate(made.samples.ids.tolist())}
         kept = sampling[[position[name] for name in train.ids.tolist()]]
         sampling = kept / kept.sum()
-    return TrainingSet(train, made.transform, sampling, made.loss, made.frequencies)
+    bags = made.bags
+    if bags is not None:
+        place = {name: row for row, name in enumerate(train.ids.tolist())}
+        there = np.array([place.get(name, -1) for name in made.samples.ids.tolist()], dtype=np.int64)
+        left = [there[rows][there[rows] >= 0] for rows in bags]
+        bags = tuple(rows for rows in left if len(rows))
+        if not bags:
+            raise DataError("the cut left no row in any bag of the training set; use fewer folds.")
+    return TrainingSet(train, made.transform, sampling, made.loss, made.frequencies, bags)
 
 
 def _hash(salt: str, text: str) -> bytes:

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from medbench.errors import DataError, UsageError
-from medbench.interfaces import Augmenter, Classifier, Dataset, Generator, Stage
+from medbench.interfaces import Augmenter, Classifier, Dataset, Extractor, Generator, Stage
 
 NAME = re.compile(r"[A-Za-z0-9*?][A-Za-z0-9_.:*?/-]*")
 KINDS: dict[Any, str] = {
     Augmenter: "augmenter",
     Classifier: "classifier",
     Dataset: "dataset",
+    Extractor: "extractor",
     Generator: "generator",
     Stage: "generator",
 }
@@ -180,10 +181,10 @@ def spec_of(recipe: Any, registered: Lookup) -> str:
 
 def kind_of(recipe: Any) -> str:
     """Say which of the registered kinds a recipe is."""
-    for role in (Generator, Dataset, Augmenter, Classifier):
+    for role in (Generator, Dataset, Augmenter, Classifier, Extractor):
         if isinstance(recipe, role):
             return KINDS[role]
-    raise TypeError(f"{recipe!r} is no augmenter, generator, classifier or data set")
+    raise TypeError(f"{recipe!r} is no augmenter, generator, classifier, extractor or data set")
 
 
 def with_inner(recipe: Any) -> Iterator[Any]:

@@ -132,6 +132,7 @@ def run(
     state = _Run(plan, store, catalogue, watcher, limit_s, share=1 / workers)
     decoded = {source.text: str(source.folder) for source in plan.sources}
     common: dict[str, Any] = {"plugin_folders": tuple(plugin_folders), "blocked": tuple(blocked)}
+    others = {source.text: source.other_folders for source in plan.sources}
     needed: dict[str, None] = {}
     for trial in plan.trials:
         if shard[1] > 1 and _part(plan, trial, shard[1]) != shard[0] - 1:
@@ -147,10 +148,14 @@ def run(
             continue
         keys = plan.stages_of[trial.id]
         needed |= dict.fromkeys(keys)
-        task = Task("trial", trial.to_json(), decoded[trial.dataset], **common)
+        task = Task("trial", trial.to_json(), decoded[trial.dataset], sources=others[trial.dataset], **common)
         label = f"{trial.augmenter} / {trial.classifier}  r{trial.repeat} f{trial.fold} s{trial.seed}"
         state.waiting.append(_Job(trial.id, label, "trial", task, state.share, keys, trial))
-    stages = [_stage_job(plan.stages[k], decoded, common, state.share) for k in needed if not store.stage_folder(k)]
+    stages = [
+        _stage_job(plan.stages[k], decoded, {**common, "sources": others[plan.stages[k].trial.dataset]}, state.share)
+        for k in needed
+        if not store.stage_folder(k)
+    ]
     watcher.planned(stages=len(stages), trials=len(state.waiting), hits=state.summary.hits)
     if state.waiting:
         state.waiting = stages + state.waiting
@@ -159,7 +164,7 @@ def run(
             _loop(state, jobs)
         finally:
             jobs.close()
-            for job in state.running.values():
+            for job in [*state.running.values(), *(job for job in state.waiting if job.folder is not None)]:
                 _forget(state, job)
     state.summary.seconds = time.monotonic() - started
     return state.summary
@@ -172,8 +177,17 @@ def _part(plan: Plan, trial: Trial, parts: int) -> int:
 
 def _stage_job(stage: StageJob, decoded: Mapping[str, str], common: Mapping[str, Any], share: float) -> _Job:
     trial = stage.trial
-    task = Task("stage", trial.to_json(), decoded[trial.dataset], stage=stage.stage, key=stage.key, **common)
-    of = f" of {trial.classifier}" if stage.stage == ENCODER else ""
+    task = Task(
+        "stage",
+        trial.to_json(),
+        decoded[trial.dataset],
+        stage=stage.stage,
+        recipe=stage.recipe,
+        on=stage.on,
+        key=stage.key,
+        **common,
+    )
+    of = f" of {trial.classifier}" if stage.recipe == ENCODER else ""
     label = f"fit {stage.stage}{of}  r{trial.repeat} f{trial.fold} s{trial.stage_seed}"
     return _Job(stage.key, label, "stage", task, share, stage.needs)
 
@@ -191,7 +205,8 @@ def _loop(state: _Run, jobs: Jobs) -> None:
         for job in state.running.values():
             _tell_progress(state, job)
         for future in done:
-            _settle(state, state.running.pop(future), future)
+            _settle(state, state.running[future], future)
+            del state.running[future]  # only now: an interruption while it settles must find its folder
 
 
 def _submit_ready(state: _Run, jobs: Jobs) -> None:
@@ -211,8 +226,8 @@ def _submit_ready(state: _Run, jobs: Jobs) -> None:
         folders = {key: state.store.stage_folder(key) for key in job.needs}
         if not all(folders.values()) or not state.store.claim(job.key):
             continue
-        state.waiting.remove(job)
         if _is_there(state, job):  # another runner finished it since we looked
+            state.waiting.remove(job)
             state.store.release(job.key)
             continue
         job.folder = state.store.job_folder(job.key)
@@ -222,6 +237,7 @@ def _submit_ready(state: _Run, jobs: Jobs) -> None:
             _announce(state, "trial_started", trial=job.trial)
         state.watcher.started(job.key, job.label, job.kind)
         state.running[jobs.submit(work, str(job.folder), job.share, state.limit_s)] = job
+        state.waiting.remove(job)  # only now: an interruption between the two must find the folder
 
 
 def _is_there(state: _Run, job: _Job) -> bool:

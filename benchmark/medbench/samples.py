@@ -75,24 +75,39 @@ class Samples:
             parts=None if self.parts is None else self.parts[rows],
         )
 
-    def with_synthetic(self, x: np.ndarray, labels: np.ndarray, *, maker: str) -> Samples:
-        """Append made rows behind the real ones.
+    def with_synthetic(
+        self,
+        x: np.ndarray,
+        labels: np.ndarray,
+        *,
+        maker: str,
+        sources: Sequence[tuple[str, ...]] | None = None,
+    ) -> Samples:
+        """Append made rows behind the rows there are.
 
         Args:
             x: ``(m, channels, *spatial)`` of this object's dtype and shape.
             labels: ``int64 (m,)``.
             maker: Short name of what made them; part of the new ids.
+            sources: Ids of the real rows each was made from, where that is known; None names all real rows here and
+                what the made ones come from.
 
         Returns:
-            n + m rows. The new ones name all real rows here as their sources and carry neither mask nor part.
+            n + m rows. The new ones carry neither mask nor part.
         """
         if x.shape[1:] != self.x.shape[1:] or x.dtype != self.x.dtype:
             raise ValueError(
                 f"{maker} made {x.dtype} {x.shape[1:]}; the training images are {self.x.dtype} {self.x.shape[1:]}"
             )
         real = self.is_real
-        sources = tuple(str(i) for i in self.ids[real])
-        ids = np.array([f"{maker}#{i}" for i in range(len(x))], dtype=np.str_)
+        if sources is None:
+            made_from = {id(s): s for s in self.sources}.values()  # made rows usually share one tuple
+            every = dict.fromkeys((*map(str, self.ids[real]), *(name for s in made_from for name in s)))
+            sources = (tuple(every),) * len(x)
+        if len(sources) != len(x) or not all(sources):
+            raise ValueError(f"{maker} made {len(x)} rows and named sources of {sum(map(bool, sources))} of them")
+        first = int((~real).sum())  # rows made before may be of the same maker
+        ids = np.array([f"{maker}#{first + i}" for i in range(len(x))], dtype=np.str_)
         made = np.full(len(x), f"made:{maker}", dtype=np.str_)
         return replace(
             self,
@@ -101,7 +116,7 @@ class Samples:
             ids=np.concatenate([self.ids, ids]),
             patients=np.concatenate([self.patients, made]),
             groups=np.concatenate([self.groups, made]),
-            sources=self.sources + (sources,) * len(x),
+            sources=(*self.sources, *sources),
             masks=None,
             parts=None,
         )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from medbench.protocols import groups_united
 from medbench.recipes import did_you_mean, listing
 from medbench.samples import Samples
 from medbench.study import PhantomTable
+from medbench.transfer import bare, learnable
 
 PHANTOM = "phantom:"
 
@@ -66,6 +67,9 @@ class Described:
         notes: What the reader left out or found odd.
         unit: What is scored.
         publish: What a published result may hold.
+        others: Rows of each other data set that recipes may learn from, without pixels, by
+            :func:`medbench.transfer.name_of`.
+        other_folders: Where their decoded arrays lie, by the same.
     """
 
     text: str
@@ -76,6 +80,13 @@ class Described:
     notes: tuple[str, ...]
     unit: str
     publish: str
+    others: Mapping[str, Samples] = field(default_factory=dict)
+    other_folders: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_decoded(self) -> bool:
+        """Whether pixels are at hand, also those of the data sets it may learn from."""
+        return bool(self.data) and set(self.others) == set(self.other_folders)
 
     @property
     def class_patients(self) -> list[int]:
@@ -107,6 +118,7 @@ def locate(
     phantom: bool,
     drawing: PhantomTable,
     size: int | None,
+    more: Sequence[Dataset] = (),
 ) -> list[Source]:
     """Find the folder of every data set; phantoms are written here.
 
@@ -117,12 +129,12 @@ def locate(
         phantom: Use the phantom of every data set.
         drawing: How phantoms are drawn.
         size: Working size; None takes each data set's own.
+        more: Data sets that recipes learn from; `data` may name their folders too.
 
     Raises:
         UsageError: If a data set has no folder.
     """
-    named = dict(item.split("=", 1) for item in data if "=" in item and not Path(item).exists())
-    plain = [item for item in data if item.partition("=")[0] not in named]
+    named, plain = _folders(data)
     sources: list[Source] = []
     for text in texts:
         drawn = phantom or text.startswith(PHANTOM)
@@ -136,7 +148,8 @@ def locate(
             found = Source(f"{PHANTOM}{spec}" if drawn else spec, recipe, root, size or recipe.size)
             if found not in sources:  # globs may overlap
                 sources.append(found)
-    takers = {name for source in sources for name in (source.recipe.name, source.recipe.name.partition(":")[0])}
+    recipes = [*(source.recipe for source in sources), *more]
+    takers = {name for recipe in recipes for name in (recipe.name, recipe.name.partition(":")[0])}
     for name, folder in named.items():
         if name not in takers and not phantom:
             raise UsageError(
@@ -144,6 +157,28 @@ def locate(
                 f"there are: {listing(sorted(takers))}."
             )
     return sources
+
+
+def locate_other(
+    catalogue: Catalogue, dataset: Dataset, target: Source, *, data: Sequence[str], drawing: PhantomTable
+) -> Source:
+    """Find the folder of a data set that recipes learn from: a phantom for a phantom, at the target's working size.
+
+    Raises:
+        UsageError: If it has no folder.
+    """
+    spec = catalogue.spec(dataset)
+    if target.is_phantom:
+        root = phantom_root(dataset, seed=drawing.seed, patients=drawing.patients, null=drawing.null)
+        return Source(f"{PHANTOM}{spec}", dataset, root, target.size)
+    named, plain = _folders(data)
+    return Source(spec, dataset, _root(dataset.name, dataset.name.partition(":")[0], named, plain), target.size)
+
+
+def _folders(data: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """Part ``name=ROOT`` from ``ROOT``."""
+    named = dict(item.split("=", 1) for item in data if "=" in item and not Path(item).exists())
+    return named, [item for item in data if item.partition("=")[0] not in named]
 
 
 def _root(name: str, family: str, named: dict[str, str], plain: list[str]) -> Path:
@@ -218,3 +253,18 @@ def describe_index(source: Source) -> Described:
     )
     card = source.recipe.card
     return Described(source.text, "", None, samples, index.dimensions, index.notes, card.unit, card.publish)
+
+
+def with_others(target: Described, others: Mapping[str, Described]) -> Described:
+    """Add what recipes may learn from other data sets; what they share with the target is left out.
+
+    Raises:
+        DataError: If a source's images have other channels or axes, or nothing is left of it.
+    """
+    rows, folders = {}, {}
+    for name, other in others.items():
+        rows[name] = other.samples
+        if other.folder is not None and target.folder is not None:
+            rows[name] = bare(learnable(other.folder, target.folder, named=other.text))
+            folders[name] = str(other.folder)
+    return replace(target, others=rows, other_folders=folders)

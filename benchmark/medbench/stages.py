@@ -10,13 +10,38 @@ from typing import Any
 
 import numpy as np
 
-from medbench.errors import StoreError
+from medbench.errors import ContractError, StoreError
 from medbench.identity import digest, identity
-from medbench.interfaces import Budget, Generator
+from medbench.interfaces import Budget, Generator, needs
+from medbench.recipes import describe
 from medbench.samples import Samples
 
 ENCODER = "encoder"
 """How a plan names the stage that is a classifier's own encoder; it has no name in the catalogue."""
+
+
+def recipe_of(stage: Any) -> str:
+    """Return the SHA-256 of a stage's recipe, by which a job finds it: many a stage has no name in the catalogue."""
+    return digest(describe(stage))
+
+
+def announced(recipe: str, *users: Any) -> Any:
+    """Find a stage among those that recipes announce in their ``needs``, at any depth.
+
+    Args:
+        recipe: As :func:`recipe_of` gives it.
+        users: Recipes; None is passed over.
+
+    Raises:
+        ContractError: If none of them announces it.
+    """
+    waiting = [stage for user in users if user is not None for stage in needs(user)]
+    while waiting:
+        stage = waiting.pop()
+        if recipe_of(stage) == recipe:
+            return stage
+        waiting += needs(stage)
+    raise ContractError("a stage was planned that no recipe announces any more: the code changed meanwhile.")
 
 
 def stage_key(stage: Any, *, made_of: str, ids: list[str], stage_seed: int, budget: Budget) -> str:
@@ -30,9 +55,14 @@ def stage_key(stage: Any, *, made_of: str, ids: list[str], stage_seed: int, budg
         budget: Only what a stage can see of it counts: its steps and threads.
     """
     seen = [budget.generator_steps, budget.threads]
-    if not isinstance(stage, Generator):  # an encoder trains as its classifier does
+    if not _are_generators(stage):  # an encoder trains as its classifier does
         seen += [budget.steps, budget.batch]
     return digest([identity(stage), made_of, sorted(ids), stage_seed, seen])
+
+
+def _are_generators(stage: Any) -> bool:
+    """Say whether a stage and all it needs are generators, which follow their own recipes."""
+    return isinstance(stage, Generator) and all(_are_generators(inner) for inner in needs(stage))
 
 
 def save_state(folder: Path, state: Mapping[str, np.ndarray], record: dict[str, Any]) -> str:

@@ -7,8 +7,7 @@ averaged within a fold, folds are pooled within a repeat, and repeats are averag
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from statistics import NormalDist
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -32,6 +31,8 @@ class Units:
         labels: ``int64 (n,)``.
         probabilities: ``float64 (n, n_classes)``, prior-corrected, of the unit.
         raw: The same, uncorrected.
+        decisions: ``int64 (n_classes, n_classes)``: images by true class and by argmax of what was predicted,
+            uncorrected, whatever the unit; None counts the units.
     """
 
     names: np.ndarray
@@ -39,6 +40,7 @@ class Units:
     labels: np.ndarray
     probabilities: np.ndarray
     raw: np.ndarray
+    decisions: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +57,8 @@ class ArmScores:
         auroc: Macro one-against-rest, mean over the folds that hold every class; NaN where none does.
         recalls: ``float64 (n_classes,)``; NaN for a class that was never tested, which no mean over classes counts.
         macro_f1: From the confusion matrix pooled over the folds of a repeat, mean over repeats.
+        decisions: ``float64 (n_classes, n_classes)``: images by true class and by argmax, without prior correction,
+            mean over repeats and seeds. What published studies count from.
     """
 
     names: np.ndarray
@@ -66,15 +70,13 @@ class ArmScores:
     auroc: float
     recalls: np.ndarray
     macro_f1: float
+    decisions: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
 
-
-@dataclass(frozen=True)
-class Gain:
-    """Difference of balanced accuracy between an arm and its control, 0 to 1, with its range."""
-
-    value: float
-    low: float
-    high: float
+    @property
+    def accuracy(self) -> float:
+        """Share of images that argmax decides rightly, 0 to 1: the measure of most studies; NaN without any image."""
+        total = self.decisions.sum()
+        return float(np.trace(self.decisions) / total) if total else float("nan")
 
 
 def units(predictions: Predictions, frequencies: Sequence[float], *, by_patient: bool) -> Units:
@@ -83,9 +85,10 @@ def units(predictions: Predictions, frequencies: Sequence[float], *, by_patient:
     A patient's probabilities are the normalised geometric mean of the images' (the mean log-probability).
     """
     corrected = prior_corrected(predictions.probabilities, np.asarray(frequencies))
+    p = predictions
+    decisions = confusion_matrix(p.labels, p.probabilities.argmax(1), p.probabilities.shape[1])
     if not by_patient:
-        p = predictions
-        return Units(p.ids, p.patients, p.labels, corrected, p.probabilities)
+        return Units(p.ids, p.patients, p.labels, corrected, p.probabilities, decisions)
     names, first, inverse = np.unique(predictions.patients, return_index=True, return_inverse=True)
     return Units(
         names,
@@ -93,6 +96,7 @@ def units(predictions: Predictions, frequencies: Sequence[float], *, by_patient:
         predictions.labels[first],
         _geometric_mean(corrected, inverse, len(names)),
         _geometric_mean(predictions.probabilities, inverse, len(names)),
+        decisions,
     )
 
 
@@ -112,6 +116,10 @@ def score(cells: Mapping[Cell, Units], n_classes: int) -> ArmScores:
     seeds = sorted({seed for _, _, seed in cells})
     columns: list[np.ndarray] = []
     balanced, argmax, f1s, recalls, aurocs = [], [], [], [], []
+    counted = [
+        u.decisions if u.decisions is not None else confusion_matrix(u.labels, u.raw.argmax(1), n_classes)
+        for u in cells.values()
+    ]
     names = clusters = labels = np.zeros(0)
     for repeat in repeats:
         correct = np.zeros(0)
@@ -145,25 +153,8 @@ def score(cells: Mapping[Cell, Units], n_classes: int) -> ArmScores:
         float(np.mean(known)) if known else float("nan"),
         np.mean(recalls, axis=0),
         float(np.mean(f1s)),
+        np.sum(counted, axis=0) / (len(repeats) * len(seeds)),
     )
-
-
-def gain(arm: ArmScores, control: ArmScores, *, draws: int = DRAWS) -> Gain:
-    """Compare an arm with its control on the same units, with a percentile range of the patient bootstrap.
-
-    Patients are drawn with replacement within their class, once for all repeats; every draw compares both on the
-    same patients.
-
-    Raises:
-        ValueError: If the two were not tested on the same units.
-    """
-    if not np.array_equal(arm.names, control.names):
-        raise ValueError("an arm and its control were tested on different patients")
-    difference = arm.correct.mean(0) - control.correct.mean(0)
-    value = np.mean([difference[arm.labels == label].mean() for label in np.unique(arm.labels)])
-    drawn = bootstrap(difference, arm.clusters, arm.labels, draws)
-    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Gain(float(value), float(low), float(high))
 
 
 def bootstrap(values: np.ndarray, clusters: np.ndarray, labels: np.ndarray, draws: int) -> np.ndarray:
@@ -244,25 +235,3 @@ def _geometric_mean(probabilities: np.ndarray, inverse: np.ndarray, n: int) -> n
     mean = sums / np.bincount(inverse, minlength=n)[:, None]
     powers = np.exp(mean - mean.max(1, keepdims=True))
     return powers / powers.sum(1, keepdims=True)
-
-
-def sees(class_patients: Sequence[int], *, folds: int, disagree: float, power: float = 0.8) -> float:
-    """Forecast the smallest gain of balanced accuracy that a design finds with the given power.
-
-    The variance between patients alone, times K / (K - 1) for shared training sets; training noise comes on top.
-
-    Args:
-        class_patients: Patients of each class.
-        folds: K.
-        disagree: Share of patients on whom arm and control decide differently; between .1 and .2 as a rule.
-        power: Probability to see it.
-
-    Returns:
-        A gain between 0 and 1.
-    """
-    variance = sum(disagree / n for n in class_patients) / len(class_patients) ** 2
-    inflation = folds / (folds - 1) if folds > 1 else 1.0
-    z = NormalDist().inv_cdf((1 + LEVEL) / 2)
-    df = max(min(class_patients) - 1, 1)
-    t = z + (z**3 + z) / (4 * df)  # first term of the Cornish-Fisher expansion of Student's t
-    return float((t + NormalDist().inv_cdf(power)) * np.sqrt(variance * inflation))

@@ -15,7 +15,7 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -58,6 +58,9 @@ class Stored:
         classes: Names of the classes.
         facts: What the predictor said of its training.
         counts: Rows in training, validation and test.
+        leaks: Leaks that were found.
+        scores: Number by score of the made rows, None where it is not defined on them; empty without made pixels.
+        scored: What they were computed with and on: extractor, sha256, d, train, held_out, made, classes.
         failure: Why there is no result.
     """
 
@@ -72,6 +75,8 @@ class Stored:
     facts: dict[str, Any] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     leaks: tuple[str, ...] = ()
+    scores: dict[str, float | None] = field(default_factory=dict)
+    scored: dict[str, Any] = field(default_factory=dict)
     failure: Failure | None = None
 
     def predictions(self) -> Predictions:
@@ -246,7 +251,9 @@ def write_result(folder: Path, result: Result, provenance: dict[str, Any]) -> No
     columns |= {f"p{k}": result.probabilities[:, k] for k in range(result.probabilities.shape[1])}
     polars.DataFrame(columns).write_parquet(folder / "predictions.parquet")
     record = {
-        "metrics": {name: value if math.isfinite(value) else None for name, value in result.metrics.items()},
+        "metrics": _finite(result.metrics),
+        "scores": _finite(result.scores),
+        "scored": dict(result.scored),
         "frequencies": result.frequencies.tolist(),
         "classes": list(result.classes),
         "leaks": list(result.leaks),
@@ -258,6 +265,10 @@ def write_result(folder: Path, result: Result, provenance: dict[str, Any]) -> No
     }
     (folder / "result.json").write_text(json.dumps(record, indent=1, sort_keys=True))
     (folder / "spec.json").write_text(json.dumps(result.trial.to_json(), indent=1, sort_keys=True))
+
+
+def _finite(values: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}
 
 
 def read_predictions(folder: Path) -> Predictions:
@@ -309,6 +320,8 @@ def read_stored(folder: Path) -> Stored:
             facts=record["facts"],
             counts=record["counts"],
             leaks=tuple(record["leaks"]),
+            scores=record.get("scores", {}),  # older results have none
+            scored=record.get("scored", {}),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(

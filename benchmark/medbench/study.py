@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from medbench.errors import UsageError
 from medbench.interfaces import Budget
@@ -50,6 +50,74 @@ class PhantomTable(BaseModel):
     null: bool = False
 
 
+SHARES = ("accuracy", "balanced-accuracy", "auroc", "macro-f1")
+"""Metrics that are shares; so is ``recall-CLASS``. Tables write them in percent."""
+
+
+class PublishedTable(BaseModel):
+    """A ``[[published]]`` table: a figure of the publication that a study reruns. Data, never a threshold.
+
+    Attributes:
+        arm: Text of the augmenter that stands for it, as boards write it.
+        metric: One of SHARES, ``recall-CLASS``, or the name of a generator's score.
+        value: As published, shares from 0 to 1; left out where it was not found.
+        source: Where it stands.
+        classifier: Text of the classifier; empty where none is part of the figure.
+        dataset: The data set of the study it belongs to; empty for all.
+        note: What a reader must know of it.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    arm: str = Field(min_length=1)
+    metric: str = Field(min_length=1, max_length=100)
+    value: float | None = Field(None, allow_inf_nan=False)
+    source: str = Field(min_length=1)
+    classifier: str = ""
+    dataset: str = ""
+    note: str = ""
+
+    @property
+    def is_share(self) -> bool:
+        """Whether the metric lies between 0 and 1."""
+        return self.metric in SHARES or self.metric.startswith("recall-")
+
+    @model_validator(mode="after")
+    def _share(self) -> PublishedTable:
+        if self.is_share and self.value is not None and not 0 <= self.value <= 1:
+            raise ValueError(f"{self.metric} is a share from 0 to 1, got {self.value:g}; write 0.7 for 70 %")
+        return self
+
+
+class SmokeTable(BaseModel):
+    """The ``[smoke]`` table: how small a study becomes under ``--budget smoke``; options given beside it win.
+
+    Attributes:
+        classifiers: Lighter ones in place of the study's; empty leaves them.
+        folds: As in a study.
+        repeats: As in a study.
+        controls: As in a study.
+        companions: As in a study.
+        patients: Of a phantom; left out: the study's.
+        budget: Keys of a budget that replace those of the preset.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    classifiers: list[str] = Field(default_factory=list)
+    folds: int = Field(2, ge=2, le=100)
+    repeats: int = Field(1, ge=1, le=1000)
+    controls: bool = False
+    companions: bool = False
+    patients: int | None = Field(None, ge=12, le=100_000)
+    budget: dict[str, int] = Field(default_factory=dict)
+
+    @field_validator("budget")
+    @classmethod
+    def _keys_of_a_budget(cls, value: dict[str, int]) -> dict[str, int]:
+        if unknown := set(value) - set(BudgetTable.model_fields):
+            raise ValueError(f"there is no {sorted(unknown)[0]!r} in a budget; there are {listing([*value])}")
+        return value
+
+
 class Study(BaseModel):
     """What is asked.
 
@@ -65,8 +133,11 @@ class Study(BaseModel):
         seeds: Classifier seeds a cell; averaged within a fold before anything is compared.
         worth: Points of balanced accuracy that matter; fixed before the run.
         controls: Also run the ancestors in the tree of controls, and the plain arm.
+        companions: Also run what augmenters name as their companions, as a weak GAN does a strong one.
         phantom: How phantoms are drawn.
         budget: What every fit may spend.
+        smoke: How small it becomes under ``--budget smoke``; None leaves the design as it is.
+        published: Figures of the publication that the study reruns; see :mod:`medbench.comparison`.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -81,8 +152,11 @@ class Study(BaseModel):
     seeds: int = Field(1, ge=1, le=100)
     worth: float = Field(2.0, gt=0, le=50, allow_inf_nan=False)
     controls: bool = True
+    companions: bool = True
     phantom: PhantomTable = PhantomTable()
     budget: BudgetTable = BudgetTable()
+    smoke: SmokeTable | None = None
+    published: list[PublishedTable] = Field(default_factory=list)
 
     @field_validator("name")
     @classmethod
@@ -136,11 +210,19 @@ def build(values: dict[str, Any], *, source: str = "options", text: str = "") ->
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in problem["loc"] if not isinstance(part, int))
-        raise UsageError(f"{source}{_line(text, place)}: {_sentence(problem, place)}.") from None
+        line = _line(text, ".".join(map(str, problem["loc"])))
+        raise UsageError(f"{source}{line}: {_sentence(problem, place)}.") from None
 
 
 def _sentence(problem: Any, place: str) -> str:
     key = place.rpartition(".")[2]
+    message = problem["msg"].removeprefix("Value error, ")
+    if place.partition(".")[0] == "published" and "." not in place:
+        if problem["type"] == "value_error":
+            return f"{place}: {message}"
+        return "published is a list of tables; write [[published]] and its keys below, once for each figure"
+    if problem["type"] == "missing":
+        return f"{place} is missing; give it"
     if problem["type"] == "model_type":
         return f"{place} must be a table; write [{place}] and its keys below"
     if problem["type"] == "extra_forbidden":
@@ -148,12 +230,15 @@ def _sentence(problem: Any, place: str) -> str:
         return f"unknown key {place!r}{did_you_mean(key, known)}; there are: {listing(sorted(known), 20)}"
     given = problem["input"]
     shown = repr(given) if len(repr(given)) <= 60 else f"{repr(given)[:57]}..."
-    message = problem["msg"].removeprefix("Value error, ")
     return f"{place} = {shown} ({type(given).__name__}): {message[0].lower()}{message[1:]}"
 
 
 def _known(place: str) -> list[str]:
-    tables: dict[str, type[BaseModel]] = {"budget": BudgetTable, "phantom": PhantomTable}
+    tables: dict[str, type[BaseModel]] = {
+        "budget": BudgetTable,
+        "phantom": PhantomTable,
+        "published": PublishedTable,
+    }
     return list(tables.get(place.partition(".")[0] if "." in place else "", Study).model_fields)
 
 
@@ -168,11 +253,17 @@ def _line(text: str, place: str) -> str:
 
 
 def _keys(text: str) -> Iterator[tuple[str, int, int]]:
-    """Yield the keys and tables of a TOML text that stand at the start of a line, with line and column."""
-    table = ""
+    """Yield the keys and tables of a TOML text that stand at the start of a line, with line and column.
+
+    The tables of a list are numbered: ``published.0``, ``published.1``.
+    """
+    table, of_list = "", dict[str, int]()
     for number, line in enumerate(text.splitlines(), start=1):
-        if match := re.match(r"""\s*(\[?)\s*([\w."'-]+(?:\s*\.\s*[\w."'-]+)*)\s*[=\]]""", line):
+        if match := re.match(r"""\s*(\[{0,2})\s*([\w."'-]+(?:\s*\.\s*[\w."'-]+)*)\s*[=\]]""", line):
             name = re.sub(r"""[\s"']""", "", match[2])
+            if match[1] == "[[":
+                of_list[name] = of_list.get(name, -1) + 1
+                name = f"{name}.{of_list[name]}"
             if match[1]:
                 table = name
             yield f"{table}.{name}" if table and not match[1] else name, number, match.start(2) + 1
@@ -192,8 +283,26 @@ def _not_toml(problem: str, text: str, source: str) -> str:
     return f"{place}: is not TOML: {message[:1].lower()}{message[1:]}; mend that line."
 
 
-def budget(text: str, base: BudgetTable) -> BudgetTable:
+def shrunk(study: Study) -> Study:
+    """Return a study as small as its ``[smoke]`` table says; without one, as it is."""
+    small = study.smoke
+    if small is None:
+        return study
+    changes: dict[str, Any] = {key: getattr(small, key) for key in ("folds", "repeats", "controls", "companions")}
+    if small.classifiers:
+        changes["classifiers"] = small.classifiers
+    if small.patients is not None:
+        changes["phantom"] = study.phantom.model_copy(update={"patients": small.patients})
+    return study.model_copy(update=changes)
+
+
+def budget(text: str, base: BudgetTable, smoke: SmokeTable | None = None) -> BudgetTable:
     """Read ``--budget``: a preset's name, or ``steps=600,batch=32``, or a name and changes.
+
+    Args:
+        text: As given.
+        base: What is changed.
+        smoke: What the preset of that name becomes in a study that says so.
 
     Raises:
         UsageError: For an unknown preset, key, or value.
@@ -205,7 +314,7 @@ def budget(text: str, base: BudgetTable) -> BudgetTable:
             if part not in BUDGETS:
                 has = listing(list(BUDGETS))
                 raise UsageError(f"--budget {part}: no such budget{did_you_mean(part, BUDGETS)}; there are: {has}.")
-            values = dataclasses.asdict(BUDGETS[part])
+            values = dataclasses.asdict(BUDGETS[part]) | (smoke.budget if smoke and part == "smoke" else {})
         elif key not in values:
             raise UsageError(
                 f"--budget {part}: no such key{did_you_mean(key, values)}; there are: {listing(list(values))}."
@@ -224,10 +333,18 @@ def to_toml(study: Study) -> str:
     default = Study(datasets=[], augmenters=[], classifiers=[])
     lines, tables = [], []
     for key, value in study.model_dump().items():
-        if isinstance(value, dict):
-            changed = {k: v for k, v in value.items() if v != getattr(getattr(default, key), k) and v is not None}
-            if changed:
+        if key == "published":
+            for row in value:
+                given = [f"{k} = {json.dumps(v, ensure_ascii=False)}" for k, v in row.items() if v not in (None, "")]
+                tables += ["", "[[published]]", *given]
+        elif isinstance(value, dict):
+            usual = SmokeTable() if key == "smoke" else getattr(default, key)
+            changed = {k: v for k, v in value.items() if v != getattr(usual, k) and v is not None}
+            inner = changed.pop("budget", {}) if key == "smoke" else {}
+            if changed or key == "smoke":
                 tables += ["", f"[{key}]", *(f"{k} = {json.dumps(v)}" for k, v in changed.items())]
+            if inner:
+                tables += ["", "[smoke.budget]", *(f"{k} = {v}" for k, v in inner.items())]
         elif value != getattr(default, key) or key in ("name", "folds", "repeats", "worth"):
             lines.append(f"{key} = {json.dumps(value, ensure_ascii=False)}")
     return "\n".join([*lines, *tables]) + "\n"

@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from medbench.leaderboard import Board, Row, table
+from medbench.matrix import Arm
 from medbench.protocols import protocol
 from medbench.recipes import parse
+from medbench.verdicts import ESTIMAND, PHANTOM, answer, looks, reasons, what_helps
 
 WIDTH = 80
 NAME_WIDTH = 26
@@ -31,7 +33,7 @@ def render(board_list: Sequence[Board], form: str, *, wide: bool = False, plain:
         rows = [row for board in board_list for row in _values(board)]
         return json.dumps(rows, indent=1, ensure_ascii=False, allow_nan=False)
     if form == "csv":
-        return _csv([row for board in board_list for row in _values(board)])
+        return to_csv([row for board in board_list for row in _values(board)])
     if form in ("md", "latex"):
         return "\n\n".join((_markdown if form == "md" else _latex)(board, wide) for board in board_list)
     return "\n\n".join(_text(board, wide, plain) for board in board_list)
@@ -100,7 +102,7 @@ def _grid(board: Board, plain: bool) -> list[str]:
     device = "CPU" if board.device == "CPU" else "GPU"
     lines = [_line(" arm, under its control", "bal.acc", "AUROC", "gain", "95 % range", "verdict", device)]
     for row in board.rows:
-        name = f" {_branch(row, plain)}{_short(row.arm.augmenter)}"
+        name = f" {_branch(row, plain)}{arm_name(row.arm)}"
         if columns(name) >= NAME_WIDTH:
             lines.append(cut(name, WIDTH))
             name = ""
@@ -113,15 +115,22 @@ def _line(name: str, accuracy: str, auroc: str, gain: str, span: str, verdict: s
     return f"{pad(name, NAME_WIDTH)}{accuracy:>7} {auroc:>5}{gain:>6}  {said:<28} {time:>4}"
 
 
-def _short(text: str) -> str:
+def short(text: str) -> str:
     """Write ``hybrid[generator=reacgan]`` as ``hybrid (reacgan)``."""
     spec = parse(text)
     values = ", ".join(value for _, value in spec.parameters)
     return clean(f"{spec.name} ({values})" if values else spec.name)
 
 
+def arm_name(arm: Arm) -> str:
+    """Write the augmenter, and the classifier where that claims something itself and so is not the board's."""
+    return f"{short(arm.augmenter)} / {short(arm.classifier)}" if arm.over else short(arm.augmenter)
+
+
 def _numbers(row: Row) -> tuple[str, str, str, str, str]:
     verdict = "control" if not row.arm.control and not row.arm.plain else ""
+    if row.judged is not None:
+        verdict = row.judged.verdict.word
     if row.failed:
         share = f"{row.failed}/{row.planned} "
         kind = row.kinds[0] if len(row.kinds) == 1 else "failed"
@@ -138,7 +147,7 @@ def _numbers(row: Row) -> tuple[str, str, str, str, str]:
 
 
 def _footer(board: Board) -> list[str]:
-    return [line for sentence in _sentences(board) for line in (_wrap(sentence) if sentence else [""])]
+    return [line for sentence in _sentences(board) for line in (wrapped(sentence) if sentence else [""])]
 
 
 def _sentences(board: Board) -> list[str]:
@@ -147,97 +156,140 @@ def _sentences(board: Board) -> list[str]:
     if board.plain is not None and board.plain.scores is not None:
         s = board.plain.scores
         first += (
-            f"    {_short(board.plain.arm.augmenter)}: {100 * s.argmax_balanced_accuracy:.1f} by argmax, "
+            f"    {short(board.plain.arm.augmenter)}: {100 * s.argmax_balanced_accuracy:.1f} by argmax, "
             f"{100 * s.balanced_accuracy:.1f} with the threshold moved, AUROC {_auroc(s.auroc)}"
         )
     said = [first, ""]
     if board.leaks:
         said.append(f"PROTOCOL {board.protocol} LEAKS by design, never ranked: {', '.join(board.leaks)}")
-    if incomplete := [row for row in board.rows if not row.complete]:
-        row = min(incomplete, key=lambda row: row.settled)
-        said.append(f"{row.settled} of {row.planned} cells done: no verdict yet.")
-    rarest = _rarest(board)[1]
-    if rarest < 20:
-        said.append(f"{rarest} {_unit(board)} of the rarest class: numbers, no verdict.")
-    if board.is_rehearsal:
-        cells = "3 repeats" if protocol(board.protocol).name == "official" else "5 folds x 3 repeats"
-        said.append(f"REHEARSAL: a verdict takes at least {cells}.")
+    said += _answers(board)
+    said += reasons(board.evidence)
     if board.is_phantom:
-        said.append("PHANTOM DATA: this shows that medbench works, nothing about patients. Yours: medbench init FOLDER")
+        said.append(PHANTOM)
     if board.unit == "image" and board.source["patients"] != board.source["images"]:
         said.append("Scored by image; all images of a patient are drawn together.")
-    said.append(
-        f"Ranges: bootstrap of the same {_unit(board)} for arm and control, each range for itself. "
-        f"Untuned defaults. {board.looks} configurations were ever scored on these folds."
-    )
+    compared = max((row.gain.comparisons for row in board.rows if row.gain), default=0)
+    said.append(f"{looks(compared, board.looks)}. {ESTIMAND if compared else ''} Untuned defaults.")
     for row in board.rows:
-        name = _short(row.arm.augmenter)
+        name = arm_name(row.arm)
         if row.failed:
             stands_in = "counted with its control's predictions" if row.scores else "so it is not scored"
             said.append(f"{name}: {row.failed} of {row.planned} {', '.join(row.kinds)}, {stands_in}.")
+        if row.collapsed[0]:
+            of = f"{row.collapsed[0]} of {row.collapsed[1]}"
+            said.append(f"{name}: {of} generators collapsed: a class's samples are nearly one picture.")
         if row.superseded:
             said.append(f"{name}: {row.superseded} older results of other code or budget, not shown.")
-        said += [f"skipped {name} / {_short(board.classifier)}: {reason}" for reason in row.reasons]
-    said += [f"skipped {_short(s.augmenter)} / {_short(s.classifier)}: {s.reason}" for s in board.skipped]
+        said += [f"skipped {name} / {short(board.classifier)}: {reason}" for reason in row.reasons]
+    said += [f"skipped {short(s.augmenter)} / {short(s.classifier)}: {s.reason}" for s in board.skipped]
     return said + [f"! {warning}" for warning in board.warnings]
+
+
+def _answers(board: Board) -> list[str]:
+    """Answer for every arm that was asked for and has a verdict, then say what helps."""
+    judged = [(row, row.judged) for row in board.rows if row.judged is not None]
+    said = []
+    for row, of_row in judged:
+        if row.arm.asked and not of_row.verdict.withheld:
+            control = row.arm.control if not row.arm.over else f"{row.arm.control} / {row.arm.over}"
+            said.append(
+                answer(
+                    of_row.verdict,
+                    of_row.gain,
+                    of_row.evidence,
+                    arm=arm_name(row.arm),
+                    control=" / ".join(short(part) for part in control.split(" / ")),
+                    worth=board.study.worth,
+                    auroc=of_row.auroc,
+                )
+            )
+    better = [(arm_name(row.arm), j.verdict, j.gain) for row, j in judged if j.gain is not None]
+    if helps := what_helps(better):
+        said.append(helps)
+    return said
 
 
 def _wide(board: Board, rule: str) -> list[str]:
     classes = [clean(c) for c in board.source["classes"]]
-    short = [c if columns(c) <= 11 else f"{cut(c, 10)}." for c in classes]
+    heads = [c if columns(c) <= 11 else f"{cut(c, 10)}." for c in classes]
     lines = [
         f" more numbers {rule * 20}",
         f"{' arm':<30}{'macro-F1':>9}{'argmax':>8}{'cells':>9}{'made':>8}{'peak MB':>9}",
     ]
     rows = [*board.rows, *([board.plain] if board.plain else [])]
-    names = [pad(f" {cut(clean(row.arm.augmenter), 28)}", 30) for row in rows]
+    names = [pad(f" {cut(arm_name(row.arm), 28)}", 30) for row in rows]
     for row, name in zip(rows, names, strict=True):
         f1 = f"{100 * row.scores.macro_f1:.1f}" if row.scores else ""
         argmax = f"{100 * row.scores.argmax_balanced_accuracy:.1f}" if row.scores else ""
         cells = f"{row.done}/{row.planned}"
         lines.append(f"{name}{f1:>9}{argmax:>8}{cells:>9}{row.made:>8.0f}{row.peak_mb:>9.0f}")
-    for start in range(0, len(short), 4):
-        part = range(start, min(start + 4, len(short)))
-        lines += ["", f"{' recall, %':<30}" + "".join(pad(short[k], -12) for k in part)]
+    for start in range(0, len(heads), 4):
+        part = range(start, min(start + 4, len(heads)))
+        lines += ["", f"{' recall, %':<30}" + "".join(pad(heads[k], -12) for k in part)]
         for row, name in zip(rows, names, strict=True):
             if row.scores is not None:
                 recalls = [float(row.scores.recalls[k]) for k in part]
                 lines.append(name + "".join(f"{100 * r:>12.1f}" if r == r else f"{'n/a':>12}" for r in recalls))
+    return lines + _made(rows, names)
+
+
+def _made(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
+    """Write scores of made rows in blocks of four, each with its floor behind it."""
+    found = list(dict.fromkeys(name for row in rows for name in row.scores_of_made))
+    plain = [name for name in found if name.removesuffix("-floor") == name or name[:-6] not in found]
+    extractors = ", ".join(sorted({row.extractor for row in rows if row.scores_of_made}))
+    lines = []
+    for start in range(0, len(plain), 4):
+        part = plain[start : start + 4]
+        title = f" made rows, {clean(extractors)}" if not start else ""
+        lines += ["", pad(cut(title, 30), 30) + "".join(pad(cut(clean(name), 11), -12) for name in part)]
+        for row, name in zip(rows, names, strict=True):
+            if row.scores_of_made:
+                lines.append(name + "".join(f"{_score(row.scores_of_made.get(s)):>12}" for s in part))
+                if any(f"{s}-floor" in row.scores_of_made for s in part):
+                    floors = (_score(row.scores_of_made.get(f"{s}-floor")) for s in part)
+                    lines.append(f"{'   real rows instead':<30}" + "".join(f"{value:>12}" for value in floors))
     return lines
 
 
+def _score(value: float | None) -> str:
+    return "" if value is None else f"{value:.3g}"
+
+
 def _markdown(board: Board, wide: bool) -> str:
-    titles = _columns(wide)
+    titles = _columns(board, wide)
     lines = [
-        f"### {_md(board.source['dataset'])}, {_md(board.classifier)}, {_md(board.protocol)}",
+        "### " + ", ".join(map(escape_markdown, (board.source["dataset"], board.classifier, board.protocol))),
         "",
         "| " + " | ".join(titles.values()) + " |",
         "| " + " | ".join("---" if key == "augmenter" else "---:" for key in titles) + " |",
     ]
-    lines += ["| " + " | ".join(_md(_cell(row[key])) for key in titles) + " |" for row in _values(board)]
-    return "\n".join([*lines, "", *(f"{_md(sentence)}  " for sentence in _sentences(board) if sentence)])
+    lines += [
+        "| " + " | ".join(escape_markdown(_cell(row.get(key))) for key in titles) + " |" for row in _values(board)
+    ]
+    return "\n".join([*lines, "", *(f"{escape_markdown(sentence)}  " for sentence in _sentences(board) if sentence)])
 
 
 def _latex(board: Board, wide: bool) -> str:
-    titles = _columns(wide)
-    body = [" & ".join(_tex(_cell(row[key])) for key in titles) + r" \\" for row in _values(board)]
+    titles = _columns(board, wide)
+    body = [" & ".join(escape_latex(_cell(row.get(key))) for key in titles) + r" \\" for row in _values(board)]
     return "\n".join(
         [
             f"% {clean(board.source['dataset'])}, {clean(board.classifier)}, {clean(board.protocol)}",
             rf"\begin{{tabular}}{{l{'r' * (len(titles) - 1)}}}",
             r"\toprule",
-            " & ".join(_tex(title) for title in titles.values()) + r" \\",
+            " & ".join(escape_latex(title) for title in titles.values()) + r" \\",
             r"\midrule",
             *body,
             r"\bottomrule",
             r"\end{tabular}",
             r"\par\footnotesize",
-            *(_tex(clean(sentence)) for sentence in _sentences(board) if sentence),
+            *(escape_latex(clean(sentence)) for sentence in _sentences(board) if sentence),
         ]
     )
 
 
-def _columns(wide: bool) -> dict[str, str]:
+def _columns(board: Board, wide: bool) -> dict[str, str]:
     titles = {
         "augmenter": "arm",
         "control": "control",
@@ -260,10 +312,12 @@ def _columns(wide: bool) -> dict[str, str]:
             "made_images": "made images",
             "peak_mb": "peak MB",
         }
+        titles |= {f"score_{name}": name for row in board.rows for name in row.scores_of_made}
     return titles
 
 
-def _csv(rows: Sequence[dict[str, Any]]) -> str:
+def to_csv(rows: Sequence[dict[str, Any]]) -> str:
+    """Write rows under the keys of all of them; what a spreadsheet would run as a formula becomes text."""
     names = list(dict.fromkeys(key for row in rows for key in row))
     out = io.StringIO()
     writer = csv.DictWriter(out, names, lineterminator="\n")
@@ -283,7 +337,8 @@ def _cell(value: Any) -> str:
 _MD = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>|#"})
 
 
-def _md(text: str) -> str:
+def escape_markdown(text: str) -> str:
+    """Write a text so that Markdown shows it as it is."""
     return clean(text).translate(_MD)
 
 
@@ -294,7 +349,8 @@ _TEX = str.maketrans(
 )
 
 
-def _tex(text: str) -> str:
+def escape_latex(text: str) -> str:
+    """Write a text so that LaTeX shows it as it is."""
     return text.translate(_TEX)
 
 
@@ -327,10 +383,10 @@ def _by(board: Board) -> str:
 def _two(left: str, right: str) -> list[str]:
     if columns(left) + columns(right) + 2 <= WIDTH:
         return [left + pad(right, columns(left) - WIDTH)]
-    return [cut(left, WIDTH), *(f" {line}" for line in _wrap(right, WIDTH - 2))]
+    return [cut(left, WIDTH), *(f" {line}" for line in wrapped(right, WIDTH - 2))]
 
 
-def _wrap(text: str, width: int = WIDTH - 1) -> list[str]:
+def wrapped(text: str, width: int = WIDTH - 1) -> list[str]:
     """Break a sentence into lines with a blank before each; what is wide counts twice."""
     lines = [""]
     for word in clean(text).split(" "):

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from medbench.errors import ContractError, Skip, UsageError
-from medbench.interfaces import Budget, Fitted, Stage, TrainingSet, Transform
+from medbench.interfaces import Budget, Dataset, Fitted, Stage, TrainingSet, Transform, source_of
 from medbench.samples import Samples
 
-INGREDIENTS = {"samples", "transform", "sampling", "loss"}
+INGREDIENTS = {"samples", "transform", "sampling", "loss", "bags"}
 
 
 def toy_samples(
@@ -63,6 +63,7 @@ class SandboxContext:
 
     Attributes:
         reports: ``(step, total, values)`` of every call of ``progress``.
+        sources: Samples of other data sets, by name.
     """
 
     folder: Path
@@ -70,6 +71,7 @@ class SandboxContext:
     device: str = "cpu"
     base: int = 0
     reports: list[tuple[int, int, dict[str, float]]] = field(default_factory=list)
+    sources: dict[str, Samples] = field(default_factory=dict)
 
     def seed(self, *purpose: str | int) -> int:
         """Derive a seed in [0, 2**63)."""
@@ -78,9 +80,15 @@ class SandboxContext:
 
     def fit(self, stage: Stage[Fitted], train: Samples) -> Fitted:
         """Fit `stage`, send its state through ``restore`` as the store would, and return that."""
+        dataset = source_of(stage)
+        train = train if dataset is None else self.source(dataset)
         fitted: Any = stage.fit(train, self)
         state = {name: np.array(array) for name, array in fitted.state().items()}
         return stage.restore(state, train)
+
+    def source(self, dataset: Dataset) -> Samples:
+        """Return what `sources` holds under the data set's name."""
+        return self.sources[dataset.name]
 
     def progress(self, step: int, total: int, **values: float) -> None:
         """Keep the report."""
@@ -134,7 +142,7 @@ def check_augmenter(augmenter: Any, folder: Path) -> None:
         if undeclared := _ingredients(made, train) - set(augmenter.gives):
             raise ContractError(f"{name}: it returned {sorted(undeclared)[0]}, which its gives does not name.")
         for one, other in ((made.samples.x, again.samples.x), (made.samples.labels, again.samples.labels),
-                           (made.sampling, again.sampling)):  # fmt: skip
+                           (made.sampling, again.sampling), (_joined(made.bags), _joined(again.bags))):  # fmt: skip
             if not np.array_equal(one, other):
                 raise ContractError(f"{name}: two fits of one seed differ; draw only from context.seed().")
         if made.transform is not None:
@@ -279,12 +287,77 @@ def check_metric(metric: Any, folder: Path) -> None:
             )
 
 
+def check_score(score: Any, folder: Path) -> None:
+    """Check that a score gives a finite number for plenty of rows, the same twice, and some number for a single row.
+
+    Raises:
+        ContractError: With one sentence on what is wrong.
+    """
+    name, rng = score.name, np.random.default_rng(0)
+    if (of := getattr(score, "of", "features")) not in ("features", "probabilities"):
+        raise ContractError(f"{name}: it is of {of!r}; a score is of features or of probabilities.")
+    train, held_out, made = (rng.dirichlet(np.ones(6), 40) for _ in range(3))
+    before = [rows.copy() for rows in (train, held_out, made)]
+    values = [check_recipe_is_unchanged(score, lambda: score.score(train, held_out, made)) for _ in range(2)]
+    if not all(isinstance(value, float) and np.isfinite(value) for value in values):
+        raise ContractError(f"{name}: it gave {values[0]!r} for 40 rows of each kind, expected a finite float.")
+    if values[0] != values[1]:
+        raise ContractError(f"{name}: it gave {values[0]} and {values[1]} for the same rows.")
+    if not all(np.array_equal(was, now) for was, now in zip(before, (train, held_out, made), strict=True)):
+        raise ContractError(f"{name}: it changed the rows it was given.")
+    if not isinstance(alone := score.score(train[:1], held_out[:1], made[:1]), float):
+        raise ContractError(
+            f"{name}: it gave {alone!r} for one row of each kind, expected a float, nan where undefined."
+        )
+
+
+def check_extractor(extractor: Any, folder: Path) -> None:
+    """Check that an extractor gives finite features, an image's own whatever others are there, and the same twice.
+
+    Raises:
+        ContractError: With one sentence on what is wrong.
+        Skip: If it needs a file that its defaults do not name.
+    """
+    name, tried = extractor.name, 0
+    try:
+        getattr(extractor, "check", lambda: None)()
+    except UsageError as error:
+        raise Skip(str(error)) from None
+    for dimensions in (2, 3):
+        x = toy_samples(24, dimensions=dimensions).x
+        before = x.copy()
+        for what in (extractor.features, getattr(extractor, "probabilities", None)):
+            if what is None:
+                continue
+            try:
+                rows = check_recipe_is_unchanged(extractor, lambda f=what, x=x: f(x))
+            except Skip:
+                continue
+            tried += 1
+            if rows.dtype != np.float64 or rows.ndim != 2 or len(rows) != len(x) or not np.isfinite(rows).all():
+                raise ContractError(
+                    f"{name}: it gave {rows.dtype} {rows.shape} for {len(x)} images, expected finite float64 (n, d)."
+                )
+            if what != extractor.features and not np.allclose(rows.sum(1), 1, atol=1e-6):
+                raise ContractError(f"{name}: its probabilities do not sum to 1.")
+            if not np.array_equal(rows, what(x)):
+                raise ContractError(f"{name}: it gave different features for the same images.")
+            if not np.allclose(rows[3:8], what(x[3:8]), rtol=1e-4, atol=1e-6):
+                raise ContractError(f"{name}: the features of an image depend on the other images of the call.")
+        if not np.array_equal(before, x):
+            raise ContractError(f"{name}: it changed the images it was given.")
+    if not tried:
+        raise ContractError(f"{name}: skipped both 2-D and 3-D toy samples, so nothing could be checked.")
+
+
 CHECKS: dict[str, Any] = {
     "augmenter": check_augmenter,
     "generator": check_generator,
     "classifier": check_classifier,
     "dataset": check_dataset,
     "metric": check_metric,
+    "score": check_score,
+    "extractor": check_extractor,
 }
 
 
@@ -314,8 +387,13 @@ def _check_input(name: str, samples: Samples, before: dict[str, np.ndarray]) -> 
 
 
 def _ingredients(made: TrainingSet, train: Samples) -> set[str]:
-    has = {key for key in ("transform", "sampling", "loss") if getattr(made, key) is not None}
+    has = {key for key in ("transform", "sampling", "loss", "bags") if getattr(made, key) is not None}
     return has if np.array_equal(made.samples.ids, train.ids) else has | {"samples"}
+
+
+def _joined(bags: tuple[np.ndarray, ...] | None) -> Any:
+    """Return all bags in one array, each behind its number of rows."""
+    return None if bags is None else np.concatenate([np.r_[len(rows), rows] for rows in bags])
 
 
 def _check_transform(name: str, transform: Transform, train: Samples) -> None:

@@ -16,7 +16,9 @@ from medbench.interfaces import (
     Budget,
     Classifier,
     Encoding,
+    Extractor,
     Metric,
+    Score,
     Stage,
     State,
     TrainingSet,
@@ -24,6 +26,7 @@ from medbench.interfaces import (
 )
 from medbench.protocols import Cut, EvaluationProtocol
 from medbench.samples import Samples
+from medbench.scoring import score_made
 from medbench.stages import features_made_of, save_state
 
 
@@ -100,6 +103,8 @@ class Result:
         stages: SHA-256 of each stage's arrays by stage key.
         facts: What the predictor says of its training.
         counts: Rows in training (real, made), validation and test.
+        scores: Number by score of the made rows and by ``NAME-floor``; empty where none were made of pixels.
+        scored: How: extractor, its SHA-256, features and rows, as :class:`medbench.scoring.Scored` has it.
     """
 
     trial: Trial
@@ -115,6 +120,8 @@ class Result:
     stages: Mapping[str, str]
     facts: Mapping[str, float | str] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
+    scores: Mapping[str, float] = field(default_factory=dict)
+    scored: Mapping[str, str | int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,8 +188,13 @@ def run_trial(
     samples: Samples,
     context: TrialContext,
     metrics: Sequence[Metric] = (),
+    scores: Sequence[Score] = (),
+    extractor: Extractor | None = None,
 ) -> Result:
     """Run one trial.
+
+    Rows made of pixels are scored with `extractor`, after everything was fitted and predicted; that is no part of the
+    trial's cost.
 
     Raises:
         LeakError: If a leak is found that the protocol does not declare, or the augmenter used what it was not given.
@@ -208,6 +220,10 @@ def run_trial(
         predicted = audit.probabilities(predict(test.x), test, classifier=trial.classifier)
     frequencies = training_set.class_frequencies
     corrected = prior_corrected(predicted, frequencies)
+    made = None
+    if encoder is None and extractor is not None and not training_set.samples.is_real.all():
+        seed = context.seed("scores")
+        made = score_made(training_set.samples, test, extractor=extractor, scores=scores, seed=seed)
     return Result(
         trial=trial,
         ids=test.ids,
@@ -227,6 +243,8 @@ def run_trial(
             "validation": len(validation),
             "test": len(test),
         },
+        scores=made.values if made else {},
+        scored=made.how if made else {},
     )
 
 

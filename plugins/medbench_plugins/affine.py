@@ -103,6 +103,10 @@ def random_affine(
     return torch.where(_over_pixels(changed[:, 0] < probability, x), moved, x)
 
 
+SPINE_CHANGES = ("original", "rot45", "rot90", "rot270", "hflip", "vflip", "shear", "zoom", "crop")
+"""What :func:`spine_change` knows, by number."""
+
+
 def spine_hybrid(x: torch.Tensor, generator: torch.Generator, *, probability: float) -> torch.Tensor:
     """Apply one change of the spine preprint's list to each row, each equally likely, the original among them.
 
@@ -119,6 +123,20 @@ def spine_hybrid(x: torch.Tensor, generator: torch.Generator, *, probability: fl
         Sivakumar and Anand, medRxiv 10.64898/2026.04.15.26350121 and its project page. Deliberate differences: the
         crop is a window of three quarters at a random place instead of a fixed box in the corner, the zoom the same
         window at the centre, and the shear, given as "30 radians", is 30 degrees.
+    """
+    drawn = torch.rand(len(x), 4, generator=generator, device=x.device)
+    choice = (drawn[:, 0] * len(SPINE_CHANGES)).long().clamp(max=len(SPINE_CHANGES) - 1)
+    changed = (drawn[:, 3] < probability) & (choice > 0)
+    return torch.where(_over_pixels(changed, x), spine_change(x, choice, drawn[:, 1:3]), x)
+
+
+def spine_change(x: torch.Tensor, choice: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
+    """Apply to each row the change of its own number, see :func:`spine_hybrid`.
+
+    Args:
+        x: ``float (B, C, *spatial)`` in [-1, 1].
+        choice: ``int64 (B,)``, positions in ``SPINE_CHANGES``.
+        place: ``float32 (B, 2)`` in [0, 1]: where the window of a crop lies along the first two axes.
     """
     B, d = len(x), x.ndim - 2
     tan = math.tan(math.radians(30))
@@ -137,15 +155,12 @@ def spine_hybrid(x: torch.Tensor, generator: torch.Generator, *, probability: fl
         ],
         device=x.device,
     )
-    drawn = torch.rand(B, 4, generator=generator, device=x.device)
-    choice = (drawn[:, 0] * len(plane)).long().clamp(max=len(plane) - 1)
     matrix = _identity(B, d, x.device)
     matrix[:, :2, :2] = plane[choice]
     shift = torch.zeros(B, d, device=x.device)
     is_crop = (choice == len(plane) - 1)[:, None]
-    shift[:, :2] = torch.where(is_crop, 0.25 * (drawn[:, 1:3] - 0.5), shift[:, :2])  # the window stays inside
-    changed = (drawn[:, 3] < probability) & (choice > 0)
-    return torch.where(_over_pixels(changed, x), warp(x, matrix, shift), x)
+    shift[:, :2] = torch.where(is_crop, 0.25 * (place - 0.5), shift[:, :2])  # the window stays inside
+    return warp(x, matrix, shift)
 
 
 def _identity(n: int, d: int, device: torch.device) -> torch.Tensor:

@@ -1,15 +1,18 @@
-"""GANs of features: dense networks, and the loop that trains them. Imported late, since it needs torch.
+"""GANs of features: dense networks, and the loop that trains any. Imported late, since it needs torch.
 
-The networks work on features in units of their own deviation. Features that are never negative, as behind a ReLU, are
-scaled and not centred, and the generator's last layer is a ReLU too: zeros stay zeros, and many features are.
+A row is a vector here, whatever its shape; networks that want maps shape it themselves, see
+:mod:`medbench_plugins.map_gan`. The networks work on features in units of their own deviation. Features that are never
+negative, as behind a ReLU, are scaled and not centred, and the generator's last layer is a ReLU too: zeros stay zeros,
+and many features are.
 """
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, cast
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeAlias, cast
 
 import numpy as np
 import torch
@@ -20,8 +23,13 @@ from torch.nn.utils.parametrizations import spectral_norm
 import medbench
 from medbench_plugins.gan_losses import Judge, Objective, Parts, Wasserstein
 from medbench_plugins.gan_training import mean_distance
-from medbench_plugins.rows import flat, spread
+from medbench_plugins.rows import flat, spread, spread_of_channels
 from medbench_plugins.training import Average
+
+if TYPE_CHECKING:
+    from medbench_plugins.map_gan import MapGenerator
+
+    RowGenerator: TypeAlias = "DenseGenerator | MapGenerator"
 
 
 class DenseGenerator(nn.Module):
@@ -36,9 +44,10 @@ class DenseGenerator(nn.Module):
     location: torch.Tensor
     scale: torch.Tensor
 
-    def __init__(self, d: int, n_classes: int, *, hidden: int, latent: int, positive: bool) -> None:
-        """Build for `d` features; `positive` ends in a ReLU."""
+    def __init__(self, shape: tuple[int, ...], n_classes: int, *, hidden: int, latent: int, positive: bool) -> None:
+        """Build for rows of `shape`, which are taken as vectors; `positive` ends in a ReLU."""
         super().__init__()
+        d = math.prod(shape)
         self.latent, self.n_classes = latent, n_classes
         self.layers = nn.Sequential(
             nn.Linear(latent + n_classes, hidden),
@@ -70,8 +79,13 @@ class DenseDiscriminator(nn.Module):
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the source logit ``(B,)``, positive for real, and class logits ``(B, n_classes)``."""
+        _, source, classes = self.judged(x)
+        return source, classes
+
+    def judged(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return hidden units ``(B, hidden)``, source logits ``(B,)`` and class logits ``(B, n_classes)``."""
         features = F.leaky_relu(self.body(x), 0.2)
-        return self.source(features)[:, 0], self.classes(features)
+        return features, self.source(features)[:, 0], self.classes(features)
 
 
 class DenseCritic(nn.Module):
@@ -127,8 +141,6 @@ class Settings(Protocol):
     @property
     def name(self) -> str: ...
     @property
-    def hidden(self) -> int: ...
-    @property
     def latent(self) -> int: ...
     @property
     def steps(self) -> int: ...
@@ -146,24 +158,31 @@ class DenseGame:
 
     Attributes:
         objective: Made from the real rows ``float32 (n, d)`` in the networks' units and their ``int64 (n,)`` labels.
-        discriminator: Builds for ``(d, n_classes)``.
+        generator: Builds for the shape of a row and the number of classes, see :class:`DenseGenerator`.
+        discriminator: Builds for the same.
         optimiser: Builds for ``(parameters, lr=...)``.
         critic_steps: Steps of the discriminator for each of the generator.
+        by_channel: One unit a channel of rows ``(d, *spatial)``, all its positions alike; else one a number.
     """
 
     objective: Callable[[torch.Tensor, torch.Tensor], Objective]
-    discriminator: Callable[[int, int], nn.Module]
+    generator: Callable[..., RowGenerator]
+    discriminator: Callable[[tuple[int, ...], int], nn.Module]
     optimiser: Callable[..., torch.optim.Optimizer]
     critic_steps: int = 1
+    by_channel: bool = False
 
 
+# No search among kernels, none whose sums change from run to run, no TensorFloat-32.
+@torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
 def train_dense_gan(
     recipe: Settings, game: DenseGame, train: medbench.Samples, context: medbench.Context
-) -> tuple[DenseGenerator, tuple[str, ...], np.ndarray]:
+) -> tuple[RowGenerator, nn.Module, tuple[str, ...], np.ndarray]:
     """Fit the networks of `game` on the labelled rows of `train`, classes drawn equally often.
 
     Returns:
-        The averaged generator on the CPU in evaluation mode, the names of the losses, and ``float32 (steps, losses)``.
+        The averaged generator on the CPU in evaluation mode, the discriminator as the last step left it, the names of
+        the losses, and ``float32 (steps, losses)``.
 
     Raises:
         medbench.Diverged: If a loss or a weight is not finite; the message names the step.
@@ -175,9 +194,12 @@ def train_dense_gan(
     steps = min(recipe.steps, context.budget.generator_steps)
     with torch.random.fork_rng(devices=[]):  # initialisation knows only the global generator
         torch.manual_seed(context.seed("initialise"))
-        generator = build_generator(recipe, train)
-        discriminator = game.discriminator(values.shape[1], n_classes).to(device)
+        generator = build_generator(game, train)
+        discriminator = game.discriminator(train.x.shape[1:], n_classes).to(device)
     mean, deviation = spread(values)
+    if game.by_channel:
+        positions = values.shape[1] // train.x.shape[1]
+        mean, deviation = (np.repeat(of_channel, positions) for of_channel in spread_of_channels(train.x))
     location = np.zeros_like(mean) if is_positive(train) else mean
     generator.location.copy_(torch.from_numpy(location))
     generator.scale.copy_(torch.from_numpy(deviation))
@@ -221,21 +243,15 @@ def train_dense_gan(
                 raise _diverged(recipe.name, f"the loss is not finite at step {first} of {steps}")
             news = dict(zip(objective.curves, curves[max(0, step - 49) : step + 1].mean(0).tolist(), strict=True))
         context.progress(step + 1, steps, **news)
-    network = cast("DenseGenerator", average.network.cpu())
+    network = cast("RowGenerator", average.network.cpu())
     if not all(bool(value.isfinite().all()) for value in network.state_dict().values()):
         raise _diverged(recipe.name, f"a weight is not finite after {steps} steps")
-    return network, objective.curves, curves.cpu().numpy()
+    return network, discriminator, objective.curves, curves.cpu().numpy()
 
 
-def build_generator(recipe: Settings, train: medbench.Samples) -> DenseGenerator:
+def build_generator(game: DenseGame, train: medbench.Samples) -> RowGenerator:
     """Build the generator for rows like those of `train`; nothing of it is fitted."""
-    return DenseGenerator(
-        int(np.prod(train.x.shape[1:])),
-        len(train.classes),
-        hidden=recipe.hidden,
-        latent=recipe.latent,
-        positive=is_positive(train),
-    )
+    return game.generator(train.x.shape[1:], len(train.classes), positive=is_positive(train))
 
 
 def is_positive(train: medbench.Samples) -> bool:
@@ -276,7 +292,7 @@ def linear_softmax(x: torch.Tensor, labels: torch.Tensor, n_classes: int) -> nn.
     return layer.to(x.device)
 
 
-def draw(network: DenseGenerator, labels: np.ndarray, seed: int) -> np.ndarray:
+def draw(network: RowGenerator, labels: np.ndarray, seed: int) -> np.ndarray:
     """Draw one row a label on the CPU: ``float32 (n, d)``."""
     noise = torch.Generator().manual_seed(seed)
     wanted = torch.from_numpy(np.ascontiguousarray(labels, dtype=np.int64))
@@ -284,7 +300,7 @@ def draw(network: DenseGenerator, labels: np.ndarray, seed: int) -> np.ndarray:
         return network.rows(torch.randn(len(wanted), network.latent, generator=noise), wanted).numpy()
 
 
-def relative_diversity(network: DenseGenerator, train: medbench.Samples, seed: int, most: int = 64) -> np.ndarray:
+def relative_diversity(network: RowGenerator, train: medbench.Samples, seed: int, most: int = 64) -> np.ndarray:
     """Return how far made rows of a class lie apart, as a fraction of how far its real ones do.
 
     Args:

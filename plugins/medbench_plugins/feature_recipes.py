@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 import medbench
-from medbench_plugins.gan_recipes import check_fields
-from medbench_plugins.rows import shaped
+from medbench_plugins.gan_recipes import check_fields, facts_of
+from medbench_plugins.judges import Discriminator, judge_of
+from medbench_plugins.rows import flat, shaped
 
 if TYPE_CHECKING:
-    from medbench_plugins.feature_gan import DenseGame, DenseGenerator, Settings
+    import torch
+    from torch import nn
+
+    from medbench_plugins.feature_gan import DenseGame, RowGenerator, Settings
 
     class Recipe(Settings, Protocol):
         """A recipe that says what game it plays."""
@@ -40,15 +44,21 @@ def fit_dense_gan(recipe: Recipe, train: medbench.Samples, context: medbench.Con
     length = int(np.prod(train.x.shape[1:]))
     if length > LONGEST:
         raise medbench.Skip(f"{recipe.name} has dense networks for rows of up to {LONGEST:,} numbers, got {length:,}")
+    return fit_gan_of_rows(recipe, train, context)
+
+
+def fit_gan_of_rows(recipe: Recipe, train: medbench.Samples, context: medbench.Context) -> MadeRows:
+    """Do what :func:`fit_dense_gan` does for rows of any length; the fields are within their ranges."""
     empty = [name for name, count in zip(train.classes, train.class_counts, strict=True) if not count]
     if empty:
         raise medbench.Skip(f"{recipe.name} cannot learn a class without training rows: {', '.join(empty)}")
     from medbench_plugins.feature_gan import relative_diversity, train_dense_gan
 
-    network, names, curves = train_dense_gan(recipe, recipe.game(), train, context)
+    network, discriminator, names, curves = train_dense_gan(recipe, recipe.game(), train, context)
     path = context.folder / f"{recipe.name}-curves.csv"
     np.savetxt(path, curves, fmt="%.5f", delimiter=",", header=",".join(names), comments="")
-    return MadeRows(network, train.x[:0], relative_diversity(network, train, context.seed("diversity")))
+    diversity = relative_diversity(network, train, context.seed("diversity"))
+    return MadeRows(network, train.x[:0], diversity, _judge(network, discriminator))
 
 
 def restore_dense_gan(recipe: Recipe, state: medbench.State, train: medbench.Samples) -> MadeRows:
@@ -62,8 +72,11 @@ def restore_dense_gan(recipe: Recipe, state: medbench.State, train: medbench.Sam
     from medbench_plugins.feature_gan import build_generator
 
     with torch.random.fork_rng(devices=[]):  # the first weights are replaced; drawing them moves no generator on
-        network = build_generator(recipe, train).eval().requires_grad_(False)
-    own = network.state_dict()
+        game = recipe.game()
+        network = build_generator(game, train).eval().requires_grad_(False)
+        discriminator = game.discriminator(train.x.shape[1:], len(train.classes))
+    judge = _judge(network, discriminator)
+    own = {**_floats(network), **(judge.tensors() if judge is not None else {})}
     shapes = {name: tuple(value.shape) for name, value in own.items()}
     if {name: array.shape for name, array in state.items() if name != "diversity"} != shapes:
         raise medbench.StoreError(
@@ -72,7 +85,18 @@ def restore_dense_gan(recipe: Recipe, state: medbench.State, train: medbench.Sam
         )
     for name, value in own.items():
         value.copy_(torch.from_numpy(np.array(state[name])))
-    return MadeRows(network, train.x[:0], np.array(state["diversity"]))
+    return MadeRows(network, train.x[:0], np.array(state["diversity"]), _judge(network, discriminator))
+
+
+def _floats(network: nn.Module) -> dict[str, torch.Tensor]:
+    """Return the floating tensors by name; a batch norm's counter says nothing of what is drawn."""
+    return {name: value for name, value in network.state_dict().items() if value.is_floating_point()}
+
+
+def _judge(network: RowGenerator, discriminator: nn.Module) -> Discriminator | None:
+    """Return the discriminator as a judge of rows in the units of the training rows."""
+    location, scale = network.location.numpy(), network.scale.numpy()
+    return judge_of(discriminator, lambda x: ((flat(x) - location) / scale).astype(np.float32))
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,17 +108,18 @@ class MadeRows:
         like: No rows, in the dtype and shape of the training rows.
         diversity: ``float64 (n_classes,)`` mean distance between two made rows of a class over that between two real
             ones; near 0 is a collapse, NaN a class with fewer than two real rows.
+        judge: The discriminator, on the CPU; None where it knows no classes.
     """
 
-    network: DenseGenerator
+    network: RowGenerator
     like: np.ndarray
     diversity: np.ndarray
+    judge: Discriminator | None = None
 
     @property
     def facts(self) -> dict[str, float]:
-        """Numbers worth logging: the diversity of the average class and of the worst."""
-        known = self.diversity[np.isfinite(self.diversity)]
-        return {"diversity": float(known.mean()), "diversity_lowest": float(known.min())} if len(known) else {}
+        """Numbers worth logging: diversity, see :func:`medbench_plugins.gan_recipes.facts_of`."""
+        return facts_of(self.diversity)
 
     def sample(self, labels: np.ndarray, seed: int) -> np.ndarray:
         """Draw one row a label.
@@ -111,8 +136,9 @@ class MadeRows:
         return shaped(draw(self.network, labels, seed), self.like)
 
     def state(self) -> medbench.State:
-        """Return weights and buffers by name, and the diversity."""
+        """Return weights and buffers by name, those of the judge behind "judge.", and the diversity."""
+        tensors = {**_floats(self.network), **(self.judge.tensors() if self.judge is not None else {})}
         return {
-            **{name: value.numpy() for name, value in self.network.state_dict().items()},
+            **{name: value.numpy() for name, value in tensors.items()},
             "diversity": self.diversity,
         }

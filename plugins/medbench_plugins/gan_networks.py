@@ -10,12 +10,14 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class ConditionalBatchNorm(nn.Module):
@@ -187,8 +189,13 @@ class DiscriminatorNetwork(nn.Module):
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the source logit ``(B,)``, positive for real, and class logits ``(B, n_classes)``."""
+        _, source, classes = self.judged(x)
+        return source, classes
+
+    def judged(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return features ``(B, n_features)``, source logits ``(B,)`` and class logits ``(B, n_classes)``."""
         features = self.body(x)
-        return self.source(features)[:, 0], self.classes(features)
+        return features, self.source(features)[:, 0], self.classes(features)
 
 
 class EmbeddingDiscriminator(nn.Module):
@@ -206,6 +213,11 @@ class EmbeddingDiscriminator(nn.Module):
         """Return source logits ``(B,)``, embeddings ``(B, embedding)`` and proxies ``(n_classes, embedding)``."""
         features = self.body(x)
         return self.source(features)[:, 0], F.normalize(self.embed(features)), F.normalize(self.proxies.weight)
+
+    def judged(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return embeddings ``(B, embedding)``, source logits ``(B,)``, cosines with the proxies ``(B, n_classes)``."""
+        source, embedded, proxies = self(x)
+        return embedded, source, embedded @ proxies.T
 
 
 class Critic(nn.Module):
@@ -240,14 +252,14 @@ def initialise_as_dcgan(network: nn.Module) -> None:
             nn.init.zeros_(module.bias)
 
 
-class MovingAverage:
+class MovingAverage(Generic[Network]):
     """Exponential moving average of a network's weights and buffers.
 
     The decay starts low, ``min(decay, (1 + t) / (10 + t))``, so that the average of a short fit does not hold on to the
     initialisation. Buffers are averaged too: the batch statistics must belong to the averaged weights.
     """
 
-    def __init__(self, network: GeneratorNetwork, decay: float) -> None:
+    def __init__(self, network: Network, decay: float) -> None:
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
         self.decay = decay
         self.n_updates = 0

@@ -6,14 +6,19 @@ The functions are used as methods, ``fit = gan_recipes.fit_gan``: shared without
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 import medbench
+from medbench_plugins.judges import Discriminator, judge_of
 
 if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
     from medbench_plugins.gan_networks import GeneratorNetwork, OneAClass
     from medbench_plugins.gan_training import Game, Settings
 
@@ -24,7 +29,7 @@ if TYPE_CHECKING:
         def game(self) -> Game: ...
 
 
-# Every field a GAN's recipe may have, with its range. NaN lies in none.
+# Every field a GAN's or the diffusion's recipe may have, with its range. NaN lies in none.
 LIMITS: dict[str, tuple[float, float]] = {
     "width": (1, 512),
     "latent": (1, 4096),
@@ -44,7 +49,18 @@ LIMITS: dict[str, tuple[float, float]] = {
     "clip": (1e-6, 100),
     "penalty": (1e-6, 1e6),
     "hidden": (1, 65_536),
+    "levels": (0, 8),
+    "lr": (0, math.inf),
+    "timesteps": (2, 10_000),
+    "sampling_steps": (1, 10_000),
+    "guidance": (0, 100),
+    "drop": (0, 0.99),
 }
+
+
+COLLAPSED = 0.2
+"""A worst class with less diversity than this is a collapse: its samples lie less than a fifth as far apart as its real
+images. A convention, not a measurement; fits on the phantoms that were fine had 0.74 and more."""
 
 
 def fit_gan(recipe: Recipe, train: medbench.Samples, context: medbench.Context) -> MadeImages:
@@ -61,7 +77,7 @@ def fit_gan(recipe: Recipe, train: medbench.Samples, context: medbench.Context) 
         medbench.Diverged: If a loss or a weight is not finite.
     """
     recipe.check()
-    _check_rows(recipe, train)
+    check_rows(recipe, train)
     from medbench_plugins.contact_sheet import write_contact_sheet
     from medbench_plugins.gan_networks import OneAClass
     from medbench_plugins.gan_training import train_gan, write_curves
@@ -70,7 +86,9 @@ def fit_gan(recipe: Recipe, train: medbench.Samples, context: medbench.Context) 
     fits = train_gan(recipe, game, train, context)
     own = fits[0].network
     network = own if game.split == "conditional" else OneAClass([fit.network for fit in fits]).eval()
-    sampler = MadeImages(network, np.concatenate([fit.diversity[-1][1] for fit in fits]))
+    diversity = np.concatenate([fit.diversity[-1][1] for fit in fits])
+    checkpoint = np.array([(fit.kept, bool(fit.kids)) for fit in fits]) if game.checkpoint == "kid" else None
+    sampler = MadeImages(network, diversity, _judge(game, fits[0].discriminator), checkpoint)
     write_curves(context.folder / f"{recipe.name}-curves.csv", fits)
     write_contact_sheet(context.folder / f"{recipe.name}-samples.png", train, sampler, seed=context.seed("picture"))
     return sampler
@@ -86,21 +104,60 @@ def restore_gan(recipe: Recipe, state: medbench.State, train: medbench.Samples) 
 
     shape = train.x.shape[1:]
     with torch.random.fork_rng(devices=[]):  # the first weights are replaced; drawing them moves no generator on
-        network = recipe.game().sampler_network(shape, len(train.classes)).eval().requires_grad_(False)
+        game = recipe.game()
+        network = game.sampler_network(shape, len(train.classes)).eval().requires_grad_(False)
+        judge = _judge(game, game.discriminator(shape, len(train.classes)))
     own = {name: value for name, value in network.state_dict().items() if value.is_floating_point()}
+    own |= judge.tensors() if judge is not None else {}
+    checkpoint = state.get("checkpoint") if game.checkpoint == "kid" else None
+    fill_tensors(
+        own,
+        {name: a for name, a in state.items() if name != "checkpoint" or checkpoint is None},
+        recipe.name,
+        train,
+    )
+    return MadeImages(network, np.array(state["diversity"]), judge, checkpoint)
+
+
+def fill_tensors(own: Mapping[str, torch.Tensor], state: medbench.State, name: str, train: medbench.Samples) -> None:
+    """Overwrite the tensors of networks built for rows like those of `train` with those of a ``state()``.
+
+    Args:
+        own: The networks' tensors by the names they have in `state`.
+        state: Has these, the shape of a row, the diversity, and nothing else.
+        name: Of the recipe, for the message.
+        train: What the generator was fitted on.
+
+    Raises:
+        medbench.StoreError: If the state belongs to other networks.
+    """
+    import torch
+
+    shape = train.x.shape[1:]
     same = (
         tuple(state.get("shape", ())) == shape
         and set(state) == {*own, "shape", "diversity"}
-        and all(state[name].shape == tuple(value.shape) for name, value in own.items())
+        and all(state[key].shape == tuple(value.shape) for key, value in own.items())
     )
     if not same:
         raise medbench.StoreError(
-            f"{recipe.name}: the stored weights do not fit rows of {shape} in {len(train.classes)} classes "
+            f"{name}: the stored weights do not fit rows of {shape} in {len(train.classes)} classes "
             "under this configuration; fit the generator again."
         )
-    for name, value in own.items():
-        value.copy_(torch.from_numpy(np.array(state[name])))
-    return MadeImages(network, np.array(state["diversity"]))
+    for key, value in own.items():
+        value.copy_(torch.from_numpy(np.array(state[key])))
+
+
+def facts_of(diversity: np.ndarray) -> dict[str, float]:
+    """Return the mean and the least of ``diversity (n_classes,)``, and whether that is a collapse (1) or not (0).
+
+    Classes without one are left out.
+    """
+    known = diversity[np.isfinite(diversity)]
+    if not len(known):
+        return {}
+    lowest = float(known.min())
+    return {"diversity": float(known.mean()), "diversity_lowest": lowest, "collapsed": float(lowest < COLLAPSED)}
 
 
 def check_fields(recipe: Any) -> None:
@@ -109,9 +166,21 @@ def check_fields(recipe: Any) -> None:
         value = getattr(recipe, field, low)
         if not low <= value <= high:
             raise medbench.UsageError(f"{recipe.name}.{field}: got {value:g}; give a number from {low:g} to {high:g}.")
+    checkpoint = getattr(recipe, "checkpoint", "last")
+    if checkpoint not in ("last", "kid"):
+        raise medbench.UsageError(f"{recipe.name}.checkpoint: {checkpoint!r} is unknown; use last or kid.")
 
 
-def _check_rows(recipe: Any, train: medbench.Samples) -> None:
+def _judge(game: Game, discriminator: nn.Module | None) -> Discriminator | None:
+    """Return a discriminator that knows all classes as a judge of images; None for one of another kind."""
+    if game.split != "conditional" or discriminator is None:
+        return None
+    temperature = getattr(game.objective, "temperature", 1.0)
+    return judge_of(discriminator, lambda x: x.astype(np.float32) / 127.5 - 1, temperature=temperature)
+
+
+def check_rows(recipe: Any, train: medbench.Samples) -> None:
+    """Raise :class:`medbench.Skip` where the rows are no images of 12 pixels and more, or a class has none."""
     if train.x.dtype != np.uint8 or train.x.ndim not in (4, 5):
         raise medbench.Skip(
             f"{recipe.name} draws images and volumes, not {train.x.dtype} rows with {train.x.ndim - 1} axes"
@@ -134,16 +203,23 @@ class MadeImages:
         diversity: ``float64 (n_classes,)`` mean distance between two samples of a class over that between two of its
             real images; near 0 is a collapse, NaN a class with fewer than two real images. A single number, over all
             images, where one network ignores the labels.
+        judge: The discriminator, on the CPU; None where it knows no classes.
+        checkpoint: ``int64 (networks, 2)``, steps behind the weights that were kept, and 1 where they were chosen by
+            KID, 0 where there were too few images to choose by; None where the last ones are kept anyway.
     """
 
     network: GeneratorNetwork | OneAClass
     diversity: np.ndarray
+    judge: Discriminator | None = None
+    checkpoint: np.ndarray | None = None
 
     @property
     def facts(self) -> dict[str, float]:
-        """Numbers worth logging: the diversity of the average class and of the worst."""
-        known = self.diversity[np.isfinite(self.diversity)]
-        return {"diversity": float(known.mean()), "diversity_lowest": float(known.min())} if len(known) else {}
+        """Numbers worth logging: diversity, see :func:`facts_of`, and which weights were kept."""
+        if self.checkpoint is None:
+            return facts_of(self.diversity)
+        step, chosen = self.checkpoint.mean(0).tolist()
+        return {**facts_of(self.diversity), "checkpoint_step": step, "checkpoint_chosen": chosen}
 
     def sample(self, labels: np.ndarray, seed: int) -> np.ndarray:
         """Draw one image a label.
@@ -160,8 +236,9 @@ class MadeImages:
         return draw(self.network, labels, seed)
 
     def state(self) -> medbench.State:
-        """Return weights and buffers by name, the shape of a row, and the diversity."""
-        weights = self.network.state_dict().items()
+        """Return weights and buffers by name, those of the judge behind "judge.", the shape of a row, the diversity."""
+        weights = {**self.network.state_dict(), **(self.judge.tensors() if self.judge is not None else {})}.items()
         arrays = {name: np.ascontiguousarray(value.numpy()) for name, value in weights if value.is_floating_point()}
         shape = np.array([self.network.channels, *self.network.spatial], dtype=np.int64)
-        return {**arrays, "shape": shape, "diversity": self.diversity}
+        chosen = {} if self.checkpoint is None else {"checkpoint": self.checkpoint}
+        return {**arrays, **chosen, "shape": shape, "diversity": self.diversity}

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Generic, Literal, Protocol
 
 import numpy as np
 import torch
 from torch import nn
 
 import medbench
+from medbench_plugins.checkpoints import looks, watch
 from medbench_plugins.gan_losses import Objective, clip_weights
-from medbench_plugins.gan_networks import GeneratorNetwork, MovingAverage, OneAClass
+from medbench_plugins.gan_networks import GeneratorNetwork, MovingAverage, Network, OneAClass
 from medbench_plugins.gan_views import shown
 
 CHUNK = 64  # Rows drawn at a time.
@@ -35,6 +37,8 @@ class Game:
         clip: The discriminator's weights are clamped to this after each of its steps; 0 leaves them.
         augment: Show the discriminator changed images, see :func:`medbench_plugins.gan_views.shown`.
         initialise: Called on each new network; None keeps torch's own initialisation.
+        checkpoint: "last" keeps the last averaged weights; "kid" the best of ten looks at them, see
+            :mod:`medbench_plugins.checkpoints`.
     """
 
     objective: Objective
@@ -46,6 +50,7 @@ class Game:
     clip: float = 0.0
     augment: bool = False
     initialise: Callable[[nn.Module], None] | None = None
+    checkpoint: Literal["last", "kid"] = "last"
 
     def sampler_network(self, shape: tuple[int, ...], n_classes: int) -> GeneratorNetwork | OneAClass:
         """Build what a fit leaves behind, with weights yet to be filled in."""
@@ -76,7 +81,7 @@ class Settings(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Trained:
+class Trained(Generic[Network]):
     """What a fit leaves behind.
 
     Attributes:
@@ -86,16 +91,24 @@ class Trained:
         curves: ``float32 (steps, len(names))``.
         diversity: After each fifth of the steps, the number of steps done and ``float64 (n_classes,)``, see
             :func:`relative_diversity`.
+        discriminator: As its last step left it, where it was trained; None where there was none.
+        kept: Steps behind the weights that were kept; 0 where that is not said.
+        kids: Steps done and kernel distance of each look, where weights were chosen by it.
     """
 
-    network: GeneratorNetwork
+    network: Network
     part: str
     names: tuple[str, ...]
     curves: np.ndarray
     diversity: list[tuple[int, np.ndarray]]
+    discriminator: nn.Module | None = None
+    kept: int = 0
+    kids: Sequence[tuple[int, float]] = ()
 
 
-def train_gan(recipe: Settings, game: Game, train: medbench.Samples, context: medbench.Context) -> list[Trained]:
+def train_gan(
+    recipe: Settings, game: Game, train: medbench.Samples, context: medbench.Context
+) -> list[Trained[GeneratorNetwork]]:
     """Fit the networks of `game` on the labelled rows of `train`: one pair, or one a class in turn.
 
     The cap on the generator's steps holds for all pairs together, each getting an equal share. So as many images pass
@@ -131,7 +144,7 @@ def _play(
     steps: int,
     turn: int,
     turns: int,
-) -> Trained:
+) -> Trained[GeneratorNetwork]:
     """Fit one pair of networks for `steps`, the `turn`-th of `turns` pairs."""
     torch.set_num_threads(context.budget.threads)
     device = torch.device(context.device)
@@ -139,18 +152,20 @@ def _play(
     pair = (turn,) if game.split == "class" else ()
     part = "all" if game.split == "conditional" else train.classes[0]
     name = recipe.name if game.split == "conditional" else f"{recipe.name} of {part}"
+    watched = watch(train, context.seed("checkpoint", *pair)) if game.checkpoint == "kid" else None
+    train = train if watched is None else watched.rest
     generator, discriminator = _networks(game, shape, len(train.classes), context.seed("initialise", *pair))
     layout = torch.channels_last if len(shape) == 3 else torch.channels_last_3d
     generator.to(device).to(memory_format=layout).train()
     discriminator.to(device).to(memory_format=layout).train()
     average = MovingAverage(generator, recipe.ema)
     noise = torch.Generator(device).manual_seed(context.seed("noise", *pair))
-    batches = _balanced_batches(train, recipe.batch if len(shape) == 3 else recipe.batch_3d, noise, device)
+    batches = balanced_batches(train, recipe.batch if len(shape) == 3 else recipe.batch_3d, noise, device)
     to_g = game.optimiser(generator.parameters(), lr=recipe.lr_g)
     to_d = game.optimiser(discriminator.parameters(), lr=recipe.lr_d)
     names = game.objective.curves
     curves = torch.zeros(steps, len(names), device=device)
-    diversity = []
+    diversity, tenths = [], looks(steps)
 
     def judge(x: torch.Tensor, *labels: torch.Tensor) -> object:
         return discriminator(shown(x, noise) if game.augment else x, *labels)
@@ -179,18 +194,24 @@ def _play(
         curves[step] = torch.stack([*d_parts, *g_parts]).detach()
         done, total = turn * steps + step + 1, turns * steps
         if (step + 1) % 50 == 0 or step + 1 == steps:  # reading a loss waits for the device
-            _check_finite(curves[: step + 1], name, steps)
+            check_finite(curves[: step + 1], name, steps, "lower lr_g and lr_d")
             values = dict(zip(names, curves[max(0, step - 49) : step + 1].mean(0).tolist(), strict=True))
             context.progress(done, total, **values)
         else:
             context.progress(done, total)
         if (step + 1) % max(1, steps // 5) == 0 or step + 1 == steps:
             diversity.append((step + 1, relative_diversity(average.network, train, context.seed("diversity"))))
+        if watched is not None and step + 1 in tenths:
+            watched.look(step + 1, average.network, partial(draw, average.network))
+    if watched is not None:
+        watched.put_back(average.network)
+        diversity.append((watched.best, relative_diversity(average.network, train, context.seed("diversity"))))
     # One memory layout, or a restored generator's samples could differ in the last bit.
     network = average.network.cpu().to(memory_format=torch.contiguous_format)
     if not all(bool(value.isfinite().all()) for value in network.state_dict().values()):
         raise medbench.Diverged(f"{name}: a weight is not finite after {steps} steps; lower lr_g and lr_d.")
-    return Trained(network, part, names, curves.cpu().numpy(), diversity)
+    kept, kids = (steps, []) if watched is None else (watched.best, watched.kids)
+    return Trained(network, part, names, curves.cpu().numpy(), diversity, discriminator, kept, kids)
 
 
 def draw(network: GeneratorNetwork | OneAClass, labels: np.ndarray, seed: int) -> np.ndarray:
@@ -212,17 +233,29 @@ def draw(network: GeneratorNetwork | OneAClass, labels: np.ndarray, seed: int) -
         for start in range(0, len(wanted), CHUNK):
             own = wanted[start : start + CHUNK]
             x = network(torch.randn(len(own), network.latent, generator=noise).to(device), own.to(device))
-            made.append(((x + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).cpu().numpy())
+            made.append(as_pixels(x))
     return np.concatenate(made)
 
 
+def as_pixels(x: torch.Tensor) -> np.ndarray:
+    """Round ``x`` in [-1, 1] to ``uint8`` of the same shape, on the CPU."""
+    return ((x + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
+
+
 def relative_diversity(network: GeneratorNetwork, train: medbench.Samples, seed: int, most: int = 16) -> np.ndarray:
+    """Return :func:`diversity_of` what `network`, in evaluation mode, draws."""
+    return diversity_of(partial(draw, network), train, seed, most)
+
+
+def diversity_of(
+    sample: Callable[[np.ndarray, int], np.ndarray], train: medbench.Samples, seed: int, most: int = 16
+) -> np.ndarray:
     """Return how far samples of a class lie apart, as a fraction of how far its real images do.
 
     Recognition alone praises a generator that draws one picture a class; this number does not.
 
     Args:
-        network: In evaluation mode.
+        sample: Draws one image a label, given ``int64 (n,)`` labels and a seed.
         train: Real images.
         seed: Of the samples and of the choice of real images.
         most: Largest number of images a class that are compared.
@@ -232,7 +265,7 @@ def relative_diversity(network: GeneratorNetwork, train: medbench.Samples, seed:
     """
     rng = np.random.default_rng(seed)
     labels = np.repeat(np.arange(len(train.classes)), most)
-    made = draw(network, labels, seed)
+    made = sample(labels, seed)
     ratios = np.full(len(train.classes), np.nan)
     for label in range(len(train.classes)):
         rows = np.flatnonzero(train.labels == label)
@@ -254,21 +287,23 @@ def mean_distance(x: np.ndarray) -> float:
     return float(np.sqrt(np.maximum(apart[above], 0) / flat.shape[1]).mean())
 
 
-def write_curves(path: Path, fits: list[Trained]) -> None:
-    """Write the losses of every step as CSV, and the mean diversity where it was measured.
+def write_curves(path: Path, fits: Sequence[Trained]) -> None:
+    """Write the losses of every step as CSV, and mean diversity and kernel distance where they were measured.
 
     The column "part" names what was learnt: "all", or the class whose own networks took the step.
     """
     with path.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
-        rows.writerow(["step", "part", *fits[0].names, "diversity"])
+        rows.writerow(["step", "part", *fits[0].names, "diversity", *["kid"] * any(fit.kids for fit in fits)])
         done = 0
         for fit in fits:
-            measured = dict(fit.diversity)
+            measured, kids = dict(fit.diversity), {step: [f"{kid:.6g}"] for step, kid in fit.kids}
             for step, losses in enumerate(fit.curves.tolist(), start=1):
                 known = measured[step][np.isfinite(measured[step])] if step in measured else np.empty(0)
                 diversity = f"{known.mean():.4f}" if len(known) else ""
-                rows.writerow([done + step, fit.part, *(f"{loss:.5f}" for loss in losses), diversity])
+                rows.writerow(
+                    [done + step, fit.part, *(f"{loss:.5f}" for loss in losses), diversity, *kids.get(step, [])]
+                )
             done += len(fit.curves)
 
 
@@ -287,7 +322,7 @@ def _networks(game: Game, shape: tuple[int, ...], n_classes: int, seed: int) -> 
     return generator, discriminator
 
 
-def _balanced_batches(
+def balanced_batches(
     train: medbench.Samples, batch: int, noise: torch.Generator, device: torch.device
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Yield ``float32 (batch, channels, *spatial)`` in [-1, 1] and ``int64 (batch,)``, classes taking turns."""
@@ -307,8 +342,9 @@ def _balanced_batches(
         step += 1
 
 
-def _check_finite(curves: torch.Tensor, name: str, steps: int) -> None:
+def check_finite(curves: torch.Tensor, name: str, steps: int, remedy: str) -> None:
+    """Raise :class:`medbench.Diverged` naming the first of `steps` whose losses ``curves (step, n)`` are not finite."""
     finite = torch.isfinite(curves).all(1)
     if not bool(finite.all()):
         step = int(torch.argmin(finite.int())) + 1
-        raise medbench.Diverged(f"{name}: the loss is not finite at step {step} of {steps}; lower lr_g and lr_d.")
+        raise medbench.Diverged(f"{name}: the loss is not finite at step {step} of {steps}; {remedy}.")

@@ -5,6 +5,7 @@ Import this module inside ``fit``: it needs torch.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 
@@ -71,6 +72,55 @@ class StandardisedLinear(nn.Module):
         """Return logits ``(B, n_classes)`` of features ``(B, d)`` or ``(B, d, *spatial)``."""
         x = x.reshape(*x.shape[:2], -1).mean(2)  # (B, d)
         return self.head((x - self.mean) / self.deviation)
+
+
+class ConvolutionalHead(nn.Module):
+    """Two convolutions with batch norms and max-pools, then two linear layers with dropout between, for maps.
+
+    Args:
+        mean: ``float64 (d,)`` taken from each channel.
+        deviation: ``float64 (d,)`` above 0 that each is divided by.
+        n_classes: Logits.
+        spatial: Positions along each axis; one that has a single position is not pooled.
+        width: Channels of both convolutions.
+        hidden: Units between the linear layers.
+    """
+
+    mean: torch.Tensor
+    deviation: torch.Tensor
+
+    def __init__(
+        self,
+        mean: np.ndarray,
+        deviation: np.ndarray,
+        n_classes: int,
+        *,
+        spatial: tuple[int, ...],
+        width: int,
+        hidden: int,
+    ) -> None:
+        super().__init__()
+        conv = (nn.Conv2d, nn.Conv3d)[len(spatial) - 2]
+        norm = (nn.BatchNorm2d, nn.BatchNorm3d)[len(spatial) - 2]
+        pool = (nn.MaxPool2d, nn.MaxPool3d)[len(spatial) - 2]
+        per_channel = (-1, *[1] * len(spatial))
+        self.register_buffer("mean", torch.from_numpy(mean).float().view(per_channel))
+        self.register_buffer("deviation", torch.from_numpy(deviation).float().view(per_channel))
+        layers: list[nn.Module] = []
+        channels, left = len(mean), spatial
+        for _ in range(2):
+            layers += [conv(channels, width, 3, padding=1, bias=False), norm(width), nn.ReLU(inplace=True)]
+            layers += [pool(2, ceil_mode=True)]
+            channels, left = width, tuple(-(-side // 2) for side in left)
+        self.features = nn.Sequential(*layers)
+        self.hidden = nn.Linear(width * math.prod(left), hidden)
+        self.dropout = nn.Dropout(0.5)
+        self.head = nn.Linear(hidden, n_classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return logits ``(B, n_classes)`` of maps ``(B, d, *spatial)``."""
+        x = self.features((x - self.mean) / self.deviation)
+        return self.head(self.dropout(F.relu(self.hidden(x.flatten(1)))))
 
 
 class Resized(nn.Module):

@@ -24,5 +24,14 @@ def spread(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Constant but for rounding, that is: dividing by a rounding error would blow up whatever differs in a test row.
     """
-    mean, deviation = values.mean(0), values.std(0)
+    return _units(values.mean(0), values.std(0))
+
+
+def spread_of_channels(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and deviation ``float64 (d,)`` of each channel of ``x (n, d, ...)`` over rows and positions."""
+    values = x.reshape(*x.shape[:2], -1)
+    return _units(values.mean((0, 2), dtype=np.float64), values.std((0, 2), dtype=np.float64))
+
+
+def _units(mean: np.ndarray, deviation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mean, np.where(deviation > 1e-6 * np.abs(mean) + 1e-12, deviation, 1.0)

@@ -41,6 +41,8 @@ def fit_network(
     the same seeds share initial weights, dropout and, where they have equally many rows, batch order. Here alone
     torch's global state is touched: the number of threads stays set, the random state is put back.
 
+    Where the training set has bags, each has a network of its own, see :func:`medbench_plugins.bags.fit_bags`.
+
     Args:
         build: Makes a network from ``float32 (B, channels, *spatial)`` to logits ``(B, n_classes)``.
         training_set: Rows labelled -1 are never drawn.
@@ -54,7 +56,21 @@ def fit_network(
     Raises:
         medbench.Diverged: If a loss or a weight is not finite.
         medbench.DataError: If no row can be drawn.
+        medbench.UsageError: If there are more bags than steps.
     """
+    if training_set.bags is not None:
+        from medbench_plugins.bags import fit_bags  # which calls this function for each of them
+
+        return fit_bags(
+            build,
+            training_set,
+            validation,
+            context,
+            facts=facts,
+            lr=lr,
+            weight_decay=weight_decay,
+            min_size=min_size,
+        )
     device, steps, batch = torch.device(context.device), context.budget.steps, context.budget.batch
     samples, transform, loss_of = training_set.samples, training_set.transform, training_set.loss or F.cross_entropy
     rows = draw_rows(samples.labels, training_set.sampling, steps=steps, batch=batch, seed=context.seed("batch"))
@@ -98,7 +114,7 @@ def fit_network(
             if done in looks:
                 news["loss"], looked = _mean_loss(losses, looked, done), done
             if done in evaluations and len(validation):
-                news["validation_loss"] = _cross_entropy(predictor(validation.x), validation.labels)
+                news["validation_loss"] = cross_entropy(predictor(validation.x), validation.labels)
                 validation_losses.append(news["validation_loss"])
             context.progress(done, steps, **news)
 
@@ -259,7 +275,8 @@ def _diverged(what: str) -> medbench.Diverged:
     )
 
 
-def _cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
+def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Return the mean of minus the log of the probability ``float64 (n, n_classes)`` of each row's own class."""
     likelihood = probabilities[np.arange(len(labels)), labels]
     return 0.0 - float(np.log(np.maximum(likelihood, np.finfo(np.float64).tiny)).mean())  # and no -0.0
 

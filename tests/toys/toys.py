@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,6 +27,7 @@ class ToyData:
     size: int = 8
     leaky: bool = False
     dimensions: Literal[2, 3] = 2
+    other: int = 0
 
     card = medbench.Card("Toy", "CC0", "none", "medbench datasets phantom toy FOLDER", "pictures")
 
@@ -59,7 +60,7 @@ class ToyData:
             yield image.astype(np.uint8), None
 
     def phantom(self, root: Path, *, seed: int, patients: int, null: bool) -> None:
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(seed + self.other)
         labels = np.repeat(rng.random(patients) < 0.4, 2).astype(np.int64)
         shown = rng.permutation(labels) if null else labels
         x = rng.normal(100, 30, (2 * patients, 8, 8)) + 25 * shown[:, None, None]
@@ -224,6 +225,56 @@ class Adds:
 
 
 @dataclass(frozen=True)
+class Elsewhere:
+    """The mean of each class of another data set, after an augmenter there."""
+
+    source: medbench.Dataset
+    extra: medbench.Augmenter
+    name: str = "elsewhere"
+
+    @property
+    def needs(self) -> tuple[medbench.Stage, ...]:
+        return tuple(getattr(self.extra, "needs", ()))
+
+    def fit(self, train: medbench.Samples, context: medbench.Context) -> Any:
+        s = self.extra.fit(train, context).samples
+        (context.folder / "rows.txt").write_text(f"{len(train)} {len(s)} {train.ids[0]}")
+        return _Means(np.array([s.x[s.labels == k].mean() for k in range(len(s.classes))]))
+
+    def restore(self, state: Any, train: medbench.Samples) -> Any:
+        return _Means(state["means"])
+
+
+@dataclass(frozen=True)
+class _Means:
+    means: np.ndarray
+
+    def state(self) -> Any:
+        return {"means": self.means}
+
+
+@dataclass(frozen=True)
+class Before(Mean):
+    """Learns another data set first; its controls do so without the augmenter's ingredient, and then not at all."""
+
+    name: str = "before"
+    source: medbench.Dataset | None = None
+    extra: medbench.Augmenter = field(default_factory=Plain)
+
+    @property
+    def needs(self) -> tuple[medbench.Stage, ...]:
+        return () if self.source is None else (Elsewhere(self.source, self.extra),)
+
+    @property
+    def control(self) -> Any:
+        return Mean() if self.extra.control is None else replace(self, extra=self.extra.control)
+
+    def fit(self, training_set: Any, validation: Any, context: Any, start: Any = None) -> Any:
+        context.fit(self.needs[0], training_set.samples)
+        return super().fit(training_set, validation, context)
+
+
+@dataclass(frozen=True)
 class PlainFeatures(Plain):
     name: str = "plain-features"
     space = "features"
@@ -303,7 +354,13 @@ def _run(work: Any, folder: str, device: str) -> None:
 
 @medbench.hookimpl
 def register_datasets() -> list[Any]:
-    return [ToyData(), ToyData("toy:leaky", leaky=True), ToyData("toy:volumes", dimensions=3)]
+    return [
+        ToyData(),
+        ToyData("toy:leaky", leaky=True),
+        ToyData("toy:volumes", dimensions=3),
+        ToyData("other", other=100),
+        ToyData("other:volumes", other=100, dimensions=3),
+    ]
 
 
 @medbench.hookimpl
@@ -318,7 +375,7 @@ def register_generators() -> list[Any]:
 
 @medbench.hookimpl
 def register_classifiers() -> list[Any]:
-    return [Mean(), Fault(), Cuttable()]
+    return [Mean(), Fault(), Cuttable(), Before()]
 
 
 @medbench.hookimpl

@@ -11,12 +11,11 @@ from medbench import study
 from medbench.cli.display import Display
 from medbench.cli.options import complete, load_catalogue, plugin_options
 from medbench.errors import UsageError
+from medbench.forecast import outlook
 from medbench.guess import guess_patients
 from medbench.sources import Described, Source, describe_decoded
-from medbench.statistics import sees
 from medbench.tables import clean
-
-FEWEST = 20  # patients of the rarest class below which no verdict is given
+from medbench.verdicts import FEWEST_RARE
 
 
 @click.command(short_help="Set up a study of one's own folder of images.")
@@ -122,13 +121,9 @@ def _report(described: Described, how: str, folds: int) -> None:
         click.echo(f"  {clean(name):<28} {images:>6} images  {patients:>6} patients")
     for note in described.notes:
         click.echo(f"  note      {clean(note)}")
-    low, high = (sees(described.class_patients, folds=folds, disagree=share) for share in (0.1, 0.2))
     click.echo(f"design      {folds} folds x 3 repeats")
-    if min(described.class_patients) < FEWEST:
+    if min(described.class_patients) < FEWEST_RARE:
         click.echo(f"sees        {min(described.class_patients)} patients of the rarest class: numbers, no verdict")
     else:
-        click.echo(
-            f"sees        gains of about {100 * low:.0f} to {100 * high:.0f} points of balanced accuracy or more,\n"
-            "            for one comparison, where arm and control disagree on 10 to 20 % of the\n"
-            "            patients; training noise comes on top"
-        )
+        for word, line in outlook(described.class_patients, folds=folds, repeats=3, comparisons=1):
+            click.echo(f"{word:<12}{line}")

@@ -12,7 +12,7 @@ import click
 
 from medbench import plugins, study
 from medbench.errors import UsageError
-from medbench.recipes import parse
+from medbench.recipes import parse, split_list
 from medbench.sources import PHANTOM
 from medbench.study import Study
 
@@ -102,7 +102,8 @@ def study_options(command: Callable[..., Any]) -> Callable[..., Any]:
             metavar="NAME.PARAMETER=VALUE",
             help="Set a parameter of a recipe, as in hybrid.generator=resample.",
         ),
-        click.option("--no-controls", is_flag=True, help="Run only what is named, without its controls."),
+        click.option("--no-controls", is_flag=True, help="Run only what is named, without controls and companions."),
+        click.option("--no-companions", is_flag=True, help="Do not run reacgan beside another GAN."),
         click.option(
             "--results",
             type=click.Path(path_type=Path),
@@ -151,6 +152,8 @@ def understand(*, default: str = DEFAULT_STUDY, **options: Any) -> Asked:
     """
     catalogue = load_catalogue(options["plugin_folders"], options["plugin_switches"])
     base = _base_study(catalogue, options["study_name"], options["dataset"], default)
+    if "smoke" in split_list(options["budget"] or ""):
+        base = study.shrunk(base)
     values = base.model_dump()
     for option, key in LIST_KEYS.items():
         if options[option]:
@@ -160,8 +163,10 @@ def understand(*, default: str = DEFAULT_STUDY, **options: Any) -> Asked:
             values[key] = options[key]
     if options["no_controls"]:
         values["controls"] = False
+    if options["no_controls"] or options["no_companions"]:
+        values["companions"] = False
     if options["budget"]:
-        values["budget"] = study.budget(options["budget"], base.budget).model_dump()
+        values["budget"] = study.budget(options["budget"], base.budget, base.smoke).model_dump()
     _apply_settings(values, options["settings"])
     asked = study.build(values)
     for text in (*asked.datasets, *asked.augmenters, *asked.classifiers):

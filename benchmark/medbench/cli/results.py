@@ -14,6 +14,8 @@ import click
 
 from medbench import study
 from medbench.cli.display import can_draw_trees
+from medbench.comparison import compare
+from medbench.comparison_tables import render as render_comparison
 from medbench.errors import StoreError, UsageError
 from medbench.leaderboard import Board, boards
 from medbench.store import Store
@@ -108,10 +110,15 @@ def logs(pattern: str, results: Path, lines: int) -> None:
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
 @click.option("--wide", is_flag=True, help="More columns.")
 @click.option("--plain", is_flag=True, help="ASCII only.")
-def leaderboard(study_name: str | None, results: Path, form: str, wide: bool, plain: bool) -> None:
+@click.option("--against", type=click.Choice(["published"]), help="Print what was published beside what was measured.")
+def leaderboard(study_name: str | None, results: Path, form: str, wide: bool, plain: bool, against: str | None) -> None:
     """Print the leaderboard of the latest run of STUDY, or of any study."""
     store, record = open_record(results, study_name)
-    click.echo(render(boards(store, record), form, wide=wide, plain=plain or not can_draw_trees(sys.stdout)))
+    built, plain = boards(store, record), plain or not can_draw_trees(sys.stdout)
+    if against:
+        click.echo(render_comparison(compare(built), form, plain=plain))
+    else:
+        click.echo(render(built, form, wide=wide, plain=plain))
 
 
 def open_record(results: Path, study_name: str | None) -> tuple[Store, dict[str, Any]]:

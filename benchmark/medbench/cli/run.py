@@ -8,6 +8,8 @@ import re
 import shlex
 import sys
 import time
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +18,30 @@ import click
 from medbench import devices
 from medbench.cli.display import Display, can_draw_trees
 from medbench.cli.options import Asked, complete, study_options, understand
+from medbench.comparison import compare
+from medbench.comparison_tables import render as render_comparison
 from medbench.errors import StoreError, UsageError
+from medbench.forecast import outlook
 from medbench.identity import digest
+from medbench.interfaces import Dataset
 from medbench.leaderboard import boards
 from medbench.matrix import Plan, expand
+from medbench.protocols import protocol
 from medbench.recipes import with_inner
 from medbench.runner import Summary
 from medbench.runner import run as run_plan
-from medbench.sources import Described, Source, describe_decoded, describe_index, locate
+from medbench.sources import (
+    Described,
+    Source,
+    describe_decoded,
+    describe_index,
+    locate,
+    locate_other,
+    with_others,
+)
 from medbench.store import MARK, Store
 from medbench.tables import FORMATS, render
+from medbench.transfer import name_of, named_in
 
 MANY_TRIALS = 100_000
 
@@ -70,7 +86,7 @@ def run(
     with Display() as display:
         plan = prepare(asked, workers, display, decode=False, most=most)  # faults show before anything is written
         store = Store(asked.results)
-        if not all(source.data for source in plan.sources):
+        if not all(source.is_decoded for source in plan.sources):
             plan = prepare(asked, workers, display, most=most)
         _check_recipes(plan, store, asked)
         for source in plan.sources:
@@ -83,7 +99,10 @@ def run(
             retry_failed=retry_failed, limit_s=limit_s, shard=part,
         )  # fmt: skip
         display.say(_sentence(summary))
-    click.echo(render(boards(store, plan.record()), form, wide=wide, plain=not can_draw_trees(sys.stdout)))
+    built, plain = boards(store, plan.record()), not can_draw_trees(sys.stdout)
+    click.echo(render(built, form, wide=wide, plain=plain))
+    if plan.study.published and form not in ("csv", "json"):  # one document a command for programs
+        click.echo("\n" + render_comparison(compare(built), form, plain=plain))
     return 7 if summary.failed else 0
 
 
@@ -105,7 +124,7 @@ def plan(as_json: bool, yes: bool, sbatch: int | None, **options: Any) -> None:
         made = prepare(asked, 1, display, decode=False, most=None if yes else MANY_TRIALS)
     there = (asked.results / MARK).is_file() or asked.results.is_file()
     store = Store(asked.results, create=False) if there else None
-    known = all(source.data for source in made.sources)
+    known = all(source.is_decoded for source in made.sources)
     hits = sum((store.place(t) / "result.json").is_file() for t in made.trials) if store and known else 0
     stored = sum(store.stage_folder(key) is not None for key in made.stages) if store and known else 0
     facts = {
@@ -130,6 +149,8 @@ def plan(as_json: bool, yes: bool, sbatch: int | None, **options: Any) -> None:
         for arm in made.arms[source.text]:
             under = f" under {arm.control}" if arm.control else ""
             click.echo(f"  arm       {arm.augmenter} / {arm.classifier}{under}")
+    for line in _sight(made):
+        click.echo(line)
     s = made.study
     folds = {t.folds for t in made.trials}
     click.echo(f"design      {' or '.join(map(str, sorted(folds)))} folds x {s.repeats} repeats x {s.seeds} seeds")
@@ -141,6 +162,25 @@ def plan(as_json: bool, yes: bool, sbatch: int | None, **options: Any) -> None:
         click.echo(f"skipped     {skip.augmenter} / {skip.classifier}: {skip.reason}")
     for warning in made.warnings:
         click.echo(f"warning     {warning}")
+
+
+def _sight(plan: Plan) -> Iterator[str]:
+    """Yield what each board's design sees, and what others would."""
+    for source in plan.sources:
+        for text in dict.fromkeys(plan.study.protocols):
+            rule = protocol(text)
+            if not rule.is_honest:
+                continue
+            s = source.samples
+            tested = s.take(s.parts == "test") if rule.name == "official" and s.parts is not None else s
+            patients = [len(set(tested.patients[tested.labels == k].tolist())) for k in range(len(s.classes))]
+            boards_ = Counter(arm.board for arm in plan.arms[source.text] if arm.control)
+            for classifier, comparisons in boards_.items():
+                lines = outlook(
+                    patients, folds=rule.folds(plan.study.folds), repeats=plan.study.repeats, comparisons=comparisons
+                )
+                yield f"{source.text}, {classifier}, {text}"
+                yield from (f"  {word:<10}{line}" for word, line in lines)
 
 
 SLURM = """\
@@ -177,6 +217,7 @@ def prepare(asked: Asked, workers: int, display: Display, *, decode: bool = True
     """Find, decode and describe the data sets of a study, and expand its matrix."""
     if not asked.study.datasets:
         raise UsageError("no data set is named; give one with -d, see `medbench datasets list`.")
+    learnt_from = _learnt_from(asked)
     sources = locate(
         asked.catalogue,
         asked.study.datasets,
@@ -184,9 +225,24 @@ def prepare(asked: Asked, workers: int, display: Display, *, decode: bool = True
         phantom=asked.phantom,
         drawing=asked.study.phantom,
         size=asked.study.budget.size,
+        more=list(learnt_from.values()),
     )
-    described = [_described(s, workers, display, decode) for s in sources]
+    described = []
+    for source in sources:
+        others = {
+            name: locate_other(asked.catalogue, dataset, source, data=asked.data, drawing=asked.study.phantom)
+            for name, dataset in learnt_from.items()
+        }
+        found = {name: _described(other, workers, display, decode) for name, other in others.items()}
+        described.append(with_others(_described(source, workers, display, decode), found))
     return expand(asked.study, asked.catalogue, described, most=most)
+
+
+def _learnt_from(asked: Asked) -> dict[str, Dataset]:
+    """Return the data sets that the study's recipes name besides those under test, by the name a plan has for them."""
+    kinds = (("augmenter", asked.study.augmenters), ("classifier", asked.study.classifiers))
+    recipes = [r for kind, texts in kinds for text in texts for r in asked.catalogue.matching(kind, text)]
+    return {name_of(dataset): dataset for dataset in named_in(*recipes)}
 
 
 def _described(source: Source, workers: int, display: Display, decode: bool) -> Described:
@@ -219,7 +275,8 @@ def _check_recipes(plan: Plan, store: Store, asked: Asked) -> None:
     for kind, texts in (("augmenter", {t.augmenter for t in waiting}), ("classifier", {t.classifier for t in waiting})):
         for text in sorted(texts):
             for recipe in with_inner(asked.catalogue.resolve(kind, text)):
-                getattr(recipe, "check", lambda: None)()
+                if not isinstance(recipe, Dataset):  # their check is of a folder
+                    getattr(recipe, "check", lambda: None)()
 
 
 def _shard(text: str) -> tuple[int, int]:

@@ -18,10 +18,18 @@ from medbench_plugins.augmenters.mixing import CutMix, Mixup
 from medbench_plugins.augmenters.plain import Balanced, Unchanged
 from medbench_plugins.augmenters.policies import RandAugment, TrivialAugment
 from medbench_plugins.augmenters.synthetic import SyntheticOnly
+from medbench_plugins.augmenters.under_bagging import FeatureUnderBagging, UnderBagging
 from medbench_plugins.generators.clswgan import ClsWGAN
+from medbench_plugins.generators.dcgan import DCGAN
+from medbench_plugins.generators.diffusion import Diffusion
 from medbench_plugins.generators.reacgan import ReACGAN
 from medbench_plugins.generators.resample import Resample
+from medbench_plugins.generators.selected import Selected
+from medbench_plugins.generators.transformed import Transformed
 from medbench_plugins.generators.wgan_clip import ClippedWGAN
+
+# The spine preprint's hybrid: the original and its three best changes, of real and made images alike.
+EVERYTHING_FOURFOLD = Generative("geometric-offline", generator=Transformed(policy="spine-best", of="all"), ratio=3.0)
 
 
 @medbench.hookimpl
@@ -32,6 +40,7 @@ def register_augmenters() -> Iterable[medbench.Augmenter]:
         Balanced(),
         ClassWeight(),
         Focal(),
+        UnderBagging(),
         Geometric(),
         TrivialAugment(),
         RandAugment(),
@@ -39,14 +48,20 @@ def register_augmenters() -> Iterable[medbench.Augmenter]:
         CutMix(),
         Generative(COPIES, generator=Resample()),
         Generative(),
+        Generative("acgan-selected", generator=Selected()),
         Generative("reacgan", generator=ReACGAN()),
+        Generative("dcgan", generator=DCGAN()),
+        Generative("diffusion", generator=Diffusion()),
         Generative("wgan", generator=ClippedWGAN()),
         Generative("hybrid", base=Geometric()),
+        Generative("geometric-offline", generator=Transformed(), fill="rare", ratio=7.0),
+        Generative("hybrid-offline", generator=ClippedWGAN(), base=EVERYTHING_FOURFOLD, fill="balance"),
         SyntheticOnly(),
         FeatureNone(),
         FeatureSMOTE(),
         FeatureGaussian(),
         FeatureMixup(),
+        FeatureUnderBagging(),
         FeatureGenerative(FEATURE_COPIES, generator=Resample()),
         FeatureGenerative(),
         FeatureGenerative("feature-clswgan", generator=ClsWGAN()),

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import medbench
 from medbench_plugins.augmenters.feature_none import FeatureNone
 from medbench_plugins.augmenters.generative import Generative, check_filling
-from medbench_plugins.generators.dense_acgan import DenseACGAN
+from medbench_plugins.generators.feature_acgan import FeatureACGAN
 from medbench_plugins.generators.resample import Resample
 
 COPIES = "feature-copies"
@@ -18,9 +18,9 @@ COPIES = "feature-copies"
 class FeatureGenerative:
     """Real features and a generator's, with balanced sampling.
 
-    As in Sahoo and Mehra's study of brain tumours an AC-GAN draws the features; there they are the maps of a U-Net,
-    here those in front of a classifier's last layer. It is compared with itself on copies of real features (generator
-    `resample`), and that one with ``feature-none``.
+    As in Sahoo and Mehra's study of brain tumours an AC-GAN draws the features: the maps at the bottom of a U-Net with
+    ``unet-features[spatial=true]``, vectors with any other classifier. It is compared with itself on copies of real
+    features (generator `resample`), and that one with ``feature-none``.
 
     Attributes:
         name: What it is registered under.
@@ -30,7 +30,7 @@ class FeatureGenerative:
     """
 
     name: str = "feature-acgan"
-    generator: medbench.Generator = field(default_factory=DenseACGAN)
+    generator: medbench.Generator = field(default_factory=FeatureACGAN)
     fill: Literal["equal", "balance"] = "equal"
     ratio: float = 1.0
 

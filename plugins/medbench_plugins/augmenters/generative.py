@@ -10,9 +10,11 @@ import numpy as np
 import medbench
 from medbench_plugins.augmenters.plain import Balanced
 from medbench_plugins.generators.acgan import ACGAN
+from medbench_plugins.generators.reacgan import ReACGAN
 from medbench_plugins.generators.resample import Resample
 
 COPIES = "copies"
+Fill = Literal["equal", "balance", "rare"]
 
 
 @dataclass(frozen=True)
@@ -26,15 +28,15 @@ class Generative:
         name: What it is registered under.
         generator: Learns from the training images and makes the samples.
         base: The augmenter that is handed real and made rows together.
-        fill: "equal" makes the same share in every class; "balance" fills every class up to the largest one, which
-            lets a made image betray its class.
-        ratio: Made rows a real one (equal), or the share of the gap that is filled (balance); above 0.
+        fill: "equal" makes the same share in every class; "balance" fills every class up to the largest one, and "rare"
+            makes the same share in all classes but the largest, both of which let a made image betray its class.
+        ratio: Made rows a real one (equal, rare), or the share of the gap that is filled (balance); above 0.
     """
 
     name: str = "acgan"
     generator: medbench.Generator = field(default_factory=ACGAN)
     base: medbench.Augmenter = field(default_factory=Balanced)
-    fill: Literal["equal", "balance"] = "equal"
+    fill: Fill = "equal"
     ratio: float = 1.0
 
     space: ClassVar[Literal["pixels"]] = "pixels"
@@ -63,6 +65,14 @@ class Generative:
         name = COPIES if self.base == Balanced() else self.name
         return replace(self, name=name, generator=Resample())
 
+    @property
+    def companions(self) -> tuple[medbench.Augmenter, ...]:
+        """The same with ReACGAN where another GAN is asked for: the weak ones alone would say little of GANs."""
+        inner = getattr(self.generator, "generator", self.generator)
+        if not hasattr(inner, "game") or isinstance(inner, ReACGAN):
+            return ()
+        return (replace(self, name="reacgan" if self.base == Balanced() else self.name, generator=ReACGAN()),)
+
     def check(self) -> None:
         """Raise :class:`medbench.UsageError` where a field is out of its range."""
         check_filling(self.name, fill=self.fill, ratio=self.ratio)
@@ -78,29 +88,34 @@ class Generative:
         counts = made_counts(train.class_counts, fill=self.fill, ratio=self.ratio)
         labels = np.repeat(np.arange(len(counts)), counts)
         if len(labels):
-            x = sampler.sample(labels, context.seed("sample"))
-            train = train.with_synthetic(x, labels, maker=self.generator.name)
+            seed = context.seed("sample")
+            drawn_from = getattr(sampler, "sources", None)
+            sources = drawn_from(labels, seed) if drawn_from is not None else None
+            x = sampler.sample(labels, seed)
+            train = train.with_synthetic(x, labels, maker=self.generator.name, sources=sources)
         return self.base.fit(train, context)
 
 
-def made_counts(counts: np.ndarray, *, fill: Literal["equal", "balance"], ratio: float) -> np.ndarray:
+def made_counts(counts: np.ndarray, *, fill: Fill, ratio: float) -> np.ndarray:
     """Return how many rows to make of each class.
 
     Args:
         counts: ``int64 (n_classes,)`` real rows of each class.
-        fill: "equal" is `ratio` times the class's own count, "balance" `ratio` times what it lacks to the largest.
+        fill: "equal" is `ratio` times the class's own count, "balance" `ratio` times what it lacks to the largest,
+            "rare" the same as equal but nothing in the largest class, nor in one as large.
         ratio: See `fill`.
 
     Returns:
         ``int64 (n_classes,)``, rounded half up.
     """
-    wanted = counts if fill == "equal" else counts.max(initial=0) - counts
+    most = counts.max(initial=0)
+    wanted = {"equal": counts, "balance": most - counts, "rare": np.where(counts < most, counts, 0)}[fill]
     return np.floor(ratio * wanted + 0.5).astype(np.int64)
 
 
 def check_filling(name: str, *, fill: str, ratio: float) -> None:
     """Raise :class:`medbench.UsageError` where the augmenter `name` was given a fill or a ratio that there is not."""
-    if fill not in ("equal", "balance"):
-        raise medbench.UsageError(f"{name}.fill: {fill!r} is unknown; use equal or balance.")
+    if fill not in ("equal", "balance", "rare"):
+        raise medbench.UsageError(f"{name}.fill: {fill!r} is unknown; use equal, balance or rare.")
     if not 0 < ratio <= 100:
         raise medbench.UsageError(f"{name}.ratio: got {ratio:g}; give a number above 0, at most 100.")

@@ -1,4 +1,4 @@
-"""What is put on an encoder's features: a linear softmax, fitted anew for every arm of features."""
+"""What is put on an encoder's features, fitted anew for every arm: a linear softmax, or a small network for maps."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import medbench
 from medbench_plugins.classifiers.blueprint import Blueprint
-from medbench_plugins.rows import spread
+from medbench_plugins.rows import spread, spread_of_channels
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class LinearHead:
     lr: float = 1e-2
     name: ClassVar[str] = "linear-head"
     summary: ClassVar[str] = "linear softmax on standardised features"
-    takes: ClassVar[frozenset[str]] = frozenset({"features", "samples", "sampling", "transform", "loss"})
+    takes: ClassVar[frozenset[str]] = frozenset({"features", "samples", "sampling", "transform", "loss", "bags"})
 
     def fit(
         self,
@@ -41,4 +41,54 @@ class LinearHead:
         mean, deviation = spread(real.reshape(*real.shape[:2], -1).mean(2, dtype="float64"))
 
         blueprint = Blueprint(lambda: networks.StandardisedLinear(mean, deviation, len(samples.classes)))
+        return blueprint.fit(training_set, validation, context, lr=self.lr, start=start)
+
+
+@dataclass(frozen=True)
+class ConvHead:
+    """Two convolutions and two linear layers on maps of features, trained like every network.
+
+    Channels are standardised by the real training rows, inside the network, as in :class:`LinearHead`.
+
+    Attributes:
+        lr: Peak learning rate.
+        width: Channels of both convolutions.
+        hidden: Units between the linear layers.
+
+    Source:
+        Sahoo and Mehra 2019, report: twice convolution, batch norm, ReLU, max-pool, then two linear layers with dropout
+        of one half. Their widths are not told; a softmax instead of a sigmoid, for any number of classes.
+    """
+
+    lr: float = 1e-3
+    width: int = 64
+    hidden: int = 128
+    name: ClassVar[str] = "conv-head"
+    summary: ClassVar[str] = "two convolutions and two linear layers on standardised maps"
+    takes: ClassVar[frozenset[str]] = frozenset({"features", "samples", "sampling", "transform", "loss", "bags"})
+
+    def fit(
+        self,
+        training_set: medbench.TrainingSet,
+        validation: medbench.Samples,
+        context: medbench.Context,
+        start: medbench.State | None = None,
+    ) -> medbench.Predictor:
+        """Train on ``float32 (n, d, *spatial)``.
+
+        Raises:
+            medbench.Skip: If the features are no maps of two or three axes.
+        """
+        from medbench_plugins import networks
+
+        samples = training_set.samples
+        if samples.x.ndim not in (4, 5):
+            raise medbench.Skip(f"{self.name} works on maps of features, got rows of shape {samples.x.shape[1:]}")
+        mean, deviation = spread_of_channels(samples.x[samples.is_real] if samples.is_real.any() else samples.x)
+        n_classes, spatial = len(samples.classes), samples.x.shape[2:]
+        blueprint = Blueprint(
+            lambda: networks.ConvolutionalHead(
+                mean, deviation, n_classes, spatial=spatial, width=self.width, hidden=self.hidden
+            )
+        )
         return blueprint.fit(training_set, validation, context, lr=self.lr, start=start)

@@ -26,7 +26,7 @@ class SmallCNN:
     pretrained: Path | None = None
     name: ClassVar[str] = "small-cnn"
     summary: ClassVar[str] = "small 2-D or 3-D network of our own, for machines without a GPU"
-    takes: ClassVar[frozenset[str]] = frozenset({"2d", "3d", "samples", "transform", "sampling", "loss"})
+    takes: ClassVar[frozenset[str]] = frozenset({"2d", "3d", "samples", "transform", "sampling", "loss", "bags"})
 
     def __post_init__(self) -> None:
         if self.width < 1:

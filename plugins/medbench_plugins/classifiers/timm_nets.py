@@ -15,7 +15,7 @@ from medbench_plugins.classifiers.blueprint import Blueprint
 if TYPE_CHECKING:
     from torch import nn
 
-TAKES = frozenset({"2d", "samples", "transform", "sampling", "loss"})
+TAKES = frozenset({"2d", "samples", "transform", "sampling", "loss", "bags"})
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Timm:
 
     def check(self) -> None:
         """Raise :class:`medbench.UsageError` where timm has no such model; imports timm."""
-        _check(self.model)
+        check_model(self.model)
 
     fit = by_blueprint.fit
     cut = by_blueprint.cut
@@ -135,7 +135,7 @@ class Timm:
 def _blueprint(
     model: str, samples: medbench.Samples, *, min_size: int, head: tuple[str, ...], **options: Any
 ) -> Blueprint:
-    return Blueprint(lambda: _create(model, samples, **options), min_size=min_size, head=head, rename=_renaming(model))
+    return Blueprint(lambda: _create(model, samples, **options), min_size=min_size, head=head, rename=renaming(model))
 
 
 def _create(model: str, samples: medbench.Samples, **options: Any) -> nn.Module:
@@ -145,7 +145,7 @@ def _create(model: str, samples: medbench.Samples, **options: Any) -> nn.Module:
     return timm.create_model(model, pretrained=False, in_chans=channels, num_classes=n_classes, **options)
 
 
-def _renaming(model: str) -> Any:
+def renaming(model: str) -> Any:
     """Return the function by which timm brings published weights of this model into its present form, if any."""
     from timm.models import model_entrypoint
 
@@ -156,11 +156,12 @@ def _renaming(model: str) -> Any:
 def _fetch(model: str, folder: Path) -> Path:
     from medbench_plugins import weights
 
-    _check(model)
+    check_model(model)
     return weights.fetch_timm(model, folder)
 
 
-def _check(model: str) -> None:
+def check_model(model: str) -> None:
+    """Raise :class:`medbench.UsageError` where timm has no model of this name."""
     import timm
 
     architecture, _, tag = model.partition(".")

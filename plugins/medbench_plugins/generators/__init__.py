@@ -1,4 +1,4 @@
-"""Built-in generators: five GANs of images, two of features, resample as the control of each, and two more placebos."""
+"""Built-in generators: GANs of images and of features, a filter for any of them, and three placebos."""
 
 from __future__ import annotations
 
@@ -10,9 +10,14 @@ from medbench_plugins.generators.blur import Blur
 from medbench_plugins.generators.clswgan import ClsWGAN
 from medbench_plugins.generators.dcgan import DCGAN
 from medbench_plugins.generators.dense_acgan import DenseACGAN
+from medbench_plugins.generators.diffusion import Diffusion
+from medbench_plugins.generators.feature_acgan import FeatureACGAN
+from medbench_plugins.generators.map_acgan import MapACGAN
 from medbench_plugins.generators.reacgan import ReACGAN
 from medbench_plugins.generators.resample import Resample
+from medbench_plugins.generators.selected import Selected
 from medbench_plugins.generators.shuffled import ShuffledLabels
+from medbench_plugins.generators.transformed import Transformed
 from medbench_plugins.generators.wgan_clip import ClippedWGAN
 from medbench_plugins.generators.wgan_gp import PenalisedWGAN
 
@@ -26,9 +31,14 @@ def register_generators() -> Iterable[medbench.Generator]:
         DCGAN(),
         ClippedWGAN(),
         PenalisedWGAN(),
+        Diffusion(),
         DenseACGAN(),
+        MapACGAN(),
+        FeatureACGAN(),
         ClsWGAN(),
+        Selected(),
         Resample(),
         Blur(),
         ShuffledLabels(),
+        Transformed(),
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from math import prod
 from typing import TYPE_CHECKING, ClassVar
 
 import medbench
@@ -72,11 +73,12 @@ class ClsWGAN:
         """Return the networks, losses and optimisers of this configuration."""
         from torch.optim import Adam
 
-        from medbench_plugins.feature_gan import DenseCritic, DenseGame
+        from medbench_plugins.feature_gan import DenseCritic, DenseGame, DenseGenerator
 
         return DenseGame(
             objective=self._objective,
-            discriminator=partial(DenseCritic, hidden=self.hidden),
+            generator=partial(DenseGenerator, hidden=self.hidden, latent=self.latent),
+            discriminator=lambda shape, n_classes: DenseCritic(prod(shape), n_classes, hidden=self.hidden),
             optimiser=partial(Adam, betas=(float(self.beta1), float(self.beta2)), fused=True),  # it refuses integer 0
             critic_steps=self.critic_steps,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from math import prod
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import medbench
@@ -71,12 +72,13 @@ class DenseACGAN:
         """Return the networks, losses and optimisers of this configuration."""
         from torch.optim import Adam
 
-        from medbench_plugins.feature_gan import DenseDiscriminator, DenseGame
+        from medbench_plugins.feature_gan import DenseDiscriminator, DenseGame, DenseGenerator
         from medbench_plugins.gan_losses import AuxiliaryClassifier
 
         objective = AuxiliaryClassifier(self.variant, self.class_weight)
         return DenseGame(
             objective=lambda x, labels: objective,
-            discriminator=partial(DenseDiscriminator, hidden=self.hidden),
+            generator=partial(DenseGenerator, hidden=self.hidden, latent=self.latent),
+            discriminator=lambda shape, n_classes: DenseDiscriminator(prod(shape), n_classes, hidden=self.hidden),
             optimiser=partial(Adam, betas=(float(self.beta1), float(self.beta2)), fused=True),  # it refuses integer 0
         )

@@ -47,6 +47,14 @@ class RealImages:
         Raises:
             medbench.Skip: If a class asked for has no real training image.
         """
+        return np.asarray(self.train.x[self.rows(labels, seed)])
+
+    def sources(self, labels: np.ndarray, seed: int) -> list[tuple[str, ...]]:
+        """Return the id of the image that ``sample`` gives for each label."""
+        return [(str(name),) for name in self.train.ids[self.rows(labels, seed)]]
+
+    def rows(self, labels: np.ndarray, seed: int) -> np.ndarray:
+        """Return the row numbers ``int64 (n,)`` of what ``sample`` gives; raises as that does."""
         rng = np.random.default_rng(seed)
         labels = np.asarray(labels)
         rows = np.empty(len(labels), dtype=np.int64)
@@ -59,7 +67,7 @@ class RealImages:
             rounds = -(-len(places) // len(own))
             # Whole shuffled rounds: as a placebo it must not favour some images over others.
             rows[places] = np.concatenate([rng.permutation(own) for _ in range(rounds)])[: len(places)]
-        return np.asarray(self.train.x[rows])
+        return rows
 
     def state(self) -> medbench.State:
         """Return nothing: the training samples are all there is."""

@@ -1,0 +1,137 @@
+"""What a design sees: the smallest gain it finds with a power of 80 %, before a run and after it.
+
+Before, from the number of patients and assumptions that are stated; after, from the standard error that was observed.
+Neither is an "observed power": the gain that was found plays no part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, floor, log10, sqrt
+from statistics import NormalDist
+
+from medbench.intervals import Interval
+from medbench.student import two_sided
+
+POWER = 0.8
+DISAGREE = 0.15  # arm and control decide 10 to 20 % of the patients differently, as a rule
+LASTING = 0.6
+"""Share of the variance of one repeat that no further repeat takes away, since it is that of the patients.
+
+From the half-widths of one, three and five repeats of linear classifiers on 300 patients: 9.1, 8.0 and 7.2 points.
+"""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """A design and what it would see.
+
+    Attributes:
+        folds: K; 1 for an official cut.
+        repeats: Partitions, or training draws of an official cut.
+        comparisons: Size of the family.
+        gain: Smallest gain of balanced accuracy seen with a power of 80 %, 0 to 1.
+        cost: Trainings, relative to the design it stands beside.
+        label: What is different in it: "5 x 1", "1 comparison"; "" for the design itself.
+    """
+
+    folds: int
+    repeats: int
+    comparisons: int
+    gain: float
+    cost: float = 1.0
+    label: str = ""
+
+
+def forecast(
+    class_patients: Sequence[int], *, folds: int, repeats: int, comparisons: int = 1, disagree: float = DISAGREE
+) -> Forecast:
+    """Forecast the smallest gain that a design sees: this interval, this family, a power of 80 %.
+
+    Comparisons count as independent, which is slightly pessimistic.
+
+    Args:
+        class_patients: Patients of each class that are tested; at least 2 each.
+        folds: K; 1 for an official cut.
+        repeats: Partitions, or training draws of an official cut.
+        comparisons: Arms that are compared with a control.
+        disagree: Share of patients that arm and control of one training decide differently.
+
+    Raises:
+        ValueError: If a class has fewer than two patients: nothing can be said then.
+    """
+    df = min(class_patients) - 1
+    if df < 1:
+        raise ValueError(f"every class needs at least 2 patients, got {min(class_patients)}")
+    once = sum(disagree / n for n in class_patients) / len(class_patients) ** 2
+    allowance = folds / (folds - 1) if folds > 1 else 1.0
+    variance = once * allowance * (LASTING + (1 - LASTING) / repeats)
+    gain = (two_sided(df, comparisons=comparisons) + NormalDist().inv_cdf(POWER)) * sqrt(variance)
+    return Forecast(folds, repeats, comparisons, gain)
+
+
+def alternatives(
+    class_patients: Sequence[int], *, folds: int, repeats: int, comparisons: int = 1, disagree: float = DISAGREE
+) -> tuple[Forecast, ...]:
+    """Forecast two cheaper designs and a dearer one: the cheaper ones first.
+
+    Repeats go first, then comparisons, then folds. A design that is as small as designs get has fewer than two.
+    """
+    cheaper = [(folds, 1, comparisons), (folds, repeats, 1)]
+    cheaper += [(folds, max(1, repeats // 2), comparisons), (folds, repeats, max(1, comparisons // 2))]
+    cheaper += [(k, repeats, comparisons) for k in (3, 2) if k < folds]
+    dearer = (folds, 10 if repeats < 10 else 2 * repeats, comparisons)
+    wanted = [*list(dict.fromkeys(d for d in cheaper if d != (folds, repeats, comparisons)))[:2], dearer]
+    found = []
+    for k, r, m in wanted:
+        of_it = forecast(class_patients, folds=k, repeats=r, comparisons=m, disagree=disagree)
+        cost = k * r * (m + 1) / (folds * repeats * (comparisons + 1))  # arms and the control they share
+        plural = "s" if m > 1 else ""
+        label = f"{m} comparison{plural}" if m != comparisons else f"{k} x {r}"
+        found.append(Forecast(k, r, m, of_it.gain, cost, label))
+    return tuple(found)
+
+
+def outlook(class_patients: Sequence[int], *, folds: int, repeats: int, comparisons: int) -> list[tuple[str, str]]:
+    """Say what a design sees and what others would, as lines of a plan: a word and what stands behind it.
+
+    Args:
+        class_patients: Patients of each class that are tested.
+        folds: K; 1 for an official cut.
+        repeats: Partitions, or training draws of an official cut.
+        comparisons: Arms that are compared with a control, at least 1.
+    """
+    if min(class_patients) < 2:
+        return [("sees", f"nothing: the rarest class has {min(class_patients)} patients")]
+    design = {"folds": folds, "repeats": repeats, "comparisons": comparisons}
+    gain = forecast(class_patients, **design).gain
+    plural = "s" if comparisons > 1 else ""
+    said = [("sees", f"{100 * gain:.1f} points of balanced accuracy or more, for {comparisons} comparison{plural}")]
+    for other in alternatives(class_patients, **design):
+        said.append(("instead", f"{other.label}: {100 * other.gain:.1f} at {other.cost:.2g}x the cost"))
+    said.append(("assuming", f"arm and control decide {100 * DISAGREE:.0f} % of the patients differently"))
+    return said
+
+
+def seen(interval: Interval) -> float:
+    """Return the smallest gain that the design saw in this comparison, by the standard error observed in it."""
+    return (interval.critical + NormalDist().inv_cdf(POWER)) * interval.standard_error
+
+
+def patients_to_see(worth: float, *, sees: float, patients: int) -> int:
+    """Return how many such patients it takes to see a gain of `worth`, to two digits.
+
+    Variance falls as one over the number of patients, of every class alike; training noise falls more slowly, so this
+    is a lower end.
+
+    Args:
+        worth: A gain, in the unit of `sees`.
+        sees: What the design sees with `patients`.
+        patients: Patients tested.
+    """
+    needed = patients * (sees / worth) ** 2
+    if needed < 100:
+        return ceil(needed)
+    step = 10 ** (floor(log10(needed)) - 1)
+    return round(needed / step) * int(step)

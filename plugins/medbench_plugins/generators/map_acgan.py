@@ -1,0 +1,95 @@
+"""AC-GAN of maps of features: the game of ``acgan`` between small convolutional networks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import medbench
+from medbench_plugins.feature_recipes import MadeRows, fit_gan_of_rows, restore_dense_gan
+from medbench_plugins.gan_recipes import check_fields
+
+if TYPE_CHECKING:
+    from medbench_plugins.feature_gan import DenseGame
+
+
+@dataclass(frozen=True)
+class MapACGAN:
+    """Auxiliary classifier GAN for maps of features (Odena, Olah, Shlens, ICML 2017, arXiv 1610.09585).
+
+    After Sahoo and Mehra 2019: a convolutional discriminator and a deconvolutional generator of three hidden layers
+    each, leaky, on the maps at a U-Net's bottom; their kernels and strides were not released. Deliberate differences:
+    class losses on logits (theirs on probabilities), the class beside the noise, spectral norm in the discriminator,
+    balanced batches of 64 instead of 16, a tenth of their learning rate, averaged weights, and no filter by the
+    discriminator's own opinion. Maps are scaled by the deviation of their channel, and a ReLU ends the generator where
+    no training number is below 0.
+
+    Attributes:
+        variant: As for ``dense-acgan``.
+        width: Maps of the first layer of the discriminator, and of the last hidden one of the generator.
+        latent: Length of the noise vector.
+        steps: Steps of both networks; ``budget.generator_steps`` caps it.
+        batch: Rows a step.
+        lr_g: Adam's learning rate of the generator.
+        lr_d: Adam's learning rate of the discriminator.
+        beta1: Adam's decay of the mean.
+        beta2: Adam's decay of the square.
+        class_weight: Weight of the class loss in both networks.
+    """
+
+    name: str = "map-acgan"
+    variant: Literal["odena", "keras", "modified"] = "modified"
+    width: int = 64
+    latent: int = 64
+    steps: int = 5000
+    batch: int = 64
+    lr_g: float = 2e-4
+    lr_d: float = 4e-4
+    beta1: float = 0.0
+    beta2: float = 0.999
+    class_weight: float = 1.0
+
+    stored: ClassVar[bool] = True
+    summary: ClassVar[str] = "auxiliary classifier GAN of maps of features, convolutional networks"
+
+    def check(self) -> None:
+        """Raise :class:`medbench.UsageError` where a field is out of its range."""
+        if self.variant not in ("odena", "keras", "modified"):
+            raise medbench.UsageError(
+                f"{self.name}.variant: {self.variant!r} is unknown; use odena, keras or modified."
+            )
+        check_fields(self)
+
+    def fit(self, train: medbench.Samples, context: medbench.Context) -> MadeRows:
+        """Train on the labelled rows of `train`, see :func:`medbench_plugins.feature_recipes.fit_dense_gan`.
+
+        Raises:
+            medbench.UsageError: If a field is out of its range.
+            medbench.Skip: If the rows are no maps of two or three axes, or a class has no row.
+        """
+        self.check()
+        if train.x.ndim not in (4, 5):
+            raise medbench.Skip(f"{self.name} draws maps of features, got rows of shape {train.x.shape[1:]}")
+        return fit_gan_of_rows(self, train, context)
+
+    def restore(self, state: medbench.State, train: medbench.Samples) -> MadeRows:
+        """Rebuild the sampler from its ``state()``."""
+        return restore_dense_gan(self, state, train)
+
+    def game(self) -> DenseGame:
+        """Return the networks, losses and optimisers of this configuration."""
+        from torch.optim import Adam
+
+        from medbench_plugins.feature_gan import DenseGame
+        from medbench_plugins.gan_losses import AuxiliaryClassifier
+        from medbench_plugins.map_gan import MapDiscriminator, MapGenerator
+
+        objective = AuxiliaryClassifier(self.variant, self.class_weight)
+        return DenseGame(
+            objective=lambda x, labels: objective,
+            generator=partial(MapGenerator, width=self.width, latent=self.latent),
+            discriminator=partial(MapDiscriminator, width=self.width),
+            optimiser=partial(Adam, betas=(float(self.beta1), float(self.beta2)), fused=True),  # it refuses integer 0
+            by_channel=True,
+        )

@@ -1,0 +1,29 @@
+"""Built-in scores of generative models; all but the inception score work on any extractor's features."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import medbench
+from medbench_plugins.scores.balls import Coverage, Density, Precision, Recall
+from medbench_plugins.scores.copies import Copies, CopiesAUC
+from medbench_plugins.scores.fid import FID
+from medbench_plugins.scores.inception_score import InceptionScore
+from medbench_plugins.scores.kid import KID, KIDByClass
+
+
+@medbench.hookimpl
+def register_scores() -> Iterable[medbench.Score]:
+    """Return the built-in scores, the one to read first before the others."""
+    return [
+        KIDByClass(),
+        KID(),
+        Precision(),
+        Recall(),
+        Density(),
+        Coverage(),
+        FID(),
+        InceptionScore(),
+        Copies(),
+        CopiesAUC(),
+    ]

@@ -1,0 +1,144 @@
+"""Which made rows are kept: rules on what a judge thinks of them, and the drawing of more until enough are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+import medbench
+from medbench_plugins.judges import Judge
+
+RuleName = Literal["threshold", "top", "quantile"]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """When a row passes, and how often it is tried to find enough.
+
+    Attributes:
+        rule: "threshold" passes a probability of the wanted class of at least `threshold`; "top" the best `keep` of
+            all rows; "quantile" the best `keep` of each class.
+        threshold: 0 to 1.
+        keep: Above 0, at most 1.
+        pool: Rows drawn for each row wanted, at most.
+    """
+
+    rule: RuleName
+    threshold: float
+    keep: float
+    pool: int
+
+    def passes(self, scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Say which rows pass.
+
+        Args:
+            scores: ``float64 (m,)`` probability of the class that each row was drawn for.
+            labels: ``int64 (m,)`` that class.
+
+        Returns:
+            ``bool (m,)``. Of equal scores the row drawn first is the better one.
+        """
+        if self.rule == "threshold":
+            return scores >= self.threshold
+        groups = np.zeros_like(labels) if self.rule == "top" else labels
+        passed = np.zeros(len(scores), dtype=bool)
+        for group in np.unique(groups):
+            rows = np.flatnonzero(groups == group)
+            n = int(self.keep * len(rows) + 1e-9)  # 0.07 of 100 is 7, whatever binary fractions say
+            passed[rows[np.argsort(-scores[rows], kind="stable")[:n]]] = True
+        return passed
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """Rows that were kept, and what it took.
+
+    Attributes:
+        x: ``(n, ...)`` one row a label wanted, in the dtype and shape of the sampler's.
+        candidates: ``int64 (n_classes,)`` rows drawn.
+        passed: ``int64 (n_classes,)`` of these, the ones that passed.
+        fallback: ``int64 (n_classes,)`` rows of `x` that did not pass, since too few did.
+    """
+
+    x: np.ndarray
+    candidates: np.ndarray
+    passed: np.ndarray
+    fallback: np.ndarray
+
+
+def draw_selected(
+    sampler: medbench.Sampler,
+    judge: Judge,
+    rule: Rule,
+    labels: np.ndarray,
+    seed: int,
+    *,
+    n_classes: int,
+    told: Callable[[], None] = lambda: None,
+) -> Drawn:
+    """Draw rows, judge them, and draw again for every class that has too few, `rule.pool` rounds at most.
+
+    A round draws as many rows of a class as are wanted of it. The first round is the sampler's own draw: where every
+    row passes, the result is that draw, bit for bit.
+
+    Args:
+        sampler: Draws the rows.
+        judge: Gives each its probability of the class it was drawn for.
+        rule: What passes.
+        labels: ``int64 (n,)`` classes wanted.
+        seed: The same seed gives the same rows.
+        n_classes: Length of the counts.
+        told: Called after each round.
+
+    Returns:
+        Of each class the rows that passed, in the order drawn; where too few did, then the best of the others.
+    """
+    labels = np.asarray(labels, dtype=np.int64)
+    wanted = np.bincount(labels, minlength=n_classes)
+    x, drawn, scores = sampler.sample(labels, seed), labels, np.empty(0)
+    passed = np.zeros(0, dtype=bool)
+    for turn in range(rule.pool):
+        if turn:
+            lacking = np.bincount(drawn[passed], minlength=n_classes) < wanted
+            if not lacking.any():
+                break
+            again = labels[lacking[labels]]
+            x = np.concatenate([x, sampler.sample(again, _seed_of(seed, turn))])
+            drawn = np.concatenate([drawn, again])
+        fresh = slice(len(scores), None)
+        opinion = judge.opinion(x[fresh])
+        scores = np.concatenate([scores, opinion[np.arange(len(opinion)), drawn[fresh]]])
+        passed = rule.passes(scores, drawn)
+        told()
+    rows = np.empty(len(labels), dtype=np.int64)
+    for label in range(n_classes):
+        rows[labels == label] = kept(scores, passed, np.flatnonzero(drawn == label), int(wanted[label]))
+    n_passed = np.bincount(drawn[passed], minlength=n_classes)
+    candidates = np.bincount(drawn, minlength=n_classes)
+    return Drawn(x[rows], candidates, n_passed, np.maximum(wanted - n_passed, 0))
+
+
+def kept(scores: np.ndarray, passed: np.ndarray, rows: np.ndarray, wanted: int) -> np.ndarray:
+    """Choose `wanted` of the candidates `rows`: those that passed, as they come; then the best of the others.
+
+    As they come, not best first: the best of those that pass would be nearer to a prototype than the rule asks for.
+
+    Args:
+        scores: ``float64 (m,)`` of all candidates.
+        passed: ``bool (m,)`` of all candidates.
+        rows: ``int64 (k,)`` the candidates to choose from, k >= wanted, in the order drawn.
+        wanted: How many.
+
+    Returns:
+        ``int64 (wanted,)`` in the order drawn.
+    """
+    good, others = rows[passed[rows]], rows[~passed[rows]]
+    best = others[np.argsort(-scores[others], kind="stable")]
+    return np.sort(np.concatenate([good, best])[:wanted])
+
+
+def _seed_of(seed: int, turn: int) -> int:
+    return int(np.random.SeedSequence([seed, turn]).generate_state(1, np.uint64)[0]) >> 1

@@ -1,0 +1,382 @@
+"""Published figures beside a rerun: what is matched, what is measured, what every table says."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import os
+import subprocess
+import sys
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics
+
+from medbench import study as studies
+from medbench.comparison import Comparison, compare, measure
+from medbench.comparison_tables import CAVEAT, render
+from medbench.errors import UsageError
+from medbench.leaderboard import Board, Row
+from medbench.matrix import Arm
+from medbench.statistics import ArmScores, score, units
+from medbench.study import Study
+from medbench.tables import FORMATS, columns
+from medbench.trial import Predictions
+from medbench.verdicts import Evidence
+
+SEEDS = st.integers(0, 2**32)
+LABELS = np.array([0] * 6 + [1] * 2)
+NAMES = np.array([f"p{i}" for i in range(8)])
+
+
+def scores(right: str = "11111111") -> ArmScores:
+    """Return scores of eight patients with one image each; a 0 is a wrong decision."""
+    good = np.array([c == "1" for c in right])
+    p = np.eye(2)[np.where(good, LABELS, 1 - LABELS)]
+    return score({(0, 0, 0): units(Predictions(NAMES, NAMES, LABELS, p), [0.5, 0.5], by_patient=True)}, 2)
+
+
+def row(augmenter: str, classifier: str = "net", **more: Any) -> Row:
+    values: dict[str, Any] = {"planned": 4, "done": 4, "failed": 0, "scores": scores(), **more}
+    return Row(Arm(augmenter, classifier), 0, (True,), **values)
+
+
+def board(asked: Study, protocol: str, *rows: Row, dataset: str = "phantom:ddti", plain: Row | None = None) -> Board:
+    source = {"dataset": dataset, "classes": ["no", "HGG"], "class_patients": [6, 2], "patients": 8, "images": 8}
+    evidence = Evidence(2, 1, 2, 2, rare=2, patients=8)
+    return Board(source, protocol, (), "net", asked, rows, plain, (), "patient", 1, evidence, "CPU")
+
+
+def published(**more: Any) -> dict[str, Any]:
+    return {"arm": "wgan", "classifier": "net", "metric": "accuracy", "value": 0.97, "source": "a paper", **more}
+
+
+def asked(*figures: dict[str, Any], **more: Any) -> Study:
+    values = {"name": "rerun", "datasets": ["ddti"], "protocols": ["augment-first", "patients"], **more}
+    return studies.build({**values, "published": list(figures)})
+
+
+def compared(*figures: dict[str, Any], own: Row | None = None, honest: Row | None = None) -> Comparison:
+    a = asked(*(figures or (published(),)))
+    return compare([
+        board(a, "augment-first", own or row("wgan")),
+        board(a, "patients", honest or row("wgan", scores=scores("11111100"))),
+    ])  # fmt: skip
+
+
+# -- what is counted ---------------------------------------------------------------------------------------------------
+
+
+@given(seed=SEEDS, n=st.integers(4, 80), k=st.integers(2, 4), by_patient=st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_accuracy_counts_images_by_argmax_as_scikit_learn_does(seed: int, n: int, k: int, by_patient: bool) -> None:
+    rng = np.random.default_rng(seed)
+    labels = np.sort(rng.integers(0, k, n))
+    patients = np.array([f"p{label}-{i // 3}" for i, label in enumerate(labels)])
+    p = rng.dirichlet(np.ones(k), n)
+    frequencies = rng.dirichlet(np.ones(k))  # a correction moves decisions; accuracy is of what was predicted
+    folds = np.array([hash_of(name) % 2 for name in patients])
+    cells = {
+        (0, f, 0): units(Predictions(ids(n)[folds == f], patients[folds == f], labels[folds == f], p[folds == f]),
+                         frequencies, by_patient=by_patient)
+        for f in (0, 1) if (folds == f).any()
+    }  # fmt: skip
+    found = score(cells, k)
+
+    assert found.accuracy == pytest.approx(metrics.accuracy_score(labels, p.argmax(1)))
+    np.testing.assert_array_equal(found.decisions, metrics.confusion_matrix(labels, p.argmax(1), labels=range(k)))
+
+
+def hash_of(text: str) -> int:
+    return sum(text.encode())
+
+
+def ids(n: int) -> np.ndarray:
+    return np.array([f"i{i:03d}" for i in range(n)])
+
+
+def test_seeds_and_repeats_are_averaged() -> None:
+    cells = {}
+    for repeat, seed, wrong in ((0, 0, 0), (0, 1, 2), (1, 0, 4), (1, 1, 6)):
+        p = np.eye(2)[np.where(np.arange(8) < wrong, 1 - LABELS, LABELS)]
+        cells[repeat, 0, seed] = units(Predictions(NAMES, NAMES, LABELS, p), [0.5, 0.5], by_patient=False)
+
+    assert score(cells, 2).accuracy == pytest.approx(1 - (0 + 2 + 4 + 6) / 4 / 8)
+    assert score(cells, 2).decisions.sum() == 8
+
+
+def test_scores_without_images_have_no_accuracy() -> None:
+    assert np.isnan(dataclasses.replace(scores(), decisions=np.zeros((0, 0))).accuracy)
+
+
+def test_measures_are_the_study_s_own() -> None:
+    found = row("wgan", scores=scores("11111001"))
+    where = board(asked(published()), "patients", found)
+
+    assert measure("accuracy", where, found) == pytest.approx(6 / 8)
+    assert measure("recall-HGG", where, found) == pytest.approx(1 / 2)
+    assert measure("recall-hgg", where, found) == pytest.approx(1 / 2)
+    assert measure("recall-no", where, found) == pytest.approx(5 / 6)
+    assert measure("balanced-accuracy", where, found) == pytest.approx((1 / 2 + 5 / 6) / 2)
+    assert measure("recall-LGG", where, found) is None
+    assert measure("inception-score", where, found) is None
+    assert measure("accuracy", where, row("wgan", scores=None)) is None
+
+
+def test_scores_of_made_rows_stand_beside_published_ones() -> None:
+    found = row("dcgan", scores_of_made={"kid": 0.25, "kid-floor": 0.01})
+    a = asked(published(arm="dcgan", classifier="", metric="kid", value=0.5))
+    (line,) = compare([board(a, "patients", found)]).lines
+
+    assert line.honest.value == 0.25
+    assert line.balanced is None  # it is no classifier's figure
+    assert measure("kid-floor", board(a, "patients", found), found) == 0.01
+
+
+# -- what is matched ---------------------------------------------------------------------------------------------------
+
+
+def test_three_columns_hold_the_leaky_and_the_honest_protocol() -> None:
+    (line,) = compared().lines
+
+    assert line.published.value == 0.97
+    assert line.rerun.value == 1.0
+    assert line.honest.value == pytest.approx(6 / 8)
+    assert line.balanced == pytest.approx(1 / 2)
+    assert line.low is not None
+    assert line.high is not None
+    assert line.low <= line.balanced <= line.high
+
+
+def test_the_order_of_protocols_does_not_say_which_is_honest() -> None:
+    a = asked(published(), protocols=["patients", "select-on-test"])
+    found = compare([board(a, "patients", row("wgan")), board(a, "select-on-test", row("wgan"))])
+
+    assert (found.own, found.honest) == ("select-on-test", "patients")
+
+
+@pytest.mark.parametrize("missing", ["augment-first", "patients"])
+def test_a_protocol_that_was_not_asked_for_leaves_its_column_empty(missing: str) -> None:
+    left = next(p for p in ("augment-first", "patients") if p != missing)
+    a = asked(published(), protocols=[left])
+    (line,) = compare([board(a, left, row("wgan"))]).lines
+
+    assert (line.rerun.why, line.honest.why) == (("not run", "") if missing == "augment-first" else ("", "not run"))
+
+
+def test_the_plain_arm_counts_too() -> None:
+    a = asked(published(arm="none"))
+    (line,) = compare([board(a, "patients", row("balanced"), plain=row("none"))]).lines
+
+    assert line.honest.value == 1.0
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"scores": None, "done": 1}, "1 of 4"),
+        ({"scores": None, "done": 0, "failed": 4}, "failed"),
+        ({"scores": None, "done": 0, "skipped": 4}, "skipped"),
+    ],
+)
+def test_a_row_without_a_number_says_why(change: dict[str, Any], why: str) -> None:
+    (line,) = compared(honest=row("wgan", **change)).lines
+
+    assert (line.honest.value, line.honest.why) == (None, why)
+    assert (line.balanced, line.low, line.high) == (None, None, None)
+    assert why in render(compared(honest=row("wgan", **change)), "table")
+
+
+def test_what_was_run_with_other_parameters_is_named() -> None:
+    figures = published(), published(metric="recall-HGG")
+    found = compared(*figures, own=row("wgan[ratio=2]", "net"), honest=row("wgan", "net[head=narrow]"))
+    text = " ".join(render(found, "table").split())
+
+    assert found.lines[0].rerun.value == 1.0
+    assert text.count("rerun: wgan was run as wgan[ratio=2].") == 1
+    assert text.count("honest: net was run as net[head=narrow].") == 1
+
+
+def test_two_rows_of_one_name_are_not_guessed_between() -> None:
+    a = asked(published())
+    (line,) = compare([board(a, "patients", row("wgan[ratio=2]"), row("wgan[ratio=3]"))]).lines
+
+    assert line.honest.why == "not run"
+
+
+def test_a_figure_with_parameters_matches_only_itself() -> None:
+    (line,) = compared(published(arm="wgan[ratio=2]")).lines
+
+    assert (line.rerun.why, line.honest.why) == ("not run", "not run")
+
+
+def test_parameters_inside_a_recipe_that_a_figure_names_do_not_hide_its_row() -> None:
+    """`pretrained-on` without and with another augmenter are two arms; the head of its network makes no third."""
+    a = asked(published(classifier="pre[net=vgg]"), published(classifier="pre[net=vgg,on=mura]"))
+    rows = row("wgan", "pre[net=vgg[head=narrow]]"), row("wgan", "pre[net=vgg[head=narrow],on=mura]")
+    found = compare([board(a, "patients", *rows)])
+
+    assert [line.honest.ran[1] for line in found.lines] == [r.arm.classifier for r in rows]
+
+
+def test_a_figure_of_another_data_set_is_left_out() -> None:
+    assert not compared(published(dataset="vindr")).lines
+    assert compared(published(dataset="ddti")).lines
+    assert "about these data" in render(compared(published(dataset="vindr")), "table")
+
+
+def test_a_study_without_published_figures_is_told_so() -> None:
+    with pytest.raises(UsageError, match="published"):
+        compare([board(asked(), "patients", row("wgan"))])
+
+
+# -- what a study's file may say ---------------------------------------------------------------------------------------
+
+ONE = '[[published]]\narm = "none"\nmetric = "accuracy"\nsource = "x"\nvalue = 0.7\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (ONE + ONE.replace("0.7", "70"), ":6:3: published: accuracy is a share from 0 to 1, got 70"),
+        (ONE + ONE.replace("value", "vlaue"), ":10:1: unknown key 'published.vlaue' (did you mean 'value'?)"),
+        (ONE + "[[published]]\narm = 'x'\nmetric = 'm'\n", ":6:3: published.source is missing"),
+        (ONE.replace("0.7", "'a'"), ":5:1: published.value = 'a' (str): input should be a valid number"),
+        (ONE.replace("0.7", "nan"), ":5:1: published.value = nan"),
+        ("published = 3\n", ":1:1: published is a list of tables; write [[published]]"),
+        ("[published]\narm = 'x'\n", ":1:2: published is a list of tables"),
+        (ONE + "[budget]\nstps = 1\n", ":7:1: unknown key 'budget.stps'"),
+    ],
+)
+def test_a_fault_of_a_published_table_names_line_and_key(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "s.toml").write_text(text)
+    with pytest.raises(UsageError) as caught:
+        studies.read(tmp_path / "s.toml")
+
+    assert says in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_study_written_and_read_is_the_same(tmp_path: Path) -> None:
+    before = asked(published(), published(value=None, note='"quoted"\nlines', metric="inception-score"))
+    (tmp_path / "s.toml").write_text(studies.to_toml(before))
+
+    assert studies.read(tmp_path / "s.toml") == before
+
+
+def test_a_score_may_be_above_one() -> None:
+    assert asked(published(metric="inception-score", value=1.4)).published[0].value == 1.4
+
+
+# -- tables ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_every_table_says_whose_figures_these_are(form: str) -> None:
+    text = " ".join(render(compared(), form).split())
+
+    assert CAVEAT.split(":")[0] in text.replace("\\", "")
+    assert "97" in text
+    assert "a paper" in text
+
+
+def test_drawn_images_are_named_and_real_ones_are_not() -> None:
+    a = asked(published())
+    drawn = render(compare([board(a, "patients", row("wgan"))]), "table")
+    real = render(compare([board(a, "patients", row("wgan"), dataset="ddti")]), "table")
+
+    assert "PHANTOM DATA" in drawn
+    assert "PHANTOM" not in real
+
+
+def test_what_was_not_found_and_what_was_not_computed_are_said() -> None:
+    text = render(compared(published(value=None), published(metric="inception-score", value=1.4298)), "table")
+
+    assert "not found" in text
+    assert "not computed" in text
+    assert "1.4298" in text
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_figure_is_quoted_with_all_its_digits(form: str) -> None:
+    text = render(compared(published(value=0.9185), published(metric="inception-score", value=1.42985)), form)
+
+    assert "91.85" in text
+    assert "1.42985" in text
+
+
+def test_numbers_are_in_percent_and_scores_are_not() -> None:
+    rows = list(csv.DictReader(io.StringIO(render(compared(published(), published(metric="fid", value=12.5)), "csv"))))
+
+    assert [r["published"] for r in rows] == ["97.0", "12.5"]
+    assert [r["honest"] for r in rows] == ["75.0", ""]
+    assert rows[0]["balanced_accuracy"] == "50.0"
+    assert json.loads(render(compared(), "json"))[0]["rerun"] == 100.0
+
+
+@given(
+    arm=st.from_regex(r"[a-z][a-z0-9-]{0,60}(\[a=[a-z]{1,60}\])?", fullmatch=True),
+    text=st.text(min_size=1, max_size=90),
+    value=st.none() | st.floats(0, 1),
+)
+@settings(max_examples=60, deadline=None)
+def test_no_text_breaks_a_table(arm: str, text: str, value: float | None) -> None:
+    figure = published(arm=arm, source=text, note=text, value=value)
+    found = compared(figure, own=row(arm), honest=row(arm))
+
+    for plain in (True, False):
+        shown = render(found, "table", plain=plain)
+        assert max(map(columns, shown.split("\n"))) <= 80, shown
+        assert not plain or shown.isascii()
+    for form in FORMATS:
+        assert not [c for c in render(found, form) if unicodedata.category(c) in ("Cc", "Cf", "Cs") and c != "\n"]
+
+
+# -- commands ----------------------------------------------------------------------------------------------------------
+
+TOY = """
+name = "toy-rerun"
+datasets = ["phantom:toy"]
+augmenters = ["adds"]
+classifiers = ["mean"]
+protocols = ["augment-first", "patients"]
+folds = 2
+repeats = 1
+
+[[published]]
+dataset = "toy"
+arm = "adds"
+classifier = "mean"
+metric = "accuracy"
+value = 0.99
+source = "a toy paper"
+"""
+
+
+def test_a_run_of_such_a_study_ends_in_its_three_columns(tmp_path: Path) -> None:
+    (tmp_path / "toy.toml").write_text(TOY)
+    environment = {**os.environ, "MEDBENCH_CACHE": str(tmp_path / "cache"), "MEDBENCH_RESULTS": str(tmp_path / "runs")}
+    toys = ["--plugins-dir", str(Path(__file__).parent / "toys")]
+
+    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "medbench", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=300)
+
+    ran = call("run", "toy.toml", *toys, "--executor", "forks")
+    shown = call("leaderboard", "toy-rerun", "--against", "published", "--format", "json")
+    (line,) = json.loads(shown.stdout)
+
+    assert ran.returncode == 0, ran.stderr
+    assert "toy-rerun: published, rerun by its own protocol" in ran.stdout
+    assert " 99 " in ran.stdout
+    assert (line["published"], line["rerun_protocol"], line["honest_protocol"]) == (99.0, "augment-first", "patients")
+    assert line["rerun_status"] == line["honest_status"] == "done"
+    assert 0 <= line["honest"] <= 100
+    assert json.loads(call("run", "toy.toml", *toys, "--format", "json").stdout)  # one document, the boards

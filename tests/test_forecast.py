@@ -1,0 +1,118 @@
+"""What a design sees against scipy and the tables of the statistics; sentences 3 and 7."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from medbench.forecast import LASTING, alternatives, forecast, patients_to_see, seen
+from medbench.intervals import Interval
+
+RARE = st.integers(20, 500)
+
+
+@given(rare=RARE, more=st.integers(0, 1000), m=st.integers(1, 20), repeats=st.integers(1, 10))
+@settings(max_examples=60, deadline=None)
+def test_a_forecast_is_80_percent_power_of_this_rule_for_this_family(
+    rare: int, more: int, m: int, repeats: int
+) -> None:
+    found = forecast((rare, rare + more), folds=5, repeats=repeats, comparisons=m, disagree=0.2)
+
+    variance = 0.2 * (1 / rare + 1 / (rare + more)) / 4 * 5 / 4 * (LASTING + (1 - LASTING) / repeats)
+    critical = stats.t.ppf((1 + 0.95 ** (1 / m)) / 2, rare - 1)
+    assert found.gain == pytest.approx((critical + stats.norm.ppf(0.8)) * math.sqrt(variance), rel=1e-6)
+
+
+def test_for_one_comparison_of_one_repeat_it_is_the_floor_of_the_patients() -> None:
+    """DDTI, BraTS 2020 and REMBRANDT as the table of designs has them: 7 to 10, 6 to 8 and 9 to 13 points."""
+    for patients, floors in (((52, 246), (7, 10)), ((76, 293), (6, 8)), ((40, 61), (9, 13))):
+        found = [forecast(patients, folds=1, repeats=1, disagree=d).gain for d in (0.1, 0.2)]
+
+        assert [100 * gain for gain in found] == pytest.approx(floors, abs=0.6)
+
+
+def test_repeats_narrow_as_was_simulated() -> None:
+    """Half-widths of one, three and five repeats on 300 patients: 9.1, 8.0, 7.2 points."""
+    gains = [forecast((60, 240), folds=5, repeats=r).gain for r in (1, 3, 5)]
+
+    assert [gain / gains[0] for gain in gains] == pytest.approx([1, 8.0 / 9.1, 7.2 / 9.1], abs=0.04)
+
+
+def test_sentence_7_two_cheaper_and_one_dearer_alternative() -> None:
+    planned = forecast((121, 291), folds=5, repeats=3, comparisons=4)
+
+    cheaper, fewer, dearer = alternatives((121, 291), folds=5, repeats=3, comparisons=4)
+
+    assert [a.label for a in (cheaper, fewer, dearer)] == ["5 x 1", "1 comparison", "5 x 10"]
+    assert [a.cost for a in (cheaper, fewer, dearer)] == pytest.approx([1 / 3, 2 / 5, 10 / 3])
+    assert dearer.gain < planned.gain < cheaper.gain
+    assert fewer.gain < planned.gain
+    assert planned.label == ""
+
+
+@given(
+    rare=RARE, folds=st.integers(1, 10), repeats=st.integers(1, 30), m=st.integers(1, 20), disagree=st.floats(0.01, 0.5)
+)
+@settings(max_examples=80, deadline=None)
+def test_alternatives_are_what_they_say(rare: int, folds: int, repeats: int, m: int, disagree: float) -> None:
+    patients = (rare, 2 * rare)
+    planned = forecast(patients, folds=folds, repeats=repeats, comparisons=m, disagree=disagree)
+
+    *cheaper, dearer = alternatives(patients, folds=folds, repeats=repeats, comparisons=m, disagree=disagree)
+
+    assert dearer.cost > 1
+    assert dearer.gain < planned.gain
+    assert len(cheaper) == 2 or (m <= 2 and repeats <= 3) or folds <= 3
+    for other in cheaper:
+        assert other.cost < 1
+        again = forecast(
+            patients, folds=other.folds, repeats=other.repeats, comparisons=other.comparisons, disagree=disagree
+        )
+        assert again.gain == other.gain
+    assert len({a.label for a in (*cheaper, dearer)}) == len(cheaper) + 1
+
+
+@given(rare=RARE, m=st.integers(1, 12))
+@settings(max_examples=30, deadline=None)
+def test_more_patients_see_more_and_more_arms_see_less(rare: int, m: int) -> None:
+    here = forecast((rare, 3 * rare), folds=5, repeats=3, comparisons=m).gain
+
+    twice = forecast((2 * rare, 6 * rare), folds=5, repeats=3, comparisons=m).gain
+    assert 0.9 / math.sqrt(2) < twice / here <= 1 / math.sqrt(2)
+    assert forecast((rare, 3 * rare), folds=5, repeats=3, comparisons=m + 1).gain > here
+
+
+def test_after_the_run_the_observed_standard_error_takes_the_place_of_assumptions() -> None:
+    interval = Interval(0.01, 0.025, -0.05, 0.07, -0.04, 0.06, 51, 4e-4, 2.25e-4, 5, 2.64)
+
+    assert seen(interval) == pytest.approx((2.64 + stats.norm.ppf(0.8)) * 0.025)
+
+
+def test_the_gain_that_was_found_plays_no_part_in_what_is_seen() -> None:
+    one, other = (Interval(v, 0.02, v - 0.05, v + 0.05, v - 0.04, v + 0.04, 51, 4e-4, 0.0, 5, 2.5) for v in (0, 0.3))
+
+    assert seen(one) == seen(other)
+
+
+def test_sentence_3_how_many_patients_it_would_take() -> None:
+    """298 patients see 8.7 points: 2 points take 5,600."""
+    assert patients_to_see(2, sees=8.7, patients=298) == 5600
+    assert patients_to_see(2, sees=4, patients=10) == 40
+    assert patients_to_see(0.02, sees=0.087, patients=298) == 5600
+
+
+@given(worth=st.floats(0.5, 10), sees=st.floats(0.5, 50), patients=st.integers(20, 10**5))
+@settings(max_examples=50, deadline=None)
+def test_the_number_of_patients_is_within_its_two_digits(worth: float, sees: float, patients: int) -> None:
+    exact = patients * (sees / worth) ** 2
+
+    assert patients_to_see(worth, sees=sees, patients=patients) == pytest.approx(exact, rel=0.051, abs=1)
+
+
+def test_too_few_patients_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least 2 patients"):
+        forecast((1, 50), folds=5, repeats=3)

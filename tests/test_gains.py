@@ -1,0 +1,92 @@
+"""From scored arms to gains and words: who is compared with whom, over which family, and when nobody is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from medbench.gains import Judged, Key, Tally, judged
+from medbench.matrix import Arm
+from medbench.statistics import ArmScores
+
+PATIENTS = 200
+
+
+def scores(right: float, *, seed: int, auroc: float = 0.7, names: str = "p") -> ArmScores:
+    rng = np.random.default_rng(seed)
+    ids = np.array([f"{names}{i:04}" for i in range(PATIENTS)])
+    labels = np.arange(PATIENTS) % 2
+    correct = (rng.random((3, PATIENTS)) < right).astype(float)
+    value = float(correct.mean())
+    return ArmScores(ids, ids, labels, correct, value, value, auroc, np.full(2, value), value, value)
+
+
+ROOT, ARM, CHILD = (
+    Arm(name, "net", control)
+    for name, control in (("balanced", ""), ("geometric", "balanced"), ("hybrid", "geometric"))
+)
+
+
+def judge_all(scored: dict[Key, ArmScores], **more: Any) -> dict[Key, Judged]:
+    tallies = {arm.key: Tally(15, 15) for arm in (ROOT, ARM, CHILD)} | more.pop("tallies", {})
+    values: dict[str, Any] = {
+        "folds": 5, "repeats": 3, "looks": 3, "worth": 2.0, "rare": 100, "unit": "patients", "leaks": (), **more,
+    }  # fmt: skip
+    return judged([ROOT, ARM, CHILD], scored, tallies, **values)
+
+
+SCORED = {
+    ROOT.key: scores(0.5, seed=0),
+    ARM.key: scores(0.95, seed=1, auroc=0.9),
+    CHILD.key: scores(0.55, seed=2, auroc=0.8),
+}
+
+
+def test_each_arm_is_compared_with_its_own_control() -> None:
+    found = judge_all(SCORED)
+
+    assert set(found) == {ARM.key, CHILD.key}
+    assert found[ARM.key].verdict.word == "better"
+    assert found[CHILD.key].verdict.word == "worse"
+    gain = found[CHILD.key].gain
+    assert gain is not None
+    np.testing.assert_allclose(
+        gain.value,
+        np.mean([(SCORED[CHILD.key].correct - SCORED[ARM.key].correct)[:, k::2].mean() for k in (0, 1)]),
+    )
+    assert found[CHILD.key].auroc < 0 < found[ARM.key].auroc
+
+
+def test_what_was_looked_at_before_widens_the_ranges() -> None:
+    narrow, wide = (judge_all(SCORED, looks=n)[ARM.key].gain for n in (3, 40))
+
+    assert narrow is not None
+    assert wide is not None
+    assert (narrow.comparisons, wide.comparisons) == (2, 39)
+    assert wide.low < narrow.low < narrow.high < wide.high
+
+
+def test_arms_tested_on_other_images_have_no_gain() -> None:
+    found = judge_all({**SCORED, CHILD.key: scores(0.5, seed=3, names="made")})
+
+    assert found[CHILD.key].gain is None
+    assert found[ARM.key].gain is not None
+
+
+def test_an_arm_waits_for_its_control() -> None:
+    found = judge_all(
+        {k: v for k, v in SCORED.items() if k != ARM.key}, tallies={ARM.key: Tally(15, 12), CHILD.key: Tally(15, 15)}
+    )
+
+    assert found[CHILD.key].gain is None
+    assert found[CHILD.key].verdict.withheld == "12 of 15 cells done: no verdict yet."
+
+
+def test_failures_and_leaks_reach_the_word() -> None:
+    failed = judge_all(SCORED, tallies={ARM.key: Tally(15, 15, 15, "diverged")})[ARM.key]
+    leaky = judge_all(SCORED, leaks=("copy",))[ARM.key]
+
+    assert failed.verdict.withheld == "15 of 15 diverged: no verdict."
+    assert leaky.verdict.word == ""
+    assert "LEAKS" in leaky.verdict.withheld

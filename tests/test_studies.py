@@ -1,0 +1,126 @@
+"""The studies that are shipped: they name what is registered, quote what was published, and say which cut is whose."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from medbench import plugins, study
+from medbench.plugins import Catalogue
+from medbench.protocols import protocol
+from medbench.study import Study
+
+DOCS = Path(__file__).parent.parent / "docs" / "studies"
+RERUN = ("brain-features", "spine-hybrid", "thyroid-gan", "xray-transfer")
+
+# Read from the publications by hand, not from the files: (arm begins with, classifier, metric) and the figure.
+FIGURES: dict[str, dict[tuple[str, str, str], float | None]] = {
+    "spine-hybrid": {
+        ("none", "vgg16", "accuracy"): 70.00,
+        ("geometric-offline", "vgg16", "accuracy"): 94.07,
+        ("wgan", "vgg16", "accuracy"): 97.07,
+        ("hybrid-offline", "vgg16", "accuracy"): 99.31,
+        ("none", "inception-v3", "accuracy"): 78.28,
+        ("geometric-offline", "inception-v3", "accuracy"): 83.09,
+        ("wgan", "inception-v3", "accuracy"): 91.85,
+        ("hybrid-offline", "inception-v3", "accuracy"): 99.13,
+    },
+    "thyroid-gan": {("dcgan", "", "inception-score-floor"): 1.4298, ("dcgan", "", "inception-score"): 1.1263},
+    "brain-features": {
+        ("feature-none", "unet-features", "recall-HGG"): 95.0,
+        ("feature-none", "unet-features", "recall-LGG"): 5.0,
+        ("feature-none", "unet-features", "accuracy"): 61.0,
+        ("feature-acgan", "unet-features", "recall-HGG"): 56.9,
+        ("feature-acgan", "unet-features", "recall-LGG"): 38.4,
+        ("feature-acgan", "unet-features", "accuracy"): 52.4,
+    },
+    "xray-transfer": {},
+}
+
+
+@pytest.fixture(scope="module")
+def catalogue() -> Catalogue:
+    return plugins.load()
+
+
+@pytest.fixture(params=RERUN)
+def rerun(request: pytest.FixtureRequest, catalogue: Catalogue) -> Study:
+    return study.read(catalogue.registered("study", request.param))
+
+
+def test_the_published_figures_are_those_of_the_publication(rerun: Study) -> None:
+    known = {
+        (p.arm.partition("[")[0], p.classifier, p.metric): 100 * p.value if p.is_share else p.value
+        for p in rerun.published
+        if p.value is not None
+    }
+
+    assert known == pytest.approx(FIGURES[rerun.name])
+
+
+def test_what_was_not_found_is_said_and_has_a_source(rerun: Study) -> None:
+    assert rerun.published
+    assert all(p.source for p in rerun.published)
+    if rerun.name == "xray-transfer":
+        assert [p.value for p in rerun.published] == [None, None]
+
+
+def test_one_protocol_is_the_study_s_own_and_one_is_honest(rerun: Study) -> None:
+    assert sorted(protocol(text).is_honest for text in rerun.protocols) == [False, True]
+
+
+def test_everything_a_study_names_is_registered_under_that_text(rerun: Study, catalogue: Catalogue) -> None:
+    """A board writes a recipe as the catalogue does; a figure is matched with its row by that text."""
+    for kind, texts in (
+        ("dataset", [*rerun.datasets, *(p.dataset for p in rerun.published)]),
+        ("augmenter", [*rerun.augmenters, *(p.arm for p in rerun.published)]),
+        ("classifier", [*rerun.classifiers, *(p.classifier for p in rerun.published if p.classifier)]),
+    ):
+        for text in texts:
+            recipe = catalogue.resolve(kind, text)
+            assert kind == "dataset" or text in rerun.augmenters or catalogue.spec(recipe) == text
+
+
+def test_every_figure_has_an_arm_that_is_run(rerun: Study, catalogue: Catalogue) -> None:
+    def lineage(kind: str, texts: list[str]) -> set[str]:
+        found: set[str] = set()
+        waiting: list[Any] = [catalogue.resolve(kind, text) for text in texts]
+        while waiting:
+            recipe = waiting.pop()
+            found.add(catalogue.spec(recipe))
+            if (control := getattr(recipe, "control", None)) is not None:
+                waiting.append(control)
+        return found
+
+    arms, classifiers = lineage("augmenter", rerun.augmenters), lineage("classifier", rerun.classifiers)
+
+    assert {p.arm for p in rerun.published} <= arms
+    assert {p.classifier for p in rerun.published if p.classifier} <= classifiers
+    assert {p.dataset for p in rerun.published} <= set(rerun.datasets)
+
+
+def test_budgets_are_for_real_use(rerun: Study) -> None:
+    assert rerun.budget.steps >= 1500
+    assert (rerun.folds, rerun.repeats) == (5, 3)  # what a verdict takes
+    assert not any(text.startswith("phantom:") for text in rerun.datasets)
+
+
+def test_every_study_has_a_page_with_its_command(rerun: Study) -> None:
+    page = (DOCS / f"{rerun.name}.md").read_text()
+
+    assert f"medbench run {rerun.name} " in page
+    assert f"[{rerun.name}]({rerun.name}.md)" in (DOCS / "README.md").read_text()
+    for heading in ("What the study did", "Its flaws", "What differs here"):
+        assert heading in page
+
+
+def test_sums_in_notes_are_right() -> None:
+    """The arithmetic that notes quote, from the counts of the publications."""
+    assert round(100 * 1000 / 1192, 1) == 83.9
+    assert 1000 + 8 * (140 + 52) == 2536
+    assert 4 * 2968 == 11_872
+    for high, low, total, balanced in ((0.95, 0.05, 0.622, 0.5), (0.569, 0.384, 0.501, 0.4765)):
+        assert round((362 * high + 208 * low) / 570, 3) == total
+        assert (high + low) / 2 == pytest.approx(balanced)

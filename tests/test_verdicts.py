@@ -1,0 +1,236 @@
+"""Words, reasons and sentences; sentences 2, 3, 4, 7, 8, 9 and 10 of the statistics."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from medbench.intervals import Interval
+from medbench.verdicts import (
+    PHANTOM,
+    Evidence,
+    Verdict,
+    answer,
+    auroc_text,
+    cases,
+    judge,
+    legend,
+    looks,
+    points,
+    printed,
+    sight,
+    what_helps,
+    withheld,
+    yardstick,
+)
+
+DDTI = Evidence(folds=5, repeats=3, planned=15, settled=15, rare=52, patients=298)
+GAINS = st.floats(-0.3, 0.3)
+
+
+def interval(low: float, high: float, error: float = 0.02) -> Interval:
+    """Return an interval in points."""
+    middle, half = (low + high) / 200, (high - low) / 200
+    ends = (middle - half, middle + half)
+    return Interval(middle, error, *ends, *ends, 51, error**2, 0.0, 5, half / error)
+
+
+def word(low: float, high: float, *, evidence: Evidence = DDTI, worth: float = 2.0, auroc: float = 0.01) -> str:
+    return judge(interval(low, high), evidence, worth=worth, auroc=auroc).word
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (1.8, 16.0, "better"),
+        (-16.0, -1.8, "worse"),
+        (-1.5, 1.9, "same"),
+        (-2.0, 2.0, "same"),
+        (-5.1, 7.9, "can't tell"),
+        (-2.1, 1.0, "can't tell"),
+        (0.0, 1.5, "same"),
+        (0.0, 5.0, "can't tell"),
+        (0.3, 1.5, "better"),
+    ],
+)
+def test_sentence_3_the_word_is_the_interval(low: float, high: float, expected: str) -> None:
+    assert word(low, high) == expected
+
+
+def test_sentence_3_the_word_is_read_off_the_interval_as_printed() -> None:
+    """A range that is printed as +0.0 to +5.0 does not lie above 0, and one printed as -2.0 lies within 2 points."""
+    assert word(0.04, 5.0) == "can't tell"
+    assert word(0.06, 5.0) == "better"
+    assert word(-2.04, 1.0) == "same"
+    assert word(-5.0, -0.04) == "can't tell"
+
+
+def test_sentence_3_what_is_worth_having_is_fixed_before_the_run() -> None:
+    assert [word(-1.5, 1.9, worth=w) for w in (1.0, 1.9, 5.0)] == ["can't tell", "same", "same"]
+
+
+def test_sentence_2_a_gain_without_one_in_auroc_is_a_threshold() -> None:
+    assert [word(1.8, 16.0, auroc=a) for a in (0.01, 0.0, -0.01)] == ["better", "threshold", "threshold"]
+    assert word(-16.0, -1.8, auroc=-0.1) == "worse"
+    unknown = judge(interval(1.8, 16.0), DDTI, worth=2, auroc=math.nan)
+    assert (unknown.word, unknown.withheld[:7]) == ("", "No fold")
+
+
+ORDER = {"worse": 0, "can't tell": 1, "same": 1, "threshold": 2, "better": 2}
+
+
+@given(low=GAINS, width=st.floats(0, 0.3), shift=st.floats(0, 0.3), worth=st.floats(0.1, 20))
+@settings(max_examples=200, deadline=None)
+def test_a_range_that_lies_higher_never_gets_a_lower_word(low: float, width: float, shift: float, worth: float) -> None:
+    here, above = (100 * low, 100 * (low + width)), (100 * (low + shift), 100 * (low + shift + width))
+
+    assert ORDER[word(*here, worth=worth)] <= ORDER[word(*above, worth=worth)]
+
+
+@given(low=GAINS, width=st.floats(0, 0.3), wider=st.floats(0, 0.3), worth=st.floats(0.1, 20))
+@settings(max_examples=200, deadline=None)
+def test_a_wider_range_never_says_more(low: float, width: float, wider: float, worth: float) -> None:
+    inner, outer = (100 * low, 100 * (low + width)), (100 * (low - wider), 100 * (low + width + wider))
+
+    said = word(*outer, worth=worth)
+
+    assert said in ("can't tell", "same", word(*inner, worth=worth))
+    if word(*inner, worth=worth) == "can't tell":
+        assert said == "can't tell"
+
+
+@given(low=GAINS, width=st.floats(0, 0.3), worth=st.floats(0.1, 20))
+@settings(max_examples=100, deadline=None)
+def test_an_arm_and_its_control_change_places(low: float, width: float, worth: float) -> None:
+    other = {"better": "worse", "worse": "better"}
+    forth = word(100 * low, 100 * (low + width), worth=worth)
+
+    assert word(-100 * (low + width), -100 * low, worth=worth) == other.get(forth, forth)
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"settled": 12}, "12 of 15 cells done: no verdict yet."),
+        ({"rare": 14}, "14 patients of the rarest class: numbers, no verdict."),
+        ({"rare": 19, "unit": "images"}, "19 images of the rarest class: numbers, no verdict."),
+        ({"repeats": 1}, "REHEARSAL: a verdict takes at least 5 folds x 3 repeats."),
+        ({"folds": 2}, "REHEARSAL: a verdict takes at least 5 folds x 3 repeats."),
+        ({"folds": 1, "repeats": 2}, "REHEARSAL: a verdict takes at least 3 repeats."),
+        ({"failed": 15, "kind": "diverged"}, "15 of 15 diverged: no verdict."),
+        ({"leaks": ("images",)}, "The protocol LEAKS by design: images. Numbers, no verdict."),
+    ],
+)
+def test_sentences_4_7_and_8_when_there_is_no_verdict(changed: dict, sentence: str) -> None:
+    evidence = replace(DDTI, **changed)
+
+    found = judge(interval(1.8, 16.0), evidence, worth=2, auroc=0.1)
+
+    assert found == Verdict("", sentence)
+    assert withheld(evidence) == sentence
+    assert answer(found, interval(1.8, 16.0), evidence, arm="a", control="b", worth=2, auroc=0.1) == sentence
+
+
+def test_sentence_8_nothing_is_said_before_the_control_is_complete() -> None:
+    assert judge(None, DDTI, worth=2, auroc=0.1).word == ""
+    assert withheld(DDTI) == ""
+    assert withheld(replace(DDTI, rare=20)) == ""
+    assert withheld(replace(DDTI, folds=1)) == ""
+
+
+def test_sentence_8_a_failed_cell_stays_visible_and_makes_no_arm_the_same() -> None:
+    two = replace(DDTI, failed=2, kind="diverged")
+
+    assert two.failures == "2 of 15 diverged"
+    assert DDTI.failures == ""
+    assert word(1.8, 16.0, evidence=two) == "better"
+    found = judge(interval(-1.0, 1.0), two, worth=2, auroc=0.0)
+    assert found.word == "can't tell"
+    assert "2 of 15 diverged" in found.note
+
+
+def say(low: float, high: float, *, auroc: float = 0.09, **more: object) -> str:
+    found = interval(low, high, error=0.0252)
+    verdict = judge(found, DDTI, worth=2, auroc=auroc)
+    return answer(verdict, found, DDTI, arm="hybrid", control="resample", worth=2, auroc=auroc, **more)
+
+
+def test_sentence_3_each_word_has_its_sentence() -> None:
+    assert say(1.8, 16.0) == (
+        "Yes: hybrid gains +8.9 points over resample (95 % range +1.8 to +16.0), also in AUROC (+.090)."
+    )
+    assert say(-16.0, -1.8) == "hybrid costs 8.9 points."
+    assert say(-1.5, 1.9) == "No: hybrid is within 2 points of resample (-1.5 to +1.9)."
+    assert say(1.8, 16.0, auroc=-0.004) == "hybrid moves the threshold: balanced accuracy +8.9, AUROC -.004."
+    assert say(1.8, 16.0, auroc=-0.004, auroc_range=(-0.03, 0.022)) == (
+        "hybrid moves the threshold: balanced accuracy +8.9, AUROC -.004 (-.030 to +.022)."
+    )
+
+
+def test_sentence_3_cant_tell_is_followed_by_what_the_design_sees() -> None:
+    """(2.58 + .84) x 2.52 = 8.6 points; 2 points take 298 x (8.6 / 2)^2 patients."""
+    assert say(-5.1, 7.9) == (
+        "Can't tell. hybrid gains +1.4 over resample (-5.1 to +7.9). "
+        "This design sees 8.6 points or more; seeing 2 takes about 5,500 such patients."
+    )
+
+
+def test_a_design_that_sees_what_matters_asks_for_no_more_patients() -> None:
+    assert sight(interval(-0.5, 2.5, error=0.005), DDTI, worth=2) == "This design sees 1.9 points or more."
+
+
+def test_no_difference_is_never_said() -> None:
+    for low in range(-6, 7):
+        assert "difference" not in say(low, low + 3.0).lower()
+
+
+def test_a_sure_gain_that_is_not_worth_having_says_so() -> None:
+    assert say(0.3, 1.5).endswith("All of the range lies below the 2 points that matter.")
+    assert judge(interval(0.3, 2.5), DDTI, worth=2, auroc=0.1).note == ""
+
+
+@given(value=st.floats(-1, 1))
+def test_what_is_printed_is_what_is_judged(value: float) -> None:
+    assert float(points(value)) == printed(value)
+
+
+def test_numbers_are_written_as_tables_write_them() -> None:
+    assert [points(v) for v in (0.014, -0.0001, 0.0)] == ["+1.4", "+0.0", "+0.0"]
+    assert [auroc_text(v) for v in (0.012, -0.1, -0.0001, 1.0)] == ["+.012", "-.100", "+.000", "+1.000"]
+
+
+def test_what_helps_names_the_surest_first() -> None:
+    named = [("mixup", -5.0, 7.4), ("geometric", 1.8, 16.0), ("cutmix", 3.0, 5.0)]
+    found = [(n, judge(interval(a, b), DDTI, worth=2, auroc=0.1), interval(a, b)) for n, a, b in named]
+
+    assert what_helps(found) == "What helps: cutmix, +4.0 (+3.0 to +5.0); geometric, +8.9 (+1.8 to +16.0)."
+    assert what_helps(found[:1]) == ""
+
+
+def test_sentence_9_the_number_of_looks_stands_under_every_table() -> None:
+    assert looks(5, 7) == "Ranges hold jointly for 5 comparisons; 7 configurations were ever scored here"
+    assert looks(1, 1) == "One comparison; 1 configuration was ever scored here"
+
+
+def test_sentence_10_yardsticks_carry_a_remark_in_place_of_a_verdict() -> None:
+    assert yardstick("seeds") == ("the same, other seeds", "training noise")
+    assert yardstick("fewer") == ("3/4 of the patients", "what data buys")
+    assert yardstick("average", trainings=3, cost="8m") == ("3 trainings averaged", "what 8m buy")
+
+
+def test_three_data_sets_are_three_cases() -> None:
+    assert cases(3) == "Not averaged over data sets: three are three cases, not a sample."
+    assert cases(12).endswith("12 are 12 cases, not a sample.")
+    assert cases(1) == ""
+
+
+def test_marks_are_explained() -> None:
+    assert legend(2.0) == "+ better   - worse   = same within 2 points   . can't tell"
+    assert legend(2.5, ["threshold"]).endswith("t threshold")
+    assert [Verdict(w).mark for w in ("better", "worse", "same", "can't tell", "threshold", "")] == [*"+-=.t", ""]
+    assert PHANTOM.startswith("PHANTOM DATA")
+    assert len(PHANTOM) < 120
