@@ -37,7 +37,7 @@ def labels(index: Index) -> dict[str, str]:
 
 
 def test_it_is_registered_and_is_a_dataset() -> None:
-    assert [recipe.name for recipe in DATASETS] == ["folder"]
+    assert [recipe.name for recipe in DATASETS] == ["folder", "source-folder"]
     assert isinstance(DATASETS[0], Dataset)
 
 

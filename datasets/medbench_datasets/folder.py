@@ -265,4 +265,4 @@ def _read_volume(path: Path, size: int) -> np.ndarray:
     return fit_image(levels, np.linalg.norm(affine[:3, :3], axis=0), size)[None]  # (1, size, size, size)
 
 
-DATASETS = (Folder(),)
+DATASETS = (Folder(), Folder("source-folder"))  # the second is there to be learnt from, beside the first
