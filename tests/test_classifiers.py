@@ -25,7 +25,8 @@ CASES = [
     pytest.param(name, dimensions, marks=[pytest.mark.slow] if name in HEAVY else [])
     for name, classifier in ALL.items()
     for dimensions in (2, 3)
-    if f"{dimensions}d" in classifier.takes and (name, dimensions) != ("monai", 3)  # densenet121-3d, once more
+    if f"{dimensions}d" in classifier.takes
+    and (name, dimensions) != ("monai", 3)  # densenet121-3d, once more
     and name not in ("unet-features", "pretrained-on")  # they want masks and a source: test_unet.py, test_transfer.py
 ]
 
