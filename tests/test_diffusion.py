@@ -244,7 +244,7 @@ def test_restored_it_draws_the_same_rows(dimensions: int, context: SandboxContex
 
     assert np.array_equal(restored.sample(train.labels, 1), sampler.sample(train.labels, 1))
     assert restored.facts == sampler.facts
-    assert set(restored.facts) == {"diversity", "diversity_lowest"}
+    assert set(restored.facts) == {"diversity", "diversity_lowest", "collapsed"}
 
 
 def test_it_refuses_the_state_of_another(context: SandboxContext) -> None:

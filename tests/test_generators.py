@@ -192,6 +192,7 @@ def test_resample_costs_nothing_to_store() -> None:
         "resample",
         "blur",
         "shuffled-labels",
+        "transformed",
     ]
     assert not Resample().restore({}, toy_samples(4)).state()
 
