@@ -31,7 +31,8 @@ ROOT, ARM, CHILD = (
 def judge_all(scored: dict[Key, ArmScores], **more: Any) -> dict[Key, Judged]:
     tallies = {arm.key: Tally(15, 15) for arm in (ROOT, ARM, CHILD)} | more.pop("tallies", {})
     values: dict[str, Any] = {
-        "folds": 5, "repeats": 3, "looks": 3, "worth": 2.0, "rare": 100, "unit": "patients", "leaks": (), **more,
+        "folds": 5, "repeats": 3, "looks": 3, "on_board": 3, "worth": 2.0,
+        "rare": 100, "unit": "patients", "leaks": (), **more,
     }  # fmt: skip
     return judged([ROOT, ARM, CHILD], scored, tallies, **values)
 

@@ -49,6 +49,7 @@ def judged(
     folds: int,
     repeats: int,
     looks: int,
+    on_board: int,
     worth: float,
     rare: int,
     unit: str,
@@ -67,6 +68,7 @@ def judged(
         folds: K; 1 for an official cut.
         repeats: Partitions, or training draws of an official cut.
         looks: Configurations ever scored on these folds.
+        on_board: Those of them that the board shows, roots and the plain arm among them.
         worth: Points that matter, fixed before the run.
         rare: Patients of the rarest class as planned, for arms that are not complete.
         unit: What is drawn: "patients" or "images".
@@ -77,7 +79,7 @@ def judged(
         for arm in arms
         if arm.control and arm.key in scored and arm.control_key in scored
     }
-    unseen = max(0, looks - len({arm.key for arm in arms}))
+    unseen = max(0, looks - on_board)
     found: dict[Key, Interval] = {}
     for tested in {tuple(a.names.tolist()) for a, c in pairs.values() if a.names.tolist() == c.names.tolist()}:
         family = {k: p for k, p in pairs.items() if all(tuple(s.names.tolist()) == tested for s in p)}

@@ -182,6 +182,7 @@ def _board(
         folds=rule.folds(study.folds),
         repeats=study.repeats,
         looks=looks,
+        on_board=sum(bool(of_arm.cells) for of_arm in found.values()),
         worth=study.worth,
         rare=min(source["class_patients"]),
         unit=drawn,

@@ -169,7 +169,7 @@ def _sentences(board: Board) -> list[str]:
     if board.unit == "image" and board.source["patients"] != board.source["images"]:
         said.append("Scored by image; all images of a patient are drawn together.")
     compared = max((row.gain.comparisons for row in board.rows if row.gain), default=0)
-    said.append(f"{looks(compared, board.looks)}. {ESTIMAND if compared else ''} Untuned defaults.")
+    said.append(f"{looks(compared, board.looks)}. {f'{ESTIMAND} ' if compared else ''}Untuned defaults.")
     for row in board.rows:
         name = arm_name(row.arm)
         if row.failed:
