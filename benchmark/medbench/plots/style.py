@@ -1,0 +1,82 @@
+"""What all figures share: size, colours, and files that are the same bytes for the same values."""
+
+from __future__ import annotations
+
+import io
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from medbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FORMATS = ("svg", "png", "pdf")
+WIDTH = 7.2  # inches: the text width of a page
+# Okabe and Ito (2008): told apart with every common kind of colour blindness, and in print.
+BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW = (
+    "#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#f0e442",
+)  # fmt: skip
+INK, FAINT = "#222222", "#b8b8b8"
+COLOURS = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW)
+SETTINGS = {
+    "svg.hashsalt": "medbench",  # ids in an SVG are random otherwise
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "figure.dpi": 100,
+}
+_NO_DATES = {"svg": {"Date": None, "Creator": "medbench"}, "pdf": {"CreationDate": None, "Producer": None}}
+
+
+def figure(height: float, width: float = WIDTH) -> Figure:
+    """Return an empty figure that needs no display; draw it inside :func:`settings`.
+
+    Args:
+        height: In inches.
+        width: In inches.
+    """
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def settings() -> AbstractContextManager[None]:
+    """Return the context manager under which everything is drawn and written."""
+    import matplotlib
+
+    return matplotlib.rc_context(SETTINGS)
+
+
+def written(drawn: Figure, form: str) -> bytes:
+    """Return a figure as the bytes of a file, without a date in it.
+
+    Args:
+        drawn: Drawn under :func:`settings`.
+        form: Member of FORMATS.
+    """
+    out = io.BytesIO()
+    with settings():
+        drawn.savefig(out, format=form, dpi=160, metadata=_NO_DATES.get(form))
+    return out.getvalue()
+
+
+def form_of(path: Path) -> str:
+    """Return the format that a file's name asks for.
+
+    Raises:
+        UsageError: For another ending than one of FORMATS.
+    """
+    form = path.suffix.removeprefix(".").lower()
+    if form not in FORMATS:
+        raise UsageError(f"{path}: a figure is written as {', '.join(FORMATS)}; end the name with one of them.")
+    return form
