@@ -21,8 +21,10 @@ from PIL import Image
 from medbench import cli, decode, devices, study
 
 TOYS = str(Path(__file__).parent / "toys")
-TOY = ("-d", "phantom:toy", "-a", "adds", "-c", "mean", "--folds", "3", "--repeats", "1", "--plugins-dir", TOYS)
-REAL = ("-d", "toy", "-a", "plain-toy", "-c", "mean", "--folds", "3", "--repeats", "1", "--plugins-dir", TOYS)
+TOY = ("-d", "phantom:toy", "-a", "adds", "-c", "mean", "--folds", "3", "--repeats", "1", "--no-yardsticks",
+       "--plugins-dir", TOYS)  # fmt: skip
+REAL = ("-d", "toy", "-a", "plain-toy", "-c", "mean", "--folds", "3", "--repeats", "1", "--no-yardsticks",
+       "--plugins-dir", TOYS)  # fmt: skip
 not_as_root = pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 
 

@@ -23,13 +23,15 @@ from medbench import study as studies
 from medbench.comparison import Comparison, compare, measure
 from medbench.comparison_tables import CAVEAT, render
 from medbench.errors import UsageError
+from medbench.gains import Judged
+from medbench.intervals import Interval
 from medbench.leaderboard import Board, Row
 from medbench.matrix import Arm
 from medbench.statistics import ArmScores, score, units
 from medbench.study import Study
 from medbench.tables import FORMATS, columns
 from medbench.trial import Predictions
-from medbench.verdicts import Evidence
+from medbench.verdicts import Evidence, Verdict
 
 SEEDS = st.integers(0, 2**32)
 LABELS = np.array([0] * 6 + [1] * 2)
@@ -69,6 +71,15 @@ def compared(*figures: dict[str, Any], own: Row | None = None, honest: Row | Non
         board(a, "augment-first", own or row("wgan")),
         board(a, "patients", honest or row("wgan", scores=scores("11111100"))),
     ])  # fmt: skip
+
+
+def test_failed_cells_of_an_arm_are_said_beside_its_figures() -> None:
+    found = compared(honest=row("wgan", planned=15, done=13, failed=2, kinds=("diverged",)))
+
+    assert found.lines[0].honest.failed == "2 of 15 diverged"
+    assert found.lines[0].rerun.failed == ""
+    text = " ".join(render(found, "table").split())
+    assert "honest: wgan / net: 2 of 15 diverged, counted with its control's predictions." in text
 
 
 # -- what is counted ---------------------------------------------------------------------------------------------------
@@ -136,7 +147,8 @@ def test_scores_of_made_rows_stand_beside_published_ones() -> None:
     (line,) = compare([board(a, "patients", found)]).lines
 
     assert line.honest.value == 0.25
-    assert line.balanced is None  # it is no classifier's figure
+    assert line.gain is None  # it is no classifier's figure
+    assert line.inflation is None
     assert measure("kid-floor", board(a, "patients", found), found) == 0.01
 
 
@@ -149,10 +161,21 @@ def test_three_columns_hold_the_leaky_and_the_honest_protocol() -> None:
     assert line.published.value == 0.97
     assert line.rerun.value == 1.0
     assert line.honest.value == pytest.approx(6 / 8)
-    assert line.balanced == pytest.approx(1 / 2)
-    assert line.low is not None
-    assert line.high is not None
-    assert line.low <= line.balanced <= line.high
+    assert line.inflation == pytest.approx(2 / 8)
+    assert line.is_control
+
+
+def test_the_gain_is_the_honest_boards_over_the_arms_own_control() -> None:
+    gain = Interval(0.031, 0.02, -0.017, 0.081, -0.01, 0.07, 30, 1e-4, 1e-5, 3, 2.5)
+    evidence = Evidence(5, 3, 4, 4, rare=40, patients=100)
+    honest = row("wgan", judged=Judged(gain, 0.01, evidence, Verdict("can't tell")))
+    honest = dataclasses.replace(honest, arm=Arm("wgan", "net", control="copies"))
+    found = compared(honest=honest)
+
+    assert found.lines[0].gain == gain
+    assert not found.lines[0].is_control
+    assert "+3.1 (-1.7 to +8.1)" in render(found, "table")
+    assert json.loads(render(found, "json"))[0]["verdict"] == "can't tell"
 
 
 def test_the_order_of_protocols_does_not_say_which_is_honest() -> None:
@@ -190,7 +213,7 @@ def test_a_row_without_a_number_says_why(change: dict[str, Any], why: str) -> No
     (line,) = compared(honest=row("wgan", **change)).lines
 
     assert (line.honest.value, line.honest.why) == (None, why)
-    assert (line.balanced, line.low, line.high) == (None, None, None)
+    assert (line.gain, line.inflation) == (None, None)
     assert why in render(compared(honest=row("wgan", **change)), "table")
 
 
@@ -317,7 +340,7 @@ def test_numbers_are_in_percent_and_scores_are_not() -> None:
 
     assert [r["published"] for r in rows] == ["97.0", "12.5"]
     assert [r["honest"] for r in rows] == ["75.0", ""]
-    assert rows[0]["balanced_accuracy"] == "50.0"
+    assert rows[0]["inflation"] == "25.0"
     assert json.loads(render(compared(), "json"))[0]["rerun"] == 100.0
 
 

@@ -44,6 +44,31 @@ SCORED = {
 }
 
 
+def test_an_arm_that_decides_as_its_control_does_is_the_same_and_says_so() -> None:
+    alike = {**SCORED, CHILD.key: SCORED[ARM.key]}
+    found = judge_all(alike)[CHILD.key]
+
+    assert found.gain is not None
+    assert (found.gain.low, found.gain.high) == (0.0, 0.0)
+    assert found.verdict.word == "same"
+    assert found.verdict.note == "It is right and wrong about the very same patients as its control."
+
+
+def test_a_range_of_no_width_alone_does_not_make_decisions_the_same() -> None:
+    """Always one class against always the other: the gain is 0 for certain, and every patient is decided otherwise."""
+    always = [
+        scores(0.5, seed=0),
+        scores(0.5, seed=0),
+    ]
+    for k, one in enumerate(always):
+        one.correct[:] = one.labels == k
+    found = judge_all({**SCORED, ARM.key: always[0], CHILD.key: always[1]})[CHILD.key]
+
+    assert found.gain is not None
+    assert (found.gain.low, found.gain.high) == (0.0, 0.0)
+    assert found.verdict.note == ""
+
+
 def test_each_arm_is_compared_with_its_own_control() -> None:
     found = judge_all(SCORED)
 

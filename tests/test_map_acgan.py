@@ -30,7 +30,7 @@ from medbench_plugins.map_gan import MapDiscriminator, MapGenerator
 from medbench_plugins.rows import spread_of_channels
 
 QUICK = MapACGAN(width=4, latent=4, steps=5, lr_g=5e-3)
-BY_RANK = FeatureACGAN(dense=DenseACGAN(hidden=8, latent=4, steps=5), maps=QUICK)
+BY_RANK = FeatureACGAN(start="noise", dense=DenseACGAN(hidden=8, latent=4, steps=5), maps=QUICK)
 ARMS: list[medbench.Augmenter] = [
     FeatureNone(),
     FeatureSMOTE(),

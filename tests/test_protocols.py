@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from medbench import audit
 from medbench.errors import DataError, UsageError
 from medbench.interfaces import TrainingSet
 from medbench.protocols import (
+    LEAKY,
     PROTOCOLS,
     Cut,
     EvaluationProtocol,
@@ -21,7 +23,9 @@ from medbench.protocols import (
     cut_samples,
     groups_united,
     protocol,
+    seeded_as,
     subsample,
+    with_leaks,
 )
 from medbench.samples import Samples
 from medbench.testing import toy_samples
@@ -117,6 +121,105 @@ def test_a_protocol_has_exactly_the_leaks_it_declares(name: str) -> None:
     fitted_on = [frozenset(samples.ids.tolist())] if name == "augment-first" else []
 
     assert audit.leaks(made.samples, validation, test, fitted_on) == rule.leaks
+
+
+def copies(train: Samples, *held: Samples) -> tuple[object, ...]:
+    """Prepare a training set with one copy of every image, each naming its own source."""
+    sources = [(name,) for name in train.ids.tolist()]
+    return TrainingSet(train.with_synthetic(train.x, train.labels, maker="copy", sources=sources)), *held
+
+
+def of_all(train: Samples, *held: Samples) -> tuple[object, ...]:
+    """Prepare a training set with rows that name every image as their source."""
+    return TrainingSet(train.with_synthetic(train.x, train.labels, maker="all")), *held
+
+
+@pytest.mark.parametrize("switch", [name for name in LEAKY if name != "steps"])
+@pytest.mark.parametrize("base", ["patients", "official"])
+def test_a_switch_leaks_what_it_says_and_no_other_does(base: str, switch: str) -> None:
+    samples = toy_samples(120, images_per_patient=4)
+    samples = Samples(**{**vars(samples), "parts": np.where(np.arange(120) < 80, "train", "test")})
+    switches = {switch, "copies"} if switch == "synthetic-scored" else {switch}
+    rule = protocol(with_leaks(base, switches))
+    if base == "official" and switch == "images":  # an official cut has images and patients where its owner put them
+        return
+    made, validation, test = rule.arrange(samples, Cut(0, 1 if base == "official" else 5, 0), copies)
+    fitted_on = [frozenset(samples.ids.tolist())] if switches & {"copies", "fitted-on-all"} else []
+
+    found = audit.leaks(made.samples, validation, test, fitted_on)
+
+    assert found <= rule.leaks
+    # Copies of one test image stay out of what is fitted on all images; what all of them went into does not.
+    assert found == rule.leaks - ({"copy"} if switch == "fitted-on-all" else set())
+    assert test.is_real.all() == ("synthetic-scored" not in switches)
+
+
+def test_what_was_made_of_all_images_stays_in_training_where_it_was_fitted_on_all() -> None:
+    samples = toy_samples(100, images_per_patient=2)
+    rule = protocol("patients[leak=fitted-on-all]")
+
+    made, validation, test = rule.arrange(samples, Cut(0, 5, 0), of_all)
+
+    assert (~made.samples.is_real).sum() == 100
+    assert validation.is_real.all()
+    assert test.is_real.all()
+    assert audit.leaks(made.samples, validation, test) == {"copy"}
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.sets(st.sampled_from(sorted(LEAKY))), st.integers(0, 4), st.integers(0, 2))
+def test_the_same_real_images_are_scored_whatever_switches_are_on(on: set[str], fold: int, repeat: int) -> None:
+    samples = toy_samples(60, images_per_patient=2)
+    on = on | {"copies"} if "synthetic-scored" in on else on
+    rule, base = protocol(with_leaks("patients", on)), protocol("images" if "images" in on else "patients")
+
+    _, _, test = rule.arrange(samples, Cut(fold, 5, repeat), copies)
+    _, _, expected = base.arrange(samples, Cut(fold, 5, repeat), unchanged)
+
+    assert sorted(test.ids[test.is_real].tolist()) == sorted(expected.ids.tolist())
+
+
+@pytest.mark.parametrize("switch", ["copies", "fitted-on-all"])
+def test_real_images_are_scored_even_where_none_is_trained_on(switch: str) -> None:
+    def only_made(train: Samples, *held: Samples) -> tuple[object, ...]:
+        made = train.with_synthetic(train.x, train.labels, maker="all")
+        return TrainingSet(made.take(~made.is_real)), *held
+
+    made, _, test = protocol(f"patients[leak={switch}]").arrange(toy_samples(60), Cut(0, 5, 0), only_made)
+
+    assert not made.samples.is_real.any()
+    assert test.is_real.all()
+    assert len(test)
+
+
+def test_steps_grow_with_made_rows_only_where_that_is_the_leak() -> None:
+    made = copies(toy_samples(30))[0]
+
+    assert protocol("patients[leak=steps]").steps(100, made) == 200  # type: ignore[arg-type]
+    assert protocol("patients").steps(100, made) == 100  # type: ignore[arg-type]
+    assert protocol("patients[leak=steps]").steps(100, TrainingSet(toy_samples(30))) == 100
+
+
+def test_leaks_are_written_in_one_order_and_seeds_do_not_depend_on_them() -> None:
+    text = with_leaks("augment-first", ["selection", "copies"])
+
+    assert text == "patients[leak=copies/selection]"
+    assert with_leaks("official[train=3/4]", ["images"]) == "official[train=3/4,leak=images]"
+    assert with_leaks(text, []) == "patients"
+    assert seeded_as(text) == "patients"
+    assert seeded_as("official[train=3/4,leak=images]") == "official[train=3/4]"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("patients[leak=copys]", "no leak is named 'copys' (did you mean 'copies'?)"),
+        ("patients[leak=synthetic-scored]", "needs copies"),
+    ],
+)
+def test_a_leak_that_is_none_is_refused(text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(message)):
+        protocol(text)
 
 
 def test_an_honest_protocol_shows_only_training_samples_to_prepare() -> None:

@@ -159,7 +159,7 @@ def overwrites(train: np.ndarray, held_out: np.ndarray, synthetic: np.ndarray) -
         (Bad(lambda a, b, c: float(os.urandom(8).__hash__())), "for the same rows"),
         (Bad(overwrites), "changed the rows"),
         (Bad(lambda a, b, c: 1.0 if len(c) > 1 else None), "for one row"),
-        (Bad(lambda a, b, c: 1.0, of="pixels"), "of features or of probabilities"),
+        (Bad(lambda a, b, c: 1.0, of="words"), "of features, of probabilities or of pixels"),
     ],
 )
 def test_a_score_that_breaks_the_contract_is_found(bad: Bad, says: str, tmp_path: Path) -> None:
@@ -316,7 +316,7 @@ def test_made_rows_are_scored_against_held_out_ones_in_the_same_mix_of_classes()
     assert np.all(made == 200 / 255)
     assert (len(train), len(made)) == (40, 30)  # of the second class no more than stand in for it: 20 + 10
     assert len(held) == 12 + 6  # two thirds and one third, as the made rows
-    assert result.values == {"notes": 30.0, "notes-floor": 30.0}
+    assert {k: v for k, v in result.values.items() if k.startswith("notes")} == {"notes": 30.0, "notes-floor": 30.0}
     stand_in = Notes.handed[1][2]
     assert {row.tobytes() for row in stand_in} <= {row.tobytes() for row in train}
     assert {k: v for k, v in result.how.items() if k != "sha256"} == {
@@ -356,10 +356,11 @@ def test_what_an_extractor_does_not_give_is_not_scored() -> None:
     refused = score_made(training, held_out, extractor=Refuses(), scores=scores, seed=0)
 
     assert with_classes is not None
-    assert set(with_classes.values) == {"notes", "notes-floor", "kid", "kid-floor", "no-floor"}
+    of_rows = {"origin-label", "origin-label-floor"}  # no features are needed for it
+    assert set(with_classes.values) == {"notes", "notes-floor", "kid", "kid-floor", "no-floor"} | of_rows
     assert Notes.handed[0][0].shape[1] == 2
     assert without is not None
-    assert set(without.values) == {"kid", "kid-floor", "no-floor"}
+    assert set(without.values) == {"kid", "kid-floor", "no-floor"} | of_rows
     assert refused is not None
     assert refused.values == {}
     assert refused.how["skipped"] == "it takes photographs only"

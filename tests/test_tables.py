@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import unicodedata
@@ -97,6 +98,13 @@ HARD: dict[str, Board] = {
     "many patients": board(source={"images": 1_234_567, "patients": 1_234_566, "class_patients": [1_000_000, 234_566]}),
     "drawn counts": board(protocol="official[train=1000/140/52]"),
     "skips": board(skipped=(Skipped("ddti", LONG, "net", "no " * 60),), warnings=("ddti: " + "z" * 300,)),
+    "marks": board(dataclasses.replace(
+        row("acgan", control="b", done=12, scores=None, seconds=3600 * 24 * 30),
+        arm=Arm("acgan", "net", "b", outside=True),
+    )),
+    "marks of a failed arm": board(dataclasses.replace(
+        row("acgan", control="b", done=13, failed=2, kinds=("diverged",)), arm=Arm("acgan", "net", "b", outside=True)
+    )),
     "days": board(row("acgan", seconds=3600 * 24 * 30)),
     "plain": board(plain=row(LONG)),
 }  # fmt: skip
@@ -109,6 +117,17 @@ def test_a_table_is_80_columns_wide(name: str, plain: bool) -> None:
 
     assert width(text) <= 80, max(text.split("\n"), key=columns)
     assert all(line == line.rstrip() for line in text.split("\n"))
+
+
+def test_marks_stand_behind_the_time_and_are_explained() -> None:
+    outside = dataclasses.replace(row("acgan", control="b"), arm=Arm("acgan", "net", "b", outside=True))
+    unfinished = row("hybrid", control="b", done=12, scores=None)
+    text = render([board(row("balanced"), outside, unfinished)], "table")
+
+    assert [line[-2:] for line in text.split("\n")[4:7]] == ["1m", " e", " i"]
+    assert "e  outside data" in text
+    assert "i  incomplete" in text
+    assert [r["marks"] for r in json.loads(render([board(outside, unfinished)], "json"))] == ["e", "i"]
 
 
 @given(names=st.lists(st.text(max_size=40), min_size=2, max_size=5, unique_by=clean), dataset=st.text(max_size=90))

@@ -31,11 +31,13 @@ HEAVY = {
 }
 DIFFUSION = "diffusion[width=4,timesteps=20,sampling_steps=4]"
 SELECTED = "selected[classifier=small-cnn[width=4],generator=acgan[width=4]]"
+REFINED = "refined-acgan[width=4,hidden=32,rank=4,steps=5]"
 LIGHT = {  # the same recipes with smaller networks, where the full ones take minutes on a CPU
     ("generator", "diffusion"): DIFFUSION,
     ("augmenter", "diffusion"): f"diffusion[generator={DIFFUSION}]",
     ("generator", "map-acgan"): "map-acgan[width=4]",
-    ("generator", "feature-acgan"): "feature-acgan[maps=map-acgan[width=4],dense=dense-acgan[hidden=32]]",
+    ("generator", "feature-acgan"): f"feature-acgan[refined={REFINED}]",
+    ("generator", "refined-acgan"): REFINED,
     ("generator", "clswgan"): "clswgan[hidden=32]",
     ("generator", "selected"): SELECTED,
     ("augmenter", "acgan-selected"): f"acgan-selected[generator={SELECTED}]",

@@ -22,7 +22,7 @@ from medbench.transfer import learnable, name_of, named_in, opener
 
 TOYS = Path(__file__).parent / "toys"
 Medbench = Callable[..., subprocess.CompletedProcess[str]]
-ASK = ("-d", "phantom:toy", "-a", "plain-toy", "--folds", "3", "--repeats", "1")
+ASK = ("--no-yardsticks", "-d", "phantom:toy", "-a", "plain-toy", "--folds", "3", "--repeats", "1")
 BEFORE = "before[source=other,extra=adds]"
 
 

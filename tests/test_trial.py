@@ -342,6 +342,10 @@ class Sloppy:
 
     leaks: frozenset[str] = frozenset()
     name: str = "sloppy"
+    selects: bool = False
+
+    def steps(self, steps: int, training_set: Any) -> int:
+        return steps
 
     def arrange(self, samples: Samples, cut: Cut, prepare: Any) -> Any:
         return prepare(samples.take(range(40)), samples.take(range(40, 50)), samples.take(range(39, 60)))

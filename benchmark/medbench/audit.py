@@ -16,6 +16,7 @@ LEAKS = {
     "synthetic-scored": "a made image is scored",
     "fitted-on-test": "a generator or another stage was fitted on a test image",
     "selected-on-test": "validation and test share images",
+    "unequal-steps": "arms with made rows are trained for longer",
     "not-from-train": "a training image is neither of the training part nor made from it",
 }
 

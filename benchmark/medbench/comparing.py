@@ -121,7 +121,7 @@ def corrected_t(gains: Mapping[tuple[int, int], np.ndarray], *, ratio: float, wo
     return CorrectedT(value, error, value - half, value + half, p, df, better, max(0.0, 1 - better - worse), worse)
 
 
-def share_tested(tested: Sequence[int], trained: Sequence[int]) -> float:
+def share_tested(tested: Sequence[int], trained: Sequence[float]) -> float:
     """Return the mean over cells of patients tested by patients trained on: group folds are seldom equal."""
     return float(np.mean(np.asarray(tested) / np.asarray(trained)))
 

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from medbench.errors import UsageError
+from medbench.intervals import Interval
 from medbench.leaderboard import Board, Row
 from medbench.protocols import protocol
 from medbench.recipes import parse
-from medbench.statistics import DRAWS, LEVEL, ArmScores, bootstrap, recalls_of
+from medbench.statistics import recalls_of
 from medbench.study import PublishedTable, Study
+from medbench.verdicts import Verdict
 
 NOT_RUN = "not run"
 NOT_COMPUTED = "not computed"
@@ -30,11 +32,13 @@ class Figure:
         value: Shares from 0 to 1; None where there is none.
         why: Empty, or a word or two such as "not run" or "3 of 15".
         ran: Augmenter and classifier that gave it, as boards write them; empty where nothing was run.
+        failed: ``2 of 15 diverged``: what of it counts with its control's predictions; empty where nothing failed.
     """
 
     value: float | None = None
     why: str = ""
     ran: tuple[str, str] = ("", "")
+    failed: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,19 +50,26 @@ class Line:
         published: What the study's file says.
         rerun: The same measure under the leaky protocol, on what that one scores, made images among it.
         honest: The same measure under the honest protocol.
-        balanced: Balanced accuracy under the honest protocol as boards have it: prior-corrected, per patient where
-            labels allow.
-        low: Lower end of its range.
-        high: Upper end.
+        gain: Honest gain over the arm's own control in balanced accuracy, with the board's interval; None for a root,
+            for a figure that is no classifier's, and while something is missing.
+        verdict: The word for it, or why there is none.
+        is_control: Whether the arm stands at the root of its board's tree, or leaves training as it is.
     """
 
     dataset: str
     published: PublishedTable
     rerun: Figure
     honest: Figure
-    balanced: float | None = None
-    low: float | None = None
-    high: float | None = None
+    gain: Interval | None = None
+    verdict: Verdict | None = None
+    is_control: bool = False
+
+    @property
+    def inflation(self) -> float | None:
+        """What the study's protocol gives beyond the honest one; None where one of the two is missing."""
+        if self.rerun.value is None or self.honest.value is None or not self.published.is_share:
+            return None
+        return self.rerun.value - self.honest.value
 
 
 @dataclass(frozen=True)
@@ -112,16 +123,16 @@ def _line(published: PublishedTable, dataset: str, boards: Sequence[Board], own:
     of_data = [board for board in boards if board.source["dataset"] == dataset]
     rerun = _find(published, [board for board in of_data if board.protocol == own])
     fair = _find(published, [board for board in of_data if board.protocol == honest])
-    scores = fair[1].scores if fair and published.classifier else None
-    low, high = _range(scores) if scores is not None else (None, None)
+    row = fair[1] if fair and published.classifier and published.is_share else None
+    judged = row.judged if row is not None else None
     return Line(
         dataset,
         published,
         _figure(published, rerun),
         _figure(published, fair),
-        scores.balanced_accuracy if scores is not None else None,
-        low,
-        high,
+        judged.gain if judged else None,
+        judged.verdict if judged else None,
+        row is not None and not row.arm.control,
     )
 
 
@@ -162,7 +173,8 @@ def _figure(published: PublishedTable, found: tuple[Board, Row] | None) -> Figur
         return Figure(why=f"{row.done} of {row.planned}", ran=ran)
     value = measure(published.metric, board, row)
     if value is not None:
-        return Figure(value, ran=ran)
+        failed = f"{row.failed} of {row.planned} {', '.join(row.kinds)}" if row.failed else ""
+        return Figure(value, ran=ran, failed=failed)
     return Figure(why="failed" if row.scores is None else NOT_COMPUTED, ran=ran)
 
 
@@ -196,10 +208,3 @@ def measure(metric: str, board: Board, row: Row) -> float | None:
 
 def _known(values: np.ndarray) -> np.ndarray:
     return values[np.isfinite(values)]
-
-
-def _range(scores: ArmScores) -> tuple[float, float]:
-    """Return the percentile range of balanced accuracy when patients are drawn within their class."""
-    drawn = bootstrap(scores.correct.mean(0), scores.clusters, scores.labels, DRAWS)
-    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)

@@ -21,13 +21,13 @@ from medbench.tables import (
     wrapped,
 )
 
-NAME_WIDTH = 20
+NAME_WIDTH = 18
 NOT_FOUND = "not found"
 CAVEAT = (
     "Published figures are the authors', on their data by their protocol: they are quoted, never a bar to reach. "
     "Nothing here was computed on their data unless a note says so."
 )
-TITLES = ("arm", "published", "rerun", "honest", "bal. acc.", "95 % range")
+TITLES = ("arm", "published", "rerun", "honest", "inflation", "honest gain over own control", "verdict")
 
 
 def render(comparison: Comparison, form: str, *, plain: bool = False) -> str:
@@ -55,20 +55,26 @@ def _text(comparison: Comparison) -> Iterator[str]:
     for title, lines in _groups(comparison):
         yield ""
         yield from (f" {line}" for line in wrapped(title, WIDTH - 2))
-        yield _row(" arm", "published", "rerun", "honest", "bal.acc", "95 % range")
+        yield _row("", "", "its protocol,", "honest", "", "honest gain over own")
+        yield _row(" arm", "published", "our rerun", "test", "infl.", "control, bal. acc.")
         for line in lines:
             name = f" {short(line.published.arm)}"
             if columns(name) >= NAME_WIDTH:
                 yield cut(name, WIDTH)
                 name = ""
-            yield _row(name, *_cells(line), _span(line))
+            gain = _gain(line)
+            if columns(_row(name, *_cells(line), gain)) <= WIDTH:
+                yield _row(name, *_cells(line), gain)
+            else:  # a range of three digits a number
+                yield _row(name, *_cells(line), "")
+                yield f"{gain:>{WIDTH}}"
     yield ""
     for sentence in _sentences(comparison):
         yield from wrapped(sentence)
 
 
-def _row(name: str, published: str, rerun: str, honest: str, balanced: str, span: str) -> str:
-    return f"{pad(name, NAME_WIDTH)}{published:>10}{rerun:>13}{honest:>13}{balanced:>8}  {span}"
+def _row(name: str, published: str, rerun: str, honest: str, inflation: str, gain: str) -> str:
+    return f"{pad(name, NAME_WIDTH)}{published:>9}{rerun:>14}{honest:>9}{inflation:>7}  {gain}"
 
 
 def _cells(line: Line) -> tuple[str, str, str, str]:
@@ -79,16 +85,22 @@ def _cells(line: Line) -> tuple[str, str, str, str]:
 
     value = line.published.value
     quoted = NOT_FOUND if value is None else f"{round(100 * value if share else value, 6):g}"  # every digit of it
-    return (
-        quoted,
-        shown(line.rerun),
-        shown(line.honest),
-        "" if line.balanced is None else _number(line.balanced, True),
-    )
+    inflation = "" if line.inflation is None else _points(line.inflation)
+    return quoted, shown(line.rerun), shown(line.honest), inflation
 
 
-def _span(line: Line) -> str:
-    return "" if line.low is None or line.high is None else f"{100 * line.low:.1f} to {100 * line.high:.1f}"
+def _gain(line: Line) -> str:
+    if line.gain is None:
+        return "control" if line.is_control else ""
+    return f"{_points(line.gain.value)} ({_points(line.gain.low)} to {_points(line.gain.high)})"
+
+
+def _word(line: Line) -> str:
+    return line.verdict.word if line.verdict is not None else ""
+
+
+def _points(value: float) -> str:
+    return f"{100 * value:+z.1f}"
 
 
 def _number(value: float, share: bool) -> str:
@@ -117,8 +129,9 @@ def _sentences(comparison: Comparison) -> Iterator[str]:
         yield f"rerun: protocol {comparison.own}, which leaks {leaks}; never ranked."
     if comparison.honest:
         yield (
-            f"honest: protocol {comparison.honest}. rerun and honest count images by argmax, as the study did. bal.acc "
-            "is that of the board under the honest protocol, its range a bootstrap of patients for each arm by itself."
+            f"honest: protocol {comparison.honest}. rerun and honest count images by argmax, as the study did. "
+            "infl.: rerun less honest. The gain and its range are the honest board's: balanced accuracy by patient "
+            "where labels allow, corrected for training frequencies."
         )
     yield from dict.fromkeys(
         f"{column}: {short(asked)} was run as {ran}."
@@ -126,6 +139,13 @@ def _sentences(comparison: Comparison) -> Iterator[str]:
         for line in comparison.lines
         for asked, ran in zip((line.published.arm, line.published.classifier), getattr(line, column).ran, strict=True)
         if asked and ran and asked != ran
+    )
+    yield from dict.fromkeys(
+        f"{column}: {short(figure.ran[0])} / {short(figure.ran[1])}: {figure.failed}, counted with its control's "
+        "predictions."
+        for column in ("rerun", "honest")
+        for line in comparison.lines
+        if (figure := getattr(line, column)).failed
     )
     yield from dict.fromkeys(f"Source: {line.published.source}" for line in comparison.lines)
     yield from dict.fromkeys(
@@ -153,9 +173,11 @@ def _flat(comparison: Comparison, line: Line) -> dict[str, Any]:
         "honest": number(line.honest.value),
         "honest_status": line.honest.why or "done",
         "honest_protocol": comparison.honest or None,
-        "balanced_accuracy": number(line.balanced, True),
-        "balanced_accuracy_low": number(line.low, True),
-        "balanced_accuracy_high": number(line.high, True),
+        "inflation": number(line.inflation, True),
+        "gain": number(line.gain.value, True) if line.gain else None,
+        "gain_low": number(line.gain.low, True) if line.gain else None,
+        "gain_high": number(line.gain.high, True) if line.gain else None,
+        "verdict": (line.verdict.word or None) if line.verdict else None,
         "run_as": " / ".join(filter(None, line.honest.ran)) or " / ".join(filter(None, line.rerun.ran)) or None,
         "source": p.source,
         "note": p.note or None,
@@ -167,9 +189,10 @@ def _flat(comparison: Comparison, line: Line) -> dict[str, Any]:
 def _markdown(comparison: Comparison) -> str:
     lines = [f"### {escape_markdown(comparison.study.name)}: published, rerun, honest"]
     for title, of_title in _groups(comparison):
-        lines += ["", escape_markdown(title), "", "| " + " | ".join(TITLES) + " |", "| --- " + "| ---: " * 5 + "|"]
+        rule = "| --- " + "| ---: " * (len(TITLES) - 1) + "|"
+        lines += ["", escape_markdown(title), "", "| " + " | ".join(TITLES) + " |", rule]
         for line in of_title:
-            cells = (line.published.arm, *_cells(line), _span(line))
+            cells = (line.published.arm, *_cells(line), _gain(line), _word(line))
             lines.append("| " + " | ".join(map(escape_markdown, cells)) + " |")
     return "\n".join([*lines, "", *(f"{escape_markdown(sentence)}  " for sentence in _sentences(comparison))])
 
@@ -177,10 +200,14 @@ def _markdown(comparison: Comparison) -> str:
 def _latex(comparison: Comparison) -> str:
     lines = [f"% {clean(comparison.study.name)}: published, rerun, honest"]
     for title, of_title in _groups(comparison):
-        lines += [rf"\par {escape_latex(clean(title))}", r"\begin{tabular}{lrrrrr}", r"\toprule"]
+        lines += [
+            rf"\par {escape_latex(clean(title))}",
+            rf"\begin{{tabular}}{{l{'r' * (len(TITLES) - 1)}}}",
+            r"\toprule",
+        ]
         lines += [" & ".join(map(escape_latex, TITLES)) + r" \\", r"\midrule"]
         for line in of_title:
-            cells = (line.published.arm, *_cells(line), _span(line))
+            cells = (line.published.arm, *_cells(line), _gain(line), _word(line))
             lines.append(" & ".join(escape_latex(clean(cell)) for cell in cells) + r" \\")
         lines += [r"\bottomrule", r"\end{tabular}"]
     return "\n".join([*lines, r"\par\footnotesize", *(escape_latex(clean(s)) for s in _sentences(comparison))])

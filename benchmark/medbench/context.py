@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import resource
 import shutil
 import sys
@@ -51,6 +52,7 @@ class TrialContext:
         self._split, self._seed, self._stage_seed = tuple(split), seed, stage_seed
         self._stage_folder, self._report, self._sources = stage_folder, report, sources
         self._recipe: Any = None
+        self.selects = False
         self.fitted_on: dict[str, frozenset[str]] = {}
         self.stages: dict[str, str] = {}
 
@@ -60,6 +62,12 @@ class TrialContext:
         scoped.__dict__.update(self.__dict__)
         scoped._recipe = recipe
         return scoped
+
+    def trained(self, steps: int, *, selects: bool) -> TrialContext:
+        """Return this context with another number of steps, and whether weights are chosen on the validation part."""
+        other = self.of(self._recipe)
+        other.budget, other.selects = dataclasses.replace(self.budget, steps=steps), selects
+        return other
 
     def seed(self, *purpose: str | int) -> int:
         """Derive a seed from the split, the recipe and a purpose, not from the arm it is part of."""

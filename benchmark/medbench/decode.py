@@ -13,19 +13,24 @@ import multiprocessing
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import platformdirs
 
+from medbench.duplicates import near
 from medbench.errors import DataError, ResourceError
+from medbench.findings import Findings, Link, across_cut
 from medbench.identity import digest, identity
 from medbench.interfaces import Dataset, Index, Record
 from medbench.protocols import groups_united
 from medbench.samples import Samples
+from medbench.shortcuts import Header, header, measure
 
+AUDIT = 3  # version of what is looked for when images are decoded; raise it where groups or findings must change
+MANY = 3000  # images; comparing more takes long enough to say so
 CHUNK = 16  # records a task: large enough to share a volume's slices, small enough for a smooth bar
 Progress = Callable[[str, int, int], None]
 """``(what, done, total)``."""
@@ -41,6 +46,8 @@ class Decoded:
         notes: What the reader left out or found odd.
         merged: How many patients share a picture with another and were therefore united.
         conflicts: Ids of identical pictures with different labels, united.
+        findings: What the audit found.
+        across: Groups that the official cut parts, as :func:`medbench.findings.across_cut` gives them.
     """
 
     folder: Path
@@ -48,6 +55,8 @@ class Decoded:
     notes: tuple[str, ...]
     merged: int
     conflicts: tuple[tuple[str, ...], ...]
+    findings: Findings = field(default_factory=Findings)
+    across: Mapping[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
 
     def samples(self) -> Samples:
         """Open the labelled rows; pixels stay on disk until they are used."""
@@ -144,7 +153,7 @@ def already_decoded(dataset: Dataset, root: Path, *, size: int, prefix: str = ""
 
 
 def _seen(dataset: Dataset, root: Path, size: int, prefix: str) -> tuple[str, list[tuple[str, int, int]], Path]:
-    recipe = digest([identity(dataset), size, prefix])
+    recipe = digest([identity(dataset), size, prefix, AUDIT])
     listing = _listing(root)
     return (
         recipe,
@@ -209,23 +218,29 @@ def _decode_into(
         with path.open("r+b") as file:  # a full disk is an error here; met through the map, it kills the process
             getattr(os, "posix_fallocate", lambda *_: None)(file.fileno(), 0, path.stat().st_size)  # not on macOS
     with_mask = np.zeros(n, dtype=bool)
+    headers = np.zeros((n, 4), dtype=np.int64)
     starts = range(0, n, CHUNK)
     done = 0
     if progress:
         progress(f"decoding {dataset.name}", 0, n)
-    for rows, found in _run(dataset, root, index.records, starts, size, folder, workers):
-        with_mask[rows] = found
+    for rows, found, of_files in _run(dataset, root, index.records, starts, size, folder, workers):
+        with_mask[rows], headers[rows] = found, of_files
         done += len(found)
         if progress:
             progress(f"decoding {dataset.name}", done, n)
     if not with_mask.any():
         (folder / "masks.npy").unlink()
-    _finish(folder, index, f"{prefix}{dataset.name.partition(':')[0]}")
+    compared = f"comparing the images of {dataset.name}"
+    if progress and n > MANY:
+        progress(compared, 0, n)
+    _finish(folder, index, f"{prefix}{dataset.name.partition(':')[0]}", headers)
+    if progress and n > MANY:
+        progress(compared, n, n)
 
 
 def _run(
     dataset: Dataset, root: Path, records: Sequence[Record], starts: range, size: int, folder: Path, workers: int
-) -> Iterator[tuple[slice, list[bool]]]:
+) -> Iterator[tuple[slice, list[bool], list[Header]]]:
     tasks = [(dataset, root, records[start : start + CHUNK], start, size, folder) for start in starts]
     if workers <= 1 or len(tasks) <= 1:
         yield from map(_decode_chunk, tasks)
@@ -243,7 +258,9 @@ def _run(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _decode_chunk(task: tuple[Dataset, Path, Sequence[Record], int, int, Path]) -> tuple[slice, list[bool]]:
+def _decode_chunk(
+    task: tuple[Dataset, Path, Sequence[Record], int, int, Path],
+) -> tuple[slice, list[bool], list[Header]]:
     dataset, root, records, start, size, folder = task
     pixels = np.load(folder / "pixels.npy", mmap_mode="r+")
     masks = np.load(folder / "masks.npy", mmap_mode="r+")
@@ -262,10 +279,10 @@ def _decode_chunk(task: tuple[Dataset, Path, Sequence[Record], int, int, Path]) 
         raise DataError(f"{dataset.name} read {len(found)} of {len(records)} images; this is a fault of its recipe.")
     pixels.flush()
     masks.flush()
-    return slice(start, start + len(records)), found
+    return slice(start, start + len(records)), found, [header(root / record.files[0]) for record in records]
 
 
-def _finish(folder: Path, index: Index, prefix: str) -> None:
+def _finish(folder: Path, index: Index, prefix: str, headers: np.ndarray) -> None:
     pixels = np.load(folder / "pixels.npy", mmap_mode="r")
     # A blank picture says nothing about who is in it: it unites nobody.
     contents = [hashlib.sha256(row.tobytes()).hexdigest() for row in pixels]
@@ -273,7 +290,9 @@ def _finish(folder: Path, index: Index, prefix: str) -> None:
     patients = [f"{prefix}/{record.patient}" for record in index.records]
     studies = [f"{prefix}/{record.study}" if record.study else "" for record in index.records]
     declared = groups_united(patients, studies)
-    groups = groups_united(patients, studies, hashes)
+    exact = groups_united(patients, studies, hashes)
+    pairs = near(pixels, exact)
+    groups = linked(exact, [(pair.first, pair.second) for pair in pairs])
     ids = [f"{prefix}/{record.id}" for record in index.records]
     labels = [record.label for record in index.records]
     columns = {
@@ -291,18 +310,60 @@ def _finish(folder: Path, index: Index, prefix: str) -> None:
         sha.update(_sha256(masks).encode())
     by_pixels: dict[str, list[int]] = {}
     for row, key in enumerate(hashes):
-        if key and labels[row] >= 0:
+        if key:
             by_pixels.setdefault(key, []).append(row)
-    conflicts = [[ids[r] for r in rows] for rows in by_pixels.values() if len({labels[r] for r in rows}) > 1]
+    same = [rows for rows in by_pixels.values() if len(rows) > 1]
+    labelled = [[row for row in rows if labels[row] >= 0] for rows in same]
+    conflicts = [[ids[r] for r in rows] for rows in labelled if len({labels[r] for r in rows}) > 1]
+    shortcuts, neighbour, looked_at = measure(pixels, np.array(labels), groups, headers, len(index.classes))
+    findings = Findings(
+        images=len(ids),
+        patients=len(set(patients)),
+        declared=len(set(declared.tolist())),
+        exact=len(set(exact.tolist())),
+        groups=len(set(groups.tolist())),
+        same=tuple(tuple(ids[r] for r in rows) for rows in same),
+        near=tuple(Link(ids[p.first], ids[p.second], round(p.value, 4)) for p in pairs),
+        conflicts=tuple(map(tuple, conflicts)),
+        shortcuts=shortcuts,
+        neighbour=neighbour,
+        looked_at=looked_at,
+    )
+    rows = [row for row, label in enumerate(labels) if label >= 0]
+    own = [str(row) for row in range(len(ids))]
+    pictures = linked(groups_united(own, hashes), [(pair.first, pair.second) for pair in pairs])
+    told = (
+        [column[row] for row in rows]
+        for column in (ids, columns["parts"], declared.tolist(), groups.tolist(), pictures.tolist())
+    )
     manifest = {
         "fingerprint": sha.hexdigest(),
         "classes": list(index.classes),
         "notes": list(index.notes),
-        "merged": len(set(declared.tolist())) - len(set(groups.tolist())),
+        "merged": findings.merged,
         "conflicts": conflicts,
+        "findings": findings.to_json(),
+        "across": across_cut(*told),
     }
     (folder / "columns.json").write_text(json.dumps(columns))
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
+
+
+def linked(groups: np.ndarray, links: Sequence[tuple[int, int]]) -> np.ndarray:
+    """Unite the groups of linked rows under the name of the one that comes first."""
+    names = groups.tolist()
+    place = {name: row for row, name in reversed(list(enumerate(names)))}
+    called = {name: name for name in place}
+
+    def name_of(name: str) -> str:
+        while called[name] != name:
+            name = called[name]
+        return name
+
+    for first, second in links:
+        one, other = sorted((name_of(names[first]), name_of(names[second])), key=place.__getitem__)
+        called[other] = one
+    return np.array([name_of(name) for name in names], dtype=np.str_)
 
 
 def _opened(folder: Path) -> Decoded:
@@ -313,6 +374,8 @@ def _opened(folder: Path) -> Decoded:
         tuple(manifest["notes"]),
         manifest["merged"],
         tuple(tuple(ids) for ids in manifest["conflicts"]),
+        Findings.from_json(manifest["findings"]),
+        {name: tuple(map(tuple, groups)) for name, groups in manifest["across"].items()},
     )
 
 

@@ -6,7 +6,7 @@ Neither is an "observed power": the gain that was found plays no part.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil, floor, log10, sqrt
 from statistics import NormalDist
@@ -15,6 +15,7 @@ from medbench.intervals import Interval
 from medbench.student import two_sided
 
 POWER = 0.8
+ROOM = 63  # columns of a line of a plan for further designs, with a blank or three between them
 DISAGREE = 0.15  # arm and control decide 10 to 20 % of the patients differently, as a rule
 LASTING = 0.6
 """Share of the variance of one repeat that no further repeat takes away, since it is that of the patients.
@@ -93,7 +94,14 @@ def alternatives(
     return tuple(found)
 
 
-def outlook(class_patients: Sequence[int], *, folds: int, repeats: int, comparisons: int) -> list[tuple[str, str]]:
+def outlook(
+    class_patients: Sequence[int],
+    *,
+    folds: int,
+    repeats: int,
+    comparisons: int,
+    price: Callable[[float], str] = lambda cost: f"at {cost:.2g}x",
+) -> list[tuple[str, str]]:
     """Say what a design sees and what others would, as lines of a plan: a word and what stands behind it.
 
     Args:
@@ -101,6 +109,7 @@ def outlook(class_patients: Sequence[int], *, folds: int, repeats: int, comparis
         folds: K; 1 for an official cut.
         repeats: Partitions, or training draws of an official cut.
         comparisons: Arms that are compared with a control, at least 1.
+        price: Says what a design costs, relative to this one.
     """
     if min(class_patients) < 2:
         return [("sees", f"nothing: the rarest class has {min(class_patients)} patients")]
@@ -108,8 +117,15 @@ def outlook(class_patients: Sequence[int], *, folds: int, repeats: int, comparis
     gain = forecast(class_patients, **design).gain
     plural = "s" if comparisons > 1 else ""
     said = [("sees", f"{100 * gain:.1f} points of balanced accuracy or more, for {comparisons} comparison{plural}")]
-    for other in alternatives(class_patients, **design):
-        said.append(("instead", f"{other.label}: {100 * other.gain:.1f} at {other.cost:.2g}x the cost"))
+    others = alternatives(class_patients, **design)
+    lines = [""]
+    for item in (f"{o.label}: {100 * o.gain:.1f} {price(o.cost)}" for o in others):
+        if len(lines[-1]) + len(item) > ROOM:
+            lines.append("")
+        lines[-1] += f"   {item}" if lines[-1] else item
+    said += [("instead", line) for line in lines]
+    twice = forecast([2 * n for n in class_patients], **design).gain
+    said.append(("note", f"twice the patients would see {100 * twice:.1f}"))
     said.append(("assuming", f"arm and control decide {100 * DISAGREE:.0f} % of the patients differently"))
     return said
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from medbench.intervals import Interval, intervals, rarest
 from medbench.matrix import Arm
 from medbench.statistics import ArmScores
-from medbench.verdicts import Evidence, Verdict, judge
+from medbench.verdicts import IDENTICAL, Evidence, Verdict, judge
 
 Key = tuple[str, str]
 """Augmenter and classifier of an arm."""
@@ -105,6 +107,14 @@ def judged(
         )
         auroc = mine.auroc - its.auroc if mine is not None and its is not None else float("nan")
         interval = found.get(arm.key)
-        return Judged(interval, auroc, evidence, judge(interval, evidence, worth=worth, auroc=auroc))
+        verdict = judge(interval, evidence, worth=worth, auroc=auroc)
+        if (
+            verdict.word == "same"
+            and mine is not None
+            and its is not None
+            and np.array_equal(mine.correct, its.correct)
+        ):
+            verdict = replace(verdict, note=IDENTICAL)
+        return Judged(interval, auroc, evidence, verdict)
 
     return {arm.key: one(arm) for arm in arms if arm.control}

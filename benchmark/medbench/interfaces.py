@@ -68,6 +68,10 @@ class Context(Protocol):
     def folder(self) -> Path:
         """An existing folder; pictures and curves put there are stored beside the result."""
 
+    @property
+    def selects(self) -> bool:
+        """Whether a classifier keeps the weights most accurate on its validation part: only where a protocol leaks."""
+
     def seed(self, *purpose: str | int) -> int:
         """Derive a seed in [0, 2**63) from the split, the recipe and `purpose`."""
 
@@ -250,6 +254,10 @@ class Extractor(Recipe, Protocol):
     """A fixed recipe that turns pixels into features; nothing is fitted, and a row's features are its own alone.
 
     One that tells classes apart has ``probabilities(x) -> float64 (n, k)`` besides, rows summing to 1.
+
+    One that is trained has ``fit(train, context)``, which is handed what the fold's augmenter was handed and returns
+    something with the same two methods, and its ``needs``. Its numbers hold within a fold: means over the same folds
+    may be compared with each other, and with nothing else.
     """
 
     def features(self, x: np.ndarray) -> np.ndarray:
@@ -267,12 +275,20 @@ class Score(Recipe, Protocol):
     Optional attributes, read with a default:
 
     ``of``
-        "features" (default), or "probabilities": what the rows are; not computed where the extractor gives none.
+        "features" (default), "probabilities", not computed where the extractor gives none, or "pixels": what the rows
+        are; pixels are ``uint8 (n, channels, *spatial)``.
     ``each_class``
         True: scored within each class, then the mean over the classes it is defined for. Default: all at once.
     ``floor``
         False: no floor. Default: the same score with real training rows in place of the made ones is stored beside it
-        as ``NAME-floor``.
+        as ``NAME-floor``; "held-out": with held-out rows, for scores that learn from the training rows.
+    ``spread``
+        True: the 95th percentile of the score between real rows of different patients is stored as ``NAME-spread``.
+    ``with_labels(train, held_out, synthetic, labels, n_classes) -> (float, float64 (n_classes,))``
+        Called instead of ``score`` where it is there, with ``labels`` of the three; the second is one number a class,
+        stored as ``NAME:CLASS``, or is empty.
+    ``show(folder, train, held_out, synthetic)``
+        May leave a picture in the trial's folder, which stays on this machine.
     """
 
     def score(self, train: np.ndarray, held_out: np.ndarray, synthetic: np.ndarray) -> float:

@@ -7,15 +7,24 @@ patients drawn like these. One interval answers for it::
     gain    mean over classes of the class means of d
     V_pat   variance of the gain under the bootstrap of patients within their class
     V_train variance of the gain between repeats / repeats
-    SE^2    V_pat K / (K - 1) + V_train;   an official cut has no folds, and the factor is 1
+    V_both  variance of what moves a patient from repeat to repeat, patients apart, / repeats: it is in V_pat and in
+            V_train alike, and a variance of patients and trainings together counts it once
+    SE^2    folds: V_pat K / (K - 1) + max(0, V_train - V_both);   an official cut: V_pat + V_train
 
-with Student's t of (patients of the rarest class - 1) degrees of freedom. K / (K - 1) is an allowance for training
-sets that share patients, not a theorem; ``docs/benchmarks/simulated_null.py`` measures what it is worth. Jointly over a
-family: max-t under the same draws of patients for every comparison (Westfall and Young 1993).
+with Student's t. Over folds its degrees of freedom are n = patients of the rarest class - 1. An official cut has few
+training draws and much of its variance from them, so theirs count too (Satterthwaite): SE^4 / (V_pat^2 / n + V_train^2
+/ (repeats - 1)). K / (K - 1) is an allowance for training sets that share patients, not a theorem, and so is V_both
+left in on an official cut; ``docs/benchmarks/simulated_null.py`` measures what they are worth. Jointly over a family:
+max-t under the same draws of patients for every comparison (Westfall and Young 1993).
+
+Source:
+    The decomposition is that of readers and cases: Gallas, Academic Radiology 13 (2006); Hillis, Statistics in Medicine
+    26 (2007), for the degrees of freedom. Trainings take the place of readers.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -23,10 +32,11 @@ import numpy as np
 
 from medbench.identity import derive_seed
 from medbench.statistics import ArmScores, Cell, Units
-from medbench.student import LEVEL, two_sided
+from medbench.student import LEVEL, cumulative, quantile, two_sided
 
 DRAWS = 10_000
 BLOCK = 2**22  # normals at a time: 16 MiB
+KEPT = 2**24  # normals that stay for the next table of as many patients, as a live board asks for: 64 MiB
 GROUPS = 4096
 
 
@@ -41,9 +51,10 @@ class Interval:
         high: Its upper end.
         low_single: Lower end of the range of this comparison by itself.
         high_single: Its upper end.
-        df: Degrees of freedom: patients of the rarest class less one.
+        df: Degrees of freedom: patients of the rarest class less one; on an official cut fewer, for few training draws.
         between_patients: V_pat times the allowance for shared training sets.
-        between_trainings: V_train; NaN for one repeat, where it cannot be told and is left out.
+        between_trainings: What repeats show beyond what is in V_pat; on an official cut the whole of V_train. NaN for
+            one repeat, where it cannot be told and is left out.
         comparisons: Size of the family.
         critical: Standard errors from `value` to `low`.
     """
@@ -80,22 +91,26 @@ def intervals(pairs: Mapping[str, tuple[ArmScores, ArmScores]], *, folds: int, u
         for scores in both:
             if not np.array_equal(scores.names, first.names) or scores.correct.shape != first.correct.shape:
                 raise ValueError(f"{name}: every arm of a family is tested on the same patients, equally often")
-    influence = np.stack([_influence(*both) for both in pairs.values()], axis=1)  # (clusters, comparisons)
+    moved = {name: _influence(*both) for name, both in pairs.items()}  # (repeats, clusters) each
+    influence = np.stack([m.mean(0) for m in moved.values()], axis=1)  # (clusters, comparisons)
     df = rarest(first) - 1
     allowance = folds / (folds - 1) if folds > 1 else 1.0
     patients = allowance * (influence**2).sum(0)
     of_repeats = {name: _by_repeat(*both) for name, both in pairs.items()}
     n_repeats = len(first.correct)
-    trainings = np.array([v.var(ddof=1) / n_repeats if n_repeats > 1 else 0.0 for v in of_repeats.values()])
-    errors = np.sqrt(patients + trainings)
-    single = two_sided(df) if df > 0 else float("inf")
-    joint = single
+    trainings = np.array([_between_trainings(of_repeats[name], moved[name], folds) for name in pairs])
+    seen = np.nan_to_num(trainings)
+    errors = np.sqrt(patients + seen)
+    joint = two_sided(df) if df > 0 else float("inf")
     if df > 0 and len(pairs) + unseen > 1:
-        joint = max(single, _max_t(influence, patients, trainings, list(pairs), unseen, df))
+        joint = max(joint, _max_t(influence, patients, seen, list(pairs), unseen, df))
     found = {}
     for j, name in enumerate(pairs):
         value, error = float(of_repeats[name].mean()), float(errors[j])
-        half, half_single = (c * error if error else 0.0 for c in (joint, single))
+        own = _degrees(patients[j], seen[j], df, n_repeats, folds)
+        single = two_sided(own) if df > 0 else joint
+        critical = max(single, _same_level(joint, df, own)) if df > 0 else joint
+        half, half_single = (c * error if error else 0.0 for c in (critical, single))
         found[name] = Interval(
             value,
             error,
@@ -103,11 +118,11 @@ def intervals(pairs: Mapping[str, tuple[ArmScores, ArmScores]], *, folds: int, u
             value + half,
             value - half_single,
             value + half_single,
-            df,
+            own,
             float(patients[j]),
-            float(trainings[j]) if n_repeats > 1 else float("nan"),
+            float(trainings[j]),
             len(pairs) + unseen,
-            joint,
+            critical,
         )
     return found
 
@@ -131,7 +146,7 @@ def auroc_interval(arm: Mapping[Cell, Units], control: Mapping[Cell, Units], *, 
     repeats = sorted({repeat for repeat, _, _ in arm})
     names = np.unique(np.concatenate([u.clusters for u in arm.values()]))
     gains: dict[int, list[float]] = {repeat: [] for repeat in repeats}
-    moved, labelled = np.zeros(len(names)), set()
+    moved, labelled = np.zeros((len(repeats), len(names))), set()
     for cell, units in sorted(arm.items()):
         cluster = np.searchsorted(names, units.clusters)
         labelled |= set(zip(units.labels.tolist(), cluster.tolist(), strict=True))
@@ -139,17 +154,21 @@ def auroc_interval(arm: Mapping[Cell, Units], control: Mapping[Cell, Units], *, 
         other, placed_other = _placements(units.labels, control[cell].probabilities)
         if value == value:
             gains[cell[0]].append(value - other)
-            np.add.at(moved, cluster, placed - placed_other)
-    known = [np.mean(of_repeat) for of_repeat in gains.values() if of_repeat]
-    df = int(np.unique([label for label, _ in labelled], return_counts=True)[1].min()) - 1
-    if not known or df < 1:
+            np.add.at(moved[repeats.index(cell[0])], cluster, placed - placed_other)
+    known = np.array([np.mean(of_repeat) for of_repeat in gains.values() if of_repeat])
+    rare = int(np.unique([label for label, _ in labelled], return_counts=True)[1].min()) - 1
+    if not len(known) or rare < 1:
         return None
-    cells = sum(len(of_repeat) for of_repeat in gains.values())
+    n_cells = np.array([len(of_repeat) for of_repeat in gains.values() if of_repeat])
+    cells = int(n_cells.sum())
     allowance = folds / (folds - 1) if folds > 1 else 1.0
-    patients = allowance * float((moved**2).sum()) / cells**2
-    trainings = float(np.var(known, ddof=1)) / len(known) if len(known) > 1 else float("nan")
+    patients = allowance * float((moved.sum(0) ** 2).sum()) / cells**2
+    of_repeat = moved[[bool(of_repeat) for of_repeat in gains.values()]] / n_cells[:, None]
+    trainings = _between_trainings(known, of_repeat, folds)
     value = sum(sum(of_repeat) for of_repeat in gains.values()) / cells
-    error, t = float(np.sqrt(patients + (trainings if trainings == trainings else 0.0))), two_sided(df)
+    seen = trainings if trainings == trainings else 0.0
+    df = _degrees(patients, seen, rare, len(known), folds)
+    error, t = float(np.sqrt(patients + seen)), two_sided(df)
     low, high = value - t * error, value + t * error
     return Interval(value, error, low, high, low, high, df, patients, trainings, 1, t)
 
@@ -189,20 +208,55 @@ def _by_repeat(arm: ArmScores, control: ArmScores) -> np.ndarray:
 
 
 def _influence(arm: ArmScores, control: ArmScores) -> np.ndarray:
-    """Return ``float64 (clusters,)``: how much each patient moves the gain, with mean 0 in its stratum.
+    """Return ``float64 (repeats, clusters)``: how much each patient moves a repeat's gain, with mean 0 in its stratum.
 
-    The sum of squares is the variance of the bootstrap within strata with infinitely many draws: exactly where a
-    patient has one label, to first order where a cluster holds several. Patients are in the order of their names.
+    The sum of squares of the mean over repeats is the variance of the bootstrap within strata with infinitely many
+    draws: exactly where a patient has one label, to first order where a cluster holds several. Patients are in the
+    order of their names.
     """
-    d = (arm.correct - control.correct).mean(0)
     _, cluster = np.unique(arm.clusters, return_inverse=True)
     classes, label = np.unique(arm.labels, return_inverse=True)
     stratum = np.zeros(cluster.max() + 1, dtype=np.int64)
     np.maximum.at(stratum, cluster, label)
-    sizes = np.bincount(label)
-    centred = d - (np.bincount(label, d) / sizes)[label]
-    moved = np.bincount(cluster, centred / sizes[label]) / len(classes)
-    return moved - (np.bincount(stratum, moved) / np.maximum(np.bincount(stratum), 1))[stratum]
+    sizes, of_stratum = np.bincount(label), np.maximum(np.bincount(stratum), 1)
+    found = []
+    for d in arm.correct - control.correct:
+        centred = d - (np.bincount(label, d) / sizes)[label]
+        moved = np.bincount(cluster, centred / sizes[label]) / len(classes)
+        found.append(moved - (np.bincount(stratum, moved) / of_stratum)[stratum])
+    return np.stack(found)
+
+
+def _between_trainings(of_repeats: np.ndarray, moved: np.ndarray, folds: int) -> float:
+    """Return the variance that trainings add to that of patients; NaN for one repeat.
+
+    Args:
+        of_repeats: ``float64 (repeats,)`` gains.
+        moved: ``float64 (repeats, clusters)`` as :func:`_influence` gives it.
+        folds: K; 1 for an official cut, where nothing is taken off.
+    """
+    n = len(of_repeats)
+    if n < 2:
+        return float("nan")
+    trainings = float(of_repeats.var(ddof=1)) / n
+    if folds == 1:
+        return trainings
+    return max(0.0, trainings - float(((moved - moved.mean(0)) ** 2).sum()) / (n * (n - 1)))
+
+
+def _degrees(patients: float, trainings: float, rare: int, n_repeats: int, folds: int) -> int:
+    """Return the degrees of freedom; those of few training draws count on an official cut (Satterthwaite)."""
+    if folds > 1 or not trainings or rare < 1:
+        return rare
+    total = patients + trainings
+    # Shares, since squares of variances of identical arms would vanish.
+    own = 1 / ((patients / total) ** 2 / rare + (trainings / total) ** 2 / (n_repeats - 1))
+    return max(1, min(rare, int(own + 1e-9)))
+
+
+def _same_level(t: float, df: int, own: int) -> float:
+    """Return the t that Student's t of `own` degrees of freedom exceeds as often as that of `df` exceeds `t`."""
+    return t if own == df else max(t, quantile(min(cumulative(t, df), 1 - 1e-9), own))
 
 
 def _max_t(
@@ -226,11 +280,15 @@ def _max_t(
         influence, n = np.stack(sums, axis=1), GROUPS
     norms = np.sqrt((influence**2).sum(0))
     unit = np.divide(influence, norms, out=np.zeros_like(influence), where=norms > 0) * of_patients
-    t = np.empty((DRAWS, len(names)))
-    step = max(1, BLOCK // n)
-    for start in range(0, DRAWS, step):
-        weights = rng.standard_normal((min(step, DRAWS - start), n), dtype=np.float32)
-        t[start : start + step] = weights @ unit.astype(np.float32)
+    unit = unit.astype(np.float32)
+    if n * DRAWS <= KEPT:
+        t = (_multipliers(n) @ unit).astype(np.float64)
+    else:
+        t = np.empty((DRAWS, len(names)))
+        step = max(1, BLOCK // n)
+        for start in range(0, DRAWS, step):
+            weights = rng.standard_normal((min(step, DRAWS - start), n), dtype=np.float32)
+            t[start : start + step] = weights @ unit
     for j, name in enumerate(names):
         t[:, j] += of_trainings[j] * np.random.default_rng(derive_seed("max-t training", name)).standard_normal(DRAWS)
     largest = np.abs(t).max(1)
@@ -239,3 +297,9 @@ def _max_t(
         largest = np.maximum(largest, np.abs(rng.standard_normal(DRAWS)))
     shared = np.sqrt(np.random.default_rng(derive_seed("max-t scale", df)).chisquare(df, DRAWS) / df)
     return float(np.quantile(largest / shared, LEVEL))
+
+
+@functools.lru_cache(maxsize=1)
+def _multipliers(n: int) -> np.ndarray:
+    """Return ``float32 (DRAWS, n)`` normals, the first of the stream of so many patients."""
+    return np.random.default_rng(derive_seed("max-t patients", n)).standard_normal((DRAWS, n), dtype=np.float32)

@@ -21,6 +21,7 @@ from medbench import __version__, plugins
 from medbench.context import TrialContext
 from medbench.decode import open_samples
 from medbench.errors import ContractError, MedbenchError, Skip
+from medbench.findings import waived_leaks
 from medbench.identity import SCHEME, identity
 from medbench.protocols import protocol
 from medbench.stages import ENCODER, announced
@@ -48,6 +49,7 @@ class Task:
         on: What it is fitted on: "pixels", "features", or the name of another data set, as `sources` has it.
         key: Its key.
         sources: Decoded folder of each other data set that recipes name.
+        waived: Findings of the official cut that the study waives.
     """
 
     kind: str
@@ -61,6 +63,7 @@ class Task:
     on: str = "pixels"
     key: str = ""
     sources: Mapping[str, str] = field(default_factory=dict)
+    waived: tuple[str, ...] = ()
 
 
 def work(folder: str, device: str) -> int:
@@ -122,9 +125,10 @@ def _do(task: Task, place: Path, device: str) -> None:
     _seed_globals(context)
     augmenter = catalogue.resolve("augmenter", trial.augmenter)
     classifier = catalogue.resolve("classifier", trial.classifier)
+    extractor = catalogue.resolve("extractor", trial.extractor) if trial.extractor else None
     if task.kind == "stage":
         encoder, head = parts(augmenter, classifier)
-        stage = encoder if task.recipe == ENCODER else announced(task.recipe, encoder, augmenter, head)
+        stage = encoder if task.recipe == ENCODER else announced(task.recipe, encoder, augmenter, head, extractor)
         train = training_part(rules, samples, trial.cut)
         if task.on not in ("pixels", "features"):
             train = next(sources(d) for d in named_in(augmenter, classifier) if name_of(d) == task.on)
@@ -135,7 +139,8 @@ def _do(task: Task, place: Path, device: str) -> None:
     before = _surroundings()
     result = run_trial(
         trial, augmenter, classifier, rules, samples, context, catalogue.items("metric"),
-        scores=catalogue.items("score"), extractor=next(iter(catalogue.items("extractor")), None),
+        scores=catalogue.items("score"), extractor=extractor or next(iter(catalogue.items("extractor")), None),
+        waived=waived_leaks(rules.name, task.waived),
     )  # fmt: skip
     _check_surroundings(before, trial)
     write_result(place, result, provenance(catalogue, augmenter, classifier))

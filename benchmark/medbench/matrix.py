@@ -5,57 +5,28 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from medbench import audit
-from medbench.errors import LeakError, UsageError
+from medbench.arms import Arm as Arm
+from medbench.arms import Checked, TrainedOn
+from medbench.arms import Skipped as Skipped
+from medbench.errors import LeakError, Skip, UsageError
+from medbench.findings import WAIVABLE, waived_leaks
 from medbench.identity import core_code, digest, identity
 from medbench.interfaces import Augmenter, Classifier, TrainingSet, cut_in_two, needs, source_of
 from medbench.plugins import Catalogue
-from medbench.protocols import Cut, EvaluationProtocol, protocol
-from medbench.recipes import listing
+from medbench.protocols import Cut, EvaluationProtocol, protocol, with_share
+from medbench.recipes import listing, parameters_of, with_inner
 from medbench.samples import Samples
 from medbench.sources import Described
 from medbench.stages import ENCODER, features_made_of, ids_of, recipe_of, stage_key
+from medbench.staircase import taking_part
 from medbench.study import Study
 from medbench.transfer import name_of, named_in
 from medbench.trial import Trial, parts
-
-
-@dataclass(frozen=True)
-class Arm:
-    """An augmenter with a classifier, under its control.
-
-    Attributes:
-        augmenter: Text of the augmenter.
-        classifier: Text of the classifier.
-        control: Text of the augmenter it is compared with; empty for the root of a tree and for the plain arm.
-        over: Text of the classifier it is compared with; empty for the same one.
-        board: Text of the classifier at the end of the classifier's controls: all of them share its board.
-        plain: It leaves training as it is and stands in the footer.
-        asked: Named by the user, not only run as somebody's control.
-        made_by: SHA-256 over the recipes, the code they reach, the core's and the libraries'; the trials of another
-            one are superseded.
-    """
-
-    augmenter: str
-    classifier: str
-    control: str = ""
-    over: str = ""
-    board: str = ""
-    plain: bool = False
-    asked: bool = True
-    made_by: str = ""
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """Augmenter and classifier, which tell arms of a board apart."""
-        return self.augmenter, self.classifier
-
-    @property
-    def control_key(self) -> tuple[str, str]:
-        """Key of the arm it is compared with; its augmenter is empty for a root."""
-        return self.control, self.over or self.classifier
+from medbench.yardsticks import SHARE, Yardsticks, root_of, trainings
 
 
 @dataclass(frozen=True)
@@ -81,16 +52,6 @@ class StageJob:
     needs: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Skipped:
-    """A combination that makes no sense, with the reason."""
-
-    dataset: str
-    augmenter: str
-    classifier: str
-    reason: str
-
-
 @dataclass(frozen=True, eq=False)
 class Plan:
     """Everything a study amounts to.
@@ -104,6 +65,9 @@ class Plan:
         stages_of: Keys of the stages a trial needs, by trial id.
         skipped: What was left out and why.
         warnings: Sentences about the design.
+        yardsticks: Of every honest board that compares something.
+        checked: What is trained at twice the steps once everything else is done; empty before that.
+        trained_on: How many patients each protocol trains on.
     """
 
     study: Study
@@ -114,6 +78,9 @@ class Plan:
     stages_of: Mapping[str, tuple[str, ...]]
     skipped: tuple[Skipped, ...]
     warnings: tuple[str, ...] = ()
+    yardsticks: tuple[Yardsticks, ...] = ()
+    checked: tuple[Checked, ...] = ()
+    trained_on: tuple[TrainedOn, ...] = ()
 
     def record(self) -> dict[str, Any]:
         """Return what a store keeps of a plan, so that tables know what was planned, as JSON values."""
@@ -123,6 +90,9 @@ class Plan:
             "arms": {name: [dataclasses.asdict(arm) for arm in arms] for name, arms in self.arms.items()},
             "skipped": [dataclasses.asdict(skip) for skip in self.skipped],
             "warnings": list(self.warnings),
+            "yardsticks": [dataclasses.asdict(y) for y in self.yardsticks],
+            "checked": [dataclasses.asdict(c) for c in self.checked],
+            "trained_on": [dataclasses.asdict(t) for t in self.trained_on],
         }
 
 
@@ -131,11 +101,13 @@ class _Builder:
     study: Study
     catalogue: Catalogue
     trials: list[Trial] = field(default_factory=list)
+    later: list[Trial] = field(default_factory=list)
     stages: dict[str, StageJob] = field(default_factory=dict)
     stages_of: dict[str, tuple[str, ...]] = field(default_factory=dict)
     skipped: list[Skipped] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     others: dict[str, Mapping[str, Samples]] = field(default_factory=dict)
+    trained: dict[tuple[str, str], list[int]] = field(default_factory=dict)
     _identities: dict[str, Any] = field(default_factory=dict)
     _names: dict[Any, tuple[str, str]] = field(default_factory=dict)
 
@@ -168,7 +140,10 @@ def expand(study: Study, catalogue: Catalogue, sources: Sequence[Described], *, 
         UsageError: If nothing is left to run, names are unknown, or there are too many trials.
         LeakError: If an honest protocol's cut parts a group, before anything is trained.
     """
+    if study.extractor:  # a wrong name, a missing file and a bad field show before anything is planned
+        getattr(catalogue.resolve("extractor", study.extractor), "check", lambda: None)()
     builder = _Builder(study, catalogue, others={source.text: source.others for source in sources})
+    builder.warnings += [f"{source.text}: {said}" for source in sources for said in source.warnings]
     texts = list(dict.fromkeys(study.protocols))
     rules = [protocol(text) for text in texts]
     augmenters = [r for text in study.augmenters for r in catalogue.matching("augmenter", text)]
@@ -186,14 +161,30 @@ def expand(study: Study, catalogue: Catalogue, sources: Sequence[Described], *, 
                 found.setdefault(arm.key, arm)
         arms[source.text] = tuple(found.values())
     cells = study.repeats * study.seeds * sum(rule.folds(study.folds) for rule in rules)
-    n_trials = cells * sum(map(len, arms.values()))
+    yardsticks = _yardsticks(builder, sources, dict(zip(texts, rules, strict=True)), arms)
+    n_trials = cells * sum(map(len, arms.values())) + sum(
+        study.repeats * protocol(y.protocol).folds(study.folds) * (len(y.more) + study.seeds) for y in yardsticks
+    )
     if most is not None and n_trials > most:
         raise UsageError(
             f"this is {n_trials:,} trials: {cells:,} folds, repeats and seeds an arm; ask for less, or add --yes."
         )
+    left = {
+        source.text: {
+            text: rule for text, rule in zip(texts, rules, strict=True) if _is_feasible(builder, source, rule, text)
+        }
+        for source in sources
+    }
+    yardsticks = tuple(y for y in yardsticks if y.protocol in left[y.dataset])
     for source in sources:
-        for rule, text in zip(rules, texts, strict=True):
-            _trials(builder, source, rule, text, arms[source.text])
+        for text, rule in left[source.text].items():
+            mine = [y for y in yardsticks if (y.dataset, y.protocol) == (source.text, text)]
+            roots = {y.key: y for y in mine}
+            of_roots = [arm for arm in arms[source.text] if arm.key in roots]
+            more = {arm: roots[arm.key].more for arm in of_roots}
+            _trials(builder, source, rule, text, taking_part(study, text, arms[source.text]), more)
+            for fewer in {y.fewer for y in mine}:
+                _trials(builder, source, protocol(fewer), fewer, (), dict.fromkeys(of_roots, range(study.seeds)))
     if not builder.trials:
         reasons = "; ".join(sorted({skip.reason for skip in builder.skipped}))
         raise UsageError(f"nothing is left to run: {reasons}; choose another classifier or augmenter.")
@@ -202,12 +193,56 @@ def expand(study: Study, catalogue: Catalogue, sources: Sequence[Described], *, 
         study,
         tuple(sources),
         arms,
-        tuple(builder.trials),
+        # Yardsticks last. One that is an arm of another protocol of the study as well is one trial.
+        tuple({trial.id: trial for trial in (*builder.trials, *builder.later)}.values()),
         stages,
         builder.stages_of,
         tuple(builder.skipped),
         tuple(builder.warnings),
+        yardsticks,
+        trained_on=tuple(
+            TrainedOn(*place, sum(counts) / len(counts)) for place, counts in sorted(builder.trained.items())
+        ),
     )
+
+
+def _is_feasible(builder: _Builder, source: Described, rule: EvaluationProtocol, text: str) -> bool:
+    """Say whether a data set has the patients that a protocol wants; where not, note what is left out and why."""
+    study = builder.study
+    folds = rule.folds(study.folds)
+    try:
+        for repeat in range(study.repeats if rule.patients else 0):
+            for fold in range(folds):
+                rule.arrange(source.samples, Cut(fold, folds, repeat), lambda train, *held: (TrainingSet(train), *held))
+    except Skip as skip:
+        builder.skipped.append(Skipped(source.text, "", "", str(skip), protocol=text))
+        return False
+    return True
+
+
+def _yardsticks(
+    builder: _Builder,
+    sources: Sequence[Described],
+    rules: Mapping[str, EvaluationProtocol],
+    arms: Mapping[str, Sequence[Arm]],
+) -> tuple[Yardsticks, ...]:
+    """Choose the control of every honest board, and how often it is trained."""
+    study, catalogue, found = builder.study, builder.catalogue, list[Yardsticks]()
+    for source in sources if study.yardsticks and study.controls else ():
+        for board in dict.fromkeys(arm.board or arm.classifier for arm in arms[source.text]):
+            root = root_of(arms[source.text], board)
+            recipes = [
+                (catalogue.resolve("augmenter", arm.augmenter), catalogue.resolve("classifier", arm.classifier))
+                for arm in arms[source.text]
+                if (arm.board or arm.classifier) == board
+            ]
+            number = trainings(study.spending, recipes, seeds=study.seeds)
+            found += [
+                Yardsticks(source.text, text, board, *root.key, with_share(text, SHARE), study.seeds, number)
+                for text, rule in rules.items()
+                if root is not None and rule.is_honest
+            ]
+    return tuple(found)
 
 
 def _classifiers(builder: _Builder, source: Described) -> list[Classifier]:
@@ -289,6 +324,7 @@ def _arms(
             continue
         control, over = augmenter.control, _control(classifier)
         others = [(n, builder.others[source.text][n]) for n in sorted(map(name_of, named_in(augmenter, classifier)))]
+        scored = _scored_with(builder, augmenter)
         below = name if over is not None else catalogue.spec(control) if control is not None else ""
         yield Arm(
             name,
@@ -298,18 +334,42 @@ def _arms(
             board=catalogue.spec(list(_lineage(classifier))[-1]) if builder.study.controls else text,
             plain=not augmenter.gives and over is None,
             asked=name in asked,
+            outside=bool(others) or any(_is_outside(recipe) for recipe in (augmenter, classifier)),
             made_by=digest(
                 [
                     builder.identity(f"augmenter {name}", augmenter),
                     builder.identity(f"classifier {text}", classifier),
                     core_code(),
                     *([n, rows.made_of, len(rows)] for n, rows in others),
+                    *(builder.identity(f"extractor {e}", catalogue.resolve("extractor", e)) for e in (scored,) if e),
                 ]
             ),
         )
 
 
-def _trials(builder: _Builder, source: Described, rule: EvaluationProtocol, text: str, arms: Sequence[Arm]) -> None:
+def _is_outside(recipe: Any) -> bool:
+    """Say whether a recipe, or one in its fields, names a file: of weights, for training sees no other."""
+    return any(isinstance(value, Path) for part in with_inner(recipe) for value in parameters_of(part).values())
+
+
+def _trials(
+    builder: _Builder,
+    source: Described,
+    rule: EvaluationProtocol,
+    text: str,
+    arms: Sequence[Arm],
+    more: Mapping[Arm, Sequence[int]],
+) -> None:
+    """Plan the trials of arms with the study's seeds, and further ones that are run after all of them.
+
+    Args:
+        builder: Takes trials and stages.
+        source: Data set.
+        rule: Protocol.
+        text: Its text.
+        arms: Trained with every seed of the study.
+        more: Further seeds by arm.
+    """
     study, catalogue = builder.study, builder.catalogue
     spending = study.spending
     folds = rule.folds(study.folds)
@@ -318,22 +378,25 @@ def _trials(builder: _Builder, source: Described, rule: EvaluationProtocol, text
             catalogue.resolve("augmenter", arm.augmenter),
             catalogue.resolve("classifier", arm.classifier),
         )
-        for arm in arms
+        for arm in (*arms, *more)
     }
+    wanted = [(seed, arm, builder.trials) for seed in range(study.seeds) for arm in arms]
+    wanted += [(seed, arm, builder.later) for arm, seeds in more.items() for seed in seeds]
     for repeat in range(study.repeats):
         for fold in range(folds):
             cut = Cut(fold, folds, repeat)
             train = _checked_cut(builder, source, rule, cut)
+            builder.trained.setdefault((source.text, text), []).append(len(set(train.groups.tolist())))
             keys: dict[tuple[str, ...], str] = {}
-            for seed in range(study.seeds):
-                for arm in arms:
-                    trial = Trial(
-                        source.text, text, repeat, fold, folds, seed, seed, arm.augmenter, arm.classifier, spending,
-                        data=source.data, arm=arm.made_by,
-                    )  # fmt: skip
-                    trial = dataclasses.replace(trial, id=digest(trial.to_json()))
-                    builder.trials.append(trial)
-                    builder.stages_of[trial.id] = tuple(_stages_of(builder, *recipes[arm], trial, train, keys))
+            for seed, arm, trials in wanted:
+                trial = Trial(
+                    source.text, text, repeat, fold, folds, seed, seed, arm.augmenter, arm.classifier, spending,
+                    data=source.data, arm=arm.made_by,
+                )  # fmt: skip
+                scored = _scored_with(builder, recipes[arm][0])
+                trial = dataclasses.replace(trial, id=digest(trial.to_json()), extractor=scored)
+                trials.append(trial)
+                builder.stages_of[trial.id] = tuple(_stages_of(builder, *recipes[arm], trial, train, keys))
 
 
 def _stages_of(
@@ -354,8 +417,21 @@ def _stages_of(
         yield from inner
         yield key
         where = _Where(train, features_made_of(train.made_of, key), "features", (*inner, key))
-    for recipe in (augmenter, head):
+    extractor = builder.catalogue.resolve("extractor", trial.extractor) if trial.extractor else None
+    for recipe in (augmenter, head, extractor):
         yield from _needed(builder, recipe, trial, where, keys)
+
+
+def _scored_with(builder: _Builder, augmenter: Augmenter) -> str:
+    """Return the extractor that an arm's made rows are scored with; empty for the usual one, and where none are made.
+
+    So another extractor is part of what a trial is only where it can change what the trial stores.
+    """
+    text, catalogue = builder.study.extractor, builder.catalogue
+    if not text or augmenter.space != "pixels" or "samples" not in augmenter.gives:
+        return ""
+    usual = next(iter(catalogue.items("extractor")), None)
+    return "" if catalogue.resolve("extractor", text) == usual else text
 
 
 @dataclass(frozen=True, eq=False)
@@ -415,7 +491,11 @@ def _checked_cut(builder: _Builder, source: Described, rule: EvaluationProtocol,
         return TrainingSet(train), *held_out
 
     made, validation, test = rule.arrange(source.samples, cut, prepare)
-    if unexpected := audit.leaks(made.samples, validation, test) - rule.leaks:
+    unexpected = audit.leaks(made.samples, validation, test) - rule.leaks
+    if "same-patient" in unexpected and rule.name == "official":
+        _check_official(source, builder.study.waive)
+        unexpected -= waived_leaks(rule.name, builder.study.waive)
+    if unexpected:
         reasons = "; ".join(audit.LEAKS[leak] for leak in sorted(unexpected))
         learnt = {*made.samples.groups.tolist(), *validation.groups.tolist()}
         shared = sorted(
@@ -434,3 +514,16 @@ def _checked_cut(builder: _Builder, source: Described, rule: EvaluationProtocol,
     if rarest < 10 and not any(w.startswith(f"{source.text}: a test fold has") for w in builder.warnings):
         builder.warnings.append(warning)
     return seen[0]
+
+
+def _check_official(source: Described, waived: Sequence[str]) -> None:
+    """Raise a LeakError for the first finding in which an official cut parts a group and which is not waived."""
+    for name, groups in source.across.items():
+        if name not in waived:
+            first = "; ".join(" and ".join(ids) for ids in groups[:3])
+            raise LeakError(
+                f"{source.text}: the cut of protocol 'official' leaks: {WAIVABLE[name]} "
+                f"({len(groups)} groups: {first}); use --protocol patients, train without them by "
+                "--protocol official[overlap=drop], mend the data set's patients, files and parts, or accept it with "
+                f'waive = ["{name}"] in the study file, which every table will say.'
+            )

@@ -10,13 +10,13 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
-from medbench.errors import DataError, UsageError
+from medbench.errors import DataError, Skip, UsageError
 from medbench.interfaces import TrainingSet
 from medbench.recipes import configure, did_you_mean, listing, parse
 from medbench.samples import Samples
@@ -42,32 +42,93 @@ class Cut:
     repeat: int = 0
 
 
+LEAKY: Mapping[str, tuple[str, ...]] = {
+    "synthetic-scored": ("synthetic-scored",),
+    "copies": ("copy", "fitted-on-test"),
+    "fitted-on-all": ("copy", "fitted-on-test"),
+    "images": ("same-patient",),
+    "steps": ("unequal-steps",),
+    "selection": ("selected-on-test",),
+}
+"""Switches of a protocol, each a mistake known from published work, by what :data:`medbench.audit.LEAKS` calls it.
+
+synthetic-scored  made images are among the scored ones; needs `copies`, since after the cut there are none to score
+copies            training sets are prepared before the cut: a made image and its source may lie on both sides
+fitted-on-all     generators, scalers and encoders learn from all images; copies of one test image stay out
+images            images are cut, not patients
+steps             training lasts as many times longer as made rows make the training set larger
+selection         weights are chosen by their accuracy on the scored images
+"""
+_ORDERS: dict[str, tuple[str, ...]] = {
+    "patients": (),
+    "official": (),
+    "images": ("images",),
+    "select-on-test": ("selection",),
+    "augment-first": ("synthetic-scored", "copies", "images"),
+}
+PROTOCOLS = tuple(_ORDERS)
+MADE_FOLDS = 5  # parts into which made rows are cut where an official cut has no folds
+
+
 @dataclass(frozen=True)
 class EvaluationProtocol:
-    """One of the orders below.
+    """An order of cutting and preparing, with switches that make it leak.
 
     Attributes:
         name: What it is called on the command line.
         train: Subsample of the training part, wanted images a class in the order of the classes, as in
             "1000/140/52"; drawn by group, another draw each repeat. Empty: all.
+        leak: Switches of LEAKY with slashes, as in "copies/images", besides those that the name stands for.
+        share: Of the training patients, above 0 to 1: drawn by group within their class, another draw each repeat and
+            fold, what is tested stays the same. The yardstick "3/4 of the patients" is ``patients[share=0.75]``.
+        patients: Training patients, classes in their proportion: drawn by group after the cut, another draw each
+            repeat and fold; a larger number holds every smaller one. 0: all. ``official[patients=50]``.
+        overlap: What becomes of training rows of an official cut whose group also stands in its test part: "refuse"
+            keeps them, so that the run stops, or "drop" trains without them.
     """
 
     name: Literal["patients", "official", "images", "select-on-test", "augment-first"] = "patients"
     train: str = ""
+    leak: str = ""
+    share: float = 1.0
+    patients: int = 0
+    overlap: Literal["refuse", "drop"] = "refuse"
+
+    @property
+    def switches(self) -> frozenset[str]:
+        """Members of LEAKY that are on."""
+        return frozenset((*_ORDERS[self.name], *filter(None, self.leak.split("/"))))
 
     @property
     def leaks(self) -> frozenset[str]:
         """Leaks that this protocol is known for; empty for an honest one."""
-        return _LEAKS[self.name]
+        return frozenset(leak for switch in self.switches for leak in LEAKY[switch])
 
     @property
     def is_honest(self) -> bool:
         """Whether the protocol declares no leak, so that its numbers may be ranked."""
-        return not self.leaks
+        return not self.switches
+
+    @property
+    def cuts_images(self) -> bool:
+        """Whether images and not patients are cut."""
+        return "images" in self.switches
+
+    @property
+    def selects(self) -> bool:
+        """Whether classifiers keep the weights that were best on the validation part, here the scored one."""
+        return "selection" in self.switches
 
     def folds(self, wanted: int) -> int:
         """Return the number of folds: an official cut has one, whatever was wanted."""
         return 1 if self.name == "official" else wanted
+
+    def steps(self, steps: int, training_set: TrainingSet) -> int:
+        """Return how long a classifier is trained: `steps`, or in proportion to the rows where that is the leak."""
+        real = int(training_set.samples.is_real.sum())
+        if "steps" not in self.switches or not real:
+            return steps
+        return round(steps * len(training_set.samples) / real)
 
     def arrange(self, samples: Samples, cut: Cut, prepare: Prepare) -> tuple[TrainingSet, Samples, Samples]:
         """Cut samples and prepare the training set, in this protocol's order.
@@ -80,41 +141,70 @@ class EvaluationProtocol:
         Returns:
             Training set, validation, test.
         """
-        if self.name == "augment-first":
+        by: Literal["groups", "ids"] = "ids" if self.cuts_images else "groups"
+        if self.overlap == "drop":
+            samples = without_overlap(samples)
+        cutter = official_cut if self.name == "official" else cut_samples
+        if self.switches & {"copies", "fitted-on-all"}:
             if self.train:
                 samples = subsample(samples, self.train, salt=str(cut.repeat))
-            (made,) = prepare(samples)
-            train, validation, test = cut_samples(made.samples, cut, by="ids")
-            return _restrict(made, train), validation, test
-        by: Literal["groups", "ids"] = "ids" if self.name == "images" else "groups"
-        cutter = official_cut if self.name == "official" else cut_samples
+            samples = a_share(samples, self.share, salt=str(cut.repeat))
+            parts = [set(part.ids.tolist()) for part in cutter(samples, cut, by=by)]
+            made, every = prepare(samples, samples)
+            training_set, validation, test = self._cut_made(made, every, parts, cut)
+            return training_set, test if self.selects else validation, test
         train, validation, test = cutter(samples, cut, by=by)
         if self.train:
             train = subsample(train, self.train, salt=f"{cut.repeat}|{cut.fold}")
-        if self.name == "select-on-test":
+        if self.patients:
+            train = draw_patients(train, self.patients, salt=f"{cut.repeat}|{cut.fold}")
+        train = a_share(train, self.share, salt=f"{cut.repeat}|{cut.fold}")
+        if self.selects:
             validation = test
         training_set, validation, test = prepare(train, validation, test)
         return training_set, validation, test
 
+    def _cut_made(
+        self, made: TrainingSet, every: Samples, parts: list[set[str]], cut: Cut
+    ) -> tuple[TrainingSet, Samples, Samples]:
+        """Part what was prepared: real rows as ever, made rows by themselves or to where a source of theirs is.
 
-_LEAKS: dict[str, frozenset[str]] = {
-    "patients": frozenset(),
-    "official": frozenset(),
-    "images": frozenset({"same-patient"}),
-    "select-on-test": frozenset({"selected-on-test"}),
-    "augment-first": frozenset({"same-patient", "copy", "synthetic-scored", "fitted-on-test"}),
-}
-PROTOCOLS = tuple(_LEAKS)
+        Args:
+            made: Training set of all samples.
+            every: All samples, as held-out ones are handed over.
+            parts: Ids of training, validation and test.
+            cut: Fold and repeat.
+        """
+        rows = made.samples
+        train, validation, test = parts
+        others = np.flatnonzero(~rows.is_real)
+        if "copies" in self.switches:
+            folds = cut.folds if cut.folds > 1 else MADE_FOLDS
+            part_of = assign_folds(rows.ids[others], rows.labels[others], folds, salt=f"{cut.repeat}|made")
+            learnt = others[part_of != cut.fold]
+            watched = assign_folds(
+                rows.ids[learnt], rows.labels[learnt], VALIDATION_FOLDS, salt=f"{cut.repeat}|watched"
+            )
+            train = train | set(rows.ids[learnt[watched != 0]].tolist())
+            if "synthetic-scored" in self.switches:
+                every = rows  # what was prepared is what is scored
+                validation = validation | set(rows.ids[learnt[watched == 0]].tolist())
+                test = test | set(rows.ids[others[part_of == cut.fold]].tolist())
+        else:
+            known: dict[int, bool] = {}  # made rows usually share one tuple of sources: look at it once
+            of_train = [n for n in others if known.setdefault(id(s := rows.sources[n]), not train.isdisjoint(s))]
+            train = train | set(rows.ids[of_train].tolist())
+        return _restrict(made, _those(rows, train)), _those(every, validation), _those(every, test)
 
 
 def protocol(text: str) -> EvaluationProtocol:
-    """Resolve ``patients``, ``official[train=1000/140/52]`` and so on.
+    """Resolve ``patients``, ``official[train=1000/140/52]``, ``patients[leak=copies/images]`` and so on.
 
     Raises:
-        UsageError: For an unknown protocol or parameter.
+        UsageError: For an unknown protocol, parameter or leak.
     """
     spec = parse(text)
-    if spec.name not in _LEAKS:
+    if spec.name not in _ORDERS:
         raise UsageError(
             f"no protocol is named {spec.name!r}{did_you_mean(spec.name, PROTOCOLS)}; there are: {listing(PROTOCOLS)}."
         )
@@ -125,7 +215,70 @@ def protocol(text: str) -> EvaluationProtocol:
     found: EvaluationProtocol = configure(EvaluationProtocol(spec.name), spec.parameters, no_recipes)  # type: ignore[arg-type]
     if found.train and not re.fullmatch(r"[0-9]{1,9}(/[0-9]{1,9})*", found.train):
         raise UsageError(f"{text}: train={found.train!r} is not counts with slashes; write train=1000/140/52.")
+    if not 0 < found.share <= 1:
+        raise UsageError(f"{text}: share={found.share:g} is no share of the patients; write share=0.75.")
+    if found.patients < 0 or (not found.patients and any(key == "patients" for key, _ in spec.parameters)):
+        raise UsageError(
+            f"{text}: patients={found.patients} is no number of patients; write patients=50, or leave it out."
+        )
+    if found.overlap == "drop" and found.name != "official":
+        raise UsageError(
+            f"{text}: only an official cut parts groups; write official[overlap=drop], or leave overlap= out."
+        )
+    if found.patients and found.train:
+        raise UsageError(f"{text}: train= and patients= both say how many are trained on; leave one out.")
+    for switch in filter(None, found.leak.split("/")):
+        if switch not in LEAKY:
+            has = listing(list(LEAKY))
+            raise UsageError(f"{text}: no leak is named {switch!r}{did_you_mean(switch, LEAKY)}; there are: {has}.")
+    if "synthetic-scored" in found.switches and "copies" not in found.switches:
+        raise UsageError(f"{text}: synthetic-scored needs copies, since images are made before the cut or not scored.")
+    if found.patients and found.switches & {"copies", "fitted-on-all"}:
+        raise UsageError(
+            f"{text}: patients= draws after the cut, copies and fitted-on-all prepare before; leave one out."
+        )
     return found
+
+
+def with_leaks(text: str, switches: Iterable[str]) -> str:
+    """Return the text of a protocol with exactly these switches, in the order of LEAKY.
+
+    Raises:
+        UsageError: If the text is no protocol, or the switches cannot be on together.
+    """
+    chosen = set(switches)
+    found = protocol(text)
+    name = found.name if found.name == "official" else "patients"
+    ordered = "/".join([switch for switch in LEAKY if switch in chosen] + sorted(chosen - set(LEAKY)))
+    parameters = [f"train={found.train}"] * bool(found.train) + [f"leak={ordered}"] * bool(ordered)
+    parameters += [f"share={found.share:g}"] * (found.share < 1)
+    parameters += [f"patients={found.patients}"] * bool(found.patients)
+    parameters += [f"overlap={found.overlap}"] * (found.overlap != "refuse")
+    made = f"{name}[{','.join(parameters)}]" if parameters else name
+    protocol(made)
+    return made
+
+
+def with_share(text: str, share: float) -> str:
+    """Return the text of a protocol that trains on a share of the patients it would train on, 0 to 1."""
+    spec = parse(text)
+    kept = [f"{key}={value}" for key, value in spec.parameters if key != "share"]
+    left = protocol(text).share * share
+    return f"{spec.name}[{','.join([*kept, f'share={left:g}'])}]"
+
+
+def seeded_as(text: str) -> str:
+    """Return the text that seeds are derived from: with leaks or on fewer patients, those of the bare one."""
+    spec = parse(text)
+    kept = [f"{key}={value}" for key, value in spec.parameters if key not in ("leak", "share", "patients")]
+    return f"{spec.name}[{','.join(kept)}]" if kept else spec.name
+
+
+def sized(text: str) -> tuple[str, int]:
+    """Part the text of a protocol into that on all patients and how many it trains on; 0 for all."""
+    spec = parse(text)
+    kept = [f"{key}={value}" for key, value in spec.parameters if key != "patients"]
+    return f"{spec.name}[{','.join(kept)}]" if kept else spec.name, protocol(text).patients
 
 
 def cut_samples(
@@ -166,6 +319,15 @@ def official_cut(
     train = samples.take(samples.parts == "train")
     watched = assign_folds(getattr(train, by), train.labels, VALIDATION_FOLDS, salt=f"{cut.repeat}|official")
     return train.take(watched != 0), train.take(watched == 0), samples.take(samples.parts == "test")
+
+
+def without_overlap(samples: Samples) -> Samples:
+    """Leave out the training rows of an official cut that share a group with a row of its test part."""
+    if samples.parts is None:
+        return samples
+    tested = set(samples.groups[samples.parts == "test"].tolist())
+    shared = np.array([group in tested for group in samples.groups.tolist()], dtype=bool)
+    return samples.take(~shared | (samples.parts == "test"))
 
 
 def assign_folds(groups: np.ndarray, labels: np.ndarray, folds: int, *, salt: str) -> np.ndarray:
@@ -240,6 +402,65 @@ def subsample(train: Samples, wanted: str, *, salt: str) -> Samples:
     return train.take(sorted(kept))
 
 
+def a_share(train: Samples, share: float, *, salt: str) -> Samples:
+    """Draw a share of the groups of every class, at least one of each; a larger share holds every smaller one.
+
+    A group whose rows differ in label counts for the set of its labels.
+
+    Args:
+        train: What is drawn from.
+        share: Of the groups, above 0 to 1; 1 gives `train` as it is.
+        salt: Another text gives another draw.
+    """
+    if share >= 1:
+        return train
+    strata = _strata(train, f"{salt}|share")
+    kept = {group for groups in strata.values() for group in groups[: max(1, round(share * len(groups)))]}
+    return train.take(np.array([group in kept for group in train.groups.tolist()]))
+
+
+def draw_patients(train: Samples, number: int, *, salt: str) -> Samples:
+    """Draw groups, classes in their proportion and one of each at least; a larger number holds every smaller one.
+
+    Group i of the m of its class stands at (i + 1/2) / m of one queue, i = 0 in front: as many as wanted are taken from
+    its head, so a class is off its share by less than one group. A group whose rows differ in label counts for the set
+    of its labels; patients who share pixels are one.
+
+    Args:
+        train: What is drawn from.
+        number: Groups wanted.
+        salt: Another text gives another draw.
+
+    Raises:
+        Skip: If there are fewer groups, or fewer are wanted than there are classes.
+    """
+    strata = _strata(train, f"{salt}|patients")
+    available = sum(map(len, strata.values()))
+    if number > available:
+        raise Skip(f"the training part has {available:,} patients")
+    queue = sorted(
+        ((2 * i + 1) / (2 * len(groups)) if i else 0.0, labels, group)
+        for labels, groups in strata.items()
+        for i, group in enumerate(groups)
+    )
+    kept = {group for _, _, group in queue[:number]}
+    drawn = train.take(np.array([group in kept for group in train.groups.tolist()]))
+    if set(drawn.labels.tolist()) < set(train.labels.tolist()):
+        raise Skip(f"{number:,} patients leave a class out of training")
+    return drawn
+
+
+def _strata(train: Samples, salt: str) -> dict[tuple[int, ...], list[str]]:
+    """Return the groups by the set of their labels, in an order that depends on the salt alone."""
+    labels: dict[str, set[int]] = {}
+    for group, label in zip(train.groups.tolist(), train.labels.tolist(), strict=True):
+        labels.setdefault(group, set()).add(label)
+    strata: dict[tuple[int, ...], list[str]] = {}
+    for group in sorted(labels, key=lambda g: _hash(salt, g)):
+        strata.setdefault(tuple(sorted(labels[group])), []).append(group)
+    return strata
+
+
 def _enough_groups(samples: Samples, folds: int) -> None:
     groups = [len(set(samples.groups[samples.labels == k].tolist())) for k in range(len(samples.classes))]
     rarest = min(groups)
@@ -248,6 +469,10 @@ def _enough_groups(samples: Samples, folds: int) -> None:
             f"class {samples.classes[groups.index(rarest)]!r} has {rarest} patients, too few for {folds} folds; "
             + (f"use --folds {rarest} or fewer." if rarest >= 2 else "it needs at least 2.")
         )
+
+
+def _those(samples: Samples, ids: set[str]) -> Samples:
+    return samples.take(np.array([name in ids for name in samples.ids.tolist()], dtype=bool))
 
 
 def _restrict(made: TrainingSet, train: Samples) -> TrainingSet:

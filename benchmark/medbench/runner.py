@@ -148,7 +148,10 @@ def run(
             continue
         keys = plan.stages_of[trial.id]
         needed |= dict.fromkeys(keys)
-        task = Task("trial", trial.to_json(), decoded[trial.dataset], sources=others[trial.dataset], **common)
+        task = Task(
+            "trial", trial.to_json(), decoded[trial.dataset], sources=others[trial.dataset],
+            waived=tuple(plan.study.waive), **common,
+        )  # fmt: skip
         label = f"{trial.augmenter} / {trial.classifier}  r{trial.repeat} f{trial.fold} s{trial.seed}"
         state.waiting.append(_Job(trial.id, label, "trial", task, state.share, keys, trial))
     stages = [

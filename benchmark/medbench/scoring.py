@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,12 @@ MOST = 500
 """Rows of a kind and class that are looked at: scores shall cost less than what they are about."""
 CHUNK = 50
 """Rows taken out of a memory map at a time."""
+SPLITS = 20
+"""Cuts of the real rows in two that a score's spread is read off: its 95th percentile is about the largest."""
+ORIGIN_LABEL = "origin-label"
+
+Rows = dict[int, np.ndarray]
+"""By class: row numbers in random order, or what was extracted of those rows."""
 
 
 @dataclass(frozen=True)
@@ -24,22 +31,28 @@ class Scored:
     """Scores of the made rows of one training set.
 
     Attributes:
-        values: Number by score, and by ``NAME-floor`` where real training rows stood in for the made ones.
-        how: ``extractor`` (its name), ``sha256`` (of its recipe, code, libraries and weights), ``d`` (features), and
-            the rows that were looked at: ``train``, ``held_out``, ``made`` (also those of the floor) and ``classes``;
-            ``skipped`` instead of the numbers, where the extractor does not take such images.
+        values: Number by score, by ``NAME:CLASS`` where a score has one a class, and behind either ``-floor`` where
+            real rows stood in for the made ones; ``NAME-spread`` is what real rows reach by chance.
+        how: ``extractor`` (its name), ``sha256`` (of its recipe, code, libraries and weights), ``scope`` ("fold" where
+            it was trained within the fold), ``d`` (features), and the rows that were looked at: ``train``,
+            ``held_out``, ``made`` (also those of the floor) and ``classes``; ``skipped`` instead of the numbers, where
+            the extractor does not take such images.
     """
 
     values: Mapping[str, float]
     how: Mapping[str, str | int]
 
 
-Drawn = dict[int, np.ndarray]
-"""Row numbers by class, in random order."""
-
-
 def score_made(
-    training: Samples, held_out: Samples, *, extractor: Extractor, scores: Sequence[Score], seed: int
+    training: Samples,
+    held_out: Samples,
+    *,
+    extractor: Extractor,
+    scores: Sequence[Score],
+    seed: int,
+    real: Samples | None = None,
+    fitted: Any = None,
+    folder: Path | None = None,
 ) -> Scored | None:
     """Score the made rows of a training set against real rows its generator never saw.
 
@@ -52,6 +65,9 @@ def score_made(
         extractor: What turns pixels into features.
         scores: What to compute.
         seed: Of the draw.
+        real: The real training rows where `training` holds none, as for an arm of made rows alone.
+        fitted: What `extractor` became within the fold, where it is one that is trained.
+        folder: Where scores may leave pictures; None leaves none.
 
     Returns:
         None where no class has rows of all three kinds.
@@ -60,78 +76,159 @@ def score_made(
         ContractError: If the extractor or a score returned what its interface forbids.
     """
     rng = np.random.default_rng(seed)
-    real = training.is_real
+    learnt = training if real is None or training.is_real.any() else real
     n_classes = len(training.classes)
-    made, train = _draw(rng, training, ~real, n_classes), _draw(rng, training, real, n_classes)
-    known = _draw(rng, held_out, held_out.is_real, n_classes)
+    made = _draw(rng, training, ~training.is_real, n_classes)
+    train, known = (_draw(rng, samples, samples.is_real, n_classes) for samples in (learnt, held_out))
     classes = [k for k in range(n_classes) if len(made[k]) and len(train[k]) and len(known[k])]
     if not classes:
         return None
     counts = {k: min(len(made[k]), len(train[k])) for k in classes}
-    taken = {k: made[k][:n] for k, n in counts.items()}
     share = min(len(known[k]) / counts[k] for k in classes)
     mixed = {k: max(1, round(share * counts[k])) for k in classes}
+    parts = (
+        (learnt.x, {k: train[k] for k in classes}),
+        (held_out.x, {k: known[k] for k in classes}),
+        (training.x, {k: made[k][:n] for k, n in counts.items()}),
+    )
     how: dict[str, str | int] = {"extractor": extractor.name, "sha256": digest(identity(extractor))}
-
-    def by_kind(extract: Callable[[np.ndarray], np.ndarray]) -> list[dict[int, np.ndarray]]:
-        return [
-            {k: _extracted(extract, samples.x, rows[k], extractor) for k in classes}
-            for samples, rows in ((training, train), (held_out, known), (training, taken))
-        ]
-
-    values: dict[str, float] = {}
+    if fitted is not None:
+        how["scope"] = "fold"
+    eyes: Any = extractor if fitted is None else fitted
     try:
-        described: dict[str, list[dict[int, np.ndarray]]] = {"features": by_kind(extractor.features)}
-        probabilities = getattr(extractor, "probabilities", None)
-        if probabilities is not None and any(_of(score) == "probabilities" for score in scores):
-            described["probabilities"] = by_kind(probabilities)
+        by_kind = _described(eyes, scores, parts, extractor.name)
     except Skip as skip:
         return Scored({}, how | {"skipped": str(skip)})
-    for score in (score for score in scores if _of(score) in described):
-        real_rows, held_rows, made_rows = described[_of(score)]
-        stand_in = {k: real_rows[k][:n] for k, n in counts.items()}
-        for name, rows in ((score.name, made_rows), (f"{score.name}-floor", stand_in)):
-            if name == score.name or getattr(score, "floor", True):
-                values[name] = _value(score, real_rows, held_rows, rows, mixed)
-    features = described["features"]
-    how |= {"d": next(iter(features[0].values())).shape[1], "classes": len(classes)}
+    patients = {k: np.concatenate([learnt.patients[train[k]], held_out.patients[known[k]]]) for k in classes}
+    values: dict[str, float] = {}
+    for score in (score for score in scores if _of(score) in by_kind):
+        of_train, of_held, of_made = by_kind[_of(score)]
+        pool = _Pool(of_train, of_held, of_made, mixed, n_classes)
+        values |= pool.values(score, training.classes)
+        if getattr(score, "spread", False):
+            values[f"{score.name}-spread"] = pool.spread(score, patients, rng)
+        if folder is not None and hasattr(score, "show"):
+            score.show(folder, *pool.at_once(pool.made))
+    values |= _origin_label(training)
+    how |= {"d": next(iter(by_kind["features"][0].values())).shape[1], "classes": len(classes)}
     how |= {"train": sum(len(train[k]) for k in classes), "held_out": sum(mixed.values()), "made": sum(counts.values())}
     return Scored(values, how)
 
 
-def _draw(rng: np.random.Generator, samples: Samples, wanted: np.ndarray, n_classes: int) -> Drawn:
+@dataclass(frozen=True)
+class _Pool:
+    """What scores are computed from, by class: real training rows, held-out rows, made rows."""
+
+    train: Rows
+    held: Rows
+    made: Rows
+    mixed: Mapping[int, int]
+    n_classes: int
+
+    def values(self, score: Score, names: Sequence[str]) -> dict[str, float]:
+        """Return the score and its floor, and one of each a class where the score gives them."""
+        floor = getattr(score, "floor", True)
+        found = self._named(score, score.name, "", names, self.made)
+        if floor == "held-out":
+            found |= self._named(
+                score, score.name, "-floor", names, {k: self.held[k][: self.mixed[k]] for k in self.made}
+            )
+        elif floor:
+            found |= self._named(
+                score, score.name, "-floor", names, {k: self.train[k][: len(x)] for k, x in self.made.items()}
+            )
+        return found
+
+    def _named(self, score: Score, name: str, end: str, names: Sequence[str], made: Rows) -> dict[str, float]:
+        with_labels = getattr(score, "with_labels", None)
+        if with_labels is None:
+            return {f"{name}{end}": self._value(score, self.train, self.held, made)}
+        parts = self.at_once(made)
+        kinds = (self.train, {k: self.held[k][: self.mixed[k]] for k in made}, made)
+        labels = tuple(np.repeat(list(made), [len(kind[k]) for k in made]) for kind in kinds)
+        value, each = with_labels(*parts, labels, self.n_classes)
+        own = {f"{name}:{names[k]}{end}": float(each[k]) for k in made} if len(each) else {}
+        return {f"{name}{end}": float(value), **own}
+
+    def _value(self, score: Score, train: Rows, held: Rows, made: Rows) -> float:
+        if getattr(score, "each_class", False):
+            each = [score.score(train[k], held[k], made[k]) for k in made]
+            defined = [value for value in each if np.isfinite(value)]
+            return float(np.mean(defined)) if defined else float("nan")
+        return float(score.score(*self.at_once(made)))
+
+    def at_once(self, made: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the rows of all classes together, held-out ones in the mix of the made ones."""
+        held = [self.held[k][: self.mixed[k]] for k in made]
+        return np.concatenate([self.train[k] for k in made]), np.concatenate(held), np.concatenate([*made.values()])
+
+    def spread(self, score: Score, patients: Mapping[int, np.ndarray], rng: np.random.Generator) -> float:
+        """Return the 95th percentile of the score of real rows against other patients' real rows, at these numbers."""
+        drawn = []
+        for _ in range(SPLITS):
+            here, there = {}, {}
+            for k, of_row in patients.items():
+                rows = np.concatenate([self.train[k], self.held[k]])
+                who, inverse = np.unique(of_row, return_inverse=True)
+                order = np.argsort(rng.permutation(len(who))[inverse], kind="stable")
+                first = order[: len(self.made[k])]
+                others = order[~np.isin(of_row[order], of_row[first])]
+                here[k], there[k] = rows[first], rows[others[: len(self.held[k])]]
+            value = self._value(score, self.train, there, here)
+            drawn += [value] if np.isfinite(value) else []
+        return float(np.percentile(drawn, 95, method="weibull")) if drawn else float("nan")
+
+
+def _origin_label(training: Samples) -> dict[str, float]:
+    """Return the best balanced accuracy of telling a row's class from whether it was made, and chance as its floor.
+
+    A rule answers one class for real and one for made rows, so the best has the mean over classes of the largest
+    share of a class that is real, plus the largest that is made.
+    """
+    known = training.labels >= 0
+    counts = np.array([
+        np.bincount(training.labels[known & origin], minlength=len(training.classes))
+        for origin in (training.is_real, ~training.is_real)
+    ])  # fmt: skip
+    counts = counts[:, counts.sum(0) > 0]
+    best = float((counts / counts.sum(0)).max(1).sum() / counts.shape[1])
+    return {ORIGIN_LABEL: best, f"{ORIGIN_LABEL}-floor": 1 / counts.shape[1]}
+
+
+def _described(
+    eyes: Any, scores: Sequence[Score], parts: Sequence[tuple[np.ndarray, Rows]], name: str
+) -> dict[str, list[Rows]]:
+    """Return what scores are of, by kind of row and class: features, and probabilities and pixels where asked for."""
+
+    def by_kind(extract: Callable[[np.ndarray], np.ndarray]) -> list[Rows]:
+        return [{k: _extracted(extract, x, rows, name) for k, rows in of_kind.items()} for x, of_kind in parts]
+
+    described = {"features": by_kind(eyes.features)}
+    wanted = {_of(score) for score in scores}
+    if hasattr(eyes, "probabilities") and "probabilities" in wanted:
+        described["probabilities"] = by_kind(eyes.probabilities)
+    if "pixels" in wanted:
+        described["pixels"] = [{k: np.asarray(x[np.sort(rows)]) for k, rows in of_kind.items()} for x, of_kind in parts]
+    return described
+
+
+def _draw(rng: np.random.Generator, samples: Samples, wanted: np.ndarray, n_classes: int) -> Rows:
     """Return up to MOST of the wanted rows of each class."""
     of_class = [np.flatnonzero(wanted & (samples.labels == k)) for k in range(n_classes)]
     return {k: rng.permutation(rows)[:MOST] for k, rows in enumerate(of_class)}
-
-
-def _value(
-    score: Score, train: dict[int, np.ndarray], held: dict[int, np.ndarray], made: dict[int, np.ndarray],
-    mixed: Mapping[int, int],
-) -> float:  # fmt: skip
-    if getattr(score, "each_class", False):
-        each = [score.score(train[k], held[k], made[k]) for k in made]
-        defined = [value for value in each if np.isfinite(value)]
-        return float(np.mean(defined)) if defined else float("nan")
-    parts = [[train[k] for k in made], [held[k][: mixed[k]] for k in made], [made[k] for k in made]]
-    return float(score.score(*(np.concatenate(part) for part in parts)))
 
 
 def _of(score: Score) -> str:
     return str(getattr(score, "of", "features"))
 
 
-def _extracted(
-    extract: Callable[[np.ndarray], np.ndarray], x: np.ndarray, rows: np.ndarray, extractor: Extractor
-) -> np.ndarray:
+def _extracted(extract: Callable[[np.ndarray], np.ndarray], x: np.ndarray, rows: np.ndarray, name: str) -> np.ndarray:
     chunks = [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)]
-    return np.concatenate([_checked(extract(x[chunk]), len(chunk), extractor) for chunk in chunks])
+    return np.concatenate([_checked(extract(x[chunk]), len(chunk), name) for chunk in chunks])
 
 
-def _checked(rows: Any, n: int, extractor: Extractor) -> np.ndarray:
+def _checked(rows: Any, n: int, name: str) -> np.ndarray:
     if not isinstance(rows, np.ndarray) or rows.ndim != 2 or len(rows) != n or not np.isfinite(rows).all():
         given = f"{rows.dtype} {rows.shape}" if isinstance(rows, np.ndarray) else type(rows).__name__
-        raise ContractError(
-            f"extractor {extractor.name!r} gave {given} for {n} images; it returns finite float64 (n, d)."
-        )
+        raise ContractError(f"extractor {name!r} gave {given} for {n} images; it returns finite float64 (n, d).")
     return rows.astype(np.float64, copy=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 
 from medbench.decode import Decoded, Progress, already_decoded, check_index, decode, phantom_root
 from medbench.errors import UsageError
+from medbench.findings import across_cut, columns_of
 from medbench.interfaces import Dataset
 from medbench.plugins import Catalogue
 from medbench.protocols import groups_united
@@ -70,6 +72,8 @@ class Described:
         others: Rows of each other data set that recipes may learn from, without pixels, by
             :func:`medbench.transfer.name_of`.
         other_folders: Where their decoded arrays lie, by the same.
+        across: Groups that the official cut parts, as :func:`medbench.findings.across_cut` gives them.
+        warnings: What boards say of shortcuts.
     """
 
     text: str
@@ -82,6 +86,8 @@ class Described:
     publish: str
     others: Mapping[str, Samples] = field(default_factory=dict)
     other_folders: Mapping[str, str] = field(default_factory=dict)
+    across: Mapping[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     @property
     def is_decoded(self) -> bool:
@@ -107,6 +113,7 @@ class Described:
             "notes": list(self.notes),
             "unit": self.unit,
             "publish": self.publish,
+            "across": {name: len(groups) for name, groups in self.across.items()},
         }
 
 
@@ -207,7 +214,12 @@ def describe_decoded(source: Source, decoded: Decoded) -> Described:
     samples = decoded.samples()
     notes = list(decoded.notes)
     if decoded.merged:
-        notes.append(f"{decoded.merged} patients share a picture with another and were united with it")
+        found = decoded.findings
+        how = [f"{found.declared - found.exact} by the same pixels"] * (found.declared > found.exact)
+        how += [f"{found.exact - found.groups} by nearly the same"] * (found.exact > found.groups)
+        notes.append(
+            f"{decoded.merged} patients share a picture with another and were united with it ({', '.join(how)})"
+        )
     if decoded.conflicts:
         first = ", ".join(decoded.conflicts[0][:3])
         notes.append(f"{len(decoded.conflicts)} pictures occur with different labels, the first: {first}")
@@ -232,6 +244,8 @@ def describe_decoded(source: Source, decoded: Decoded) -> Described:
         tuple(notes),
         card.unit,
         card.publish,
+        across=decoded.across,
+        warnings=tuple(f"{said}: medbench audit {shlex.quote(source.text)}" for said in decoded.findings.sentences()),
     )
 
 
@@ -252,7 +266,11 @@ def describe_index(source: Source) -> Described:
         parts=parts if parts.size and any(parts) else None,
     )
     card = source.recipe.card
-    return Described(source.text, "", None, samples, index.dimensions, index.notes, card.unit, card.publish)
+    columns = (samples.ids.tolist(), columns_of(samples.parts, len(samples)))
+    across = across_cut(*columns, samples.groups.tolist(), samples.groups.tolist())
+    return Described(
+        source.text, "", None, samples, index.dimensions, index.notes, card.unit, card.publish, across=across
+    )
 
 
 def with_others(target: Described, others: Mapping[str, Described]) -> Described:

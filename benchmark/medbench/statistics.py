@@ -7,7 +7,8 @@ averaged within a fold, folds are pooled within a repeat, and repeats are averag
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -155,6 +156,28 @@ def score(cells: Mapping[Cell, Units], n_classes: int) -> ArmScores:
         float(np.mean(f1s)),
         np.sum(counted, axis=0) / (len(repeats) * len(seeds)),
     )
+
+
+def averaged(networks: Sequence[ArmScores]) -> ArmScores:
+    """Average the scores of one arm over networks: cell by cell in effect, since every network has the same cells.
+
+    Raises:
+        ValueError: If they were not tested on the same units, equally often.
+    """
+    first = networks[0]
+    for other in networks[1:]:
+        same = np.array_equal(first.names, other.names) and np.array_equal(first.labels, other.labels)
+        if not same or first.correct.shape != other.correct.shape:
+            raise ValueError("the networks of an arm were tested on different patients")
+
+    def mean(name: str) -> Any:
+        return np.mean([getattr(scores, name) for scores in networks], axis=0)
+
+    numbers: dict[str, Any] = {
+        name: float(mean(name)) for name in ("balanced_accuracy", "argmax_balanced_accuracy", "auroc", "macro_f1")
+    }
+    arrays = {name: mean(name) for name in ("correct", "recalls", "decisions")}
+    return replace(first, **numbers, **arrays)
 
 
 def bootstrap(values: np.ndarray, clusters: np.ndarray, labels: np.ndarray, draws: int) -> np.ndarray:

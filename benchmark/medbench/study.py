@@ -12,7 +12,9 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from medbench.errors import UsageError
+from medbench.findings import WAIVABLE
 from medbench.interfaces import Budget
+from medbench.protocols import LEAKY
 from medbench.recipes import did_you_mean, listing, split_list
 
 BUDGETS = {
@@ -42,12 +44,14 @@ class PhantomTable(BaseModel):
         patients: About how many patients a phantom has.
         seed: Another seed draws others.
         null: Labels are noise.
+        datasets: What ``--phantom`` draws in place of the study's data sets, where one of these cannot be drawn.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
     patients: int = Field(120, ge=12, le=100_000)
     seed: int = Field(0, ge=0)
     null: bool = False
+    datasets: list[str] = Field(default_factory=list)
 
 
 SHARES = ("accuracy", "balanced-accuracy", "auroc", "macro-f1")
@@ -97,6 +101,7 @@ class SmokeTable(BaseModel):
         repeats: As in a study.
         controls: As in a study.
         companions: As in a study.
+        yardsticks: As in a study.
         patients: Of a phantom; left out: the study's.
         budget: Keys of a budget that replace those of the preset.
     """
@@ -107,6 +112,7 @@ class SmokeTable(BaseModel):
     repeats: int = Field(1, ge=1, le=1000)
     controls: bool = False
     companions: bool = False
+    yardsticks: bool = False
     patients: int | None = Field(None, ge=12, le=100_000)
     budget: dict[str, int] = Field(default_factory=dict)
 
@@ -115,6 +121,47 @@ class SmokeTable(BaseModel):
     def _keys_of_a_budget(cls, value: dict[str, int]) -> dict[str, int]:
         if unknown := set(value) - set(BudgetTable.model_fields):
             raise ValueError(f"there is no {sorted(unknown)[0]!r} in a budget; there are {listing([*value])}")
+        return value
+
+
+class InflationTable(BaseModel):
+    """The ``[inflation]`` table: whose gain is taken apart, leak by leak; see :mod:`medbench.staircase`.
+
+    Attributes:
+        arm: Text of the augmenter.
+        against: Text of the augmenter it was compared with; where it is `arm` itself, the classifiers differ: the
+            study's first one and its control.
+        metric: The study's own measure, one of SHARES or ``recall-CLASS``.
+        remove: Leaks of the study's own protocol, in the order in which they are taken away.
+        note: What a reader must know of how the protocol was read.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    arm: str = Field(min_length=1)
+    against: str = "none"
+    metric: str = "accuracy"
+    remove: list[str] = Field(min_length=1)
+    note: str = ""
+
+    @field_validator("metric")
+    @classmethod
+    def _share(cls, value: str) -> str:
+        if value not in SHARES and not value.startswith("recall-"):
+            raise ValueError(f"is none of {listing(SHARES)} and recall-CLASS; give one of them")
+        return value
+
+    @field_validator("remove")
+    @classmethod
+    def _leaks(cls, value: list[str]) -> list[str]:
+        for name in value:
+            if name not in LEAKY:
+                raise ValueError(
+                    f"no leak is named {name!r}{did_you_mean(name, LEAKY)}; there are {listing(list(LEAKY))}"
+                )
+        if len(set(value)) < len(value):
+            raise ValueError("a leak stands there twice; it can be taken away once")
+        if "synthetic-scored" in value and "copies" in value[: value.index("synthetic-scored")]:
+            raise ValueError("synthetic-scored must go before copies, since after the cut no made image can be scored")
         return value
 
 
@@ -134,8 +181,18 @@ class Study(BaseModel):
         worth: Points of balanced accuracy that matter; fixed before the run.
         controls: Also run the ancestors in the tree of controls, and the plain arm.
         companions: Also run what augmenters name as their companions, as a weak GAN does a strong one.
+        extractor: Text of what made rows are scored with, as ``inception[weights=FILE]``; empty takes the first
+            registered one.
+        yardsticks: Also train the control of each honest board with other seeds and on fewer patients; see
+            :mod:`medbench.yardsticks`. Needs `controls`.
+        check_steps: Train the best arm and its control at twice the steps once everything is done; see
+            :mod:`medbench.check_steps`.
+        waive: Findings that would stop a run under the protocol ``official``, of :data:`medbench.findings.WAIVABLE`;
+            every table says so.
         phantom: How phantoms are drawn.
         budget: What every fit may spend.
+        inflation: Whose gain is taken apart under ``--inflation``; None where the file does not say.
+        staircase: It is the staircase of `inflation`: under leaking protocols only the two arms compared are run.
         smoke: How small it becomes under ``--budget smoke``; None leaves the design as it is.
         published: Figures of the publication that the study reruns; see :mod:`medbench.comparison`.
     """
@@ -153,8 +210,14 @@ class Study(BaseModel):
     worth: float = Field(2.0, gt=0, le=50, allow_inf_nan=False)
     controls: bool = True
     companions: bool = True
+    extractor: str = ""
+    yardsticks: bool = True
+    check_steps: bool = False
+    waive: list[str] = Field(default_factory=list)
     phantom: PhantomTable = PhantomTable()
     budget: BudgetTable = BudgetTable()
+    inflation: InflationTable | None = None
+    staircase: bool = False
     smoke: SmokeTable | None = None
     published: list[PublishedTable] = Field(default_factory=list)
 
@@ -164,6 +227,18 @@ class Study(BaseModel):
         # Records of a run are called by it.
         if not value.isprintable() or not value.strip() or len(value) > 100 or set(value) & set("/\\"):
             raise ValueError("a name has 1 to 100 printable characters, no slash among them")
+        return value
+
+    @field_validator("waive")
+    @classmethod
+    def _findings(cls, value: list[str]) -> list[str]:
+        for name in value:
+            if name not in WAIVABLE:
+                known = listing(list(WAIVABLE))
+                hint = did_you_mean(name, WAIVABLE)
+                raise ValueError(f"nothing named {name!r} can be waived{hint}; there are {known}")
+        if len(set(value)) < len(value):
+            raise ValueError("a finding stands there twice; name it once")
         return value
 
     @field_validator("worth", mode="before")
@@ -237,6 +312,8 @@ def _known(place: str) -> list[str]:
     tables: dict[str, type[BaseModel]] = {
         "budget": BudgetTable,
         "phantom": PhantomTable,
+        "inflation": InflationTable,
+        "smoke": SmokeTable,
         "published": PublishedTable,
     }
     return list(tables.get(place.partition(".")[0] if "." in place else "", Study).model_fields)
@@ -284,11 +361,12 @@ def _not_toml(problem: str, text: str, source: str) -> str:
 
 
 def shrunk(study: Study) -> Study:
-    """Return a study as small as its ``[smoke]`` table says; without one, as it is."""
+    """Return a study as small as its ``[smoke]`` table says; without one, as it is but for the yardsticks."""
     small = study.smoke
     if small is None:
-        return study
-    changes: dict[str, Any] = {key: getattr(small, key) for key in ("folds", "repeats", "controls", "companions")}
+        return study.model_copy(update={"yardsticks": False})
+    keys = ("folds", "repeats", "controls", "companions", "yardsticks")
+    changes: dict[str, Any] = {key: getattr(small, key) for key in keys}
     if small.classifiers:
         changes["classifiers"] = small.classifiers
     if small.patients is not None:
@@ -339,7 +417,7 @@ def to_toml(study: Study) -> str:
                 tables += ["", "[[published]]", *given]
         elif isinstance(value, dict):
             usual = SmokeTable() if key == "smoke" else getattr(default, key)
-            changed = {k: v for k, v in value.items() if v != getattr(usual, k) and v is not None}
+            changed = {k: v for k, v in value.items() if v != getattr(usual, k, None) and v is not None}
             inner = changed.pop("budget", {}) if key == "smoke" else {}
             if changed or key == "smoke":
                 tables += ["", f"[{key}]", *(f"{k} = {json.dumps(v)}" for k, v in changed.items())]

@@ -5,18 +5,24 @@ from __future__ import annotations
 import csv
 import io
 import json
-import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
+from medbench.board_sentences import arm_name, auroc_share, sentences
+from medbench.board_sentences import short as short
 from medbench.leaderboard import Board, Row, table
-from medbench.matrix import Arm
+from medbench.measured import Measured
 from medbench.protocols import protocol
-from medbench.recipes import parse
-from medbench.verdicts import ESTIMAND, PHANTOM, answer, looks, reasons, what_helps
+from medbench.text import WIDTH as WIDTH
+from medbench.text import clean as clean
+from medbench.text import columns as columns
+from medbench.text import cut as cut
+from medbench.text import pad as pad
+from medbench.text import wrapped as wrapped
+from medbench.verdicts import duration, yardstick
 
-WIDTH = 80
 NAME_WIDTH = 26
+TIME_AT = 74
 FORMATS = ("table", "md", "csv", "json", "latex")
 
 
@@ -39,29 +45,6 @@ def render(board_list: Sequence[Board], form: str, *, wide: bool = False, plain:
     return "\n\n".join(_text(board, wide, plain) for board in board_list)
 
 
-def clean(text: str) -> str:
-    """Drop control and formatting characters and halves of characters, so that a name cannot steer a terminal."""
-    return "".join(c for c in text if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp"))
-
-
-def columns(text: str) -> int:
-    """Count the columns a text takes on a terminal: two for a wide character, none for a combining one."""
-    return sum(0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in "WF") for c in text)
-
-
-def cut(text: str, width: int) -> str:
-    """Return as much of a text as `width` columns hold."""
-    end = len(text)
-    while columns(text[:end]) > width:
-        end -= 1
-    return text[:end]
-
-
-def pad(text: str, width: int) -> str:
-    """Fill a text up to `width` columns; a minus sign aligns it to the right, as a negative width."""
-    return text + " " * (width - columns(text)) if width > 0 else " " * (-width - columns(text)) + text
-
-
 def _values(board: Board) -> list[dict[str, Any]]:
     return [
         {clean(key): clean(value) if isinstance(value, str) else value for key, value in row.items()}
@@ -70,22 +53,26 @@ def _values(board: Board) -> list[dict[str, Any]]:
 
 
 def _text(board: Board, wide: bool, plain: bool) -> str:
+    rule = "-" if plain else "─"
+    lines = [*heading(board), "", *_grid(board, plain), *_footer(board)]
+    if wide:
+        lines += ["", *_wide(board, rule)]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def heading(board: Board) -> list[str]:
+    """Return the lines above a board: data set and patients, classifier and design."""
     source = board.source
     rare, count = _rarest(board)
-    rule = "-" if plain else "─"
     numbers = f"{source['patients']:,} patients ({count:,} {rare}), {source['images']:,} images"
     if source["patients"] == source["images"]:
         each = ", one a patient" if _unit(board) == "patients" else ""
         numbers = f"{source['images']:,} images{each} ({count:,} {rare})"
     size = board.study.budget.size
-    lines = [
+    return [
         *_two(clean(source["dataset"]), numbers),
         *_two(f"{clean(board.classifier)}{f', {size} px' if size else ''}", _design(board)),
     ]
-    lines += ["", *_grid(board, plain), *_footer(board)]
-    if wide:
-        lines += ["", *_wide(board, rule)]
-    return "\n".join(line.rstrip() for line in lines)
 
 
 def _design(board: Board) -> str:
@@ -95,6 +82,8 @@ def _design(board: Board) -> str:
         parts = f"{study.folds} folds x {study.repeats} repeats by {_by(board)}"
     cells = board.rows[0].planned if board.rows else 0
     cut_down = f", train={rule.train}" if rule.train else ""
+    cut_down += f", {100 * rule.share:g} % of the patients" if rule.share < 1 else ""
+    cut_down += f", {rule.patients:,} patients" if rule.patients else ""
     return f"{parts}{cut_down}, {min((row.settled for row in board.rows), default=0)} of {cells} done"
 
 
@@ -102,29 +91,37 @@ def _grid(board: Board, plain: bool) -> list[str]:
     device = "CPU" if board.device == "CPU" else "GPU"
     lines = [_line(" arm, under its control", "bal.acc", "AUROC", "gain", "95 % range", "verdict", device)]
     for row in board.rows:
-        name = f" {_branch(row, plain)}{arm_name(row.arm)}"
+        name = f" {branch(row, plain)}{arm_name(row.arm)}"
         if columns(name) >= NAME_WIDTH:
             lines.append(cut(name, WIDTH))
             name = ""
-        lines.append(_line(name, *_numbers(row), _time(row.seconds)))
+        lines.append(_line(name, *_numbers(row), duration(row.seconds), row.marks))
+    if board.yardsticks:
+        lines.append(cut(f" yardsticks, against {arm_name(board.yardsticks[0].control)}", WIDTH))
+        lines += [_line(*_yardstick(of_it), "") for of_it in board.yardsticks]
     return lines
 
 
-def _line(name: str, accuracy: str, auroc: str, gain: str, span: str, verdict: str, time: str) -> str:
+def _line(name: str, accuracy: str, auroc: str, gain: str, span: str, verdict: str, time: str, marks: str = "") -> str:
     said = f"{span:<14} {verdict}"  # a long range takes the room of a verdict that is not there
-    return f"{pad(name, NAME_WIDTH)}{accuracy:>7} {auroc:>5}{gain:>6}  {said:<28} {time:>4}"
+    start = f"{pad(name, NAME_WIDTH)}{accuracy:>7} {auroc:>5}{gain:>6}  {said}"
+    end = f" {time:>3}{' ' * (len(marks) == 1)}{marks}" if time else ""
+    return pad(cut(start, WIDTH - len(end)), min(TIME_AT, WIDTH - len(end))) + end
 
 
-def short(text: str) -> str:
-    """Write ``hybrid[generator=reacgan]`` as ``hybrid (reacgan)``."""
-    spec = parse(text)
-    values = ", ".join(value for _, value in spec.parameters)
-    return clean(f"{spec.name} ({values})" if values else spec.name)
-
-
-def arm_name(arm: Arm) -> str:
-    """Write the augmenter, and the classifier where that claims something itself and so is not the board's."""
-    return f"{short(arm.augmenter)} / {short(arm.classifier)}" if arm.over else short(arm.augmenter)
+def _yardstick(of_it: Measured) -> tuple[str, str, str, str, str, str]:
+    """Return the cells of a yardstick: a remark where an arm has its verdict."""
+    title, remark = yardstick(of_it.kind, trainings=of_it.trainings, cost=duration(of_it.seconds))
+    name = f"   {title}"
+    if of_it.failed:
+        return name, "", "", "", f"{of_it.failed} of {of_it.planned} failed", ""
+    if of_it.scores is None:
+        return name, "", "", "", f"{of_it.done} of {of_it.planned} done", "" if of_it.kind == "average" else remark
+    scores = f"{100 * of_it.scores.balanced_accuracy:.1f}", auroc_share(of_it.scores.auroc)
+    if of_it.gain is None:
+        return name, *scores, "", "", remark
+    span = f"{100 * of_it.gain.low:+z.1f} to {100 * of_it.gain.high:+z.1f}"
+    return name, *scores, f"{100 * of_it.gain.value:+z.1f}", span, remark
 
 
 def _numbers(row: Row) -> tuple[str, str, str, str, str]:
@@ -139,7 +136,7 @@ def _numbers(row: Row) -> tuple[str, str, str, str, str]:
         return "", "", "", "skipped", verdict
     if row.scores is None:
         return "", "", "", f"{row.done} of {row.planned} done", verdict
-    scores = f"{100 * row.scores.balanced_accuracy:.1f}", _auroc(row.scores.auroc)
+    scores = f"{100 * row.scores.balanced_accuracy:.1f}", auroc_share(row.scores.auroc)
     if row.gain is None:
         return *scores, "", "", verdict
     span = f"{100 * row.gain.low:+z.1f} to {100 * row.gain.high:+z.1f}"
@@ -147,66 +144,7 @@ def _numbers(row: Row) -> tuple[str, str, str, str, str]:
 
 
 def _footer(board: Board) -> list[str]:
-    return [line for sentence in _sentences(board) for line in (wrapped(sentence) if sentence else [""])]
-
-
-def _sentences(board: Board) -> list[str]:
-    """Return what stands under a board; an empty one parts the yardsticks from the rest."""
-    first = f"chance {100 / len(board.source['classes']):.1f}"
-    if board.plain is not None and board.plain.scores is not None:
-        s = board.plain.scores
-        first += (
-            f"    {short(board.plain.arm.augmenter)}: {100 * s.argmax_balanced_accuracy:.1f} by argmax, "
-            f"{100 * s.balanced_accuracy:.1f} with the threshold moved, AUROC {_auroc(s.auroc)}"
-        )
-    said = [first, ""]
-    if board.leaks:
-        said.append(f"PROTOCOL {board.protocol} LEAKS by design, never ranked: {', '.join(board.leaks)}")
-    said += _answers(board)
-    said += reasons(board.evidence)
-    if board.is_phantom:
-        said.append(PHANTOM)
-    if board.unit == "image" and board.source["patients"] != board.source["images"]:
-        said.append("Scored by image; all images of a patient are drawn together.")
-    compared = max((row.gain.comparisons for row in board.rows if row.gain), default=0)
-    said.append(f"{looks(compared, board.looks)}. {f'{ESTIMAND} ' if compared else ''}Untuned defaults.")
-    for row in board.rows:
-        name = arm_name(row.arm)
-        if row.failed:
-            stands_in = "counted with its control's predictions" if row.scores else "so it is not scored"
-            said.append(f"{name}: {row.failed} of {row.planned} {', '.join(row.kinds)}, {stands_in}.")
-        if row.collapsed[0]:
-            of = f"{row.collapsed[0]} of {row.collapsed[1]}"
-            said.append(f"{name}: {of} generators collapsed: a class's samples are nearly one picture.")
-        if row.superseded:
-            said.append(f"{name}: {row.superseded} older results of other code or budget, not shown.")
-        said += [f"skipped {name} / {short(board.classifier)}: {reason}" for reason in row.reasons]
-    said += [f"skipped {short(s.augmenter)} / {short(s.classifier)}: {s.reason}" for s in board.skipped]
-    return said + [f"! {warning}" for warning in board.warnings]
-
-
-def _answers(board: Board) -> list[str]:
-    """Answer for every arm that was asked for and has a verdict, then say what helps."""
-    judged = [(row, row.judged) for row in board.rows if row.judged is not None]
-    said = []
-    for row, of_row in judged:
-        if row.arm.asked and not of_row.verdict.withheld:
-            control = row.arm.control if not row.arm.over else f"{row.arm.control} / {row.arm.over}"
-            said.append(
-                answer(
-                    of_row.verdict,
-                    of_row.gain,
-                    of_row.evidence,
-                    arm=arm_name(row.arm),
-                    control=" / ".join(short(part) for part in control.split(" / ")),
-                    worth=board.study.worth,
-                    auroc=of_row.auroc,
-                )
-            )
-    better = [(arm_name(row.arm), j.verdict, j.gain) for row, j in judged if j.gain is not None]
-    if helps := what_helps(better):
-        said.append(helps)
-    return said
+    return [line for sentence in sentences(board) for line in (wrapped(sentence) if sentence else [""])]
 
 
 def _wide(board: Board, rule: str) -> list[str]:
@@ -230,13 +168,34 @@ def _wide(board: Board, rule: str) -> list[str]:
             if row.scores is not None:
                 recalls = [float(row.scores.recalls[k]) for k in part]
                 lines.append(name + "".join(f"{100 * r:>12.1f}" if r == r else f"{'n/a':>12}" for r in recalls))
-    return lines + _made(rows, names)
+    return lines + _measured(rows, names, heads) + _made(rows, names)
+
+
+def _measured(rows: Sequence[Row], names: Sequence[str], heads: Sequence[str]) -> list[str]:
+    """Write further measures, precisions in blocks of four classes, and each arm's confusion matrix in percent."""
+    known = [(row.measures, name) for row, name in zip(rows, names, strict=True) if row.measures is not None]
+    if not known:
+        return []
+
+    def percent(value: float) -> str:
+        return f"{100 * value:>12.1f}" if value == value else f"{'n/a':>12}"
+
+    lines = ["", f"{' ':<30}{'AUPRC':>9}{'MCC':>8}{'Brier':>9}{'calibration slope':>20}"]
+    for m, name in known:
+        slope = f"{m.calibration_slope:.2f}" if m.calibration_slope == m.calibration_slope else "n/a"
+        lines.append(f"{name}{auroc_share(m.auprc):>9}{m.mcc:>8.3f}{m.brier:>9.3f}{slope:>20}")
+    for start in range(0, len(heads), 4):
+        part = range(start, min(start + 4, len(heads)))
+        lines += ["", f"{' precision, %':<30}" + "".join(pad(heads[k], -12) for k in part)]
+        lines += [name + "".join(percent(float(m.precisions[k])) for k in part) for m, name in known]
+    return lines
 
 
 def _made(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
     """Write scores of made rows in blocks of four, each with its floor behind it."""
     found = list(dict.fromkeys(name for row in rows for name in row.scores_of_made))
     plain = [name for name in found if name.removesuffix("-floor") == name or name[:-6] not in found]
+    plain = [name for name in plain if not name.endswith("-spread")]  # what the mark g is read off, in CSV and JSON
     extractors = ", ".join(sorted({row.extractor for row in rows if row.scores_of_made}))
     lines = []
     for start in range(0, len(plain), 4):
@@ -256,23 +215,32 @@ def _score(value: float | None) -> str:
     return "" if value is None else f"{value:.3g}"
 
 
+def _row(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a flat row as tables for people show it: a yardstick by its title, with its remark."""
+    if not row.get("yardstick"):
+        return row
+    return {**row, "augmenter": row["yardstick_title"], "verdict": row["yardstick_caption"]}
+
+
 def _markdown(board: Board, wide: bool) -> str:
     titles = _columns(board, wide)
     lines = [
         "### " + ", ".join(map(escape_markdown, (board.source["dataset"], board.classifier, board.protocol))),
         "",
-        "| " + " | ".join(titles.values()) + " |",
+        "| " + " | ".join(map(escape_markdown, titles.values())) + " |",
         "| " + " | ".join("---" if key == "augmenter" else "---:" for key in titles) + " |",
     ]
     lines += [
-        "| " + " | ".join(escape_markdown(_cell(row.get(key))) for key in titles) + " |" for row in _values(board)
+        "| " + " | ".join(escape_markdown(_cell(row.get(key))) for key in titles) + " |"
+        for row in map(_row, _values(board))
     ]
-    return "\n".join([*lines, "", *(f"{escape_markdown(sentence)}  " for sentence in _sentences(board) if sentence)])
+    return "\n".join([*lines, "", *(f"{escape_markdown(sentence)}  " for sentence in sentences(board) if sentence)])
 
 
 def _latex(board: Board, wide: bool) -> str:
     titles = _columns(board, wide)
-    body = [" & ".join(escape_latex(_cell(row.get(key))) for key in titles) + r" \\" for row in _values(board)]
+    rows = map(_row, _values(board))
+    body = [" & ".join(escape_latex(_cell(row.get(key))) for key in titles) + r" \\" for row in rows]
     return "\n".join(
         [
             f"% {clean(board.source['dataset'])}, {clean(board.classifier)}, {clean(board.protocol)}",
@@ -284,7 +252,7 @@ def _latex(board: Board, wide: bool) -> str:
             r"\bottomrule",
             r"\end{tabular}",
             r"\par\footnotesize",
-            *(escape_latex(clean(sentence)) for sentence in _sentences(board) if sentence),
+            *(escape_latex(clean(sentence)) for sentence in sentences(board) if sentence),
         ]
     )
 
@@ -301,10 +269,18 @@ def _columns(board: Board, wide: bool) -> dict[str, str]:
         "verdict": "verdict",
         "seconds_alone": "seconds alone",
     }
+    if any(row.marks for row in board.rows):
+        titles["marks"] = "marks"
     if wide:
         titles |= {
             "macro_f1": "macro-F1",
             "balanced_accuracy_argmax": "bal. acc. by argmax",
+            **{clean(f"recall_{name}"): clean(f"recall {name}") for name in board.source["classes"]},
+            **{clean(f"precision_{name}"): clean(f"precision {name}") for name in board.source["classes"]},
+            "auprc": "AUPRC",
+            "mcc": "MCC",
+            "brier": "Brier",
+            "calibration_slope": "calibration slope",
             "done": "done",
             "failed": "failed",
             "skipped": "skipped",
@@ -354,7 +330,8 @@ def escape_latex(text: str) -> str:
     return text.translate(_TEX)
 
 
-def _branch(row: Row, plain: bool) -> str:
+def branch(row: Row, plain: bool) -> str:
+    """Draw the branches of the tree before a row's name."""
     if not row.depth:
         return ""
     corner, tee, bar = ("`- ", "|- ", "|  ") if plain else ("└ ", "├ ", "│ ")
@@ -376,7 +353,7 @@ def _unit(board: Board) -> str:
 
 
 def _by(board: Board) -> str:
-    by_image = protocol(board.protocol).name in ("images", "augment-first") or _unit(board) == "images"
+    by_image = protocol(board.protocol).cuts_images or _unit(board) == "images"
     return "image" if by_image else "patient"
 
 
@@ -384,30 +361,3 @@ def _two(left: str, right: str) -> list[str]:
     if columns(left) + columns(right) + 2 <= WIDTH:
         return [left + pad(right, columns(left) - WIDTH)]
     return [cut(left, WIDTH), *(f" {line}" for line in wrapped(right, WIDTH - 2))]
-
-
-def wrapped(text: str, width: int = WIDTH - 1) -> list[str]:
-    """Break a sentence into lines with a blank before each; what is wide counts twice."""
-    lines = [""]
-    for word in clean(text).split(" "):
-        while columns(word) >= width:
-            head = cut(word, width - 1)
-            lines.append(f" {head}")
-            word = word[len(head) :]
-        if columns(lines[-1]) + columns(word) + 1 > width:
-            lines.append("")
-        lines[-1] += f" {word}"
-    return [f" {line.strip()}" for line in lines if line.strip()]
-
-
-def _auroc(value: float) -> str:
-    text = f"{value:.3f}"
-    return text.removeprefix("0") if value == value else "n/a"
-
-
-def _time(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.0f}s"
-    if seconds < 100 * 60:
-        return f"{seconds / 60:.0f}m"
-    return f"{seconds / 3600:.0f}h"

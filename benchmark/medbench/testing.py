@@ -70,6 +70,7 @@ class SandboxContext:
     budget: Budget = field(default_factory=lambda: Budget(steps=40, batch=16, generator_steps=40))
     device: str = "cpu"
     base: int = 0
+    selects: bool = False
     reports: list[tuple[int, int, dict[str, float]]] = field(default_factory=list)
     sources: dict[str, Samples] = field(default_factory=dict)
 
@@ -294,11 +295,18 @@ def check_score(score: Any, folder: Path) -> None:
         ContractError: With one sentence on what is wrong.
     """
     name, rng = score.name, np.random.default_rng(0)
-    if (of := getattr(score, "of", "features")) not in ("features", "probabilities"):
-        raise ContractError(f"{name}: it is of {of!r}; a score is of features or of probabilities.")
+    if (of := getattr(score, "of", "features")) not in ("features", "probabilities", "pixels"):
+        raise ContractError(f"{name}: it is of {of!r}; a score is of features, of probabilities or of pixels.")
     train, held_out, made = (rng.dirichlet(np.ones(6), 40) for _ in range(3))
+    if of == "pixels":
+        train, held_out, made = (toy_samples(40, seed=seed).x for seed in range(3))
     before = [rows.copy() for rows in (train, held_out, made)]
-    values = [check_recipe_is_unchanged(score, lambda: score.score(train, held_out, made)) for _ in range(2)]
+    labels, told = tuple(np.arange(40) % 2 for _ in range(3)), getattr(score, "with_labels", None)
+
+    def value_of() -> Any:
+        return score.score(train, held_out, made) if told is None else told(train, held_out, made, labels, 2)[0]
+
+    values = [check_recipe_is_unchanged(score, value_of) for _ in range(2)]
     if not all(isinstance(value, float) and np.isfinite(value) for value in values):
         raise ContractError(f"{name}: it gave {values[0]!r} for 40 rows of each kind, expected a finite float.")
     if values[0] != values[1]:
@@ -324,9 +332,11 @@ def check_extractor(extractor: Any, folder: Path) -> None:
     except UsageError as error:
         raise Skip(str(error)) from None
     for dimensions in (2, 3):
-        x = toy_samples(24, dimensions=dimensions).x
-        before = x.copy()
-        for what in (extractor.features, getattr(extractor, "probabilities", None)):
+        samples = toy_samples(24, dimensions=dimensions)
+        x, before = samples.x, samples.x.copy()
+        fit = getattr(extractor, "fit", None)
+        eyes = extractor if fit is None else fit(samples, SandboxContext(folder))
+        for what in (eyes.features, getattr(eyes, "probabilities", None)):
             if what is None:
                 continue
             try:
@@ -338,7 +348,7 @@ def check_extractor(extractor: Any, folder: Path) -> None:
                 raise ContractError(
                     f"{name}: it gave {rows.dtype} {rows.shape} for {len(x)} images, expected finite float64 (n, d)."
                 )
-            if what != extractor.features and not np.allclose(rows.sum(1), 1, atol=1e-6):
+            if what != eyes.features and not np.allclose(rows.sum(1), 1, atol=1e-6):
                 raise ContractError(f"{name}: its probabilities do not sum to 1.")
             if not np.array_equal(rows, what(x)):
                 raise ContractError(f"{name}: it gave different features for the same images.")

@@ -24,7 +24,7 @@ from medbench.interfaces import (
     TrainingSet,
     cut_in_two,
 )
-from medbench.protocols import Cut, EvaluationProtocol
+from medbench.protocols import Cut, EvaluationProtocol, seeded_as
 from medbench.samples import Samples
 from medbench.scoring import score_made
 from medbench.stages import features_made_of, save_state
@@ -49,6 +49,8 @@ class Trial:
         arm: SHA-256 over the recipes, the code they reach, the core's and the libraries': rows of one arm on a
             leaderboard share it.
         id: SHA-256 over everything that can change the result.
+        extractor: Text of what the made rows are scored with; empty for the first registered one, and in arms that
+            make none. What it is counts through `arm`, so that the place of its file is no part of `id`.
     """
 
     dataset: str
@@ -64,6 +66,7 @@ class Trial:
     data: str = ""
     arm: str = ""
     id: str = ""
+    extractor: str = ""
 
     @property
     def cut(self) -> Cut:
@@ -72,12 +75,13 @@ class Trial:
 
     @property
     def split(self) -> tuple[str | int, ...]:
-        """What seeds are derived from: the cut and its data set, never the arm."""
-        return (self.dataset, self.protocol, self.repeat, self.fold, self.folds)
+        """What seeds are derived from: the cut and its data set, never the arm, nor which leaks are on."""
+        return (self.dataset, seeded_as(self.protocol), self.repeat, self.fold, self.folds)
 
     def to_json(self) -> dict[str, Any]:
-        """Return all fields as JSON values."""
-        return {**vars(self), "budget": dict(vars(self.budget))}
+        """Return all fields as JSON values, the extractor where one is named."""
+        fields = {**vars(self), "budget": dict(vars(self.budget))}
+        return fields if self.extractor else {key: value for key, value in fields.items() if key != "extractor"}
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> Trial:
@@ -190,11 +194,13 @@ def run_trial(
     metrics: Sequence[Metric] = (),
     scores: Sequence[Score] = (),
     extractor: Extractor | None = None,
+    *,
+    waived: frozenset[str] = frozenset(),
 ) -> Result:
     """Run one trial.
 
     Rows made of pixels are scored with `extractor`, after everything was fitted and predicted; that is no part of the
-    trial's cost.
+    trial's cost. `waived` names leaks that the study accepts besides those of the protocol.
 
     Raises:
         LeakError: If a leak is found that the protocol does not declare, or the augmenter used what it was not given.
@@ -203,8 +209,10 @@ def run_trial(
     """
 
     encoder, head = parts(augmenter, classifier)
+    handed: list[Samples] = []
 
     def prepare(train: Samples, *held_out: Samples) -> tuple[Any, ...]:
+        handed.append(train)
         if encoder is not None:
             train, *held_out = encoded(encoder, context, train, *held_out)  # type: ignore[assignment]
         made = augmenter.fit(_read_only(train), context.of(augmenter))
@@ -213,17 +221,24 @@ def run_trial(
     with measured(context.device) as cost:
         training_set, validation, test = protocol.arrange(samples, trial.cut, prepare)
         found = audit.leaks(training_set.samples, validation, test, context.fitted_on.values())
-        if unexpected := found - protocol.leaks:
+        steps = protocol.steps(context.budget.steps, training_set)
+        if steps != context.budget.steps:
+            found |= {"unequal-steps"}
+        if unexpected := found - protocol.leaks - waived:
             reasons = "; ".join(audit.LEAKS[leak] for leak in sorted(unexpected))
             raise LeakError(f"{trial.augmenter}/{trial.classifier} under {trial.protocol}: {reasons}.")
-        predict = head.fit(training_set, validation, context.of(head))
+        predict = head.fit(training_set, validation, context.of(head).trained(steps, selects=protocol.selects))
         predicted = audit.probabilities(predict(test.x), test, classifier=trial.classifier)
     frequencies = training_set.class_frequencies
     corrected = prior_corrected(predicted, frequencies)
     made = None
     if encoder is None and extractor is not None and not training_set.samples.is_real.all():
         seed = context.seed("scores")
-        made = score_made(training_set.samples, test, extractor=extractor, scores=scores, seed=seed)
+        fit = getattr(extractor, "fit", None)
+        made = score_made(
+            training_set.samples, test, extractor=extractor, scores=scores, seed=seed, real=handed[0],
+            fitted=fit(handed[0], context.of(extractor)) if fit is not None else None, folder=context.folder,
+        )  # fmt: skip
     return Result(
         trial=trial,
         ids=test.ids,

@@ -6,6 +6,7 @@ below 0; *same*: it lies within ± what is worth having; else *can't tell*. "No 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -22,6 +23,7 @@ Word = Literal["better", "worse", "same", "can't tell", "threshold", ""]
 MARKS: dict[Word, str] = {"better": "+", "worse": "-", "same": "=", "can't tell": ".", "threshold": "t", "": ""}
 
 PHANTOM = "PHANTOM DATA: this shows that medbench works, nothing about patients. Yours: medbench init FOLDER"
+IDENTICAL = "It is right and wrong about the very same patients as its control."
 ESTIMAND = "Expected gain over its control, trained on so many such patients."
 
 _NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight", 9: "nine"}
@@ -244,6 +246,97 @@ def yardstick(kind: Literal["seeds", "fewer", "average"], *, trainings: int = 3,
     if kind == "fewer":
         return "3/4 of the patients", "what data buys"
     return f"{trainings} trainings averaged", f"what {cost} buy" if cost else "what time buys"
+
+
+def at_twice(
+    steps: int, before: Interval | None, after: Interval | None, *, arm: str, control: str, settled: int, planned: int
+) -> str:
+    """Say what became of a gain at twice the steps.
+
+    Args:
+        steps: Twice the study's.
+        before: The gain at the study's steps.
+        after: The gain at twice the steps; None before every training is settled.
+        arm: Name to print.
+        control: Name to print.
+        settled: Trainings from which nothing more is expected.
+        planned: Trainings of the check.
+    """
+    if after is None:
+        return f"At {steps:,} steps: {settled} of {planned} trainings of {arm} and {control} settled, no gain yet."
+    span = f"{points(after.low)} to {points(after.high)}"
+    instead = f" instead of {points(before.value)}" if before is not None else ""
+    return f"At {steps:,} steps: {points(after.value)} ({span}){instead}, {arm} over {control}."
+
+
+def by_size(found: Sequence[tuple[float, Word]], *, arm: str, control: str) -> str:
+    """Say at which training sizes an arm has which word, and up to or from which one it helps; "" without any word.
+
+    Args:
+        found: Training patients, ascending, and the word there; "" where it was withheld.
+        arm: Name to print.
+        control: Name to print.
+    """
+    known = [(f"{size:,.0f}", word) for size, word in found if word]
+    if not known:
+        return ""
+    groups = [(word, [size for size, _ in run]) for word, run in itertools.groupby(known, key=lambda item: item[1])]
+    each = "; ".join(f"{word} at {listed(sizes)} patients" for word, sizes in groups)
+    said = f"{arm} over {control}: {each}."
+    helps = [word == "better" for word, _ in groups]
+    if len(known) < len(found) or sum(helps) != 1:
+        return said
+    if len(groups) == 1:
+        return f"{said} It helps at every size looked at."
+    if helps[0]:
+        return f"{said} Up to {groups[0][1][-1]} patients it helps; from {groups[1][1][0]} on no gain is seen."
+    if helps[-1]:
+        return f"{said} From {groups[-1][1][0]} patients on it helps; up to {groups[-2][1][-1]} no gain is seen."
+    return said
+
+
+def listed(texts: Sequence[str]) -> str:
+    """Write ``50, 100 and 300``."""
+    return " and ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
+
+
+def still_improving(arms: Sequence[str]) -> str:
+    """Name the arms whose validation loss still fell at the end in more than half of the folds; "" for none."""
+    if not arms:
+        return ""
+    each = ", ".join(arms)
+    return f"Still improving in more than half of the folds when training ended: {each}. See --check-steps."
+
+
+def generator_poor(arms: Sequence[tuple[str, str]]) -> str:
+    """Explain the mark ``g``: which generators are poor and why; "" for none.
+
+    Args:
+        arms: Name and reason of each.
+    """
+    if not arms:
+        return ""
+    each = "; ".join(f"{name}: {why}" for name, why in arms)
+    return f"g  generator poor, says little about GANs: {each}"
+
+
+def copies(arms: Sequence[tuple[str, int, int]]) -> str:
+    """Say how many made images are copies of training images; "" where none was looked at.
+
+    Args:
+        arms: Name, copies and images looked at.
+    """
+    each = ", ".join(f"{name} {n:,} of {of:,}" for name, n, of in arms if of)
+    return f"Made images that are copies of training images: {each}; up to 1 in 100 by chance." if each else ""
+
+
+def duration(seconds: float) -> str:
+    """Write a time as boards do, in at most three digits: ``41m``."""
+    if seconds < 100:
+        return f"{seconds:.0f}s"
+    if seconds < 100 * 60:
+        return f"{seconds / 60:.0f}m"
+    return f"{seconds / 3600:.0f}h"
 
 
 def points(value: float) -> str:

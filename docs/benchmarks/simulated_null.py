@@ -20,10 +20,11 @@ from __future__ import annotations
 import argparse
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from medbench.forecast import seen
 from medbench.intervals import Interval, intervals, rarest
 from medbench.statistics import Units, score, units
 from medbench.student import two_sided
@@ -47,6 +48,9 @@ class Counts:
     values: list[float] = field(default_factory=list)
     disagree: list[float] = field(default_factory=list)
     between: list[tuple[float, float]] = field(default_factory=list)
+    found: list[bool] = field(default_factory=list)
+    planted: list[float] = field(default_factory=list)
+    sees: list[float] = field(default_factory=list)
 
 
 def main() -> None:
@@ -69,6 +73,7 @@ def main() -> None:
     parser.add_argument("--noise", type=float, default=1.0, help="spread of the log of training weights, null same")
     parser.add_argument("--shift", type=float, default=0.35, help="distance of the classes in each feature")
     parser.add_argument("--failed", type=float, default=0.02, help="part of the cells that fail")
+    parser.add_argument("--gain", type=float, default=0.0, help="points that the last arm truly gains; 0: none")
     parser.add_argument("--worth", type=float, default=2.0)
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
@@ -86,6 +91,8 @@ def table(counts: Counts, rng: np.random.Generator, asked: argparse.Namespace, n
     """Simulate one table and add what it says to the counts."""
     predicted, truth = trials(rng, asked, null, patients)
     controls = CONTROLS[: asked.arms]
+    if asked.gain:
+        predicted[-1] = planted(rng, predicted[-1], asked.gain / 100, by_patient=not asked.mixed)
     failed: list[int] = []
     cells: list[dict[tuple[int, int, int], Units]] = []
     for arm, of_arm in enumerate(predicted):
@@ -102,6 +109,11 @@ def table(counts: Counts, rng: np.random.Generator, asked: argparse.Namespace, n
         evidence = Evidence(asked.folds, asked.repeats, n_cells, n_cells, rare, patients, failed[a])
         gain = arm_scores.auroc - control.auroc
         word = judge(found[name], evidence, worth=asked.worth, auroc=gain).word
+        if asked.gain and a == len(controls):
+            counts.found.append(word == "better")
+            counts.planted.append(found[name].value)
+            counts.sees.append(seen(found[name]))
+            continue
         counts.words[word or "no verdict"] += 1
         wrong += word in ("better", "worse", "threshold")
         counts.values.append(found[name].value)
@@ -120,24 +132,34 @@ def table(counts: Counts, rng: np.random.Generator, asked: argparse.Namespace, n
     counts.outside.update(outside)
 
 
+def planted(
+    rng: np.random.Generator, of_arm: dict[tuple[int, int, int], Predictions], gain: float, *, by_patient: bool
+) -> dict[tuple[int, int, int], Predictions]:
+    """Let some patients be decided rightly in every cell, as many as balanced accuracy gains `gain` by on average."""
+    right = score({c: units(p, [0.5, 0.5], by_patient=by_patient) for c, p in of_arm.items()}, 2).balanced_accuracy
+    persons = np.unique(np.concatenate([p.patients for p in of_arm.values()]))
+    chosen = persons[rng.random(len(persons)) < gain / (1 - right)]
+    made = {}
+    for cell, p in of_arm.items():
+        sure = np.where(np.arange(2) == p.labels[:, None], 0.99, 0.01)
+        certain = np.isin(p.patients, chosen)[:, None]
+        made[cell] = replace(p, probabilities=np.where(certain, sure, p.probabilities))
+    return made
+
+
 def rules(interval: Interval, asked: argparse.Namespace) -> dict[str, float]:
     """Return the half-width of the interval of one comparison, and of others it might have been."""
     patients, df = interval.between_patients, interval.df
     trainings = interval.between_trainings if interval.between_trainings == interval.between_trainings else 0.0
     plain = patients * (asked.folds - 1) / asked.folds if asked.folds > 1 else patients
     t = two_sided(df)
-    half = {
+    return {
         "the product's": t * (patients + trainings) ** 0.5,
         "no allowance K/(K-1)": t * (plain + trainings) ** 0.5,
         "no training variance": t * patients**0.5,
         "patients alone": t * plain**0.5,
         "the larger variance": t * max(patients, trainings) ** 0.5,
     }
-    if trainings and asked.repeats > 1:
-        total = patients + trainings
-        welch = total**2 / (patients**2 / df + trainings**2 / (asked.repeats - 1))
-        half["Satterthwaite's df"] = two_sided(max(1, int(welch))) * total**0.5
-    return half
 
 
 def trials(
@@ -227,6 +249,14 @@ def report(counts: Counts, asked: argparse.Namespace, null: str, patients: int, 
     print(f"  {counts.tables} tables in {seconds:.0f} s; arm and control disagree on {np.mean(counts.disagree):.0%}")
     print(f"  at least one wrong word   {counts.wrong_tables / counts.tables:.3f}  ({low:.3f} to {high:.3f})")
     print("  words                     " + ", ".join(f"{w} {n}" for w, n in counts.words.most_common()))
+    if counts.found:
+        power, (least, most) = np.mean(counts.found), wilson(sum(counts.found), len(counts.found))
+        print(
+            f"  planted {asked.gain:.1f} points in the last arm: {100 * np.mean(counts.planted):.1f} found on average"
+        )
+        print(
+            f"  it is better in {power:.3f}  ({least:.3f} to {most:.3f}); sees {100 * np.mean(counts.sees):.1f} points"
+        )
     true = np.var(counts.values)
     patients_part, training_part = np.nanmean(counts.between, axis=0) if asked.repeats > 1 else (0.0, 0.0)
     estimated = f"{1e4 * patients_part:.2f} + {1e4 * training_part:.2f}"

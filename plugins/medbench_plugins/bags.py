@@ -108,6 +108,10 @@ class _Share:
     def folder(self) -> Path:
         return self.whole.folder
 
+    @property
+    def selects(self) -> bool:
+        return self.whole.selects
+
     def seed(self, *purpose: str | int) -> int:
         return self.whole.seed(*purpose, *self.purpose)
 

@@ -28,8 +28,9 @@ from medbench_plugins.training import Average
 
 if TYPE_CHECKING:
     from medbench_plugins.map_gan import MapGenerator
+    from medbench_plugins.started_gan import StartedGenerator
 
-    RowGenerator: TypeAlias = "DenseGenerator | MapGenerator"
+    RowGenerator: TypeAlias = "DenseGenerator | MapGenerator | StartedGenerator"
 
 
 class DenseGenerator(nn.Module):
@@ -141,8 +142,6 @@ class Settings(Protocol):
     @property
     def name(self) -> str: ...
     @property
-    def latent(self) -> int: ...
-    @property
     def steps(self) -> int: ...
     @property
     def batch(self) -> int: ...
@@ -163,6 +162,11 @@ class DenseGame:
         optimiser: Builds for ``(parameters, lr=...)``.
         critic_steps: Steps of the discriminator for each of the generator.
         by_channel: One unit a channel of rows ``(d, *spatial)``, all its positions alike; else one a number.
+        blur: Deviation, in the networks' units, of noise that real and made rows get before the discriminator sees
+            them (instance noise, Sonderby et al., ICLR 2017, arXiv 1610.04490).
+        pull: Weight, in the generator's loss, of the squared distance between a made row and what the generator's start
+            had made of the same noise. Where a discriminator's slope is at most 1, as spectral norm has it, its wish
+            moves a row by ``1 / (2 pull)`` units at most. Other than 0 it wants a generator with ``begun``.
     """
 
     objective: Callable[[torch.Tensor, torch.Tensor], Objective]
@@ -171,6 +175,8 @@ class DenseGame:
     optimiser: Callable[..., torch.optim.Optimizer]
     critic_steps: int = 1
     by_channel: bool = False
+    blur: float = 0.0
+    pull: float = 0.0
 
 
 # No search among kernels, none whose sums change from run to run, no TensorFloat-32.
@@ -201,10 +207,13 @@ def train_dense_gan(
         positions = values.shape[1] // train.x.shape[1]
         mean, deviation = (np.repeat(of_channel, positions) for of_channel in spread_of_channels(train.x))
     location = np.zeros_like(mean) if is_positive(train) else mean
+    units = (values - location) / deviation
     generator.location.copy_(torch.from_numpy(location))
     generator.scale.copy_(torch.from_numpy(deviation))
+    if begin := getattr(generator, "begin", None):
+        begin(units, train.labels)
     generator.to(device)
-    x = torch.from_numpy((values - location) / deviation).float().to(device)
+    x = torch.from_numpy(units).float().to(device)
     y = torch.from_numpy(train.labels).to(device)
     objective = game.objective(x, y)
     weights = 1 / torch.from_numpy(train.class_counts).to(device)[y].float()
@@ -218,16 +227,20 @@ def train_dense_gan(
         for again in reversed(range(game.critic_steps)):
             rows = torch.multinomial(weights, recipe.batch, replacement=True, generator=noise)
             labels = y[rows]
-            z = torch.randn(recipe.batch, recipe.latent, generator=noise, device=device)
+            z = torch.randn(recipe.batch, generator.latent, generator=noise, device=device)
             with torch.set_grad_enabled(not again):  # the last turn's rows teach the generator too
                 fake = generator(z, labels)
-            d_loss, d_parts = objective.of_discriminator(discriminator, x[rows], fake.detach(), labels, noise)
+            real, made = (blurred(part, game.blur, noise) for part in (x[rows], fake))
+            d_loss, d_parts = objective.of_discriminator(discriminator, real, made.detach(), labels, noise)
             to_d.zero_grad()
             d_loss.backward()
             to_d.step()
 
         discriminator.requires_grad_(False)  # spares its gradients, which this half throws away
-        g_loss, g_parts = objective.of_generator(discriminator, fake, labels)
+        g_loss, g_parts = objective.of_generator(discriminator, made, labels)
+        if game.pull:
+            moved = fake - cast("StartedGenerator", generator).begun(z, labels)
+            g_loss = g_loss + game.pull * moved.square().sum(1).mean()
         to_g.zero_grad()
         g_loss.backward()
         to_g.step()
@@ -247,6 +260,11 @@ def train_dense_gan(
     if not all(bool(value.isfinite().all()) for value in network.state_dict().values()):
         raise _diverged(recipe.name, f"a weight is not finite after {steps} steps")
     return network, discriminator, objective.curves, curves.cpu().numpy()
+
+
+def blurred(x: torch.Tensor, deviation: float, noise: torch.Generator) -> torch.Tensor:
+    """Return ``x (B, d)`` with Gaussian noise of that deviation; itself where it is 0."""
+    return x + deviation * torch.randn(x.shape, generator=noise, device=x.device) if deviation else x
 
 
 def build_generator(game: DenseGame, train: medbench.Samples) -> RowGenerator:

@@ -45,10 +45,12 @@ class AuxiliaryClassifier:
     Attributes:
         variant: As ``ACGAN`` describes them.
         class_weight: Weight of the class loss in both networks.
+        made_class_weight: Another weight of it in the generator; None takes `class_weight`.
     """
 
     variant: Literal["odena", "keras", "modified"]
     class_weight: float
+    made_class_weight: float | None = None
 
     curves: ClassVar[tuple[str, ...]] = ("d_source", "d_class", "g_source", "g_class")
 
@@ -63,11 +65,12 @@ class AuxiliaryClassifier:
         return of_source + self.class_weight * of_class, (of_source, of_class)
 
     def of_generator(self, judge: Judge, fake: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, Parts]:
-        """The class loss counts in full, whatever the variant."""
+        """The class loss counts, whatever the variant."""
         source, classes = judge(fake)
         of_source = -source.mean() if self.variant == "modified" else F.softplus(-source).mean()
         of_class = F.cross_entropy(classes, labels)
-        return of_source + self.class_weight * of_class, (of_source, of_class)
+        weight = self.class_weight if self.made_class_weight is None else self.made_class_weight
+        return of_source + weight * of_class, (of_source, of_class)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ import medbench
 from medbench_plugins.networks import Resized
 
 WARM_UP = 0.05  # of the steps: linear from 0, then a cosine to 0
-EVALUATIONS = 10  # of the validation set in a fit; they inform and select nothing
+EVALUATIONS = 10  # of the validation set in a fit; they inform, and select nothing unless a leak is asked for
 RESIDENT = 0.5  # of the free device memory: up to this the whole training set stays on the device
 BLOCK = 16  # steps whose images travel to the device together where the set does not fit
 
@@ -37,9 +37,10 @@ def fit_network(
 ) -> NetworkPredictor:
     """Train what `build` returns with AdamW under warm-up and cosine; return its averaged weights as a predictor.
 
-    There is no early stopping and no choice between checkpoints: all arms of a study take equal steps. Two arms with
-    the same seeds share initial weights, dropout and, where they have equally many rows, batch order. Here alone
-    torch's global state is touched: the number of threads stays set, the random state is put back.
+    There is no early stopping and no choice between checkpoints: all arms of a study take equal steps. Only where a
+    protocol that is known to leak asks for it (``context.selects``) is the most accurate of ten checkpoints kept.
+    Two arms with the same seeds share initial weights, dropout and, where they have equally many rows, batch order.
+    Here alone torch's global state is touched: the number of threads stays set, the random state is put back.
 
     Where the training set has bags, each has a network of its own, see :func:`medbench_plugins.bags.fit_bags`.
 
@@ -93,6 +94,7 @@ def fit_network(
         average = Average(network, steps)
         predictor = NetworkPredictor(average.network, device, batch)
         losses, looked, validation_losses = torch.zeros(steps, device=device), 0, list[float]()
+        best, chosen = -1.0, dict[str, torch.Tensor]()
 
         for step, x in enumerate(_batches(samples.x, rows, device)):
             for group in optimiser.param_groups:
@@ -114,13 +116,20 @@ def fit_network(
             if done in looks:
                 news["loss"], looked = _mean_loss(losses, looked, done), done
             if done in evaluations and len(validation):
-                news["validation_loss"] = cross_entropy(predictor(validation.x), validation.labels)
+                predicted = predictor(validation.x)
+                news["validation_loss"] = cross_entropy(predicted, validation.labels)
+                accuracy = float((predicted.argmax(1) == validation.labels).mean())
+                if context.selects and accuracy > best:
+                    best, chosen = accuracy, copy.deepcopy(average.network.state_dict())
                 validation_losses.append(news["validation_loss"])
             context.progress(done, steps, **news)
 
     if not all(bool(tensor.isfinite().all()) for tensor in _floats(average.network)):
         raise _diverged(f"a weight is not finite after step {steps} of {steps}")
     predictor.facts = {"steps": steps, "parameters": sum(p.numel() for p in network.parameters()), **(facts or {})}
+    if chosen:
+        average.network.load_state_dict(chosen)
+        predictor.facts["selected_accuracy"] = best
     predictor.facts["train_loss"] = float(losses[-max(1, steps // 10) :].mean())
     if validation_losses:
         predictor.facts["validation_loss"] = validation_losses[-1]

@@ -12,8 +12,10 @@ import click
 
 from medbench import plugins, study
 from medbench.errors import UsageError
+from medbench.protocols import LEAKY, protocol, with_leaks
 from medbench.recipes import parse, split_list
 from medbench.sources import PHANTOM
+from medbench.staircase import staircase
 from medbench.study import Study
 
 DEFAULT_STUDY = "quickstart"
@@ -90,6 +92,10 @@ def study_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--protocol", multiple=True, metavar="NAME", help="Evaluation protocol: patients, official, or a leaky one."
         ),
+        click.option(
+            "--leak", metavar="NAME,...", help=f"Make the protocol leak: {', '.join(LEAKY)}; never ranked then."
+        ),
+        click.option("--inflation", is_flag=True, help="Take the study's gain apart, leak by leak, instead."),
         click.option("--folds", type=int, help="Parts of a partition."),
         click.option("--repeats", type=int, help="Partitions."),
         click.option("--seeds", type=int, help="Classifier seeds a cell."),
@@ -102,8 +108,22 @@ def study_options(command: Callable[..., Any]) -> Callable[..., Any]:
             metavar="NAME.PARAMETER=VALUE",
             help="Set a parameter of a recipe, as in hybrid.generator=resample.",
         ),
+        click.option(
+            "--extractor",
+            metavar="NAME",
+            shell_complete=complete("extractor"),
+            help="What made images are scored with, as in inception[weights=FILE]; random-convolutions by default.",
+        ),
         click.option("--no-controls", is_flag=True, help="Run only what is named, without controls and companions."),
         click.option("--no-companions", is_flag=True, help="Do not run reacgan beside another GAN."),
+        click.option(
+            "--yardsticks/--no-yardsticks",
+            default=None,
+            help="Also train the control with other seeds and on 3/4 of the patients, or do not.",
+        ),
+        click.option(
+            "--check-steps", is_flag=True, help="At last train the best arm and its control at twice the steps."
+        ),
         click.option(
             "--results",
             type=click.Path(path_type=Path),
@@ -158,17 +178,34 @@ def understand(*, default: str = DEFAULT_STUDY, **options: Any) -> Asked:
     for option, key in LIST_KEYS.items():
         if options[option]:
             values[key] = list(options[option])
+    if options["phantom"] and not options["dataset"] and base.phantom.datasets:
+        values["datasets"] = list(base.phantom.datasets)
     for key in ("folds", "repeats", "seeds", "worth"):
         if options[key] is not None:
             values[key] = options[key]
+    if options["leak"]:
+        given = split_list(options["leak"])
+        values["protocols"] = [with_leaks(text, {*protocol(text).switches, *given}) for text in values["protocols"]]
     if options["no_controls"]:
         values["controls"] = False
     if options["no_controls"] or options["no_companions"]:
         values["companions"] = False
+    if options["yardsticks"] is not None:
+        values["yardsticks"] = options["yardsticks"]
+    if options["yardsticks"] and not values["controls"]:
+        raise UsageError(
+            "--yardsticks: they are measured against controls, and none are run; leave one of the two out."
+        )
+    if options["check_steps"]:
+        values["check_steps"] = True
+    if options["extractor"]:
+        values["extractor"] = options["extractor"]
     if options["budget"]:
         values["budget"] = study.budget(options["budget"], base.budget, base.smoke).model_dump()
     _apply_settings(values, options["settings"])
     asked = study.build(values)
+    if options["inflation"]:
+        asked = staircase(asked, lambda kind, text: catalogue.spec(catalogue.resolve(kind, text)))
     for text in (*asked.datasets, *asked.augmenters, *asked.classifiers):
         parse(text.removeprefix(PHANTOM))
     data = tuple(options["data"]) or tuple(filter(None, [os.environ.get("MEDBENCH_DATA", "")]))

@@ -6,20 +6,32 @@ import fnmatch
 import glob
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from medbench import study
+from medbench.across_tables import render_all
 from medbench.cli.display import can_draw_trees
 from medbench.comparison import compare
 from medbench.comparison_tables import render as render_comparison
 from medbench.errors import StoreError, UsageError
+from medbench.growth import growths
+from medbench.growth_tables import render as render_growth
+from medbench.inflation import inflations
+from medbench.inflation_tables import render as render_inflation
 from medbench.leaderboard import Board, boards
+from medbench.plots.style import form_of, written
+from medbench.staircase import SUFFIX
 from medbench.store import Store
-from medbench.tables import FORMATS, clean, render
+from medbench.tables import FORMATS, clean
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+T = TypeVar("T")
 
 
 def _store_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -54,6 +66,7 @@ def status(study_name: str | None, results: Path, as_json: bool) -> None:
         for board in built
         for row in _rows(board)
     ]
+    rows += [row for board in built for row in _further(board)]
     running = [_job(folder) for folder in sorted((results / ".jobs").glob("*")) if (folder / "progress.json").is_file()]
     if as_json:
         click.echo(json.dumps({"study": record["study"]["name"], "arms": rows, "running": running}, indent=1))
@@ -111,30 +124,81 @@ def logs(pattern: str, results: Path, lines: int) -> None:
 @click.option("--wide", is_flag=True, help="More columns.")
 @click.option("--plain", is_flag=True, help="ASCII only.")
 @click.option("--against", type=click.Choice(["published"]), help="Print what was published beside what was measured.")
-def leaderboard(study_name: str | None, results: Path, form: str, wide: bool, plain: bool, against: str | None) -> None:
+@click.option("--inflation", is_flag=True, help="Print where a gain goes, leak by leak; after run --inflation.")
+@click.option("--growth", is_flag=True, help="Print gains by training size, and what they are worth in patients.")
+@click.option("--plot", type=click.Path(path_type=Path), help="Also draw one of these two: FILE.svg, .png or .pdf.")
+def leaderboard(
+    study_name: str | None,
+    results: Path,
+    form: str,
+    wide: bool,
+    plain: bool,
+    against: str | None,
+    inflation: bool,
+    growth: bool,
+    plot: Path | None,
+) -> None:
     """Print the leaderboard of the latest run of STUDY, or of any study."""
-    store, record = open_record(results, study_name)
-    built, plain = boards(store, record), plain or not can_draw_trees(sys.stdout)
-    if against:
+    if sum(map(bool, (against, inflation, growth))) > 1:
+        raise UsageError("--against, --inflation and --growth are tables of their own; give one of them.")
+    if plot and not (inflation or growth):
+        raise UsageError("--plot draws where a gain goes, or gains by training size; add --inflation or --growth.")
+    store, record = open_record(results, study_name, suffix=SUFFIX if inflation else "")
+    built = boards(store, record, wide=wide or form in ("csv", "json"))
+    plain = plain or not can_draw_trees(sys.stdout)
+    if inflation:
+        found = inflations(built)
+        click.echo(render_inflation(found, form, plain=plain))
+        if plot:
+            from medbench.plots.inflation import draw
+
+            _draw(found, plot, draw)
+    elif growth:
+        by_size = growths(built)
+        if not by_size:
+            name = clean(record["study"]["name"])
+            raise UsageError(f"{name}: trains on one size only; name two protocols such as official[patients=50].")
+        click.echo(render_growth(by_size, form, plain=plain))
+        if plot:
+            from medbench.plots.growth import draw as draw_growth
+
+            _draw(by_size, plot, draw_growth)
+    elif against:
         click.echo(render_comparison(compare(built), form, plain=plain))
     else:
-        click.echo(render(built, form, wide=wide, plain=plain))
+        click.echo(render_all(built, form, wide=wide, plain=plain))
 
 
-def open_record(results: Path, study_name: str | None) -> tuple[Store, dict[str, Any]]:
+def _draw(found: list[T], path: Path, draw: Callable[[T], Figure]) -> None:
+    """Write the figure of every data set; the second and later ones under a numbered name."""
+    form = form_of(path)
+    for number, one in enumerate(found, start=1):
+        target = path if number == 1 else path.with_stem(f"{path.stem}-{number}")
+        try:
+            target.write_bytes(written(draw(one), form))
+        except OSError as error:
+            raise UsageError(f"{target}: cannot be written ({error.strerror}); give another --plot.") from None
+
+
+def open_record(results: Path, study_name: str | None, *, suffix: str = "") -> tuple[Store, dict[str, Any]]:
     """Open a store and the newest record of a study in it.
+
+    Args:
+        results: Folder of the store.
+        study_name: Name or file; None for the newest of all.
+        suffix: What the names of wanted records end with.
 
     Raises:
         StoreError: If the store does not exist or a record is damaged.
         UsageError: If the study was never run there.
     """
     store = Store(results, create=False)
-    stem = glob.escape(_named(study_name)) if study_name else "*"
+    stem = (glob.escape(_named(study_name).removesuffix(suffix)) if study_name else "*") + suffix
     found = sorted((results / ".plans").glob(f"{stem}-????????.json"), key=lambda p: p.stat().st_mtime)
     if not found:
         known = sorted({p.stem[:-9] for p in (results / ".plans").glob("*.json")})
         raise UsageError(
-            f"{results}: no run of {study_name or 'any study'} here; there are: {', '.join(known) or 'none'}."
+            f"{results}: no run of {(study_name or 'any study')}{suffix} here; there are: {', '.join(known) or 'none'}."
         )
     try:
         return store, json.loads(found[-1].read_text())
@@ -148,6 +212,22 @@ def _named(study_name: str) -> str:
     if path.suffix != ".toml":
         return study_name
     return study.read(path).name if path.is_file() else path.stem
+
+
+def _further(board: Board) -> Iterator[dict[str, Any]]:
+    """Yield how far the trainings of a board are that belong to no arm: its yardsticks, and the check of its steps."""
+    kept = {"dataset": board.source["dataset"], "protocol": board.protocol}
+    planned, done, failed = board.yardstick_trials
+    if planned:
+        control = board.yardsticks[0].control
+        name = {"classifier": control.classifier, "augmenter": f"yardsticks of {control.augmenter}"}
+        yield {**kept, **name, "done": done, "failed": failed, "planned": planned}
+    if (at := board.check) is not None:
+        name = {
+            "classifier": at.arm.classifier,
+            "augmenter": f"{at.arm.augmenter} at {at.steps} steps, and its control",
+        }
+        yield {**kept, **name, "done": at.done, "failed": at.settled - at.done, "planned": at.planned}
 
 
 def _rows(board: Board) -> list[Any]:

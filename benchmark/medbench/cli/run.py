@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -9,22 +10,29 @@ import shlex
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from medbench import devices
+from medbench.across_tables import render_all
+from medbench.arms import Checked
+from medbench.check_steps import plan_check
 from medbench.cli.display import Display, can_draw_trees
 from medbench.cli.options import Asked, complete, study_options, understand
 from medbench.comparison import compare
 from medbench.comparison_tables import render as render_comparison
 from medbench.errors import StoreError, UsageError
 from medbench.forecast import outlook
+from medbench.growth import growths
+from medbench.growth_tables import render as render_growth
 from medbench.identity import digest
+from medbench.inflation import inflations
+from medbench.inflation_tables import render as render_inflation
 from medbench.interfaces import Dataset
-from medbench.leaderboard import boards
+from medbench.leaderboard import Board, best, boards
 from medbench.matrix import Plan, expand
 from medbench.protocols import protocol
 from medbench.recipes import with_inner
@@ -40,7 +48,9 @@ from medbench.sources import (
     with_others,
 )
 from medbench.store import MARK, Store
-from medbench.tables import FORMATS, render
+from medbench.tables import FORMATS
+from medbench.text import WIDTH, wrapped
+from medbench.timing import Timing, spoken, timing
 from medbench.transfer import name_of, named_in
 
 MANY_TRIALS = 100_000
@@ -76,13 +86,50 @@ def run(
     Run the same command again to go on after an interruption; what is stored is not run again.
     """
     asked = understand(**options)
+    plan, store, failed = carry_out(
+        asked,
+        workers=workers,
+        device=device,
+        executor=executor,
+        limit_s=limit_s,
+        shard=_shard(shard),
+        retry_failed=retry_failed,
+        most=None if yes else MANY_TRIALS,
+    )
+    built = boards(store, plan.record(), wide=wide or form in ("csv", "json"))
+    plain = not can_draw_trees(sys.stdout)
+    if plan.study.staircase:
+        click.echo(render_inflation(inflations(built), form, plain=plain))
+    else:
+        click.echo(render_all(built, form, wide=wide, plain=plain))
+        if plan.study.published and form not in ("csv", "json"):  # one document a command for programs
+            click.echo("\n" + render_comparison(compare(built), form, plain=plain))
+        if form not in ("csv", "json") and (by_size := growths(built)):
+            click.echo("\n" + render_growth(by_size, form, plain=plain))
+    return 7 if failed else 0
+
+
+def carry_out(
+    asked: Asked,
+    *,
+    workers: int | None = None,
+    device: str = "auto",
+    executor: str = "local",
+    limit_s: float = 24 * 3600.0,
+    shard: tuple[int, int] = (1, 1),
+    retry_failed: bool = False,
+    most: int | None = None,
+) -> tuple[Plan, Store, int]:
+    """Run what a study lacks in its store.
+
+    Returns:
+        The plan, the store, and how many trials failed.
+    """
     where = devices.choose(device)
     workers = workers or (
         len(where) if where[0] != "cpu" else max(1, (os.cpu_count() or 1) // asked.study.budget.threads)
     )
-    part = _shard(shard)
     runner = asked.catalogue.resolve("executor", executor)
-    most = None if yes else MANY_TRIALS
     with Display() as display:
         plan = prepare(asked, workers, display, decode=False, most=most)  # faults show before anything is written
         store = Store(asked.results)
@@ -93,17 +140,34 @@ def run(
             for note in source.notes:
                 display.say(f"note: {source.text}: {note}")
         save_record(store, plan)
-        summary = run_plan(
-            plan, store, asked.catalogue, runner, display,
-            workers=workers, devices=where, plugin_folders=asked.plugin_folders, blocked=asked.blocked,
-            retry_failed=retry_failed, limit_s=limit_s, shard=part,
-        )  # fmt: skip
-        display.say(_sentence(summary))
-    built, plain = boards(store, plan.record()), not can_draw_trees(sys.stdout)
-    click.echo(render(built, form, wide=wide, plain=plain))
-    if plan.study.published and form not in ("csv", "json"):  # one document a command for programs
-        click.echo("\n" + render_comparison(compare(built), form, plain=plain))
-    return 7 if summary.failed else 0
+
+        def run_all(of_plan: Plan) -> Summary:
+            summary = run_plan(
+                of_plan, store, asked.catalogue, runner, display,
+                workers=workers, devices=where, plugin_folders=asked.plugin_folders, blocked=asked.blocked,
+                retry_failed=retry_failed, limit_s=limit_s, shard=shard,
+            )  # fmt: skip
+            display.say(_sentence(summary))
+            return summary
+
+        summaries = [run_all(plan)]
+        if plan.study.check_steps:
+            plan = dataclasses.replace(plan, checked=tuple(_best_arms(boards(store, plan.record()))))
+            if plan.checked:
+                save_record(store, plan)  # before it is run, so that tables know what is missing
+                summaries.append(run_all(plan_check(plan, plan.checked, asked.catalogue)))
+            else:
+                display.say("check-steps: no board has every cell done and an arm with a control; nothing to repeat")
+    return plan, store, sum(summary.failed for summary in summaries)
+
+
+def _best_arms(built: Sequence[Board]) -> Iterator[Checked]:
+    """Yield the arm of each board that is to be trained at twice the steps."""
+    for board in built:
+        row = best(board)
+        if row is not None:
+            source = str(board.source["dataset"])
+            yield Checked(source, board.protocol, board.classifier, *row.arm.key, 2 * board.study.budget.steps)
 
 
 @click.command(short_help="Say what a run would do; spend nothing.")
@@ -133,24 +197,27 @@ def plan(as_json: bool, yes: bool, sbatch: int | None, **options: Any) -> None:
         "stages": len(made.stages),
         "stages_stored": stored if known else None,
         "arms": {name: [arm.augmenter + " / " + arm.classifier for arm in arms] for name, arms in made.arms.items()},
-        "skipped": [[s.dataset, s.augmenter, s.classifier, s.reason] for s in made.skipped],
+        "skipped": [[s.dataset, s.augmenter, s.classifier, s.reason, s.protocol] for s in made.skipped],
         "warnings": list(made.warnings),
         "sources": [source.facts() for source in made.sources],
     }
     if as_json:
         click.echo(json.dumps(facts, indent=1))
         return
+    timed = timing(made, store if known else None)
     for source in made.sources:
         classes = ", ".join(f"{n} {c}" for n, c in zip(source.class_patients, source.samples.classes, strict=True))
         patients = len(set(source.samples.patients.tolist()))
-        click.echo(f"{source.text}  {len(source.samples)} images, {patients} patients: {classes}")
+        for line in wrapped(f"{source.text}   {len(source.samples)} images, {patients} patients: {classes}"):
+            click.echo(line[1:])
         for note in source.notes:
-            click.echo(f"  note      {note}")
+            _row("note", note)
         for arm in made.arms[source.text]:
             under = f" under {arm.control}" if arm.control else ""
-            click.echo(f"  arm       {arm.augmenter} / {arm.classifier}{under}")
-    for line in _sight(made):
-        click.echo(line)
+            _row("arm", f"{arm.augmenter} / {arm.classifier}{under}")
+    for word, line in _sight(made, timed):
+        _row(word, line)
+    _row("time", _time(timed))
     s = made.study
     folds = {t.folds for t in made.trials}
     click.echo(f"design      {' or '.join(map(str, sorted(folds)))} folds x {s.repeats} repeats x {s.seeds} seeds")
@@ -159,28 +226,69 @@ def plan(as_json: bool, yes: bool, sbatch: int | None, **options: Any) -> None:
     b = s.budget
     click.echo(f"budget      {b.steps} steps of {b.batch}, generators at most {b.generator_steps} steps")
     for skip in made.skipped:
-        click.echo(f"skipped     {skip.augmenter} / {skip.classifier}: {skip.reason}")
+        _row("skipped", f"{skip.protocol or f'{skip.augmenter} / {skip.classifier}'}: {skip.reason}", indent="")
     for warning in made.warnings:
-        click.echo(f"warning     {warning}")
+        _row("warning", warning, indent="")
 
 
-def _sight(plan: Plan) -> Iterator[str]:
-    """Yield what each board's design sees, and what others would."""
+def _row(word: str, text: str, indent: str = "  ") -> None:
+    """Print a word and what stands behind it, in 80 columns; a title has no word."""
+    for number, line in enumerate(wrapped(text, WIDTH - (12 if word else 1))):
+        click.echo(f"{indent}{'' if number else word}".ljust(12) + line.strip() if word else line[1:])
+
+
+def _time(timed: Timing) -> str:
+    if not timed.timed:
+        return "not known before the first trials are stored: plan says it then"
+    more = f", and {timed.unknown} trials and fits never timed" if timed.unknown else ""
+    return (
+        f"{spoken(timed.whole)} one job at a time, {spoken(timed.left)} of it left{more} "
+        f"(from {timed.timed} stored trials)"
+    )
+
+
+def _sight(plan: Plan, timed: Timing) -> Iterator[tuple[str, str]]:
+    """Yield the design of each board, what it sees and what others would see, as words and lines."""
+    whole = timed.whole if timed.timed and not timed.unknown else 0.0
+
+    def price(cost: float) -> str:
+        return f"in {spoken(cost * whole)}" if whole else f"at {cost:.2g}x"
+
     for source in plan.sources:
         for text in dict.fromkeys(plan.study.protocols):
             rule = protocol(text)
-            if not rule.is_honest:
+            if not rule.is_honest or any((o.dataset, o.protocol) == (source.text, text) for o in plan.skipped):
                 continue
             s = source.samples
             tested = s.take(s.parts == "test") if rule.name == "official" and s.parts is not None else s
             patients = [len(set(tested.patients[tested.labels == k].tolist())) for k in range(len(s.classes))]
             boards_ = Counter(arm.board for arm in plan.arms[source.text] if arm.control)
             for classifier, comparisons in boards_.items():
-                lines = outlook(
-                    patients, folds=rule.folds(plan.study.folds), repeats=plan.study.repeats, comparisons=comparisons
+                folds, repeats = rule.folds(plan.study.folds), plan.study.repeats
+                cut = f"{folds} folds x {repeats} repeats" if folds > 1 else f"official cut x {repeats} repeats"
+                mine = {arm.key for arm in plan.arms[source.text] if arm.board == classifier}
+                trials = [
+                    t
+                    for t in plan.trials
+                    if t.dataset == source.text
+                    and t.protocol == text
+                    and (t.augmenter, t.classifier) in mine
+                    and t.seed < plan.study.seeds
+                ]
+                fits = {key for t in trials for key in plan.stages_of[t.id]}
+                yield "", f"{source.text}, {classifier}, {text}"
+                yield (
+                    "design",
+                    f"{cut}, {len(mine)} arms, {classifier}: {len(trials)} trainings, {len(fits)} generators",
                 )
-                yield f"{source.text}, {classifier}, {text}"
-                yield from (f"  {word:<10}{line}" for word, line in lines)
+                for y in plan.yardsticks:
+                    if (y.dataset, y.protocol, y.board) == (source.text, text, classifier):
+                        n = (len(y.more) + y.seeds) * folds * repeats
+                        yield "further", f"{n} trainings of {y.augmenter} as yardsticks, up to {y.trainings} averaged"
+                if plan.study.check_steps:
+                    n, steps = 2 * folds * repeats * plan.study.seeds, 2 * plan.study.budget.steps
+                    yield "check", f"at last {n} trainings at {steps:,} steps: the best arm and its control"
+                yield from outlook(patients, folds=folds, repeats=repeats, comparisons=comparisons, price=price)
 
 
 SLURM = """\

@@ -14,6 +14,7 @@ from medbench_plugins.generators.diffusion import Diffusion
 from medbench_plugins.generators.feature_acgan import FeatureACGAN
 from medbench_plugins.generators.map_acgan import MapACGAN
 from medbench_plugins.generators.reacgan import ReACGAN
+from medbench_plugins.generators.refined_acgan import RefinedACGAN
 from medbench_plugins.generators.resample import Resample
 from medbench_plugins.generators.selected import Selected
 from medbench_plugins.generators.shuffled import ShuffledLabels
@@ -35,6 +36,7 @@ def register_generators() -> Iterable[medbench.Generator]:
         DenseACGAN(),
         MapACGAN(),
         FeatureACGAN(),
+        RefinedACGAN(),
         ClsWGAN(),
         Selected(),
         Resample(),

@@ -1,4 +1,4 @@
-"""Built-in scores of generative models; all but the inception score work on any extractor's features."""
+"""Built-in scores of generative models; all but the inception score work with any extractor."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 import medbench
 from medbench_plugins.scores.balls import Coverage, Density, Precision, Recall
+from medbench_plugins.scores.by_class import DomainInceptionScore, Origin, TrainedOnMade, TriedOnMade
+from medbench_plugins.scores.copied_pictures import CopiesPixels
 from medbench_plugins.scores.copies import Copies, CopiesAUC
 from medbench_plugins.scores.fid import FID
 from medbench_plugins.scores.inception_score import InceptionScore
@@ -24,6 +26,11 @@ def register_scores() -> Iterable[medbench.Score]:
         Coverage(),
         FID(),
         InceptionScore(),
+        DomainInceptionScore(),
+        TrainedOnMade(),
+        TriedOnMade(),
+        Origin(),
+        CopiesPixels(),
         Copies(),
         CopiesAUC(),
     ]

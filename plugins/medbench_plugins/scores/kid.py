@@ -40,6 +40,7 @@ class KIDByClass:
 
     name: ClassVar[str] = "kid-by-class"
     each_class: ClassVar[bool] = True
+    spread: ClassVar[bool] = True
     summary: ClassVar[str] = "kernel inception distance within each class, then their mean; lower is better"
 
     def score(self, train: np.ndarray, held_out: np.ndarray, synthetic: np.ndarray) -> float:

@@ -1,0 +1,154 @@
+"""The sentences under a board, and the names that stand in them."""
+
+from __future__ import annotations
+
+from medbench.arms import Arm, Skipped
+from medbench.findings import WAIVABLE
+from medbench.generator_health import why_poor
+from medbench.leaderboard import Board
+from medbench.protocols import protocol
+from medbench.recipes import parse
+from medbench.text import clean
+from medbench.verdicts import (
+    ESTIMAND,
+    PHANTOM,
+    answer,
+    at_twice,
+    copies,
+    generator_poor,
+    looks,
+    reasons,
+    still_improving,
+    what_helps,
+    yardstick,
+)
+
+MEANING = {
+    "e": "outside data: training starts from a file of weights or from another data set",
+    "i": "incomplete: cells of this arm are still to be done",
+}
+"""What the marks behind a row mean, in the order they are explained."""
+
+
+def short(text: str) -> str:
+    """Write ``hybrid[generator=reacgan]`` as ``hybrid (reacgan)``."""
+    spec = parse(text)
+    values = ", ".join(value for _, value in spec.parameters)
+    return clean(f"{spec.name} ({values})" if values else spec.name)
+
+
+def left_out(skipped: Skipped) -> str:
+    """Name what was left out: an arm, or a protocol whole."""
+    return clean(skipped.protocol) or f"{short(skipped.augmenter)} / {short(skipped.classifier)}"
+
+
+def arm_name(arm: Arm) -> str:
+    """Write the augmenter, and the classifier where that claims something itself and so is not the board's."""
+    return f"{short(arm.augmenter)} / {short(arm.classifier)}" if arm.over else short(arm.augmenter)
+
+
+def sentences(board: Board) -> list[str]:
+    """Return what stands under a board; an empty one parts the yardsticks from the rest."""
+    first = f"chance {100 / len(board.source['classes']):.1f}"
+    if board.plain is not None and board.plain.scores is not None:
+        s = board.plain.scores
+        first += (
+            f"    {short(board.plain.arm.augmenter)}: {100 * s.argmax_balanced_accuracy:.1f} by argmax, "
+            f"{100 * s.balanced_accuracy:.1f} with the threshold moved, AUROC {auroc_share(s.auroc)}"
+        )
+    said = [first, ""]
+    if board.leaks:
+        said.append(f"PROTOCOL {board.protocol} LEAKS by design, never ranked: {', '.join(board.leaks)}")
+    said += _waived(board)
+    said += _answers(board)
+    if (at := board.check) is not None:
+        said.append(
+            at_twice(
+                at.steps,
+                at.before,
+                at.gain,
+                arm=arm_name(at.arm),
+                control=_control(at.arm),
+                settled=at.settled,
+                planned=at.planned,
+            )
+        )
+        if at.failed:
+            said.append(f"At {at.steps:,} steps {at.failed} trainings failed, counted with the control's predictions.")
+    said += reasons(board.evidence)
+    if board.is_phantom:
+        said.append(PHANTOM)
+    if board.unit == "image" and board.source["patients"] != board.source["images"]:
+        said.append("Scored by image; all images of a patient are drawn together.")
+    compared = max((row.gain.comparisons for row in board.rows if row.gain), default=0)
+    said.append(f"{looks(compared, board.looks)}. {f'{ESTIMAND} ' if compared else ''}Untuned defaults.")
+    if improving := still_improving([arm_name(r.arm) for r in board.rows if 2 * r.improving[0] > r.improving[1]]):
+        said.append(improving)
+    for of_it in board.yardsticks:
+        if of_it.failed:
+            title = yardstick(of_it.kind, trainings=of_it.trainings)[0]
+            said.append(f"{title}: {of_it.failed} of {of_it.planned} {', '.join(of_it.kinds)}, so it is not scored.")
+    poor = [(arm_name(row.arm), why_poor(row.scores_of_made)) for row in board.rows if "g" in row.marks]
+    said += [generator_poor(poor)] * bool(poor)
+    if found := copies([(arm_name(row.arm), *row.copied) for row in board.rows]):
+        said.append(found)
+    said += [f"{mark}  {MEANING[mark]}" for mark in MEANING if any(mark in row.marks for row in board.rows)]
+    for row in board.rows:
+        name = arm_name(row.arm)
+        if row.failed:
+            stands_in = "counted with its control's predictions" if row.scores else "so it is not scored"
+            said.append(f"{name}: {row.failed} of {row.planned} {', '.join(row.kinds)}, {stands_in}.")
+        if row.collapsed[0]:
+            of = f"{row.collapsed[0]} of {row.collapsed[1]}"
+            said.append(f"{name}: {of} generators collapsed: a class's samples are nearly one picture.")
+        if row.superseded:
+            said.append(f"{name}: {row.superseded} older results of other code or budget, not shown.")
+        said += [f"skipped {name} / {short(board.classifier)}: {reason}" for reason in row.reasons]
+    said += [f"skipped {left_out(s)}: {s.reason}" for s in board.skipped]
+    return said + [f"! {warning}" for warning in board.warnings]
+
+
+def _waived(board: Board) -> list[str]:
+    """Say what the study waives of the official cut that the board stands on."""
+    if protocol(board.protocol).name != "official":
+        return []
+    found = board.source.get("across", {})
+    return [
+        f"WAIVED {name}: {WAIVABLE[name]}, {found[name]:,} groups; what they add to the scores is not known."
+        for name in board.study.waive
+        if name in found
+    ]
+
+
+def _control(arm: Arm) -> str:
+    """Write the arm that an arm is compared with."""
+    return f"{short(arm.control)} / {short(arm.over)}" if arm.over else short(arm.control)
+
+
+def _answers(board: Board) -> list[str]:
+    """Answer for every arm that was asked for and has a verdict, then say what helps."""
+    judged = [(row, row.judged) for row in board.rows if row.judged is not None]
+    said = []
+    for row, of_row in judged:
+        if row.arm.asked and not of_row.verdict.withheld:
+            said.append(
+                answer(
+                    of_row.verdict,
+                    of_row.gain,
+                    of_row.evidence,
+                    arm=arm_name(row.arm),
+                    control=_control(row.arm),
+                    worth=board.study.worth,
+                    auroc=of_row.auroc,
+                )
+            )
+    better = [(arm_name(row.arm), j.verdict, j.gain) for row, j in judged if j.gain is not None]
+    if helps := what_helps(better):
+        said.append(helps)
+    return said
+
+
+def auroc_share(value: float) -> str:
+    """Write an AUROC as boards do: ``.802``."""
+    text = f"{value:.3f}"
+    return text.removeprefix("0") if value == value else "n/a"

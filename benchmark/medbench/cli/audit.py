@@ -1,0 +1,217 @@
+"""``medbench audit``: what a data set gives away, before anything is trained."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from medbench import study
+from medbench.cli.display import Display
+from medbench.cli.options import complete, load_catalogue, plugin_options
+from medbench.decode import Decoded
+from medbench.duplicates import DETAIL, DETAIL_OF_FEW, LOOK_ALIKE, SIDE, WHOLE, look_alikes
+from medbench.errors import UsageError
+from medbench.findings import WAIVABLE, Shortcut
+from medbench.plugins import Catalogue
+from medbench.protocols import protocol
+from medbench.sources import PHANTOM, Source, locate
+from medbench.study import Study
+from medbench.tables import WIDTH, clean, cut, wrapped
+
+SHOWN = 5
+BLIND = (
+    "Not seen: crops, shifts and turns by other angles than 90 degrees, inverted grays, pictures within pictures, "
+    "copies of pictures as small as the working size that were compressed hard, and a patient under two names."
+)
+
+
+@click.command(short_help="Say what a data set gives away: duplicates, leaks, shortcuts.")
+@click.argument("name", metavar="[DATASET|STUDY]", required=False, shell_complete=complete("dataset", "study"))
+@click.option("--data", multiple=True, metavar="[NAME=]FOLDER", help="Where the data set lies; only read.")
+@click.option("--phantom", is_flag=True, help="Use drawn look-alikes instead of real images.")
+@click.option("--size", type=click.IntRange(8, 4096), help="Working size in pixels; by default as the study's.")
+@click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes that decode.")
+@click.option("--canary", is_flag=True, help="Audit medbench itself, on labels that are noise.")
+@click.option("--budget", metavar="NAME|k=v,...", help="Of the canary: smoke, or steps=600,...")
+@click.option("--results", type=click.Path(path_type=Path), default=Path("results/runs"), show_default=True,
+              envvar="MEDBENCH_RESULTS", help="Where results of the canary are stored.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@plugin_options
+def audit(
+    name: str | None,
+    data: tuple[str, ...],
+    phantom: bool,
+    size: int | None,
+    workers: int,
+    canary: bool,
+    budget: str | None,
+    results: Path,
+    as_json: bool,
+    plugin_folders: tuple[Path, ...],
+    plugin_switches: tuple[str, ...],
+) -> int:
+    """Say what DATASET, or every data set of STUDY, gives away; ends with 8 where that stops a run.
+
+    Images are decoded as for a run, and kept as for one.
+    """
+    if canary:
+        from medbench.cli.canary import run_canary  # with all that trains
+
+        return run_canary(
+            budget=budget,
+            results=results,
+            workers=workers if workers > 1 else None,
+            as_json=as_json,
+            plugin_folders=plugin_folders,
+            plugin_switches=plugin_switches,
+        )
+    if name is None:
+        raise UsageError("give a data set or a study, as in `medbench audit ddti --data FOLDER`, or --canary.")
+    catalogue = load_catalogue(plugin_folders, plugin_switches)
+    asked = _asked(catalogue, name)
+    if data and not phantom:  # as for a run: a study on drawn images turns to the real ones
+        asked = asked.model_copy(update={"datasets": [text.removeprefix(PHANTOM) for text in asked.datasets]})
+    sources = locate(
+        catalogue,
+        asked.datasets,
+        data=data or tuple(filter(None, [os.environ.get("MEDBENCH_DATA", "")])),
+        phantom=phantom,
+        drawing=asked.phantom,
+        size=size or asked.budget.size,
+    )
+    official = any(protocol(text).name == "official" for text in asked.protocols)
+    facts = []
+    with Display() as display:
+        for source in sources:
+            facts.append(_facts(source, source.decode(workers, display.decoding), asked.waive, official))
+    if as_json:
+        click.echo(json.dumps(facts, indent=1))
+    else:
+        click.echo("\n\n".join("\n".join(_text(of_source)) for of_source in facts))
+    return 8 if any(of_source["blocks"] for of_source in facts) else 0
+
+
+def _asked(catalogue: Catalogue, name: str) -> Study:
+    """Return the study of that name or file, or one of the data set alone, under its official cut."""
+    if name.endswith(".toml") or Path(name).is_file():
+        return study.read(Path(name))
+    if name in catalogue.names("study"):
+        return study.read(catalogue.registered("study", name))
+    return study.build({"name": "audit", "datasets": [name], "protocols": ["official"]})
+
+
+def _facts(source: Source, decoded: Decoded, waived: Sequence[str], official: bool) -> dict[str, Any]:
+    """Return everything that is printed, as JSON values."""
+    samples, found = decoded.samples(), decoded.findings
+    ids = samples.ids.tolist()
+    alike = look_alikes(samples.x, samples.groups)
+    parts = dict(zip(ids, samples.parts.tolist(), strict=True)) if samples.parts is not None else {}
+    return {
+        "dataset": source.text,
+        "size": source.size,
+        "classes": list(samples.classes),
+        **found.to_json(),
+        "merged": found.merged,
+        "look_alikes": [[ids[p.first], ids[p.second], int(p.value)] for p in alike],
+        "parts": {part: int(np.sum(samples.parts == part)) for part in ("train", "test")} if parts else {},
+        "across": {name: [list(group) for group in groups] for name, groups in decoded.across.items()},
+        "waived": [name for name in waived if name in decoded.across],
+        "blocks": [name for name in decoded.across if official and name not in waived],
+        "warnings": found.sentences(),
+    }
+
+
+def _text(facts: dict[str, Any]) -> Iterator[str]:
+    yield cut(clean(facts["dataset"]), WIDTH)
+    yield f" {facts['images']:,} images of {facts['patients']:,} patients at {facts['size']} pixels"
+    yield ""
+    yield " groups: what no cut may part"
+    yield f"  by patient and study                {facts['declared']:>9,}"
+    yield f"  equal pixels united                 {facts['exact']:>9,}{_less(facts['declared'], facts['exact'])}"
+    yield f"  nearly equal pictures united        {facts['groups']:>9,}{_less(facts['exact'], facts['groups'])}"
+    yield ""
+    same = facts["same"]
+    yield f" equal pixels: {len(same):,} pictures occur {_times(same)}"
+    yield from _listed(", ".join(ids[:SHOWN]) for ids in same)
+    near = facts["near"]
+    yield ""
+    yield f" nearly equal (correlation {WHOLE} and {_detail(facts)} in the detail): {len(near):,} links"
+    yield from _listed(f"{v['first']}, {v['second']}  {v['value']:.3f}" for v in near)
+    alike = facts["look_alikes"]
+    yield ""
+    yield f" look alike (hashes within {LOOK_ALIKE} of 64 bits), for you to look at: {len(alike):,} pairs"
+    yield from _listed(f"{one}, {other}  {bits} bits" for one, other, bits in alike)
+    yield ""
+    yield f" labels that conflict on equal pixels: {len(facts['conflicts']):,} pictures"
+    yield from _listed(", ".join(ids[:SHOWN]) for ids in facts["conflicts"])
+    yield ""
+    yield from _official(facts)
+    yield ""
+    yield from _shortcuts(facts)
+    yield ""
+    yield from wrapped(BLIND)
+
+
+def _official(facts: dict[str, Any]) -> Iterator[str]:
+    if not facts["parts"]:
+        yield " official cut: there is none"
+        return
+    counts = ", ".join(f"{n:,} {part}" for part, n in facts["parts"].items())
+    yield f" official cut: {counts} images" + ("" if facts["across"] else "; it parts no group")
+    for name, groups in facts["across"].items():
+        state = "waived" if name in facts["waived"] else "BLOCKS" if name in facts["blocks"] else "not used"
+        yield f"  {state}  {name}: {len(groups):,} groups"
+        yield from wrapped(f"{WAIVABLE[name]}.", WIDTH - 3)
+        yield from _listed(", ".join(ids) for ids in groups)
+    if facts["blocks"]:
+        names = ", ".join(f'"{name}"' for name in facts["blocks"])
+        yield from wrapped(
+            f"The protocol official is refused (exit 8). Use --protocol patients, mend the files, or write "
+            f"waive = [{names}] into a study file; every table will say so."
+        )
+
+
+def _shortcuts(facts: dict[str, Any]) -> Iterator[str]:
+    if not facts["looked_at"]:
+        yield " shortcuts: not measured, a class has fewer than 5 groups"
+        return
+    yield f" shortcuts, {facts['looked_at']:,} images    AUROC  95 % range   bal.acc"
+    for found in facts["shortcuts"]:
+        shortcut = Shortcut(**found)
+        yield _row(shortcut, "!" if shortcut.is_said else " ")
+    if facts["neighbour"]:
+        yield _row(Shortcut(**facts["neighbour"]), " ")
+    if facts["warnings"]:
+        yield from wrapped(
+            "!  above .60, and its range above .50: a classifier may read that instead of the disease; boards say so."
+        )
+
+
+def _row(found: Shortcut, mark: str) -> str:
+    auroc, low, high = (f"{value:.2f}".removeprefix("0") for value in (found.auroc, found.low, found.high))
+    return f" {mark} {found.name:<28}{auroc:>6}  {low} to {high:<6}{100 * found.accuracy:>7.1f}"
+
+
+def _less(before: int, after: int) -> str:
+    return f"   {before - after:,} merged" if after < before else ""
+
+
+def _times(same: Sequence[Sequence[str]]) -> str:
+    return f"more than once, {sum(map(len, same)):,} images in all" if same else "more than once"
+
+
+def _listed(lines: Any) -> Iterator[str]:
+    every = list(lines)
+    yield from (f"   {cut(clean(line), WIDTH - 3)}" for line in every[:SHOWN])
+    if len(every) > SHOWN:
+        yield f"   and {len(every) - SHOWN:,} more (--json lists all)"
+
+
+def _detail(facts: dict[str, Any]) -> float:
+    return DETAIL if facts["size"] >= SIDE else DETAIL_OF_FEW

@@ -1,0 +1,79 @@
+"""``medbench bundle``: a run as one file that others can check."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import click
+from pydantic import ValidationError
+
+from medbench.cli.results import open_record
+from medbench.errors import ResourceError, UsageError
+from medbench.publishing import bundling, container, reading, signing
+from medbench.publishing.models import Method
+from medbench.text import clean
+
+SUFFIX = ".medbench.zip"
+
+
+@click.command(short_help="Pack a run into one file that others can check.")
+@click.argument("study_name", metavar="[STUDY]", required=False)
+@click.option("--results", type=click.Path(path_type=Path), default=Path("results/runs"), show_default=True,
+              envvar="MEDBENCH_RESULTS", help="Where results are stored.")  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help=f"By default NAME{SUFFIX}.")
+@click.option("--title", help="What readers see.")
+@click.option("--author", "authors", multiple=True, help="May be repeated.")
+@click.option("--method", "card", type=click.Path(path_type=Path), metavar="FILE.toml",
+              help="title, authors, links, licence, contact, extra_data, pretraining.")  # fmt: skip
+@click.option("--sign", "key", type=click.Path(path_type=Path), metavar="KEY", help="Sign it with an SSH key.")
+def bundle(
+    study_name: str | None,
+    results: Path,
+    out: Path | None,
+    title: str | None,
+    authors: tuple[str, ...],
+    card: Path | None,
+    key: Path | None,
+) -> None:
+    """Pack the latest run of STUDY, or of any study: predictions, costs and versions; no labels, patients or pictures.
+
+    The same run gives the same bytes.
+    """
+    method = _method(card, {"title": title, "authors": list(authors)})
+    store, record = open_record(results, study_name)
+    members = bundling.members_of(store, record, method)
+    members[container.MANIFEST] = bundling.manifest_of(members)
+    if key is not None:
+        members[container.SIGNATURE] = signing.sign(members[container.MANIFEST], key)
+    data = container.write(members)
+    reading.understood(data, container.find(data))  # what others would refuse is refused here
+    out = out or Path(f"{record['study']['name']}{SUFFIX}")
+    try:
+        out.write_bytes(data)
+    except OSError as error:
+        raise ResourceError(f"{out}: cannot be written ({error.strerror}); give another --out.") from None
+    signed = ", signed" if key is not None else ""
+    click.echo(f"{clean(str(out))}: {len(members)} members, {len(data):,} bytes{signed}")
+    click.echo(f"Check it as others will: medbench verify {clean(str(out))}")
+
+
+def _method(card: Path | None, given: dict[str, Any]) -> Method:
+    values: dict[str, Any] = {}
+    if card is not None:
+        try:
+            values = tomllib.loads(card.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise UsageError(f"--method {card}: cannot be read ({error.strerror}); give an existing file.") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise UsageError(f"--method {card}: is not TOML ({error}); mend it.") from None
+    values |= {key: value for key, value in given.items() if value}
+    try:
+        return Method.model_validate(values)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        field = ".".join(map(str, problem["loc"]))
+        said = problem["msg"].removeprefix("Value error, ")
+        hint = {"title": "--title", "authors": "--author"}.get(field, f"the method card's {field}")
+        raise UsageError(f"{hint}: {said[0].lower()}{said[1:]}.") from None

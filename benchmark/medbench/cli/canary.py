@@ -1,0 +1,92 @@
+"""``medbench audit --canary``: what medbench itself reports where there is nothing to find."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import click
+
+from medbench.canary import LEAKY_ACCURACY, SHARE, Canary, canary
+from medbench.cli.options import Asked, load_catalogue, understand
+from medbench.cli.run import carry_out
+from medbench.decode import open_samples
+from medbench.inflation import inflations
+from medbench.leaderboard import boards
+from medbench.staircase import staircase
+from medbench.tables import WIDTH, cut, pad, short, wrapped
+
+STUDY = "canary"
+
+
+def run_canary(*, budget: str | None, results: Path, workers: int | None, as_json: bool, **plugin_options: Any) -> int:
+    """Run the study "canary" and its staircase, plant a leak, print what was found; 8 if anything is not as it must be.
+
+    Args:
+        budget: As ``--budget`` has it; "smoke" for a quick look with fewer patients and folds.
+        results: Store; what is there is not run again.
+        workers: Jobs at a time.
+        as_json: For programs.
+        plugin_options: As :func:`medbench.cli.options.plugin_options` gives them.
+    """
+    load_catalogue(plugin_options["plugin_folders"], plugin_options["plugin_switches"])
+    asked = _understood(budget, results, plugin_options)
+    plan, store, _ = carry_out(asked, workers=workers)
+    steps = staircase(asked.study, lambda kind, text: asked.catalogue.spec(asked.catalogue.resolve(kind, text)))
+    plan_of_steps, _, _ = carry_out(dataclasses.replace(asked, study=steps), workers=workers)
+    keys = {arm.key for arms in plan.arms.values() for arm in arms}
+    board = boards(store, plan.record(), keep=keys)[0]
+    staircases = inflations(boards(store, plan_of_steps.record()))
+    found = canary(board, next(iter(staircases), None), open_samples(cast("Path", plan.sources[0].folder)))
+    if as_json:
+        click.echo(json.dumps({**dataclasses.asdict(found), "reach": found.reach, "faults": found.faults}, indent=1))
+    else:
+        click.echo("\n".join(_text(found)))
+    return 8 if found.faults else 0
+
+
+def _understood(budget: str | None, results: Path, plugin_options: dict[str, Any]) -> Asked:
+    unset = ("leak", "inflation", "yardsticks", "check_steps", "no_controls", "no_companions", "extractor", "phantom")
+    options: dict[str, Any] = {
+        **plugin_options,
+        **dict.fromkeys((*unset, "folds", "repeats", "seeds", "worth")),
+        **dict.fromkeys(("dataset", "augmenter", "classifier", "protocol", "data", "settings"), ()),
+    }
+    return understand(**options, study_name=STUDY, budget=budget, results=results)
+
+
+def _text(found: Canary) -> Iterator[str]:
+    yield "canary: drawn images whose labels are noise"
+    yield ""
+    yield f" {pad('honest protocol: AUROC of every arm', 44)}{'AUROC':>7}   joint 95 % range"
+    for arm in sorted(found.arms, key=lambda a: a.name):
+        said = "" if arm.holds else "   LEAVES OUT .5"
+        name = pad(cut(f"  {short(arm.name)}", 43), 44)
+        yield f" {name}{arm.auroc:>7.3f}   {arm.low:.3f} to {arm.high:.3f}{said}"
+    for name in found.missing:
+        yield cut(f"   {name}", WIDTH)
+    yield f"   an AUROC {found.reach:.2f} away from .5 would be seen in every arm"
+    yield ""
+    yield " the same labels where images are copied and augmented before the cut"
+    for title, value in (
+        ("accuracy there", found.leaky),
+        ("always the commonest class, honest", found.majority),
+        ("the same arm, honest", found.honest),
+    ):
+        yield f"   {pad(title, 42)}" + ("not computed" if value is None else f"{100 * value:>6.1f} %")
+    yield ""
+    planted = f"a picture of {100 * SHARE:.0f} % of the test patients, brighter, among the training patients"
+    yield f" {planted}"
+    yield f"   {pad('found by the audit', 42)}{found.found} of {found.planted}, {found.alarms} false alarms"
+    yield ""
+    if found.faults:
+        for fault in found.faults:
+            yield from wrapped(f"FAULT: {fault}.")
+    else:
+        yield from wrapped(
+            "As it must be: nothing is found where there is nothing, a leak pays at least "
+            f"{100 * LEAKY_ACCURACY:.0f} % accuracy, and the audit finds a weak one."
+        )

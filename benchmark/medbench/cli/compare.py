@@ -1,0 +1,72 @@
+"""``medbench compare``: two arms against each other, or every gain of a run."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from medbench.cli.display import can_draw_trees
+from medbench.cli.results import open_record
+from medbench.errors import ResourceError, UsageError
+from medbench.forest import Forest
+from medbench.leaderboard import boards
+from medbench.plots import style
+from medbench.plots.forest import forest
+from medbench.tables import FORMATS
+from medbench.versus import compare as compare_arms
+from medbench.versus_tables import forests, gain_forests, render, render_gains
+
+
+@click.command(short_help="Compare two arms, or plot every gain of a run.")
+@click.argument("one", metavar="[A", required=False)
+@click.argument("other", metavar="B]", required=False)
+@click.option("--study", "study_name", metavar="STUDY", help="Of the latest run of a study; by default of any.")
+@click.option("--results", type=click.Path(path_type=Path), default=Path("results/runs"), show_default=True,
+              envvar="MEDBENCH_RESULTS", help="Where results are stored.")  # fmt: skip
+@click.option("--details", is_flag=True, help="Cross-checks: corrected t-test, folds, seeds. They make no verdict.")
+@click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw the gains: .svg, .png or .pdf.")
+@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
+@click.option("--plain", is_flag=True, help="ASCII only.")
+def compare(
+    one: str | None,
+    other: str | None,
+    study_name: str | None,
+    results: Path,
+    details: bool,
+    plot: Path | None,
+    form: str,
+    plain: bool,
+) -> None:
+    """Compare arm A with arm B on every board where both stand; without them, plot every gain over its own control.
+
+    A and B are written as on the leaderboard: hybrid, 'hybrid[generator=reacgan]', or 'hybrid / resnet18'.
+    """
+    if one is not None and other is None:
+        raise UsageError(f"{one} with what? Give two arms, as in `medbench compare {one} balanced`, or none.")
+    if details and one is None:
+        raise UsageError("--details belongs to two arms; give both, as in `medbench compare hybrid geometric`.")
+    if plot is not None:
+        style.form_of(plot)  # before anything is read
+    store, record = open_record(results, study_name)
+    plain = plain or not can_draw_trees(sys.stdout)
+    if one is not None and other is not None:
+        found = compare_arms(store, record, one, other, in_detail=details)
+        text, panels = render(found, form, plain=plain), forests(found)
+    else:
+        built = boards(store, record)
+        text, panels = render_gains(built, form, plain=plain), [f for f in gain_forests(built) if f.bars]
+    if plot is not None:
+        _write(plot, panels)
+    click.echo(text)
+
+
+def _write(path: Path, panels: list[Forest]) -> None:
+    if not panels:
+        raise UsageError(f"{path}: nothing is compared in this run, so there is nothing to draw.")
+    try:
+        path.write_bytes(style.written(forest(panels), style.form_of(path)))
+    except OSError as error:
+        raise ResourceError(f"{path}: cannot be written ({error.strerror}); give another --plot.") from None
+    click.echo(f"wrote {path}", err=True)

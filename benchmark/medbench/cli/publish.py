@@ -1,0 +1,126 @@
+"""``medbench publish`` and ``medbench reproduce``: entries that others have checked."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import click
+
+from medbench import devices
+from medbench.cli.display import Display
+from medbench.cli.options import blocked, load_catalogue, plugin_options
+from medbench.cli.verify import show
+from medbench.errors import UsageError
+from medbench.publishing import entries, ledger, reading, reproducing, tasks, truth
+from medbench.publishing.verifying import verify
+from medbench.sources import Described
+from medbench.study import PhantomTable
+from medbench.text import clean
+
+_to = click.option("--to", "folder", type=click.Path(path_type=Path), default=Path("results/published"),
+                   show_default=True, help="Where entries are published.")  # fmt: skip
+_data = click.option("--data", multiple=True, metavar="[NAME=]FOLDER", help="Where the data set lies.")
+_allowed = click.option("--allowed-signers", "allowed", type=click.Path(path_type=Path, exists=True), metavar="FILE",
+                        help="It must be signed by one of these.")  # fmt: skip
+_workers = click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True,
+                        help="Processes that decode.")  # fmt: skip
+
+
+@click.command(short_help="Verify a bundle and add it to the published entries.")
+@click.argument("bundle", type=click.Path(path_type=Path))
+@_to
+@_data
+@_allowed
+@click.option("--accept-repeated", is_flag=True, help="You looked at predictions that occur twice.")
+@click.option("--replaces", metavar="ENTRY", help="An entry that this one corrects; it is withdrawn by a new row.")
+@_workers
+@plugin_options
+def publish(
+    bundle: Path,
+    folder: Path,
+    replaces: str | None,
+    data: tuple[str, ...],
+    allowed: Path | None,
+    accept_repeated: bool,
+    workers: int,
+    plugin_folders: tuple[Path, ...],
+    plugin_switches: tuple[str, ...],
+) -> None:
+    """Verify BUNDLE, store it with the numbers that were computed from it, and add a row to the ledger."""
+    known = {row.entry for row in ledger.rows(folder / entries.LEDGER)}  # a broken chain shows before all else
+    if replaces is not None and replaces not in known:
+        raise UsageError(f"--replaces {replaces}: the ledger knows no such entry; give the 16 hex digits of one.")
+    with Display() as display:
+        found = verify(bundle, data=_given(data), allowed=allowed, accept_repeated=accept_repeated, workers=workers,
+                       plugin_folders=plugin_folders, blocked=blocked(plugin_switches),
+                       progress=display.decoding)  # fmt: skip
+    show(found, as_json=False)
+    if found.refused is not None:
+        raise found.refused
+    place = entries.publish(bundle, found, folder)
+    if replaces is not None:
+        entries.replace(folder, replaces, place.name)
+    click.echo(f"published as {clean(str(place))}" + (f", {replaces} is withdrawn" if replaces else ""))
+
+
+@click.command(short_help="Run one cell of a published entry again and compare.")
+@click.argument("entry")
+@_to
+@_data
+@click.option("--salt", default="", help="Text that its author could not know, such as the hash of the merge commit.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, or cuda.")
+@click.option("--executor", default="local", show_default=True, help="Where it runs.")
+@_workers
+@plugin_options
+def reproduce(
+    entry: str,
+    folder: Path,
+    data: tuple[str, ...],
+    salt: str,
+    device: str,
+    executor: str,
+    workers: int,
+    plugin_folders: tuple[Path, ...],
+    plugin_switches: tuple[str, ...],
+) -> None:
+    """Run one cell of ENTRY again, which the entry's own hash chooses, and add a row "reproduced" if it agrees."""
+    place = entries.find_entry(folder, entry)
+    file, left_out = place / entries.BUNDLE, blocked(plugin_switches)
+    known = [row for row in ledger.rows(folder / entries.LEDGER) if row.entry == entries.read_entry(place)["id"]]
+    if not known:
+        raise UsageError(f"{place}: the ledger does not know this entry; publish its bundle first.")
+    with Display() as display:
+        found = verify(file, data=_given(data), plugin_folders=plugin_folders, blocked=left_out, workers=workers,
+                       accept_repeated=True, progress=display.decoding)  # fmt: skip
+        if found.refused is not None:
+            raise found.refused
+        if found.tier != "recomputed":
+            why = next(c["detail"] for c in found.checks if c["outcome"] == "unknown")
+            raise UsageError(f"{place}: its numbers could not be recomputed here ({clean(why)}); that comes first.")
+        bundle = reading.read(file)
+        wanted = tasks.wanted(bundle)
+        catalogue = load_catalogue(plugin_folders, plugin_switches)
+        ours = truth.ours(truth.Wanted(wanted["recipes"], PhantomTable(**wanted["drawing"]), wanted["size"]),
+                          catalogue, _given(data), workers=workers, progress=display.decoding)  # fmt: skip
+        sources = {name: one for name, one in ours.items() if isinstance(one, Described)}
+        trial = reproducing.chosen(bundle, salt)
+        with tempfile.TemporaryDirectory(prefix="medbench-reproduce-") as store:
+            rerun = reproducing.rerun(
+                bundle, trial, sources, catalogue, display, Path(store), device=devices.choose(device)[0],
+                plugin_folders=[str(f.absolute()) for f in plugin_folders], blocked=left_out, executor=executor,
+            )  # fmt: skip
+    ledger.append(
+        folder / entries.LEDGER,
+        event="reproduced",
+        entry=known[-1].entry,
+        tier="reproduced",
+        bundle=bundle.sha256,
+        detail=reproducing.sentence(rerun),
+    )
+    click.echo(f"reproduced: {clean(rerun.detail)}")
+
+
+def _given(data: tuple[str, ...]) -> tuple[str, ...]:
+    return data or tuple(filter(None, [os.environ.get("MEDBENCH_DATA", "")]))

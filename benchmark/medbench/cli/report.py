@@ -1,0 +1,80 @@
+"""``medbench report``: a run as one document."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from medbench.cli.options import load_catalogue, plugin_options
+from medbench.cli.results import open_record
+from medbench.errors import ResourceError, UsageError
+from medbench.staircase import SUFFIX
+
+NAMES = {"html": "report.html", "md": "report.md", "latex": "report.tex"}
+
+
+@click.command(short_help="Write a run as one page that needs no network.")
+@click.argument("study_name", metavar="[STUDY]", required=False)
+@click.option("--results", type=click.Path(path_type=Path), default=Path("results/runs"), show_default=True,
+              envvar="MEDBENCH_RESULTS", help="Where results are stored.")  # fmt: skip
+@click.option("--format", "form", type=click.Choice(list(NAMES)), default="html", show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Default: report.html, .md or .tex.")
+@click.option("--no-pictures", is_flag=True, help="No sheets of images, even where a data set's card allows them.")
+@plugin_options
+def report(
+    study_name: str | None,
+    results: Path,
+    form: str,
+    out: Path | None,
+    no_pictures: bool,
+    plugin_folders: tuple[Path, ...],
+    plugin_switches: tuple[str, ...],
+) -> None:
+    """Write a report of the latest run of STUDY, or of any study: answers, boards, figures, and where all came from.
+
+    The same results give the same bytes.
+    """
+    target = out or Path(NAMES[form])
+    if target.is_dir():
+        raise UsageError(f"{target}: is a folder; give a file to --out.")
+    store, record = open_record(results, study_name)
+    if study_name is None and record["study"].get("staircase"):
+        record = _of_study(results, record)
+    catalogue = load_catalogue(plugin_folders, plugin_switches)
+    from medbench.reporting import contents, material
+
+    found = material.gather(store, record, stairs=_stairs(results, record), catalogue=catalogue)
+    made = contents.report(found, pictures=not no_pictures)
+    try:
+        target.write_bytes(_written(made, form))
+    except OSError as error:
+        raise ResourceError(f"{target}: cannot be written ({error.strerror}); give another --out.") from None
+    click.echo(f"wrote {target}", err=True)
+
+
+def _of_study(results: Path, record: dict[str, Any]) -> dict[str, Any]:
+    """Return the plan of the study itself where its staircase was run last; the latter is a section of its report."""
+    try:
+        return open_record(results, str(record["study"]["name"]).removesuffix(SUFFIX))[1]
+    except UsageError:
+        return record
+
+
+def _stairs(results: Path, record: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the plan of the same study's staircase; None where that was not run."""
+    try:
+        return open_record(results, str(record["study"]["name"]), suffix=SUFFIX)[1]
+    except UsageError:
+        return None
+
+
+def _written(made: Any, form: str) -> bytes:
+    if form == "html":
+        from medbench.reporting.page import page
+
+        return page(made)
+    from medbench.reporting.paper import latex, markdown
+
+    return (markdown if form == "md" else latex)(made).encode("utf-8", "replace")

@@ -1,0 +1,122 @@
+"""Gains with their ranges as bars on one scale, drawn with characters; :mod:`medbench.plots.forest` draws a figure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isfinite
+
+from medbench.text import WIDTH, columns, cut, pad
+
+NAME_WIDTH = 20
+CHART = 24
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One comparison.
+
+    Attributes:
+        label: What is compared.
+        value: Gain in points; None where there is none yet.
+        low: Lower end of its range; -inf where there is no end.
+        high: Its upper end.
+        word: The verdict, or a few words on why there is no gain.
+        stems: Branches of the tree before the label, in the characters of a terminal.
+        depth: How deep it stands in that tree.
+    """
+
+    label: str
+    value: float | None
+    low: float
+    high: float
+    word: str
+    stems: str = ""
+    depth: int = 0
+
+
+@dataclass(frozen=True)
+class Forest:
+    """Bars that share a scale.
+
+    Attributes:
+        title: Where they are from.
+        bars: From top to bottom.
+        worth: Points that matter; the band is ± `worth`.
+    """
+
+    title: str
+    bars: tuple[Bar, ...]
+    worth: float
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Ends of the scale in points: every finite end, the band and zero lie inside."""
+        known = [x for bar in self.bars if bar.value is not None for x in (bar.low, bar.high, bar.value) if isfinite(x)]
+        low, high = min([-self.worth, *known]), max([self.worth, *known])
+        return (low, high) if low < high else (low - 1, high + 1)
+
+
+def draw(forest: Forest, *, plain: bool = False) -> list[str]:
+    """Draw bars as lines of at most WIDTH columns: name, chart, gain, range, word.
+
+    Args:
+        forest: What to draw.
+        plain: ASCII only.
+    """
+    low, high = forest.limits
+    lines = []
+    for bar in forest.bars:
+        name = f" {bar.stems}{bar.label}"
+        if columns(name) >= NAME_WIDTH:
+            lines.append(cut(name, WIDTH))
+            name = ""
+        lines.append(cut(f"{pad(name, NAME_WIDTH)}{_chart(bar, forest, plain)}{_numbers(bar)}", WIDTH).rstrip())
+    return [*lines, f"{'':{NAME_WIDTH}}{_axis(low, high)}".rstrip()]
+
+
+def legend(worth: float, *, plain: bool = False) -> str:
+    """Say what the characters of a chart mean."""
+    point, band, zero = ("o", ":", "|") if plain else ("●", "░", "│")
+    return f"{point} gain with its 95 % range   {band} within {worth:g} points   {zero} no gain; in points"
+
+
+def _chart(bar: Bar, forest: Forest, plain: bool) -> str:
+    point, band, zero, line, crossing, left, right = "o:|-+[]" if plain else "●░│─┼├┤"
+    low, high = forest.limits
+    cells = [" "] * CHART
+    for column in range(_column(-forest.worth, low, high), _column(forest.worth, low, high) + 1):
+        cells[column] = band
+    cells[_column(0.0, low, high)] = zero
+    if bar.value is None:
+        return "".join(cells)
+    first, last = _column(bar.low, low, high), _column(bar.high, low, high)
+    for column in range(first, last + 1):
+        cells[column] = crossing if cells[column] == zero else line
+    cells[first] = left if isfinite(bar.low) else "<"
+    cells[last] = right if isfinite(bar.high) else ">"
+    cells[_column(bar.value, low, high)] = point
+    return "".join(cells)
+
+
+def _column(value: float, low: float, high: float) -> int:
+    """Return the column of a value; what lies outside the scale stands at its end."""
+    return round((min(max(value, low), high) - low) / (high - low) * (CHART - 1))
+
+
+def _numbers(bar: Bar) -> str:
+    if bar.value is None:
+        return f"  {bar.word}"
+    span = f"{bar.low:+z.1f} to {bar.high:+z.1f}"
+    return f"{bar.value:+z6.1f}  {span:<14} {bar.word}"
+
+
+def _axis(low: float, high: float) -> str:
+    """Write both ends of the scale, and 0 where it has room."""
+    cells = [" "] * CHART
+    left, right = f"{low:+z.0f}", f"{high:+z.0f}"
+    for start, text in ((0, left), (CHART - len(right), right)):
+        cells[start : start + len(text)] = text
+    zero = _column(0.0, low, high)
+    if all(c == " " for c in cells[max(0, zero - 1) : zero + 2]):
+        cells[zero] = "0"
+    return "".join(cells)

@@ -1,0 +1,41 @@
+"""Is a generator too poor to say anything about GANs, and does it copy? Read off the scores of its made rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+POOR = 6.0
+"""How many times as far from real rows as other patients' real rows are, by KID within classes.
+
+``docs/benchmarks/poor_generators.py`` measures what the rule says of good and of bad samples."""
+LEAST_COVERED = 0.5
+
+
+def why_poor(scores: Mapping[str, float]) -> str:
+    """Say in a few words why made rows are poor; "" where they are not, or where nothing can be said.
+
+    They are where KID within classes is above POOR times its spread, the 95th percentile between real rows of
+    different patients at the same numbers, or where coverage is below half of its floor. The floor of KID itself is no
+    yardstick: it is unbiased, so about 0.
+
+    Args:
+        scores: Number by score as an arm has them: ``kid-by-class`` and ``-spread``, ``coverage`` and ``-floor``.
+    """
+    kid, spread = scores.get("kid-by-class"), scores.get("kid-by-class-spread")
+    if kid is not None and spread is not None and kid > POOR * spread > 0:
+        return f"KID {kid / spread:.0f}x its floor"
+    covered, floor = scores.get("coverage"), scores.get("coverage-floor")
+    if covered is not None and floor is not None and covered < LEAST_COVERED * floor:
+        return f"coverage {100 * covered:.0f} %, real images {100 * floor:.0f} %"
+    return ""
+
+
+def copied(cells: Iterable[tuple[Mapping[str, float | None], int]]) -> tuple[int, int]:
+    """Return how many made rows are copies of training rows, and how many were looked at.
+
+    Args:
+        cells: Of each cell its scores and the number of made rows they were computed from.
+    """
+    found = [(scores.get("copies-pixels"), made) for scores, made in cells]
+    known = [(share, made) for share, made in found if share is not None]
+    return sum(round(share * made) for share, made in known), sum(made for _, made in known)

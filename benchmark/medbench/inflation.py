@@ -1,0 +1,248 @@
+"""Where a published gain goes: the rows of a staircase, from a plan's boards.
+
+The rows with the study's own measure count images by argmax, as the study did; the last rows are those of the honest
+board: balanced accuracy by patient after the correction for training frequencies, over each control in turn, down to
+the arm's own one with its interval. See :mod:`medbench.staircase` for what is run.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from medbench.comparison import NOT_COMPUTED, NOT_RUN, measure
+from medbench.errors import UsageError
+from medbench.intervals import Interval
+from medbench.leaderboard import Board, Row
+from medbench.staircase import compared
+from medbench.study import InflationTable, PublishedTable, Study
+from medbench.verdicts import Verdict
+
+REMOVED = {
+    "synthetic-scored": "only real images are scored",
+    "copies": "split before augmenting",
+    "fitted-on-all": "generators and scalers fitted on training images",
+    "images": "all images of a patient on one side",
+    "steps": "equal training steps",
+    "selection": "weights not chosen on the scored images",
+}
+"""What a step changes, by the leak it takes away."""
+CAUSES = {
+    "synthetic-scored": "made images among the scored ones",
+    "copies": "one image on both sides of the cut",
+    "fitted-on-all": "generators or scalers that had seen the scored images",
+    "images": "one patient on both sides of the cut",
+    "steps": "longer training for more rows",
+    "selection": "weights chosen on the scored images",
+}
+"""The same as a cause."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One row.
+
+    Attributes:
+        title: What was changed since the row above.
+        arm: Value of the arm, 0 to 1; None where there is none.
+        against: Value of what it is compared with.
+        leak: The leak that was taken away; empty for the first rows and those after the last leak.
+        number: Of the step, 0 for rows before the first.
+        why: Why a value is missing; empty where none is.
+    """
+
+    title: str
+    arm: float | None
+    against: float | None
+    leak: str = ""
+    number: int = 0
+    why: str = ""
+
+    @property
+    def gain(self) -> float | None:
+        """Arm less what it is compared with."""
+        return None if self.arm is None or self.against is None else self.arm - self.against
+
+
+@dataclass(frozen=True)
+class Inflation:
+    """A gain taken apart, on one data set.
+
+    Attributes:
+        study: The staircase.
+        dataset: As boards write it.
+        classifier: Of the arm.
+        table: What the study's file says.
+        names: Text of the arm and of what it is compared with.
+        published: Both as published, where both were; its values are None else.
+        own: All leaks on.
+        steps: A leak less each; the last is honest, and still in the study's measure.
+        ours: Honest, in balanced accuracy, over each control, the arm's own last.
+        gain: Over the arm's own control, with its interval; None while something is missing.
+        verdict: The word for it.
+        auroc: The same gain in macro AUROC.
+        majority: What always answering the commonest class scores in accuracy, 0 to 1; None for another measure.
+        commonest: Name of that class.
+        n_classes: Number of classes.
+        images: Number of images.
+        is_phantom: Whether the images were drawn by medbench.
+    """
+
+    study: Study
+    dataset: str
+    classifier: str
+    table: InflationTable
+    names: tuple[str, str]
+    published: Step
+    own: Step
+    steps: tuple[Step, ...]
+    ours: tuple[Step, ...]
+    gain: Interval | None
+    verdict: Verdict | None
+    auroc: float
+    majority: float | None
+    commonest: str
+    n_classes: int
+    images: int
+    is_phantom: bool
+
+    @property
+    def largest(self) -> tuple[Step, float] | None:
+        """The step that takes most of a gain away, and how much; None without a gain, or while a row is missing."""
+        if self.own.gain is None or self.own.gain <= 0:
+            return None
+        rows = (self.own, *self.steps)
+        falls = [
+            (step, before.gain - step.gain)
+            for before, step in itertools.pairwise(rows)
+            if before.gain is not None and step.gain is not None
+        ]
+        found = max(falls, key=lambda fall: fall[1], default=None)
+        return found if found is not None and found[1] > 0 and len(falls) == len(self.steps) else None
+
+
+def inflations(boards: Sequence[Board]) -> list[Inflation]:
+    """Take the gain of a staircase's study apart, for every data set.
+
+    Args:
+        boards: As :func:`medbench.leaderboard.boards` gives them, all of one run.
+
+    Raises:
+        UsageError: If the boards are not those of a staircase.
+    """
+    if not boards or not boards[0].study.staircase:
+        raise UsageError("this run is no staircase; run the study with --inflation first.")
+    datasets = dict.fromkeys(str(board.source["dataset"]) for board in boards)
+    found = [_inflation([b for b in boards if b.source["dataset"] == dataset]) for dataset in datasets]
+    return [one for one in found if one is not None]
+
+
+def _inflation(boards: Sequence[Board]) -> Inflation | None:
+    study = boards[0].study
+    pair = compared(study, [row.arm for row in _rows(boards, study.protocols[-1])])
+    table = study.inflation
+    if pair is None or table is None:
+        return None
+    arm, against = pair
+    final = next(
+        b for b in boards if b.protocol == study.protocols[-1] and b.classifier == (arm.board or arm.classifier)
+    )
+
+    def step(text: str, title: str, leak: str = "", number: int = 0) -> Step:
+        places = [(b, row) for b in boards if b.protocol == text for row in _all(b)]
+        values, why = [], ""
+        for one in pair:
+            row = next(((b, r) for b, r in places if r.arm.key == one.key), None)
+            value = measure(table.metric, *row) if row is not None and row[1].complete else None
+            values.append(value)
+            if value is None and not why:
+                why = NOT_RUN if row is None or not row[1].done else NOT_COMPUTED
+                if row is not None and row[1].done and not row[1].complete:
+                    why = f"{row[1].done} of {row[1].planned} done"
+        return Step(title, values[0], values[1], leak, number, why)
+
+    removed = [
+        step(text, REMOVED[leak], leak, number)
+        for number, (leak, text) in enumerate(zip(table.remove, study.protocols[1:], strict=True), start=1)
+    ]
+    rows = {row.arm.key: row for row in _all(final)}
+    own = rows[arm.key]
+    judged = own.judged if own.judged is not None and own.judged.gain is not None else None
+    majority, commonest = _majority(final, own) if table.metric == "accuracy" else (None, "")
+    return Inflation(
+        study,
+        str(final.source["dataset"]),
+        arm.classifier,
+        table,
+        (arm.augmenter, against.augmenter)
+        if arm.augmenter != against.augmenter
+        else (arm.classifier, against.classifier),
+        _published(study, table, pair[0].augmenter, (arm.classifier, against.classifier)),
+        step(study.protocols[0], "its protocol, our rerun"),
+        tuple(removed),
+        tuple(_ours(rows, own, len(removed))),
+        judged.gain if judged else None,
+        judged.verdict if judged else None,
+        judged.auroc if judged and judged.auroc is not None else float("nan"),
+        majority,
+        commonest,
+        len(final.source["classes"]),
+        int(final.source["images"]),
+        final.is_phantom,
+    )
+
+
+def _all(board: Board) -> list[Row]:
+    return [*board.rows, *([board.plain] if board.plain else [])]
+
+
+def _rows(boards: Sequence[Board], text: str) -> list[Row]:
+    return [row for board in boards if board.protocol == text for row in _all(board)]
+
+
+def _ours(rows: dict[tuple[str, str], Row], own: Row, taken: int) -> list[Step]:
+    """Return the arm's balanced accuracy over each of its controls, the root first and its own one last."""
+    chain: list[Row] = []
+    row = own
+    while (control := rows.get(row.arm.control_key)) is not None and control not in chain:
+        chain.insert(0, control)
+        row = control
+    found = []
+    for position, control in enumerate(chain):
+        of_arm, of_control = own.scores, control.scores
+        name = control.arm.classifier if own.arm.over else control.arm.augmenter
+        found.append(
+            Step(
+                name,
+                of_arm.balanced_accuracy if of_arm else None,
+                of_control.balanced_accuracy if of_control else None,
+                number=taken + 1 + position,
+                why="" if of_arm and of_control else NOT_RUN,
+            )
+        )
+    return found
+
+
+def _published(study: Study, table: InflationTable, augmenter: str, classifiers: tuple[str, str]) -> Step:
+    def value(arm: str, classifier: str) -> float | None:
+        of_arm = [p for p in study.published if (p.arm, p.metric) == (arm, table.metric)]
+        fitting: list[PublishedTable] = [p for p in of_arm if p.classifier == classifier]
+        if not fitting and len({p.classifier for p in of_arm}) == 1:  # the run has parameters of its own
+            fitting = of_arm
+        if not fitting:
+            near = [p for p in of_arm if p.classifier.partition("[")[0] == classifier.partition("[")[0]]
+            fitting = near if len(near) == 1 else []
+        return fitting[0].value if fitting else None
+
+    values = value(augmenter, classifiers[0]), value(table.against, classifiers[1])
+    return Step("published", *values, why="" if None not in values else "not found")
+
+
+def _majority(board: Board, row: Row) -> tuple[float | None, str]:
+    if row.scores is None or not row.scores.decisions.sum():
+        return None, ""
+    of_class = row.scores.decisions.sum(1)
+    return float(of_class.max() / of_class.sum()), str(board.source["classes"][int(np.argmax(of_class))])

@@ -1,0 +1,97 @@
+"""Gains with their ranges as a figure: one panel a board, one row a comparison, the band of what does not matter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isfinite
+from typing import TYPE_CHECKING
+
+from medbench.forest import Bar, Forest
+from medbench.plots.style import BLUE, FAINT, GREEN, INK, ORANGE, RED, figure, settings
+from medbench.text import clean, columns, cut
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = {"better": BLUE, "worse": RED, "same": GREEN, "threshold": ORANGE}  # the word beside it says the same
+ROW, FRAME = 0.24, 0.7
+"""Inches: a bar, and what a panel needs besides."""
+COLUMNS = (8, 40, 118)
+"""Points right of a panel: gain, range, word."""
+CHARACTER = 5.0  # points: as wide as a character is on average
+LONGEST = 36  # characters of a name
+OUTSIDE = 0.06  # share of the scale left at both ends; ranges without an end reach it
+
+
+def forest(panels: Sequence[Forest]) -> Figure:
+    """Draw one panel a board; gains in points of balanced accuracy, numbers and words at the right.
+
+    Args:
+        panels: At least one; a panel without bars says so.
+    """
+    sizes = [ROW * max(1, len(panel.bars)) + FRAME for panel in panels]
+    with settings():
+        drawn = figure(sum(sizes))
+        axes = drawn.subplots(len(panels), 1, squeeze=False, gridspec_kw={"height_ratios": sizes})[:, 0]
+        width = max((columns(_label(bar)) for panel in panels for bar in panel.bars), default=0)
+        for panel, ax in zip(panels, axes, strict=True):
+            _panel(panel, ax, width)
+        axes[-1].set_xlabel("gain in points of balanced accuracy with its 95 % range; gray: points that do not matter")
+    return drawn
+
+
+def _panel(panel: Forest, ax: Axes, width: int) -> None:
+    low, high = panel.limits
+    room = OUTSIDE * (high - low)
+    ax.set_xlim(low - room, high + room)
+    ax.set_ylim(max(1, len(panel.bars)) - 0.5, -0.5)  # the first bar on top
+    ax.axvspan(-panel.worth, panel.worth, color=FAINT, alpha=0.35, linewidth=0)
+    ax.axvline(0, color=INK, linewidth=0.8)
+    for y, bar in enumerate(panel.bars):
+        _bar(bar, y, ax, (low - room, high + room))
+    ax.set_yticks(range(len(panel.bars)), [_math_free(_label(bar)) for bar in panel.bars], ha="left")
+    ax.tick_params(axis="y", length=0, pad=CHARACTER * width)
+    ax.spines["left"].set_visible(False)
+    ax.set_title(_math_free(panel.title), loc="left", fontsize=9)
+    if not panel.bars:
+        ax.text(0.5, 0.5, "nothing is compared here", transform=ax.transAxes, ha="center", va="center")
+
+
+def _label(bar: Bar) -> str:
+    text = "\u00a0\u00a0\u00a0" * bar.depth + clean(bar.label)
+    return text if columns(text) <= LONGEST else f"{cut(text, LONGEST - 1)}."
+
+
+def _bar(bar: Bar, y: int, ax: Axes, limits: tuple[float, float]) -> None:
+    if bar.value is None:
+        _beside(ax, y, bar.word, 0)
+        return
+    colour = COLOURS.get(bar.word, INK)
+    ends = [max(bar.low, limits[0]), min(bar.high, limits[1])]
+    ax.plot(ends, [y, y], color=colour, linewidth=1.6, solid_capstyle="butt")
+    for end, known, arrow in zip(ends, map(isfinite, (bar.low, bar.high)), "<>", strict=True):
+        ax.plot(end, y, marker="|" if known else arrow, color=colour, markersize=6, linestyle="")
+    ax.plot(bar.value, y, marker="o", color=colour, markersize=5, linestyle="")
+    _beside(ax, y, f"{bar.value:+z.1f}", 0)
+    _beside(ax, y, f"{bar.low:+z.1f} to {bar.high:+z.1f}", 1)
+    _beside(ax, y, bar.word, 2, colour)
+
+
+def _beside(ax: Axes, y: int, text: str, column: int, colour: str = INK) -> None:
+    """Write right of a panel, in points from its edge: so the layout knows how much room that takes."""
+    ax.annotate(
+        _math_free(text),
+        (1, y),
+        (COLUMNS[column], 0),
+        xycoords=ax.get_yaxis_transform(),
+        textcoords="offset points",
+        color=colour,
+        va="center",
+        annotation_clip=False,
+    )
+
+
+def _math_free(text: str) -> str:
+    """Write a text so that no dollar sign in it starts a formula."""
+    return clean(text).replace("$", r"\$")

@@ -1,0 +1,139 @@
+"""Gain against training size as a figure: a panel an arm, worths in patients above, the controls' curves at last."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from math import inf
+from typing import TYPE_CHECKING
+
+from medbench.growth import Growth, OfArm
+from medbench.growth_tables import extra, name
+from medbench.plots import style
+from medbench.text import clean, cut
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+ACROSS = 2
+PANEL = 1.95  # inches
+COLOURS = {"better": style.BLUE, "worse": style.RED, "same": style.GREEN, "threshold": style.ORANGE}
+NEAR = 1.25  # sizes nearer than this have no room for two labels
+LONGEST = 60  # characters of a data set's name
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+
+
+def draw(growth: Growth) -> Figure:
+    """Draw the gain of every arm over the number of training patients, in points, with its range.
+
+    Above each gain stands what it is worth in patients of the control. The last panel holds the learning curves of the
+    controls, off which worths are read.
+
+    Args:
+        growth: A size without a gain is drawn as a gap.
+    """
+    panels = len(growth.arms) + 1
+    down = -(-panels // ACROSS)
+    with style.settings():
+        figure = style.figure(height=PANEL * down + 0.5)
+        grid = figure.subplots(down, ACROSS, squeeze=False).flatten()
+        reach = _reach(growth)
+        for arm, axes in zip(growth.arms, grid, strict=False):
+            _gains(arm, axes, growth.study.worth, reach)
+        _curves(growth, grid[panels - 1])
+        for axes in grid[panels:]:
+            axes.set_visible(False)
+        for axes in grid[:panels]:
+            axes.set_xscale("log")
+            axes.set_xlim(min(growth.sizes) / 1.25, max(growth.sizes) * 1.25)
+            axes.set_xticks(growth.sizes, _labels(growth.sizes))
+            axes.minorticks_off()
+        figure.supxlabel(
+            "training patients; above each gain with its 95 % range: its worth in patients of the control", fontsize=9
+        )
+        phantom = " (drawn images)" if growth.is_phantom else ""
+        title = cut(_math_free(str(growth.source["dataset"])), LONGEST)
+        figure.suptitle(f"{title}{phantom}: gain in points by training patients", x=0.01, ha="left", fontsize=10)
+    return figure
+
+
+def _labels(sizes: Sequence[float]) -> list[str]:
+    """Write sizes beside each other; of two that would touch, the larger."""
+    pairs = itertools.pairwise([*sizes, inf])
+    return [f"{size:,.0f}" if after / size > NEAR else "" for size, after in pairs]
+
+
+def _reach(growth: Growth) -> tuple[float, float]:
+    """Return ends of the gains' axis in points, the same in all panels."""
+    known = [
+        100 * end
+        for arm in growth.arms
+        for point in arm.points
+        if point.judged and point.judged.gain
+        for end in (point.judged.gain.low, point.judged.gain.high)
+    ]
+    low, high = min([-growth.study.worth, *known]), max([growth.study.worth, *known])
+    return low - 0.05 * (high - low), high + 0.22 * (high - low)  # above: the worths
+
+
+def _gains(arm: OfArm, axes: Axes, worth: float, reach: tuple[float, float]) -> None:
+    axes.axhspan(-worth, worth, color=style.FAINT, alpha=0.35, linewidth=0)
+    axes.axhline(0, color=style.INK, linewidth=0.8)
+    drawn = [(p, p.judged.gain, p.judged.verdict.word) for p in arm.points if p.judged and p.judged.gain]
+    axes.plot([p.patients for p, _, _ in drawn], [100 * g.value for _, g, _ in drawn], color=style.FAINT, linewidth=1)
+    for colour in dict.fromkeys(COLOURS.get(word, style.INK) for _, _, word in drawn):
+        alike = [(p.patients, g) for p, g, word in drawn if COLOURS.get(word, style.INK) == colour]
+        axes.errorbar(
+            [size for size, _ in alike],
+            [100 * g.value for _, g in alike],
+            yerr=[[100 * (g.value - g.low) for _, g in alike], [100 * (g.high - g.value) for _, g in alike]],
+            color=colour,
+            fmt="o",
+            markersize=5,
+            elinewidth=1.6,
+            capsize=3,
+        )
+    for point, gain, word in drawn:
+        axes.annotate(
+            extra(point.worth),
+            (point.patients, 100 * gain.high),
+            (0, 3),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8,
+        )
+        if word and word != "can't tell":
+            axes.annotate(
+                word,
+                (point.patients, 100 * gain.value),
+                (6, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=8,
+                color=COLOURS.get(word, style.INK),
+            )
+    axes.set_ylim(*reach)
+    axes.set_title(_math_free(name(arm)), loc="left", fontsize=9)
+
+
+def _curves(growth: Growth, axes: Axes) -> None:
+    of_controls = {name(arm).partition(", over ")[2]: arm.curve for arm in growth.arms if arm.curve}
+    for number, (control, curve) in enumerate(of_controls.items()):
+        axes.plot(
+            curve.sizes,
+            [100 * value for value in curve.values],
+            color=style.COLOURS[number % len(style.COLOURS)],
+            marker=MARKERS[number % len(MARKERS)],
+            markersize=4,
+            linewidth=1.4,
+            label=_math_free(control),
+        )
+    if of_controls:
+        axes.legend(frameon=False, fontsize=8)
+    axes.set_title("controls, balanced accuracy in %, never falling", loc="left", fontsize=9)
+
+
+def _math_free(text: str) -> str:
+    """Write a text so that no dollar sign in it starts a formula."""
+    return clean(text).replace("$", r"\$")

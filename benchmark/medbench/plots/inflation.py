@@ -1,0 +1,56 @@
+"""A staircase as a figure: what is left of a gain after every step, in points."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from medbench.inflation import Inflation
+from medbench.inflation_tables import rows
+from medbench.plots import style
+from medbench.tables import clean, short
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def draw(found: Inflation) -> Figure:
+    """Draw a bar for every row: published, under the study's protocol, a leak less each, and over the controls.
+
+    Args:
+        found: A row without values is drawn as a gap that says why.
+    """
+    listed = rows(found)
+    with style.settings():
+        figure = style.figure(height=1.3 + 0.3 * len(listed))
+        axes = figure.subplots()
+        axes.axvline(0, color=style.INK, linewidth=0.8)
+        known = [100 * step.gain for _, step in listed if step.gain is not None]
+        ends = [0.0, *known]
+        if found.gain is not None:
+            ends += [100 * found.gain.low, 100 * found.gain.high]
+        reach = max(ends) - min(ends) or 1.0
+        for position, (_, step) in enumerate(listed):
+            if step.gain is None:
+                axes.text(0.01 * reach, position, step.why, va="center", color=style.INK, style="italic")
+                continue
+            gain = 100 * step.gain
+            colour = style.FAINT if step is found.published else style.ORANGE
+            if step is (found.steps[-1] if found.steps else None) or step in found.ours:
+                colour = style.BLUE
+            axes.barh(position, gain, height=0.62, color=colour)
+            is_last = bool(found.ours) and step is found.ours[-1] and found.gain is not None
+            if is_last and found.gain is not None:
+                low, high = 100 * found.gain.low, 100 * found.gain.high
+                axes.plot([low, high], [position, position], color=style.INK, linewidth=1.4, marker="|", markersize=8)
+            end = max([gain, *([100 * found.gain.high] if is_last and found.gain else [])], default=gain)
+            axes.text(max(end, 0) + 0.015 * reach, position, f"{gain:+.1f}", va="center")
+        axes.set_yticks(range(len(listed)), [clean(title) for title, _ in listed])
+        axes.set_ylim(len(listed) - 0.4, -0.6)
+        axes.set_xlim(min(ends) - 0.03 * reach, max(ends) + 0.14 * reach)
+        figure.supxlabel("gain, points; last bar with its 95 % range over the arm's own control", fontsize=9)
+        axes.tick_params(axis="y", length=0)
+        arm, against = map(short, found.names)
+        phantom = " (drawn images)" if found.is_phantom else ""
+        title = f"{clean(found.dataset)}{phantom}: where {arm}'s gain over {against} goes"
+        figure.suptitle(title, x=0.01, ha="left", fontsize=10)
+    return figure

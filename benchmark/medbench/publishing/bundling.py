@@ -1,0 +1,226 @@
+"""From a store and a plan's record to the members of a bundle."""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import json
+import math
+import socket
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from medbench import __version__
+from medbench.errors import DataError, StoreError, UsageError
+from medbench.leaderboard import boards
+from medbench.protocols import protocol
+from medbench.publishing import container, predictions, texts
+from medbench.publishing.canonical import dump
+from medbench.publishing.figures import figures
+from medbench.publishing.models import MOST_LOOKS, SCHEMA, Method
+from medbench.publishing.planned import planned
+from medbench.recipes import parse
+from medbench.sources import PHANTOM
+from medbench.store import Store, Stored
+from medbench.trial import Trial
+
+COMMON = {"root", "user", "home", "localhost", "admin", "runner", "ubuntu", "debian", "docker", "nobody", "medbench"}
+"""Names of machines and accounts that tell nothing."""
+_OF_SOURCE = ("dataset", "data", "images", "patients", "class_patients", "classes", "dimensions", "unit", "publish")
+
+
+def members_of(store: Store, record: Mapping[str, Any], method: Method) -> dict[str, bytes]:
+    """Return every member of the bundle of a run but the manifest.
+
+    Args:
+        store: Where its results are.
+        record: Of its plan, as stored.
+        method: The card.
+
+    Raises:
+        DataError: If a data set's card does not let predictions be published.
+        UsageError: If trials are missing, or made images are among the scored ones.
+        Refused: MB912 where something must not leave this machine.
+    """
+    _allowed(record)
+    wanted = planned(record)
+    found = {key: row for key, trial in wanted.items() if (row := store.find(trial)) is not None}
+    if missing := len(wanted) - len(found):
+        raise UsageError(f"{missing} of {len(wanted)} planned trials have no result yet; run the study again first.")
+    done = {key: row for key, row in found.items() if row.status == "done"}
+    values = {
+        "method.json": method.model_dump(),
+        "plan.json": _plan(store, record, wanted),
+        "trials.json": {"trials": [_ran(wanted[key], row) for key, row in sorted(done.items())]},
+        "failures.json": {"failures": [
+            {"spec": _spec(wanted[key], row), "kind": row.failure.kind}
+            for key, row in sorted(found.items()) if row.failure is not None
+        ]},
+        "generators.json": {"generators": _stages(store, done.values())},
+        "environment.json": _environment(done.values()),
+        "claims.json": {"boards": [figures(board) for board in boards(store, record)]},
+    }  # fmt: skip
+    names = own_names()
+    for member, value in values.items():
+        texts.scan(member, value, names=names)
+    made = {member: dump(value) for member, value in values.items()}
+    scanned: set[str] = set()
+    for key, row in sorted(done.items()):
+        known = row.predictions()
+        ids = [str(name) for name in known.ids.tolist()]
+        texts.scan(predictions.name_of(key), [name for name in ids if name not in scanned], names=names)
+        scanned.update(ids)
+        made[predictions.name_of(key)] = predictions.write(ids, known.probabilities)
+    return made
+
+
+def manifest_of(members: Mapping[str, bytes]) -> bytes:
+    """Return ``manifest.json`` of these members."""
+    packed = {name: container.pack(data) for name, data in members.items()}
+    files = {
+        name: {
+            "bytes": len(data),
+            "sha256": hashlib.sha256(data).hexdigest(),
+            "packed_bytes": len(packed[name]),
+            "packed_sha256": hashlib.sha256(packed[name]).hexdigest(),
+        }
+        for name, data in members.items()
+    }
+    return dump({"schema": SCHEMA, "medbench": __version__, "files": files})
+
+
+def own_names() -> list[str]:
+    """Return what must not stand in a bundle: names of this machine, of its user and of the user's home."""
+    host = socket.gethostname()
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = ""
+    return sorted({n for n in (host, host.partition(".")[0], user, Path.home().name) if len(n) > 3} - COMMON)
+
+
+def _allowed(record: Mapping[str, Any]) -> None:
+    for source in record["sources"]:
+        if source["publish"] == "nothing" and not source["dataset"].startswith(PHANTOM):
+            raise DataError(
+                f'{source["dataset"]}: its recipe says publish = "nothing", since ids or labels may be a person\'s or '
+                "may not be passed on; bundle a run on its phantom instead."
+            )
+    for text in record["study"]["protocols"]:
+        if "synthetic-scored" in protocol(text).switches:
+            raise UsageError(f"{text} scores made images, which nobody else has; bundle a run without that protocol.")
+
+
+def _plan(store: Store, record: Mapping[str, Any], wanted: Mapping[str, Trial]) -> dict[str, Any]:
+    study = {**record["study"], "about": "", "published": [], "smoke": None}
+    if study["extractor"]:
+        study["extractor"] = parse(study["extractor"]).name  # its parameters name a file here
+    if study["inflation"]:
+        study["inflation"] = {**study["inflation"], "note": ""}
+    skipped = [{**skip, "reason": texts.fitting(skip["reason"])} for skip in record["skipped"]]
+    unseen: dict[str, dict[str, int]] = {}
+    for source in record["sources"]:
+        rows = [row for row in store.rows(source["dataset"]) if row.trial.data == source["data"]]
+        for text in dict.fromkeys(study["protocols"]):
+            mine = [r.trial for r in rows if r.status == "done" and r.trial.protocol == text]
+            of_plan = {(t.augmenter, t.classifier, t.budget) for t in wanted.values() if t.protocol == text}
+            every = {(t.augmenter, t.classifier, t.budget) for t in mine}
+            if len(every - of_plan) > MOST_LOOKS:
+                raise UsageError(f"more than {MOST_LOOKS:,} other configurations were scored on these folds; publish "
+                                 "from a store of its own.")  # fmt: skip
+            unseen.setdefault(source["dataset"], {})[text] = len(every - of_plan)
+    return {
+        "study": study,
+        "sources": [{key: source[key] for key in _OF_SOURCE} for source in record["sources"]],
+        "arms": record["arms"],
+        "skipped": skipped,
+        "yardsticks": list(record.get("yardsticks", ())),
+        "checked": list(record.get("checked", ())),
+        "unseen": unseen,  # looks: whatever was scored on these folds widens the ranges, shown or not
+    }
+
+
+def _spec(trial: Trial, row: Stored) -> dict[str, Any]:
+    extractor = parse(row.trial.extractor).name if row.trial.extractor else ""
+    return {**trial.to_json(), **({"extractor": extractor} if extractor else {})}
+
+
+def _ran(trial: Trial, row: Stored) -> dict[str, Any]:
+    return {
+        "spec": _spec(trial, row),
+        "cost": row.cost,
+        "facts": _numbers(row.facts),
+        "counts": row.counts,
+        "metrics": row.metrics,
+        "scores": row.scores,
+        "scored": row.scored,
+        "frequencies": list(row.frequencies),
+        "leaks": list(row.leaks),
+        "stages": row.stages,
+    }
+
+
+def _numbers(facts: Mapping[str, Any]) -> dict[str, float | bool]:
+    """Keep numbers: what a recipe says in words may name files and people."""
+    return {k: v for k, v in facts.items() if isinstance(v, bool | int | float) and math.isfinite(v)}
+
+
+def _stages(store: Store, rows: Iterable[Stored]) -> list[dict[str, Any]]:
+    waiting, found = {key for row in rows for key in row.stages}, dict[str, dict[str, Any]]()
+    while waiting:
+        key = waiting.pop()
+        folder = store.stage_folder(key)
+        if folder is None:
+            raise StoreError(f"stages/{key[:16]}: is missing in the store, trials need it; copy the whole store.")
+        stage = json.loads((folder / "stage.json").read_text())
+        found[key] = {
+            "key": key,
+            "stage": texts.fitting(stage["stage"]) or "stage",
+            "sha256": stage["sha256"],
+            "cost": stage["cost"],
+            "facts": _numbers(stage.get("facts", {})),
+            "fitted_on": stage.get("fitted_on", 0),
+            "stages": stage.get("stages", {}),
+        }
+        waiting |= set(found[key]["stages"]) - set(found)
+    return [found[key] for key in sorted(found)]
+
+
+def _environment(rows: Collection[Stored]) -> dict[str, Any]:
+    """Put together what the results say they were made with."""
+    known = [json.loads((row.folder / "result.json").read_text())["provenance"] for row in rows]
+    recipes = [recipe for p in known for recipe in p.get("recipes", ())]
+
+    def every(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+        made: dict[str, set[str]] = {}
+        for name, value in pairs:
+            made.setdefault(name, set()).add(value)
+        return {name: sorted(values) for name, values in sorted(made.items())}
+
+    plugins = {
+        (p["name"], p["distribution"] if p["version"] else "", p["version"])  # a folder's name is the user's own
+        for of_row in known
+        for p in of_row.get("plugins", ())
+    }
+    return {
+        "medbench": sorted({p["medbench"] for p in known if "medbench" in p}),
+        "python": sorted({p["python"] for p in known if "python" in p}),
+        "platforms": sorted({p["platform"] for p in known if "platform" in p}),
+        "devices": sorted({texts.fitting(str(row.cost["device"])) for row in rows}),
+        "isa": instruction_set(),
+        "libraries": every((n, v) for r in recipes for n, v in r["libraries"].items()),
+        "plugins": [dict(zip(("name", "distribution", "version"), p, strict=True)) for p in sorted(plugins)],
+        "code": every((n, v) for r in recipes for n, v in r["code"].items()),
+    }
+
+
+def instruction_set() -> str:
+    """Return the widest vector instructions of this machine's processor, which decide the bits of a training."""
+    known = {"avx512f", "avx2", "avx", "sse4_2", "asimd", "sve"}
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return "unknown"
+    flags = {word for line in lines if line.startswith(("flags", "Features")) for word in line.split()} & known
+    return next((f for f in ("avx512f", "avx2", "avx", "sse4_2", "sve", "asimd") if f in flags), "unknown")

@@ -1,0 +1,274 @@
+"""Every check of a bundle that needs more than itself: our data set, our recipes, our statistics."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medbench import __version__
+from medbench.arms import Checked
+from medbench.board_sentences import sentences
+from medbench.check_steps import plan_check
+from medbench.errors import LeakError, MedbenchError
+from medbench.interfaces import TrainingSet
+from medbench.leaderboard import best, boards
+from medbench.matrix import Plan, expand
+from medbench.plugins import Catalogue
+from medbench.protocols import Cut, protocol
+from medbench.publishing.container import MEMBERS
+from medbench.publishing.figures import EXACT, difference, figures
+from medbench.publishing.reading import Bundle
+from medbench.publishing.recomputing import put, put_the_rest, record_of
+from medbench.publishing.refusals import Refused
+from medbench.publishing.report import Report
+from medbench.publishing.truth import no_files
+from medbench.samples import Samples
+from medbench.sources import Described
+from medbench.store import Store
+from medbench.text import clean
+from medbench.trial import Trial, prior_corrected
+
+
+def structure(bundle: Bundle, report: Report, *, accept_repeated: bool = False) -> None:
+    """Note what reading the bundle has shown."""
+    report.add("structure", f"{len(bundle.members)} members as the manifest says, strict JSON, no text that acts")
+    n, failed = len(bundle.planned), len(bundle.failed)
+    report.add("completeness", f"{n} of {n} planned trials, {failed} of them failed or made no sense")
+    report.add("predictions", "probabilities sum to 1, all arms tested the same images, folds share none")
+    if not bundle.repeated:
+        report.add("repeated predictions", "none")
+        return
+    one, other = (bundle.planned[key] for key in bundle.repeated[0])
+    report.add(
+        "repeated predictions",
+        f"{len(bundle.repeated)} trials predicted exactly what another did, the first {_name(other)} as {_name(one)}"
+        + ("; accepted by who published it" if accept_repeated else ""),
+        "flagged",
+        holds_back=not accept_repeated,
+    )
+
+
+def against_data(
+    bundle: Bundle, found: Mapping[str, Described], missing: Mapping[str, str], catalogue: Catalogue, folder: Path,
+    report: Report,
+) -> None:  # fmt: skip
+    """Check everything that needs the data set, and compute every board again.
+
+    Args:
+        bundle: As read.
+        found: Our data sets.
+        missing: Why we have not the others, by data set.
+        catalogue: What is registered here.
+        folder: An empty one.
+        report: Takes checks and boards.
+
+    Raises:
+        Refused: For the first thing that is wrong.
+    """
+    for name, why in missing.items():
+        report.add("data set", why if why.startswith(name) else f"{name}: {why}", "unknown")
+    claims = [claim for claim in bundle.claims if claim["dataset"] in missing]
+    if found:
+        for source in bundle.plan.sources:
+            if source.dataset in found:
+                _same_source(source, found[source.dataset], report)
+        plan = _plan(bundle, found, catalogue, report)
+        store = Store(folder / "store")
+        _trials(bundle, found, catalogue, store, report)
+        put_the_rest(store, bundle, found)
+        built = boards(store, record_of(bundle, found, plan))
+        _as_claimed(bundle, [figures(board) for board in built], found, report)
+        _checked(bundle, built, report)
+        report.boards += [
+            {**figures(b), "recomputed": True, "sentences": list(map(clean, sentences(b)))} for b in built
+        ]
+    report.boards += [{**claim, "recomputed": False, "sentences": []} for claim in claims]
+
+
+def _same_source(source: Any, mine: Described, report: Report) -> None:
+    ours = mine.facts()
+    for key in ("classes", "images", "patients", "class_patients", "unit", "dimensions", "publish"):
+        if ours[key] != getattr(source, key):
+            theirs = getattr(source, key)
+            raise Refused(
+                "MB926", f"{source.dataset}: {key} are {_short(ours[key])} here, {_short(theirs)} in the bundle."
+            )
+    if mine.data == source.data:
+        report.add("data set", f"{source.dataset}: the same bytes as here")
+    else:  # ids, labels and cuts decide about numbers; pixels may be decoded otherwise by another library
+        report.add(
+            "data set",
+            f"{source.dataset}: the same images and labels, decoded to other pixels here, by another library or of "
+            "another release",
+            "flagged",
+        )
+
+
+def _plan(bundle: Bundle, found: Mapping[str, Described], catalogue: Catalogue, report: Report) -> Plan | None:
+    """Work out anew what the study amounts to: nothing left out, nothing added, controls as recipes say."""
+    study = bundle.plan.study.model_copy(update={"extractor": ""})
+    try:
+        for kind, texts in (("augmenter", study.augmenters), ("classifier", study.classifiers)):
+            for text in texts:
+                for recipe in catalogue.matching(kind, text):
+                    no_files(recipe)
+        plan = expand(study, catalogue, list(found.values()), most=2 * MEMBERS)
+        checked = [c for c in bundle.plan.checked if c.dataset in found]
+        wanted = [*plan.trials, *(plan_check(plan, checked, catalogue).trials if checked else ())]
+    except LeakError as error:
+        raise Refused("MB925", str(error)) from None
+    except (MedbenchError, StopIteration, KeyError) as error:
+        report.add("arms and trials", str(error), "unknown")
+        return None
+    ours = {asked(trial) for trial in wanted}
+    theirs = {asked(trial) for trial in bundle.planned.values() if trial.dataset in found}
+    arms = all(
+        [_bare(a) for a in plan.arms[name]] == [_bare(a) for a in bundle.plan.arms[name]] for name in found
+    )  # fmt: skip
+    if ours == theirs and arms:
+        report.add("arms and trials", f"what the study amounts to: {len(ours)} trials")
+        return plan
+    odd = sorted(map(repr, ours ^ theirs)) or ["arms stand under other controls"]
+    said = f"{len(ours - theirs)} trials of the study are not in the bundle, {len(theirs - ours)} are no part of it"
+    if bundle.environment.medbench != [__version__]:
+        made = ", ".join(bundle.environment.medbench) or "an unknown medbench"
+        report.add("arms and trials", f"made by medbench {made}, here is {__version__}: {said}", "unknown")
+        return None
+    raise Refused("MB925", f"{said}, the first: {odd[0][:200]}.")
+
+
+def _bare(arm: Any) -> Any:
+    return dataclasses.replace(arm, made_by="")
+
+
+def asked(trial: Trial) -> tuple[Any, ...]:
+    """Return what a trial is, whatever code it is made by and whichever bytes its data set decodes to."""
+    t = trial
+    return (t.dataset, t.protocol, t.repeat, t.fold, t.folds, t.seed, t.stage_seed, t.augmenter, t.classifier, t.budget)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """Rows of a cut: of the test part by id, and how the training part is made up."""
+
+    test: tuple[str, ...]
+    rows: np.ndarray
+    validation: int
+    train: int
+    frequencies: np.ndarray
+
+
+def _parts(samples: Samples, trial: Trial) -> _Parts:
+    def prepare(train: Samples, *held_out: Samples) -> tuple[Any, ...]:
+        return TrainingSet(train), *held_out
+
+    made, validation, test = protocol(trial.protocol).arrange(samples, trial.cut, prepare)
+    row_of = {name: row for row, name in enumerate(samples.ids.tolist())}
+    ids = tuple(test.ids.tolist())
+    rows = np.array([row_of[name] for name in ids], dtype=np.int64)
+    return _Parts(ids, rows, len(validation), len(made.samples), made.class_frequencies)
+
+
+def _trials(bundle: Bundle, found: Mapping[str, Described], catalogue: Catalogue, store: Store, report: Report) -> None:
+    """Hold every trial against our cut, store it with our labels, and compute its metrics."""
+    metrics = {m.__name__.replace("_", "-"): m for m in catalogue.items("metric")}
+    cuts: dict[tuple[str, str, Cut], _Parts] = {}
+    unknown: set[str] = set()
+    compared = 0
+    for key, predicted in bundle.predicted():
+        trial, told = bundle.planned[key], bundle.ran[key]
+        if trial.dataset not in found:
+            continue
+        samples = found[trial.dataset].samples
+        where = (trial.dataset, trial.protocol, trial.cut)
+        if where not in cuts:
+            cuts[where] = _parts(samples, trial)
+        parts = cuts[where]
+        if predicted.ids != parts.test:
+            extra, lacking = set(predicted.ids) - set(parts.test), set(parts.test) - set(predicted.ids)
+            raise Refused(
+                "MB923",
+                f"{_name(trial)}: not the test part of {trial.protocol}, repeat {trial.repeat}, fold {trial.fold}: "
+                f"{len(lacking)} images missing, {len(extra)} others"
+                + ("" if extra or lacking else ", or in another order") + ".",
+            )  # fmt: skip
+        _counts(trial, told, parts, catalogue)
+        result = put(store, bundle, key, predicted, samples, parts.rows)
+        corrected = prior_corrected(result.probabilities, result.frequencies)
+        for name, value in told.metrics.items():
+            if name not in metrics:
+                unknown.add(name)
+                continue
+            ours = float(metrics[name](result.labels, corrected))
+            compared += 1
+            if (value is None) != (not np.isfinite(ours)) or (value is not None and abs(ours - value) > EXACT):
+                raise Refused("MB930", f"{_name(trial)}: {name} is {ours!r}, the bundle says {value!r}.")
+    report.add("sample ids", f"{len(cuts)} test parts, cut anew from our data set")
+    report.add("metrics", f"{compared} recomputed, none differs")
+    if unknown:
+        names = ", ".join(sorted(unknown)[:5])
+        report.add("other metrics", f"no plugin here provides {names}", "flagged")
+
+
+def _counts(trial: Trial, told: Any, parts: _Parts, catalogue: Catalogue) -> None:
+    """Refuse counts and frequencies that this cut cannot give."""
+    counts = told.counts
+    if counts.get("validation", parts.validation) != parts.validation or counts.get("real", 0) > parts.train:
+        raise Refused("MB927", f"{_name(trial)}: trained and validated on other numbers of images than this cut has.")
+    if not protocol(trial.protocol).is_honest:
+        return
+    try:
+        gives = catalogue.resolve("augmenter", trial.augmenter).gives
+    except MedbenchError:
+        return
+    if gives <= {"transform"} and np.abs(np.array(told.frequencies) - parts.frequencies).max() > 1e-6:
+        raise Refused("MB927", f"{_name(trial)}: class frequencies are not those of its training part.")
+
+
+def _as_claimed(bundle: Bundle, ours: Sequence[dict[str, Any]], found: Mapping[str, Described], report: Report) -> None:
+    theirs = [claim for claim in bundle.claims if claim["dataset"] in found]
+    if len(ours) != len(theirs):
+        raise Refused("MB930", f"there are {len(ours)} boards, the bundle says {len(theirs)}.")
+    for one, other in zip(ours, theirs, strict=True):
+        if differs := difference(one, other):
+            where, mine, its = differs
+            name = f"{one['dataset']}, {one['protocol']}, {one['classifier']}"
+            raise Refused("MB930", f"{name}: {_of_row(one, where)} is {_short(mine)}, the bundle says {_short(its)}.")
+    n = sum(len(board["rows"]) for board in ours)
+    report.add("boards", f"{len(ours)} boards, {n} arms: every number, range and word is what we compute")
+
+
+def _of_row(board: Mapping[str, Any], where: str) -> str:
+    """Name a field of a row by its arm."""
+    if not where.startswith("rows["):
+        return where
+    number, _, rest = where.removeprefix("rows[").partition("]")
+    row = board["rows"][int(number)]
+    return f"{rest.lstrip('.') or 'row'} of {row['augmenter']} / {row['classifier']}"
+
+
+def _checked(bundle: Bundle, built: Sequence[Any], report: Report) -> None:
+    """See that what was trained for longer is the best arm of its board, and not one that was chosen."""
+    for checked in bundle.plan.checked:
+        for board in built:
+            if (board.source["dataset"], board.protocol, board.classifier) == _where(checked):
+                row = best(board)
+                if row is None or row.arm.key != checked.key:
+                    raise Refused("MB925", f"{checked.augmenter}: checked at twice the steps, and not the best arm.")
+
+
+def _where(checked: Checked) -> tuple[str, str, str]:
+    return checked.dataset, checked.protocol, checked.board
+
+
+def _name(trial: Trial) -> str:
+    return f"{trial.augmenter} / {trial.classifier} r{trial.repeat} f{trial.fold} s{trial.seed}"
+
+
+def _short(value: Any) -> str:
+    return clean(repr(value))[:100]

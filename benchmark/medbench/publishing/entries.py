@@ -1,0 +1,158 @@
+"""Published entries: a folder each with the bundle and what was computed from it, and a row of the ledger."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from medbench.errors import StoreError, UsageError
+from medbench.publishing import ledger
+from medbench.publishing.container import PACKED
+from medbench.publishing.figures import difference
+from medbench.publishing.refusals import Refused
+from medbench.publishing.verifying import Verified
+
+BUNDLE, ENTRY, LEDGER = "bundle.medbench.zip", "entry.json", "ledger.jsonl"
+LARGEST = 64 * 2**20
+
+
+def publish(bundle: Path, verified: Verified, folder: Path, *, date: str = "") -> Path:
+    """Store a verified bundle among the published entries and add a row to the ledger.
+
+    Args:
+        bundle: The file that was verified.
+        verified: With an entry.
+        folder: ``results/published``.
+        date: Of the row; today where it is empty.
+
+    Returns:
+        The entry's folder.
+
+    Raises:
+        UsageError: If the entry is there already.
+        Refused: MB950 if the ledger's chain is broken; nothing is written then.
+        StoreError: If the folder cannot be written.
+    """
+    if verified.entry is None:
+        raise UsageError("a bundle that is refused cannot be published.")
+    entry, place = verified.entry, folder / str(verified.entry["id"])
+    known = ledger.rows(folder / LEDGER)
+    if any(row.entry == entry["id"] for row in known):
+        raise UsageError(f"{place}: this bundle is published already; `medbench reproduce {entry['id']}` comes next.")
+    data = bundle.read_bytes()
+    if hashlib.sha256(data).hexdigest() != entry["bundle"]["sha256"]:
+        raise Refused("MB901", f"{bundle}: was changed after it was checked; check it again.")
+    partial = folder / f".{entry['id']}.partial"
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(place, ignore_errors=True)  # the ledger does not know it: a publication that was cut off
+        partial.mkdir(parents=True)
+        (partial / BUNDLE).write_bytes(data)
+        (partial / ENTRY).write_text(text_of(entry), encoding="utf-8")
+        partial.rename(place)
+    except OSError as error:
+        raise StoreError(f"{folder}: cannot be written ({error.strerror}); give another --to.") from None
+    ledger.append(
+        folder / LEDGER,
+        event="published",
+        entry=entry["id"],
+        tier=entry["tier"],
+        bundle=entry["bundle"]["sha256"],
+        detail=f"by medbench {entry['medbench']}",
+        date=date,
+    )
+    return place
+
+
+def replace(folder: Path, old: str, new: str, *, date: str = "") -> None:
+    """Add a row that withdraws an entry in favour of another; its folder stays.
+
+    Raises:
+        UsageError: If the ledger does not know one of the two.
+    """
+    last = {row.entry: row for row in ledger.rows(folder / LEDGER)}
+    for name in (old, new):
+        if name not in last:
+            raise UsageError(f"{folder / LEDGER}: knows no entry {name!r}; give the 16 hex digits of one.")
+    ledger.append(
+        folder / LEDGER,
+        event="corrected",
+        entry=old,
+        tier="withdrawn",
+        bundle=last[old].bundle,
+        detail=f"replaced by {new}",
+        date=date,
+    )
+
+
+def text_of(entry: Mapping[str, Any]) -> str:
+    """Write an entry as its file has it."""
+    return json.dumps(entry, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def check_entry(place: Path, verified: Verified) -> str:
+    """Compare a published entry with what was computed from its bundle, and with its ledger.
+
+    Args:
+        place: The entry's folder; the ledger lies beside it.
+        verified: Of its bundle, with an entry.
+
+    Returns:
+        A sentence.
+
+    Raises:
+        Refused: MB951 for an entry that says something else, MB950 for a ledger that does not know it.
+    """
+    told, computed = read_entry(place), verified.entry or {}
+    for key in ("schema", "id", "tier", "bundle", "signed_by", "flags", "method", "study", "boards", "environment"):
+        mine, its = computed.get(key), told.get(key)
+        if differs := difference(mine, its, key):
+            where, ours, theirs = differs
+            why = "; give --data" if key == "tier" else "; give --allowed-signers" if key == "signed_by" else ""
+            raise Refused("MB951", f"{place / ENTRY}: {where} is {str(theirs)[:80]}, we compute {str(ours)[:80]}{why}.")
+    if place.name != told["id"]:
+        raise Refused("MB951", f"{place}: the folder of this entry is named {told['id']}; rename it.")
+    known = [row for row in ledger.rows(place.parent / LEDGER) if row.entry == told["id"]]
+    if not known or any(row.bundle != told["bundle"]["sha256"] for row in known):
+        raise Refused("MB950", f"{place.parent / LEDGER}: has no row of this entry; add it with `medbench publish`.")
+    return f"{ENTRY} says what we compute; the ledger's chain is whole and knows the entry as {known[-1].tier}"
+
+
+def read_entry(place: Path) -> dict[str, Any]:
+    """Read ``entry.json``.
+
+    Raises:
+        Refused: MB951 if it is missing or damaged.
+    """
+    path = place / ENTRY
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST + 1)
+        if len(data) > min(LARGEST, 4 * PACKED):
+            raise ValueError
+        value: dict[str, Any] = json.loads(data)
+        if not isinstance(value, dict) or not isinstance(value["bundle"]["sha256"], str):
+            raise ValueError
+        return value | {"id": str(value["id"])}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        raise Refused("MB951", f"{path}: is missing or damaged; publish the bundle again.") from None
+
+
+def find_entry(folder: Path, name: str) -> Path:
+    """Return the folder of an entry, named by its id, the beginning of it, or its path.
+
+    Raises:
+        UsageError: If there is none, or several.
+    """
+    path = Path(name)
+    if (path / BUNDLE).is_file():
+        return path
+    found = sorted(p for p in folder.glob("*") if p.name.startswith(name) and (p / BUNDLE).is_file())
+    if len(found) != 1:
+        what = "no entry" if not found else f"{len(found)} entries"
+        raise UsageError(f"{folder}: {what} of that name: {name!r}; give the id of one.")
+    return found[0]

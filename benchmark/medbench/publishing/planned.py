@@ -1,0 +1,62 @@
+"""Which trials a plan's record amounts to, with their ids, from the record alone."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from medbench.arms import Arm, Checked
+from medbench.check_steps import doubled
+from medbench.identity import digest
+from medbench.protocols import protocol
+from medbench.staircase import taking_part
+from medbench.study import Study
+from medbench.trial import Trial
+from medbench.yardsticks import Yardsticks
+
+
+def planned(record: Mapping[str, Any]) -> dict[str, Trial]:
+    """Return every trial of a plan by its id: of arms, of yardsticks, and of the check at twice the steps.
+
+    Args:
+        record: As :meth:`medbench.matrix.Plan.record` gives it. Extractors are no part of a trial's id and are left
+            out here.
+    """
+    found = {}
+    for trial in _trials(record):
+        made = dataclasses.replace(trial, id=digest(trial.to_json()))
+        found[made.id] = made
+    return found
+
+
+def _trials(record: Mapping[str, Any]) -> Iterator[Trial]:
+    study = Study.model_validate(record["study"])
+    longer = doubled(study)
+    for source in record["sources"]:
+        name, data = source["dataset"], source["data"]
+        arms = [Arm(**arm) for arm in record["arms"][name]]
+        of_key = {arm.key: arm for arm in arms}
+        left_out = {s.get("protocol") for s in record["skipped"] if s["dataset"] == name}
+
+        def trials(arm: Arm, text: str, seeds: range, of: Study = study, where: tuple[str, str] = (name, data)) -> Any:
+            folds = protocol(text).folds(of.folds)
+            for repeat in range(of.repeats):
+                for fold in range(folds):
+                    for seed in seeds:
+                        yield Trial(
+                            where[0], text, repeat, fold, folds, seed, seed, arm.augmenter, arm.classifier,
+                            of.spending, data=where[1], arm=arm.made_by,
+                        )  # fmt: skip
+
+        for text in dict.fromkeys(study.protocols):
+            for arm in taking_part(study, text, arms) if text not in left_out else ():
+                yield from trials(arm, text, range(study.seeds))
+        for yardstick in (Yardsticks(**y) for y in record.get("yardsticks", ())):
+            if yardstick.dataset == name:
+                yield from trials(of_key[yardstick.key], yardstick.protocol, yardstick.more)
+                yield from trials(of_key[yardstick.key], yardstick.fewer, range(study.seeds))
+        for checked in (Checked(**c) for c in record.get("checked", ())):
+            if checked.dataset == name:
+                for key in (checked.key, of_key[checked.key].control_key):
+                    yield from trials(of_key[key], checked.protocol, range(study.seeds), longer)

@@ -1,0 +1,311 @@
+"""Read a bundle: everything that can be checked of it without the data set."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from medbench.arms import Arm
+from medbench.errors import UsageError
+from medbench.findings import waived_leaks
+from medbench.protocols import protocol, with_share
+from medbench.publishing import canonical, container, models, predictions, texts
+from medbench.publishing.container import MANIFEST, MEMBERS, SIGNATURE, Member
+from medbench.publishing.planned import planned
+from medbench.publishing.predictions import Predicted
+from medbench.publishing.refusals import Refused
+from medbench.recipes import parse
+from medbench.sources import PHANTOM
+from medbench.trial import Trial
+from medbench.yardsticks import MOST, SHARE
+
+CellOf = tuple[str, str, int, int]
+"""(data set, protocol, repeat, fold)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A bundle that is what it says of itself.
+
+    Attributes:
+        sha256: Of the file.
+        size: Bytes of the file.
+        manifest: Bytes of ``manifest.json``.
+        signature: Bytes of ``manifest.sig``, or None.
+        method: The card.
+        plan: What was asked.
+        record: The plan as JSON values, for :func:`medbench.leaderboard.boards`.
+        planned: Trials by id.
+        ran: Those with a result.
+        failed: Those without.
+        stages: By key.
+        environment: What it was made with.
+        claims: Boards as the submitter's machine computed them.
+        members: Where the members lie.
+        repeated: Trials whose predictions are those of another, byte for byte: pairs of ids.
+    """
+
+    sha256: str
+    size: int
+    manifest: bytes
+    signature: bytes | None
+    method: models.Method
+    plan: models.PlanRecord
+    record: Mapping[str, Any]
+    planned: Mapping[str, Trial]
+    ran: Mapping[str, models.Ran]
+    failed: Mapping[str, models.Failed]
+    stages: Mapping[str, models.Stage]
+    environment: models.Environment
+    claims: tuple[Mapping[str, Any], ...]
+    members: Mapping[str, Member] = field(repr=False)
+    repeated: tuple[tuple[str, str], ...] = ()
+
+    def n_classes(self, dataset: str) -> int:
+        """Return how many classes a data set of the plan has."""
+        return len(next(s.classes for s in self.plan.sources if s.dataset == dataset))
+
+    def predicted(self) -> Iterator[tuple[str, Predicted]]:
+        """Yield what every trial predicted, one at a time."""
+        known: dict[str, str] = {}
+        for key in sorted(self.ran):
+            member = predictions.name_of(key)
+            data = self.members[member].unpacked(member)
+            yield key, predictions.read(data, member, self.n_classes(self.planned[key].dataset), known)
+
+
+def read(path: Path) -> Bundle:
+    """Read a bundle and check all that stands in it against itself.
+
+    Raises:
+        Refused: For the first thing that is wrong.
+    """
+    data, members = container.read(path)
+    return understood(data, members)
+
+
+def understood(data: bytes, members: Mapping[str, Member]) -> Bundle:
+    """Check the members of a bundle against each other; see :func:`read`."""
+    raw = {name: members[name].unpacked(name) for name in (MANIFEST, *container.DOCUMENTS)}
+    values = {name: canonical.load(of_member, name) for name, of_member in raw.items()}
+    _known_schema(values[MANIFEST])
+    found = {name: _fitting(name, raw[name], values[name]) for name in raw}
+    _as_the_manifest_says(found[MANIFEST], members)
+    for name, value in values.items():
+        if name != MANIFEST:
+            texts.scan(name, value)
+    plan: models.PlanRecord = found["plan.json"]
+    record = values["plan.json"] | {"warnings": [], "sources": [
+        {**source, "notes": [], "across": {}} for source in values["plan.json"]["sources"]
+    ]}  # fmt: skip
+    _consistent(plan)
+    trials = planned(record)
+    ran = _of_plan({r.spec.id: r for r in found["trials.json"].trials}, trials, len(found["trials.json"].trials))
+    failures = found["failures.json"].failures
+    failed = _of_plan({f.spec.id: f for f in failures}, trials, len(failures))
+    _complete(trials, ran, failed, members)
+    stages = {stage.key: stage for stage in found["generators.json"].generators}
+    _closed(ran, stages, len(found["generators.json"].generators))
+    bundle = Bundle(
+        hashlib.sha256(data).hexdigest(),
+        len(data),
+        raw[MANIFEST],
+        members[SIGNATURE].unpacked(SIGNATURE) if SIGNATURE in members else None,
+        found["method.json"],
+        plan,
+        record,
+        trials,
+        ran,
+        failed,
+        stages,
+        found["environment.json"],
+        tuple(values["claims.json"]["boards"]),
+        members,
+        tuple(_repeated(found[MANIFEST])),
+    )
+    _cells(bundle)
+    return bundle
+
+
+def _known_schema(manifest: Any) -> None:
+    schema = manifest.get("schema") if isinstance(manifest, dict) else None
+    if schema != models.SCHEMA or isinstance(schema, bool):
+        shown = schema if isinstance(schema, int) else "unknown"
+        raise Refused("MB908", f"the bundle's schema is {shown}, this medbench knows {models.SCHEMA}; update medbench.")
+
+
+def _fitting(name: str, raw: bytes, value: Any) -> Any:
+    """Read a member as its model; every string in it must be a plain one."""
+    for place, text in texts.strings(value):
+        if not text or texts.RECIPE.fullmatch(text):
+            continue
+        try:
+            texts.free(text, "a text")
+        except ValueError as error:
+            raise Refused("MB909", f"{name}: {_shown(place)}: {error}.") from None
+    model: type[BaseModel] = models.OF_MEMBER[name]
+    try:
+        return model.model_validate_json(raw)
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, problem["loc"]))
+        raise Refused("MB909", f"{name}: {_shown(place)}: {_shown(problem['msg'])}.") from None
+
+
+def _shown(text: str) -> str:
+    return text.encode("unicode_escape").decode()[:160]
+
+
+def _as_the_manifest_says(manifest: models.Manifest, members: Mapping[str, Member]) -> None:
+    others = [name for name in members if name not in (MANIFEST, SIGNATURE)]
+    if odd := sorted(set(others) ^ set(manifest.files)):
+        raise Refused("MB907", f"{_shown(odd[0])} is in the manifest or in the zip, and not in both.")
+    for name in others:
+        told, member = manifest.files[name], members[name]
+        if (told.packed_bytes, told.packed_sha256) != (len(member.packed), hashlib.sha256(member.packed).hexdigest()):
+            raise Refused("MB907", f"{name} is packed otherwise than the manifest says; fetch the bundle again.")
+        held = member.unpacked(name)
+        if (told.bytes, told.sha256) != (len(held), hashlib.sha256(held).hexdigest()):
+            raise Refused("MB907", f"{name} is not what the manifest says; fetch the bundle again.")
+
+
+def _consistent(plan: models.PlanRecord) -> None:
+    """Check a plan before its trials are counted out."""
+
+    def refuse(why: str) -> Refused:
+        return Refused("MB920", f"plan.json: {why}.")
+
+    study = plan.study
+    names = [source.dataset for source in plan.sources]
+    if len(set(names)) < len(names) or set(plan.arms) != set(names) or set(plan.unseen) != set(names):
+        raise refuse("its data sets, arms and looks do not belong together")
+    try:
+        rules = {text: protocol(text) for text in study.protocols}
+    except UsageError as error:
+        raise refuse(f"a protocol is none ({_shown(str(error))})") from None
+    if any("synthetic-scored" in rule.switches for rule in rules.values()):
+        raise refuse("made images are scored, which nobody else has")
+    n_cells = study.repeats * study.seeds * sum(rule.folds(study.folds) for rule in rules.values())
+    for source in plan.sources:
+        arms = {arm.key: arm for arm in plan.arms[source.dataset]}
+        if source.publish == "nothing" and not source.dataset.startswith(PHANTOM):
+            raise refuse(f"{source.dataset} lets nothing be published")
+        if len(source.class_patients) != len(source.classes) or len(set(source.classes)) < len(source.classes):
+            raise refuse(f"the classes of {source.dataset} do not fit its patients")
+        if not arms or len(arms) < len(plan.arms[source.dataset]) or any(_bad_arm(arm) for arm in arms.values()):
+            raise refuse(f"an arm of {source.dataset} stands there twice, has no name or is made by nothing")
+        if len(arms) * n_cells > MEMBERS:
+            raise refuse(f"it amounts to more than {MEMBERS:,} trials")
+        if not set(plan.unseen[source.dataset]) <= set(rules):
+            raise refuse("looks are counted under a protocol that was not planned")
+        for y in (y for y in plan.yardsticks if y.dataset == source.dataset):
+            known = y.protocol in rules and y.key in arms and y.fewer == with_share(y.protocol, SHARE)
+            if not known or y.seeds != study.seeds or y.trainings > max(MOST, 2 * study.seeds):
+                raise refuse("yardsticks are not those of a planned control")
+        for c in (c for c in plan.checked if c.dataset == source.dataset):
+            if c.protocol not in rules or c.key not in arms or arms[c.key].control_key not in arms:
+                raise refuse("what is checked at twice the steps is no planned arm with a control")
+    if {y.dataset for y in plan.yardsticks} | {c.dataset for c in plan.checked} > set(names):
+        raise refuse("it names a data set that takes no part")
+    if len(plan.checked) > 100 or len(plan.yardsticks) > 1000 or n_cells > MEMBERS:
+        raise refuse(f"it amounts to more than {MEMBERS:,} trials")
+
+
+def _bad_arm(arm: Arm) -> bool:
+    wanted = (arm.augmenter, arm.classifier, *filter(None, (arm.control, arm.over, arm.board)))
+    try:
+        return any(not texts.RECIPE.fullmatch(text) or not parse(text) for text in wanted) or not re.fullmatch(
+            r"[0-9a-f]{64}", arm.made_by
+        )
+    except UsageError:
+        return True
+
+
+def _of_plan(found: dict[str, Any], trials: Mapping[str, Trial], count: int) -> dict[str, Any]:
+    if len(found) < count:
+        raise Refused("MB922", "a trial stands there twice; make the bundle again.")
+    for key, entry in found.items():
+        spec: Trial = entry.spec
+        if key not in trials or spec != _with_extractor(trials[key], spec.extractor):
+            name = _shown(f"{spec.augmenter} / {spec.classifier}, r{spec.repeat} f{spec.fold} s{spec.seed}")
+            raise Refused("MB922", f"trial {name} is not what was planned, or its id is not its own.")
+    return found
+
+
+def _with_extractor(trial: Trial, extractor: str) -> Trial:
+    return Trial(**{**vars(trial), "extractor": extractor})
+
+
+def _complete(
+    trials: Mapping[str, Trial], ran: Mapping[str, Any], failed: Mapping[str, Any], members: Mapping[str, Member]
+) -> None:
+    if both := sorted(set(ran) & set(failed)):
+        raise Refused("MB922", f"trial {both[0][:8]} both ran and failed.")
+    if missing := [trials[key] for key in trials if key not in ran and key not in failed]:
+        t = missing[0]
+        raise Refused(
+            "MB921",
+            f"{len(missing)} of {len(trials)} planned trials are missing, the first: {t.augmenter} / {t.classifier}, "
+            f"{t.protocol}, repeat {t.repeat}, fold {t.fold}, seed {t.seed}; bundle the whole run.",
+        )
+    there = {name for name in members if name.startswith("predictions/")}
+    wanted = {predictions.name_of(key) for key in ran}
+    if odd := sorted(there ^ wanted):
+        raise Refused("MB903", f"{odd[0]} belongs to no trial, or is missing.")
+
+
+def _closed(ran: Mapping[str, models.Ran], stages: Mapping[str, models.Stage], count: int) -> None:
+    waiting = {key for of_trial in ran.values() for key in of_trial.stages}
+    needed: set[str] = set()
+    while waiting:
+        key = waiting.pop()
+        if key not in stages:
+            raise Refused("MB921", f"generator {key[:8]} is not in generators.json, trials need it.")
+        needed.add(key)
+        waiting |= set(stages[key].stages) - needed
+    if len(needed) != count or len({key[:16] for key in needed}) < len(needed):
+        raise Refused("MB922", "generators.json names one twice, or one that no trial needs.")
+
+
+def _repeated(manifest: models.Manifest) -> Iterator[tuple[str, str]]:
+    first: dict[str, str] = {}
+    for name, told in sorted(manifest.files.items()):
+        if name.startswith("predictions/"):
+            key = name[len("predictions/") : -len(".csv")]
+            if told.sha256 in first:
+                yield first[told.sha256], key
+            first.setdefault(told.sha256, key)
+
+
+def _cells(bundle: Bundle) -> None:
+    """Check that all arms tested the same images in a cell, and that the folds of a repeat share none."""
+    tested: dict[CellOf, tuple[str, ...]] = {}
+    scanned: set[str] = set()
+    for key, found in bundle.predicted():
+        texts.scan(predictions.name_of(key), [name for name in found.ids if name not in scanned])
+        scanned.update(found.ids)
+        trial, ran = bundle.planned[key], bundle.ran[key]
+        rule = protocol(trial.protocol)
+        name = f"{trial.augmenter} / {trial.classifier}, r{trial.repeat} f{trial.fold} s{trial.seed}"
+        cell = (trial.dataset, trial.protocol, trial.repeat, trial.fold)
+        if tested.setdefault(cell, found.ids) != found.ids:
+            raise Refused("MB923", f"{name}: another arm tested other images, or in another order.")
+        n = bundle.n_classes(trial.dataset)
+        if len(ran.frequencies) != n or abs(sum(ran.frequencies) - 1) > predictions.SUM:
+            raise Refused("MB927", f"{name}: class frequencies are not {n} numbers that sum to 1.")
+        if ran.counts.get("test") not in (None, len(found.ids)):
+            raise Refused("MB927", f"{name}: {ran.counts['test']} images tested, {len(found.ids)} predicted.")
+        if not set(ran.leaks) <= rule.leaks | waived_leaks(rule.name, bundle.plan.study.waive):
+            raise Refused("MB925", f"{name}: it leaked what the protocol {trial.protocol} does not.")
+    repeats: dict[tuple[str, str, int], list[tuple[str, ...]]] = {}
+    for (dataset, text, repeat, _), ids in tested.items():
+        repeats.setdefault((dataset, text, repeat), []).append(ids)
+    for (_, text, repeat), folds in repeats.items():
+        if len(set().union(*folds)) < sum(map(len, folds)):
+            raise Refused("MB923", f"{text}, repeat {repeat}: an image is tested in two folds.")

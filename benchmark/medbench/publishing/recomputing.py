@@ -1,0 +1,131 @@
+"""A bundle's predictions with our labels, as a store, so that boards are built from it like from any other."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from medbench.identity import digest
+from medbench.matrix import Plan
+from medbench.protocols import protocol
+from medbench.publishing.predictions import Predicted
+from medbench.publishing.reading import Bundle
+from medbench.publishing.refusals import Refused
+from medbench.samples import Samples
+from medbench.sources import Described
+from medbench.store import Failure, Store, write_result
+from medbench.trial import Predictions, Result, Trial
+
+UNSAID = "its words stayed with those who ran it"
+
+
+def put(store: Store, bundle: Bundle, key: str, predicted: Predicted, samples: Samples, rows: np.ndarray) -> Result:
+    """Store one trial: what was predicted, with labels and patients of ours.
+
+    Args:
+        store: A new one.
+        bundle: Where it is from.
+        key: Id of the trial.
+        predicted: What was predicted.
+        samples: Our data set.
+        rows: ``int64 (n,)`` rows of it, in the order of the predictions.
+    """
+    told = bundle.ran[key]
+    trial = told.spec
+    result = Result(
+        trial,
+        ids=samples.ids[rows],
+        patients=samples.patients[rows],
+        labels=samples.labels[rows],
+        probabilities=predicted.probabilities,
+        frequencies=np.array(told.frequencies),
+        classes=samples.classes,
+        metrics={},
+        leaks=tuple(told.leaks),
+        cost=told.cost.model_dump(),
+        stages=told.stages,
+        facts=dict(told.facts),
+        counts=told.counts,
+        scores={name: np.nan if value is None else value for name, value in told.scores.items()},
+        scored=dict(told.scored),
+    )
+    folder = store.place(trial)
+    folder.mkdir(parents=True)
+    write_result(folder, result, {})
+    return result
+
+
+def predictions_with_labels(ours: Predictions, theirs: Predicted) -> Predictions:
+    """Return their probabilities with labels and patients of ours, in our order.
+
+    Raises:
+        Refused: MB923 if they are of other images.
+    """
+    row_of = {name: row for row, name in enumerate(theirs.ids)}
+    if set(row_of) != set(ours.ids.tolist()):
+        raise Refused("MB923", "the cell that was run again tests other images here.")
+    rows = [row_of[name] for name in ours.ids.tolist()]
+    return Predictions(ours.ids, ours.patients, ours.labels, theirs.probabilities[rows])
+
+
+def put_the_rest(store: Store, bundle: Bundle, datasets: Mapping[str, Described]) -> None:
+    """Store failures, stages, and a stand-in for every configuration that was looked at and is in no arm."""
+    for key, failed in bundle.failed.items():
+        if bundle.planned[key].dataset in datasets:
+            store.accept_failure(store.job_folder(key), failed.spec, Failure(failed.kind, UNSAID))
+    for key, stage in bundle.stages.items():
+        folder = store.stage_place(key)
+        folder.mkdir(parents=True)
+        (folder / "stage.json").write_text(stage.model_dump_json())
+    for source in bundle.plan.sources:
+        if source.dataset not in datasets:
+            continue
+        for text, number in bundle.plan.unseen[source.dataset].items():
+            for n in range(number):
+                _look(store, bundle, source.dataset, source.data, text, n)
+
+
+def _look(store: Store, bundle: Bundle, dataset: str, data: str, text: str, number: int) -> None:
+    study = bundle.plan.study
+    trial = Trial(dataset, text, 0, 0, protocol(text).folds(study.folds), 0, 0, f"unseen-{number}", "unseen",
+                  study.spending, data=data)  # fmt: skip
+    trial = dataclasses.replace(trial, id=digest(trial.to_json()))
+    folder = store.place(trial)
+    folder.mkdir(parents=True)
+    empty: dict[str, Any] = {key: {} for key in ("metrics", "stages", "facts", "counts", "scores", "scored")}
+    record = {**empty, "cost": {"seconds": 0.0, "peak_mb": 0.0, "device": "cpu"}, "frequencies": [], "classes": [],
+              "leaks": []}  # fmt: skip
+    (folder / "result.json").write_text(json.dumps(record))
+    (folder / "spec.json").write_text(json.dumps(trial.to_json()))
+
+
+def record_of(bundle: Bundle, datasets: Mapping[str, Described], plan: Plan | None) -> dict[str, Any]:
+    """Return the record that boards are built from: our own plan where there is one, made of the bundle's code.
+
+    Args:
+        bundle: Whose arms say what they were made by.
+        datasets: Of ours.
+        plan: What its study amounts to here; None where that could not be worked out.
+    """
+    record: dict[str, Any] = dict(bundle.record)
+    theirs = {name: arms for name, arms in record["arms"].items() if name in datasets}
+    data = {source.dataset: source.data for source in bundle.plan.sources}
+    warnings = [said for one in datasets.values() for said in one.warnings]
+    sources = [{**one.facts(), "data": data[name]} for name, one in datasets.items()]
+    if plan is None:
+        of_ours = {
+            key: [v for v in record[key] if v["dataset"] in datasets] for key in ("skipped", "yardsticks", "checked")
+        }
+        return {**record, **of_ours, "arms": theirs, "sources": sources, "warnings": warnings}
+    made_by = {(name, a["augmenter"], a["classifier"]): a["made_by"] for name, arms in theirs.items() for a in arms}
+    mine = plan.record()
+    arms = {
+        name: [{**arm, "made_by": made_by[name, arm["augmenter"], arm["classifier"]]} for arm in of]
+        for name, of in mine["arms"].items()
+    }
+    checked = [c for c in record["checked"] if c["dataset"] in datasets]
+    return {**mine, "study": record["study"], "arms": arms, "sources": sources, "checked": checked}

@@ -1,0 +1,53 @@
+"""Why a bundle or a ledger is refused: one code a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from medbench.errors import MedbenchError
+
+CODES: Mapping[str, str] = {
+    "MB901": "the file cannot be read, or is too large",
+    "MB902": "the zip is not laid out as medbench writes it",
+    "MB903": "a member's name is not one a bundle has, or a member is missing",
+    "MB904": "there are too many members, or they are too large or too well compressed",
+    "MB905": "a member is damaged",
+    "MB906": "JSON that is not strict, or not in canonical form",
+    "MB907": "a member is not what the manifest says",
+    "MB908": "a schema that this medbench does not know",
+    "MB909": "a field or a text that a bundle must not have",
+    "MB910": "the signature is missing, wrong, or of nobody who is allowed",
+    "MB911": "predictions that are not strict CSV",
+    "MB912": "a path, a name, a date or an identifier that must stay at home",
+    "MB920": "the plan contradicts itself",
+    "MB921": "a planned trial is missing",
+    "MB922": "a trial that was not planned",
+    "MB923": "sample ids that are not the test part",
+    "MB924": "probabilities outside 0 to 1, or that do not sum to 1",
+    "MB925": "arms or trials that are not what the study amounts to",
+    "MB926": "another data set than ours",
+    "MB927": "counts or frequencies that cannot be",
+    "MB930": "a number, range or word that is not what we compute",
+    "MB940": "checking it took more time or memory than a bundle may",
+    "MB950": "the ledger is broken, or does not know the entry",
+    "MB951": "entry.json is not what we compute",
+    "MB960": "a cell that was run again gave other predictions",
+}
+"""Sentences for the tables of ``docs/publishing.md``."""
+
+
+class Refused(MedbenchError):  # noqa: N818  what happened, as for Diverged
+    """A bundle, an entry or a ledger that is refused (exit code 9).
+
+    Args:
+        code: Key of CODES.
+        message: One sentence: what, where, and the fix where there is one.
+    """
+
+    exit_code = 9
+    kind = "bundle"
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message

@@ -1,0 +1,167 @@
+"""Rerun one cell of a published entry and compare: what invented predictions do not survive."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from medbench.check_steps import plan_check
+from medbench.errors import MedbenchError, UsageError
+from medbench.intervals import intervals
+from medbench.matrix import Plan, expand
+from medbench.plugins import Catalogue
+from medbench.publishing.bundling import instruction_set
+from medbench.publishing.checking import asked
+from medbench.publishing.predictions import Predicted
+from medbench.publishing.reading import Bundle
+from medbench.publishing.recomputing import predictions_with_labels
+from medbench.publishing.refusals import Refused
+from medbench.publishing.texts import fitting
+from medbench.runner import Watcher, run
+from medbench.sources import Described
+from medbench.statistics import labels_agree, score, units
+from medbench.store import Store
+from medbench.trial import Predictions, Trial
+
+
+@dataclass(frozen=True)
+class Rerun:
+    """One cell, run again.
+
+    Attributes:
+        trial: As the bundle has it.
+        same_bits: Whether every probability is the same, bit for bit.
+        same_platform: Whether that was to be expected: same code, libraries, data, processor and system.
+        detail: A sentence.
+    """
+
+    trial: Trial
+    same_bits: bool
+    same_platform: bool
+    detail: str
+
+
+def chosen(bundle: Bundle, salt: str = "") -> Trial:
+    """Return the cell to run again: the bundle's own hash chooses, with a salt that its author could not know."""
+    keys = sorted(bundle.ran)
+    number = int(hashlib.sha256(f"medbench-reproduce|{bundle.sha256}|{salt}".encode()).hexdigest(), 16)
+    return bundle.planned[keys[number % len(keys)]]
+
+
+def plan_of(bundle: Bundle, trial: Trial, sources: Mapping[str, Described], catalogue: Catalogue) -> Plan:
+    """Plan one trial, and the stages it needs, as our own code has them.
+
+    Raises:
+        UsageError: If the study amounts to other trials here.
+    """
+    study = bundle.plan.study.model_copy(update={"extractor": ""})
+    plan = expand(study, catalogue, list(sources.values()))
+    if trial.budget != study.spending:
+        checked = [c for c in bundle.plan.checked if c.dataset in sources]
+        plan = plan_check(plan, checked, catalogue)
+    mine = next((t for t in plan.trials if asked(t) == asked(trial)), None)
+    if mine is None:
+        raise UsageError("this study amounts to other trials here; use the medbench that made the bundle.")
+    keys = plan.stages_of[mine.id]
+    return dataclasses.replace(
+        plan, trials=(mine,), stages={key: plan.stages[key] for key in keys}, stages_of={mine.id: keys}
+    )
+
+
+def rerun(
+    bundle: Bundle,
+    trial: Trial,
+    sources: Mapping[str, Described],
+    catalogue: Catalogue,
+    watcher: Watcher,
+    folder: Path,
+    *,
+    device: str = "cpu",
+    plugin_folders: Sequence[str] = (),
+    blocked: Sequence[str] = (),
+    executor: str = "local",
+) -> Rerun:
+    """Run a trial of a bundle again, as any trial is run, and compare.
+
+    Args:
+        bundle: As read.
+        trial: Of it.
+        sources: Our data sets, decoded.
+        catalogue: What is registered here.
+        watcher: Hears how the run goes.
+        folder: An empty one for the store.
+        device: A torch device.
+        plugin_folders: Handed to workers.
+        blocked: Handed to workers.
+        executor: Where jobs run.
+
+    Raises:
+        Refused: MB960 if the predictions are others where they must be the same, or differ by more than chance.
+        MedbenchError: If the trial cannot be run here.
+    """
+    plan = plan_of(bundle, trial, sources, catalogue)
+    (mine,) = plan.trials
+    store = Store(folder)
+    run(plan, store, catalogue, catalogue.resolve("executor", executor), watcher, workers=1, devices=[device],
+        plugin_folders=plugin_folders, blocked=blocked)  # fmt: skip
+    stored = store.find(mine)
+    if stored is None or stored.failure is not None:
+        why = stored.failure.message if stored and stored.failure else "it has no result"
+        raise MedbenchError(f"the cell could not be run here: {why}; see its log in the store.")
+    theirs = next(found for key, found in bundle.predicted() if key == trial.id)
+    ours = stored.predictions()
+    told = bundle.ran[trial.id]
+    same_platform = (
+        mine.arm == trial.arm
+        and mine.data == trial.data
+        and bundle.environment.platforms == [f"{platform.system()} {platform.machine()}"]
+        and bundle.environment.isa == instruction_set()
+        and stored.cost["device"] == told.cost.device
+    )
+    return compared(trial, ours, stored.frequencies, theirs, told.frequencies, same_platform=same_platform)
+
+
+def compared(
+    trial: Trial,
+    ours: Predictions,
+    frequencies: Sequence[float],
+    theirs: Predicted,
+    their_frequencies: Sequence[float],
+    *,
+    same_platform: bool,
+) -> Rerun:
+    """Compare a rerun with what was published: bit for bit on the same platform, else by the range of one cell."""
+    same_bits = ours.ids.tolist() == list(theirs.ids) and np.array_equal(ours.probabilities, theirs.probabilities)
+    if same_bits:
+        return Rerun(trial, True, same_platform, f"{_name(trial)}: the same predictions, bit for bit")
+    if same_platform:
+        raise Refused("MB960", f"{_name(trial)}: other predictions on the same platform, by the same code and data.")
+    published = predictions_with_labels(ours, theirs)
+    by_patient = labels_agree(ours.patients, ours.labels)
+    n_classes = ours.probabilities.shape[1]
+    cell = (0, 0, 0)
+    mine = score({cell: units(ours, frequencies, by_patient=by_patient)}, n_classes)
+    its = score({cell: units(published, their_frequencies, by_patient=by_patient)}, n_classes)
+    gap = intervals({"cell": (its, mine)}, folds=1)["cell"]
+    said = (
+        f"{_name(trial)}: balanced accuracy {100 * mine.balanced_accuracy:.1f} here, "
+        f"{100 * its.balanced_accuracy:.1f} published, difference {100 * gap.low:.1f} to {100 * gap.high:.1f}"
+    )
+    if not gap.low <= 0 <= gap.high:
+        raise Refused("MB960", f"{said}: more than chance.")
+    return Rerun(trial, False, False, f"{said}, other platform")
+
+
+def _name(trial: Trial) -> str:
+    return f"{trial.augmenter} / {trial.classifier} r{trial.repeat} f{trial.fold} s{trial.seed}"
+
+
+def sentence(found: Rerun) -> str:
+    """Write a rerun as the ledger has it: in characters that every text may hold."""
+    return fitting(found.detail)

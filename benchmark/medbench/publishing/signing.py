@@ -1,0 +1,104 @@
+"""Signatures by ssh-keygen: who made a bundle, not whether it is true."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from medbench.errors import ResourceError, UsageError
+from medbench.publishing.refusals import Refused
+
+NAMESPACE = "medbench-bundle"
+LIMIT_S = 30
+LARGEST = 16 * 2**10  # bytes of a signature; RSA of 16,384 bits takes 6 KiB
+_HEAD, _TAIL = "-----BEGIN SSH SIGNATURE-----\n", "\n-----END SSH SIGNATURE-----\n"
+
+
+def sign(manifest: bytes, key: Path) -> bytes:
+    """Sign a manifest with a private key, or with the agent's where `key` is a public one.
+
+    Raises:
+        UsageError: If the key cannot be used.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "manifest"
+        path.write_bytes(manifest)
+        done = _ssh_keygen("-Y", "sign", "-n", NAMESPACE, "-f", str(key), str(path))
+        if done.returncode:
+            raise UsageError(f"--sign {key}: {_last(done)}; give a private key that ssh-keygen can use.")
+        return path.with_name("manifest.sig").read_bytes()
+
+
+def signed_by(manifest: bytes, signature: bytes | None, allowed: str | None) -> str | None:
+    """Return who signed a manifest.
+
+    Args:
+        manifest: Its bytes.
+        signature: Of the bundle; None without one.
+        allowed: Lines of allowed signers, as ``man ssh-keygen`` describes them; None knows nobody.
+
+    Returns:
+        The name by which `allowed` knows the signer; empty for a good signature of an unknown key; None without one.
+
+    Raises:
+        Refused: MB910 for a signature that is wrong, and where `allowed` is given for none or a stranger's.
+    """
+    if signature is None:
+        if allowed is not None:
+            raise Refused("MB910", "the bundle is not signed, and --allowed-signers asks for it; sign it with --sign.")
+        return None
+    _strict(signature)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "manifest.sig"
+        path.write_bytes(signature)
+        if allowed is None:
+            done = _ssh_keygen("-Y", "check-novalidate", "-n", NAMESPACE, "-s", str(path), given=manifest)
+            if done.returncode:
+                raise Refused("MB910", f"the signature does not fit the manifest ({_last(done)}).")
+            return ""
+        known = path.with_name("allowed")
+        known.write_text(allowed, encoding="utf-8")
+        found = _ssh_keygen("-Y", "find-principals", "-s", str(path), "-f", str(known))
+        name = found.stdout.decode("utf-8", "replace").split("\n")[0].strip()
+        if found.returncode or not name:
+            raise Refused("MB910", "none of the allowed signers has the key of this signature; ask the author for it.")
+        done = _ssh_keygen("-Y", "verify", "-f", str(known), "-I", name, "-n", NAMESPACE, "-s", str(path),
+                           given=manifest)  # fmt: skip
+        if done.returncode:
+            raise Refused("MB910", f"the signature of {name} is not valid ({_last(done)}).")
+        return name
+
+
+def _strict(signature: bytes) -> None:
+    """Accept the one form that ssh-keygen writes: base64 has others, which would make another file of the same."""
+    try:
+        text = signature.decode("ascii")
+        inner = text.removeprefix(_HEAD).removesuffix(_TAIL)
+        blob = base64.b64decode(inner.replace("\n", ""), validate=True)
+    except (UnicodeDecodeError, binascii.Error, ValueError):
+        raise Refused("MB910", "manifest.sig is no signature of ssh-keygen; sign the bundle again.") from None
+    plain = base64.b64encode(blob).decode()
+    lines = "\n".join(plain[start : start + 70] for start in range(0, len(plain), 70))
+    if len(signature) > LARGEST or text != f"{_HEAD}{lines}{_TAIL}":
+        raise Refused("MB910", "manifest.sig has not the form that ssh-keygen writes; sign the bundle again.")
+
+
+def _ssh_keygen(*arguments: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    program = shutil.which("ssh-keygen")
+    if program is None:
+        raise ResourceError("ssh-keygen is not installed, and signatures need it; install OpenSSH.")
+    try:
+        return subprocess.run(  # noqa: S603  no shell, and nothing of a bundle is among the arguments
+            [program, *arguments], input=given, capture_output=True, timeout=LIMIT_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise ResourceError(f"ssh-keygen did not answer within {LIMIT_S} s; does the key want a passphrase?") from None
+
+
+def _last(done: subprocess.CompletedProcess[bytes]) -> str:
+    lines = (done.stderr or done.stdout).decode("utf-8", "replace").strip().splitlines()
+    return "".join(c for c in lines[-1] if c.isprintable())[:200] if lines else "no message"

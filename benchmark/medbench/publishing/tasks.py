@@ -1,0 +1,94 @@
+"""What the confined process does: read a bundle, or check it against our data set."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from medbench import plugins
+from medbench.publishing import reading, truth
+from medbench.publishing.checking import against_data, structure
+from medbench.publishing.reading import Bundle
+from medbench.publishing.refusals import Refused
+from medbench.publishing.report import Check, Report, entry
+from medbench.publishing.signing import signed_by
+
+
+def read(given: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Read a bundle.
+
+    Args:
+        given: ``bundle`` (a path), ``allowed`` (allowed signers as text, or None), ``accept_repeated``.
+        folder: Unused.
+
+    Returns:
+        ``checks``, and either ``refused`` or what :func:`wanted` says.
+    """
+    report = Report()
+    try:
+        bundle = reading.read(Path(given["bundle"]))
+        structure(bundle, report, accept_repeated=given["accept_repeated"])
+        signer = signed_by(bundle.manifest, bundle.signature, given["allowed"])
+    except Refused as refused:
+        return _refused(report, refused)
+    if signer is None:
+        report.add("signature", "not signed")
+    elif not signer:
+        report.add("signature", "fits, of a key nobody here knows; give --allowed-signers")
+    else:
+        report.add("signature", f"of {signer}")
+    return {"checks": _checks(report), "flags": report.flags, "signer": signer, **wanted(bundle)}
+
+
+def wanted(bundle: Bundle) -> dict[str, Any]:
+    """Say which data sets the bundle speaks of, as :class:`medbench.publishing.truth.Wanted` needs it."""
+    study = bundle.plan.study
+    kinds = ("augmenter", "classifier")
+    recipes = {
+        source.dataset: sorted({(k, getattr(arm, k)) for arm in bundle.plan.arms[source.dataset] for k in kinds})
+        for source in bundle.plan.sources
+    }
+    return {
+        "sha256": bundle.sha256,
+        "recipes": recipes,
+        "drawing": study.phantom.model_dump(),
+        "size": study.budget.size,
+    }
+
+
+def check(given: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Check a bundle against our data sets.
+
+    Args:
+        given: What :func:`read` was given and gave, ``truth`` (a folder), ``missing``, ``plugin_folders``, ``blocked``.
+        folder: An empty one, for a store that is thrown away.
+
+    Returns:
+        ``checks``, and either ``refused`` or ``entry``.
+    """
+    report = Report()
+    try:
+        bundle = reading.read(Path(given["bundle"]))
+        if bundle.sha256 != given["sha256"]:
+            raise Refused("MB901", "the file was changed while it was checked; check it again.")
+        structure(bundle, report, accept_repeated=given["accept_repeated"])
+        report.checks += [Check(**value) for value in given["checks"] if value["name"] == "signature"]
+        catalogue = plugins.load(folders=[Path(f) for f in given["plugin_folders"]], blocked=given["blocked"])
+        against_data(bundle, truth.load(Path(given["truth"])), given["missing"], catalogue, folder, report)
+    except Refused as refused:
+        return _refused(report, refused)
+    return {"checks": _checks(report), "entry": entry(bundle, report, given["signer"])}
+
+
+def _refused(report: Report, refused: Refused) -> dict[str, Any]:
+    report.add("bundle", refused.message, "failed", code=refused.code)
+    return {"checks": _checks(report), "refused": {"code": refused.code, "message": refused.message}}
+
+
+def _checks(report: Report) -> list[dict[str, Any]]:
+    return [dataclasses.asdict(check) for check in report.checks]
+
+
+TASKS: Mapping[str, Callable[[Mapping[str, Any], Path], dict[str, Any]]] = {"read": read, "check": check}

@@ -1,0 +1,157 @@
+"""Our own data set: what a bundle's predictions are held against. Labels never come from a bundle."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medbench.decode import Progress
+from medbench.errors import MedbenchError, UsageError
+from medbench.plugins import Catalogue
+from medbench.recipes import parameters_of, with_inner
+from medbench.samples import Samples
+from medbench.sources import PHANTOM, Described, Source, describe_decoded, locate, locate_other, with_others
+from medbench.study import PhantomTable
+from medbench.transfer import name_of, named_in
+
+MOST_DRAWN = 5_000  # patients of a phantom that is drawn only because a stranger's bundle says so
+LARGEST = 256  # pixels along an axis of such a phantom; 64 in three dimensions
+LARGEST_3D = 64
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which data sets a bundle speaks of.
+
+    Attributes:
+        recipes: Augmenters and classifiers by data set, as ``(kind, text)``; they may learn from further data sets.
+        drawing: How phantoms were drawn.
+        size: Working size; None is each data set's own.
+    """
+
+    recipes: Mapping[str, Sequence[tuple[str, str]]]
+    drawing: PhantomTable
+    size: int | None
+
+
+def ours(
+    wanted: Wanted, catalogue: Catalogue, data: Sequence[str], *, workers: int = 1, progress: Progress | None = None
+) -> dict[str, Described | str]:
+    """Find, or draw, and decode every data set.
+
+    Returns:
+        By data set: what we have, or one sentence on why we have it not.
+    """
+    found: dict[str, Described | str] = {}
+    for text, recipes in wanted.recipes.items():
+        try:
+            found[text] = _one(text, recipes, wanted, catalogue, data, workers, progress)
+        except MedbenchError as error:
+            found[text] = str(error)
+    return found
+
+
+def _one(
+    text: str,
+    recipes: Sequence[tuple[str, str]],
+    wanted: Wanted,
+    catalogue: Catalogue,
+    data: Sequence[str],
+    workers: int,
+    progress: Progress | None,
+) -> Described:
+    dataset = catalogue.resolve("dataset", text.removeprefix(PHANTOM))
+    no_files(dataset)
+    if text.startswith(PHANTOM):
+        size = wanted.size or dataset.size
+        if wanted.drawing.patients > MOST_DRAWN or size > LARGEST:
+            raise UsageError(
+                f"its phantom of {wanted.drawing.patients:,} patients at {size} pixels is too large to draw."
+            )
+    (source,) = locate(catalogue, [text], data=data, phantom=False, drawing=wanted.drawing, size=wanted.size)
+    resolved = [catalogue.resolve(kind, of) for kind, of in recipes]
+    for recipe in resolved:
+        no_files(recipe)
+    learnt = {name_of(d): d for d in named_in(*resolved)}
+    others = {
+        name: locate_other(catalogue, other, source, data=data, drawing=wanted.drawing)
+        for name, other in learnt.items()
+    }
+    described = _decoded(source, workers, progress)
+    return with_others(described, {name: _decoded(other, workers, progress) for name, other in others.items()})
+
+
+def _decoded(source: Source, workers: int, progress: Progress | None) -> Described:
+    if source.is_phantom and source.size > LARGEST_3D and source.recipe.index(source.root).dimensions == 3:
+        raise UsageError(f"its phantom of volumes at {source.size} pixels is too large to draw.")
+    return describe_decoded(source, source.decode(workers, progress))
+
+
+def no_files(recipe: Any) -> None:
+    """Refuse a recipe that names a file: a stranger's bundle must not make us read one.
+
+    Raises:
+        UsageError: If a field holds a path.
+    """
+    for part in with_inner(recipe):
+        for key, value in parameters_of(part).items():
+            if isinstance(value, Path):
+                raise UsageError(f"{part.name}.{key} names a file, which nobody else has.")
+
+
+def save(found: Mapping[str, Described], folder: Path) -> None:
+    """Write what is known of data sets, without pixels, for the process that checks."""
+    listed = []
+    for number, one in enumerate(found.values()):
+        _save_samples(folder / f"{number}.npz", one.samples)
+        for k, rows in enumerate(one.others.values()):
+            _save_samples(folder / f"{number}-{k}.npz", rows)
+        listed.append(
+            {
+                "text": one.text, "data": one.data, "dimensions": one.dimensions, "notes": list(one.notes),
+                "unit": one.unit, "publish": one.publish, "across": {k: list(v) for k, v in one.across.items()},
+                "warnings": list(one.warnings), "others": list(one.others),
+            }
+        )  # fmt: skip
+    (folder / "sources.json").write_text(json.dumps(listed))
+
+
+def load(folder: Path) -> dict[str, Described]:
+    """Read what :func:`save` wrote."""
+    found = {}
+    for number, one in enumerate(json.loads((folder / "sources.json").read_text())):
+        others = {name: _load_samples(folder / f"{number}-{k}.npz") for k, name in enumerate(one["others"])}
+        found[one["text"]] = Described(
+            one["text"], one["data"], None, _load_samples(folder / f"{number}.npz"), one["dimensions"],
+            tuple(one["notes"]), one["unit"], one["publish"], others,
+            across={k: tuple(map(tuple, v)) for k, v in one["across"].items()}, warnings=tuple(one["warnings"]),
+        )  # fmt: skip
+    return found
+
+
+def _save_samples(path: Path, s: Samples) -> None:
+    parts: dict[str, Any] = {} if s.parts is None else {"parts": s.parts}
+    np.savez(path, labels=s.labels, ids=s.ids, patients=s.patients, groups=s.groups, classes=np.array(s.classes),
+             made_of=np.array(s.made_of), **parts)  # fmt: skip
+
+
+def _load_samples(path: Path) -> Samples:
+    with np.load(path, allow_pickle=False) as kept:
+        columns = {key: kept[key] for key in kept.files}
+    n = len(columns["labels"])
+    return Samples(
+        x=np.zeros((n, 0), dtype=np.uint8),
+        labels=columns["labels"],
+        ids=columns["ids"],
+        patients=columns["patients"],
+        groups=columns["groups"],
+        sources=((),) * n,
+        classes=tuple(columns["classes"].tolist()),
+        made_of=str(columns["made_of"]),
+        parts=columns.get("parts"),
+    )

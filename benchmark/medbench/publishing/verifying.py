@@ -1,0 +1,118 @@
+"""Verify a bundle: read it, find our own data set, check one against the other."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from medbench import plugins
+from medbench.decode import Progress
+from medbench.errors import UsageError
+from medbench.publishing import truth
+from medbench.publishing.confined import call
+from medbench.publishing.refusals import Refused
+from medbench.publishing.report import SAID
+from medbench.study import PhantomTable
+from medbench.text import WIDTH, clean, wrapped
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What became of a bundle.
+
+    Attributes:
+        checks: One line each, as :class:`medbench.publishing.report.Check` has them.
+        entry: ``entry.json``; None where it was refused.
+        refused: Why it was refused, or None.
+    """
+
+    checks: tuple[Mapping[str, Any], ...]
+    entry: Mapping[str, Any] | None
+    refused: Refused | None
+
+    @property
+    def tier(self) -> str:
+        """``refused``, ``claimed`` or ``recomputed``."""
+        return "refused" if self.entry is None else str(self.entry["tier"])
+
+
+def verify(
+    bundle: Path,
+    *,
+    data: Sequence[str] = (),
+    allowed: Path | None = None,
+    accept_repeated: bool = False,
+    plugin_folders: Sequence[Path] = (),
+    blocked: Sequence[str] = (),
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> Verified:
+    """Verify a bundle.
+
+    Args:
+        bundle: The file.
+        data: As given to ``--data``; phantoms are drawn.
+        allowed: Allowed signers; the bundle must be signed by one of them.
+        accept_repeated: Somebody has looked at predictions that occur twice.
+        plugin_folders: Plugins of ours that may be used.
+        blocked: Plugins to leave out.
+        workers: Processes that decode our data set.
+        progress: Told how far that is.
+
+    Raises:
+        MedbenchError: Where something of ours is wrong, such as a plugin folder; a bundle's faults are returned.
+    """
+    common = {
+        "bundle": str(bundle.absolute()),
+        "allowed": _text(allowed) if allowed else None,
+        "accept_repeated": accept_repeated,
+    }
+    try:
+        seen = call("read", common)
+    except Refused as refused:
+        return Verified((), None, refused)
+    if "refused" in seen:
+        return Verified(tuple(seen["checks"]), None, Refused(**seen["refused"]))
+    folders = [folder.absolute() for folder in plugin_folders]
+    catalogue = plugins.load(folders=folders, blocked=blocked)
+    wanted = truth.Wanted(seen["recipes"], PhantomTable(**seen["drawing"]), seen["size"])
+    ours = truth.ours(wanted, catalogue, data, workers=workers, progress=progress)
+    with tempfile.TemporaryDirectory(prefix="medbench-truth-") as folder:
+        truth.save({name: one for name, one in ours.items() if not isinstance(one, str)}, Path(folder))
+        more = {
+            "truth": folder,
+            "missing": {name: why for name, why in ours.items() if isinstance(why, str)},
+            "plugin_folders": list(map(str, folders)),
+            "blocked": list(blocked),
+        }
+        try:
+            made = call("check", {**common, **seen, **more})
+        except Refused as refused:
+            return Verified(tuple(seen["checks"]), None, refused)
+    if "refused" in made:
+        return Verified(tuple(made["checks"]), None, Refused(**made["refused"]))
+    return Verified(tuple(made["checks"]), made["entry"], None)
+
+
+def _text(allowed: Path) -> str:
+    try:
+        return allowed.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--allowed-signers {allowed}: cannot be read ({error}); see man ssh-keygen.") from None
+
+
+def written(verified: Verified) -> list[str]:
+    """Return the checks as lines of a terminal."""
+    lines = []
+    for check in verified.checks:
+        code = f"{check['code']} " if check["code"] else ""
+        said = (
+            f"{SAID[check['outcome']]}: {code}{clean(check['detail'])}" if check["detail"] else SAID[check["outcome"]]
+        )
+        head, *rest = wrapped(said, WIDTH - 26)
+        lines.append(f"{clean(check['name'])[:25]:<26}{head.strip()}")
+        lines += [f"{'':<26}{line.strip()}" for line in rest]
+    return lines

@@ -1,0 +1,166 @@
+"""What a report is made of, before it is a page or a paper: sections of sentences, tables and pictures.
+
+Every text that enters a block is cleaned there, so no writer of a format has to think of it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from medbench.text import clean
+
+LONGEST = 4000
+"""Characters of a text of others that are shown; the rest is cut."""
+_PLACES = re.compile(
+    r"(?<![\w:/.<])(?:~/|[A-Za-z]:\\|/(?:home|root|tmp|var|mnt|media|data|work|Users|usr|opt|srv|scratch)\b)[^\s'\",;)<>]*"
+)
+
+
+def text_of(text: object) -> str:
+    """Clean a text, cut it to LONGEST characters, and leave the folders of this machine out of it."""
+    cleaned = clean(str(text))
+    return placeless(cleaned if len(cleaned) <= LONGEST else f"{cleaned[: LONGEST - 3]}...")
+
+
+def placeless(text: str) -> str:
+    """Leave the folders of this machine out of a text; a path keeps its last part."""
+    return _PLACES.sub(lambda found: "(path)/" + re.split(r"[/\\]", found.group().rstrip("/\\"))[-1], text)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a table.
+
+    Attributes:
+        text: What is shown.
+        order: What the column is sorted by; None stands last.
+        depth: How deep it stands in a tree.
+        kind: A word that styles the cell: a verdict, or empty.
+    """
+
+    text: str
+    order: float | str | None = None
+    depth: int = 0
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table.
+
+    Attributes:
+        caption: One sentence that says what it shows.
+        columns: Titles; the first column names the rows.
+        rows: As many cells each as there are columns.
+        sortable: Whether a page offers to sort and filter it.
+        label: A short name without blanks, unique in a report.
+    """
+
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    sortable: bool = False
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure or a sheet of images.
+
+    Attributes:
+        alt: What it says, for those who do not see it.
+        caption: Stands below it.
+        form: "svg" or "png".
+        light: Bytes of the file.
+        dark: The same for a dark page; empty where one serves both.
+    """
+
+    alt: str
+    caption: str
+    form: str
+    light: bytes
+    dark: bytes = b""
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """Sentences, each a line of its own where `is_list`."""
+
+    texts: tuple[str, ...]
+    is_list: bool = False
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A heading below that of the section."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """Text that is to be copied as it is: BibTeX."""
+
+    text: str
+    language: str = "bibtex"
+
+
+Block = Table | Picture | Sentences | Heading | Source
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section; `name` is unique and serves as its anchor."""
+
+    name: str
+    title: str
+    blocks: tuple[Block, ...]
+
+
+def say(*texts: object, is_list: bool = False) -> Sentences:
+    """Return cleaned sentences; empty ones are left out."""
+    return Sentences(tuple(cleaned for text in texts if (cleaned := text_of(text).strip())), is_list)
+
+
+def heading(text: object) -> Heading:
+    """Return a cleaned heading."""
+    return Heading(text_of(text))
+
+
+def cell(value: Any, order: float | str | None = None, *, depth: int = 0, kind: str = "") -> Cell:
+    """Return a cleaned cell; it is sorted by its text where nothing else is given.
+
+    Args:
+        value: None is an empty cell.
+        order: What it is sorted by.
+        depth: How deep it stands in a tree.
+        kind: Of a verdict.
+    """
+    text = "" if value is None else text_of(value)
+    if isinstance(order, str):
+        order = text_of(order)
+    if isinstance(order, float) and order != order:
+        order = None
+    return Cell(text, order if order is not None else (text or None), depth, text_of(kind))
+
+
+def table(
+    caption: object,
+    columns: Sequence[object],
+    rows: Iterable[Sequence[Cell | object]],
+    *,
+    label: str,
+    sortable: bool = False,
+) -> Table:
+    """Return a cleaned table; values that are no cells become one.
+
+    Raises:
+        ValueError: If a row has not as many cells as there are columns.
+    """
+    made = tuple(tuple(c if isinstance(c, Cell) else cell(c) for c in row) for row in rows)
+    if any(len(row) != len(columns) for row in made):
+        raise ValueError(f"a row of {label} has not {len(columns)} cells")
+    return Table(text_of(caption), tuple(map(text_of, columns)), made, sortable, label)

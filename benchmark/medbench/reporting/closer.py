@@ -1,0 +1,181 @@
+"""The sections that look closer: class by class, by training size, beside published figures, and leak by leak."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from medbench.board_sentences import arm_name, short
+from medbench.comparison_tables import CAVEAT
+from medbench.growth import Growth
+from medbench.growth_tables import TITLES as SIZE_TITLES
+from medbench.growth_tables import cells as size_cells
+from medbench.growth_tables import name as size_name
+from medbench.growth_tables import sentences as size_sentences
+from medbench.inflation_tables import rows as stair_rows
+from medbench.inflation_tables import sentences as stair_sentences
+from medbench.plots import confusion
+from medbench.plots.growth import draw as draw_sizes
+from medbench.plots.inflation import draw as draw_stairs
+from medbench.protocols import protocol
+from medbench.reporting.blocks import Block, Cell, Section, cell, heading, say, table
+from medbench.reporting.material import Material
+from medbench.reporting.pictures import figure
+from medbench.reporting.results import title_of
+from medbench.verdicts import PHANTOM, points
+
+
+def classes(material: Material) -> Section | None:
+    """Show what each arm decides of each class: recalls as a table, confusion matrices as a figure."""
+    blocks: list[Block] = []
+    for number, part in enumerate(material.shown, start=1):
+        board, scored = part.board, [row for row in part.rows if row.scores is not None]
+        if not scored:
+            continue
+        names = [str(c) for c in board.source["classes"]]
+        blocks.append(heading(title_of(board)))
+        rows = [
+            [arm_name(row.arm), *(cell(_percent(r), float(r)) for r in row.scores.recalls)]
+            for row in scored
+            if row.scores is not None
+        ]
+        caption = f"Recall of each class in percent, by {board.unit}, corrected for training frequencies."
+        blocks.append(table(caption, ("arm", *names), rows, label=f"recall-{number}"))
+        matrices = [(arm_name(r.arm), r.scores.decisions) for r in scored if r.scores and r.scores.decisions.size]
+        if matrices:
+            blocks.append(
+                figure(
+                    confusion.draw(matrices, names),
+                    alt=_confusion_alt(matrices, names),
+                    caption="Confusion matrices: percent of each true class, images by argmax without the correction "
+                    "for training frequencies, mean over repeats and seeds. So rows differ from the recalls above.",
+                )
+            )
+            blocks.append(_counts(matrices, names, number))
+    return Section("classes", "Class by class", tuple(blocks)) if blocks else None
+
+
+def _counts(matrices: Sequence[tuple[str, np.ndarray]], names: Sequence[str], number: int) -> Block:
+    rows = [
+        [f"{arm}: {names[k]}", *(cell(f"{value:.1f}".removesuffix(".0"), float(value)) for value in matrix[k])]
+        for arm, matrix in matrices
+        for k in range(len(names))
+    ]
+    columns = ("arm: true class", *(f"decided {name}" for name in names))
+    return table("The same matrices as counts of images.", columns, rows, label=f"confusion-{number}")
+
+
+def _confusion_alt(matrices: Sequence[tuple[str, np.ndarray]], names: Sequence[str]) -> str:
+    said = []
+    for arm, counts in matrices[:8]:
+        total = counts.sum(1)
+        shares = ", ".join(
+            f"{name} {100 * counts[k, k] / total[k]:.0f} %" for k, name in enumerate(names[:6]) if total[k]
+        )
+        said.append(f"{arm}: {shares}")
+    return f"Share of each true class that argmax decides rightly. {'; '.join(said)}. Counts stand in the table below."
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}" if share == share else "n/a"
+
+
+def sizes(material: Material) -> Section | None:
+    """Write gains against training size."""
+    blocks: list[Block] = []
+    for number, growth in enumerate(material.growths, start=1):
+        blocks.append(heading(f"{growth.source['dataset']}, {short(growth.classifier)}"))
+        rows = [[size_name(arm), *size_cells(point)] for arm in growth.arms for point in arm.points]
+        columns = ("arm", *SIZE_TITLES[:7], "range of worth")
+        caption = "Gain by training patients, and what it is worth in patients of the control."
+        if any(point.judged and point.judged.gain for arm in growth.arms for point in arm.points):
+            below = "Gain of each arm by training patients, in points over its own control."
+            blocks.append(figure(draw_sizes(growth), alt=_sizes_alt(growth), caption=below))
+        blocks += [table(caption, columns, rows, label=f"sizes-{number}"), say(*size_sentences(growth), is_list=True)]
+    return Section("sizes", "Gain against training size", tuple(blocks)) if blocks else None
+
+
+def _sizes_alt(growth: Growth) -> str:
+    said = []
+    for arm in growth.arms[:8]:
+        known = [(p.patients, p.judged.gain) for p in arm.points if p.judged and p.judged.gain]
+        each = ", ".join(f"{points(gain.value)} at {patients:,.0f} patients" for patients, gain in known)
+        said += [f"{size_name(arm)}: {each}"] * bool(each)
+    return f"Gains in points by training size. {'; '.join(said)}. Ranges and further arms stand in the table below."
+
+
+def published(material: Material) -> Section | None:
+    """Write published figures beside ours."""
+    found = material.comparison
+    if found is None or not found.lines:
+        return None
+    rows = []
+    for line in found.lines:
+        p = line.published
+        share = p.is_share
+
+        def number(value: float | None, why: str, share: bool = share) -> Cell:
+            if value is None:
+                return cell(why)
+            return cell(f"{100 * value:.1f}" if share else f"{value:.4g}", float(value))
+
+        quoted = number(p.value, "not found")
+        if p.value is not None:
+            quoted = cell(f"{round(100 * p.value if share else p.value, 6):g}", float(p.value))  # every digit of it
+        gain = f"{points(line.gain.value)} ({points(line.gain.low)} to {points(line.gain.high)})" if line.gain else ""
+        rows.append(
+            [
+                f"{short(p.arm)}{f' / {short(p.classifier)}' if p.classifier else ''}",
+                line.dataset,
+                p.metric + (", %" if share else ""),
+                quoted,
+                number(line.rerun.value, line.rerun.why),
+                number(line.honest.value, line.honest.why),
+                points(line.inflation) if line.inflation is not None else "",
+                gain or ("control" if line.is_control else ""),
+                line.verdict.word if line.verdict else "",
+            ]
+        )
+    columns = ("arm", "data set", "measure", "published", "rerun", "honest", "inflation", "honest gain", "verdict")
+    said = [CAVEAT, PHANTOM if found.is_phantom else ""]
+    if found.own:
+        leaks = ", ".join(sorted(protocol(found.own).leaks))
+        said.append(f"rerun: protocol {found.own}, which leaks {leaks}; never ranked.")
+    if found.honest:
+        said.append(f"honest: protocol {found.honest}; both count images by argmax, as the study did.")
+    said += dict.fromkeys(f"Source: {line.published.source}" for line in found.lines)
+    of_lines = [line.published for line in found.lines]
+    said += dict.fromkeys(f"{short(p.arm)}, {p.metric}: {p.note}" for p in of_lines if p.note)
+    caption = "What was published, what its own protocol gives here, and what an honest one gives."
+    return Section(
+        "published",
+        "Published figures beside ours",
+        (table(caption, columns, rows, label="published"), say(*said, is_list=True)),
+    )
+
+
+def inflation(material: Material) -> Section | None:
+    """Take a gain apart, leak by leak."""
+    blocks: list[Block] = []
+    for number, found in enumerate(material.inflations, start=1):
+        listed = stair_rows(found)
+        arm, against = map(short, found.names)
+        rows = [
+            [title, *(cell(step.why if v is None else f"{100 * v:.1f}", v) for v in (step.arm, step.against)),
+             cell(points(step.gain), step.gain) if step.gain is not None else cell(step.why)]
+            for title, step in listed
+        ]  # fmt: skip
+        known = "; ".join(f"{title}: {points(step.gain)}" for title, step in listed if step.gain is not None)
+        blocks += [
+            heading(f"{found.dataset}, {short(found.classifier)}"),
+            figure(
+                draw_stairs(found),
+                alt=f"What is left of {arm}'s gain over {against} in points. {known}.",
+                caption=f"Where {arm}'s gain over {against} goes, a leak less in every row.",
+            ),
+            table("The same as numbers, in percent and points.", ("step", arm, against, "gain"), rows,
+                  label=f"stairs-{number}"),
+            say(*stair_sentences(found), is_list=True),
+        ]  # fmt: skip
+    return Section("inflation", "Where a gain goes", tuple(blocks)) if blocks else None

@@ -1,0 +1,153 @@
+"""The sections about generators and training: curves, sheets of samples, and scores beside their floors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from medbench.board_sentences import arm_name
+from medbench.interfaces import Card
+from medbench.plots import curves as drawing
+from medbench.reporting.blocks import Block, Section, cell, heading, say, table
+from medbench.reporting.material import Fit, Material, OfBoard, curves, sheets
+from medbench.reporting.pictures import figure, sheet
+from medbench.reporting.results import title_of
+from medbench.verdicts import generator_poor
+
+PANELS = 12
+"""Panels of a figure; further ones go into the next."""
+
+
+def training(material: Material) -> Section | None:
+    """Show how the trainings went: losses at their end, and the curves of what was fitted for them."""
+    blocks: list[Block] = []
+    for number, part in enumerate(material.shown, start=1):
+        blocks += _ends(part, number)
+        blocks += _curves(part)
+    if not blocks:
+        return None
+    note = "A result holds a classifier's losses at the end of its training; curves are kept of generators."
+    return Section("training", "Training", (say(note), *blocks))
+
+
+def _ends(part: OfBoard, number: int) -> Iterator[Block]:
+    names = ("steps", "train_loss", "validation_loss", "still_improving")
+    rows = []
+    for row in part.rows:
+        told = [stored.facts for stored in part.found[row.arm.key].cells.values()]
+        means = [_mean([f[name] for f in told if isinstance(f.get(name), int | float)]) for name in names]
+        if any(mean is not None for mean in means):
+            steps, train, validation, improving = means
+            rows.append(
+                [
+                    arm_name(row.arm),
+                    cell("" if steps is None else f"{steps:,.0f}", steps),
+                    cell("" if train is None else f"{train:.3g}", train),
+                    cell("" if validation is None else f"{validation:.3g}", validation),
+                    cell("" if improving is None else f"{100 * improving:.0f}", improving),
+                ]
+            )
+    if rows:
+        caption = f"{title_of(part.board)}: classifiers at the end of their training, mean over the cells."
+        columns = ("arm", "steps", "training loss", "validation loss", "still improving, % of cells")
+        yield table(caption, columns, rows, label=f"training-{number}")
+
+
+def _mean(values: list[float]) -> float | None:
+    return float(np.mean(values)) if values and bool(np.isfinite(values).all()) else None
+
+
+def _curves(part: OfBoard) -> Iterator[Block]:
+    panels = []
+    for fit in part.fits:
+        for at, lines in curves(fit).items():
+            panels.append((f"{fit.name}{f', {at}' if at != 'all' else ''}", lines))
+    for start in range(0, len(panels), PANELS):
+        some = panels[start : start + PANELS]
+        yield figure(
+            drawing.draw(some),
+            alt="Losses by step. " + "; ".join(f"{title}: {_ends_of(lines)}" for title, lines in some) + ".",
+            caption=f"{title_of(part.board)}: curves of what was fitted for its arms, of the first fold each.",
+        )
+
+
+def _ends_of(lines: drawing.Lines) -> str:
+    return ", ".join(f"{name} from {values[0][1]:.3g} to {values[-1][1]:.3g}" for name, values in lines.items())
+
+
+def samples(material: Material, cards: Mapping[str, Card], *, pictures: bool = True) -> Section | None:
+    """Show sheets of real and made images where that is allowed, or say why there are none."""
+    blocks: list[Block] = []
+    for part in material.shown:
+        found = [(fit, sheets_of) for fit in part.fits if (sheets_of := sheets(fit))] if _may(part, cards) else []
+        of_pixels = any(row.scores_of_made or fit.name for row in part.rows for fit in part.fits)
+        if not of_pixels:
+            continue
+        blocks.append(heading(title_of(part.board)))
+        if why := _why_not(part, cards, pictures):
+            blocks.append(say(why))
+        elif not found:
+            blocks.append(say("No fitted generator left a sheet of samples."))
+        else:
+            blocks += [_sheet(fit, png) for fit, of_fit in found for png in of_fit]
+    return Section("samples", "Real and made images", tuple(blocks)) if blocks else None
+
+
+def _sheet(fit: Fit, png: bytes) -> Block:
+    fitted_on = fit.record.get("fitted_on")
+    on = f", fitted on {fitted_on:,} images" if isinstance(fitted_on, int) else ""
+    caption = f"{fit.name}{on}, the first of {fit.fits} fits. Real images stand above made ones, class by class."
+    facts = fit.record.get("facts", {})
+    fell = " It collapsed: a class's samples are nearly one picture." if facts.get("collapsed") else ""
+    return sheet(png, alt=f"Real images above those made by {fit.name}, class by class.{fell}", caption=caption)
+
+
+def _may(part: OfBoard, cards: Mapping[str, Card]) -> bool:
+    """Say whether images may be shown: the plan's record and the card must both say so, or medbench drew them."""
+    board = part.board
+    card = cards.get(str(board.source["dataset"]))
+    allowed = board.source.get("publish") == "pictures" and (card is None or card.publish == "pictures")
+    return board.is_phantom or allowed
+
+
+def _why_not(part: OfBoard, cards: Mapping[str, Card], pictures: bool) -> str:
+    if not pictures:
+        return "Left out by --no-pictures."
+    if not _may(part, cards):
+        return "None are shown: the data set's card does not allow images in a published result."
+    return ""
+
+
+def scores(material: Material) -> Section | None:
+    """Write the scores of made images, each with what real images score instead."""
+    blocks: list[Block] = []
+    for number, part in enumerate(material.shown, start=1):
+        rows = [row for row in part.rows if row.scores_of_made]
+        if not rows:
+            continue
+        names = [n for row in rows for n in row.scores_of_made]
+        plain = [n for n in dict.fromkeys(names) if not n.endswith(("-floor", "-spread")) and ":" not in n]
+        listed = []
+        for name in plain:
+            cells: list[object] = [name]
+            for row in rows:
+                value, floor = row.scores_of_made.get(name), row.scores_of_made.get(f"{name}-floor")
+                text = "" if value is None else f"{value:.3g}"
+                cells.append(cell(f"{text} ({floor:.3g})" if floor is not None else text, value))
+            listed.append(cells)
+        extractors = ", ".join(sorted({row.extractor for row in rows if row.extractor}))
+        caption = (
+            f"{title_of(part.board)}: scores of made images by {extractors or 'no extractor'}, mean over the cells. In "
+            "brackets: the floor, what real images score in their place."
+        )
+        blocks.append(table(caption, ("score", *(arm_name(row.arm) for row in rows)), listed, label=f"scores-{number}"))
+        blocks.append(say(_poor(part), is_list=True))
+    return Section("scores", "Scores of made images", tuple(blocks)) if blocks else None
+
+
+def _poor(part: OfBoard) -> str:
+    from medbench.generator_health import why_poor
+
+    found = [(arm_name(row.arm), why) for row in part.rows if (why := why_poor(row.scores_of_made))]
+    return generator_poor(found)

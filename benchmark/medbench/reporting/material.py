@@ -1,0 +1,290 @@
+"""What a report is written from: boards, the trials behind them, curves, sheets of pictures and where all came from."""
+
+from __future__ import annotations
+
+import csv
+import glob
+import io
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medbench.cells import Found, find
+from medbench.comparison import Comparison, compare
+from medbench.errors import MedbenchError
+from medbench.growth import Growth, growths
+from medbench.inflation import Inflation, inflations
+from medbench.interfaces import Card
+from medbench.leaderboard import Board, Row, boards
+from medbench.plugins import Catalogue
+from medbench.protocols import protocol
+from medbench.sources import PHANTOM
+from medbench.store import Store, Stored
+from medbench.study import Study
+from medbench.text import clean
+
+POINTS = 160
+"""Points a curve is drawn with; more steps are averaged in windows."""
+SHEET_BYTES, SHEET_PIXELS = 20 * 2**20, 40_000_000
+SHEET_WIDTH = 1200  # pixels: more is not seen in a page
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A stage that was fitted for arms of a board, as one of its folds has it.
+
+    Attributes:
+        name: Text of its recipe.
+        folder: Where it lies: its own, or that of the trial that it was fitted in.
+        record: Content of ``stage.json``; empty where it was fitted in a trial.
+        fits: How many folds and repeats have one.
+        stem: What the names of its files start with, as a glob.
+    """
+
+    name: str
+    folder: Path
+    record: Mapping[str, Any]
+    fits: int
+    stem: str = "*"
+
+
+@dataclass(frozen=True, eq=False)
+class OfBoard:
+    """A board with what lies behind it.
+
+    Attributes:
+        board: The board.
+        found: Trials by arm.
+        fits: Stages its arms stand on, by name.
+    """
+
+    board: Board
+    found: Mapping[tuple[str, str], Found]
+    fits: tuple[Fit, ...]
+
+    @property
+    def rows(self) -> list[Row]:
+        """The tree, and the arm that leaves training as it is."""
+        return rows_of(self.board)
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """Everything a report says, before it is put into words.
+
+    Attributes:
+        study: What was asked.
+        record: Of the plan.
+        parts: Boards with their trials.
+        comparison: Published figures beside ours; None where the study names none.
+        inflations: Gains taken apart; empty where that was not run.
+        growths: Gain against training size; empty where one size was run.
+        catalogue: What is registered; None where no plugin was loaded.
+    """
+
+    study: Study
+    record: Mapping[str, Any]
+    parts: tuple[OfBoard, ...]
+    comparison: Comparison | None = None
+    inflations: tuple[Inflation, ...] = ()
+    growths: tuple[Growth, ...] = ()
+    catalogue: Catalogue | None = field(default=None, repr=False)
+
+    @property
+    def boards(self) -> list[Board]:
+        """The boards alone."""
+        return [part.board for part in self.parts]
+
+    @property
+    def shown(self) -> list[OfBoard]:
+        """The boards that are looked at in detail: those of honest protocols, or all where there are none."""
+        return [part for part in self.parts if not part.board.leaks] or list(self.parts)
+
+    @property
+    def sources(self) -> list[Mapping[str, Any]]:
+        """Facts of the data sets, each once."""
+        return list({str(board.source["dataset"]): board.source for board in self.boards}.values())
+
+
+def rows_of(board: Board) -> list[Row]:
+    """Return the tree of a board and the arm of its footer."""
+    return [*board.rows, *([board.plain] if board.plain else [])]
+
+
+def gather(
+    store: Store,
+    record: Mapping[str, Any],
+    *,
+    stairs: Mapping[str, Any] | None = None,
+    catalogue: Catalogue | None = None,
+) -> Material:
+    """Read what a report of a plan is written from.
+
+    Args:
+        store: Where the results are.
+        record: Of the plan.
+        stairs: Of the plan of the same study's staircase, where that was run.
+        catalogue: For the cards of data sets and the sources of recipes.
+    """
+    built = boards(store, record)
+    study = Study.model_validate(record["study"])
+    if study.staircase:
+        taken_apart = inflations(built)
+    else:
+        taken_apart = inflations(boards(store, stairs)) if stairs is not None else []
+    return Material(
+        study,
+        record,
+        tuple(_of_board(store, board) for board in built),
+        compare(built) if study.published and not study.staircase else None,
+        tuple(taken_apart),
+        tuple(growths(built)),
+        catalogue,
+    )
+
+
+def _of_board(store: Store, board: Board) -> OfBoard:
+    study, folds = board.study, protocol(board.protocol).folds(board.study.folds)
+    cells = [(r, f, s) for r in range(study.repeats) for f in range(folds) for s in range(study.seeds)]
+    mine = [
+        row
+        for row in store.rows(str(board.source["dataset"]))
+        if (row.trial.protocol, row.trial.data) == (board.protocol, board.source["data"])
+    ]
+    found = {row.arm.key: find(row.arm, mine, study, folds, cells) for row in rows_of(board)}
+    return OfBoard(board, found, tuple(_fits(store, found)))
+
+
+def _fits(store: Store, found: Mapping[tuple[str, str], Found]) -> Iterator[Fit]:
+    """Yield every recipe of a stage once, from the first cell that has one, with how many were fitted."""
+    first: dict[str, tuple[Path, Mapping[str, Any], str]] = {}
+    keys: dict[str, set[str]] = {}
+    for of_arm in found.values():
+        for _, stored in sorted(of_arm.cells.items()):
+            for key, (folder, record) in _stages(store, stored).items():
+                name = clean(str(record.get("stage", "")))
+                first.setdefault(name, (folder, record, "*"))
+                keys.setdefault(name, set()).add(key)
+            if all(store.stage_folder(key) is not None for key in stored.stages):
+                continue
+            for path in sorted([*stored.folder.glob("*-samples.png"), *stored.folder.glob("*-curves.csv")]):
+                name = clean(stem := path.stem.rpartition("-")[0])
+                first.setdefault(name, (stored.folder, {}, glob.escape(stem)))
+                keys.setdefault(name, set()).add(str(stored.folder))
+    for name in sorted(first):
+        folder, record, stem = first[name]
+        yield Fit(name, folder, record, len(keys[name]), stem)
+
+
+def _stages(store: Store, stored: Stored) -> dict[str, tuple[Path, Mapping[str, Any]]]:
+    """Return the stages behind a trial at any depth, in the order of their keys."""
+    waiting, seen = sorted(stored.stages), dict[str, tuple[Path, Mapping[str, Any]]]()
+    while waiting:
+        key = waiting.pop(0)
+        folder = store.stage_folder(key)
+        if key in seen or folder is None:
+            continue
+        try:
+            record = json.loads((folder / "stage.json").read_text())
+        except (OSError, ValueError):
+            continue
+        seen[key] = folder, record
+        waiting += sorted(record.get("stages", {}))
+    return dict(sorted(seen.items()))
+
+
+def cards(material: Material) -> dict[str, Card]:
+    """Return the card of every data set whose plugin is at hand."""
+    if material.catalogue is None:
+        return {}
+    known = {}
+    for source in material.sources:
+        text = str(source["dataset"])
+        try:
+            known[text] = material.catalogue.resolve("dataset", text.removeprefix(PHANTOM)).card
+        except (MedbenchError, AttributeError):
+            continue  # the report says that it is not at hand
+    return known
+
+
+def curves(fit: Fit) -> dict[str, dict[str, list[tuple[float, float]]]]:
+    """Read the curves of a fit: by part (a class, or all) and name, as steps and values.
+
+    Values that are no number are left out; what is longer than POINTS is averaged in windows.
+    """
+    found: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    for path in sorted(fit.folder.glob(f"{fit.stem}-curves.csv")):
+        try:
+            text = path.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue
+        for number, line in enumerate(csv.DictReader(io.StringIO(text)), start=1):
+            step = _number(line.get("step")) or float(number)
+            part = clean(str(line.get("part") or "all"))
+            for name, value in line.items():
+                if name in (None, "step", "part") or (y := _number(value)) is None:
+                    continue
+                found.setdefault(part, {}).setdefault(clean(str(name)), []).append((step, y))
+    return {part: {name: _thinned(values) for name, values in of_it.items()} for part, of_it in found.items()}
+
+
+def _number(text: object) -> float | None:
+    try:
+        value = float(text)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _thinned(values: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    if len(values) <= POINTS:
+        return list(values)
+    return [(float(w[:, 0].mean()), float(w[:, 1].mean())) for w in np.array_split(np.asarray(values), POINTS)]
+
+
+def sheets(fit: Fit) -> list[bytes]:
+    """Return the sheets of samples of a fit as PNG, drawn anew: what else stood in the files is left behind."""
+    from PIL import Image
+
+    made = []
+    for path in sorted(fit.folder.glob(f"{fit.stem}-samples.png")):
+        try:
+            if path.stat().st_size > SHEET_BYTES:
+                continue
+            with Image.open(path, formats=["PNG"]) as opened:
+                if opened.width * opened.height > SHEET_PIXELS:
+                    continue
+                grey = opened.convert("L" if opened.mode in ("1", "L") else "RGB")
+        except (OSError, ValueError, Image.DecompressionBombError):
+            continue  # not a picture: a page without it is better than no page
+        if grey.width > SHEET_WIDTH:
+            grey = grey.resize((SHEET_WIDTH, max(1, round(grey.height * SHEET_WIDTH / grey.width))))
+        out = io.BytesIO()
+        grey.save(out, format="PNG", optimize=True)
+        made.append(out.getvalue())
+    return made
+
+
+def provenances(material: Material) -> list[Mapping[str, Any]]:
+    """Return what the trials' results say of what made them, each different one once."""
+    known: dict[str, dict[str, Any]] = {}
+    for part in material.parts:
+        for of_arm in part.found.values():
+            for stored in of_arm.cells.values():
+                try:
+                    told = json.loads((stored.folder / "result.json").read_text()).get("provenance", {})
+                except (OSError, ValueError):
+                    continue
+                kept = {key: told[key] for key in ("medbench", "python", "platform", "plugins") if key in told}
+                if not kept:
+                    continue
+                one = known.setdefault(json.dumps(kept, sort_keys=True), {**kept, "libraries": {}})
+                for recipe in told.get("recipes", ()):
+                    for name, version in (recipe.get("libraries") or {}).items():
+                        one["libraries"].setdefault(name, set()).add(str(version))
+    return [known[key] for key in sorted(known)]

@@ -1,0 +1,142 @@
+"""The sections about where numbers come from: the data, what an audit found, versions, plugins, failures."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from medbench.audit import LEAKS
+from medbench.board_sentences import arm_name, left_out
+from medbench.findings import WAIVABLE
+from medbench.interfaces import Card
+from medbench.reporting.blocks import Block, Section, heading, say, table, text_of
+from medbench.reporting.material import Material, provenances, rows_of
+from medbench.reporting.results import title_of
+
+PUBLISH = {
+    "nothing": "Its card allows nothing of it in a published result: this report is for yourself.",
+    "predictions": "Its card allows numbers in a published result, no images.",
+    "pictures": "Its card allows numbers and images in a published result.",
+}
+
+
+def audit(material: Material, cards: Mapping[str, Card]) -> Section:
+    """Say what was found in the data, what was waived, and what may be shown of them."""
+    blocks: list[Block] = []
+    for source in material.sources:
+        name = str(source["dataset"])
+        counts = zip(source["classes"], source["class_patients"], strict=True)
+        each = ", ".join(f"{label} {n:,}" for label, n in counts)
+        said = [f"{source['patients']:,} patients, {source['images']:,} images; patients of each class: {each}."]
+        card = cards.get(name)
+        if card is not None:
+            said.append(f"{card.title}. Licence: {card.licence}. {card.citation}.")
+        else:
+            said.append("Its plugin is not at hand, so its licence and citation are not listed.")
+        is_phantom = name.startswith("phantom:")
+        publish = card.publish if card is not None else str(source.get("publish", ""))
+        said.append("The images were drawn by medbench." if is_phantom else PUBLISH.get(publish, ""))
+        said += [_without_names(note, is_phantom) for note in source["notes"]]
+        said += [
+            f"{n:,} groups lie on both sides of the official cut: {WAIVABLE.get(found, found)}."
+            for found, n in source.get("across", {}).items()
+        ]
+        said += [
+            f"! {str(w).removeprefix(f'{name}: ')}"
+            for w in material.record.get("warnings", ())
+            if str(w).startswith(f"{name}: ")
+        ]
+        blocks += [heading(name), say(*said, is_list=True)]
+    waived = [f"Waived {name}: {WAIVABLE.get(name, name)}." for name in material.study.waive]
+    leaks = dict.fromkeys(leak for board in material.boards for leak in board.leaks)
+    declared = [f"Declared leak {leak}: {LEAKS.get(leak, leak)}." for leak in leaks]
+    if waived or declared:
+        blocks += [heading("Accepted on purpose"), say(*waived, *declared, is_list=True)]
+    return Section("audit", "The data, and what an audit found", tuple(blocks))
+
+
+def _without_names(note: object, is_phantom: bool) -> str:
+    """Leave the names of single images out of a reader's remark: they may name patients."""
+    text = text_of(note)
+    head, colon, _ = text.partition(": ")
+    return f"{head}." if colon and not is_phantom else text
+
+
+def failures(material: Material) -> Section:
+    """List what failed and what was left out."""
+    blocks: list[Block] = []
+    for number, part in enumerate(material.parts, start=1):
+        counted: Counter[tuple[str, str, str]] = Counter()
+        for row in part.rows:
+            found = part.found[row.arm.key]
+            for stored in (*found.failed.values(), *found.skipped.values()):
+                if stored.failure is not None:
+                    message = text_of(stored.failure.message)
+                    counted[arm_name(row.arm), stored.failure.kind, message] += 1
+        if counted:
+            rows = [(*key, n) for key, n in sorted(counted.items())]
+            caption = f"{title_of(part.board)}: trainings that failed or made no sense."
+            blocks.append(table(caption, ("arm", "kind", "message", "cells"), rows, label=f"failures-{number}"))
+    skipped = {f"{skip.dataset}: {left_out(skip)}: {skip.reason}": None for b in material.boards for skip in b.skipped}
+    if skipped:
+        blocks += [heading("Left out, since it makes no sense"), say(*skipped, is_list=True)]
+    behind = sum(row.planned - row.settled for part in material.parts for row in part.rows)
+    if behind:
+        blocks.append(say(f"{behind:,} planned trainings are not done yet."))
+    if not blocks:
+        blocks.append(say("No training failed and none was left out."))
+    return Section("failures", "Failures", tuple(blocks))
+
+
+def provenance(material: Material) -> Section:
+    """Say what the numbers were made with, in enough detail to make them again."""
+    study = material.study
+    budget = study.budget.model_dump()
+    told = provenances(material)
+    rows: list[tuple[str, object]] = [
+        ("study", study.name),
+        ("protocols", "; ".join(study.protocols)),
+        ("design", f"{study.folds} folds, {study.repeats} repeats, {study.seeds} seeds; an official cut has no folds"),
+        ("points that matter", f"{study.worth:g}, fixed before the run"),
+        ("budget", ", ".join(f"{key} {value}" for key, value in budget.items() if value is not None)),
+        ("devices", ", ".join(sorted({board.device for board in material.boards}))),
+        *((f"medbench of {_nth(n, told)}", _joined([one.get("medbench")])) for n, one in enumerate(told)),
+        *(
+            (f"Python of {_nth(n, told)}", _joined([one.get("python"), one.get("platform")]))
+            for n, one in enumerate(told)
+        ),
+        *((f"plugins of {_nth(n, told)}", _plugins(one)) for n, one in enumerate(told)),
+        *((f"libraries of {_nth(n, told)}", _libraries(one)) for n, one in enumerate(told)),
+        *((f"data of {source['dataset']}", source["data"]) for source in material.sources),
+    ]
+    blocks: list[Block] = [table("What the numbers were made with.", ("what", "value"), rows, label="provenance")]
+    arms = {(b.classifier, row.arm.key): row.arm for b in material.boards for row in rows_of(b)}
+    listed = [(a.augmenter, a.classifier, a.made_by[:16]) for a in arms.values()]
+    caption = "Identity of each arm: the start of the SHA-256 over its recipes, their code and the libraries they name."
+    blocks.append(table(caption, ("augmenter", "classifier", "identity"), listed, label="identity"))
+    if not told:
+        blocks.append(say("The stored results do not say what they were made with."))
+    return Section("provenance", "Provenance", tuple(blocks))
+
+
+def _nth(number: int, told: list[Mapping[str, object]]) -> str:
+    return "the results" if len(told) == 1 else f"results, kind {number + 1}"
+
+
+def _joined(values: Iterable[object]) -> str:
+    return ", ".join(str(value) for value in values if value)
+
+
+def _plugins(told: Mapping[str, object]) -> str:
+    plugins = told.get("plugins")
+    named = plugins if isinstance(plugins, list) else []
+    by_dist = dict.fromkeys(
+        f"{p.get('distribution', '')} {p.get('version', '')}".strip() for p in named if isinstance(p, dict)
+    )
+    return ", ".join(by_dist)
+
+
+def _libraries(told: Mapping[str, object]) -> str:
+    found = told.get("libraries")
+    named = found if isinstance(found, dict) else {}
+    return ", ".join(f"{name} {' and '.join(sorted(versions))}" for name, versions in sorted(named.items()))

@@ -1,0 +1,32 @@
+"""Figures as files for a light and for a dark page."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from medbench.plots import style
+from medbench.reporting.blocks import Picture, placeless, text_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+DARK = {style.INK: "#e8e6e1", style.FAINT: "#5d6470", style.BLUE: "#4aa3df", "#000000": "#e8e6e1"}
+"""What colours become on a dark page; the others are seen on both."""
+_WRITTEN = re.compile(r">[^<]+</text>")
+_COLOUR = re.compile(r"(?<=: )#[0-9a-f]{6}(?=[;\"])")  # a colour in a style, never a text
+
+
+def figure(drawn: Figure, *, alt: str, caption: str) -> Picture:
+    """Write a figure as SVG with nothing behind it, and again in the colours of a dark page."""
+    drawn.patch.set_visible(False)
+    for ax in drawn.axes:
+        ax.patch.set_visible(False)
+    light = _WRITTEN.sub(lambda found: placeless(found.group()), style.written(drawn, "svg").decode())
+    dark = _COLOUR.sub(lambda found: DARK.get(found.group(), found.group()), light)
+    return Picture(text_of(alt), text_of(caption), "svg", light.encode(), dark.encode())
+
+
+def sheet(png: bytes, *, alt: str, caption: str) -> Picture:
+    """Return a sheet of images."""
+    return Picture(text_of(alt), text_of(caption), "png", png)

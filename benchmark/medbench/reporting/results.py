@@ -1,0 +1,226 @@
+"""The sections that say what came out: answers, boards with their yardsticks, gains, and cost."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from medbench.across import across
+from medbench.board_sentences import arm_name, auroc_share, sentences, short
+from medbench.forest import Forest
+from medbench.leaderboard import Board, Row
+from medbench.plots import cost
+from medbench.plots.forest import forest
+from medbench.reporting.blocks import Block, Cell, Section, cell, heading, say, table
+from medbench.reporting.material import Material
+from medbench.reporting.pictures import figure
+from medbench.tables import heading as board_heading
+from medbench.verdicts import PHANTOM, answer, cases, duration, points, reasons, yardstick
+from medbench.versus_tables import gain_forests
+
+NAMED = 3
+"""Arms that a question names; of more it says how many."""
+
+
+def title_of(board: Board) -> str:
+    """Name a board: data set, classifier, protocol."""
+    return f"{board.source['dataset']}, {short(board.classifier)}, protocol {board.protocol}"
+
+
+def control_of(row: Row) -> str:
+    """Name what a row is compared with; "" for a root."""
+    arm = row.arm
+    if not arm.control:
+        return ""
+    return f"{short(arm.control)} / {short(arm.over)}" if arm.over else short(arm.control)
+
+
+def answers(material: Material) -> Section:
+    """Ask for every arm that was asked for whether it helps, and answer with the words of its verdict."""
+    blocks: list[Block] = [say(material.study.about)]
+    for source in material.sources:
+        of_data = [board for board in material.boards if board.source["dataset"] == source["dataset"]]
+        honest = [board for board in of_data if not board.leaks]
+        asked = [(b, row) for b in honest for row in b.rows if row.arm.asked and row.judged is not None]
+        names = list(dict.fromkeys(arm_name(row.arm) for _, row in asked))
+        if names:
+            who = f"Does {names[0]}" if len(names) == 1 else f"Do {', '.join(names)}"
+            who = who if len(names) <= NAMED else f"Do these {len(names)} arms"
+            blocks.append(heading(f"{who} help on {source['dataset']}?"))
+        else:
+            blocks.append(heading(source["dataset"]))
+        said = [f"{_where(board, honest)}{_answer(board, row)}" for board, row in asked]
+        if not asked:
+            said = ["Nothing that was asked for is compared with a control under an honest protocol."]
+        said += [why for board in honest for why in reasons(board.evidence)]
+        if len(of_data) > len(honest):
+            said.append(
+                "Boards under protocols that leak by design answer nothing; they stand below and are never ranked."
+            )
+        said += [PHANTOM] * any(board.is_phantom for board in of_data)
+        blocks.append(say(*dict.fromkeys(said), is_list=True))
+    blocks.append(say(cases(len(material.sources))))
+    return Section("answer", "The question, and the answer", tuple(blocks))
+
+
+def _where(board: Board, boards: Sequence[Board]) -> str:
+    """Name the board of an answer where the data set has several."""
+    if len(boards) == 1:
+        return ""
+    protocol_too = len({b.protocol for b in boards}) > 1
+    return f"{short(board.classifier)}{f', {board.protocol}' if protocol_too else ''}: "
+
+
+def _answer(board: Board, row: Row) -> str:
+    judged = row.judged
+    if judged is None:
+        return ""
+    if judged.verdict.withheld and judged.gain is not None:
+        g = judged.gain
+        span = f"{points(g.low)} to {points(g.high)}"
+        return f"No verdict: {arm_name(row.arm)} over {control_of(row)}: {points(g.value)} points ({span})."
+    return answer(
+        judged.verdict,
+        judged.gain,
+        judged.evidence,
+        arm=arm_name(row.arm),
+        control=control_of(row),
+        worth=board.study.worth,
+        auroc=judged.auroc,
+    )
+
+
+def leaderboards(material: Material) -> Section:
+    """Write every board as a table that keeps its tree, with its sentences and yardsticks below."""
+    blocks: list[Block] = []
+    for number, part in enumerate(material.parts, start=1):
+        board = part.board
+        blocks.append(heading(title_of(board)))
+        columns = ("arm", "gain", "from", "to", "verdict", "bal. acc., %", "AUROC", "over", "time", "marks")
+        above = "; ".join(re.sub(" {2,}", ", ", line.strip()) for line in board_heading(board))
+        caption = (
+            f"Leaderboard. {above}. Gains in points of balanced accuracy over the arm's own control, with their 95 % "
+            "range."
+        )
+        rows = [_board_row(row) for row in part.rows]
+        blocks.append(table(caption, columns, rows, label=f"board-{number}", sortable=True))
+        blocks.append(say(*(s.replace("    ", "; ") for s in sentences(board)), is_list=True))
+        blocks += _yardsticks(board, number)
+    blocks += _across(material)
+    return Section("leaderboard", "Leaderboard", tuple(blocks))
+
+
+def _board_row(row: Row) -> list[Cell]:
+    scores, gain = row.scores, row.gain
+    word: str = row.judged.verdict.word if row.judged else "" if row.arm.plain else "control"
+    if row.failed:
+        word = f"{row.failed}/{row.planned} {row.kinds[0] if len(row.kinds) == 1 else 'failed'}"
+    if row.skipped:
+        word = "skipped"
+    elif scores is None:
+        word = f"{row.done} of {row.planned} done"
+    name = arm_name(row.arm) + (" (training as it is)" if row.arm.plain else "")
+    ends = [cell(points(v), 100 * v) for v in (gain.value, gain.low, gain.high)] if gain else [cell(None)] * 3
+    return [
+        cell(name, depth=row.depth),
+        *ends,
+        cell(word, kind=word if row.judged and not row.failed else ""),
+        cell(f"{100 * scores.balanced_accuracy:.1f}", float(scores.balanced_accuracy)) if scores else cell(None),
+        cell(auroc_share(scores.auroc), float(scores.auroc)) if scores else cell(None),
+        cell(control_of(row)),
+        cell(duration(row.seconds), row.seconds),
+        cell(row.marks),
+    ]
+
+
+def _yardsticks(board: Board, number: int) -> Iterator[Block]:
+    if not board.yardsticks:
+        return
+    rows = []
+    for of_it in board.yardsticks:
+        title, remark = yardstick(of_it.kind, trainings=of_it.trainings, cost=duration(of_it.seconds))
+        s, g = of_it.scores, of_it.gain
+        numbers = [f"{100 * s.balanced_accuracy:.1f}", auroc_share(s.auroc)] if s else ["", ""]
+        if of_it.failed:
+            remark = f"{of_it.failed} of {of_it.planned} failed"
+        elif s is None:
+            remark = f"{of_it.done} of {of_it.planned} done"
+        span = [points(g.value), f"{points(g.low)} to {points(g.high)}"] if g else ["", ""]
+        rows.append([title, *numbers, *span, remark])
+    yield table(
+        f"Yardsticks: further trainings of {arm_name(board.yardsticks[0].control)}, each over it with the range of one "
+        "comparison. They are no arms and are never ranked.",
+        ("yardstick", "bal. acc., %", "AUROC", "gain", "95 % range", "what it shows"),
+        rows,
+        label=f"yardsticks-{number}",
+    )
+
+
+def _across(material: Material) -> Iterator[Block]:
+    for number, one in enumerate(across(material.boards), start=1):
+        yield heading("All data sets")
+        names = [str(case.source["dataset"]) for case in one.cases]
+        rows = []
+        for arm in one.arms:
+            listed = [" / ".join(short(part) for part in arm.split(" / "))]
+            for case in one.cases:
+                judged = case.judged.get(arm)
+                gain = judged.gain if judged else None
+                word = judged.verdict.word if judged else case.missing.get(arm, "")
+                listed.append(f"{points(gain.value)} {word}" if gain else word)
+            rows.append(listed)
+        caption = f"Gains over each arm's own control in points, with the verdict, protocol {one.protocol}."
+        yield table(caption, ("arm", *names), rows, label=f"across-{number}")
+
+
+def gains(material: Material) -> Section | None:
+    """Draw each arm's gain with its range."""
+    blocks: list[Block] = []
+    for panel in gain_forests(material.boards):
+        if panel.bars:
+            caption = (
+                f"{panel.title}: gain over each arm's own control with its 95 % range, joint over the board. The gray "
+                f"band holds the {panel.worth:g} points that do not matter."
+            )
+            blocks.append(figure(forest([panel]), alt=_forest_alt(panel), caption=caption))
+    return Section("gains", "Gains and their ranges", tuple(blocks)) if blocks else None
+
+
+def _forest_alt(panel: Forest) -> str:
+    said = [
+        f"{bar.label} {bar.value:+.1f} ({bar.low:+.1f} to {bar.high:+.1f}){f', {bar.word}' if bar.word else ''}"
+        for bar in panel.bars
+        if bar.value is not None
+    ]
+    rest = f"; and {len(said) - 12} more, see the leaderboard" if len(said) > 12 else ""
+    return f"Gains in points with 95 % ranges. {'; '.join(said[:12])}{rest}." if said else "No gain is known yet."
+
+
+def costs(material: Material) -> Section | None:
+    """Draw what each arm costs against what it gains."""
+    blocks: list[Block] = []
+    for part in material.parts:
+        board = part.board
+        spent = [
+            cost.Spent(
+                arm_name(row.arm),
+                row.seconds,
+                100 * row.gain.value,
+                100 * row.gain.low,
+                100 * row.gain.high,
+                row.judged.verdict.word if row.judged else "",
+            )
+            for row in board.rows
+            if row.gain is not None and row.seconds > 0
+        ]
+        if spent:
+            said = "; ".join(f"{one.name} {duration(one.seconds)}, {one.gain:+.1f} points" for one in spent[:12])
+            blocks.append(
+                figure(
+                    cost.draw(spent, worth=board.study.worth),
+                    alt=f"Cost and gain of each arm. {said}.",
+                    caption=f"{title_of(board)}: wall time of an arm alone on {board.device}, its generators among it, "
+                    "and its gain over its own control.",
+                )
+            )
+    return Section("cost", "Cost against gain", tuple(blocks)) if blocks else None

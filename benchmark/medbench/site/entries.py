@@ -1,0 +1,245 @@
+"""Published entries and their ledger, read from a folder; what does not fit together is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from medbench.errors import UsageError
+from medbench.publishing import canonical, container, models
+from medbench.publishing.figures import difference
+from medbench.publishing.refusals import Refused
+from medbench.site.history import LEDGER, History, histories
+from medbench.verdicts import printed
+
+BUNDLE, ENTRY = "bundle.medbench.zip", "entry.json"
+LARGEST = 16 * 2**20  # bytes of entry.json
+
+_ID = re.compile(r"[0-9a-f]{16}")
+Said = Annotated[str, Field(max_length=20_000)]  # sentences of ours; what is shown is cut and escaped
+SaidList = Annotated[list[Said], Field(max_length=2000)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
+
+
+class BundleFacts(_Part):
+    """Which file was checked."""
+
+    bytes: models.Count
+    sha256: models.Sha
+
+
+class StudyFacts(_Part):
+    """What was asked."""
+
+    name: Said
+    protocols: SaidList
+    folds: models.Count
+    repeats: models.Count
+    seeds: models.Count
+    worth: models.Number
+    budget: dict[Said, models.Number | Said | None]
+
+
+class BoardEntry(models.BoardFigures):
+    """A board, whether it was computed from our labels, and the sentences under it."""
+
+    recomputed: bool
+    sentences: SaidList
+
+
+class EnvironmentFacts(_Part):
+    """Versions and kinds of machine, as the submitter's machine said."""
+
+    medbench: SaidList
+    python: SaidList
+    platforms: SaidList
+    devices: SaidList
+    libraries: dict[Said, SaidList]
+    plugins: list[models.PluginVersion]
+    isa: Said
+
+
+class Check(_Part):
+    """A check and how it ended."""
+
+    name: Said
+    outcome: Literal["ok", "failed", "flagged", "unknown"]
+    code: Said
+    detail: Said
+
+
+class Entry(_Part):
+    """``entry.json``; its fields are described in ``docs/publishing.md``."""
+
+    schema_: Literal[1] = Field(alias="schema")
+    id: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+    tier: Literal["claimed", "recomputed"]
+    bundle: BundleFacts
+    medbench: Said
+    signed_by: Said | None
+    flags: SaidList
+    method: models.Method
+    study: StudyFacts
+    boards: list[BoardEntry] = Field(max_length=2000)
+    environment: EnvironmentFacts
+    checks: list[Check] = Field(max_length=10_000)
+
+
+@dataclass(frozen=True)
+class Published:
+    """An entry beside what the ledger says of it.
+
+    Attributes:
+        entry: As ``entry.json`` holds it, JSON values.
+        history: Its rows of the ledger.
+        folder: Where its bundle lies.
+    """
+
+    entry: Mapping[str, Any]
+    history: History
+    folder: Path
+
+
+def read(root: Path) -> list[Published]:
+    """Read every entry of a folder and check it against its bundle and the ledger.
+
+    Args:
+        root: As ``results/published``: a folder an entry, and ``ledger.jsonl``.
+
+    Returns:
+        Entries by id.
+
+    Raises:
+        UsageError: If there is no such folder.
+        Refused: MB901 to MB908 for a file that cannot be read, MB950 for a broken ledger, MB951 for an edited entry.
+    """
+    if not root.is_dir():
+        raise UsageError(f"{root}: is no folder; give one that `medbench publish` writes, such as results/published.")
+    known = histories(root / LEDGER)
+    folders = {path.name: path for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith(".")}
+    for name, path in folders.items():
+        if not _ID.fullmatch(name) or path.is_symlink():
+            raise Refused("MB950", f"{path}: is no folder of an entry; move it elsewhere.")
+        if name not in known:
+            raise Refused("MB950", f"{path}: no row of {LEDGER} knows it; publish it with `medbench publish`.")
+    for name, history in known.items():
+        if name not in folders:
+            row = history.rows[0].row
+            raise Refused("MB950", f"{root / LEDGER}: row {row} tells of {name}, which has no folder; restore it.")
+    return [_published(folders[name], known[name]) for name in sorted(folders)]
+
+
+def _published(folder: Path, history: History) -> Published:
+    path = folder / ENTRY
+    value = _json(_bytes(path, LARGEST), path)
+    try:
+        Entry.model_validate(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        field = ".".join(map(str, first["loc"]))[:120].encode("unicode_escape").decode()
+        raise Refused("MB951", f"{path}: {field} {first['msg'][:120]}; publish the bundle again.") from None
+    first_row = history.rows[0]
+    for field, ours, theirs in (
+        ("id", folder.name, value["id"]),
+        ("bundle.sha256", first_row.bundle, value["bundle"]["sha256"]),
+        ("tier", first_row.tier, value["tier"]),
+    ):
+        if ours != theirs:
+            raise _edited(path, f"{field} is {theirs}, row {first_row.row} of the ledger says {ours}")
+    _as_the_bundle_says(folder, value, first_row.row)
+    for board in value["boards"]:
+        for row in board["rows"]:
+            _in_its_words(path, row, value["study"]["worth"])
+    return Published(value, history, folder)
+
+
+def _as_the_bundle_says(folder: Path, value: Mapping[str, Any], row: int) -> None:
+    """Compare an entry with its bundle: the verifier let it pass only where both had the same numbers."""
+    path, where = folder / ENTRY, folder / BUNDLE
+    if where.is_symlink():
+        raise Refused("MB901", f"{where}: is a link; put the file itself there.")
+    data, members = container.read(where)
+    found = hashlib.sha256(data).hexdigest()
+    if found != value["bundle"]["sha256"] or len(data) != value["bundle"]["bytes"]:
+        raise Refused("MB950", f"{where}: its SHA-256 is {found[:16]}..., row {row} of the ledger has another; "
+                      "restore the file.")  # fmt: skip
+    claims, method, environment = (
+        canonical.load(members[name].unpacked(name), name)
+        for name in ("claims.json", "method.json", "environment.json")
+    )
+    own = models.BoardFigures.model_fields
+    boards = [{key: board[key] for key in own} for board in value["boards"]]
+    said = {key: environment[key] for key in value["environment"] if key in environment}
+    for field, ours, theirs in (
+        ("boards", claims["boards"], boards),
+        ("method", method, value["method"]),
+        ("environment", said, value["environment"]),
+    ):
+        if differs := difference(ours, theirs, field):
+            at, in_bundle, here = differs
+            raise _edited(path, f"{at} is {_brief(here)}, the bundle says {_brief(in_bundle)} (ledger row {row})")
+
+
+def _in_its_words(path: Path, row: Mapping[str, Any], worth: float) -> None:
+    """Read the word off the printed range again, as :func:`medbench.verdicts.judge` does."""
+    if row["word"] is None:
+        return
+    low, high, auroc = row["gain_low"], row["gain_high"], row["gain_auroc"]
+    if low is None or high is None:
+        raise _edited(path, f"{row['augmenter']} has the word {row['word']!r} without a range")
+    low, high = printed(low), printed(high)
+    if low > 0:
+        word = "better" if auroc is not None and auroc > 0 else "threshold"
+    elif high < 0:
+        word = "worse"
+    else:
+        word = "same" if -worth <= low and high <= worth and not row["failed"] else "can't tell"
+    if row["word"] != word:
+        raise _edited(path, f"{row['augmenter']} is called {row['word']!r}, its range says {word!r}")
+
+
+def _edited(path: Path, what: str) -> Refused:
+    return Refused("MB951", f"{path}: {what}; publish the bundle again.")
+
+
+def _brief(value: Any) -> str:
+    return repr(value)[:60]
+
+
+def _bytes(path: Path, largest: int) -> bytes:
+    try:
+        if path.is_symlink() or not path.is_file():
+            raise Refused("MB901", f"{path}: is no file; restore it.")
+        with path.open("rb") as file:
+            data = file.read(largest + 1)
+    except OSError as error:
+        raise Refused("MB901", f"{path}: cannot be read ({error.strerror}); restore it.") from None
+    if len(data) > largest:
+        raise Refused("MB901", f"{path}: is larger than {largest:,} bytes; publish the bundle again.")
+    return data
+
+
+def _json(data: bytes, path: Path) -> Any:
+    def pairs(found: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+        made = dict(found)
+        if len(made) < len(found):
+            raise ValueError("a key stands there twice")
+        return made
+
+    def constant(text: str) -> None:
+        raise ValueError(f"{text} is not known to JSON")
+
+    try:
+        return json.loads(data.decode(), object_pairs_hook=pairs, parse_constant=constant)
+    except (ValueError, RecursionError) as error:
+        raise Refused("MB906", f"{path}: is no strict JSON ({str(error)[:80]}); publish the bundle again.") from None

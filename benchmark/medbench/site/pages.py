@@ -1,0 +1,117 @@
+"""Pages from templates that escape everything; the policy in their head forbids what could still slip through."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from medbench import __version__
+from medbench.site import drawing, standings
+from medbench.site.downloads import FORMATS
+from medbench.site.entries import Published
+from medbench.site.standings import APART, DataSet, line
+from medbench.site.texts import link, shown, slug
+from medbench.verdicts import PHANTOM, duration, points
+
+POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'"
+WORDS = {
+    "better": "The whole range lies above 0, and AUROC gains too.",
+    "threshold": "The whole range lies above 0, AUROC does not gain: the threshold moved.",
+    "same": "The whole range lies within what the study called worth having, on either side of 0.",
+    "can't tell": "The range holds both; more patients are needed.",
+    "worse": "The whole range lies below 0.",
+}
+TIERS = {
+    "claimed": "The numbers are the submitter's; they are shown, never ranked.",
+    "recomputed": "Every number was computed again from the submitted predictions and our labels; ranked.",
+    "reproduced": "One cell, chosen by the entry's own hash, was trained again and agreed; ranked.",
+    "withdrawn": "Taken back; kept with its history, never ranked.",
+}
+RECENT = 10
+
+
+def index(entries: Sequence[Published], sets: Sequence[DataSet], head: str) -> str:
+    """Return the first page.
+
+    Args:
+        entries: All of them.
+        sets: Their data sets.
+        head: SHA-256 of the ledger's last row; "" where nothing is published.
+    """
+    titles = {p.entry["id"]: p.entry["method"]["title"] for p in entries}
+    events = sorted((row for p in entries for row in p.history.rows), key=lambda row: -row.row)
+    tiers = {tier: sum(p.history.tier == tier for p in entries) for tier in TIERS}
+    return _render("index.html", root="", sets=sets, titles=titles, events=events[:RECENT], tiers=tiers,
+                   entries=len(entries), rows=len(events), head=head)  # fmt: skip
+
+
+def data_page(of_set: DataSet) -> str:
+    """Return the page of a data set."""
+    tables = [*(ranking.standings for ranking in of_set.rankings), *of_set.apart.values()]
+    reach = drawing.reach(s.line.span for table in tables for s in table)
+    return _render("data.html", root="../", set=of_set, reach=reach, phantom_said=PHANTOM)
+
+
+def entry_page(published: Published, *, has_bundle: bool) -> str:
+    """Return the page of an entry.
+
+    Args:
+        published: What it shows.
+        has_bundle: Whether the site holds the bundle itself.
+    """
+    entry = published.entry
+    boards = [(board, [line(row) for row in board["rows"]]) for board in entry["boards"]]
+    spans = [*(of_row.span for _, rows in boards for of_row in rows)]
+    return _render("entry.html", root="../", entry=entry, history=published.history, boards=boards,
+                   reach=drawing.reach(spans), has_bundle=has_bundle)  # fmt: skip
+
+
+def _render(name: str, **values: Any) -> str:
+    return _environment().get_template(name).render(values)
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("medbench.site"),
+        autoescape=True,
+        finalize=_finalized,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"link": link, "slug": slug, "recipe": standings.recipe, "points": _points,
+                            "percent": standings.percent, "duration": duration, "drawn": drawing.drawn}  # fmt: skip
+    environment.globals |= {"policy": POLICY, "words": WORDS, "tiers_said": TIERS, "apart_said": APART,
+                            "forms": FORMATS, "version": __version__}  # fmt: skip
+    return environment
+
+
+def _finalized(value: Any) -> Any:
+    """Pass every text that a template prints through :func:`shown`; what a macro made is text of ours already."""
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return shown(value)
+    return value
+
+
+def _points(share: float | None) -> str:
+    return "" if share is None else points(share)
+
+
+def facts(entry: Mapping[str, Any]) -> str:
+    """Return the JSON values that a site offers of an entry, every text of it fit to be shown."""
+    import json
+
+    def clean(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {shown(key): clean(inner) for key, inner in value.items()}
+        if isinstance(value, list | tuple):
+            return [clean(inner) for inner in value]
+        return shown(value) if isinstance(value, str) else value
+
+    return json.dumps(clean(entry), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"

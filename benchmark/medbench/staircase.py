@@ -1,0 +1,73 @@
+"""A staircase: a study's own protocol, taken apart leak by leak until the honest one is left.
+
+Every step is a protocol of its own, cut and seeded alike, that lacks one leak more than the step before. The two arms
+that the study compared run under all of them; their controls run under the last, where gains mean something.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from medbench.arms import Arm
+from medbench.errors import UsageError
+from medbench.protocols import protocol, with_leaks
+from medbench.study import Study
+
+SUFFIX = "-inflation"
+
+Made = TypeVar("Made", bound=Arm)
+
+
+def staircase(study: Study, canonical: Callable[[str, str], str]) -> Study:
+    """Return the study that takes the gain of another apart.
+
+    Args:
+        study: With an ``[inflation]`` table.
+        canonical: ``(kind, text)`` to the text by which boards call a recipe.
+
+    Raises:
+        UsageError: If the study names no gain to take apart, or nothing honest to end with.
+    """
+    table = study.inflation
+    if table is None:
+        raise UsageError(f"{study.name}: names no gain to take apart; add an [inflation] table to its file.")
+    honest = next((text for text in study.protocols if protocol(text).is_honest), None)
+    if honest is None:
+        raise UsageError(f'{study.name}: names no honest protocol to end with; add "patients" to its protocols.')
+    steps = [with_leaks(honest, table.remove[n:]) for n in range(len(table.remove))]
+    arm, against = canonical("augmenter", table.arm), canonical("augmenter", table.against)
+    return study.model_copy(
+        update={
+            "name": study.name.removesuffix(SUFFIX) + SUFFIX,
+            "augmenters": list(dict.fromkeys([against, arm])),
+            "classifiers": [canonical("classifier", text) for text in study.classifiers[:1]],
+            "protocols": [*steps, honest],
+            "inflation": table.model_copy(update={"arm": arm, "against": against}),
+            "controls": True,
+            "companions": False,
+            "yardsticks": False,
+            "staircase": True,
+        }
+    )
+
+
+def compared(study: Study, arms: Sequence[Arm]) -> tuple[Arm, Arm] | None:
+    """Return the arm and what it is compared with, of one data set; None where one of them was left out."""
+    table = study.inflation
+    if table is None:
+        return None
+    mine = [arm for arm in arms if arm.augmenter == table.arm]
+    # The classifier that claims something stands last: its controls are planned before it.
+    arm = next((a for a in reversed(mine) if a.classifier in study.classifiers), mine[-1] if mine else None)
+    if arm is None:
+        return None
+    classifier = (arm.over or arm.classifier) if table.against == table.arm else arm.classifier
+    against = next((a for a in arms if a.key == (table.against, classifier) and a.key != arm.key), None)
+    return (arm, against) if against is not None else None
+
+
+def taking_part(study: Study, text: str, arms: Sequence[Made]) -> list[Made]:
+    """Return the arms that run under a protocol: all, but for a staircase's leaking steps."""
+    pair = compared(study, arms) if study.staircase and not protocol(text).is_honest else None
+    return list(arms) if pair is None else [arm for arm in arms if arm.key in (pair[0].key, pair[1].key)]

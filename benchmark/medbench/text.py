@@ -1,0 +1,44 @@
+"""Text in columns of a terminal: what others wrote is cleaned, cut, padded and wrapped here."""
+
+from __future__ import annotations
+
+import unicodedata
+
+WIDTH = 80
+
+
+def clean(text: str) -> str:
+    """Drop control and formatting characters and halves of characters, so that a name cannot steer a terminal."""
+    return "".join(c for c in text if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp"))
+
+
+def columns(text: str) -> int:
+    """Count the columns a text takes on a terminal: two for a wide character, none for a combining one."""
+    return sum(0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in "WF") for c in text)
+
+
+def cut(text: str, width: int) -> str:
+    """Return as much of a text as `width` columns hold."""
+    end = len(text)
+    while columns(text[:end]) > width:
+        end -= 1
+    return text[:end]
+
+
+def pad(text: str, width: int) -> str:
+    """Fill a text up to `width` columns; a minus sign aligns it to the right, as a negative width."""
+    return text + " " * (width - columns(text)) if width > 0 else " " * (-width - columns(text)) + text
+
+
+def wrapped(text: str, width: int = WIDTH - 1) -> list[str]:
+    """Break a sentence into lines with a blank before each; what is wide counts twice."""
+    lines = [""]
+    for word in clean(text).split(" "):
+        while columns(word) >= width:
+            head = cut(word, width - 1)
+            lines.append(f" {head}")
+            word = word[len(head) :]
+        if columns(lines[-1]) + columns(word) + 1 > width:
+            lines.append("")
+        lines[-1] += f" {word}"
+    return [f" {line.strip()}" for line in lines if line.strip()]

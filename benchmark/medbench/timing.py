@@ -1,0 +1,74 @@
+"""How long a plan will take, from what its store has timed already; nothing is measured here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from medbench.matrix import Plan
+from medbench.store import Store
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds of one job at a time.
+
+    Attributes:
+        whole: Everything that is planned, as far as its like was timed.
+        left: What is not stored yet of that.
+        timed: Stored trials it rests on.
+        unknown: Trials and fits whose like was never timed.
+    """
+
+    whole: float = 0.0
+    left: float = 0.0
+    timed: int = 0
+    unknown: int = 0
+
+
+def timing(plan: Plan, store: Store | None) -> Timing:
+    """Time a plan by the mean of stored trials of the same arm and data, and of stored fits of the same stage.
+
+    Args:
+        plan: What is to be run.
+        store: Where its results are; None where there are none.
+    """
+    if store is None:
+        return Timing()
+    trials, fits = dict[tuple[str, ...], list[float]](), dict[str, list[float]]()
+    data = {source.data for source in plan.sources}
+    for row in (row for source in plan.sources for row in store.rows(source.text)):
+        t = row.trial
+        if row.status == "done" and t.data in data and t.budget == plan.study.spending:
+            trials.setdefault((t.dataset, t.augmenter, t.classifier), []).append(float(row.cost["seconds"]))
+    stored = {key: folder for key in plan.stages if (folder := store.stage_folder(key)) is not None}
+    for key, folder in stored.items():
+        seconds = float(json.loads((folder / "stage.json").read_text())["cost"]["seconds"])
+        fits.setdefault(plan.stages[key].stage, []).append(seconds)
+    whole = left = 0.0
+    unknown = 0
+    for trial in plan.trials:
+        known = trials.get((trial.dataset, trial.augmenter, trial.classifier))
+        unknown += known is None
+        whole += _mean(known or ())
+        left += 0.0 if (store.place(trial) / "result.json").is_file() else _mean(known or ())
+    for key, stage in plan.stages.items():
+        known = fits.get(stage.stage)
+        unknown += known is None
+        whole += _mean(known or ())
+        left += 0.0 if key in stored else _mean(known or ())
+    return Timing(whole, left, sum(map(len, trials.values())), unknown)
+
+
+def spoken(seconds: float) -> str:
+    """Write a time as a sentence does: ``3 h 10 min``."""
+    minutes = round(seconds / 60)
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"
+
+
+def _mean(values: Iterable[float]) -> float:
+    kept = list(values)
+    return sum(kept) / len(kept) if kept else 0.0

@@ -1,0 +1,200 @@
+"""Two arms of a run against each other, on every board where both stand.
+
+An arm over its own control has exactly the range of the board. Any other pair is one more comparison of the board's
+family, so its range is never shorter than the board's way of counting looks allows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from medbench.arms import Arm
+from medbench.board_sentences import short
+from medbench.crosschecks import Details, alike, details
+from medbench.errors import UsageError
+from medbench.gains import Judged
+from medbench.intervals import Interval, auroc_interval, intervals, rarest
+from medbench.leaderboard import Board, Row, boards
+from medbench.recipes import did_you_mean, listing
+from medbench.store import Store
+from medbench.verdicts import Evidence, Verdict, judge
+
+
+@dataclass(frozen=True, eq=False)
+class Versus:
+    """One arm over another on one board.
+
+    Attributes:
+        board: Where they stand.
+        arm: The one that may be better.
+        other: What it is compared with.
+        judged: Gain, and the word for it.
+        auroc: Gain in macro AUROC with its range, by itself; None where no fold holds every class, where one of them is
+            incomplete, or where their cells were not kept.
+        details: None where they were not asked for, or cannot be worked out.
+    """
+
+    board: Board
+    arm: Row
+    other: Row
+    judged: Judged
+    auroc: Interval | None = None
+    details: Details | None = None
+
+    @property
+    def cost_ratio(self) -> float | None:
+        """Stand-alone seconds of the arm by those of the other; None before both are complete."""
+        both = self.arm, self.other
+        known = all(row.complete and row.seconds for row in both)
+        return self.arm.seconds / self.other.seconds if known else None
+
+
+def compare(store: Store, record: Mapping[str, Any], one: str, other: str, *, in_detail: bool = False) -> list[Versus]:
+    """Compare two arms of a plan on every board where both stand.
+
+    Args:
+        store: Where the results are.
+        record: As :meth:`medbench.matrix.Plan.record` gives it.
+        one: Text of an augmenter as boards write it, with `` / classifier`` behind it where that is needed.
+        other: Likewise.
+        in_detail: Work out the cross-checks as well.
+
+    Raises:
+        UsageError: For a name that no arm has, for two names of one arm, and for two arms that share no board.
+    """
+    arms = [Arm(**arm) for of_data in record["arms"].values() for arm in of_data]
+    keep = set()
+    for text in (one, other):
+        named = _named(arms, text)
+        if not named:
+            known = sorted({name for arm in arms for name in (arm.augmenter, " / ".join(arm.key))})
+            near = did_you_mean(text, known)
+            there = listing(sorted({arm.augmenter for arm in arms}))
+            raise UsageError(f"no arm of {record['study']['name']} is called {text!r}{near}; there are: {there}.")
+        keep |= {arm.key for arm in named}
+    found = []
+    for board in boards(store, record, keep=keep):
+        pair = [_pick(board, text) for text in (one, other)]
+        if pair[0] is not None and pair[1] is not None:
+            found.append(meet(board, pair[0], pair[1], in_detail=in_detail))
+    if not found:
+        raise UsageError(f"{one} and {other} stand on no board together; compare arms of one data set and classifier.")
+    return found
+
+
+def every(board_list: Sequence[Board]) -> list[Versus]:
+    """Return each arm over its own control, in the order of the boards."""
+    found = []
+    for board in board_list:
+        rows = {row.arm.key: row for row in _rows(board)}
+        found += [
+            Versus(board, row, rows[row.arm.control_key], row.judged)
+            for row in board.rows
+            if row.judged is not None and row.arm.control_key in rows
+        ]
+    return found
+
+
+def meet(board: Board, arm: Row, other: Row, *, in_detail: bool = False) -> Versus:
+    """Compare two rows of a board whose cells were kept.
+
+    Raises:
+        UsageError: If both are the same arm.
+    """
+    if arm.arm.key == other.arm.key:
+        raise UsageError(f"both names mean {' / '.join(arm.arm.key)}; give two different arms.")
+    if arm.judged is not None and arm.arm.control_key == other.arm.key:
+        judged = arm.judged
+    elif other.judged is not None and other.arm.control_key == arm.arm.key:
+        judged = _turned(board, other.judged)
+    else:  # always in one order: draws depend on it in the third digit, and both ways round must agree
+        first, second = sorted((arm, other), key=lambda row: row.arm.key)
+        judged = _judged(board, first, second)
+        judged = judged if first is arm else _turned(board, judged)
+    auroc = None
+    if arm.scores is not None and other.scores is not None and arm.cells and alike(arm.cells, other.cells):
+        auroc = auroc_interval(arm.cells, other.cells, folds=judged.evidence.folds)
+    return Versus(board, arm, other, judged, auroc, details(board, arm, other) if in_detail else None)
+
+
+def _rows(board: Board) -> list[Row]:
+    return [*board.rows, *([board.plain] if board.plain else [])]
+
+
+def _named(arms: Sequence[Arm], text: str) -> list[Arm]:
+    augmenter, _, classifier = (part.strip() for part in text.partition(" / "))
+    return [
+        arm
+        for arm in arms
+        if augmenter in (arm.augmenter, short(arm.augmenter))
+        and classifier in ("", arm.classifier, short(arm.classifier))
+    ]
+
+
+def _pick(board: Board, text: str) -> Row | None:
+    """Return the row that a text means on a board: one of the board's own classifier before any other.
+
+    Raises:
+        UsageError: If several are meant.
+    """
+    rows = {row.arm.key: row for row in _rows(board)}
+    named = _named([row.arm for row in rows.values()], text)
+    own = [arm for arm in named if arm.classifier == board.classifier] or named
+    if len(own) > 1:
+        raise UsageError(f"{text!r} means {listing([' / '.join(arm.key) for arm in own])}; write one of them.")
+    return rows[own[0].key] if own else None
+
+
+def _judged(board: Board, arm: Row, other: Row) -> Judged:
+    """Judge two arms of which none is the other's control: a further comparison of the board's family."""
+    worst = max(arm, other, key=lambda row: row.failed)
+    evidence = Evidence(
+        board.evidence.folds,
+        board.evidence.repeats,
+        planned=arm.planned,
+        settled=min(row.done + row.failed for row in (arm, other)),
+        rare=board.evidence.rare if arm.scores is None else rarest(arm.scores),
+        patients=board.evidence.patients,
+        failed=worst.failed,
+        unit=board.evidence.unit,
+        leaks=board.leaks,
+        kind=worst.kinds[0] if len(worst.kinds) == 1 else "failed",
+    )
+    interval = _interval(board, arm, other, evidence.folds)
+    auroc = arm.scores.auroc - other.scores.auroc if arm.scores and other.scores else float("nan")
+    verdict = judge(interval, evidence, worth=board.study.worth, auroc=auroc)
+    if interval is None and evidence.settled == evidence.planned and not board.leaks:
+        lost = arm if arm.scores is None else other
+        name = " / ".join(lost.arm.key)
+        verdict = Verdict("", f"{name}: {evidence.failures or 'cells failed'} and no control stands in: no verdict.")
+    return Judged(interval, auroc, evidence, verdict)
+
+
+def _interval(board: Board, arm: Row, other: Row, folds: int) -> Interval | None:
+    if arm.scores is None or other.scores is None:
+        return None
+    tested = arm.scores.names.tolist()
+    if other.scores.names.tolist() != tested:
+        return None
+    rows = {row.arm.key: row for row in _rows(board)}
+    pairs = {}
+    for row in board.rows:
+        control = rows.get(row.arm.control_key)
+        if row.gain and row.scores and control and control.scores and row.scores.names.tolist() == tested:
+            pairs[" / ".join(row.arm.key)] = row.scores, control.scores
+    name = " versus ".join(" / ".join(row.arm.key) for row in (arm, other))
+    pairs[name] = arm.scores, other.scores
+    return intervals(pairs, folds=folds, unseen=board.unseen)[name]
+
+
+def _turned(board: Board, judged: Judged) -> Judged:
+    """Return a comparison the other way round."""
+    i = judged.gain
+    if i is None:
+        return replace(judged, auroc=-judged.auroc)
+    ends: dict[str, Any] = {"low": -i.high, "high": -i.low, "low_single": -i.high_single, "high_single": -i.low_single}
+    gain = replace(i, value=-i.value, **ends)
+    verdict = judge(gain, judged.evidence, worth=board.study.worth, auroc=-judged.auroc)
+    return Judged(gain, -judged.auroc, judged.evidence, verdict)

@@ -1,0 +1,326 @@
+"""Comparisons of two arms as text: in 80 columns with a forest plot, Markdown, CSV, JSON, LaTeX."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from medbench.board_sentences import arm_name, auroc_share, short
+from medbench.crosschecks import Details
+from medbench.forest import Bar, Forest, draw, legend
+from medbench.leaderboard import Board, Row
+from medbench.tables import branch, escape_latex, escape_markdown, heading, to_csv
+from medbench.text import clean, pad, wrapped
+from medbench.verdicts import PHANTOM, answer, auroc_text, duration, looks, points, reasons
+from medbench.versus import Versus, every
+
+TITLES = {
+    "dataset": "data set",
+    "protocol": "protocol",
+    "classifier": "classifier",
+    "arm": "arm",
+    "over": "over",
+    "gain": "gain",
+    "gain_low": "from",
+    "gain_high": "to",
+    "verdict": "verdict",
+    "auroc_gain": "AUROC gain",
+    "auroc_gain_low": "from",
+    "auroc_gain_high": "to",
+    "cost_ratio": "cost ratio",
+}
+
+
+def render(found: Sequence[Versus], form: str, *, plain: bool = False) -> str:
+    """Write comparisons of two arms in one of :data:`medbench.tables.FORMATS`.
+
+    Args:
+        found: As :func:`medbench.versus.compare` gives them.
+        form: Member of FORMATS.
+        plain: ASCII only.
+    """
+    if form != "table":
+        return _for_programs(found, form)
+    lines: list[str] = []
+    for one in found:
+        lines += [*heading(one.board), "", *_numbers(one), ""]
+        alone = Forest("", (_bar(one, _name(one, one.arm)),), one.board.study.worth)
+        lines += [*draw(alone, plain=plain), ""]
+        lines += [line for sentence in _sentences(one) for line in wrapped(sentence)]
+        if one.details is not None:
+            lines += ["", *_details(one, one.details)]
+        lines.append("")
+    return _finish([*lines, f" {legend(found[0].board.study.worth, plain=plain)}"], plain)
+
+
+def render_gains(board_list: Sequence[Board], form: str, *, plain: bool = False) -> str:
+    """Write each arm's gain over its own control, as a forest plot for each board.
+
+    Args:
+        board_list: As :func:`medbench.leaderboard.boards` gives them.
+        form: Member of FORMATS.
+        plain: ASCII only.
+    """
+    if form != "table":
+        return _for_programs(every(board_list), form)
+    lines: list[str] = []
+    for board, forest in zip(board_list, gain_forests(board_list, plain=plain), strict=True):
+        lines += [*heading(board), ""]
+        if forest.bars:
+            lines += draw(forest, plain=plain)
+        lines += [line for sentence in _of_board(board) for line in wrapped(sentence)]
+        lines.append("")
+    worth = board_list[0].study.worth if board_list else 0.0
+    return _finish([*lines, f" {legend(worth, plain=plain)}"], plain)
+
+
+def forests(found: Sequence[Versus]) -> list[Forest]:
+    """Return a forest for each board that comparisons of two arms are from."""
+    bars = [_bar(one, f"{_name(one, one.arm)} over {_name(one, one.other)}") for one in found]
+    return [Forest(_title(one.board), (bar,), one.board.study.worth) for one, bar in zip(found, bars, strict=True)]
+
+
+def gain_forests(board_list: Sequence[Board], *, plain: bool = False) -> list[Forest]:
+    """Return a forest for each board: the tree of its arms, each with its gain over its own control.
+
+    Args:
+        board_list: What to show; a board on which nothing is compared gives a forest without bars.
+        plain: Draw the tree in ASCII.
+    """
+    found = []
+    for board in board_list:
+        gains = {one.arm.arm.key: one for one in every([board])}
+        bars = []
+        for row in board.rows if gains else ():
+            name, stems = arm_name(row.arm), branch(row, plain)
+            if row.arm.key in gains:
+                bars.append(replace(_bar(gains[row.arm.key], name), stems=stems, depth=row.depth))
+            else:
+                bars.append(Bar(name, None, 0.0, 0.0, "control", stems, row.depth))
+        found.append(Forest(_title(board), tuple(bars), board.study.worth))
+    return found
+
+
+def _title(board: Board) -> str:
+    return ", ".join(clean(str(part)) for part in (board.source["dataset"], board.classifier, board.protocol))
+
+
+def _bar(one: Versus, label: str) -> Bar:
+    gain = one.judged.gain
+    if gain is None:
+        return Bar(label, None, 0.0, 0.0, _waits(one))
+    e = one.judged.evidence
+    word = f"{e.failed}/{e.planned} {e.kind}" if e.failed else one.judged.verdict.word
+    return Bar(label, 100 * gain.value, 100 * gain.low, 100 * gain.high, word)
+
+
+def _waits(one: Versus) -> str:
+    """Say in a few words why there is no gain."""
+    e = one.judged.evidence
+    if one.arm.skipped or one.other.skipped:
+        return "skipped"
+    return f"{e.settled} of {e.planned} done" if e.settled < e.planned else e.failures or "other images"
+
+
+def _name(one: Versus, row: Row) -> str:
+    """Write an arm, with its classifier where that is not the board's."""
+    name = short(row.arm.augmenter)
+    return name if row.arm.classifier == one.board.classifier else f"{name} / {short(row.arm.classifier)}"
+
+
+def _numbers(one: Versus) -> Iterator[str]:
+    arm, other, gain = one.arm.scores, one.other.scores, one.judged.gain
+    yield from wrapped(f"{_name(one, one.arm)} over {_name(one, one.other)}")
+    if arm is not None and other is not None:
+        both = f"{100 * arm.balanced_accuracy:.1f} and {100 * other.balanced_accuracy:.1f}"
+        span = f"{points(gain.value)}   {points(gain.low)} to {points(gain.high)}" if gain else ""
+        yield _line("balanced accuracy", both, span)
+        span = ""
+        if (a := one.auroc) is not None:
+            span = f"{auroc_text(a.value)}   {auroc_text(a.low)} to {auroc_text(a.high)}, by itself"
+        yield _line("AUROC", f"{auroc_share(arm.auroc)} and {auroc_share(other.auroc)}", span)
+    if one.cost_ratio:
+        times = f"{duration(one.arm.seconds)} and {duration(one.other.seconds)}"
+        yield _line("time alone", times, f"{one.cost_ratio:.3g} times")
+    word = one.judged.verdict.word
+    if word:
+        yield _line("verdict", word, one.judged.evidence.failures)
+
+
+def _line(name: str, both: str, rest: str) -> str:
+    return f"   {name:<20}{pad(both, 20)}{rest}"
+
+
+def _sentences(one: Versus) -> Iterator[str]:
+    """Yield the answer, then what it stands on."""
+    judged, board = one.judged, one.board
+    said = answer(
+        judged.verdict,
+        judged.gain,
+        judged.evidence,
+        arm=_name(one, one.arm),
+        control=_name(one, one.other),
+        worth=board.study.worth,
+        auroc=judged.auroc,
+        auroc_range=(one.auroc.low, one.auroc.high) if one.auroc else None,
+    )
+    if said:
+        yield said
+    yield from (why for why in reasons(judged.evidence) if why not in said)
+    for row in (one.arm, one.other):
+        yield from (f"{_name(one, row)} was skipped: {reason}" for reason in row.reasons)
+        if row.failed and row.scores is not None:
+            failed = f"{row.failed} of {row.planned} {', '.join(row.kinds)}"
+            yield f"{_name(one, row)}: {failed}, counted with its control's predictions."
+    if board.is_phantom:
+        yield PHANTOM
+    if judged.gain is not None:
+        yield f"{looks(judged.gain.comparisons, board.looks)}."
+
+
+def _of_board(board: Board) -> Iterator[str]:
+    yield from reasons(board.evidence)
+    if board.leaks:
+        yield f"PROTOCOL {board.protocol} LEAKS by design, never ranked: {', '.join(board.leaks)}"
+    if board.is_phantom:
+        yield PHANTOM
+    compared = max((row.gain.comparisons for row in board.rows if row.gain), default=0)
+    yield f"{looks(compared, board.looks)}."
+
+
+def _details(one: Versus, of_it: Details) -> Iterator[str]:
+    """Yield the cross-checks, which make no word."""
+    yield " details: cross-checks that make no verdict"
+    worth = one.board.study.worth
+    if (t := of_it.corrected) is not None:
+        yield _detail(
+            "corrected t",
+            f"{points(t.value)} ({points(t.low)} to {points(t.high)}), p {_p(t.p)}, df {t.df} (Nadeau and Bengio)",
+        )
+        yield _detail("tested / trained", f"{of_it.ratio:.2f} of patients, mean over folds")
+        shares = " / ".join(_p(p) for p in (t.better, t.same, t.worse))
+        yield _detail("P by this test", f"{shares} better / same / worse, by {worth:g} points")
+    else:
+        why = "a leaky protocol" if one.board.leaks else "an official cut"
+        if not one.board.leaks and one.judged.evidence.folds > 1:
+            why = "training sets of unknown size"
+        yield _detail("corrected t", f"says nothing here: {why}")
+    yield _detail("by repeat", "  ".join(points(value) for value in of_it.by_repeat))
+    yield _detail("decided differently", f"{100 * of_it.disagree:.1f} % of the {one.board.unit}s, mean over cells")
+    if np.isfinite(of_it.overlap):
+        expected = 1 / one.judged.evidence.folds
+        yield _detail(
+            "tested together", f"{100 * of_it.overlap:.0f} % in another repeat too ({100 * expected:.0f} % by chance)"
+        )
+    s = of_it.spread
+    yield _detail("spread of folds", _sd(s.folds))
+    yield _detail("generator seeds", _sd(s.generators))
+    yield _detail("classifier seeds", _sd(s.seeds))
+    if of_it.together:
+        yield _detail("", "generators and classifiers share their seeds here")
+    if s.buy:
+        yield _detail("", f"more {s.buy} would help most")
+
+
+def _detail(name: str, text: str) -> str:
+    return f"   {name:<20}{text}"
+
+
+def _sd(value: float | None) -> str:
+    return "not separable" if value is None else f"{100 * value:.1f} points (SD)"
+
+
+def _p(value: float) -> str:
+    return "<.001" if value < 0.001 else ">.999" if value > 0.999 else f"{value:.3f}".removeprefix("0")
+
+
+def _finish(lines: Sequence[str], plain: bool) -> str:
+    text = "\n".join(line.rstrip() for line in lines).rstrip("\n")
+    return text.encode("ascii", "replace").decode() if plain else text
+
+
+def _for_programs(found: Sequence[Versus], form: str) -> str:
+    rows = [flat(one) for one in found]
+    if form == "json":
+        return json.dumps(rows, indent=1, ensure_ascii=False, allow_nan=False)
+    if form == "csv":
+        return to_csv(rows)
+    titles = {key: title for key, title in TITLES.items() if any(row[key] is not None for row in rows)}
+    said = list(dict.fromkeys(s for one in found for s in _sentences(one)))
+    cells = [["" if row[key] is None else str(row[key]) for key in titles] for row in rows]
+    if form == "md":
+        lines = ["| " + " | ".join(titles.values()) + " |", "| " + " | ".join("---" for _ in titles) + " |"]
+        lines += ["| " + " | ".join(map(escape_markdown, row)) + " |" for row in cells]
+        return "\n".join([*lines, "", *(f"{escape_markdown(sentence)}  " for sentence in said)])
+    return "\n".join(
+        [
+            rf"\begin{{tabular}}{{{'l' * len(titles)}}}",
+            r"\toprule",
+            " & ".join(map(escape_latex, titles.values())) + r" \\",
+            r"\midrule",
+            *(" & ".join(escape_latex(cell) for cell in row) + r" \\" for row in cells),
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\par\footnotesize",
+            *(escape_latex(clean(sentence)) for sentence in said),
+        ]
+    )
+
+
+def flat(one: Versus) -> dict[str, Any]:
+    """Return a comparison with plain values: points of balanced accuracy, AUROC from 0 to 1."""
+    gain, auroc, d = one.judged.gain, one.auroc, one.details
+
+    def number(value: float | None, digits: int = 2, scale: float = 100.0) -> float | None:
+        return None if value is None or not np.isfinite(value) else round(scale * value, digits) + 0.0  # no -0.0
+
+    row: dict[str, Any] = {
+        "dataset": one.board.source["dataset"],
+        "protocol": one.board.protocol,
+        "classifier": one.board.classifier,
+        "arm": one.arm.arm.augmenter,
+        "arm_classifier": one.arm.arm.classifier,
+        "over": one.other.arm.augmenter,
+        "over_classifier": one.other.arm.classifier,
+        "is_its_control": one.arm.arm.control_key == one.other.arm.key,
+        "balanced_accuracy": number(one.arm.scores.balanced_accuracy) if one.arm.scores else None,
+        "balanced_accuracy_over": number(one.other.scores.balanced_accuracy) if one.other.scores else None,
+        "gain": number(gain.value) if gain else None,
+        "gain_low": number(gain.low) if gain else None,
+        "gain_high": number(gain.high) if gain else None,
+        "comparisons": gain.comparisons if gain else None,
+        "configurations_scored": one.board.looks,
+        "verdict": one.judged.verdict.word or None,
+        "verdict_withheld": one.judged.verdict.withheld or None,
+        "failures": one.judged.evidence.failures or None,
+        "auroc_gain": number(auroc.value if auroc else one.judged.auroc, 4, 1.0),
+        "auroc_gain_low": number(auroc.low, 4, 1.0) if auroc else None,
+        "auroc_gain_high": number(auroc.high, 4, 1.0) if auroc else None,
+        "seconds_alone": round(one.arm.seconds, 2),
+        "seconds_alone_over": round(one.other.seconds, 2),
+        "cost_ratio": number(one.cost_ratio, 3, 1.0),
+        "leaks": ", ".join(one.board.leaks) or None,
+        "data": one.board.source["data"],
+    }
+    if d is not None:
+        t, s = d.corrected, d.spread
+        row |= {
+            "by_repeat": " ".join(str(number(value)) for value in d.by_repeat),
+            "decided_differently": number(d.disagree),
+            "tested_together": number(d.overlap, 4, 1.0),
+            "tested_by_trained": number(d.ratio, 4, 1.0),
+            "corrected_t_low": number(t.low) if t else None,
+            "corrected_t_high": number(t.high) if t else None,
+            "corrected_t_p": number(t.p, 4, 1.0) if t else None,
+            "p_better": number(t.better, 4, 1.0) if t else None,
+            "p_same": number(t.same, 4, 1.0) if t else None,
+            "p_worse": number(t.worse, 4, 1.0) if t else None,
+            "sd_folds": number(s.folds),
+            "sd_generators": number(s.generators),
+            "sd_seeds": number(s.seeds),
+        }
+    return {key: clean(value) if isinstance(value, str) else value for key, value in row.items()}

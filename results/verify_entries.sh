@@ -1,0 +1,37 @@
+#!/bin/sh
+# Check the entries that a change proposes: sh results/verify_entries.sh BASE PROPOSED
+#
+# Run it in a checkout of BASE with its own medbench installed: nothing of PROPOSED is checked out or run, only its
+# entries are copied, byte for byte. Entries may be added, the ledger may grow at its end, and nothing else may change.
+set -eu
+base=$1 proposed=$2
+published=results/published
+
+git diff --no-renames --name-status "$base" "$proposed" -- | while read -r status path; do
+    case "$status $path" in
+        "A $published/ledger.jsonl" | "M $published/ledger.jsonl") ;;
+        "A $published/"*/bundle.medbench.zip | "A $published/"*/entry.json)
+            printf '%s\n' "$path" | grep -Eqx "$published/[0-9a-f]{16}/(bundle\.medbench\.zip|entry\.json)" ||
+                { echo "$path: is no entry; an entry's folder has 16 hex digits."; exit 1; } ;;
+        *) echo "$status $path: a change that publishes adds entries and rows of the ledger, and nothing else."; exit 1 ;;
+    esac
+    mode=$(git ls-tree "$proposed" -- "$path" | cut -d ' ' -f 1)
+    [ "$mode" = 100644 ] || { echo "$path: has mode $mode; entries are plain files."; exit 1; }
+done
+
+if git cat-file -e "$base:$published/ledger.jsonl" 2>/dev/null; then
+    git cat-file blob "$base:$published/ledger.jsonl" >ledger.before
+    git cat-file blob "$proposed:$published/ledger.jsonl" | head -c "$(wc -c <ledger.before)" | cmp - ledger.before ||
+        { echo "ledger.jsonl: rows that are there may not change; corrections are new rows."; exit 1; }
+    rm ledger.before
+fi
+
+entries=$(git diff --no-renames --name-only "$base" "$proposed" -- "$published" | grep -Eo '[0-9a-f]{16}/' | sort -u)
+git cat-file blob "$proposed:$published/ledger.jsonl" >"$published/ledger.jsonl"
+for entry in $entries; do
+    mkdir -p "$published/$entry"
+    for file in bundle.medbench.zip entry.json; do
+        git cat-file blob "$proposed:$published/$entry$file" >"$published/$entry$file"
+    done
+    medbench verify "$published/$entry"
+done

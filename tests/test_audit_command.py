@@ -1,0 +1,172 @@
+"""``medbench audit`` says what a data set gives away; a waiver lets a parted official cut run, and tables say so."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from medbench import study
+from medbench.context import TrialContext
+from medbench.errors import LeakError, UsageError
+from medbench.findings import WAIVABLE, waived_leaks
+from medbench.interfaces import Budget
+from medbench.protocols import EvaluationProtocol
+from medbench.samples import Samples
+from medbench.tables import columns
+from medbench.testing import toy_samples
+from medbench.trial import Trial, run_trial
+from toys import Mean, Plain
+
+TOYS = Path(__file__).parent / "toys"
+TRIAL = Trial("toy", "official", 0, 0, 1, 0, 0, "plain-toy", "mean", Budget(steps=5, generator_steps=5))
+Medbench = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def call(tmp_path: Path) -> Medbench:
+    environment = {**os.environ, "MEDBENCH_CACHE": str(tmp_path / "cache"), "MEDBENCH_RESULTS": str(tmp_path / "runs")}
+
+    def run(*arguments: object, plugins: bool = True) -> subprocess.CompletedProcess[str]:
+        line = [sys.executable, "-m", "medbench", *map(str, arguments), *(["--plugins-dir", str(TOYS)] * plugins)]
+        line += ["--executor", "forks"] if arguments[0] == "run" else []
+        return subprocess.run(line, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=120)
+
+    return run
+
+
+def twins(root: Path) -> None:
+    """Write 80 pictures of 40 patients; the last picture, in the test part, is the first one mirrored."""
+    root.mkdir()
+    x = np.random.default_rng(0).integers(0, 256, (80, 8, 8))
+    x[79] = x[0, :, ::-1]
+    np.savez(root / "toy.npz", x=x.astype(np.uint8), labels=np.arange(80) // 2 % 2)
+
+
+def test_every_section_is_there_within_80_columns(call: Medbench) -> None:
+    said = call("audit", "phantom:toy")
+
+    assert said.returncode == 0, said.stderr
+    sections = ("groups: what no cut may part", "equal pixels", "nearly equal", "look alike", "labels that conflict",
+                "144 train, 96 test images; it parts no group", "shortcuts", "Not seen: crops")  # fmt: skip
+    places = [said.stdout.index(section) for section in sections]
+    assert places == sorted(places)
+    assert max(columns(line) for line in said.stdout.splitlines()) <= 80
+    assert said.stdout.isascii()
+
+
+def test_a_mirrored_picture_across_the_official_cut_blocks(call: Medbench, tmp_path: Path) -> None:
+    twins(tmp_path / "real")
+    said = call("audit", "toy", "--data", "real")
+    facts = json.loads(call("audit", "toy", "--data", "real", "--json").stdout)[0]
+
+    assert said.returncode == 8
+    assert "BLOCKS  duplicate-across-cut: 1 groups" in said.stdout
+    assert "toy/i0, toy/i79" in said.stdout
+    assert 'waive = ["duplicate-across-cut"]' in said.stdout
+    assert facts["blocks"] == ["duplicate-across-cut"]
+    assert (facts["declared"], facts["exact"], facts["groups"], facts["merged"]) == (40, 40, 39, 1)
+    assert [(link["first"], link["second"]) for link in facts["near"]] == [("toy/i0", "toy/i79")]
+
+
+def test_a_waived_finding_runs_and_stands_under_the_table(call: Medbench, tmp_path: Path) -> None:
+    twins(tmp_path / "real")
+    text = 'datasets = ["toy"]\naugmenters = ["plain-toy"]\nclassifiers = ["mean"]\nprotocols = ["official"]\n'
+    text += "repeats = 1\n"
+    (tmp_path / "asks.toml").write_text(text)
+    (tmp_path / "waives.toml").write_text(f'{text}waive = ["duplicate-across-cut"]\n')
+    (tmp_path / "other.toml").write_text(f'{text}waive = ["patient-across-cut"]\n')
+    refused = [call("run", f"{name}.toml", "--data", "real") for name in ("asks", "other")]
+    ran = call("run", "waives.toml", "--data", "real")
+    again = call("leaderboard", "waives", plugins=False)
+    checked = call("audit", "waives.toml", "--data", "real")
+
+    for ended in refused:
+        assert ended.returncode == 8
+        assert "the official cut, the same or nearly (1 groups: toy/i0 and toy/i79)" in ended.stderr
+        assert 'waive = ["duplicate-across-cut"]' in ended.stderr
+    assert ran.returncode == 0, ran.stderr
+    assert "1 patients share a picture with another and were united with it (1 by nearly the same)" in ran.stderr
+    for table in (ran, again):
+        assert "WAIVED duplicate-across-cut" in table.stdout
+    assert checked.returncode == 0
+    assert "waived  duplicate-across-cut: 1 groups" in checked.stdout
+    results = list((tmp_path / "runs").rglob("result.json"))
+    assert results
+    assert all("same-patient" in json.loads(path.read_text())["leaks"] for path in results)
+
+
+def test_other_protocols_are_not_stopped_by_the_official_cut(call: Medbench, tmp_path: Path) -> None:
+    twins(tmp_path / "real")
+    (tmp_path / "s.toml").write_text('datasets = ["toy"]\naugmenters = ["plain-toy"]\nfolds = 3\nrepeats = 1\n')
+    said = call("audit", "s.toml", "--data", "real")
+
+    assert said.returncode == 0
+    assert "not used  duplicate-across-cut" in said.stdout
+    ran = call("run", "s.toml", "-c", "mean", "--data", "real")
+    assert ran.returncode == 0, ran.stderr
+    assert "WAIVED" not in ran.stdout
+
+
+def test_a_shortcut_stands_under_the_board(call: Medbench, tmp_path: Path) -> None:
+    """The toy phantom's classes differ in brightness, which is all it draws."""
+    ran = call("run", "-d", "phantom:toy", "-a", "plain-toy", "-c", "mean", "--folds", "3", "--repeats", "1")
+
+    assert ran.returncode == 0, ran.stderr
+    folded = " ".join(ran.stdout.split())
+    assert "! phantom:toy: mean brightness alone reaches AUROC" in folded
+    assert ": medbench audit phantom:toy" in folded
+
+
+def test_what_does_not_exist_is_named(call: Medbench) -> None:
+    said = call("audit", "ddit", "--phantom")
+
+    assert said.returncode == 2
+    assert "did you mean 'ddti'" in said.stderr
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        (["duplicate-across-cuts"], "did you mean 'duplicate-across-cut'"),
+        (["conflicting-labels"], "there are patient-across-cut, duplicate-across-cut"),
+        (["patient-across-cut", "patient-across-cut"], "stands there twice"),
+        ("patient-across-cut", "waive"),
+    ],
+)
+def test_only_what_blocks_can_be_waived(value: object, says: str) -> None:
+    with pytest.raises(UsageError) as error:
+        study.build({"waive": value})
+
+    assert all(word in str(error.value) for word in says.split(", "))
+
+
+def test_a_waiver_is_written_back_and_allows_one_leak_of_one_protocol() -> None:
+    asked = study.build({"waive": list(WAIVABLE)})
+
+    assert 'waive = ["patient-across-cut", "duplicate-across-cut"]' in study.to_toml(asked)
+    assert waived_leaks("official", asked.waive) == {"same-patient"}
+    assert waived_leaks("patients", asked.waive) == waived_leaks("official", ()) == frozenset()
+
+
+def test_a_trial_under_an_official_cut_that_parts_a_patient_needs_the_waiver(tmp_path: Path) -> None:
+    samples: Samples = toy_samples(60, size=8)
+    parts = np.array(["train"] * 41 + ["test"] * 19)
+    parted = Samples(**{**vars(samples), "parts": parts})
+    official = EvaluationProtocol("official")
+
+    def once(**more: frozenset[str]) -> tuple[str, ...]:
+        context = TrialContext(
+            split=TRIAL.split, seed=0, stage_seed=0, budget=TRIAL.budget, device="cpu", folder=tmp_path
+        )
+        return run_trial(TRIAL, Plain(), Mean(), official, parted, context, **more).leaks
+
+    with pytest.raises(LeakError, match="in training or validation and in test"):
+        once()
+    assert once(waived=waived_leaks("official", ["patient-across-cut"])) == ("same-patient",)

@@ -1,0 +1,796 @@
+"""Reports: nothing of others runs in them, nothing leaves them, and they say what the boards say."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import hashlib
+import io
+import itertools
+import json
+import re
+import shutil
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, PngImagePlugin
+
+from _synthetic_store import SyntheticRun
+from medbench.cli import cli
+from medbench.errors import UsageError
+from medbench.growth import Curve, Growth, OfArm, Point, Worth
+from medbench.inflation import Inflation, Step
+from medbench.interfaces import Card
+from medbench.leaderboard import boards, table
+from medbench.reporting import making
+from medbench.reporting.blocks import Heading, Picture, Section, Source, cell, heading, placeless, say
+from medbench.reporting.blocks import table as block_table
+from medbench.reporting.contents import Report, report
+from medbench.reporting.material import Material, curves, gather
+from medbench.reporting.page import page
+from medbench.reporting.paper import latex, markdown
+from medbench.reporting.references import references, unique
+from medbench.study import InflationTable
+from medbench.text import clean
+
+VOID = {"meta", "img", "source", "input", "br", "link"}
+STAGE = "a" * 64
+SCRIPT = "<script>alert(1)</script>"
+PAYLOADS = [
+    SCRIPT,
+    "</title>" + SCRIPT,
+    "</style>" + SCRIPT,
+    "</script>" + SCRIPT,
+    "<!--" + SCRIPT,
+    "-->" + SCRIPT,
+    "<img src=x onerror=alert(1)>",
+    '"><img src=x onerror=alert(1)>',
+    "'><svg onload=alert(1)>",
+    "<svg/onload=alert(1)>",
+    '" onmouseover="alert(1)',
+    "' onfocus='alert(1)' autofocus='",
+    '" autofocus onfocus=alert(1) x="',
+    "` onclick=alert(1)",
+    "<a href=javascript:alert(1)>x</a>",
+    "javascript:alert(1)",
+    '<a href="data:text/html,x">',
+    "<iframe src=//evil.example>",
+    "<object data=//evil.example>",
+    "<embed src=//evil.example>",
+    "<base href=//evil.example>",
+    "<form action=//evil.example>",
+    "<link rel=stylesheet href=//evil.example>",
+    "<meta http-equiv=refresh content=0>",
+    "<body onload=alert(1)>",
+    "<input autofocus onfocus=alert(1)>",
+    "<details open ontoggle=alert(1)>",
+    "<video><source onerror=alert(1)></video>",
+    "<audio src=x onerror=alert(1)>",
+    "<marquee onstart=alert(1)>",
+    "<math><mi xlink:href=javascript:alert(1)>",
+    "<style>*{}</style>",
+    "{{ 7 * 7 }}",
+    "{% for x in y %}",
+    "{{ ''.__class__.__mro__ }}",
+    "${7*7}",
+    "#{7*7}",
+    "<%= 7 %>",
+    "&lt;script&gt;",
+    "&#60;script&#62;",
+    "\x00<script>",
+    "<scr\x00ipt>alert(1)</script>",
+    "<scr\u200bipt>",
+    "\u202e<script>",
+    "\x1b[2J<script>",
+    "\ufeff<script>",
+    "\ud800<script>",
+    "<script\n>alert(1)</script\n>",
+    "<SCRIPT SRC=//evil.example></SCRIPT>",
+    "<<script>>",
+    "]]><script>",
+    "<?php x ?>",
+    '<!DOCTYPE x [<!ENTITY y "z">]>',
+    '\\"><script>',
+    "%3Cscript%3E",
+    "+ADw-script+AD4-",
+    '=HYPERLINK("//e")',
+    "| a | [x](javascript:alert(1)) `",
+    "\\input{/etc/passwd} $x$ & % # _ { } ~ ^",
+    "\u2028alert(1)\u2029",
+]
+
+
+class Seen(HTMLParser):
+    """What stands in a page: elements with their attributes, and the text of each."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(convert_charrefs=True)
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: dict[str, list[str]] = {}
+        self.open: list[str] = []
+        self.rows: list[list[str]] = []
+        self.feed(content.decode())
+        assert not self.open, f"never closed: {self.open}"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert len(dict(attrs)) == len(attrs)
+        self.elements.append((tag, dict(attrs)))
+        self.texts.setdefault(tag, []).append("")
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        for tag in set(self.open):
+            self.texts[tag][-1] += data
+        if {"td", "th"} & set(self.open):
+            self.rows[-1][-1] += data
+
+    def of(self, tag: str) -> list[dict[str, str | None]]:
+        """Attributes of every element of a tag."""
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def harmless(content: bytes) -> Seen:
+    """Parse a page; fail if anything in it could run, load or lead away."""
+    seen = Seen(content)
+    assert {tag for tag, _ in seen.elements} <= {
+        "html",
+        "head",
+        "meta",
+        "title",
+        "style",
+        "body",
+        "a",
+        "header",
+        "h1",
+        "p",
+        "nav",
+        "ol",
+        "li",
+        "main",
+        "section",
+        "h2",
+        "h3",
+        "ul",
+        "pre",
+        "code",
+        "figure",
+        "div",
+        "picture",
+        "source",
+        "img",
+        "figcaption",
+        "table",
+        "caption",
+        "span",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+        "footer",
+        "script",
+    }
+    assert len(seen.of("script")) == len(seen.of("style")) == 1
+    for tag, attributes in seen.elements:
+        for name, value in attributes.items():
+            assert not name.startswith("on"), (tag, name)
+            assert name not in ("style", "action", "formaction", "srcdoc", "autofocus", "xlink:href")
+            if name == "href":
+                assert re.fullmatch(r"#[a-z]+", value or ""), value
+            if name in ("src", "srcset"):
+                assert re.fullmatch(r"data:image/(png|svg\+xml);base64,[A-Za-z0-9+/=]+", value or "")
+    (policy,) = (m["content"] or "" for m in seen.of("meta") if m.get("http-equiv") == "Content-Security-Policy")
+    for tag, rule in (("script", "script-src"), ("style", "style-src")):
+        digest = base64.b64encode(hashlib.sha256(seen.texts[tag][0].encode()).digest()).decode()
+        assert f"{rule} 'sha256-{digest}'" in policy
+    assert policy.startswith("default-src 'none'; ")
+    assert "unsafe" not in policy
+    return seen
+
+
+def made_of(run: SyntheticRun, **more: Any) -> Material:
+    return gather(run.store, run.record(**more))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> SyntheticRun:
+    return SyntheticRun(tmp_path_factory.mktemp("run"), patients=60, folds=5, repeats=3).fill()
+
+
+@pytest.fixture(scope="module")
+def whole(run: SyntheticRun) -> bytes:
+    return page(report(made_of(run)))
+
+
+def with_stage(
+    run: SyntheticRun, *, name: str = "acgan", curve: str = "step,part,loss\n1,all,2.0\n2,all,1.5\n"
+) -> Path:
+    """Leave a fitted stage in a store, with a curve and with a sheet whose metadata name a folder."""
+    folder = run.store.stage_place(STAGE)
+    folder.mkdir(parents=True)
+    record = {"key": STAGE, "stage": name, "fitted_on": 40, "cost": {"seconds": 5.0}, "facts": {}, "stages": {}}
+    (folder / "stage.json").write_text(json.dumps(record))
+    (folder / "acgan-curves.csv").write_text(curve)
+    notes = PngImagePlugin.PngInfo()
+    notes.add_text("where", "/home/somebody/secret")
+    Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(folder / "acgan-samples.png", pnginfo=notes)
+    return folder
+
+
+# -- what stands there ------------------------------------------------------------------------------------------------
+
+
+def test_a_board_says_what_the_leaderboard_says(run: SyntheticRun, whole: bytes) -> None:
+    expected = {
+        row["augmenter"]: row
+        for board in boards(run.store, run.record())
+        for row in table(board)
+        if not row["yardstick"]
+    }
+
+    shown = {row[0]: row for row in harmless(whole).rows if len(row) == 10 and row[0] in expected}
+
+    assert set(shown) == set(run.tree)
+    for name, row in expected.items():
+        _, gain, low, high, verdict, accuracy, auroc, over, _, _ = shown[name]
+        assert float(accuracy) == pytest.approx(row["balanced_accuracy"], abs=0.051)
+        assert float(auroc) == pytest.approx(row["auroc"], abs=0.00051)
+        assert over == (row["control"] or "")
+        assert verdict == row["verdict"]
+        if row["control"]:
+            printed = (float(gain), float(low), float(high))
+            assert printed == pytest.approx((row["gain"], row["gain_low"], row["gain_high"]), abs=0.051)
+
+
+def test_recalls_and_counts_are_those_of_the_predictions(tmp_path: Path) -> None:
+    """By hand: one fold's decisions of one arm, counted from its file."""
+    run = SyntheticRun(tmp_path, patients=40, folds=2, repeats=1, tree={"balanced": ""}).fill({"balanced": 0.7})
+    counts, recalled = np.zeros((2, 2)), []
+    for stored in run.store.rows():
+        p = stored.predictions()
+        for label, decided in zip(p.labels, p.probabilities.argmax(1), strict=True):
+            counts[label, decided] += 1
+    recalled = [f"{100 * counts[k, k] / counts[k].sum():.1f}" for k in (0, 1)]
+
+    rows = harmless(page(report(made_of(run)))).rows
+
+    assert ["balanced", *recalled] in rows
+    assert ["balanced: no", *(f"{n:g}" for n in counts[0])] in rows
+    assert ["balanced: yes", *(f"{n:g}" for n in counts[1])] in rows
+
+
+def test_the_answer_is_the_boards(run: SyntheticRun, whole: bytes) -> None:
+    from medbench.board_sentences import sentences
+
+    (board,) = boards(run.store, run.record())
+    said = [s for s in sentences(board) if re.match(r"Yes: |No: |Can't tell|.* costs | moves the", s)]
+
+    listed = harmless(whole).texts["li"]
+    assert said
+    assert set(said) <= set(listed)
+
+
+def test_a_page_can_be_read_without_seeing_it(whole: bytes) -> None:
+    seen = harmless(whole)
+    ids = [a["id"] for _, a in seen.elements if "id" in a]
+    levels = [int(tag[1]) for tag, _ in seen.elements if re.fullmatch(r"h[1-6]", tag)]
+
+    assert len(set(ids)) == len(ids)
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
+    assert {(a["href"] or "#")[1:] for a in seen.of("a")} <= set(ids)
+    assert {"main", "nav", "header", "footer"} <= {tag for tag, _ in seen.elements}
+    assert seen.of("html") == [{"lang": "en"}]
+    assert len(seen.of("caption")) == len(seen.of("table")) > 4
+    assert all(len(text) > 10 for text in seen.texts["caption"])
+    assert all(a.get("scope") in ("row", "col") for a in seen.of("th"))
+    assert all(re.search(r"\d", a["alt"] or "") for a in seen.of("img"))  # a finding has a number in it
+    assert all(a.get("aria-labelledby") or a.get("aria-label") for a in seen.of("section") + seen.of("nav"))
+    assert seen.elements[[tag for tag, _ in seen.elements].index("body") + 1] == (
+        "a",
+        {"class": "skip", "href": "#answer"},
+    )
+
+
+def test_the_same_runs_give_the_same_bytes_and_no_place(tmp_path: Path) -> None:
+    made = []
+    for name in ("here", "there/deeper"):
+        arm = "hybrid[weights=/home/anna/net.pt]"
+        run = SyntheticRun(tmp_path / name, patients=40, folds=2, repeats=2, tree={"balanced": "", arm: "balanced"})
+        run.fill({"balanced": 0.6, arm: 0.9}, stages={STAGE: "s"})
+        with_stage(run, name="acgan[start=/home/anna/start.pt]")
+        out = report(made_of(run))
+        made.append((page(out), markdown(out), latex(out)))
+
+    assert made[0] == made[1]
+    for text in (made[0][0].decode(), *made[0][1:]):
+        assert str(tmp_path) not in text
+        for shown in (text, *map(decoded, re.findall(r"base64,([A-Za-z0-9+/=]+)", text))):
+            assert "/tmp" not in shown
+            assert "anna" not in shown
+        assert "net.pt" in text
+    drawn = [decoded(uri) for uri in re.findall(r"svg\+xml;base64,([A-Za-z0-9+/=]+)", made[0][0].decode())]
+    assert any("net.pt" in svg for svg in drawn)
+    assert all(ET.fromstring(svg).tag.endswith("svg") for svg in drawn)
+
+
+def decoded(uri: str) -> str:
+    """Return the bytes of a data URI as text."""
+    return base64.b64decode(uri).decode("latin-1")
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("cannot read /home/anna/scans/17.png; fix it", "cannot read (path)/17.png; fix it"),
+        ("no '/tmp/x y' and C:\\Users\\anna\\a.dcm", "no '(path)/x y' and (path)/a.dcm"),
+        ("~/data/b.npz is cut short", "(path)/b.npz is cut short"),
+        ("3/4 of the patients, either/or, 5 / 7", "3/4 of the patients, either/or, 5 / 7"),
+    ],
+)
+def test_folders_of_this_machine_are_left_out(text: str, left: str) -> None:
+    assert placeless(text) == left
+
+
+def test_failures_are_counted_without_their_folders(tmp_path: Path) -> None:
+    run = SyntheticRun(tmp_path, patients=40, folds=2, repeats=2)
+    run.fill(failed={"mixup": [(0, 0, 0), (1, 1, 0)]})
+
+    rows = harmless(page(report(made_of(run)))).rows
+
+    assert ["mixup", "diverged", "the loss is nan at step 3.", "2"] in rows
+
+
+def test_names_of_images_in_remarks_of_a_reader_are_left_out(tmp_path: Path) -> None:
+    run = SyntheticRun(tmp_path, patients=40, folds=2, repeats=1).fill()
+    record = run.record()
+    record["sources"][0]["notes"] = ["1 images carry arrows and were left out: patient-7_scan"]
+
+    text = page(report(gather(run.store, record))).decode()
+
+    assert "1 images carry arrows and were left out." in text
+    assert "patient-7_scan" not in text
+
+
+def test_sizes_and_staircases_have_sections_of_their_own(run: SyntheticRun) -> None:
+    """Built by hand: what a run of several sizes, and one under --inflation, hand over."""
+    material = made_of(run)
+    board = material.boards[0]
+    row = next(r for r in board.rows if r.gain is not None)
+    points = tuple(
+        Point(n, 15, 15, "", 0.7, 0.6, row.judged, Worth(31.0), Worth(-5.0, "<"), Worth(50.0, ">")) for n in (50, 100)
+    )
+    grown = Growth(
+        board.study,
+        dict(board.source),
+        "patients",
+        "net",
+        (OfArm(row.arm, points, Curve((50, 100), (0.6, 0.7))),),
+        (),
+        3,
+        "patients",
+        60,
+        False,
+    )
+    stairs = Inflation(
+        board.study,
+        "ddti",
+        "net",
+        InflationTable(arm="mixup", against="balanced", metric="accuracy", remove=["images"]),
+        ("mixup", "balanced"),
+        Step("published", 0.9, 0.8),
+        Step("its protocol, our rerun", 0.95, 0.8),
+        (Step("all images of a patient on one side", 0.81, 0.8, "images", 1),),
+        (),
+        row.gain,
+        None,
+        0.0,
+        None,
+        "",
+        2,
+        60,
+        False,
+    )
+
+    made = report(dataclasses.replace(material, growths=(grown,), inflations=(stairs,)))
+
+    named = {section.name: section for section in made.sections}
+    assert {"sizes", "inflation"} <= set(named)
+    rows = harmless(page(made)).rows
+    assert any(r[:4] == [f"{row.arm.augmenter}, over {row.arm.control}", "50", "60.0", "70.0"] for r in rows)
+    assert ["its protocol, our rerun", "95.0", "80.0", "+15.0"] in rows
+    assert [b.form for s in ("sizes", "inflation") for b in named[s].blocks if isinstance(b, Picture)] == ["svg", "svg"]
+
+
+# -- pictures ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("dataset", "publish", "card", "asked", "shown"),
+    [
+        ("ddti", "predictions", None, True, False),
+        ("ddti", "nothing", None, True, False),
+        ("ddti", "", None, True, False),
+        ("ddti", "pictures", None, True, True),
+        ("ddti", "pictures", "predictions", True, False),
+        ("ddti", "predictions", "pictures", True, False),
+        ("ddti", "pictures", "pictures", False, False),
+        ("phantom:ddti", "predictions", "predictions", True, True),
+        ("phantom:ddti", "predictions", None, False, False),
+    ],
+)
+def test_images_are_shown_only_where_they_may_be(
+    tmp_path: Path, dataset: str, publish: str, card: str | None, asked: bool, shown: bool
+) -> None:
+    run = SyntheticRun(tmp_path, patients=20, folds=2, repeats=1, datasets=(dataset,), tree={"balanced": ""})
+    run.fill({"balanced": 0.7}, stages={STAGE: "s"})
+    with_stage(run)
+    record = run.record()
+    record["sources"][0]["publish"] = publish
+    known = {dataset: Card("t", "l", "c", "a", card)} if card else {}  # type: ignore[arg-type]
+
+    section = making.samples(gather(run.store, record), known, pictures=asked)
+
+    assert section is not None
+    assert any(isinstance(b, Picture) for b in section.blocks) == shown
+    content = page(Report("t", (section,)))
+    assert (b"data:image/png" in content) == shown
+    assert shown or b"shown" in content or b"--no-pictures" in content
+
+
+def test_a_sheet_holds_pixels_and_nothing_else(tmp_path: Path) -> None:
+    run = SyntheticRun(tmp_path, patients=20, folds=2, repeats=1, datasets=("phantom:x",), tree={"balanced": ""})
+    run.fill({"balanced": 0.7}, stages={STAGE: "s"})
+    folder = with_stage(run)
+    (folder / "b-samples.png").write_bytes(b"<svg onload=alert(1)>")  # no picture at all
+
+    section = making.samples(made_of(run), {})
+
+    assert section is not None
+    (sheet,) = (b for b in section.blocks if isinstance(b, Picture))
+    assert b"secret" not in sheet.light
+    with Image.open(io.BytesIO(sheet.light)) as image:
+        assert np.array_equal(np.asarray(image), np.arange(64, dtype=np.uint8).reshape(8, 8))
+
+
+def test_curves_are_read_and_thinned_without_losing_their_ends(tmp_path: Path) -> None:
+    run = SyntheticRun(tmp_path, patients=20, folds=2, repeats=1, tree={"balanced": ""})
+    lines = "".join(f"{i},all,{i / 2},nan\n" for i in range(1, 3201))
+    run.fill({"balanced": 0.7}, stages={STAGE: "s"})
+    with_stage(run, curve=f"step,part,loss,other\n{lines}x,all,inf,\n")
+
+    (fit,) = made_of(run).parts[0].fits
+    (values,) = curves(fit)["all"].values()
+
+    assert len(values) == 160
+    assert np.allclose(np.array(values)[:, 0] / 2, np.array(values)[:, 1])  # windows keep the line
+    assert values[0] == (10.5, 5.25)
+    assert fit.fits == 1
+
+
+def test_a_generator_that_was_fitted_in_its_trial_is_shown_from_there(tmp_path: Path) -> None:
+    run = SyntheticRun(tmp_path, patients=20, folds=2, repeats=1, datasets=("phantom:x",), tree={"balanced": ""})
+    run.fill({"balanced": 0.7}, stages={"b" * 64: ""})
+    for stored in run.store.rows():
+        (stored.folder / "my[gan]-curves.csv").write_text("step,part,loss\n1,all,2.0\n")
+        Image.fromarray(np.zeros((8, 8), dtype=np.uint8)).save(stored.folder / "copies.png")
+
+    (fit,) = made_of(run).parts[0].fits
+
+    assert (fit.name, fit.fits, list(curves(fit)["all"])) == ("my[gan]", 2, ["loss"])
+
+
+# -- hostile texts ----------------------------------------------------------------------------------------------------
+
+
+def everywhere(text: str) -> Report:
+    """A report with a text in every field that a text of others can reach."""
+    blocks = (
+        heading(text),
+        say(text, text),
+        say(text, is_list=True),
+        Source(clean(text)),
+        block_table(
+            text,
+            (text, text),
+            [(cell(text, text, kind=text), text), (cell(text, 1.0, depth=2), "")],
+            label="t",
+            sortable=True,
+        ),
+        Picture(clean(text), clean(text), "svg", text.encode("utf-8", "replace"), b"x"),
+    )
+    return Report(clean(text), (Section("answer", clean(text), blocks),))
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_no_text_of_others_becomes_part_of_a_page(payload: str) -> None:
+    seen = harmless(page(everywhere(payload)))
+
+    shown = clean(payload)
+    assert seen.texts["h3"] == [shown]
+    assert seen.texts["title"] == seen.texts["h1"] == [shown]
+    assert shown.strip() in seen.texts["p"]
+    assert seen.rows[0] == [shown, shown]
+    assert seen.of("img")[0]["alt"] == shown
+    assert len(PAYLOADS) >= 60
+
+
+def test_texts_of_a_store_and_of_a_plan_stay_texts(tmp_path: Path) -> None:
+    bad = "\"'><img src=x onerror=alert(1)></script><script>alert(1)</script>\x1b[2J${7}"
+    name = "folder[file=\"'><script>alert(1)</script>]"
+    run = SyntheticRun(
+        tmp_path,
+        patients=40,
+        folds=2,
+        repeats=1,
+        datasets=(name,),
+        about=bad,
+        published=[{"arm": "mixup", "metric": "accuracy", "value": 0.9, "source": bad, "note": bad}],
+    )
+    run.fill(stages={STAGE: "s"})
+    with_stage(run, name=bad, curve=f'step,part,"{bad.replace(chr(34), "")}"\n1,<b>,2.0\n')
+    for path in run.root.rglob("result.json"):
+        stored = json.loads(path.read_text())
+        stored["provenance"] = {
+            "medbench": bad,
+            "python": bad,
+            "plugins": [{"distribution": bad, "version": bad}],
+            "recipes": [{"libraries": {bad: bad}}],
+        }
+        stored["facts"] = {"train_loss": 0.5}
+        path.write_text(json.dumps(stored))
+    record = run.record(warnings=[f"{name}: {bad}"])
+    record["sources"][0] |= {"classes": [bad, "yes"], "notes": [bad]}
+    record["skipped"] = [{"dataset": name, "augmenter": "x", "classifier": "net", "reason": bad}]
+
+    made = report(gather(run.store, record))
+
+    seen = harmless(page(made))
+    assert any("<script>alert(1)</script>" in text for text in seen.texts["h3"])
+    assert any("onerror=alert(1)" in text for text in seen.texts["li"])
+    assert "<script" not in markdown(made).replace("\\<script", "")
+    balanced(latex(made))
+
+
+@given(text=st.text(max_size=60))
+@settings(max_examples=80, deadline=None)
+def test_any_text_is_read_back_as_it_was(text: str) -> None:
+    made = everywhere(text)
+
+    seen = Seen(page(made))
+    said = re.sub(r"\r\n?", "\n", clean(text))
+    assert seen.texts["h3"] == [said]
+    assert len(seen.of("script")) == 1
+    balanced(latex(made))
+
+
+def balanced(text: str) -> None:
+    """Fail unless braces, environments and cells fit, as a LaTeX engine would need them."""
+    code = "\n".join(line for line in text.split("\n") if not line.startswith("%"))
+    bare = re.sub(r"\\[\\{}%&$#_ ]", "", code)
+    depth = 0
+    for c in bare:
+        depth += (c == "{") - (c == "}")
+        assert depth >= 0
+    assert depth == 0
+    assert not re.search(r"[$#%^_]", re.sub(r"\\\^\{\}", "", bare))
+    opened = re.findall(r"\\begin\{(\w+)\}", bare)
+    assert sorted(opened) == sorted(re.findall(r"\\end\{(\w+)\}", bare))
+    known = {
+        "begin",
+        "end",
+        "item",
+        "section",
+        "subsection",
+        "multicolumn",
+        "linewidth",
+        "toprule",
+        "midrule",
+        "bottomrule",
+        "endhead",
+        "quad",
+        "textbackslash",
+        "textless",
+        "textgreater",
+        "textbar",
+    }
+    assert set(re.findall(r"\\([a-zA-Z]+)", bare)) <= known
+
+
+def test_latex_and_markdown_hold_the_tables(run: SyntheticRun) -> None:
+    made = report(made_of(run))
+    tables = [block for section in made.sections for block in section.blocks if hasattr(block, "columns")]
+
+    tex, md = latex(made), markdown(made)
+
+    balanced(tex)
+    assert tex.count(r"\toprule") == tex.count(r"\bottomrule") == len(tables) > 4
+    for part in re.findall(r"\\midrule \\endhead\n(.*?)\\bottomrule", tex, re.DOTALL):
+        assert len({len(re.findall(r"(?<!\\)&", line)) for line in part.strip().split("\n")}) == 1
+    lines = [line for line in md.split("\n") if line.startswith("|")]
+    assert len(lines) == sum(len(t.rows) + 2 for t in tables)
+    assert "hybrid" in tex
+
+
+# -- references -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "cited", "author"),
+    [
+        (
+            "Auxiliary GAN for images (Odena, Olah, Shlens, ICML 2017, arXiv 1610.09585).",
+            "Odena, Olah, Shlens, ICML 2017, arXiv:1610.09585",
+            "{Odena} and {Olah} and {Shlens}",
+        ),
+        (
+            "Trained as Ho, Jain and Abbeel (NeurIPS 2020, arXiv 2006.11239), guided",
+            "Ho, Jain and Abbeel, NeurIPS 2020, arXiv:2006.11239",
+            "{Ho} and {Jain} and {Abbeel}",
+        ),
+        (
+            "Source:\n  Naeem et al., ICML 2020, arXiv 2002.09797, equation 4.",
+            "Naeem et al., ICML 2020, arXiv:2002.09797",
+            "{Naeem} and others",
+        ),
+        (
+            "Ledoit and Wolf, J. Multivariate Analysis 88, 2004, doi 10.1016/S0047-259X(03)00096-4, the shrinkage",
+            "Ledoit and Wolf, J. Multivariate Analysis 88, 2004, doi:10.1016/S0047-259X(03)00096-4",
+            "{Ledoit} and {Wolf}",
+        ),
+        (
+            "A classifier two-sample test, Lopez-Paz and Oquab, ICLR 2017, arXiv 1610.06545, by AUROC.",
+            "Lopez-Paz and Oquab, ICLR 2017, arXiv:1610.06545",
+            "{Lopez-Paz} and {Oquab}",
+        ),
+    ],
+)
+def test_references_are_read_off_docstrings(text: str, cited: str, author: str) -> None:
+    (found,) = references(text)
+
+    assert found.cited == cited
+    assert f"author = {{{author}}}" in found.bibtex
+    assert found.bibtex.count("{") == found.bibtex.count("}")
+
+
+def test_nothing_is_made_up_where_no_source_is_named() -> None:
+    assert references("Turns pixels into features. See equation 4 of 2020.") == []
+
+
+def test_keys_differ_and_a_source_stands_there_once() -> None:
+    found = references(
+        "Kim et al., 2020, arXiv 2001.00001. Kim et al., 2020, arXiv 2001.00002. Kim et al., 2020, arXiv 2001.00001."
+    )
+
+    listed = unique(found)
+
+    assert [one.key for one in listed] == ["kim2020", "kim2020a"]
+
+
+def test_the_paragraph_says_what_was_run(run: SyntheticRun) -> None:
+    made = report(made_of(run))
+
+    (section,) = (s for s in made.sections if s.name == "methods")
+    text = " ".join(getattr(section.blocks[0], "texts", ()))
+
+    assert "60 patients (40 no, 20 yes)" in text
+    assert "5-fold cross-validation over patients" in text
+    assert "3 times" in text
+    assert f"{run.study.budget.steps:,} steps of {run.study.budget.batch} images" in text
+    assert "[menon2021]" in text
+    assert "[westfall1993]" in text
+    assert any(isinstance(b, Heading) and b.text == "References" for b in section.blocks)
+
+
+# -- the command ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("form", "name"), [("html", "report.html"), ("md", "report.md"), ("latex", "report.tex")])
+def test_the_command_writes_a_file(
+    run: SyntheticRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str, name: str
+) -> None:
+    run.save()
+    monkeypatch.chdir(tmp_path)
+
+    result = CliRunner().invoke(cli, ["report", "synthetic", "--results", str(run.root), "--format", form])
+
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / name).read_bytes()
+    assert str(run.root).encode() not in (tmp_path / name).read_bytes()
+
+
+def test_a_folder_as_target_is_refused(run: SyntheticRun, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is a folder; give a file to --out"):
+        CliRunner().invoke(cli, ["report", "--out", str(tmp_path)], standalone_mode=False, catch_exceptions=False)
+
+
+# -- a real browser ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    found = next((p for n in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(n))), None)
+    if found is None:
+        pytest.skip("no Chromium is installed")
+    with sync_api.sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def file_of(whole: bytes, tmp_path: Path) -> Path:
+    path = tmp_path / "report.html"
+    path.write_bytes(whole)
+    return path
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1440])
+def test_a_browser_shows_it_without_asking_anybody(browser: Any, file_of: Path, width: int, scheme: str) -> None:
+    context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    opened, said, asked = context.new_page(), [], []
+    opened.on("console", lambda message: said.append(message.text))
+    opened.on("pageerror", lambda error: said.append(str(error)))
+    opened.on("request", lambda request: asked.append(request.url))
+
+    opened.goto(file_of.as_uri())
+
+    assert said == []
+    assert [url for url in asked if not url.startswith("data:")] == [file_of.as_uri()]
+    assert opened.evaluate("document.documentElement.scrollWidth") <= width
+    assert opened.evaluate("[...document.images].every((i) => i.complete && i.naturalWidth > 0)")
+    dark = opened.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(23, 24, 26)"
+    assert dark == (scheme == "dark")
+    context.close()
+
+
+def test_a_board_is_sorted_and_filtered_by_keyboard(browser: Any, file_of: Path) -> None:
+    opened = browser.new_page()
+    opened.goto(file_of.as_uri())
+    names = "[...document.querySelector('table[data-sortable]').tBodies[0].rows].filter((r) => !r.hidden)" \
+        ".map((r) => r.cells[0].textContent)"  # fmt: skip
+    tree = opened.evaluate(names)
+
+    opened.locator("table[data-sortable] th button").nth(5).focus()  # balanced accuracy
+    opened.keyboard.press("Enter")
+    accuracies = "[...document.querySelectorAll('table[data-sortable] tbody tr')].map((r) => +r.cells[5].textContent)"
+    falling = opened.evaluate(accuracies)
+    assert falling == sorted(falling, reverse=True)
+    assert opened.locator("th[aria-sort]").get_attribute("aria-sort") == "descending"
+    opened.keyboard.press("Enter")
+    assert opened.evaluate(accuracies) == sorted(falling)
+    opened.locator(".tools input").first.fill("mixup")
+    assert opened.evaluate(names) == ["mixup"]
+    assert "1 of 4 rows" in opened.locator(".tools output").first.text_content()
+    opened.locator(".tools button").first.click()
+    assert opened.evaluate(names) == tree
+    opened.close()
+
+
+def test_without_scripts_the_board_is_whole(browser: Any, file_of: Path, run: SyntheticRun) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    opened = context.new_page()
+    opened.goto(file_of.as_uri())
+
+    assert opened.locator("table[data-sortable] tbody tr").count() == len(run.tree)
+    assert opened.locator(".tools").count() == 0
+    context.close()

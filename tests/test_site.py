@@ -1,0 +1,632 @@
+"""Pages of published entries: what they rank and refuse, and that no text of an entry becomes a part of a page."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import hashlib
+import io
+import itertools
+import json
+import re
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+sys.path.append(str(Path(__file__).parents[1] / "docs" / "benchmarks"))
+
+from site_speed import add, board, entry, publish, store
+
+from medbench.errors import UsageError
+from medbench.publishing.refusals import Refused
+from medbench.site import downloads, drawing, pages
+from medbench.site.building import build
+from medbench.site.entries import Published, read
+from medbench.site.standings import data_sets, surest
+from medbench.site.texts import LONGEST, link, shown, slug
+
+COUNT = 12  # number 3 is claimed, 5 withdrawn, 7 leaky, 1 and 8 reproduced
+VOID = {"meta", "link", "br", "img", "input", "hr"}
+ACTIVE = {"script", "iframe", "object", "embed", "form", "input", "button", "base", "style", "audio", "video", "source"}
+
+PAYLOADS = [
+    *(f"{quote}>{tag}" for quote in ("", '"', "'") for tag in (
+        "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "<svg/onload=alert(1)>", "<iframe src=//e>",
+        "<a href=javascript:alert(1)>x</a>", "<style>*{display:none}</style>", "<base href=//e.example>",
+        "</title></head><body onload=alert(1)>", "</bdi></td></table><h1>first</h1>",
+    )),
+    '" onmouseover="alert(1)', "' onfocus='alert(1)' autofocus='", "` onload=`alert(1)`", "javascript:alert(1)",
+    "data:text/html,<script>alert(1)</script>", "vbscript:msgbox(1)", "https://e.example/\"><script>", "//e.example",
+    "https://e.example\\@evil.example", "http://e.example", "{{ 7*7 }}", "{% include '/etc/passwd' %}",
+    "{{ ''.__class__.__mro__ }}", "${7*7}", "<!--", "--><script>1</script>", "]]><script>1</script>",
+    "<![CDATA[<script>1</script>]]>", "&lt;script&gt;", "&#60;script&#62;", "\x00<script>", "<scr\x00ipt>",
+    "<scr\u200bipt>alert(1)</scr\u200bipt>", "\u202egnp.exe", "\u2066\u202etpircs\u2069", "\x1b[2J\x1b]0;x\x07",
+    "a" + "\u0301" * 500, "<" * 3000, "\ud800<script>", "=HYPERLINK(\"https://e.example\")", "+1+1", "-1+1", "@SUM(1)",
+    "\t=1+1", "\u2028<script>\u2029", "\uff1cscript\uff1e", "../../../etc/passwd", "..\\..\\x", "%3Cscript%3E",
+    "\ufeff<script>", "+ADw-script+AD4-", "<math><mtext></form><form><mglyph><style></math><img src onerror=1>",
+]  # fmt: skip
+
+
+class Page(HTMLParser):
+    """The elements of a page with their attributes, the open ones of each, and its texts."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.open: list[str] = []
+        self.feed(text)
+        self.close()
+        assert not self.open, f"not closed: {self.open}"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert len(dict(attrs)) == len(attrs)
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+    def handle_comment(self, data: str) -> None:
+        raise AssertionError("a comment")
+
+    def unknown_decl(self, data: str) -> None:
+        raise AssertionError("a declaration")
+
+    @property
+    def shape(self) -> list[tuple[str, tuple[str, ...]]]:
+        return [(tag, tuple(attributes)) for tag, attributes in self.elements]
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.texts))
+
+    def of(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("entries") / "published"
+    publish(folder, COUNT, arms=5)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def site(published: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("out") / "site"
+    assert build(published, out) == COUNT
+    return out
+
+
+@pytest.fixture
+def copied(published: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(published, tmp_path / "published"))
+
+
+def numbered(published: Path) -> dict[int, Published]:
+    return {int(p.entry["method"]["title"].split()[-1]): p for p in read(published)}
+
+
+def every_page(site: Path) -> Iterator[tuple[Path, Page]]:
+    for path in sorted(site.rglob("*.html")):
+        yield path, Page(path.read_text(encoding="utf-8"))
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_every_link_of_every_page_leads_somewhere_inside_or_is_marked(site: Path) -> None:
+    count, ids = 0, {path: {a["id"] for _, a in page.elements if "id" in a} for path, page in every_page(site)}
+    for path, page in every_page(site):
+        for tag, attributes in page.elements:
+            target = attributes.get("href") or attributes.get("src")
+            if target is None:
+                continue
+            count += 1
+            if target.startswith("https://"):
+                assert (tag, attributes["rel"]) == ("a", "nofollow noopener ugc")
+                continue
+            file, _, fragment = unquote(target).partition("#")
+            found = (path.parent / file).resolve() if file else path
+            assert found.is_file()
+            assert found.is_relative_to(site)
+            assert not fragment or fragment in ids[found]
+    assert count > 10 * COUNT
+
+
+def test_every_page_forbids_what_it_does_not_need(site: Path) -> None:
+    for _, page in every_page(site):
+        policy = next(a["content"] for a in page.of("meta") if a.get("http-equiv") == "Content-Security-Policy")
+
+        assert policy == pages.POLICY
+        assert "script" not in str(policy)
+        assert not {tag for tag, _ in page.elements} & ACTIVE
+        assert not [name for _, a in page.elements for name in a if name.startswith("on") or name == "style"]
+
+
+def test_every_page_can_be_read_without_seeing_it(site: Path) -> None:
+    for _, page in every_page(site):
+        levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch(r"h[1-6]", tag)]
+
+        assert page.of("html")[0]["lang"] == "en"
+        assert levels.count(1) == 1
+        assert levels[0] == 1
+        assert max(b - a for a, b in itertools.pairwise(levels)) <= 1
+        assert all(a.get("scope") in ("col", "row") for a in page.of("th"))
+        assert all(a.get("alt") for a in page.of("img"))
+        assert all(a.get("aria-hidden") == "true" for a in page.of("svg"))  # the range stands beside it as text
+        assert page.of("a")[0]["href"] == "#main"
+        ids = [a["id"] for _, a in page.elements if "id" in a]
+        assert len(ids) == len(set(ids))
+        for attributes in page.of("div"):
+            if attributes.get("role") == "region":
+                assert attributes["tabindex"] == "0"
+                assert attributes.get("aria-label") or attributes["aria-labelledby"] in ids
+
+
+def test_the_same_entries_give_the_same_bytes(published: Path, site: Path, tmp_path: Path) -> None:
+    again = Path(shutil.copytree(published, tmp_path / "elsewhere"))
+    build(again, tmp_path / "other")
+
+    assert files_of(tmp_path / "other") == files_of(site)
+    assert str(tmp_path).encode() not in b"".join(files_of(tmp_path / "other").values())
+
+
+def test_only_recomputed_and_reproduced_entries_are_ranked(published: Path) -> None:
+    of_number = numbered(published)
+    sets = data_sets(of_number.values())
+    ranked = [s for of_set in sets for r in of_set.rankings for s in r.standings]
+    apart = {key: {s.published.entry["id"] for o in sets for s in o.apart.get(key, ())} for key in pages.APART}
+    keys = {number: p.entry["id"] for number, p in of_number.items()}
+
+    assert apart["claimed"] == {keys[3]}
+    assert apart["withdrawn"] == {keys[5]}
+    assert apart["leaky"] == {keys[7]}
+    assert {s.published.entry["id"] for s in ranked} == {keys[n] for n in keys if n not in (3, 5, 7)}
+    assert {s.published.history.tier for s in ranked} == {"recomputed", "reproduced"}
+    assert sum(o.boards for o in sets) == 2 * COUNT == len(ranked) + 6
+
+
+def test_a_board_that_was_not_recomputed_is_claimed_whatever_its_entry_is(copied: Path) -> None:
+    (found,) = [p for n, p in numbered(copied).items() if n == 0]
+    boards = [found.entry["boards"][0] | {"recomputed": False}, found.entry["boards"][1]]
+    changed = dataclasses.replace(found, entry={**found.entry, "boards": boards})
+    sets = {of_set.name: of_set for of_set in data_sets([changed])}
+
+    assert not sets[boards[0]["dataset"]].rankings
+    assert len(sets[boards[0]["dataset"]].apart["claimed"]) == 1
+    assert len(sets[boards[1]["dataset"]].rankings) == 1
+
+
+def test_a_table_is_ordered_by_word_then_by_the_low_end(published: Path) -> None:
+    for of_set in data_sets(read(published)):
+        for ranking in of_set.rankings:
+            lines = [s.line.raw for s in ranking.standings]
+            words = ["better", "threshold", "same|can't tell", "worse"]
+            places = [next(i for i, w in enumerate(words) if row["word"] in w.split("|")) for row in lines]
+
+            assert places == sorted(places)
+            for a, b, one, other in zip(lines, lines[1:], places, places[1:], strict=False):
+                assert one < other or round(1000 * a["gain_low"]) >= round(1000 * b["gain_low"])
+
+
+def test_the_arm_that_stands_for_a_board_is_its_surest() -> None:
+    import numpy as np
+
+    rows = board(np.random.default_rng(2), "phantom:brain-tumour", arms=12)["rows"]
+    better = [row for row in rows if row["word"] == "better"]
+
+    assert len(better) > 1
+    assert surest(rows) is max(better, key=lambda row: row["gain_low"])
+    assert surest([row for row in rows if row["control"] is None])["augmenter"] == "balanced"  # type: ignore[index]
+
+
+def test_pages_say_what_they_show(published: Path, site: Path) -> None:
+    of_number = numbered(published)
+    index = Page((site / "index.html").read_text(encoding="utf-8"))
+    withdrawn, claimed, good = (
+        Page((site / "entries" / f"{of_number[n].entry['id']}.html").read_text(encoding="utf-8")) for n in (5, 3, 1)
+    )
+
+    assert "labels of these data sets are public" in index.text
+    assert "Only the tier reproduced stops that" in index.text
+    assert "its authors found a mistake" in withdrawn.text
+    assert "the submitter's numbers" in claimed.text
+    assert "the submitter's numbers" not in good.text
+    assert "one cell agreed" in good.text
+    assert of_number[1].entry["bundle"]["sha256"] in good.text
+    assert all(row.sha256 in good.text for row in of_number[1].history.rows)
+    row = of_number[1].entry["boards"][0]["rows"][1]
+    assert f"{100 * row['gain']:+.1f} {100 * row['gain_low']:+.1f} to {100 * row['gain_high']:+.1f}" in good.text
+
+
+@pytest.mark.parametrize("name", ["all", "data/phantom--brain-tumour"])
+def test_downloads_agree_in_all_their_forms(published: Path, site: Path, name: str) -> None:
+    as_json = json.loads((site / f"{name}.json").read_bytes())
+    as_csv = list(csv.DictReader(io.StringIO((site / f"{name}.csv").read_text(encoding="utf-8"))))
+    frame = pl.read_parquet(site / f"{name}.parquet")
+    wanted = [
+        (p.entry["id"], b["dataset"], r["augmenter"], r["gain_low"])
+        for p in read(published) for b in p.entry["boards"] for r in b["rows"]
+        if name == "all" or b["dataset"] == "phantom:brain-tumour"
+    ]  # fmt: skip
+    names = ("entry", "dataset", "augmenter", "gain_low")
+
+    assert [tuple(row[k] for k in names) for row in as_json] == wanted
+    assert frame.to_dicts() == as_json
+    assert len(as_csv) == len(wanted)
+    assert [float(r["gain_low"]) if r["gain_low"] else None for r in as_csv] == [w[3] for w in wanted]
+    assert {row["tier"] for row in as_json if row["ranked"]} <= {"recomputed", "reproduced"}
+    assert not [row for row in as_json if row["ranked"] and (row["leaks"] or not row["word"])]
+
+
+def replaced(value: Any, text: str, key: str = "") -> Any:
+    """Return a JSON value with `text` for every string that is no choice of a fixed set and no hash."""
+    fixed = ("word", "outcome", "kind", "unit", "tier", "id", "sha256", "data")
+    if isinstance(value, dict):
+        return {k: replaced(inner, text, k) for k, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [replaced(inner, text, key) for inner in value]
+    return text if isinstance(value, str) and key not in fixed else value
+
+
+def hostile(found: Published, text: str) -> Published:
+    rows = tuple(row.model_copy(update={"detail": text}) for row in found.history.rows)
+    value = {**replaced(found.entry, text), "flags": [text]}
+    value["study"]["budget"] = {text: 1}
+    value["environment"]["libraries"] = {text: [text]}
+    for of_board in value["boards"]:
+        of_board["rows"][0]["scores"] = {text: 1.0}
+    return dataclasses.replace(found, entry=value, history=dataclasses.replace(found.history, rows=rows))
+
+
+@pytest.fixture(scope="module")
+def victims(published: Path) -> tuple[Published, Published]:
+    of_number = numbered(published)
+    return of_number[1], of_number[5]  # reproduced and withdrawn
+
+
+def rendered(found: tuple[Published, ...]) -> list[str]:
+    sets = data_sets(found)
+    pages_of = [pages.entry_page(p, has_bundle=True) for p in found]
+    return [pages.index(found, sets, "0" * 64), *map(pages.data_page, sets), *pages_of]
+
+
+@pytest.fixture(scope="module")
+def harmless(victims: tuple[Published, Published]) -> list[list[tuple[str, tuple[str, ...]]]]:
+    return [Page(text).shape for text in rendered(tuple(hostile(v, "x") for v in victims))]
+
+
+def test_there_are_sixty_payloads() -> None:
+    assert len(set(PAYLOADS)) == len(PAYLOADS) >= 60
+
+
+@pytest.mark.parametrize("text", PAYLOADS, ids=range(len(PAYLOADS)))
+def test_no_text_of_an_entry_becomes_a_part_of_a_page(
+    text: str, victims: tuple[Published, Published], harmless: list[list[tuple[str, tuple[str, ...]]]]
+) -> None:
+    found = tuple(hostile(v, text) for v in victims)
+    made = rendered(found)
+
+    assert [Page(page).shape for page in made] == harmless  # element for element, attribute for attribute
+    for page in map(Page, made):
+        for _, attributes in page.elements:
+            target = attributes.get("href") or attributes.get("src") or "x.html"
+            assert re.fullmatch(r"[a-z0-9_./#-]+", target)
+            assert ".." not in target.removeprefix("../")
+        assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]", page.text)
+    rows = downloads.rows(found)
+    for row in csv.DictReader(io.StringIO(downloads.written(rows, "csv").decode())):
+        assert not row["title"].startswith(("=", "+", "-", "@", "\t", "\r"))
+    json.loads(downloads.written(rows, "json"))
+    json.loads(pages.facts(found[0].entry))
+
+
+def test_a_hostile_entry_on_the_disk_is_refused_or_shown_as_text(tmp_path: Path) -> None:
+    payload = "<img src=x onerror=alert(1)>"
+    for field in ("title", "authors", "licence", "contact", "links"):
+        value = entry(0, boards=1, arms=3)
+        value["method"][field] = [payload] if field in ("authors", "links") else payload
+        store(tmp_path / field, value)
+        with pytest.raises(Refused, match=f"method.{field}"):
+            build(tmp_path / field, tmp_path / "site")
+    value = entry(0, boards=1, arms=3)
+    value["boards"][0]["sentences"] = value["flags"] = [payload]
+    value["checks"][0]["detail"] = value["study"]["name"] = value["signed_by"] = payload
+    key = store(tmp_path / "open", value)
+    build(tmp_path / "open", tmp_path / "site")
+    page = Page((tmp_path / "site" / "entries" / f"{key}.html").read_text(encoding="utf-8"))
+
+    assert page.text.count(payload) == 5
+    assert len(page.of("img")) == 1  # the badge
+
+
+def edit(path: Path, change: Any) -> None:
+    value = json.loads(path.read_bytes())
+    change(value)
+    path.write_text(json.dumps(value, sort_keys=True), encoding="utf-8")
+
+
+EDITS = {
+    "a gain": lambda v: v["boards"][0]["rows"][1].update(gain=v["boards"][0]["rows"][1]["gain"] + 1e-6),
+    "a word": lambda v: v["boards"][0]["rows"][1].update(word="better" if v["tier"] == "x" else "worse"),
+    "a title": lambda v: v["method"].update(title="Another"),
+    "a tier": lambda v: v.update(tier="claimed"),
+    "a version": lambda v: v["environment"].update(python=["3.12.0"]),
+    "the id": lambda v: v.update(id="0" * 16),
+    "the bundle": lambda v: v["bundle"].update(sha256="0" * 64),
+    "a board": lambda v: v["boards"].pop(),
+    "a type": lambda v: v["study"].update(folds="5"),
+    "a field": lambda v: v.pop("checks"),
+    "a number": lambda v: v["boards"][0]["rows"][1].update(gain=True),
+}
+
+
+@pytest.mark.parametrize("what", EDITS)
+def test_an_edited_entry_is_refused(copied: Path, tmp_path: Path, what: str) -> None:
+    of_number = numbered(copied)
+    place = of_number[1].folder
+    edit(place / "entry.json", EDITS[what])
+
+    with pytest.raises(Refused) as refused:
+        build(copied, tmp_path / "site")
+    assert refused.value.exit_code == 9
+    assert refused.value.code == "MB951"
+    assert place.name in refused.value.message
+    assert not (tmp_path / "site").exists()
+
+
+@pytest.mark.parametrize("text", [b'{"id": 1, "id": 2}', b'{"gain": NaN}', b"[" * 100_000, b"\xff", b"", b"[]"])
+def test_an_entry_that_is_no_strict_json_is_refused(copied: Path, tmp_path: Path, text: bytes) -> None:
+    next(copied.glob("*/entry.json")).write_bytes(text)
+
+    with pytest.raises(Refused, match=r"MB906|MB951"):
+        build(copied, tmp_path / "site")
+
+
+def test_a_word_that_its_range_does_not_bear_is_refused(tmp_path: Path) -> None:
+    value = entry(0, boards=1, arms=4)
+    value["boards"][0]["rows"][1] |= {"gain": 0.03, "gain_low": -0.01, "gain_high": 0.07, "word": "better"}
+    store(tmp_path / "published", value)
+
+    with pytest.raises(Refused, match=r"MB951.*'better', its range says \"can't tell\""):
+        build(tmp_path / "published", tmp_path / "site")
+
+
+def test_a_changed_bundle_is_refused_with_its_row(copied: Path, tmp_path: Path) -> None:
+    found = numbered(copied)[1]
+    path = found.folder / "bundle.medbench.zip"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 3] ^= 1
+    path.write_bytes(data)
+
+    with pytest.raises(Refused, match=rf"row {found.history.rows[0].row} of the ledger|MB90"):
+        build(copied, tmp_path / "site")
+
+
+@pytest.mark.parametrize("number", [1, 4, COUNT])
+@pytest.mark.parametrize("how", ["changed", "removed", "swapped", "cut off", "twice"])
+def test_a_broken_ledger_is_refused_with_its_row(copied: Path, tmp_path: Path, number: int, how: str) -> None:
+    path = copied / "ledger.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    at, row = number - 1, number
+    if how == "changed":
+        lines[at] = lines[at].replace(b"recomputed", b"reproduced").replace(b"claimed", b"recomputed")
+    elif how == "removed":
+        del lines[at]
+    elif how == "swapped":
+        lines[at], lines[at + 1] = lines[at + 1], lines[at]
+    elif how == "cut off":
+        lines = [*lines[:at], lines[at][:-1]]
+    else:
+        lines.insert(at, lines[at])
+        row = number + 1
+    path.write_bytes(b"".join(lines))
+
+    with pytest.raises(Refused, match=rf"MB950.*row {row}\b") as refused:
+        build(copied, tmp_path / "site")
+    assert refused.value.exit_code == 9
+
+
+@pytest.mark.parametrize(
+    ("event", "tier", "why"),
+    [
+        ("published", "recomputed", "publishes an entry twice"),
+        ("corrected", "reproduced", "that nobody reproduced"),
+        ("withdrawn", "recomputed", "withdraws an entry, and its tier is recomputed"),
+    ],
+)
+def test_a_row_that_cannot_follow_is_refused(copied: Path, tmp_path: Path, event: str, tier: str, why: str) -> None:
+    sha = numbered(copied)[0].entry["bundle"]["sha256"]
+    add(copied, sha, event, tier)
+
+    with pytest.raises(Refused, match=rf"row \d+ .*{why}"):
+        build(copied, tmp_path / "site")
+
+
+def test_a_correction_is_shown_and_takes_the_tier_away(copied: Path, tmp_path: Path) -> None:
+    found = numbered(copied)[1]
+    add(copied, found.entry["bundle"]["sha256"], "corrected", "claimed", detail="the wrong scanner")
+    build(copied, tmp_path / "site")
+    page = Page((tmp_path / "site" / "entries" / f"{found.entry['id']}.html").read_text(encoding="utf-8"))
+    badge = (tmp_path / "site" / "entries" / f"{found.entry['id']}.svg").read_text(encoding="utf-8")
+
+    assert "the wrong scanner" in page.text
+    assert "medbench: claimed" in badge
+    assert found.entry["id"] not in {r["entry"] for r in json.loads((tmp_path / "site" / "all.json").read_text())
+                                     if r["ranked"]}  # fmt: skip
+
+
+def test_folders_and_ledger_must_know_each_other(copied: Path, tmp_path: Path) -> None:
+    gone = next(copied.glob("*/entry.json")).parent
+    kept = tmp_path / gone.name
+    shutil.move(gone, kept)
+    with pytest.raises(Refused, match=rf"row \d+ tells of {gone.name}, which has no folder"):
+        build(copied, tmp_path / "site")
+    shutil.move(kept, gone)
+    shutil.copytree(gone, copied / ("0" * 16))
+    with pytest.raises(Refused, match=r"no row of ledger\.jsonl knows it"):
+        build(copied, tmp_path / "site")
+    shutil.rmtree(copied / ("0" * 16))
+    (copied / ".partial").mkdir()  # left behind by a publication that was cut off
+    assert build(copied, tmp_path / "site") == COUNT
+
+
+def test_links_are_not_followed(copied: Path, tmp_path: Path) -> None:
+    path = next(copied.glob("*/entry.json"))
+    shutil.move(path, tmp_path / "entry.json")
+    path.symlink_to(tmp_path / "entry.json")
+
+    with pytest.raises(Refused, match="MB901"):
+        build(copied, tmp_path / "site")
+
+
+def test_a_folder_that_is_no_site_is_left_alone(copied: Path, tmp_path: Path) -> None:
+    out = tmp_path / "home"
+    out.mkdir()
+    (out / "letter.txt").write_text("mine")
+    for where in (out, copied, copied.parent):
+        with pytest.raises(UsageError, match="-o"):
+            build(copied, where)
+    assert files_of(out) == {"letter.txt": b"mine"}
+
+
+def test_a_site_is_replaced_whole_or_not_at_all(copied: Path, tmp_path: Path) -> None:
+    out = tmp_path / "site"
+    build(copied, out)
+    (out / "entries" / "old.html").write_text("old")
+    before = files_of(out)
+    entry_path = next(copied.glob("*/entry.json"))
+    good = entry_path.read_bytes()
+    edit(entry_path, EDITS["a title"])
+    with pytest.raises(Refused):
+        build(copied, out)
+    assert files_of(out) == before
+    entry_path.write_bytes(good)
+    build(copied, out, bundles=False)
+
+    assert not (out / "entries" / "old.html").exists()
+    assert not (out / "bundles").exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"published", "site"}
+
+
+def test_nothing_published_is_a_site_too(tmp_path: Path) -> None:
+    (tmp_path / "published").mkdir()
+
+    assert build(tmp_path / "published", tmp_path / "site") == 0
+    assert "Nothing is published yet" in (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
+    assert pl.read_parquet(tmp_path / "site" / "all.parquet").is_empty()
+
+
+def test_the_command_ends_with_nine_and_names_the_row(copied: Path, tmp_path: Path) -> None:
+    run = [sys.executable, "-m", "medbench", "site", str(copied), "-o", str(tmp_path / "site")]
+    good = subprocess.run(run, capture_output=True, text=True, check=False)
+    ledger = copied / "ledger.jsonl"
+    ledger.write_bytes(ledger.read_bytes().replace(b"2026-01-31", b"2025-01-31", 1))
+    bad = subprocess.run(run, capture_output=True, text=True, check=False)
+
+    assert (good.returncode, good.stdout) == (0, f"wrote {tmp_path / 'site' / 'index.html'}: {COUNT} entries\n")
+    assert bad.returncode == 9
+    assert "MB950" in bad.stderr
+    assert "row 1 " in bad.stderr
+
+
+def test_badges_are_pictures_without_anything_active(site: Path, published: Path) -> None:
+    for found in read(published):
+        root = ET.fromstring((site / "entries" / f"{found.entry['id']}.svg").read_bytes())
+        said = found.history.tier + (" 2026-02-15" if found.history.tier == "reproduced" else "")
+
+        assert root.get("aria-label") == f"medbench: {said}"
+        assert {e.tag.rpartition("}")[2] for e in root.iter()} == {"svg", "title", "rect", "path", "g", "text"}
+
+
+def luminance(colour: str) -> float:
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_texts_can_be_told_from_their_ground_in_light_and_dark(site: Path) -> None:
+    """WCAG 2.2, 1.4.3: contrast of at least 4.5."""
+    blocks = re.findall(r":root \{([^}]*)\}", (site / "style.css").read_text(encoding="utf-8"))
+
+    assert len(blocks) == 2
+    for block in blocks:
+        colours = dict(re.findall(r"--([a-z]+): (#[0-9a-f]{6})", block))
+        for ground in ("paper", "raised", "note"):
+            for ink in ("ink", "soft", "link", "up", "down", "moved"):
+                one, other = sorted((luminance(colours[ink]), luminance(colours[ground])), reverse=True)
+                assert (one + 0.05) / (other + 0.05) >= 4.5, (ink, ground)
+
+
+def test_style_loads_nothing(site: Path) -> None:
+    style = (site / "style.css").read_text(encoding="utf-8")
+
+    assert "url(" not in style
+    assert "@import" not in style
+
+
+@given(st.text(max_size=300))
+def test_shown_text_is_calm_and_stays_as_it_is(text: str) -> None:
+    once = shown(text)
+
+    assert shown(once) == once
+    assert len(once) <= LONGEST
+    assert not re.search("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]", once)
+    assert once.isascii() or not text.isascii()
+
+
+def test_plain_text_is_shown_unchanged() -> None:
+    for text in ("An Ångström, 5 of 3: ±2 (≥ 1 %)", "שלום", "中文 名", " and others"):
+        assert shown(text) == text
+    assert len(shown("a" * 5000)) == LONGEST
+
+
+@given(st.lists(st.text(st.characters(codec="utf-8"), min_size=1, max_size=40), min_size=2, max_size=2, unique=True))
+def test_data_sets_have_file_names_of_their_own(names: list[str]) -> None:
+    one, other = map(slug, names)
+
+    assert one != other
+    assert re.fullmatch(r"[a-z0-9_-]{1,90}", one)
+
+
+def test_two_names_that_look_alike_have_two_pages() -> None:
+    names = ["a:b", "a--b", "a-b", "A:b", "a_b", "a b", f"a-b_{hashlib.sha256(b'A:b').hexdigest()[:16]}"]
+
+    assert len(set(map(slug, names))) == len(names)
+
+
+def test_only_plain_https_links_may_be_followed() -> None:
+    assert link("https://example.org/a?b=c#d") == "https://example.org/a?b=c#d"
+    for text in ("http://example.org", "https://a@b.example", 'https://x/"><b>', "javascript:1", "https://a\n", ""):
+        assert link(text) is None
+
+
+def test_a_range_is_drawn_where_it_lies() -> None:
+    points = drawing.reach([(-1.0, 1.0, 3.0), None, (2.0, 4.0, 7.5)])
+    at = drawing.drawn((-10.0, 0.0, 5.0), points)
+
+    assert points == 10.0
+    assert at == drawing.Drawn(low=4.0, at=80.0, high=118.0, zero=80.0, cut=False)
+    assert drawing.drawn((0.0, 5.0, 12.0), points).cut  # type: ignore[union-attr]
+    assert drawing.drawn(None, points) is None

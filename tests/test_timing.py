@@ -1,0 +1,94 @@
+"""How long a plan says it takes, from stored trials, and that its lines fit 80 columns."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from medbench import plugins, study
+from medbench.forecast import forecast, outlook
+from medbench.matrix import Plan, expand
+from medbench.samples import Samples
+from medbench.sources import Described
+from medbench.store import Store, write_result
+from medbench.text import columns
+from medbench.timing import Timing, spoken, timing
+from medbench.trial import Result, Trial
+
+
+def a_plan() -> Plan:
+    n = 40
+    names = np.array([f"g{i}" for i in range(n)])
+    samples = Samples(
+        x=np.zeros((n, 0), np.uint8), labels=(np.arange(n) % 3 == 0).astype(np.int64), ids=names, patients=names,
+        groups=names, sources=((),) * n, classes=("no", "yes"),
+    )  # fmt: skip
+    asked = {"datasets": ["ddti"], "augmenters": ["hybrid"], "classifiers": ["small-cnn"], "folds": 2, "repeats": 1}
+    source = Described("ddti", "d" * 64, None, samples, 2, (), "patient", "nothing")
+    return expand(study.build({**asked, "companions": False}), plugins.load(), [source])
+
+
+def put(store: Store, trial: Trial, seconds: float) -> None:
+    one = np.array(["a"])
+    result = Result(
+        trial, ids=one, patients=one, labels=np.array([0]), probabilities=np.array([[1.0, 0.0]]),
+        frequencies=np.array([0.5, 0.5]), classes=("no", "yes"), metrics={}, leaks=(), stages={},
+        cost={"seconds": seconds, "peak_mb": 1.0, "device": "cpu"},
+    )  # fmt: skip
+    job = store.job_folder(trial.id)
+    write_result(job, result, {})
+    store.accept(job, store.place(trial))
+
+
+def test_what_was_timed_stands_for_what_was_not_and_the_rest_is_counted(tmp_path: Path) -> None:
+    plan, store = a_plan(), Store(tmp_path / "runs")
+    first = {t.augmenter: t for t in reversed(plan.trials)}
+    for name, seconds in (("balanced", 3.0), ("hybrid", 5.0)):
+        put(store, first[name], seconds)
+    key = next(iter(plan.stages))
+    store.stage_place(key).mkdir(parents=True)
+    (store.stage_place(key) / "stage.json").write_text(json.dumps({"cost": {"seconds": 100.0}}))
+    of = [t.augmenter for t in plan.trials]
+
+    found = timing(plan, store)
+
+    assert found.whole == pytest.approx(3 * of.count("balanced") + 5 * of.count("hybrid") + 100 * len(plan.stages))
+    assert found.left == pytest.approx(found.whole - 3 - 5 - 100)
+    assert found.unknown == len(of) - of.count("balanced") - of.count("hybrid")
+    assert found.timed == 2
+
+
+def test_nothing_stored_is_nothing_known(tmp_path: Path) -> None:
+    assert timing(a_plan(), None) == Timing()
+    assert timing(a_plan(), Store(tmp_path / "runs")).timed == 0
+
+
+def test_times_are_written_as_people_say_them() -> None:
+    assert [spoken(s) for s in (4, 89, 90, 3000, 3599, 11400)] == [
+        "4 s", "89 s", "2 min", "50 min", "1 h 00 min", "3 h 10 min",
+    ]  # fmt: skip
+
+
+@given(
+    rare=st.integers(2, 5000), folds=st.integers(1, 20), repeats=st.integers(1, 50), m=st.integers(1, 40),
+    hours=st.floats(0, 9999),
+)  # fmt: skip
+@settings(max_examples=60, deadline=None)
+def test_lines_of_a_plan_fit_and_no_design_is_broken(rare: int, folds: int, repeats: int, m: int, hours: float) -> None:
+    lines = outlook(
+        (rare, 2 * rare),
+        folds=folds,
+        repeats=repeats,
+        comparisons=m,
+        price=lambda cost: f"in {spoken(3600 * hours * cost)}",
+    )
+
+    assert [word for word, _ in lines if word != "instead"] == ["sees", "note", "assuming"]
+    assert all(columns(line) <= 67 for _, line in lines)
+    twice = forecast((2 * rare, 4 * rare), folds=folds, repeats=repeats, comparisons=m).gain
+    assert dict(lines)["note"] == f"twice the patients would see {100 * twice:.1f}"

@@ -1,0 +1,109 @@
+"""The script that checks a pull request: entries are added, the ledger grows, nothing else changes or is run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[1] / "results" / "verify_entries.sh"
+ONE, TWO = "0" * 16, "abcdef0123456789"
+pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+
+
+class Repository:
+    """A repository with one published entry on `base`; `change` makes the proposed commit."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.published = root, root / "results" / "published"
+        self.git("init", "--quiet")
+        self.add(ONE)
+        (self.published / "ledger.jsonl").write_text('{"row":1}\n')
+        (root / "code.py").write_text("1\n")
+        self.commit("base")
+
+    def git(self, *arguments: str) -> None:
+        who = ["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgsign=false"]
+        subprocess.run(["git", *who, *arguments], cwd=self.root, check=True, capture_output=True)
+
+    def add(self, entry: str) -> None:
+        folder = self.published / entry
+        folder.mkdir(parents=True)
+        (folder / "bundle.medbench.zip").write_bytes(b"PK\0\n" + entry.encode())
+        (folder / "entry.json").write_text("{}\n")
+
+    def commit(self, tag: str) -> None:
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--allow-empty", "-m", tag)
+        self.git("tag", tag)
+
+    def check(self, change: Callable[[Repository], object]) -> subprocess.CompletedProcess[str]:
+        change(self)
+        self.commit("proposed")
+        self.git("checkout", "--quiet", "base")
+        program = self.root.parent / "bin"
+        program.mkdir()
+        (program / "medbench").write_text('#!/bin/sh\necho "ran $*"\ntest -f "$2/entry.json"\n')
+        (program / "medbench").chmod(0o755)
+        environment = {**os.environ, "PATH": f"{program}:{os.environ['PATH']}"}
+        return subprocess.run(["sh", str(SCRIPT), "base", "proposed"], cwd=self.root, capture_output=True, text=True,
+                              env=environment, check=False)  # fmt: skip
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    (tmp_path / "repository").mkdir()
+    return Repository(tmp_path / "repository")
+
+
+def honest(r: Repository) -> None:
+    r.add(TWO)
+    with (r.published / "ledger.jsonl").open("a") as file:
+        file.write('{"row":2}\n')
+
+
+def test_an_entry_that_is_added_is_verified_and_no_other(repository: Repository) -> None:
+    done = repository.check(honest)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout == f"ran verify results/published/{TWO}/\n"
+    assert (repository.published / TWO / "bundle.medbench.zip").read_bytes() == b"PK\0\n" + TWO.encode()
+    assert (repository.published / "ledger.jsonl").read_text() == '{"row":1}\n{"row":2}\n'
+
+
+def test_the_ledger_alone_may_grow(repository: Repository) -> None:
+    done = repository.check(lambda r: (r.published / "ledger.jsonl").write_text('{"row":1}\n{"row":2}\n'))
+
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+FORBIDDEN: dict[str, Callable[[Repository], object]] = {
+    "code": lambda r: (r.root / "code.py").write_text("2\n"),
+    "a workflow": lambda r: (r.root / "x.yml").write_text("2\n"),
+    "an entry that is there": lambda r: (r.published / ONE / "entry.json").write_text("{ }\n"),
+    "an entry taken away": lambda r: shutil.rmtree(r.published / ONE),
+    "a row changed": lambda r: (r.published / "ledger.jsonl").write_text('{"row":7}\n{"row":2}\n'),
+    "a row taken away": lambda r: (r.published / "ledger.jsonl").write_text(""),
+    "the ledger taken away": lambda r: (r.published / "ledger.jsonl").unlink(),
+    "another name": lambda r: r.add("my-entry"),
+    "another file": lambda r: (r.published / ONE / "evil.py").write_text("1\n"),
+    "a link": lambda r: ((r.published / TWO).mkdir(), (r.published / TWO / "entry.json").symlink_to("/etc/passwd")),
+    "a program": lambda r: (r.add(TWO), (r.published / TWO / "entry.json").chmod(0o755)),
+    "a folder above": lambda r: (r.root / "results" / "published.md").write_text("1\n"),
+}
+
+
+@pytest.mark.parametrize("what", FORBIDDEN)
+def test_anything_else_is_refused_before_anything_is_run(repository: Repository, what: str) -> None:
+    def change(r: Repository) -> None:
+        honest(r) if what not in ("a link", "a program") and "row" not in what else None
+        FORBIDDEN[what](r)
+
+    done = repository.check(change)
+
+    assert done.returncode != 0
+    assert "ran" not in done.stdout

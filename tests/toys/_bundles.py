@@ -1,0 +1,183 @@
+"""A run on toy data with invented predictions, its bundle, and ways to spoil it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medbench import __version__, plugins
+from medbench.identity import derive_seed
+from medbench.interfaces import TrainingSet
+from medbench.matrix import Plan, expand
+from medbench.protocols import protocol
+from medbench.publishing import bundling, checking, container, reading, truth
+from medbench.publishing.canonical import dump
+from medbench.publishing.models import Method
+from medbench.publishing.recomputing import UNSAID
+from medbench.publishing.report import Report, entry
+from medbench.sources import Described
+from medbench.store import Failure, Store, write_result
+from medbench.study import PhantomTable, Study
+from medbench.trial import Result, Trial, prior_corrected
+
+TOYS = Path(__file__).parent
+METHOD = Method(title="A toy", authors=["Ada Lovelace"], links=["https://example.org/paper"], licence="CC0-1.0")
+Members = dict[str, bytes]
+Edit = Callable[[Members], None]
+
+
+class ToyRun:
+    """A run whose predictions are invented, on the toy phantom.
+
+    Args:
+        root: A new folder.
+        seed: Another seed invents other predictions.
+        failed: Numbers of trials that have no result.
+        patients: Of the phantom, two images each.
+        datasets: Texts of data sets.
+        study: Further keys of the study.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        seed: int = 0,
+        failed: Sequence[int] = (),
+        patients: int = 24,
+        datasets: Sequence[str] = ("phantom:toy",),
+        **study: Any,
+    ) -> None:
+        self.catalogue = plugins.load(folders=[TOYS])
+        values: dict[str, Any] = {"folds": 2, "repeats": 1, "yardsticks": False, **study}
+        self.study = Study(
+            name="toys", datasets=list(datasets), augmenters=["adds"], phantom=PhantomTable(patients=patients),
+            **{"classifiers": ["mean"], **values},
+        )  # fmt: skip
+        self.sources = self.ours()
+        self.plan: Plan = expand(self.study, self.catalogue, list(self.sources.values()))
+        self.store = Store(root)
+        self.metrics = self.catalogue.items("metric")
+        for number, trial in enumerate(self.plan.trials):
+            if number in failed:
+                self.store.accept_failure(self.store.job_folder(trial.id), trial, Failure("diverged", UNSAID))
+            else:
+                self._put(trial, seed)
+        for job in self.plan.stages.values():
+            folder = self.store.stage_place(job.key)
+            folder.mkdir(parents=True)
+            stage = {"key": job.key, "stage": job.stage, "sha256": "5" * 64, "stages": {}, "fitted_on": 20,
+                     "facts": {"collapsed": 0.0, "why": "none"},
+                     "cost": {"seconds": 3.0, "peak_mb": 50.0, "device": "cpu"}}  # fmt: skip
+            (folder / "stage.json").write_text(json.dumps(stage))
+        (root / ".plans").mkdir()
+        (root / ".plans" / "toys-00000000.json").write_text(json.dumps(self.record))
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The plan's record, as it is stored."""
+        return json.loads(json.dumps(self.plan.record()))
+
+    def ours(self) -> dict[str, Described]:
+        """Return our own data sets."""
+        asked = [("augmenter", "adds"), *(("classifier", text) for text in self.study.classifiers)]
+        recipes = dict.fromkeys(self.study.datasets, asked)
+        found = truth.ours(truth.Wanted(recipes, self.study.phantom, None), self.catalogue, [])
+        assert all(isinstance(one, Described) for one in found.values()), found
+        return found  # type: ignore[return-value]
+
+    def _put(self, trial: Trial, seed: int) -> None:
+        samples = self.sources[trial.dataset].samples
+
+        def prepare(train: Any, *held_out: Any) -> Any:
+            return TrainingSet(train), *held_out
+
+        made, validation, test = protocol(trial.protocol).arrange(samples, trial.cut, prepare)
+        rng = np.random.default_rng(derive_seed("toys", seed, trial.id))
+        raw = rng.dirichlet([1, 1], len(test)) + 0.5 * np.eye(2)[test.labels]
+        p = raw / raw.sum(1, keepdims=True)
+        frequencies = np.full(2, 0.5) if trial.augmenter == "adds" else made.class_frequencies
+        corrected = prior_corrected(p, frequencies)
+        result = Result(
+            trial, test.ids, test.patients, test.labels, p, frequencies, test.classes,
+            metrics={m.__name__.replace("_", "-"): float(m(test.labels, corrected)) for m in self.metrics}, leaks=(),
+            cost={"seconds": 2.0, "peak_mb": 100.0, "device": "cpu"},
+            stages=dict.fromkeys(self.plan.stages_of[trial.id], "5" * 64),
+            facts={"still_improving": 0.0, "note": "said in words"},
+            counts={"real": len(made.samples), "made": 7, "validation": len(validation), "test": len(test)},
+            scores={"kid": 0.25, "fid": float("nan")} if trial.augmenter == "adds" else {},
+            scored={"extractor": "toy", "sha256": "6" * 64, "d": 4, "made": 7} if trial.augmenter == "adds" else {},
+        )  # fmt: skip
+        folder = self.store.place(trial)
+        folder.mkdir(parents=True)
+        write_result(folder, result, {"medbench": __version__, "python": "3.11.7", "platform": "Linux x86_64"})
+
+    def members(self, method: Method = METHOD) -> Members:
+        """Return the members of its bundle, without a manifest."""
+        return bundling.members_of(self.store, self.record, method)
+
+    def bundle(self, method: Method = METHOD) -> bytes:
+        """Return its bundle."""
+        return sealed(self.members(method))
+
+    def judge(self, data: bytes, folder: Path) -> Report:
+        """Read and check a bundle in this process; raises Refused."""
+        bundle = reading.understood(data, container.find(data))
+        report = Report()
+        checking.structure(bundle, report)
+        missing = {s.dataset: "it is not here" for s in bundle.plan.sources if s.dataset not in self.sources}
+        found = {s.dataset: self.sources[s.dataset] for s in bundle.plan.sources if s.dataset in self.sources}
+        folder.mkdir()
+        checking.against_data(bundle, found, missing, self.catalogue, folder, report)
+        entry(bundle, report, None)
+        return report
+
+
+def sealed(members: Members) -> bytes:
+    """Write members under a manifest that fits them."""
+    kept = {name: data for name, data in members.items() if name != container.MANIFEST}
+    signature = kept.pop(container.SIGNATURE, None)
+    kept[container.MANIFEST] = bundling.manifest_of(kept)
+    return container.write(kept | ({container.SIGNATURE: signature} if signature is not None else {}))
+
+
+def spoilt(members: Members, edit: Edit) -> bytes:
+    """Edit a copy of the members and seal it as its author would."""
+    changed = dict(members)
+    edit(changed)
+    return sealed(changed)
+
+
+def in_json(member: str, change: Callable[[Any], Any]) -> Edit:
+    """Change the value of a JSON member; what `change` returns takes its place, unless it is None."""
+
+    def edit(members: Members) -> None:
+        value = json.loads(members[member])
+        made = change(value)
+        members[member] = dump(value if made is None else made)
+
+    return edit
+
+
+def in_bytes(member: str, change: Callable[[bytes], bytes]) -> Edit:
+    """Change the bytes of a member."""
+
+    def edit(members: Members) -> None:
+        members[member] = change(members[member])
+
+    return edit
+
+
+def trial_of(members: Members, **wanted: Any) -> dict[str, Any]:
+    """Return the first trial whose specification has these values."""
+    trials = json.loads(members["trials.json"])["trials"]
+    return next(t for t in trials if all(t["spec"][k] == v for k, v in wanted.items()))
+
+
+def replaced(method: Method, **values: Any) -> Method:
+    """Return a card with other values, checked."""
+    return Method.model_validate(method.model_dump() | values)
