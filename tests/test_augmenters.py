@@ -22,6 +22,8 @@ from medbench_plugins.augmenters.geometric import Geometric
 from medbench_plugins.augmenters.plain import Balanced, balanced_sampling
 from medbench_plugins.augmenters.synthetic import SyntheticOnly
 from medbench_plugins.generators.acgan import ACGAN
+from medbench_plugins.generators.feature_acgan import FeatureACGAN
+from medbench_plugins.generators.refined_acgan import RefinedACGAN
 from medbench_plugins.generators.resample import Resample
 
 BUILT_IN = {augmenter.name: augmenter for augmenter in register_augmenters()}
@@ -37,6 +39,9 @@ def uneven(dimensions: int = 2, channels: int = 1) -> medbench.Samples:
 
 
 def quick(augmenter: medbench.Augmenter) -> medbench.Augmenter:
+    generator = getattr(augmenter, "generator", None)
+    if isinstance(generator, FeatureACGAN):  # here its rows are whole volumes, far larger than any encoder's maps
+        return replace(augmenter, generator=replace(generator, refined=RefinedACGAN(width=2)))
     return replace(augmenter, generator=QUICK) if isinstance(augmenter, Generative | SyntheticOnly) else augmenter
 
 
