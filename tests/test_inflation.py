@@ -213,6 +213,16 @@ def test_on_drawn_images_published_figures_are_set_apart() -> None:
     assert "can't tell" in real
 
 
+def test_figures_of_another_data_set_are_not_taken_for_this_ones() -> None:
+    study = asked()
+    elsewhere = [p.model_copy(update={"dataset": "vindr-spinexr"}) for p in study.published]
+    study = staircase(study.model_copy(update={"published": elsewhere}), same)
+    one = inflations(boards(study, [10, 9, 8, 7], [7] * 4, "ddti"))[0]
+
+    assert (one.published.arm, one.published.against, one.published.why) == (None, None, "not found")
+    assert "reported for" not in render([one], "table")
+
+
 @pytest.mark.parametrize("form", FORMATS)
 def test_every_form_holds_every_row(form: str) -> None:
     one = found()

@@ -110,13 +110,15 @@ def compare(boards: Sequence[Board]) -> Comparison:
         _line(published, dataset, boards, own, honest)
         for dataset in dict.fromkeys(str(board.source["dataset"]) for board in boards)
         for published in study.published
-        if published.dataset in ("", _bare(dataset), parse(_bare(dataset)).name)
+        if is_about(published, dataset)
     )
     return Comparison(study, own, honest, lines, any(board.is_phantom for board in boards))
 
 
-def _bare(dataset: str) -> str:
-    return dataset.removeprefix("phantom:")
+def is_about(published: PublishedTable, dataset: str) -> bool:
+    """Say whether a published figure belongs to a data set of a run, or to the phantom of it."""
+    bare = dataset.removeprefix("phantom:")
+    return published.dataset in ("", bare, parse(bare).name)
 
 
 def _line(published: PublishedTable, dataset: str, boards: Sequence[Board], own: str, honest: str) -> Line:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medbench.comparison import NOT_COMPUTED, NOT_RUN, measure
+from medbench.comparison import NOT_COMPUTED, NOT_RUN, is_about, measure
 from medbench.errors import UsageError
 from medbench.intervals import Interval
 from medbench.leaderboard import Board, Row
@@ -180,7 +180,7 @@ def _inflation(boards: Sequence[Board]) -> Inflation | None:
         (arm.augmenter, against.augmenter)
         if arm.augmenter != against.augmenter
         else (arm.classifier, against.classifier),
-        _published(study, table, pair[0].augmenter, (arm.classifier, against.classifier)),
+        _published(study, table, str(final.source["dataset"]), (arm.classifier, against.classifier)),
         step(study.protocols[0], "its protocol, our rerun"),
         tuple(removed),
         tuple(_ours(rows, own, len(removed))),
@@ -226,9 +226,10 @@ def _ours(rows: dict[tuple[str, str], Row], own: Row, taken: int) -> list[Step]:
     return found
 
 
-def _published(study: Study, table: InflationTable, augmenter: str, classifiers: tuple[str, str]) -> Step:
+def _published(study: Study, table: InflationTable, dataset: str, classifiers: tuple[str, str]) -> Step:
     def value(arm: str, classifier: str) -> float | None:
-        of_arm = [p for p in study.published if (p.arm, p.metric) == (arm, table.metric)]
+        every = [p for p in study.published if is_about(p, dataset)]
+        of_arm = [p for p in every if (p.arm, p.metric) == (arm, table.metric)]
         fitting: list[PublishedTable] = [p for p in of_arm if p.classifier == classifier]
         if not fitting and len({p.classifier for p in of_arm}) == 1:  # the run has parameters of its own
             fitting = of_arm
@@ -237,7 +238,7 @@ def _published(study: Study, table: InflationTable, augmenter: str, classifiers:
             fitting = near if len(near) == 1 else []
         return fitting[0].value if fitting else None
 
-    values = value(augmenter, classifiers[0]), value(table.against, classifiers[1])
+    values = value(table.arm, classifiers[0]), value(table.against, classifiers[1])
     return Step("published", *values, why="" if None not in values else "not found")
 
 
