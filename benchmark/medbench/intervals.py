@@ -9,13 +9,15 @@ patients drawn like these. One interval answers for it::
     V_train variance of the gain between repeats / repeats
     V_both  variance of what moves a patient from repeat to repeat, patients apart, / repeats: it is in V_pat and in
             V_train alike, and a variance of patients and trainings together counts it once
-    SE^2    folds: V_pat K / (K - 1) + max(0, V_train - V_both);   an official cut: V_pat + V_train
+    SE^2    folds: V_pat + max(0, V_pat - V_both) / (K - 1) + max(0, V_train - V_both)
+            an official cut: V_pat + V_train
 
 with Student's t. Over folds its degrees of freedom are n = patients of the rarest class - 1. An official cut has few
 training draws and much of its variance from them, so theirs count too (Satterthwaite): SE^4 / (V_pat^2 / n + V_train^2
-/ (repeats - 1)). K / (K - 1) is an allowance for training sets that share patients, not a theorem, and so is V_both
-left in on an official cut; ``docs/benchmarks/simulated_null.py`` measures what they are worth. Jointly over a family:
-max-t under the same draws of patients for every comparison (Westfall and Young 1993).
+/ (repeats - 1)). 1 / (K - 1) is an allowance for training sets that share patients, so it is taken of what a patient
+keeps from repeat to repeat; it is no theorem, and neither is V_both left in on an official cut.
+``docs/benchmarks/simulated_null.py`` measures what they are worth. Jointly over a family: max-t under the same draws of
+patients for every comparison (Westfall and Young 1993).
 
 Source:
     The decomposition is that of readers and cases: Gallas, Academic Radiology 13 (2006); Hillis, Statistics in Medicine
@@ -52,7 +54,7 @@ class Interval:
         low_single: Lower end of the range of this comparison by itself.
         high_single: Its upper end.
         df: Degrees of freedom: patients of the rarest class less one; on an official cut fewer, for few training draws.
-        between_patients: V_pat times the allowance for shared training sets.
+        between_patients: V_pat with the allowance for shared training sets.
         between_trainings: What repeats show beyond what is in V_pat; on an official cut the whole of V_train. NaN for
             one repeat, where it cannot be told and is left out.
         comparisons: Size of the family.
@@ -94,8 +96,7 @@ def intervals(pairs: Mapping[str, tuple[ArmScores, ArmScores]], *, folds: int, u
     moved = {name: _influence(*both) for name, both in pairs.items()}  # (repeats, clusters) each
     influence = np.stack([m.mean(0) for m in moved.values()], axis=1)  # (clusters, comparisons)
     df = rarest(first) - 1
-    allowance = folds / (folds - 1) if folds > 1 else 1.0
-    patients = allowance * (influence**2).sum(0)
+    patients = np.array([_between_patients(m, folds) for m in moved.values()])
     of_repeats = {name: _by_repeat(*both) for name, both in pairs.items()}
     n_repeats = len(first.correct)
     trainings = np.array([_between_trainings(of_repeats[name], moved[name], folds) for name in pairs])
@@ -159,11 +160,9 @@ def auroc_interval(arm: Mapping[Cell, Units], control: Mapping[Cell, Units], *, 
     rare = int(np.unique([label for label, _ in labelled], return_counts=True)[1].min()) - 1
     if not len(known) or rare < 1:
         return None
-    n_cells = np.array([len(of_repeat) for of_repeat in gains.values() if of_repeat])
-    cells = int(n_cells.sum())
-    allowance = folds / (folds - 1) if folds > 1 else 1.0
-    patients = allowance * float((moved.sum(0) ** 2).sum()) / cells**2
-    of_repeat = moved[[bool(of_repeat) for of_repeat in gains.values()]] / n_cells[:, None]
+    cells = sum(len(of_repeat) for of_repeat in gains.values())
+    of_repeat = moved[[bool(of_repeat) for of_repeat in gains.values()]] * (len(known) / cells)
+    patients = _between_patients(of_repeat, folds)
     trainings = _between_trainings(known, of_repeat, folds)
     value = sum(sum(of_repeat) for of_repeat in gains.values()) / cells
     seen = trainings if trainings == trainings else 0.0
@@ -227,6 +226,17 @@ def _influence(arm: ArmScores, control: ArmScores) -> np.ndarray:
     return np.stack(found)
 
 
+def _between_patients(moved: np.ndarray, folds: int) -> float:
+    """Return V_pat and its allowance.
+
+    Args:
+        moved: ``float64 (repeats, clusters)`` as :func:`_influence` gives it.
+        folds: K; 1 for an official cut, which has no allowance.
+    """
+    patients = float((moved.mean(0) ** 2).sum())
+    return patients if folds == 1 else patients + max(0.0, patients - _both(moved)) / (folds - 1)
+
+
 def _between_trainings(of_repeats: np.ndarray, moved: np.ndarray, folds: int) -> float:
     """Return the variance that trainings add to that of patients; NaN for one repeat.
 
@@ -235,13 +245,16 @@ def _between_trainings(of_repeats: np.ndarray, moved: np.ndarray, folds: int) ->
         moved: ``float64 (repeats, clusters)`` as :func:`_influence` gives it.
         folds: K; 1 for an official cut, where nothing is taken off.
     """
-    n = len(of_repeats)
-    if n < 2:
+    if len(of_repeats) < 2:
         return float("nan")
-    trainings = float(of_repeats.var(ddof=1)) / n
-    if folds == 1:
-        return trainings
-    return max(0.0, trainings - float(((moved - moved.mean(0)) ** 2).sum()) / (n * (n - 1)))
+    trainings = float(of_repeats.var(ddof=1)) / len(of_repeats)
+    return trainings if folds == 1 else max(0.0, trainings - _both(moved))
+
+
+def _both(moved: np.ndarray) -> float:
+    """Return V_both, what moves patients from repeat to repeat one by one; 0 for one repeat, where nobody can tell."""
+    n = len(moved)
+    return float(((moved - moved.mean(0)) ** 2).sum()) / (n * (n - 1)) if n > 1 else 0.0
 
 
 def _degrees(patients: float, trainings: float, rare: int, n_repeats: int, folds: int) -> int:
