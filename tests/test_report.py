@@ -34,7 +34,7 @@ from medbench.reporting import making
 from medbench.reporting.blocks import Heading, Picture, Section, Source, cell, heading, placeless, say
 from medbench.reporting.blocks import table as block_table
 from medbench.reporting.contents import Report, report
-from medbench.reporting.material import Material, curves, gather
+from medbench.reporting.material import Material, curves, gather, learning
 from medbench.reporting.page import page
 from medbench.reporting.paper import latex, markdown
 from medbench.reporting.references import references, unique
@@ -483,6 +483,25 @@ def test_curves_are_read_and_thinned_without_losing_their_ends(tmp_path: Path) -
     assert np.allclose(np.array(values)[:, 0] / 2, np.array(values)[:, 1])  # windows keep the line
     assert values[0] == (10.5, 5.25)
     assert fit.fits == 1
+
+
+def test_learning_curves_are_the_mean_over_cells_that_looked_at_the_same_steps(tmp_path: Path) -> None:
+    run = SyntheticRun(tmp_path, patients=20, folds=3, repeats=1, tree={"balanced": ""})
+    run.fill({"balanced": 0.7})
+    told = ["4,0.8,\n8,0.4,0.5\n", "4,0.6,0.9\n8,0.2,0.7\n", "5,9,9\n"]
+    for stored, lines in zip(sorted(run.store.rows(), key=lambda row: row.trial.cut.fold), told, strict=True):
+        (stored.folder / "learning.csv").write_text("step,train_loss,validation_loss\n" + lines)
+
+    material = made_of(run)
+    (found,) = material.parts[0].found.values()
+    lines = learning(found)
+
+    assert list(lines) == ["training loss", "validation loss"]
+    assert np.allclose(lines["training loss"], [(4, 0.7), (8, 0.3)])
+    assert np.allclose(lines["validation loss"], [(4, 0.9), (8, 0.7)])  # one cell of two tells all of it
+    section = making.training(material)
+    assert section is not None
+    assert any("learning curves" in block.caption for block in section.blocks if isinstance(block, Picture))
 
 
 def test_a_generator_that_was_fitted_in_its_trial_is_shown_from_there(tmp_path: Path) -> None:

@@ -149,6 +149,19 @@ def test_facts_say_what_validation_said(context: SandboxContext) -> None:
     assert "validation_loss" not in fit(context, TrainingSet(samples)).facts
 
 
+def test_ten_looks_tell_how_the_training_went(context: SandboxContext) -> None:
+    samples = toy_samples()
+    predictor = fit(context, TrainingSet(samples), validation=toy_samples(20, seed=3))
+    watched = [values["validation_loss"] for _, _, values in context.reports if "validation_loss" in values]
+
+    steps, trained, validated = zip(*predictor.learning, strict=True)
+    assert steps == tuple(range(4, 41, 4))
+    assert list(validated) == watched
+    assert trained[-1] == pytest.approx(predictor.facts["train_loss"])
+    assert trained[0] > trained[-1]
+    assert all(math.isnan(loss) for _, _, loss in fit(context, TrainingSet(samples)).learning)
+
+
 def test_the_average_is_the_closed_form() -> None:
     """After n updates towards w_i the average is d^n w_0 + (1 - d) sum_i d^(n-i) w_i."""
     steps = 25

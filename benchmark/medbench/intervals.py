@@ -108,7 +108,7 @@ def intervals(pairs: Mapping[str, tuple[ArmScores, ArmScores]], *, folds: int, u
     found = {}
     for j, name in enumerate(pairs):
         value, error = float(of_repeats[name].mean()), float(errors[j])
-        own = _degrees(patients[j], seen[j], df, n_repeats, folds)
+        own = degrees(patients[j], seen[j], df, n_repeats, folds)
         single = two_sided(own) if df > 0 else joint
         critical = max(single, _same_level(joint, df, own)) if df > 0 else joint
         half, half_single = (c * error if error else 0.0 for c in (critical, single))
@@ -166,7 +166,7 @@ def auroc_interval(arm: Mapping[Cell, Units], control: Mapping[Cell, Units], *, 
     trainings = _between_trainings(known, of_repeat, folds)
     value = sum(sum(of_repeat) for of_repeat in gains.values()) / cells
     seen = trainings if trainings == trainings else 0.0
-    df = _degrees(patients, seen, rare, len(known), folds)
+    df = degrees(patients, seen, rare, len(known), folds)
     error, t = float(np.sqrt(patients + seen)), two_sided(df)
     low, high = value - t * error, value + t * error
     return Interval(value, error, low, high, low, high, df, patients, trainings, 1, t)
@@ -257,7 +257,7 @@ def _both(moved: np.ndarray) -> float:
     return float(((moved - moved.mean(0)) ** 2).sum()) / (n * (n - 1)) if n > 1 else 0.0
 
 
-def _degrees(patients: float, trainings: float, rare: int, n_repeats: int, folds: int) -> int:
+def degrees(patients: float, trainings: float, rare: int, n_repeats: int, folds: int) -> int:
     """Return the degrees of freedom; those of few training draws count on an official cut (Satterthwaite)."""
     if folds > 1 or not trainings or rare < 1:
         return rare

@@ -266,6 +266,14 @@ def write_result(folder: Path, result: Result, provenance: dict[str, Any]) -> No
     }
     (folder / "result.json").write_text(json.dumps(record, indent=1, sort_keys=True))
     (folder / "spec.json").write_text(json.dumps(result.trial.to_json(), indent=1, sort_keys=True))
+    if result.learning:
+        lines = ["step,train_loss,validation_loss"]
+        lines += [f"{int(step)},{_number(train)},{_number(watched)}" for step, train, watched in result.learning]
+        (folder / "learning.csv").write_text("\n".join(lines) + "\n")
+
+
+def _number(value: float) -> str:
+    return f"{value:.6g}" if math.isfinite(value) else ""
 
 
 def _finite(values: Mapping[str, float]) -> dict[str, float | None]:

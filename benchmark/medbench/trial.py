@@ -106,6 +106,7 @@ class Result:
         cost: ``seconds`` (wall), ``peak_mb``, ``device`` of this trial alone, without its stages.
         stages: SHA-256 of each stage's arrays by stage key.
         facts: What the predictor says of its training.
+        learning: Steps done, training and validation loss at each look at the training; empty where it told of none.
         counts: Rows in training (real, made), validation and test.
         scores: Number by score of the made rows and by ``NAME-floor``; empty where none were made of pixels.
         scored: How: extractor, its SHA-256, features and rows, as :class:`medbench.scoring.Scored` has it.
@@ -123,6 +124,7 @@ class Result:
     cost: Mapping[str, float | str]
     stages: Mapping[str, str]
     facts: Mapping[str, float | str] = field(default_factory=dict)
+    learning: Sequence[tuple[int, float, float]] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
     scores: Mapping[str, float] = field(default_factory=dict)
     scored: Mapping[str, str | int] = field(default_factory=dict)
@@ -252,6 +254,7 @@ def run_trial(
         cost=cost,
         stages=dict(context.stages),
         facts=dict(getattr(predict, "facts", {})),
+        learning=tuple(getattr(predict, "learning", ())),
         counts={
             "real": int(training_set.samples.is_real.sum()),
             "made": int((~training_set.samples.is_real).sum()),

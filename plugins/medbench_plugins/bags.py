@@ -44,7 +44,7 @@ def fit_bags(
 
     Returns:
         A predictor whose facts are: steps and parameters of all networks together, train_loss and still_improving as
-        the mean over networks, validation_loss of the averaged probabilities.
+        the mean over networks, validation_loss of the averaged probabilities; its learning is the mean of theirs.
 
     Raises:
         medbench.UsageError: If there are more bags than steps.
@@ -71,6 +71,10 @@ def fit_bags(
     together.facts["parameters"] = sum(float(fit.facts["parameters"]) for fit in fits)
     for name in {"train_loss", "still_improving"} & set(together.facts):
         together.facts[name] = float(np.mean([float(fit.facts[name]) for fit in fits]))
+    together.learning = tuple(
+        (sum(at for at, _, _ in look), float(np.mean([of[1] for of in look])), float(np.mean([of[2] for of in look])))
+        for look in zip(*(fit.learning for fit in fits), strict=False)  # below ten steps some have a look less
+    )
     if "validation_loss" in together.facts:
         known = validation.take(validation.labels >= 0)
         together.facts["validation_loss"] = training.cross_entropy(together(known.x), known.labels)

@@ -21,6 +21,7 @@ from medbench_plugins.networks import Resized
 WARM_UP = 0.05  # of the steps: linear from 0, then a cosine to 0
 EVALUATIONS = 10  # of the validation set in a fit; they inform, and select nothing unless a leak is asked for
 RESIDENT = 0.5  # of the free device memory: up to this the whole training set stays on the device
+Look = tuple[int, float, float]
 BLOCK = 16  # steps whose images travel to the device together where the set does not fit
 
 
@@ -93,7 +94,7 @@ def fit_network(
         optimiser = torch.optim.AdamW(_groups(network, weight_decay), lr=lr, fused=True)
         average = Average(network, steps)
         predictor = NetworkPredictor(average.network, device, batch)
-        losses, looked, validation_losses = torch.zeros(steps, device=device), 0, list[float]()
+        losses, looked, evaluated, learning = torch.zeros(steps, device=device), 0, 0, list[Look]()
         best, chosen = -1.0, dict[str, torch.Tensor]()
 
         for step, x in enumerate(_batches(samples.x, rows, device)):
@@ -115,13 +116,16 @@ def fit_network(
             done, news = step + 1, dict[str, float]()
             if done in looks:
                 news["loss"], looked = _mean_loss(losses, looked, done), done
-            if done in evaluations and len(validation):
-                predicted = predictor(validation.x)
-                news["validation_loss"] = cross_entropy(predicted, validation.labels)
-                accuracy = float((predicted.argmax(1) == validation.labels).mean())
-                if context.selects and accuracy > best:
-                    best, chosen = accuracy, copy.deepcopy(average.network.state_dict())
-                validation_losses.append(news["validation_loss"])
+            if done in evaluations:
+                watched, fresh = float("nan"), _mean_loss(losses, evaluated, done)
+                if len(validation):
+                    predicted = predictor(validation.x)
+                    news["validation_loss"] = watched = cross_entropy(predicted, validation.labels)
+                    accuracy = float((predicted.argmax(1) == validation.labels).mean())
+                    if context.selects and accuracy > best:
+                        best, chosen = accuracy, copy.deepcopy(average.network.state_dict())
+                learning.append((done, fresh, watched))
+                evaluated = done
             context.progress(done, steps, **news)
 
     if not all(bool(tensor.isfinite().all()) for tensor in _floats(average.network)):
@@ -131,7 +135,9 @@ def fit_network(
         average.network.load_state_dict(chosen)
         predictor.facts["selected_accuracy"] = best
     predictor.facts["train_loss"] = float(losses[-max(1, steps // 10) :].mean())
-    if validation_losses:
+    predictor.learning = tuple(learning)
+    if len(validation):
+        validation_losses = [watched for _, _, watched in learning]
         predictor.facts["validation_loss"] = validation_losses[-1]
         predictor.facts["still_improving"] = float(min(validation_losses) == validation_losses[-1])
     return predictor
@@ -206,11 +212,14 @@ class NetworkPredictor:
         facts: What the fit tells about itself: train_loss (mean of the last tenth), steps, parameters; with a
             labelled validation set also validation_loss and still_improving (1 if the last of ten validation losses
             was the lowest: the schedule may be too short); and whatever the recipe added.
+        learning: Steps done, mean training loss since the look before, validation loss of the averaged weights (NaN
+            without a labelled validation set), at each of ten looks.
     """
 
     def __init__(self, network: nn.Module, device: torch.device, batch: int) -> None:
         self.network, self.device, self.batch = network, device, batch
         self.facts: dict[str, float | str] = {}
+        self.learning: tuple[Look, ...] = ()
 
     @torch.no_grad()
     def __call__(self, x: np.ndarray) -> np.ndarray:

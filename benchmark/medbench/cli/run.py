@@ -38,6 +38,7 @@ from medbench.protocols import protocol
 from medbench.recipes import with_inner
 from medbench.runner import Summary
 from medbench.runner import run as run_plan
+from medbench.samples import Samples
 from medbench.sources import (
     Described,
     Source,
@@ -261,7 +262,10 @@ def _sight(plan: Plan, timed: Timing) -> Iterator[tuple[str, str]]:
                 continue
             s = source.samples
             tested = s.take(s.parts == "test") if rule.name == "official" and s.parts is not None else s
-            patients = [len(set(tested.patients[tested.labels == k].tolist())) for k in range(len(s.classes))]
+            patients = _of_class(tested)
+            on = next((t.patients for t in plan.trained_on if (t.dataset, t.protocol) == (source.text, text)), 0.0)
+            pool = _of_class(s.take(s.parts == "train")) if s.parts is not None else patients
+            trained = [n * on / max(1, sum(pool)) for n in pool]
             boards_ = Counter(arm.board for arm in plan.arms[source.text] if arm.control)
             for classifier, comparisons in boards_.items():
                 folds, repeats = rule.folds(plan.study.folds), plan.study.repeats
@@ -288,7 +292,14 @@ def _sight(plan: Plan, timed: Timing) -> Iterator[tuple[str, str]]:
                 if plan.study.check_steps:
                     n, steps = 2 * folds * repeats * plan.study.seeds, 2 * plan.study.budget.steps
                     yield "check", f"at last {n} trainings at {steps:,} steps: the best arm and its control"
-                yield from outlook(patients, folds=folds, repeats=repeats, comparisons=comparisons, price=price)
+                yield from outlook(
+                    patients, folds=folds, repeats=repeats, comparisons=comparisons, price=price, trained=trained
+                )
+
+
+def _of_class(samples: Samples) -> list[int]:
+    """Return how many patients each class has."""
+    return [len(set(samples.patients[samples.labels == k].tolist())) for k in range(len(samples.classes))]
 
 
 SLURM = """\

@@ -10,7 +10,7 @@ from medbench.board_sentences import arm_name
 from medbench.interfaces import Card
 from medbench.plots import curves as drawing
 from medbench.reporting.blocks import Block, Section, cell, heading, say, table
-from medbench.reporting.material import Fit, Material, OfBoard, curves, sheets
+from medbench.reporting.material import Fit, Material, OfBoard, curves, learning, sheets
 from medbench.reporting.pictures import figure, sheet
 from medbench.reporting.results import title_of
 from medbench.verdicts import generator_poor
@@ -20,15 +20,15 @@ PANELS = 12
 
 
 def training(material: Material) -> Section | None:
-    """Show how the trainings went: losses at their end, and the curves of what was fitted for them."""
+    """Show how the trainings went: losses of classifiers and of what was fitted for them."""
     blocks: list[Block] = []
     for number, part in enumerate(material.shown, start=1):
         blocks += _ends(part, number)
+        blocks += _learning(part)
         blocks += _curves(part)
     if not blocks:
         return None
-    note = "A result holds a classifier's losses at the end of its training; curves are kept of generators."
-    return Section("training", "Training", (say(note), *blocks))
+    return Section("training", "Training", tuple(blocks))
 
 
 def _ends(part: OfBoard, number: int) -> Iterator[Block]:
@@ -56,6 +56,20 @@ def _ends(part: OfBoard, number: int) -> Iterator[Block]:
 
 def _mean(values: list[float]) -> float | None:
     return float(np.mean(values)) if values and bool(np.isfinite(values).all()) else None
+
+
+def _learning(part: OfBoard) -> Iterator[Block]:
+    panels = [(arm_name(row.arm), lines) for row in part.rows if (lines := learning(part.found[row.arm.key]))]
+    for start in range(0, len(panels), PANELS):
+        some = panels[start : start + PANELS]
+        yield figure(
+            drawing.draw(some),
+            alt="Losses of classifiers by step. "
+            + "; ".join(f"{name}: {_ends_of(lines)}" for name, lines in some)
+            + ".",
+            caption=f"{title_of(part.board)}: learning curves, mean over the cells. Validation losses are those of the "
+            "averaged weights; they choose nothing.",
+        )
 
 
 def _curves(part: OfBoard) -> Iterator[Block]:

@@ -233,6 +233,35 @@ def curves(fit: Fit) -> dict[str, dict[str, list[tuple[float, float]]]]:
     return {part: {name: _thinned(values) for name, values in of_it.items()} for part, of_it in found.items()}
 
 
+def learning(found: Found) -> dict[str, list[tuple[float, float]]]:
+    """Return the learning curves of an arm's classifiers: by loss, steps and the mean over the cells that tell of it.
+
+    Cells whose looks lie at other steps than the first one's are left out.
+    """
+    of_cells = [_looks(stored.folder / "learning.csv") for _, stored in sorted(found.cells.items())]
+    steps = next((tuple(looks) for looks in of_cells if looks), ())
+    alike = [looks for looks in of_cells if tuple(looks) == steps]
+    lines = {}
+    for position, name in enumerate(("training loss", "validation loss")):
+        known = [[looks[step][position] for step in steps] for looks in alike]
+        values = np.array([losses for losses in known if None not in losses], dtype=np.float64)
+        if steps and len(values):
+            lines[name] = list(zip(steps, values.mean(0).tolist(), strict=True))
+    return lines
+
+
+def _looks(path: Path) -> dict[float, tuple[float | None, float | None]]:
+    """Read the looks at a training: losses in training and validation by the steps done; empty where it tells none."""
+    try:
+        rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8", errors="replace"))))
+    except (OSError, csv.Error):
+        return {}
+    known = [
+        (_number(row.get("step")), _number(row.get("train_loss")), _number(row.get("validation_loss"))) for row in rows
+    ]
+    return {step: (trained, validated) for step, trained, validated in known if step is not None}
+
+
 def _number(text: object) -> float | None:
     try:
         value = float(text)  # type: ignore[arg-type]

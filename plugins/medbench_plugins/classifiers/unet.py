@@ -97,7 +97,8 @@ class UNetFeatures:
         of_features = replace(training_set, samples=_encoded(training_set.samples, encode))
         predict = head.fit(of_features, _encoded(validation, encode), context, start)
         facts = {f"unet_{name}": value for name, value in encode.facts.items()}
-        return OnFeatures(encode, predict, {**getattr(predict, "facts", {}), **facts})
+        learning = getattr(predict, "learning", ())
+        return OnFeatures(encode, predict, {**getattr(predict, "facts", {}), **facts}, learning)
 
     def _encoder(self) -> UNetEncoder:
         return UNetEncoder(self.spatial, self.width, self.lr, self.augment, self.pretrained, self.source)
@@ -111,11 +112,13 @@ class OnFeatures:
         encode: Pixels to features.
         predict: Features to probabilities.
         facts: The head's, and the U-Net's with "unet_" before them where it was fitted here.
+        learning: The head's.
     """
 
     encode: UNetEncoding
     predict: medbench.Predictor
     facts: dict[str, Any] = field(default_factory=dict)
+    learning: tuple[tuple[int, float, float], ...] = ()
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Return ``float64 (n, n_classes)`` of ``uint8 (n, channels, *spatial)``, rows summing to 1."""
