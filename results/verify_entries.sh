@@ -35,3 +35,8 @@ for entry in $entries; do
     done
     medbench verify "$published/$entry"
 done
+
+# The chain, what may follow what, and every entry against its row: a withdrawal comes as a row alone.
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+medbench site "$published" --out "$scratch/site" --no-bundles

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from _synthetic_store import SyntheticRun
 from medbench.across import across, case
 from medbench.across_tables import KIND, render_all
+from medbench.board import Board, Row
 from medbench.forecast import seen
 from medbench.intervals import intervals
-from medbench.leaderboard import Board, Row
 from medbench.statistics import ArmScores, averaged
 from medbench.tables import FORMATS, render
 from medbench.text import columns

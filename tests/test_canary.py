@@ -11,9 +11,9 @@ import pytest
 from click.testing import CliRunner
 
 from medbench.arms import Arm
+from medbench.board import Board, Row
 from medbench.canary import LEAKY_ACCURACY, AtChance, Canary, at_chance, plant
 from medbench.cli.audit import audit
-from medbench.leaderboard import Board, Row
 from medbench.samples import Samples
 from medbench.statistics import Cell, Units, score, units
 from medbench.study import Study

@@ -15,13 +15,16 @@ import pytest
 
 from medbench import plugins, study
 from medbench.arms import Arm, Checked
+from medbench.board import Board
 from medbench.check_steps import doubled, plan_check
+from medbench.flat_rows import table
 from medbench.identity import digest
-from medbench.leaderboard import Board, best, boards, table
+from medbench.leaderboard import best, boards
 from medbench.matrix import expand
 from medbench.samples import Samples
 from medbench.sources import Described
-from medbench.store import Failure, Store, write_result
+from medbench.store import Store
+from medbench.stored import Failure, write_result
 from medbench.study import Study
 from medbench.tables import columns, render
 from medbench.trial import Result, Trial

@@ -15,12 +15,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from _synthetic_store import SKILL, SyntheticRun
+from medbench.board import Row
 from medbench.cli.compare import compare as command
 from medbench.comparing import corrected_t, fold_gains
 from medbench.errors import UsageError
 from medbench.intervals import auroc_interval, intervals
-from medbench.leaderboard import Row
-from medbench.store import read_many, read_predictions
+from medbench.stored import read_many, read_predictions
 from medbench.tables import FORMATS
 from medbench.text import columns
 from medbench.versus import Versus, compare, every

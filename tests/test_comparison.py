@@ -20,12 +20,12 @@ from hypothesis import strategies as st
 from sklearn import metrics
 
 from medbench import study as studies
+from medbench.board import Board, Row
 from medbench.comparison import Comparison, compare, measure
 from medbench.comparison_tables import CAVEAT, render
 from medbench.errors import UsageError
 from medbench.gains import Judged
 from medbench.intervals import Interval
-from medbench.leaderboard import Board, Row
 from medbench.matrix import Arm
 from medbench.statistics import ArmScores, score, units
 from medbench.study import Study

@@ -21,19 +21,21 @@ from sklearn.isotonic import IsotonicRegression
 from medbench import audit, plugins
 from medbench import study as studies
 from medbench.arms import Arm, Skipped
+from medbench.board import Board, Row
 from medbench.cli.options import study_options, understand
 from medbench.cli.results import leaderboard
+from medbench.draws import draw_patients
 from medbench.errors import Skip, UsageError
 from medbench.gains import Judged
 from medbench.growth import Curve, Growth, Worth, curve, growths, worth
 from medbench.growth_tables import extra, flat, render
 from medbench.interfaces import TrainingSet
 from medbench.intervals import Interval
-from medbench.leaderboard import Board, Row, boards
+from medbench.leaderboard import boards
 from medbench.matrix import expand
 from medbench.plots import growth as figure
 from medbench.plots import style
-from medbench.protocols import Cut, draw_patients, protocol, seeded_as, sized, with_leaks, with_share
+from medbench.protocols import Cut, protocol, seeded_as, sized, with_leaks, with_share
 from medbench.samples import Samples
 from medbench.sources import Described
 from medbench.statistics import score, units

@@ -87,4 +87,4 @@ def test_seeds_depend_on_every_part_and_are_the_same_for_ever() -> None:
 
 
 def test_the_core_modules_that_shape_a_result_count() -> None:
-    assert {"protocols", "trial", "samples", "audit"} <= set(core_code())
+    assert {"protocols", "cuts", "draws", "groups", "trial", "samples", "audit"} <= set(core_code())

@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 
 from medbench import study as studies
 from medbench.arms import Arm
+from medbench.board import Board, Row
 from medbench.cli.results import leaderboard
 from medbench.errors import UsageError
 from medbench.gains import Judged
 from medbench.inflation import CAUSES, REMOVED, Inflation, inflations
 from medbench.inflation_tables import flat, render, rows
 from medbench.intervals import Interval
-from medbench.leaderboard import Board, Row
 from medbench.plots import inflation as figure
 from medbench.plots import style
 from medbench.protocols import LEAKY, protocol
@@ -219,7 +219,8 @@ def test_figures_of_another_data_set_are_not_taken_for_this_ones() -> None:
     study = staircase(study.model_copy(update={"published": elsewhere}), same)
     one = inflations(boards(study, [10, 9, 8, 7], [7] * 4, "ddti"))[0]
 
-    assert (one.published.arm, one.published.against, one.published.why) == (None, None, "not found")
+    assert (one.published.arm, one.published.against, one.published.why) == (None, None, "other data")
+    assert "is of vindr-spinexr, and stands beside that data only." in " ".join(render([one], "table").split())
     assert "reported for" not in render([one], "table")
 
 

@@ -15,11 +15,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from medbench.board import Board, Row
+from medbench.flat_rows import table
 from medbench.identity import digest
 from medbench.interfaces import Budget
-from medbench.leaderboard import Board, Row, boards, table
+from medbench.leaderboard import boards
 from medbench.matrix import Arm, Skipped
-from medbench.store import Failure, Store, write_result
+from medbench.store import Store
+from medbench.stored import Failure, write_result
 from medbench.study import Study
 from medbench.tables import FORMATS, columns, render
 from medbench.trial import Result, Trial

@@ -12,21 +12,11 @@ from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedGroupKFold
 
 from medbench import audit
+from medbench.cuts import Cut, assign_folds, cut_samples
+from medbench.draws import subsample
 from medbench.errors import DataError, UsageError
 from medbench.interfaces import TrainingSet
-from medbench.protocols import (
-    LEAKY,
-    PROTOCOLS,
-    Cut,
-    EvaluationProtocol,
-    assign_folds,
-    cut_samples,
-    groups_united,
-    protocol,
-    seeded_as,
-    subsample,
-    with_leaks,
-)
+from medbench.protocols import LEAKY, PROTOCOLS, EvaluationProtocol, protocol, seeded_as, with_leaks
 from medbench.samples import Samples
 from medbench.testing import toy_samples
 
@@ -267,12 +257,6 @@ def test_an_unknown_protocol_offers_the_nearest() -> None:
         protocol("patient")
     with pytest.raises(UsageError, match="counts with slashes"):
         protocol("patients[train=many]")
-
-
-def test_any_shared_key_unites() -> None:
-    groups = groups_united(["a", "b", "c", "d"], ["s1", "s2", "", ""], ["x", "", "x", ""])
-
-    assert groups.tolist() == ["a", "b", "a", "d"]
 
 
 def test_an_official_cut_keeps_the_test_part_shut() -> None:

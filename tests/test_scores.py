@@ -20,7 +20,7 @@ from medbench.context import TrialContext
 from medbench.protocols import EvaluationProtocol
 from medbench.samples import Samples
 from medbench.scoring import CHUNK, MOST, score_made
-from medbench.store import Stored, read_stored, write_result
+from medbench.stored import Stored, read_stored, write_result
 from medbench.testing import SandboxContext, check_score, toy_samples
 from medbench.trial import Trial, run_trial
 from medbench_plugins.augmenters.generative import Generative

@@ -28,6 +28,7 @@ sys.path.append(str(Path(__file__).parents[1] / "docs" / "benchmarks"))
 
 from site_speed import add, board, entry, publish, store
 
+from _hostile_texts import PAYLOADS, hostile
 from medbench.errors import UsageError
 from medbench.publishing.refusals import Refused
 from medbench.site import downloads, drawing, pages
@@ -39,23 +40,6 @@ from medbench.site.texts import LONGEST, link, shown, slug
 COUNT = 12  # number 3 is claimed, 5 withdrawn, 7 leaky, 1 and 8 reproduced
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 ACTIVE = {"script", "iframe", "object", "embed", "form", "input", "button", "base", "style", "audio", "video", "source"}
-
-PAYLOADS = [
-    *(f"{quote}>{tag}" for quote in ("", '"', "'") for tag in (
-        "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "<svg/onload=alert(1)>", "<iframe src=//e>",
-        "<a href=javascript:alert(1)>x</a>", "<style>*{display:none}</style>", "<base href=//e.example>",
-        "</title></head><body onload=alert(1)>", "</bdi></td></table><h1>first</h1>",
-    )),
-    '" onmouseover="alert(1)', "' onfocus='alert(1)' autofocus='", "` onload=`alert(1)`", "javascript:alert(1)",
-    "data:text/html,<script>alert(1)</script>", "vbscript:msgbox(1)", "https://e.example/\"><script>", "//e.example",
-    "https://e.example\\@evil.example", "http://e.example", "{{ 7*7 }}", "{% include '/etc/passwd' %}",
-    "{{ ''.__class__.__mro__ }}", "${7*7}", "<!--", "--><script>1</script>", "]]><script>1</script>",
-    "<![CDATA[<script>1</script>]]>", "&lt;script&gt;", "&#60;script&#62;", "\x00<script>", "<scr\x00ipt>",
-    "<scr\u200bipt>alert(1)</scr\u200bipt>", "\u202egnp.exe", "\u2066\u202etpircs\u2069", "\x1b[2J\x1b]0;x\x07",
-    "a" + "\u0301" * 500, "<" * 3000, "\ud800<script>", "=HYPERLINK(\"https://e.example\")", "+1+1", "-1+1", "@SUM(1)",
-    "\t=1+1", "\u2028<script>\u2029", "\uff1cscript\uff1e", "../../../etc/passwd", "..\\..\\x", "%3Cscript%3E",
-    "\ufeff<script>", "+ADw-script+AD4-", "<math><mtext></form><form><mglyph><style></math><img src onerror=1>",
-]  # fmt: skip
 
 
 class Page(HTMLParser):
@@ -278,26 +262,6 @@ def test_downloads_agree_in_all_their_forms(published: Path, site: Path, name: s
     assert [float(r["gain_low"]) if r["gain_low"] else None for r in as_csv] == [w[3] for w in wanted]
     assert {row["tier"] for row in as_json if row["ranked"]} <= {"recomputed", "reproduced"}
     assert not [row for row in as_json if row["ranked"] and (row["leaks"] or not row["word"])]
-
-
-def replaced(value: Any, text: str, key: str = "") -> Any:
-    """Return a JSON value with `text` for every string that is no choice of a fixed set and no hash."""
-    fixed = ("word", "outcome", "kind", "unit", "tier", "id", "sha256", "data")
-    if isinstance(value, dict):
-        return {k: replaced(inner, text, k) for k, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [replaced(inner, text, key) for inner in value]
-    return text if isinstance(value, str) and key not in fixed else value
-
-
-def hostile(found: Published, text: str) -> Published:
-    rows = tuple(row.model_copy(update={"detail": text}) for row in found.history.rows)
-    value = {**replaced(found.entry, text), "flags": [text]}
-    value["study"]["budget"] = {text: 1}
-    value["environment"]["libraries"] = {text: [text]}
-    for of_board in value["boards"]:
-        of_board["rows"][0]["scores"] = {text: 1.0}
-    return dataclasses.replace(found, entry=value, history=dataclasses.replace(found.history, rows=rows))
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,8 @@ import pytest
 
 from medbench.errors import StoreError
 from medbench.interfaces import Budget
-from medbench.store import Failure, Store, read_stored, write_result
+from medbench.store import Store
+from medbench.stored import Failure, read_stored, write_result
 from medbench.trial import Result, Trial
 
 TRIAL = Trial(

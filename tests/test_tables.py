@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from medbench.board import Board, Row
 from medbench.gains import Judged
 from medbench.intervals import Interval
-from medbench.leaderboard import Board, Row
 from medbench.matrix import Arm, Skipped
 from medbench.statistics import ArmScores
 from medbench.study import Study
@@ -188,7 +188,10 @@ def test_latex_is_escaped() -> None:
     text = render([board(row(r"mix[note=50%_a&b#c$d~e^f\g{h}<i>]"))], "latex")
     line = next(line for line in text.split("\n") if line.startswith("mix"))
 
-    assert line.startswith(r"mix[note=50\%\_a\&b\#c\$d\~{}e\^{}f\textbackslash{}g\{h\}\textless{}i\textgreater{}] & ")
+    assert line.startswith(
+        r"mix{[}note=50\%\_a\&b\#c\$d\textasciitilde{}e\textasciicircum{}f\textbackslash{}g\{h\}"
+        r"\textless{}i\textgreater{}{]} & "
+    )
     assert text.count(r"\begin") == text.count(r"\end") == 1
 
 

@@ -15,7 +15,8 @@ from medbench.forecast import forecast, outlook
 from medbench.matrix import Plan, expand
 from medbench.samples import Samples
 from medbench.sources import Described
-from medbench.store import Store, write_result
+from medbench.store import Store
+from medbench.stored import write_result
 from medbench.text import columns
 from medbench.timing import Timing, spoken, timing
 from medbench.trial import Result, Trial

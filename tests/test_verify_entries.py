@@ -47,7 +47,10 @@ class Repository:
         self.git("checkout", "--quiet", "base")
         program = self.root.parent / "bin"
         program.mkdir()
-        (program / "medbench").write_text('#!/bin/sh\necho "ran $*"\ntest -f "$2/entry.json"\n')
+        (program / "medbench").write_text(
+            '#!/bin/sh\necho "ran $1 $2"\ncase $1 in\nverify) test -f "$2/entry.json" ;;\n'
+            'site) ! grep -q broken "$2/ledger.jsonl" && mkdir "$4" ;;\nesac\n'
+        )
         (program / "medbench").chmod(0o755)
         environment = {**os.environ, "PATH": f"{program}:{os.environ['PATH']}"}
         return subprocess.run(["sh", str(SCRIPT), "base", "proposed"], cwd=self.root, capture_output=True, text=True,
@@ -70,7 +73,7 @@ def test_an_entry_that_is_added_is_verified_and_no_other(repository: Repository)
     done = repository.check(honest)
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout == f"ran verify results/published/{TWO}/\n"
+    assert done.stdout == f"ran verify results/published/{TWO}/\nran site results/published\n"
     assert (repository.published / TWO / "bundle.medbench.zip").read_bytes() == b"PK\0\n" + TWO.encode()
     assert (repository.published / "ledger.jsonl").read_text() == '{"row":1}\n{"row":2}\n'
 
@@ -78,7 +81,14 @@ def test_an_entry_that_is_added_is_verified_and_no_other(repository: Repository)
 def test_the_ledger_alone_may_grow(repository: Repository) -> None:
     done = repository.check(lambda r: (r.published / "ledger.jsonl").write_text('{"row":1}\n{"row":2}\n'))
 
-    assert (done.returncode, done.stdout) == (0, "")
+    assert (done.returncode, done.stdout) == (0, "ran site results/published\n")
+
+
+def test_a_row_alone_is_checked_too(repository: Repository) -> None:
+    done = repository.check(lambda r: (r.published / "ledger.jsonl").write_text('{"row":1}\nbroken\n'))
+
+    assert done.returncode != 0
+    assert done.stdout == "ran site results/published\n"
 
 
 FORBIDDEN: dict[str, Callable[[Repository], object]] = {

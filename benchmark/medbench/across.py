@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from medbench.arms import Arm
+from medbench.board import Board, Row
 from medbench.forecast import seen
 from medbench.gains import Judged, Tally, judged
-from medbench.leaderboard import Board, Row
 from medbench.statistics import averaged
 from medbench.verdicts import Evidence
 

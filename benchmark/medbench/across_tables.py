@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from medbench.across import Across, Case, across
+from medbench.board import Board
 from medbench.board_sentences import short
-from medbench.leaderboard import Board, table
-from medbench.tables import escape_latex, escape_markdown, render, to_csv
+from medbench.flat_rows import table
+from medbench.latex import escape_latex
+from medbench.tables import escape_markdown, render, to_csv
 from medbench.text import WIDTH, clean, columns, cut, pad, wrapped
 from medbench.verdicts import PHANTOM, cases, legend, points, reasons
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from medbench.arms import Arm, Skipped
+from medbench.board import Board
 from medbench.findings import WAIVABLE
 from medbench.generator_health import why_poor
-from medbench.leaderboard import Board
 from medbench.protocols import protocol
 from medbench.recipes import parse
 from medbench.text import clean

@@ -9,8 +9,9 @@ import numpy as np
 
 from medbench.arms import Arm
 from medbench.gains import Key, Tally
+from medbench.seed_block import BLOCK, SEEDS
 from medbench.statistics import ArmScores, Cell, Units, labels_agree, score, units
-from medbench.store import Stored, read_many
+from medbench.stored import Stored, read_many
 from medbench.study import Study
 from medbench.trial import Predictions
 
@@ -42,9 +43,21 @@ def find(arm: Arm, rows: Iterable[Stored], study: Study, folds: int, cells: Sequ
             continue
         if (t.arm, t.budget) != (arm.made_by, study.spending):
             result.superseded += 1
-        elif (cell := (t.repeat, t.fold, t.seed)) in wanted:
+        elif t.stage_seed == t.seed and (cell := (t.repeat, t.fold, t.seed)) in wanted:
             {"done": result.cells, "failed": result.failed, "skipped": result.skipped}[row.status][cell] = row
     return result
+
+
+def find_block(arm: Arm, rows: Iterable[Stored], study: Study, folds: int) -> dict[tuple[int, int], Stored]:
+    """Pick the finished trials of an arm's seed block, by generator seed and classifier seed."""
+    found = {}
+    for row in rows:
+        t = row.trial
+        mine = (t.augmenter, t.classifier, t.arm, t.budget) == (*arm.key, arm.made_by, study.spending)
+        there = (t.folds, t.repeat, t.fold) == (folds, *BLOCK) and t.seed in SEEDS and t.stage_seed in SEEDS
+        if mine and there and row.status == "done":
+            found[t.stage_seed, t.seed] = row
+    return found
 
 
 def score_all(

@@ -168,9 +168,35 @@ def spread(gains: np.ndarray) -> Spread:
     if n_folds >= FEWEST_LEVELS and n_generators * n_seeds > 1:
         inner = mean_squares[1] if n_generators > 1 else mean_squares[2]
         folds = max(0.0, (mean_squares[0] - inner) / (n_generators * n_seeds))
+    counts = n_folds, n_folds * n_generators, n_folds * n_generators * n_seeds
+    return _spread(folds, generators, seeds, counts)
+
+
+def spread_with_block(gains: np.ndarray, block: np.ndarray) -> Spread:
+    """Tell the variances apart where generators and classifiers share their seeds, but for one block of a fold.
+
+    The block tells of generators and classifiers, and what they leave of the variance between folds is that of folds.
+
+    Args:
+        gains: ``float64 (folds, seeds)``, repeats counted as further folds; one generator and one classifier a seed.
+        block: ``float64 (generators, seeds)``: every generator with every classifier seed, on one fold.
+    """
+    inside = spread(block[None])
+    if inside.generators is None or inside.seeds is None:
+        return inside
+    n_folds, n_seeds = gains.shape
+    generators, seeds = inside.generators**2, inside.seeds**2
+    folds = None
+    if n_folds >= FEWEST_LEVELS:
+        folds = max(0.0, _variance(gains.mean(1)) - (generators + seeds) / n_seeds)
+    return _spread(folds, generators, seeds, (n_folds, gains.size, gains.size))
+
+
+def _spread(folds: float | None, generators: float | None, seeds: float | None, counts: tuple[int, int, int]) -> Spread:
+    """Take roots of variances; `counts` are how many draws of each the mean is over."""
     buy: Literal["folds", "generators", "seeds", ""] = ""
     if folds is not None and generators is not None and seeds is not None:
-        parts = (folds / n_folds, generators / (n_folds * n_generators), seeds / gains.size)
+        parts = [part / count for part, count in zip((folds, generators, seeds), counts, strict=True)]
         kinds: tuple[Literal["folds", "generators", "seeds"], ...] = ("folds", "generators", "seeds")
         buy = kinds[int(np.argmax(parts))]
     return Spread(_root(folds), _root(generators), _root(seeds), buy)

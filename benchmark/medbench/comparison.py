@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from medbench.board import Board, Row
 from medbench.errors import UsageError
 from medbench.intervals import Interval
-from medbench.leaderboard import Board, Row
 from medbench.protocols import protocol
 from medbench.recipes import parse
 from medbench.statistics import recalls_of

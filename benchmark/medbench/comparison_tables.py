@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from medbench.comparison import Comparison, Figure, Line
+from medbench.latex import escape_latex
 from medbench.protocols import protocol
 from medbench.tables import (
     WIDTH,
     clean,
     columns,
     cut,
-    escape_latex,
     escape_markdown,
     pad,
     short,

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from medbench.comparing import CorrectedT, Spread, corrected_t, fold_gains, fold_overlap, share_tested, spread
-from medbench.leaderboard import Board, Row
+from medbench.board import Board, Row
+from medbench.comparing import (
+    CorrectedT,
+    Spread,
+    corrected_t,
+    fold_gains,
+    fold_overlap,
+    share_tested,
+    spread,
+    spread_with_block,
+)
+from medbench.seed_block import SEEDS
 from medbench.statistics import Cell, Units
 
 
@@ -25,7 +36,9 @@ class Details:
         overlap: Share of the patients tested together who are together in another repeat as well; NaN for one repeat
             and for an official cut.
         spread: Standard deviations by what was drawn again.
-        together: Generators and classifiers take the same seed, so their parts cannot be told apart.
+        together: Generators and classifiers take the same seed and no seed block was run, so their parts cannot be told
+            apart.
+        block: The seed block of both is complete.
         disagree: Share of the units that the two decide differently, mean over cells.
     """
 
@@ -35,6 +48,7 @@ class Details:
     overlap: float
     spread: Spread
     together: bool
+    block: bool
     disagree: float
 
 
@@ -55,7 +69,12 @@ def details(board: Board, arm: Row, other: Row) -> Details | None:
     folds = len({fold for _, fold in gains})
     ratio = _ratio(board.source, other)
     by_seed = np.stack(list(gains.values()))  # (folds of all repeats, seeds)
-    together = any(trial.stages for row in (arm, other) for trial in row.trials.values())
+    block = _block_gains(arm, other, len(board.source["classes"]))
+    together = block is None and any(trial.stages for row in (arm, other) for trial in row.trials.values())
+    if block is not None:
+        apart = spread_with_block(by_seed, block)
+    else:
+        apart = spread(by_seed[:, :, None] if together else by_seed[:, None, :])
     return Details(
         None
         if board.leaks or not np.isfinite(ratio)
@@ -63,8 +82,9 @@ def details(board: Board, arm: Row, other: Row) -> Details | None:
         ratio,
         tuple(_by_repeat(arm, other)),
         fold_overlap(_folds(arm.cells)) if folds > 1 else float("nan"),
-        spread(by_seed[:, :, None] if together else by_seed[:, None, :]),
+        apart,
         together,
+        block is not None,
         float(np.mean([np.mean(_decided(u) != _decided(other.cells[cell])) for cell, u in arm.cells.items()])),
     )
 
@@ -72,6 +92,19 @@ def details(board: Board, arm: Row, other: Row) -> Details | None:
 def alike(one: Mapping[Cell, Units], other: Mapping[Cell, Units]) -> bool:
     """Say whether two arms were tested in the same cells on the same units."""
     return set(one) == set(other) and all(np.array_equal(u.names, other[c].names) for c, u in one.items())
+
+
+def _block_gains(arm: Row, other: Row, n_classes: int) -> np.ndarray | None:
+    """Return ``float64 (generators, classifiers)`` gains of the seed block; None where it is not complete."""
+    pairs = list(itertools.product(SEEDS, SEEDS))
+    if set(pairs) - set(arm.block) or set(pairs) - set(other.block):
+        return None
+    gains = fold_gains(
+        {(0, place, 0): arm.block[pair] for place, pair in enumerate(pairs)},
+        {(0, place, 0): other.block[pair] for place, pair in enumerate(pairs)},
+        n_classes,
+    )
+    return np.concatenate(list(gains.values())).reshape(len(SEEDS), len(SEEDS))
 
 
 def _decided(units: Units) -> np.ndarray:

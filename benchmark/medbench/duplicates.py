@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from medbench.groups import Joined
+
 SIDE = 48  # pixels a side at which pictures are compared; smaller ones at their own size
 WHOLE = 0.97  # correlation of the pictures
 DETAIL = 0.96  # and of their detail
@@ -63,18 +65,19 @@ def near(pixels: np.ndarray, known: Sequence[str] | np.ndarray) -> list[Pair]:
     if len(seen) < 2:
         return []
     whole, detail = whole[seen], detail[seen]
-    groups = _Joined(np.asarray(known)[seen])
+    joined = Joined(len(seen))
+    joined.join_equal(np.asarray(known)[seen].tolist())
     wanted = DETAIL if views.shape[-1] == SIDE else DETAIL_OF_FEW
     descriptors = [(_invariant(detail, 2), wanted), (_invariant(whole, 4), WHOLE)]
     found: list[Pair] = []
-    for rows, columns in _candidates(descriptors, groups):
+    for rows, columns in _candidates(descriptors, joined):
         for start in range(0, len(rows), CHECKED):
             first, second = rows[start : start + CHECKED], columns[start : start + CHECKED]
-            apart = groups.of(first) != groups.of(second)
+            apart = joined.apart(first, second)
             first, second = first[apart], second[apart]
             value = _agreement(whole, detail, first, second, wanted)
             for i, j, v in zip(first.tolist(), second.tolist(), value.tolist(), strict=True):
-                if v >= WHOLE and groups.join(i, j):
+                if v >= WHOLE and joined.join(i, j):
                     found.append(Pair(int(seen[i]), int(seen[j]), v))
     return sorted(found, key=lambda pair: (pair.first, pair.second))
 
@@ -190,7 +193,7 @@ def _invariant(unit: np.ndarray, block: int) -> np.ndarray:
 
 
 def _candidates(
-    descriptors: Sequence[tuple[np.ndarray, float]], groups: _Joined
+    descriptors: Sequence[tuple[np.ndarray, float]], joined: Joined
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield row numbers of pairs whose descriptors allow the correlations wanted; |a - b|² is 2 - 2 correlation."""
     (coarse, least), *others = [(_folded(d), least) for d, least in descriptors]
@@ -204,7 +207,7 @@ def _candidates(
         i, j = i[i < j] + start, j[i < j] + start
         for values, wanted in others:
             i, j = _close(values, i, j, wanted)
-        apart = groups.of(i) != groups.of(j)
+        apart = joined.apart(i, j)
         yield i[apart], j[apart]
 
 
@@ -242,29 +245,3 @@ def _agreement(whole: np.ndarray, detail: np.ndarray, i: np.ndarray, j: np.ndarr
             value = np.einsum("nd,nd->n", a[fits], other[fits].reshape(int(fits.sum()), -1))
             best[fits] = np.maximum(best[fits], value)
     return best
-
-
-class _Joined:
-    """Groups that grow together: a union-find over row numbers."""
-
-    def __init__(self, groups: np.ndarray) -> None:
-        self._of_row = np.unique(groups, return_inverse=True)[1] if len(groups) else np.zeros(0, dtype=np.int64)
-        self._parent = np.arange(self._of_row.max(initial=-1) + 1)
-
-    def of(self, rows: np.ndarray) -> np.ndarray:
-        """Return the group of each row."""
-        while not np.array_equal(above := self._parent[self._parent], self._parent):
-            self._parent = above
-        found: np.ndarray = self._parent[self._of_row[rows]]
-        return found
-
-    def join(self, one: int, other: int) -> bool:
-        """Unite the groups of two rows; say whether they were two."""
-        a, b = self._root(int(self._of_row[one])), self._root(int(self._of_row[other]))
-        self._parent[max(a, b)] = min(a, b)
-        return a != b
-
-    def _root(self, group: int) -> int:
-        while self._parent[group] != group:
-            group = int(self._parent[group])
-        return group

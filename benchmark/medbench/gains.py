@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from medbench.arms import Arm
 from medbench.intervals import Interval, intervals, rarest
-from medbench.matrix import Arm
 from medbench.statistics import ArmScores
 from medbench.verdicts import IDENTICAL, Evidence, Verdict, judge
 

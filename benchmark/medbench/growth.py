@@ -15,8 +15,8 @@ from math import exp, log
 from typing import Any, Literal
 
 from medbench.arms import Arm, Skipped
+from medbench.board import Board, Row
 from medbench.gains import Judged
-from medbench.leaderboard import Board, Row
 from medbench.protocols import sized
 from medbench.study import Study
 

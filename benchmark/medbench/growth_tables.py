@@ -9,8 +9,9 @@ from typing import Any
 
 from medbench.board_sentences import arm_name, short
 from medbench.growth import Growth, OfArm, Point, Worth
+from medbench.latex import escape_latex
 from medbench.protocols import sized
-from medbench.tables import escape_latex, escape_markdown, to_csv
+from medbench.tables import escape_markdown, to_csv
 from medbench.text import WIDTH, clean, columns, cut, pad, wrapped
 from medbench.verdicts import ESTIMAND, PHANTOM, by_size, listed, points
 

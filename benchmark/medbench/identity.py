@@ -21,7 +21,7 @@ from medbench.recipes import describe, with_inner
 SCHEME = 1
 """Version of this module's way to build identities; raise it when ids must change."""
 
-SHAPES_A_RESULT = ("samples", "protocols", "audit", "context", "transfer", "trial")
+SHAPES_A_RESULT = ("samples", "groups", "cuts", "draws", "protocols", "audit", "context", "transfer", "trial")
 _DISTRIBUTION = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml", "cv2": "opencv-python"}
 
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from medbench.board import Board, Row
 from medbench.comparison import NOT_COMPUTED, NOT_RUN, is_about, measure
 from medbench.errors import UsageError
 from medbench.intervals import Interval
-from medbench.leaderboard import Board, Row
 from medbench.staircase import compared
 from medbench.study import InflationTable, PublishedTable, Study
 from medbench.verdicts import Verdict
@@ -30,6 +30,7 @@ REMOVED = {
     "selection": "weights not chosen on the scored images",
 }
 """What a step changes, by the leak it takes away."""
+NOT_FOUND, OTHER_DATA = "not found", "other data"
 CAUSES = {
     "synthetic-scored": "made images among the scored ones",
     "copies": "one image on both sides of the cut",
@@ -239,7 +240,19 @@ def _published(study: Study, table: InflationTable, dataset: str, classifiers: t
         return fitting[0].value if fitting else None
 
     values = value(table.arm, classifiers[0]), value(table.against, classifiers[1])
-    return Step("published", *values, why="" if None not in values else "not found")
+    if None not in values:
+        return Step("published", *values)
+    return Step("published", *values, why=NOT_FOUND if not elsewhere(study, table, dataset) else OTHER_DATA)
+
+
+def elsewhere(study: Study, table: InflationTable, dataset: str) -> list[str]:
+    """Return the data sets that figures of the two arms were published of, where this is none of them."""
+    mine = [
+        p
+        for p in study.published
+        if p.arm in (table.arm, table.against) and p.metric == table.metric and p.value is not None
+    ]
+    return [] if any(is_about(p, dataset) for p in mine) else list(dict.fromkeys(p.dataset for p in mine))
 
 
 def _majority(board: Board, row: Row) -> tuple[float | None, str]:

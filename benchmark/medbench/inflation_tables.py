@@ -6,13 +6,13 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from medbench.inflation import CAUSES, Inflation, Step
+from medbench.inflation import CAUSES, OTHER_DATA, Inflation, Step, elsewhere
+from medbench.latex import escape_latex
 from medbench.tables import (
     WIDTH,
     clean,
     columns,
     cut,
-    escape_latex,
     escape_markdown,
     pad,
     short,
@@ -22,7 +22,7 @@ from medbench.tables import (
 from medbench.verdicts import PHANTOM
 
 TITLE_WIDTH = 50
-ARROW = 22  # characters a heading of one arm may take
+NAMED = 22  # characters of a name that stands in the heading
 
 
 def render(found: Sequence[Inflation], form: str, *, plain: bool = False) -> str:
@@ -88,7 +88,10 @@ def sentences(found: Inflation) -> Iterator[str]:
         for p in found.study.published
         if p.arm in (found.table.arm, found.table.against) and p.metric == metric
     )
-    if found.published.why:
+    if found.published.why == OTHER_DATA:
+        sets = " and ".join(map(clean, elsewhere(found.study, found.table, found.dataset)))
+        yield f"What was published of {arm} and {against} is of {sets}, and stands beside that data only."
+    elif found.published.why:
         yield f"A published {metric} of {arm} and {against} was not found."
     else:
         yield from (f"Source: {text}" for text in sources)
@@ -147,8 +150,13 @@ def _text(found: Inflation) -> Iterator[str]:
     if found.majority is not None:
         yield f'always answering "{clean(found.commonest)}" scores {100 * found.majority:.1f}'
     yield ""
-    arm, against = (cut(short(name), ARROW) for name in found.names)
-    yield from (line.removeprefix("") for line in wrapped(f"where {arm}'s gain over {against} goes", WIDTH))
+    arm, against = map(short, found.names)
+    if max(columns(arm), columns(against)) <= NAMED:
+        yield f" where {arm}'s gain over {against} goes"
+    else:
+        yield " where the gain of the arm over the other goes"
+        yield from wrapped(f"arm: {arm}", WIDTH)
+        yield from wrapped(f"other: {against}", WIDTH)
     yield _line("", "arm", "other", "gain")
     for title, step in rows(found):
         text = f" {title}"

@@ -25,7 +25,7 @@ from medbench.findings import waived_leaks
 from medbench.identity import SCHEME, identity
 from medbench.protocols import protocol
 from medbench.stages import ENCODER, announced
-from medbench.store import Failure, write_result
+from medbench.stored import Failure, write_result
 from medbench.transfer import name_of, named_in, opener
 from medbench.trial import Trial, encoded, fit_stage, parts, run_trial, training_part
 

@@ -4,156 +4,30 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from medbench.arms import Arm, Checked, Skipped
-from medbench.cells import Found, agree, find, predictions_of, score_complete, tally, tested_in
-from medbench.check_steps import Check, check, doubled
+from medbench.board import Board as Board
+from medbench.board import Row as Row
+from medbench.cells import Found, agree, find, find_block, predictions_of, score_complete, tally, tested_in
+from medbench.check_steps import check, doubled
 from medbench.fitted import FittedStages
 from medbench.gains import Judged, Key, judged
-from medbench.generator_health import copied, why_poor
-from medbench.intervals import Interval, rarest
+from medbench.generator_health import copied
+from medbench.intervals import rarest
 from medbench.measured import Ground, Measured, measured, trials
-from medbench.measures import Measures, measures
+from medbench.measures import measures
 from medbench.protocols import protocol
 from medbench.staircase import taking_part
-from medbench.statistics import ArmScores, Cell, Units
-from medbench.store import Store, Stored
+from medbench.statistics import ArmScores, units
+from medbench.store import Store
+from medbench.stored import Stored
 from medbench.study import Study
-from medbench.verdicts import Evidence, duration, yardstick
+from medbench.verdicts import Evidence
 from medbench.yardsticks import Yardsticks
-
-
-@dataclass(frozen=True, eq=False)
-class Row:
-    """One arm of a board.
-
-    Attributes:
-        arm: Augmenter, classifier, control.
-        depth: How deep it stands in the tree of controls.
-        last: For each level, whether it is the last child there; draws the tree.
-        planned: Cells that were planned.
-        done: Cells with a result.
-        failed: Cells that failed for good; each counts with its control's predictions.
-        skipped: Cells that turned out to make no sense; an arm with any is not scored.
-        kinds: Kinds of the failures.
-        reasons: Why cells were skipped.
-        superseded: Results of this arm made by other code or under another budget.
-        scores: None before every planned cell is done or has failed.
-        judged: What it gains over its control, and the word for it; None for a root.
-        seconds: Stand-alone cost: its own trials and every stage it needs.
-        peak_mb: Largest peak memory of a trial.
-        made: Made rows in training, mean over cells.
-        scores_of_made: Number by score of the made rows, mean over the cells where it is defined; empty where no rows
-            were made of pixels, or cells were scored with different extractors.
-        extractor: Name of what they were computed with.
-        copied: Made images that are copies of training images, and how many were looked at.
-        improving: Cells whose validation loss was lowest at the end of the schedule, and how many there are in all that
-            could tell.
-        collapsed: Generators among its stages that draw nearly the same picture again and again, and how many there
-            are in all that could tell.
-        cells: What was tested in every cell, a failed one with its control's predictions; empty unless it was asked to
-            be kept.
-        trials: The cells that are done; kept likewise.
-        measures: Those of wide tables; None unless they were asked for, and while a cell is missing.
-    """
-
-    arm: Arm
-    depth: int
-    last: tuple[bool, ...]
-    planned: int
-    done: int
-    failed: int
-    skipped: int = 0
-    kinds: tuple[str, ...] = ()
-    reasons: tuple[str, ...] = ()
-    superseded: int = 0
-    scores: ArmScores | None = None
-    judged: Judged | None = None
-    seconds: float = 0.0
-    peak_mb: float = 0.0
-    made: float = 0.0
-    scores_of_made: Mapping[str, float] = field(default_factory=dict)
-    extractor: str = ""
-    copied: tuple[int, int] = (0, 0)
-    improving: tuple[int, int] = (0, 0)
-    collapsed: tuple[int, int] = (0, 0)
-    cells: Mapping[Cell, Units] = field(default_factory=dict, repr=False)
-    trials: Mapping[Cell, Stored] = field(default_factory=dict, repr=False)
-    measures: Measures | None = None
-
-    @property
-    def marks(self) -> str:
-        """Its marks, see :func:`marks_of`."""
-        return marks_of(self)
-
-    @property
-    def gain(self) -> Interval | None:
-        """Over its control; None for a root, or while one of the two is incomplete."""
-        return self.judged.gain if self.judged else None
-
-    @property
-    def complete(self) -> bool:
-        """Whether nothing more is expected: every planned cell is done, failed for good, or makes no sense."""
-        return self.settled == self.planned
-
-    @property
-    def settled(self) -> int:
-        """Cells from which nothing more is expected."""
-        return self.done + self.failed + self.skipped
-
-
-@dataclass(frozen=True, eq=False)
-class Board:
-    """One data set, one protocol, one classifier.
-
-    Attributes:
-        source: Facts of the data set as :meth:`medbench.sources.Described.facts` gives them.
-        protocol: Text of the protocol.
-        leaks: What the protocol is known to leak; a board with any is never ranked.
-        classifier: Text of the classifier.
-        study: What was asked.
-        rows: The tree, controls before what stands on them.
-        plain: The arm of the footer, or None.
-        skipped: Combinations left out, with reasons.
-        unit: What was scored: "patient", or "image" where a patient's images differ in label or the protocol leaks.
-        looks: Configurations ever scored on these folds in this store.
-        evidence: What its verdicts stand on.
-        device: "CPU" or the name of the GPU.
-        warnings: Sentences about the design.
-        yardsticks: Further trainings of its control; empty where none were planned.
-        yardstick_trials: Trials of the yardsticks, each counted once: planned, done, failed.
-        check: Its best arm at twice the steps; None where that was not asked for or is not chosen yet.
-        unseen: Configurations once scored here that the board does not show; each widens its ranges.
-        trained_on: Training patients, mean over the cuts; NaN where the plan did not say.
-    """
-
-    source: Mapping[str, Any]
-    protocol: str
-    leaks: tuple[str, ...]
-    classifier: str
-    study: Study
-    rows: tuple[Row, ...]
-    plain: Row | None
-    skipped: tuple[Skipped, ...]
-    unit: str
-    looks: int
-    evidence: Evidence
-    device: str
-    warnings: tuple[str, ...] = ()
-    yardsticks: tuple[Measured, ...] = ()
-    yardstick_trials: tuple[int, int, int] = (0, 0, 0)
-    check: Check | None = None
-    unseen: int = 0
-    trained_on: float = float("nan")
-
-    @property
-    def is_phantom(self) -> bool:
-        """Whether the images were drawn by medbench."""
-        return str(self.source["dataset"]).startswith("phantom:")
 
 
 def boards(store: Store, record: Mapping[str, Any], *, keep: Collection[Key] = (), wide: bool = False) -> list[Board]:
@@ -228,7 +102,13 @@ def _board(
         built = _row(arm, depth, last, found[key], len(cells), scored.get(key), gains.get(key), stages)
         if wide and key in scored:
             built = replace(built, measures=measures(tested[key], len(source["classes"])))
-        return replace(built, cells=tested[key], trials=found[key].cells) if key in keep else built
+        if key not in keep:
+            return built
+        block = {
+            seeds: units(stored.predictions(), stored.frequencies, by_patient=by_patient)
+            for seeds, stored in find_block(arm, rows, study, rule.folds(study.folds)).items()
+        }
+        return replace(built, cells=tested[key], trials=found[key].cells, block=block)
 
     tree = tuple(row(*node) for node in _tree(mine, gains, ranked=rule.is_honest))
     plain_row = row(plain) if plain else None
@@ -323,14 +203,6 @@ def best(board: Board) -> Row | None:
     return max(known, key=lambda found: found[:2])[2] if known else None
 
 
-def marks_of(row: Row) -> str:
-    """Return the marks that stand behind a row.
-
-    ``g`` for a poor generator, ``e`` for outside data in its training, ``i`` for an incomplete arm.
-    """
-    return "g" * bool(why_poor(row.scores_of_made)) + "e" * row.arm.outside + "i" * (not row.complete)
-
-
 def _tree(
     arms: Sequence[Arm], gains: Mapping[Key, Judged], *, ranked: bool
 ) -> Iterator[tuple[Arm, int, tuple[bool, ...]]]:
@@ -403,122 +275,3 @@ def scores_of_made(rows: Sequence[Stored]) -> dict[str, float]:
         for name, value in stored.scores.items():
             values.setdefault(name, []).extend([] if value is None else [value])
     return {name: float(np.mean(known)) for name, known in values.items() if known}
-
-
-def _verdict(row: Row) -> str | None:
-    if row.judged is not None:
-        return row.judged.verdict.word or None
-    return "control" if not row.arm.control and not row.arm.plain else None
-
-
-def table(board: Board) -> list[dict[str, Any]]:
-    """Return a board as flat rows with plain values, for CSV, JSON and wide tables."""
-    rows = [*board.rows, *([board.plain] if board.plain else [])]
-    return [_flat(board, row) for row in rows] + [_flat_yardstick(board, of_it) for of_it in board.yardsticks]
-
-
-def _percent(value: float | None) -> float | None:
-    return None if value is None or not np.isfinite(value) else round(100 * value, 2) + 0.0  # no -0.0
-
-
-def _flat(board: Board, row: Row) -> dict[str, Any]:
-    s, g, percent = row.scores, row.gain, _percent
-    longer = board.check if board.check is not None and board.check.arm.key == row.arm.key else None
-    at_twice = longer.gain if longer is not None else None
-    return {
-        "dataset": board.source["dataset"],
-        "protocol": board.protocol,
-        "classifier": row.arm.classifier,
-        "augmenter": row.arm.augmenter,
-        "control": row.arm.control or None,
-        "control_classifier": row.arm.over or None,
-        "balanced_accuracy": percent(s.balanced_accuracy) if s else None,
-        "balanced_accuracy_argmax": percent(s.argmax_balanced_accuracy) if s else None,
-        "accuracy": percent(s.accuracy) if s else None,
-        "auroc": round(s.auroc, 4) if s and np.isfinite(s.auroc) else None,
-        "gain": percent(g.value) if g else None,
-        "gain_low": percent(g.low) if g else None,
-        "gain_high": percent(g.high) if g else None,
-        "verdict": _verdict(row),
-        "verdict_withheld": row.judged.verdict.withheld or None if row.judged else None,
-        "macro_f1": percent(s.macro_f1) if s else None,
-        **_flat_measures(row.measures, board.source["classes"]),
-        **{f"recall_{name}": percent(s.recalls[k]) if s else None for k, name in enumerate(board.source["classes"])},
-        "done": row.done,
-        "failed": row.failed,
-        "skipped": row.skipped,
-        "planned": row.planned,
-        "failure_kinds": ", ".join(row.kinds) or None,
-        "skip_reasons": "; ".join(row.reasons) or None,
-        "scored_by": board.unit,
-        "superseded": row.superseded,
-        "made_images": round(row.made, 1),
-        "generators_collapsed": row.collapsed[0] if row.collapsed[1] else None,
-        "copied": row.copied[0] if row.copied[1] else None,
-        "copied_of": row.copied[1] or None,
-        "extractor": row.extractor or None,
-        **{f"score_{name}": float(f"{value:.6g}") for name, value in row.scores_of_made.items()},
-        "seconds_alone": round(row.seconds, 2),
-        "peak_mb": round(row.peak_mb, 1),
-        "marks": row.marks or None,
-        "still_improving": row.improving[0] if row.improving[1] else None,
-        "yardstick": None,
-        "steps_checked": longer.steps if longer is not None else None,
-        "gain_checked": percent(at_twice.value) if at_twice else None,
-        "gain_checked_low": percent(at_twice.low) if at_twice else None,
-        "gain_checked_high": percent(at_twice.high) if at_twice else None,
-        "leaks": ", ".join(board.leaks) or None,
-        "data": board.source["data"],
-    }
-
-
-def _flat_measures(found: Measures | None, classes: Sequence[str]) -> dict[str, float | None]:
-    if found is None:
-        return {}
-
-    def number(value: float) -> float | None:
-        return round(float(value), 4) + 0.0 if np.isfinite(value) else None
-
-    names = ("auprc", "mcc", "brier", "calibration_slope")
-    return {
-        **{name: number(getattr(found, name)) for name in names},
-        **{f"precision_{name}": _percent(found.precisions[k]) for k, name in enumerate(classes)},
-        **{
-            f"confusion_{name}_as_{other}": number(found.confusion[k, j])
-            for k, name in enumerate(classes)
-            for j, other in enumerate(classes)
-        },
-    }
-
-
-def _flat_yardstick(board: Board, of_it: Measured) -> dict[str, Any]:
-    """Write a yardstick as a row: no verdict, and the name of the yardstick under its own key."""
-    s, g, percent = of_it.scores, of_it.gain, _percent
-    title, caption = yardstick(of_it.kind, trainings=of_it.trainings, cost=duration(of_it.seconds))
-    return {
-        "dataset": board.source["dataset"],
-        "protocol": board.protocol,
-        "classifier": of_it.control.classifier,
-        "augmenter": of_it.control.augmenter,
-        "control": of_it.control.augmenter,
-        "control_classifier": None,
-        "balanced_accuracy": percent(s.balanced_accuracy) if s else None,
-        "balanced_accuracy_argmax": percent(s.argmax_balanced_accuracy) if s else None,
-        "accuracy": percent(s.accuracy) if s else None,
-        "auroc": round(s.auroc, 4) if s and np.isfinite(s.auroc) else None,
-        "gain": percent(g.value) if g else None,
-        "gain_low": percent(g.low) if g else None,
-        "gain_high": percent(g.high) if g else None,
-        "verdict": None,
-        "macro_f1": percent(s.macro_f1) if s else None,
-        "done": of_it.done,
-        "failed": of_it.failed,
-        "planned": of_it.planned,
-        "failure_kinds": ", ".join(of_it.kinds) or None,
-        "scored_by": board.unit,
-        "seconds_alone": round(of_it.seconds, 2),
-        "yardstick": of_it.kind,
-        "yardstick_title": title,
-        "yardstick_caption": caption,
-        "data": board.source["data"],
-    }

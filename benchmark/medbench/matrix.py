@@ -1,55 +1,33 @@
-"""The matrix: from a study to arms, trials and the stages they share. Spends nothing."""
+"""The matrix: from a study to its trials, with their arms and the stages they share. Spends nothing."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from medbench import audit
+from medbench.arm_tree import arms_of, scored_with
 from medbench.arms import Arm as Arm
 from medbench.arms import Checked, TrainedOn
 from medbench.arms import Skipped as Skipped
 from medbench.errors import LeakError, Skip, UsageError
 from medbench.findings import WAIVABLE, waived_leaks
-from medbench.identity import core_code, digest, identity
-from medbench.interfaces import Augmenter, Classifier, TrainingSet, cut_in_two, needs, source_of
+from medbench.identity import digest
+from medbench.interfaces import TrainingSet
 from medbench.plugins import Catalogue
 from medbench.protocols import Cut, EvaluationProtocol, protocol, with_share
-from medbench.recipes import listing, parameters_of, with_inner
+from medbench.recipes import listing
 from medbench.samples import Samples
+from medbench.seed_block import BLOCK, SEEDS, in_block
 from medbench.sources import Described
-from medbench.stages import ENCODER, features_made_of, ids_of, recipe_of, stage_key
+from medbench.stage_jobs import StageJob, StageJobs
 from medbench.staircase import taking_part
 from medbench.study import Study
-from medbench.transfer import name_of, named_in
-from medbench.trial import Trial, parts
+from medbench.trial import Trial
 from medbench.yardsticks import SHARE, Yardsticks, root_of, trainings
-
-
-@dataclass(frozen=True)
-class StageJob:
-    """A stage to fit once.
-
-    Attributes:
-        key: What it is stored under.
-        stage: How people call the recipe: its text where it is registered, else its name.
-        recipe: SHA-256 of the recipe, by which a job finds it; ENCODER for a classifier's own encoder.
-        on: What it is fitted on: "pixels", "features", or the name of another data set.
-        trial: One of the trials that need it; its cut gives the samples.
-        depth: 0 for a stage that needs no other.
-        needs: Keys of stages that must be there first.
-    """
-
-    key: str
-    stage: str
-    trial: Trial
-    recipe: str = ""
-    on: str = "pixels"
-    depth: int = 0
-    needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,31 +78,13 @@ class Plan:
 class _Builder:
     study: Study
     catalogue: Catalogue
+    stages: StageJobs
     trials: list[Trial] = field(default_factory=list)
     later: list[Trial] = field(default_factory=list)
-    stages: dict[str, StageJob] = field(default_factory=dict)
     stages_of: dict[str, tuple[str, ...]] = field(default_factory=dict)
     skipped: list[Skipped] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    others: dict[str, Mapping[str, Samples]] = field(default_factory=dict)
     trained: dict[tuple[str, str], list[int]] = field(default_factory=dict)
-    _identities: dict[str, Any] = field(default_factory=dict)
-    _names: dict[Any, tuple[str, str]] = field(default_factory=dict)
-
-    def identity(self, text: str, recipe: Any) -> Any:
-        if text not in self._identities:
-            self._identities[text] = digest(identity(recipe))
-        return self._identities[text]
-
-    def named(self, stage: Any) -> tuple[str, str]:
-        """Return how people call a stage, and the SHA-256 of its recipe."""
-        if stage not in self._names:
-            try:
-                text = self.catalogue.spec(stage)
-            except (UsageError, TypeError):  # it is not registered: a part of another recipe
-                text = stage.name
-            self._names[stage] = text, recipe_of(stage)
-        return self._names[stage]
 
 
 def expand(study: Study, catalogue: Catalogue, sources: Sequence[Described], *, most: int | None = None) -> Plan:
@@ -142,7 +102,7 @@ def expand(study: Study, catalogue: Catalogue, sources: Sequence[Described], *, 
     """
     if study.extractor:  # a wrong name, a missing file and a bad field show before anything is planned
         getattr(catalogue.resolve("extractor", study.extractor), "check", lambda: None)()
-    builder = _Builder(study, catalogue, others={source.text: source.others for source in sources})
+    builder = _Builder(study, catalogue, StageJobs(catalogue, {source.text: source.others for source in sources}))
     builder.warnings += [f"{source.text}: {said}" for source in sources for said in source.warnings]
     texts = list(dict.fromkeys(study.protocols))
     rules = [protocol(text) for text in texts]
@@ -151,20 +111,16 @@ def expand(study: Study, catalogue: Catalogue, sources: Sequence[Described], *, 
         raise UsageError("no augmenter is named; give one with -a, see `medbench plugins list`.")
     arms: dict[str, tuple[Arm, ...]] = {}
     for source in sources:
-        tree = _tree(augmenters, catalogue, controls=study.controls, companions=study.companions)
-        names = {catalogue.spec(a) for a in augmenters}
-        found: dict[tuple[str, str], Arm] = {}
-        for classifier in _classifiers(builder, source):
-            # Where a classifier claims something itself, augmenters meet their controls under its last control only.
-            wanted = tree if _control(classifier) is None or not study.controls else augmenters
-            for arm in _arms(builder, source, wanted, classifier, names):
-                found.setdefault(arm.key, arm)
-        arms[source.text] = tuple(found.values())
+        arms[source.text], skipped = arms_of(study, catalogue, source, augmenters)
+        builder.skipped += skipped
     cells = study.repeats * study.seeds * sum(rule.folds(study.folds) for rule in rules)
     yardsticks = _yardsticks(builder, sources, dict(zip(texts, rules, strict=True)), arms)
     n_trials = cells * sum(map(len, arms.values())) + sum(
         study.repeats * protocol(y.protocol).folds(study.folds) * (len(y.more) + study.seeds) for y in yardsticks
     )
+    if study.seed_block:
+        of_block = sum(len(in_block(of_data, catalogue)) for of_data in arms.values())
+        n_trials += len(SEEDS) ** 2 * of_block * sum(rule.is_honest for rule in rules)
     if most is not None and n_trials > most:
         raise UsageError(
             f"this is {n_trials:,} trials: {cells:,} folds, repeats and seeds an arm; ask for less, or add --yes."
@@ -182,13 +138,14 @@ def expand(study: Study, catalogue: Catalogue, sources: Sequence[Described], *, 
             roots = {y.key: y for y in mine}
             of_roots = [arm for arm in arms[source.text] if arm.key in roots]
             more = {arm: roots[arm.key].more for arm in of_roots}
-            _trials(builder, source, rule, text, taking_part(study, text, arms[source.text]), more)
+            block = in_block(arms[source.text], catalogue) if study.seed_block and rule.is_honest else ()
+            _trials(builder, source, rule, text, taking_part(study, text, arms[source.text]), more, block)
             for fewer in {y.fewer for y in mine}:
                 _trials(builder, source, protocol(fewer), fewer, (), dict.fromkeys(of_roots, range(study.seeds)))
     if not builder.trials:
         reasons = "; ".join(sorted({skip.reason for skip in builder.skipped}))
         raise UsageError(f"nothing is left to run: {reasons}; choose another classifier or augmenter.")
-    stages = dict(sorted(builder.stages.items(), key=lambda item: item[1].depth))
+    stages = dict(sorted(builder.stages.planned.items(), key=lambda item: item[1].depth))
     return Plan(
         study,
         tuple(sources),
@@ -245,113 +202,6 @@ def _yardsticks(
     return tuple(found)
 
 
-def _classifiers(builder: _Builder, source: Described) -> list[Classifier]:
-    catalogue, texts = builder.catalogue, builder.study.classifiers
-    if texts:
-        asked = [r for text in texts for r in catalogue.matching("classifier", text)]
-        chains = [list(_lineage(r)) if builder.study.controls else [r] for r in asked]
-        return list({catalogue.spec(r): r for chain in chains for r in reversed(chain)}.values())  # globs may overlap
-    for classifier in catalogue.items("classifier"):
-        if f"{source.dimensions}d" in classifier.takes:
-            return [classifier]
-    raise UsageError(f"no registered classifier takes {source.dimensions}-D images; give one with -c.")
-
-
-def _control(classifier: Classifier) -> Classifier | None:
-    return getattr(classifier, "control", None)
-
-
-def _lineage(classifier: Classifier) -> Iterator[Classifier]:
-    """Yield a classifier, its control, the control of that, and so on."""
-    yield classifier
-    while (control := _control(classifier)) is not None:
-        classifier = control
-        yield classifier
-
-
-def _tree(
-    augmenters: Sequence[Augmenter], catalogue: Catalogue, *, controls: bool, companions: bool
-) -> list[Augmenter]:
-    """Return the augmenters with their companions, their ancestors and the plain one, ancestors first, each once."""
-    ordered: list[Augmenter] = []
-
-    def add(augmenter: Augmenter) -> None:
-        if controls and augmenter.control is not None:
-            add(augmenter.control)
-        if augmenter not in ordered:
-            ordered.append(augmenter)
-
-    for augmenter in augmenters:
-        add(augmenter)
-        for companion in getattr(augmenter, "companions", ()) if companions else ():
-            add(companion)
-    if controls:
-        for augmenter in catalogue.items("augmenter"):
-            if not augmenter.gives and augmenter not in ordered:
-                ordered.append(augmenter)
-    return ordered
-
-
-def misfit(augmenter: Augmenter, classifier: Classifier, dimensions: int) -> str:
-    """Say why a combination makes no sense; empty where it does."""
-    takes = classifier.takes
-    if augmenter.space == "features":
-        cut = cut_in_two(classifier)
-        if cut is None:
-            return f"{classifier.name} cannot be cut into an encoder and a head"
-        takes = cut[1].takes | {f"{d}d" for d in (2, 3) if f"{d}d" in takes}
-    if f"{dimensions}d" not in takes:
-        has = " and ".join(sorted(t.upper().replace("D", "-D") for t in takes if t in ("2d", "3d")))
-        return f"{classifier.name} takes {has or 'no'} images, the data are {dimensions}-D"
-    if missing := augmenter.gives - takes:
-        return f"{classifier.name} does not take the {' and '.join(sorted(missing))} that {augmenter.name} gives"
-    wanted = {f"{d}d" for d in (2, 3)} & set(getattr(augmenter, "takes", ()))
-    if wanted and f"{dimensions}d" not in wanted:
-        return f"{augmenter.name} does not work on {dimensions}-D images"
-    return ""
-
-
-def _arms(
-    builder: _Builder, source: Described, tree: Sequence[Augmenter], classifier: Classifier, asked: set[str]
-) -> Iterator[Arm]:
-    catalogue = builder.catalogue
-    text = catalogue.spec(classifier)
-    for augmenter in tree:
-        name = catalogue.spec(augmenter)
-        if reason := misfit(augmenter, classifier, source.dimensions):
-            if name in asked or not builder.study.controls:
-                builder.skipped.append(Skipped(source.text, name, text, reason))
-            continue
-        control, over = augmenter.control, _control(classifier)
-        others = [(n, builder.others[source.text][n]) for n in sorted(map(name_of, named_in(augmenter, classifier)))]
-        scored = _scored_with(builder, augmenter)
-        below = name if over is not None else catalogue.spec(control) if control is not None else ""
-        yield Arm(
-            name,
-            text,
-            control=below,
-            over=catalogue.spec(over) if over is not None else "",
-            board=catalogue.spec(list(_lineage(classifier))[-1]) if builder.study.controls else text,
-            plain=not augmenter.gives and over is None,
-            asked=name in asked,
-            outside=bool(others) or any(_is_outside(recipe) for recipe in (augmenter, classifier)),
-            made_by=digest(
-                [
-                    builder.identity(f"augmenter {name}", augmenter),
-                    builder.identity(f"classifier {text}", classifier),
-                    core_code(),
-                    *([n, rows.made_of, len(rows)] for n, rows in others),
-                    *(builder.identity(f"extractor {e}", catalogue.resolve("extractor", e)) for e in (scored,) if e),
-                ]
-            ),
-        )
-
-
-def _is_outside(recipe: Any) -> bool:
-    """Say whether a recipe, or one in its fields, names a file: of weights, for training sees no other."""
-    return any(isinstance(value, Path) for part in with_inner(recipe) for value in parameters_of(part).values())
-
-
 def _trials(
     builder: _Builder,
     source: Described,
@@ -359,6 +209,7 @@ def _trials(
     text: str,
     arms: Sequence[Arm],
     more: Mapping[Arm, Sequence[int]],
+    block: Sequence[Arm] = (),
 ) -> None:
     """Plan the trials of arms with the study's seeds, and further ones that are run after all of them.
 
@@ -369,6 +220,7 @@ def _trials(
         text: Its text.
         arms: Trained with every seed of the study.
         more: Further seeds by arm.
+        block: Arms that one fold trains with every pair of seeds of :data:`medbench.seed_block.SEEDS`.
     """
     study, catalogue = builder.study, builder.catalogue
     spending = study.spending
@@ -378,108 +230,26 @@ def _trials(
             catalogue.resolve("augmenter", arm.augmenter),
             catalogue.resolve("classifier", arm.classifier),
         )
-        for arm in (*arms, *more)
+        for arm in (*arms, *more, *block)
     }
-    wanted = [(seed, arm, builder.trials) for seed in range(study.seeds) for arm in arms]
-    wanted += [(seed, arm, builder.later) for arm, seeds in more.items() for seed in seeds]
+    wanted = [(seed, seed, arm, builder.trials) for seed in range(study.seeds) for arm in arms]
+    wanted += [(seed, seed, arm, builder.later) for arm, seeds in more.items() for seed in seeds]
+    pairs = [(*both, arm, builder.later) for arm in block for both in itertools.product(SEEDS, SEEDS)]
     for repeat in range(study.repeats):
         for fold in range(folds):
             cut = Cut(fold, folds, repeat)
             train = _checked_cut(builder, source, rule, cut)
             builder.trained.setdefault((source.text, text), []).append(len(set(train.groups.tolist())))
             keys: dict[tuple[str, ...], str] = {}
-            for seed, arm, trials in wanted:
+            for seed, stage_seed, arm, trials in wanted + (pairs if (repeat, fold) == BLOCK else []):
                 trial = Trial(
-                    source.text, text, repeat, fold, folds, seed, seed, arm.augmenter, arm.classifier, spending,
+                    source.text, text, repeat, fold, folds, seed, stage_seed, arm.augmenter, arm.classifier, spending,
                     data=source.data, arm=arm.made_by,
                 )  # fmt: skip
-                scored = _scored_with(builder, recipes[arm][0])
+                scored = scored_with(study, catalogue, recipes[arm][0])
                 trial = dataclasses.replace(trial, id=digest(trial.to_json()), extractor=scored)
                 trials.append(trial)
-                builder.stages_of[trial.id] = tuple(_stages_of(builder, *recipes[arm], trial, train, keys))
-
-
-def _stages_of(
-    builder: _Builder,
-    augmenter: Augmenter,
-    classifier: Classifier,
-    trial: Trial,
-    train: Samples,
-    keys: dict[tuple[str, ...], str],
-) -> Iterator[str]:
-    """Yield the keys of every stage a trial needs, encoder first; plan those that are new."""
-    encoder, head = parts(augmenter, classifier)
-    where = _Where(train, train.made_of)
-    if encoder is not None:
-        inner = tuple(_needed(builder, encoder, trial, where, keys))
-        key = _key(builder, encoder, f"{ENCODER} of {trial.classifier}", trial, where, keys)
-        _plan_stage(builder, StageJob(key, ENCODER, trial, ENCODER, needs=inner))
-        yield from inner
-        yield key
-        where = _Where(train, features_made_of(train.made_of, key), "features", (*inner, key))
-    extractor = builder.catalogue.resolve("extractor", trial.extractor) if trial.extractor else None
-    for recipe in (augmenter, head, extractor):
-        yield from _needed(builder, recipe, trial, where, keys)
-
-
-def _scored_with(builder: _Builder, augmenter: Augmenter) -> str:
-    """Return the extractor that an arm's made rows are scored with; empty for the usual one, and where none are made.
-
-    So another extractor is part of what a trial is only where it can change what the trial stores.
-    """
-    text, catalogue = builder.study.extractor, builder.catalogue
-    if not text or augmenter.space != "pixels" or "samples" not in augmenter.gives:
-        return ""
-    usual = next(iter(catalogue.items("extractor")), None)
-    return "" if catalogue.resolve("extractor", text) == usual else text
-
-
-@dataclass(frozen=True, eq=False)
-class _Where:
-    """What a stage is fitted on: rows, what they were made of, how a job finds them, what must be there before."""
-
-    train: Samples
-    made_of: str
-    on: str = "pixels"
-    before: tuple[str, ...] = ()
-
-
-def _needed(
-    builder: _Builder, recipe: Any, trial: Trial, where: _Where, keys: dict[tuple[str, ...], str]
-) -> Iterator[str]:
-    for stage in needs(recipe):
-        place, other = where, source_of(stage)
-        if other is not None:
-            name = name_of(other)
-            rows = builder.others[trial.dataset][name]
-            place = _Where(rows, rows.made_of, name)
-        inner = tuple(_needed(builder, stage, trial, place, keys))
-        if not getattr(stage, "stored", True):
-            yield from inner
-            continue
-        text, code = builder.named(stage)
-        key = _key(builder, stage, code, trial, place, keys)
-        _plan_stage(builder, StageJob(key, text, trial, code, place.on, needs=(*place.before, *inner)))
-        yield from inner
-        yield key
-
-
-def _key(
-    builder: _Builder, stage: Any, code: str, trial: Trial, where: _Where, keys: dict[tuple[str, ...], str]
-) -> str:
-    """Return a stage's key, computed once a cut."""
-    known = (code, str(trial.stage_seed), where.made_of)
-    if known not in keys:
-        keys[known] = stage_key(
-            stage, made_of=where.made_of, ids=ids_of(where.train), stage_seed=trial.stage_seed, budget=trial.budget
-        )
-    return keys[known]
-
-
-def _plan_stage(builder: _Builder, job: StageJob) -> None:
-    if job.key not in builder.stages:
-        depth = 1 + max((builder.stages[k].depth for k in job.needs), default=-1)
-        builder.stages[job.key] = dataclasses.replace(job, depth=depth)
+                builder.stages_of[trial.id] = tuple(builder.stages.of_trial(*recipes[arm], trial, train, keys))
 
 
 def _checked_cut(builder: _Builder, source: Described, rule: EvaluationProtocol, cut: Cut) -> Samples:

@@ -16,7 +16,7 @@ from medbench.cells import Found, find
 from medbench.fitted import FittedStages
 from medbench.intervals import Interval, intervals
 from medbench.statistics import ArmScores, Cell, score, units
-from medbench.store import Stored
+from medbench.stored import Stored
 from medbench.study import Study
 from medbench.trial import Predictions
 from medbench.yardsticks import FEWEST, Yardsticks

@@ -7,8 +7,6 @@ declares its leaks; anything found beyond them stops the run.
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -16,31 +14,16 @@ from typing import Any, Literal
 
 import numpy as np
 
-from medbench.errors import DataError, Skip, UsageError
+from medbench.cuts import VALIDATION_FOLDS, assign_folds, cut_samples, official_cut, without_overlap
+from medbench.cuts import Cut as Cut
+from medbench.draws import a_share, draw_patients, subsample
+from medbench.errors import DataError, UsageError
 from medbench.interfaces import TrainingSet
 from medbench.recipes import configure, did_you_mean, listing, parse
 from medbench.samples import Samples
 
-VALIDATION_FOLDS = 10  # a tenth of the training part only watches whether the loss still falls
-
 Prepare = Callable[..., tuple[Any, ...]]
 """``prepare(train, *held_out) -> (training set, *held_out)``."""
-
-
-@dataclass(frozen=True)
-class Cut:
-    """Which part of which repeat is tested.
-
-    Attributes:
-        fold: Part that is tested, 0 to folds - 1.
-        folds: Number of parts.
-        repeat: Number of the repeat; another repeat is another partition.
-    """
-
-    fold: int = 0
-    folds: int = 5
-    repeat: int = 0
-
 
 LEAKY: Mapping[str, tuple[str, ...]] = {
     "synthetic-scored": ("synthetic-scored",),
@@ -281,196 +264,6 @@ def sized(text: str) -> tuple[str, int]:
     return f"{spec.name}[{','.join(kept)}]" if kept else spec.name, protocol(text).patients
 
 
-def cut_samples(
-    samples: Samples, cut: Cut, *, by: Literal["groups", "ids"] = "groups"
-) -> tuple[Samples, Samples, Samples]:
-    """Cut into training, validation and test; what shares a group stays together.
-
-    Raises:
-        DataError: If there are fewer groups of a class than folds.
-    """
-    keys = getattr(samples, by)
-    if by == "groups":
-        _enough_groups(samples, cut.folds)
-    folds = _partition(samples, by, cut.folds, cut.repeat)
-    rest = np.flatnonzero(folds != cut.fold)
-    watched = assign_folds(
-        keys[rest], samples.labels[rest], VALIDATION_FOLDS, salt=f"{cut.repeat}|{cut.fold}|validation"
-    )
-    return samples.take(rest[watched != 0]), samples.take(rest[watched == 0]), samples.take(folds == cut.fold)
-
-
-@functools.lru_cache(maxsize=8)
-def _partition(samples: Samples, by: str, folds: int, repeat: int) -> np.ndarray:
-    """Assign the folds of a repeat once for all of them."""
-    return assign_folds(getattr(samples, by), samples.labels, folds, salt=str(repeat))
-
-
-def official_cut(
-    samples: Samples, cut: Cut, *, by: Literal["groups", "ids"] = "groups"
-) -> tuple[Samples, Samples, Samples]:
-    """Use the data set's own test part; a tenth of its training part is validation, another one each repeat.
-
-    Raises:
-        DataError: If the data set has no official cut.
-    """
-    if samples.parts is None or not {"train", "test"} <= set(samples.parts):
-        raise DataError("this data set has no official cut into train and test; use --protocol patients.")
-    train = samples.take(samples.parts == "train")
-    watched = assign_folds(getattr(train, by), train.labels, VALIDATION_FOLDS, salt=f"{cut.repeat}|official")
-    return train.take(watched != 0), train.take(watched == 0), samples.take(samples.parts == "test")
-
-
-def without_overlap(samples: Samples) -> Samples:
-    """Leave out the training rows of an official cut that share a group with a row of its test part."""
-    if samples.parts is None:
-        return samples
-    tested = set(samples.groups[samples.parts == "test"].tolist())
-    shared = np.array([group in tested for group in samples.groups.tolist()], dtype=bool)
-    return samples.take(~shared | (samples.parts == "test"))
-
-
-def assign_folds(groups: np.ndarray, labels: np.ndarray, folds: int, *, salt: str) -> np.ndarray:
-    """Give every row a fold so that groups stay whole and classes are spread evenly.
-
-    Greedy: the largest groups first, ties by hash, each to the fold that holds least of the group's classes. Pure
-    Python floats and SHA-256, so the same bits on every machine, for ever.
-
-    Args:
-        groups: ``str (n,)``.
-        labels: ``int64 (n,)``.
-        folds: Number of folds.
-        salt: Another text gives another partition.
-
-    Returns:
-        ``int64 (n,)`` fold of each row, 0 to folds - 1.
-    """
-    counts: dict[str, dict[int, int]] = {}
-    totals: dict[int, int] = {}
-    for group, label in zip(groups.tolist(), labels.tolist(), strict=True):
-        of_group = counts.setdefault(group, {})
-        of_group[label] = of_group.get(label, 0) + 1
-        totals[label] = totals.get(label, 0) + 1
-    items = {group: sorted(of_group.items()) for group, of_group in counts.items()}
-    order = sorted(counts, key=lambda g: (-max(counts[g].values()), -sum(counts[g].values()), _hash(salt, g)))
-    held = {label: [0] * folds for label in totals}
-    sizes = [0] * folds
-    fold_of: dict[str, int] = {}
-    for group in order:
-        members = items[group]
-        if len(members) == 1:  # nearly always: the class held least decides, and no fractions are needed
-            loads: list[Any] = held[members[0][0]]
-        else:
-            loads = [sum(m * held[k][f] / totals[k] ** 2 for k, m in members) for f in range(folds)]
-        best = min(zip(loads, sizes, range(folds), strict=True))[2]
-        fold_of[group] = best
-        for label, n in members:
-            held[label][best] += n
-            sizes[best] += n
-    return np.fromiter((fold_of[g] for g in groups.tolist()), dtype=np.int64, count=len(groups))
-
-
-def subsample(train: Samples, wanted: str, *, salt: str) -> Samples:
-    """Draw whole groups until each class has the wanted number of images.
-
-    A group that would give a class more than is wanted is passed over, so a class may end a few images short where
-    its groups are large.
-
-    Raises:
-        DataError: If a class has fewer images than wanted, or the number of counts is not the number of classes.
-    """
-    targets = [int(part) for part in wanted.split("/")]
-    if len(targets) != len(train.classes):
-        raise DataError(
-            f"train={wanted} names {len(targets)} classes, the data set has {len(train.classes)}: "
-            f"{', '.join(train.classes)}; give one count a class."
-        )
-    for name, target, available in zip(train.classes, targets, train.class_counts.tolist(), strict=True):
-        if available < target:
-            raise DataError(f"train={wanted} wants {target} images of {name!r}, the training part has {available}.")
-    rows: dict[str, list[int]] = {}
-    for row, group in enumerate(train.groups.tolist()):
-        rows.setdefault(group, []).append(row)
-    left = list(targets)
-    kept: list[int] = []
-    for group in sorted(rows, key=lambda g: _hash(f"{salt}|subsample", g)):
-        classes = train.labels[rows[group]].tolist()
-        if all(label >= 0 and classes.count(label) <= left[label] for label in set(classes)):
-            kept += rows[group]
-            for label in classes:
-                left[label] -= 1
-    return train.take(sorted(kept))
-
-
-def a_share(train: Samples, share: float, *, salt: str) -> Samples:
-    """Draw a share of the groups of every class, at least one of each; a larger share holds every smaller one.
-
-    A group whose rows differ in label counts for the set of its labels.
-
-    Args:
-        train: What is drawn from.
-        share: Of the groups, above 0 to 1; 1 gives `train` as it is.
-        salt: Another text gives another draw.
-    """
-    if share >= 1:
-        return train
-    strata = _strata(train, f"{salt}|share")
-    kept = {group for groups in strata.values() for group in groups[: max(1, round(share * len(groups)))]}
-    return train.take(np.array([group in kept for group in train.groups.tolist()]))
-
-
-def draw_patients(train: Samples, number: int, *, salt: str) -> Samples:
-    """Draw groups, classes in their proportion and one of each at least; a larger number holds every smaller one.
-
-    Group i of the m of its class stands at (i + 1/2) / m of one queue, i = 0 in front: as many as wanted are taken from
-    its head, so a class is off its share by less than one group. A group whose rows differ in label counts for the set
-    of its labels; patients who share pixels are one.
-
-    Args:
-        train: What is drawn from.
-        number: Groups wanted.
-        salt: Another text gives another draw.
-
-    Raises:
-        Skip: If there are fewer groups, or fewer are wanted than there are classes.
-    """
-    strata = _strata(train, f"{salt}|patients")
-    available = sum(map(len, strata.values()))
-    if number > available:
-        raise Skip(f"the training part has {available:,} patients")
-    queue = sorted(
-        ((2 * i + 1) / (2 * len(groups)) if i else 0.0, labels, group)
-        for labels, groups in strata.items()
-        for i, group in enumerate(groups)
-    )
-    kept = {group for _, _, group in queue[:number]}
-    drawn = train.take(np.array([group in kept for group in train.groups.tolist()]))
-    if set(drawn.labels.tolist()) < set(train.labels.tolist()):
-        raise Skip(f"{number:,} patients leave a class out of training")
-    return drawn
-
-
-def _strata(train: Samples, salt: str) -> dict[tuple[int, ...], list[str]]:
-    """Return the groups by the set of their labels, in an order that depends on the salt alone."""
-    labels: dict[str, set[int]] = {}
-    for group, label in zip(train.groups.tolist(), train.labels.tolist(), strict=True):
-        labels.setdefault(group, set()).add(label)
-    strata: dict[tuple[int, ...], list[str]] = {}
-    for group in sorted(labels, key=lambda g: _hash(salt, g)):
-        strata.setdefault(tuple(sorted(labels[group])), []).append(group)
-    return strata
-
-
-def _enough_groups(samples: Samples, folds: int) -> None:
-    groups = [len(set(samples.groups[samples.labels == k].tolist())) for k in range(len(samples.classes))]
-    rarest = min(groups)
-    if rarest < folds:
-        raise DataError(
-            f"class {samples.classes[groups.index(rarest)]!r} has {rarest} patients, too few for {folds} folds; "
-            + (f"use --folds {rarest} or fewer." if rarest >= 2 else "it needs at least 2.")
-        )
-
-
 def _those(samples: Samples, ids: set[str]) -> Samples:
     return samples.take(np.array([name in ids for name in samples.ids.tolist()], dtype=bool))
 
@@ -490,34 +283,3 @@ def _restrict(made: TrainingSet, train: Samples) -> TrainingSet:
         if not bags:
             raise DataError("the cut left no row in any bag of the training set; use fewer folds.")
     return TrainingSet(train, made.transform, sampling, made.loss, made.frequencies, bags)
-
-
-def _hash(salt: str, text: str) -> bytes:
-    return hashlib.sha256(f"medbench/1|{salt}|{text}".encode()).digest()
-
-
-def groups_united(*keys: Iterable[str]) -> np.ndarray:
-    """Unite rows that share any key; an empty key unites nothing.
-
-    Args:
-        keys: Columns of equal length, such as patients, studies and hashes of pixels.
-
-    Returns:
-        ``str (n,)``: the first row's first key names a group.
-    """
-    columns = [list(column) for column in keys]
-    parent = list(range(len(columns[0])))
-
-    def root(row: int) -> int:
-        while parent[row] != row:
-            parent[row] = parent[parent[row]]
-            row = parent[row]
-        return row
-
-    for number, column in enumerate(columns):
-        first: dict[tuple[int, str], int] = {}
-        for row, key in enumerate(column):
-            if key:
-                one, other = root(row), root(first.setdefault((number, key), row))
-                parent[max(one, other)] = min(one, other)
-    return np.array([columns[0][root(row)] for row in range(len(parent))], dtype=np.str_)

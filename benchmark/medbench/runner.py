@@ -20,10 +20,12 @@ from typing import Any, Protocol
 from medbench.errors import MedbenchError, ResourceError
 from medbench.interfaces import Executor, Jobs
 from medbench.job import Task, work
-from medbench.matrix import Plan, StageJob
+from medbench.matrix import Plan
 from medbench.plugins import Catalogue
+from medbench.stage_jobs import StageJob
 from medbench.stages import ENCODER
-from medbench.store import Failure, Store, read_stored
+from medbench.store import Store
+from medbench.stored import Failure, read_stored
 from medbench.trial import Trial
 
 POLL_SECONDS = 0.25

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from medbench.decode import Decoded, Progress, already_decoded, check_index, decode, phantom_root
+from medbench.decode import Decoded, already_decoded, decode, phantom_root
+from medbench.decoding import Progress, check_index
 from medbench.errors import UsageError
 from medbench.findings import across_cut, columns_of
+from medbench.groups import groups_united
 from medbench.interfaces import Dataset
 from medbench.plugins import Catalogue
-from medbench.protocols import groups_united
 from medbench.recipes import did_you_mean, listing
 from medbench.samples import Samples
 from medbench.study import PhantomTable

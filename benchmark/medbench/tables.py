@@ -8,9 +8,11 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from medbench.board import Board, Row
 from medbench.board_sentences import arm_name, auroc_share, sentences
 from medbench.board_sentences import short as short
-from medbench.leaderboard import Board, Row, table
+from medbench.flat_rows import table
+from medbench.latex import escape_latex
 from medbench.measured import Measured
 from medbench.protocols import protocol
 from medbench.text import WIDTH as WIDTH
@@ -316,18 +318,6 @@ _MD = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>|#"})
 def escape_markdown(text: str) -> str:
     """Write a text so that Markdown shows it as it is."""
     return clean(text).translate(_MD)
-
-
-_TEX = str.maketrans(
-    {c: f"\\{c}" for c in "&%$#_{}"}
-    | {"\\": r"\textbackslash{}", "~": r"\~{}", "^": r"\^{}"}
-    | {"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"}
-)
-
-
-def escape_latex(text: str) -> str:
-    """Write a text so that LaTeX shows it as it is."""
-    return text.translate(_TEX)
 
 
 def branch(row: Row, plain: bool) -> str:

@@ -236,7 +236,7 @@ def check_dataset(dataset: Any, folder: Path) -> None:
         ContractError: With one sentence on what is wrong.
         Skip: If it has no phantom.
     """
-    from medbench.decode import check_index
+    from medbench.decoding import check_index
 
     root = _fresh(folder, "phantom")
     try:

@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from medbench.board import Board, Row
 from medbench.board_sentences import arm_name, auroc_share, short
 from medbench.crosschecks import Details
 from medbench.forest import Bar, Forest, draw, legend
-from medbench.leaderboard import Board, Row
-from medbench.tables import branch, escape_latex, escape_markdown, heading, to_csv
+from medbench.latex import escape_latex
+from medbench.seed_block import SEEDS
+from medbench.tables import branch, escape_markdown, heading, to_csv
 from medbench.text import clean, pad, wrapped
 from medbench.verdicts import PHANTOM, answer, auroc_text, duration, looks, points, reasons
 from medbench.versus import Versus, every
@@ -221,7 +223,9 @@ def _details(one: Versus, of_it: Details) -> Iterator[str]:
     yield _detail("generator seeds", _sd(s.generators))
     yield _detail("classifier seeds", _sd(s.seeds))
     if of_it.together:
-        yield _detail("", "generators and classifiers share their seeds here")
+        yield _detail("", "generators and classifiers share their seeds here; run it with --seed-block")
+    if of_it.block:
+        yield _detail("", f"the last two from one fold, {len(SEEDS)} x {len(SEEDS)} seeds")
     if s.buy:
         yield _detail("", f"more {s.buy} would help most")
 

@@ -11,7 +11,8 @@ same    every arm is the same learner, trained with other random weights of the 
         by all arms of a cell, as initialisation and batch order are
 luck    as same, but one training in four goes badly wrong: its weights spread six times as far
 
-The learners are weighted least squares: what comes out holds for them, and constants may differ for networks. The full
+The learners are weighted least squares, or with --learner network small networks of one hidden layer, trained by Adam
+from initial weights that all arms of a cell share, as in the product; large networks may have other constants. The full
 run: --repetitions 4000 for both nulls, --patients 60 120 298, --repeats 1, and --folds 1. Accepted where at least one
 wrong word a table stands in no more than 5 % (the lower 95 % bound decides) and coverage is 94 to 97 %.
 """
@@ -34,6 +35,7 @@ from medbench.verdicts import Evidence, judge
 
 CONTROLS = (0, 0, 0, 0, 0, 2, 2, 2, 2, 3, 3, 6)  # of arm 1, 2, ...; arm 0 is the root
 FEATURES = 10
+HIDDEN, STEPS = 8, 60
 NULLS = ("two", "same", "luck")
 
 
@@ -63,6 +65,7 @@ def main() -> None:
     parser.add_argument("--patients", type=int, nargs="+", default=[298])
     parser.add_argument("--prevalence", type=float, default=0.17)
     parser.add_argument("--images", type=int, default=3, help="most images a patient")
+    parser.add_argument("--learner", choices=("linear", "network"), default="linear")
     parser.add_argument("--mixed", action="store_true", help="labels differ within patients: images are the unit")
     parser.add_argument("--folds", type=int, default=5, help="1: an official cut")
     parser.add_argument("--test", type=int, default=1000, help="patients of the official test part")
@@ -187,6 +190,8 @@ def trials(
     in_test = np.stack([tested[r] == f for r, f, _ in parts])
     in_train = np.stack([(tested[r] != f) & (tested[r] >= 0) for r, f, _ in parts])
     common = rng.standard_normal(in_train.shape)
+    networks = asked.learner == "network"
+    start = rng.standard_normal((len(parts), FEATURES + 2, HIDDEN)) if networks else np.empty(0)
     arms = []
     for _ in range(asked.arms + 1):
         x = np.concatenate([shared, draw(n_own), np.ones((len(owner), 1))], axis=1)
@@ -196,7 +201,9 @@ def trials(
             bad = rng.random((len(parts), 1)) < 0.25
             noise = asked.noise * (np.where(bad, 3.0, 0.5) if null == "luck" else 1.0)
             weights *= np.exp(noise * ((1 - asked.own) ** 0.5 * common + asked.own**0.5 * own))
-        logits = learn(x, labels, weights)
+        for k in (0, 1):  # both classes weigh alike
+            weights[:, labels == k] /= weights[:, labels == k].sum(1, keepdims=True)
+        logits = trained(x, labels, weights, start) if networks else learn(x, labels, weights)
         arms.append(
             {
                 part: Predictions(names[test], persons[test], labels[test], probabilities(logits[c, test]))
@@ -219,15 +226,37 @@ def fold_of(rng: np.random.Generator, rare: np.ndarray, pool: int, asked: argpar
 
 
 def learn(x: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Fit weighted ridge regressions on both classes weighed alike; return ``(trainings, images)`` logits."""
+    """Fit weighted ridge regressions; return ``(trainings, images)`` logits."""
     target = 2.0 * labels - 1
-    for k in (0, 1):
-        of_class = labels == k
-        weights[:, of_class] /= weights[:, of_class].sum(1, keepdims=True)
     p = x.shape[1]
     gram = (weights @ (x[:, :, None] * x[:, None, :]).reshape(len(x), -1)).reshape(-1, p, p) + 0.01 * np.eye(p)
     w = np.linalg.solve(gram, (weights @ (x * target[:, None]))[:, :, None])[:, :, 0]
     return 4 * w @ x.T
+
+
+def trained(x: np.ndarray, labels: np.ndarray, weights: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """Train networks of HIDDEN units on weighted cross-entropy by Adam; return ``(trainings, images)`` logits.
+
+    Args:
+        x: ``float64 (images, FEATURES + 1)``, the last column 1.
+        labels: ``int64 (images,)``, 0 or 1.
+        weights: ``float64 (trainings, images)``; 0 leaves an image out.
+        start: ``float64 (trainings, FEATURES + 2, HIDDEN)``: initial weights of both layers, standard normal.
+    """
+    x, weights = x.astype(np.float32), weights.astype(np.float32) / 2
+    first, last = start[:, :-1].astype(np.float32) / x.shape[1] ** 0.5, start[:, -1].astype(np.float32) / HIDDEN**0.5
+    moments = [(np.zeros_like(w), np.zeros_like(w)) for w in (first, last)]
+    for step in range(1, STEPS + 1):
+        hidden = np.tanh(x @ first)  # (trainings, images, HIDDEN)
+        logits = np.einsum("tih,th->ti", hidden, last)
+        wrong = weights * (1 / (1 + np.exp(-logits)) - labels)
+        inner = wrong[:, :, None] * last[:, None] * (1 - hidden**2)
+        gradients = x.T @ inner, np.einsum("ti,tih->th", wrong, hidden)
+        for w, gradient, (mean, square) in zip((first, last), gradients, moments, strict=True):
+            mean += 0.1 * (gradient - mean)
+            square += 0.01 * (gradient**2 - square)
+            w -= 0.05 * mean / (1 - 0.9**step) / ((square / (1 - 0.99**step)) ** 0.5 + 1e-8)
+    return np.einsum("tih,th->ti", np.tanh(x @ first), last)
 
 
 def probabilities(logits: np.ndarray) -> np.ndarray:
@@ -239,7 +268,7 @@ def probabilities(logits: np.ndarray) -> np.ndarray:
 def report(counts: Counts, asked: argparse.Namespace, null: str, patients: int, seconds: float) -> None:
     """Print what was counted."""
     design = f"{asked.folds} folds x {asked.repeats} repeats" if asked.folds > 1 else f"official cut x {asked.repeats}"
-    print(f"\nnull {null}, {patients} patients, {design}, {asked.arms} arms, seed {asked.seed}")
+    print(f"\nnull {null}, {patients} patients, {design}, {asked.arms} arms, {asked.learner}, seed {asked.seed}")
     low, high = wilson(counts.wrong_tables, counts.tables)
     print(f"  {counts.tables} tables in {seconds:.0f} s; arm and control disagree on {np.mean(counts.disagree):.0%}")
     print(f"  at least one wrong word   {counts.wrong_tables / counts.tables:.3f}  ({low:.3f} to {high:.3f})")
@@ -266,7 +295,7 @@ def wilson(k: int, n: int) -> tuple[float, float]:
     """Return Wilson's 95 % interval of a proportion."""
     z, p = 1.96, k / n
     middle, spread = p + z * z / (2 * n), z * (p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5
-    return (middle - spread) / (1 + z * z / n), (middle + spread) / (1 + z * z / n)
+    return max(0.0, (middle - spread) / (1 + z * z / n)), (middle + spread) / (1 + z * z / n)
 
 
 if __name__ == "__main__":

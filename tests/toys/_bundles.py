@@ -20,7 +20,8 @@ from medbench.publishing.models import Method
 from medbench.publishing.recomputing import UNSAID
 from medbench.publishing.report import Report, entry
 from medbench.sources import Described
-from medbench.store import Failure, Store, write_result
+from medbench.store import Store
+from medbench.stored import Failure, write_result
 from medbench.study import PhantomTable, Study
 from medbench.trial import Result, Trial, prior_corrected
 

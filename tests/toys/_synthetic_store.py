@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from medbench.board import Board
 from medbench.identity import derive_seed, digest
-from medbench.leaderboard import Board, boards
+from medbench.leaderboard import boards
 from medbench.matrix import Arm
 from medbench.statistics import Cell
-from medbench.store import Failure, Store, write_result
+from medbench.store import Store
+from medbench.stored import Failure, write_result
 from medbench.study import Study
 from medbench.trial import Result, Trial
 

@@ -15,7 +15,7 @@ from medbench.errors import MedbenchError
 
 COMMANDS = {
     "run": ("run", "Run a study and print its leaderboard."),
-    "plan": ("run", "Say what a run would do; spend nothing."),
+    "plan": ("plan", "Say what a run would do; spend nothing."),
     "status": ("results", "Say how far a run is."),
     "logs": ("results", "Show the log of a trial."),
     "leaderboard": ("results", "Print the leaderboard of a run."),
@@ -24,6 +24,7 @@ COMMANDS = {
     "bundle": ("bundle", "Pack a run into one file that others can check."),
     "verify": ("verify", "Check a bundle: recompute every number from its predictions."),
     "publish": ("publish", "Verify a bundle and add it to the published entries."),
+    "withdraw": ("publish", "Take a published entry back, with a reason."),
     "reproduce": ("publish", "Run one cell of a published entry again and compare."),
     "site": ("site", "Write static pages of published entries."),
     "init": ("init", "Set up a study of one's own folder of images."),

@@ -49,7 +49,17 @@ def run_canary(*, budget: str | None, results: Path, workers: int | None, as_jso
 
 
 def _understood(budget: str | None, results: Path, plugin_options: dict[str, Any]) -> Asked:
-    unset = ("leak", "inflation", "yardsticks", "check_steps", "no_controls", "no_companions", "extractor", "phantom")
+    unset = (
+        "leak",
+        "inflation",
+        "yardsticks",
+        "check_steps",
+        "seed_block",
+        "no_controls",
+        "no_companions",
+        "extractor",
+        "phantom",
+    )
     options: dict[str, Any] = {
         **plugin_options,
         **dict.fromkeys((*unset, "folds", "repeats", "seeds", "worth")),

@@ -12,7 +12,7 @@ import click
 from medbench import plugins as registry
 from medbench.cli.display import Display
 from medbench.cli.options import complete, load_catalogue, plugin_options
-from medbench.decode import check_index
+from medbench.decoding import check_index
 from medbench.errors import DataError, UsageError
 from medbench.interfaces import Dataset
 from medbench.tables import clean

@@ -125,6 +125,11 @@ def study_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "--check-steps", is_flag=True, help="At last train the best arm and its control at twice the steps."
         ),
         click.option(
+            "--seed-block",
+            is_flag=True,
+            help="Also train arms with a generator, and their controls, on one fold with 3 x 3 seeds.",
+        ),
+        click.option(
             "--results",
             type=click.Path(path_type=Path),
             default=Path("results/runs"),
@@ -198,6 +203,8 @@ def understand(*, default: str = DEFAULT_STUDY, **options: Any) -> Asked:
         )
     if options["check_steps"]:
         values["check_steps"] = True
+    if options["seed_block"]:
+        values["seed_block"] = True
     if options["extractor"]:
         values["extractor"] = options["extractor"]
     if options["budget"]:

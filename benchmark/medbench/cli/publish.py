@@ -1,4 +1,4 @@
-"""``medbench publish`` and ``medbench reproduce``: entries that others have checked."""
+"""``medbench publish``, ``withdraw`` and ``reproduce``: entries that others have checked."""
 
 from __future__ import annotations
 
@@ -49,20 +49,29 @@ def publish(
     plugin_switches: tuple[str, ...],
 ) -> None:
     """Verify BUNDLE, store it with the numbers that were computed from it, and add a row to the ledger."""
-    known = {row.entry for row in ledger.rows(folder / entries.LEDGER)}  # a broken chain shows before all else
-    if replaces is not None and replaces not in known:
-        raise UsageError(f"--replaces {replaces}: the ledger knows no such entry; give the 16 hex digits of one.")
+    ledger.rows(folder / entries.LEDGER)  # a broken chain shows before all else
+    old = None if replaces is None else entries.standing(folder, replaces).entry
     with Display() as display:
         found = verify(bundle, data=_given(data), allowed=allowed, accept_repeated=accept_repeated, workers=workers,
                        plugin_folders=plugin_folders, blocked=blocked(plugin_switches),
-                       progress=display.decoding)  # fmt: skip
+                       progress=display.decoding, others=entries.earlier(folder, replaces=old or ""))  # fmt: skip
     show(found, as_json=False)
     if found.refused is not None:
         raise found.refused
     place = entries.publish(bundle, found, folder)
-    if replaces is not None:
-        entries.replace(folder, replaces, place.name)
-    click.echo(f"published as {clean(str(place))}" + (f", {replaces} is withdrawn" if replaces else ""))
+    if old is not None:
+        entries.replace(folder, old, place.name)
+    click.echo(f"published as {clean(str(place))}" + (f", {old} is withdrawn" if old else ""))
+
+
+@click.command(short_help="Take a published entry back, with a reason.")
+@click.argument("entry")
+@click.option("--reason", required=True, metavar="TEXT", help="A sentence that readers see, at most 200 characters.")
+@_to
+def withdraw(entry: str, reason: str, folder: Path) -> None:
+    """Add a row to the ledger that takes ENTRY back for good: it stays, with the reason, and is never ranked again."""
+    row = entries.withdraw(folder, entry, reason)
+    click.echo(f"row {row.row} of {clean(str(folder / entries.LEDGER))}: {row.entry} is withdrawn: {clean(row.detail)}")
 
 
 @click.command(short_help="Run one cell of a published entry again and compare.")
@@ -91,6 +100,7 @@ def reproduce(
     known = [row for row in ledger.rows(folder / entries.LEDGER) if row.entry == entries.read_entry(place)["id"]]
     if not known:
         raise UsageError(f"{place}: the ledger does not know this entry; publish its bundle first.")
+    entries.standing(folder, known[-1].entry)
     with Display() as display:
         found = verify(file, data=_given(data), plugin_folders=plugin_folders, blocked=left_out, workers=workers,
                        accept_repeated=True, progress=display.decoding)  # fmt: skip

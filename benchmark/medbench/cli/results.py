@@ -14,6 +14,7 @@ import click
 
 from medbench import study
 from medbench.across_tables import render_all
+from medbench.board import Board
 from medbench.cli.display import can_draw_trees
 from medbench.comparison import compare
 from medbench.comparison_tables import render as render_comparison
@@ -22,7 +23,7 @@ from medbench.growth import growths
 from medbench.growth_tables import render as render_growth
 from medbench.inflation import inflations
 from medbench.inflation_tables import render as render_inflation
-from medbench.leaderboard import Board, boards
+from medbench.leaderboard import boards
 from medbench.plots.style import form_of, written
 from medbench.staircase import SUFFIX
 from medbench.store import Store

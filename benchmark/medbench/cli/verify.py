@@ -10,7 +10,7 @@ import click
 
 from medbench.cli.display import Display
 from medbench.cli.options import blocked, plugin_options
-from medbench.publishing.entries import check_entry
+from medbench.publishing.entries import check_entry, earlier
 from medbench.publishing.verifying import Verified, written
 from medbench.publishing.verifying import verify as verify_bundle
 from medbench.text import clean
@@ -39,7 +39,8 @@ def verify(
 
     Ends with 9 where it is refused. Nothing of it is extracted or run.
     """
-    file = bundle / "bundle.medbench.zip" if bundle.is_dir() else bundle
+    is_entry = bundle.is_dir()
+    file = bundle / "bundle.medbench.zip" if is_entry else bundle
     with Display() as display:
         found = verify_bundle(
             file,
@@ -50,11 +51,12 @@ def verify(
             blocked=blocked(plugin_switches),
             workers=workers,
             progress=display.decoding,
+            others=earlier(bundle.absolute().parent, bundle.absolute().name) if is_entry else None,
         )
     show(found, as_json=as_json)
     if found.refused is not None:
         raise found.refused
-    if bundle.is_dir():
+    if is_entry:
         click.echo(check_entry(bundle, found), err=as_json)
     return 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING
 
 from medbench.inflation import Inflation
@@ -11,6 +12,8 @@ from medbench.tables import clean, short
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+TITLE = 88  # characters a line
 
 
 def draw(found: Inflation) -> Figure:
@@ -51,6 +54,6 @@ def draw(found: Inflation) -> Figure:
         axes.tick_params(axis="y", length=0)
         arm, against = map(short, found.names)
         phantom = " (drawn images)" if found.is_phantom else ""
-        title = f"{clean(found.dataset)}{phantom}: where {arm}'s gain over {against} goes"
-        figure.suptitle(title, x=0.01, ha="left", fontsize=10)
+        title = f"{clean(found.dataset)}{phantom}: where {arm}'s gain over {against} goes".replace("$", r"\$")
+        figure.suptitle(textwrap.fill(title, TITLE), x=0.01, ha="left", fontsize=10)
     return figure

@@ -26,6 +26,7 @@ from medbench.publishing.reading import Bundle
 from medbench.publishing.recomputing import put, put_the_rest, record_of
 from medbench.publishing.refusals import Refused
 from medbench.publishing.report import Report
+from medbench.publishing.signs import NAME, Signs
 from medbench.publishing.truth import no_files
 from medbench.samples import Samples
 from medbench.sources import Described
@@ -179,7 +180,7 @@ def _trials(bundle: Bundle, found: Mapping[str, Described], catalogue: Catalogue
     metrics = {m.__name__.replace("_", "-"): m for m in catalogue.items("metric")}
     cuts: dict[tuple[str, str, Cut], _Parts] = {}
     unknown: set[str] = set()
-    compared = 0
+    compared, signs = 0, Signs()
     for key, predicted in bundle.predicted():
         trial, told = bundle.planned[key], bundle.ran[key]
         if trial.dataset not in found:
@@ -199,6 +200,7 @@ def _trials(bundle: Bundle, found: Mapping[str, Described], catalogue: Catalogue
             )  # fmt: skip
         _counts(trial, told, parts, catalogue)
         result = put(store, bundle, key, predicted, samples, parts.rows)
+        signs.add(trial, result.probabilities, result.labels)
         corrected = prior_corrected(result.probabilities, result.frequencies)
         for name, value in told.metrics.items():
             if name not in metrics:
@@ -213,6 +215,11 @@ def _trials(bundle: Bundle, found: Mapping[str, Described], catalogue: Catalogue
     if unknown:
         names = ", ".join(sorted(unknown)[:5])
         report.add("other metrics", f"no plugin here provides {names}", "flagged")
+    odd = list(signs.sentences())
+    for sentence in odd:
+        report.add(NAME, sentence, "flagged")
+    if not odd:
+        report.add(NAME, "none: no scores that are labels, no calibration too good, no trials nearly the same")
 
 
 def _counts(trial: Trial, told: Any, parts: _Parts, catalogue: Catalogue) -> None:

@@ -1,10 +1,12 @@
 """Work on a stranger's bundle in a process of its own, with bounds on memory, time, files and what it may write.
 
-No code of a bundle is ever run; plugins that are installed here may be used, since the user chose them.
+No code of a bundle is ever run; plugins that are installed here may be used, since the user chose them. Where the
+kernel allows it the process has no network.
 """
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import resource
@@ -12,7 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ CPU_S = {"read": 60, "check": 1800}
 WALL_S = {"read": 300, "check": 7200}
 WRITTEN = 512 * 2**20  # bytes of one file; it writes into its own temporary folder only
 OPEN = 1024  # files; the store reads 500 at once
+_NEW_USER, _NEW_NET = 0x10000000, 0x40000000  # CLONE_NEWUSER and CLONE_NEWNET of sched.h
 _ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")} | {"POLARS_MAX_THREADS": "1"}
 
 
@@ -77,10 +80,49 @@ def confine(task: str) -> None:
         resource.setrlimit(what, (bound, bound))
 
 
+def isolate(reads: Sequence[str] = ()) -> bool:
+    """Leave every network, the loopback too, if the kernel lets this process; it cannot come back.
+
+    Args:
+        reads: Files and folders that must stay readable: another user namespace takes root's right to read all.
+
+    Returns:
+        Whether this process has a network of its own now, in which nothing is.
+
+    Source:
+        man unshare(2), user_namespaces(7); a process with more than one thread is refused.
+    """
+    if _unshared(_NEW_NET):  # as root: nothing else of the process changes
+        return True
+    child = os.fork()  # what cannot be mapped cannot be undone, so it is tried in a copy first
+    if child == 0:
+        code = 1
+        try:
+            code = int(not (_unshared(_NEW_USER | _NEW_NET) and all(os.access(path, os.R_OK) for path in reads)))
+        finally:
+            os._exit(code)
+    return os.waitpid(child, 0)[1] == 0 and _unshared(_NEW_USER | _NEW_NET)
+
+
+def _unshared(flags: int) -> bool:
+    user, group = os.geteuid(), os.getegid()
+    try:
+        if ctypes.CDLL(None, use_errno=True).unshare(flags) != 0:
+            return False
+        if flags & _NEW_USER:  # it stays who it was: ssh-keygen wants a name, files their owner
+            for name, line in (("setgroups", b"deny"), ("uid_map", b"%d %d 1" % (user, user)),
+                               ("gid_map", b"%d %d 1" % (group, group))):  # fmt: skip
+                Path(f"/proc/self/{name}").write_bytes(line)
+    except (AttributeError, OSError):  # another system, or one that forbids it
+        return False
+    return True
+
+
 def main() -> None:
     """Read a task from standard input and answer on standard output; what plugins print goes to standard error."""
     given = json.loads(sys.stdin.buffer.read())
     confine(given["task"])
+    isolate([given[key] for key in ("bundle", "folder", "truth") if key in given])
     answers = os.dup(1)
     os.dup2(2, 1)
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import shutil
 from collections.abc import Mapping
@@ -13,7 +14,9 @@ from medbench.errors import StoreError, UsageError
 from medbench.publishing import ledger
 from medbench.publishing.container import PACKED
 from medbench.publishing.figures import difference
+from medbench.publishing.ledger import Row
 from medbench.publishing.refusals import Refused
+from medbench.publishing.texts import free, scan
 from medbench.publishing.verifying import Verified
 
 BUNDLE, ENTRY, LEDGER = "bundle.medbench.zip", "entry.json", "ledger.jsonl"
@@ -42,17 +45,19 @@ def publish(bundle: Path, verified: Verified, folder: Path, *, date: str = "") -
     entry, place = verified.entry, folder / str(verified.entry["id"])
     known = ledger.rows(folder / LEDGER)
     if any(row.entry == entry["id"] for row in known):
+        if ledger.tiers(known)[entry["id"]] == "withdrawn":
+            raise UsageError(f"{place}: this bundle was published and withdrawn, which is final; publish a new one.")
         raise UsageError(f"{place}: this bundle is published already; `medbench reproduce {entry['id']}` comes next.")
     data = bundle.read_bytes()
     if hashlib.sha256(data).hexdigest() != entry["bundle"]["sha256"]:
         raise Refused("MB901", f"{bundle}: was changed after it was checked; check it again.")
-    partial = folder / f".{entry['id']}.partial"
+    partial, text = folder / f".{entry['id']}.partial", text_of(entry).encode()
     try:
         shutil.rmtree(partial, ignore_errors=True)
         shutil.rmtree(place, ignore_errors=True)  # the ledger does not know it: a publication that was cut off
         partial.mkdir(parents=True)
         (partial / BUNDLE).write_bytes(data)
-        (partial / ENTRY).write_text(text_of(entry), encoding="utf-8")
+        (partial / ENTRY).write_bytes(text)
         partial.rename(place)
     except OSError as error:
         raise StoreError(f"{folder}: cannot be written ({error.strerror}); give another --to.") from None
@@ -63,6 +68,7 @@ def publish(bundle: Path, verified: Verified, folder: Path, *, date: str = "") -
         tier=entry["tier"],
         bundle=entry["bundle"]["sha256"],
         detail=f"by medbench {entry['medbench']}",
+        entry_sha256=hashlib.sha256(text).hexdigest(),
         date=date,
     )
     return place
@@ -72,21 +78,105 @@ def replace(folder: Path, old: str, new: str, *, date: str = "") -> None:
     """Add a row that withdraws an entry in favour of another; its folder stays.
 
     Raises:
-        UsageError: If the ledger does not know one of the two.
+        UsageError: If the ledger does not know one of the two, or the old one is withdrawn already.
     """
-    last = {row.entry: row for row in ledger.rows(folder / LEDGER)}
-    for name in (old, new):
-        if name not in last:
-            raise UsageError(f"{folder / LEDGER}: knows no entry {name!r}; give the 16 hex digits of one.")
+    last, better = standing(folder, old), last_row(folder, new)
+    if last.entry == better.entry:
+        raise UsageError(f"{old}: is the same entry and cannot replace itself; publish the better bundle.")
     ledger.append(
         folder / LEDGER,
         event="corrected",
-        entry=old,
+        entry=last.entry,
         tier="withdrawn",
-        bundle=last[old].bundle,
-        detail=f"replaced by {new}",
+        bundle=last.bundle,
+        detail=f"replaced by {better.entry}",
         date=date,
     )
+
+
+def withdraw(folder: Path, name: str, reason: str, *, date: str = "") -> Row:
+    """Add a row that withdraws an entry; its folder stays.
+
+    Args:
+        folder: ``results/published``.
+        name: The entry, as :func:`last_row` takes it.
+        reason: A sentence for readers, at most 200 characters.
+        date: Of the row; today where it is empty.
+
+    Returns:
+        The row.
+
+    Raises:
+        UsageError: If the reason cannot be published, no entry is named so, or it is withdrawn already.
+        Refused: MB950 if the ledger's chain is broken; nothing is written then.
+    """
+    reason = reason.strip()
+    if not reason:
+        raise UsageError("--reason: is empty; say in a sentence why readers must not use the entry.")
+    try:
+        free(reason, "it")
+        scan("ledger.jsonl", {"reason": reason})
+    except ValueError as error:
+        raise UsageError(f"--reason: {error}; write it in plain words.") from None
+    except Refused as refused:
+        what = refused.message.partition(" holds ")[2]
+        raise UsageError(f"--reason: it holds {what}") from None
+    last = standing(folder, name)
+    return ledger.append(
+        folder / LEDGER,
+        event="withdrawn",
+        entry=last.entry,
+        tier="withdrawn",
+        bundle=last.bundle,
+        detail=reason,
+        date=date,
+    )
+
+
+def last_row(folder: Path, name: str) -> Row:
+    """Return the last row of an entry, named by its id, the beginning of it, or its folder.
+
+    Raises:
+        UsageError: If the ledger knows none, or several.
+        Refused: MB950 if the ledger's chain is broken.
+    """
+    wanted = Path(name).name
+    last = {row.entry: row for row in ledger.rows(folder / LEDGER)}
+    found = [entry for entry in last if wanted and entry.startswith(wanted)]
+    if len(found) != 1:
+        what = f"{len(found)} entries" if found else "no entry"
+        raise UsageError(f"{folder / LEDGER}: knows {what} named {name!r}; give the 16 hex digits of one.")
+    return last[found[0]]
+
+
+def standing(folder: Path, name: str) -> Row:
+    """Return the last row of an entry that is not withdrawn; see :func:`last_row`.
+
+    Raises:
+        UsageError: If it is, or there is no such entry.
+    """
+    row = last_row(folder, name)
+    if row.tier == "withdrawn":
+        raise UsageError(f"{row.entry}: is withdrawn since {row.date} ({row.detail}), which is final; choose another.")
+    return row
+
+
+def earlier(folder: Path, entry: str = "", *, replaces: str = "") -> list[tuple[str, Path]]:
+    """Return ids and bundles of the entries that were published before one, without those it stands in for.
+
+    Args:
+        folder: ``results/published``.
+        entry: The one; "" is a bundle that is not published yet.
+        replaces: An entry that it is to replace.
+
+    Raises:
+        Refused: MB950 if the ledger's chain is broken.
+    """
+    known = ledger.rows(folder / LEDGER)
+    before = itertools.takewhile(lambda row: (row.event, row.entry) != ("published", entry), known)
+    replaced = {row.entry for row in known if entry and row.replaced_by == entry} | {replaces}
+    names = [row.entry for row in before if row.event == "published" and row.entry not in replaced]
+    return [(name, folder / name / BUNDLE) for name in names]
 
 
 def text_of(entry: Mapping[str, Any]) -> str:
@@ -119,7 +209,28 @@ def check_entry(place: Path, verified: Verified) -> str:
     known = [row for row in ledger.rows(place.parent / LEDGER) if row.entry == told["id"]]
     if not known or any(row.bundle != told["bundle"]["sha256"] for row in known):
         raise Refused("MB950", f"{place.parent / LEDGER}: has no row of this entry; add it with `medbench publish`.")
-    return f"{ENTRY} says what we compute; the ledger's chain is whole and knows the entry as {known[-1].tier}"
+    for number, row in enumerate(known):
+        if why := ledger.impossible(row, known[:number]):
+            raise Refused("MB950", f"{place.parent / LEDGER}: row {row.row} {why}; restore it from its history.")
+    check_sha256(place / ENTRY, (place / ENTRY).read_bytes(), known[0])
+    said = f"{ENTRY} says what we compute; the ledger's chain is whole and knows the entry as {known[-1].tier}"
+    if known[-1].tier == "withdrawn":
+        said += f" since {known[-1].date}, never ranked: {known[-1].detail or 'no reason is given'}"
+    return said
+
+
+def check_sha256(path: Path, data: bytes, row: Row) -> None:
+    """Compare an ``entry.json`` with the row that published it; rows of before there was a SHA-256 say nothing.
+
+    It holds what is recomputed nowhere: the checks and the version of whoever published.
+
+    Raises:
+        Refused: MB951 if it was edited.
+    """
+    found = hashlib.sha256(data).hexdigest()
+    if row.entry_sha256 not in ("", found):
+        raise Refused("MB951", f"{path}: its SHA-256 is {found[:16]}..., row {row.row} of the ledger has another; "
+                      "restore the file.")  # fmt: skip
 
 
 def read_entry(place: Path) -> dict[str, Any]:

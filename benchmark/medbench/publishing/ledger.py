@@ -7,18 +7,21 @@ import fcntl
 import hashlib
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from medbench.errors import StoreError
+from medbench.errors import StoreError, UsageError
 from medbench.publishing import canonical
 from medbench.publishing.refusals import Refused
 from medbench.publishing.texts import free
 
 FIRST = "0" * 64
 LARGEST = 64 * 2**20
+_ORDER = ("claimed", "recomputed", "reproduced")
+_BETTER = re.compile(r"replaced by ([0-9a-f]{16})")
 
 Event = Literal["published", "reproduced", "corrected", "withdrawn"]
 Tier = Literal["claimed", "recomputed", "reproduced", "withdrawn"]
@@ -36,6 +39,8 @@ class Row(BaseModel):
         tier: What the entry is from now on.
         bundle: SHA-256 of the entry's bundle.
         detail: A sentence.
+        entry_sha256: SHA-256 of ``entry.json`` as it was published; "" in other rows, and in those written before
+            there was this field. The row on the disk has no such key then.
         sha256: Of this row without this field, in canonical form.
     """
 
@@ -48,7 +53,14 @@ class Row(BaseModel):
     tier: Tier
     bundle: str = Field(pattern=r"^[0-9a-f]{64}$")
     detail: Annotated[str, AfterValidator(free)] = ""
+    entry_sha256: str = Field("", pattern=r"^([0-9a-f]{64})?$")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+    @property
+    def replaced_by(self) -> str:
+        """The entry that stands in this one's place from this row on; "" where there is none."""
+        found = _BETTER.fullmatch(self.detail) if (self.event, self.tier) == ("corrected", "withdrawn") else None
+        return found[1] if found else ""
 
 
 def rows(path: Path) -> list[Row]:
@@ -67,7 +79,17 @@ def rows(path: Path) -> list[Row]:
         raise StoreError(f"{path}: cannot be read ({error.strerror}); give another --to.") from None
 
 
-def append(path: Path, *, event: Event, entry: str, tier: Tier, bundle: str, detail: str = "", date: str = "") -> Row:
+def append(
+    path: Path,
+    *,
+    event: Event,
+    entry: str,
+    tier: Tier,
+    bundle: str,
+    detail: str = "",
+    entry_sha256: str = "",
+    date: str = "",
+) -> Row:
     """Add a row behind the last one.
 
     Args:
@@ -77,10 +99,12 @@ def append(path: Path, *, event: Event, entry: str, tier: Tier, bundle: str, det
         tier: What it is from now on.
         bundle: SHA-256 of its bundle.
         detail: A sentence.
+        entry_sha256: SHA-256 of its ``entry.json``, where it is published.
         date: ``2026-01-31``; today where it is empty.
 
     Raises:
         Refused: MB950 where the chain is broken: nothing is added to it.
+        UsageError: If the entry is withdrawn: nothing can follow.
     """
     date = date or datetime.datetime.now(datetime.UTC).date().isoformat()
     try:
@@ -88,12 +112,15 @@ def append(path: Path, *, event: Event, entry: str, tier: Tier, bundle: str, det
             fcntl.lockf(file, fcntl.LOCK_EX)
             file.seek(0)
             known = _chained(file.read(), path)
+            if tiers(known).get(entry) == "withdrawn":  # under the lock: two who withdraw at once add one row
+                raise UsageError(f"{path}: {entry} is withdrawn already, which is final; publish a new bundle.")
             values = {
                 "row": len(known) + 1, "previous": known[-1].sha256 if known else FIRST, "date": date, "event": event,
                 "entry": entry, "tier": tier, "bundle": bundle, "detail": detail,
+                **({"entry_sha256": entry_sha256} if entry_sha256 else {}),
             }  # fmt: skip
             row = Row(**values, sha256=_sha(values))  # type: ignore[arg-type]
-            file.write(canonical.dump(row.model_dump()) + b"\n")
+            file.write(canonical.dump({**values, "sha256": row.sha256}) + b"\n")
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
@@ -106,8 +133,38 @@ def tiers(known: list[Row]) -> dict[str, Tier]:
     return {row.entry: row.tier for row in known}
 
 
+def impossible(row: Row, before: Sequence[Row]) -> str:
+    """Say why a row cannot follow those of its entry; "" where it can.
+
+    Args:
+        row: The row.
+        before: Earlier rows of the same entry.
+    """
+    if row.bundle[:16] != row.entry:
+        return "names another bundle than its entry's"
+    if (row.event == "published") != (not before):
+        return "publishes an entry twice" if before else f"says {row.event} of an entry that was not published"
+    if row.event == "published" and row.tier not in ("claimed", "recomputed"):
+        return f"publishes an entry as {row.tier}"
+    if row.event == "withdrawn" and row.tier != "withdrawn":
+        return f"withdraws an entry, and its tier is {row.tier}"
+    if row.tier == "reproduced" and not any(r.event == "reproduced" for r in (*before, row)):
+        return "calls an entry reproduced that nobody reproduced"
+    if not before:
+        return ""
+    now = before[-1].tier
+    if now == "withdrawn":
+        return "follows the withdrawal of its entry, which is final"
+    if row.event == "reproduced" and row.tier != "reproduced":
+        return f"says reproduced, and its tier is {row.tier}"
+    if row.event == "corrected" and row.tier != "withdrawn" and _ORDER.index(row.tier) > _ORDER.index(now):
+        return f"lifts an entry from {now} to {row.tier} as a correction"
+    return ""
+
+
 def _chained(data: bytes, path: Path) -> list[Row]:
     found: list[Row] = []
+    sealed = False  # the first rows were written before there was an entry_sha256
     if data and not data.endswith(b"\n"):
         raise _broken(path, data.count(b"\n") + 1, "is cut off")
     for number, line in enumerate(data.split(b"\n")[:-1], start=1):
@@ -122,6 +179,9 @@ def _chained(data: bytes, path: Path) -> list[Row]:
             raise _broken(path, number, "was changed")
         if row.previous != (found[-1].sha256 if found else FIRST):
             raise _broken(path, number, "does not follow the row before it")
+        sealed = sealed or bool(row.entry_sha256)
+        if sealed and row.event == "published" and not row.entry_sha256:
+            raise _broken(path, number, "lacks the SHA-256 of entry.json, which rows before it have")
         found.append(row)
     return found
 

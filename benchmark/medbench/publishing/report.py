@@ -11,8 +11,10 @@ from medbench.publishing.reading import Bundle
 from medbench.text import clean
 
 SCHEMA = 1
-Result = Literal["ok", "failed", "flagged", "unknown"]
-SAID: Mapping[str, str] = {"ok": "ok", "failed": "FAILED", "flagged": "flagged", "unknown": "could not be checked"}
+Result = Literal["ok", "note", "failed", "flagged", "unknown"]
+SAID: Mapping[str, str] = {
+    "ok": "ok", "note": "note", "failed": "FAILED", "flagged": "flagged", "unknown": "could not be checked",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,8 @@ class Check:
 
     Attributes:
         name: What was checked.
-        outcome: ok, failed, flagged, or unknown where it could not be checked.
+        outcome: ok, failed, flagged, unknown where it could not be checked, or a note where there was nothing to
+            check, which holds nothing back.
         detail: What was found, or why it could not be checked.
         code: Of a failure.
         holds_back: A flag that keeps the entry from being ranked until somebody has looked at it.

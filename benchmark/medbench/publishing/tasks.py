@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from medbench import plugins
-from medbench.publishing import reading, truth
+from medbench.publishing import reading, signs, truth
 from medbench.publishing.checking import against_data, structure
 from medbench.publishing.reading import Bundle
 from medbench.publishing.refusals import Refused
@@ -34,9 +34,9 @@ def read(given: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     except Refused as refused:
         return _refused(report, refused)
     if signer is None:
-        report.add("signature", "not signed")
+        report.add("signature", "not signed; nothing says who made it", "note")
     elif not signer:
-        report.add("signature", "fits, of a key nobody here knows; give --allowed-signers")
+        report.add("signature", "it fits, of a key nobody here knows; give --allowed-signers", "note")
     else:
         report.add("signature", f"of {signer}")
     return {"checks": _checks(report), "flags": report.flags, "signer": signer, **wanted(bundle)}
@@ -62,7 +62,8 @@ def check(given: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Check a bundle against our data sets.
 
     Args:
-        given: What :func:`read` was given and gave, ``truth`` (a folder), ``missing``, ``plugin_folders``, ``blocked``.
+        given: What :func:`read` was given and gave, ``truth`` (a folder), ``missing``, ``plugin_folders``, ``blocked``,
+            and ``others`` (ids and bundles of earlier entries, or None).
         folder: An empty one, for a store that is thrown away.
 
     Returns:
@@ -75,11 +76,24 @@ def check(given: Mapping[str, Any], folder: Path) -> dict[str, Any]:
             raise Refused("MB901", "the file was changed while it was checked; check it again.")
         structure(bundle, report, accept_repeated=given["accept_repeated"])
         report.checks += [Check(**value) for value in given["checks"] if value["name"] == "signature"]
+        if given["others"] is not None:
+            _copies(bundle, [(entry, Path(path)) for entry, path in given["others"]], report)
         catalogue = plugins.load(folders=[Path(f) for f in given["plugin_folders"]], blocked=given["blocked"])
         against_data(bundle, truth.load(Path(given["truth"])), given["missing"], catalogue, folder, report)
     except Refused as refused:
         return _refused(report, refused)
     return {"checks": _checks(report), "entry": entry(bundle, report, given["signer"])}
+
+
+def _copies(bundle: Bundle, others: list[tuple[str, Path]], report: Report) -> None:
+    found, unread = signs.copies(bundle.manifest, others)
+    for sentence in found:
+        report.add("other entries", sentence, "flagged")
+    if not found:
+        left = f", {len(unread)} could not be read" if unread else ""
+        n = len(others)
+        said = f"predictions of {n} compared, none is the same{left}" if n else "none was published before"
+        report.add("other entries", said)
 
 
 def _refused(report: Report, refused: Refused) -> dict[str, Any]:

@@ -49,6 +49,7 @@ def verify(
     blocked: Sequence[str] = (),
     workers: int = 1,
     progress: Progress | None = None,
+    others: Sequence[tuple[str, Path]] | None = None,
 ) -> Verified:
     """Verify a bundle.
 
@@ -61,6 +62,7 @@ def verify(
         blocked: Plugins to leave out.
         workers: Processes that decode our data set.
         progress: Told how far that is.
+        others: Ids and bundles of entries that were published before; None compares with none.
 
     Raises:
         MedbenchError: Where something of ours is wrong, such as a plugin folder; a bundle's faults are returned.
@@ -87,6 +89,7 @@ def verify(
             "missing": {name: why for name, why in ours.items() if isinstance(why, str)},
             "plugin_folders": list(map(str, folders)),
             "blocked": list(blocked),
+            "others": None if others is None else [(entry, str(path.absolute())) for entry, path in others],
         }
         try:
             made = call("check", {**common, **seen, **more})

@@ -18,6 +18,8 @@ _PLACES = re.compile(
     r"(?<![\w:/.<])(?:~/|[A-Za-z]:\\|/(?:home|root|tmp|var|mnt|media|data|work|Users|usr|opt|srv|scratch)\b)[^\s'\",;)<>]*"
 )
 
+_NUMBER = re.compile(r"[<>]?[+-]?[\d,.]+(?: %|[smh])?|[+-]?[\d.]+ \([^()]*\)|n/a|\.\d+")
+
 
 def text_of(text: object) -> str:
     """Clean a text, cut it to LONGEST characters, and leave the folders of this machine out of it."""
@@ -164,3 +166,13 @@ def table(
     if any(len(row) != len(columns) for row in made):
         raise ValueError(f"a row of {label} has not {len(columns)} cells")
     return Table(text_of(caption), tuple(map(text_of, columns)), made, sortable, label)
+
+
+def numeric_columns(table: Table) -> list[bool]:
+    """Say of each column whether it holds numbers, which stand at the right."""
+    told = []
+    for column in range(len(table.columns)):
+        cells = [row[column] for row in table.rows if row[column].text]
+        numbers = sum(isinstance(c.order, float) or _NUMBER.fullmatch(c.text) is not None for c in cells)
+        told.append(2 * numbers > len(cells))
+    return told

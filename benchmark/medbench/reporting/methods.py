@@ -129,9 +129,10 @@ def _times(number: int) -> str:
 def _ranges(material: Material, keys: Mapping[str, str]) -> Iterator[str]:
     young = next((key for name, key in keys.items() if name.startswith("Westfall")), "westfall1993")
     yield (
-        "Gains are given with 95 % ranges: the variance of a bootstrap of patients within their class, times K/(K-1) "
-        "for K folds, plus that between repeats over their number, with Student's t of one less than the patients of "
-        f"the rarest class, jointly over the comparisons of a board by max-t [{young}]."
+        "Gains are given with 95 % ranges: the variance of a bootstrap of patients within their class, plus 1/(K-1) "
+        "of what of it patients keep from repeat to repeat, for K folds that share training sets, plus what repeats "
+        "vary by beyond it over their number, with Student's t of one less than the patients of the rarest class, "
+        f"jointly over the comparisons of a board by max-t [{young}]."
     )
     yield (
         "A gain is called better where its whole range lies above 0 and AUROC gains too, and the same where the range "

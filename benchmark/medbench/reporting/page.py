@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from importlib import resources
 
-from medbench.reporting.blocks import Block, Cell, Table
+from medbench.reporting.blocks import Block, Cell, numeric_columns
 from medbench.reporting.contents import Report
+from medbench.reporting.tex import pieces
 
 DEEPEST = 6
-_NUMBER = re.compile(r"[<>]?[+-]?[\d,.]+(?: %|[smh])?|[+-]?[\d.]+ \([^()]*\)|n/a|\.\d+")
+UNBROKEN = 24  # characters of a word that phones show in one line
 LONG = 40  # characters of a cell that is given room
 
 
@@ -39,6 +39,10 @@ def page(report: Report) -> bytes:
             made += Markup(" data-number")
         return made
 
+    def breakable(text: str) -> Markup:
+        words = (Markup("<wbr>").join(pieces(w) if len(w) > UNBROKEN else [w]) for w in text.split(" "))
+        return Markup(" ").join(words)
+
     style, script = _own("page.css"), _own("page.js")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     text = environment.from_string(_own("page.html")).render(
@@ -49,8 +53,9 @@ def page(report: Report) -> bytes:
         script_hash=_hash(script),
         kind_of=_kind_of,
         uri=_uri,
-        numeric_columns=_numeric_columns,
+        numeric_columns=numeric_columns,
         attributes=attributes,
+        breakable=breakable,
     )
     return text.encode("utf-8", "replace")
 
@@ -75,13 +80,3 @@ def _uri(form: str, content: bytes) -> str:
 
 def _order(order: float | str) -> str:
     return f"{order:.10g}" if isinstance(order, float) else order.lower()
-
-
-def _numeric_columns(table: Table) -> list[bool]:
-    """Say of each column whether it holds numbers, which stand at the right."""
-    told = []
-    for column in range(len(table.columns)):
-        cells = [row[column] for row in table.rows if row[column].text]
-        numbers = sum(isinstance(c.order, float) or _NUMBER.fullmatch(c.text) is not None for c in cells)
-        told.append(2 * numbers > len(cells))
-    return told

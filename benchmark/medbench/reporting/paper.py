@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
-from medbench.reporting.blocks import Heading, Sentences, Source, Table
+from medbench.reporting.blocks import Block, Heading, Picture, Sentences, Source, Table
 from medbench.reporting.contents import Report
-from medbench.tables import escape_latex, escape_markdown
+from medbench.reporting.tex import characters, table, tex
+from medbench.tables import escape_markdown
 
 INDENT = "\u2003"
 """An em space, since Markdown drops the others; a level of the tree."""
+HEADING = 150.0  # em that a heading may take
+TOGETHER = r"\par\penalty-100\relax\ifdim\dimexpr\pagegoal-\pagetotal\relax<0.2\textheight\newpage\fi"
+"""Ends a page of which less than a fifth is left, so that no heading stands last on it."""
 
 
 def markdown(report: Report) -> str:
@@ -34,11 +39,11 @@ def markdown(report: Report) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _markdown_table(table: Table) -> list[str]:
-    lines = [escape_markdown(table.caption), ""]
-    lines.append(f"| {' | '.join(map(escape_markdown, table.columns))} |")
-    lines.append(f"| --- {'| ---: ' * (len(table.columns) - 1)}|")
-    for row in table.rows:
+def _markdown_table(block: Table) -> list[str]:
+    lines = [escape_markdown(block.caption), ""]
+    lines.append(f"| {' | '.join(map(escape_markdown, block.columns))} |")
+    lines.append(f"| --- {'| ---: ' * (len(block.columns) - 1)}|")
+    for row in block.rows:
         cells = [INDENT * cell.depth + escape_markdown(cell.text) for cell in row]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
@@ -53,52 +58,50 @@ def _longest_run(text: str, character: str) -> int:
 
 
 def latex(report: Report) -> str:
-    r"""Write a report as LaTeX to ``\input``: it needs the packages booktabs and longtable.
+    r"""Write a report as LaTeX to ``\input``; the first lines say which packages it needs.
 
-    BibTeX stands at the end, behind percent signs.
+    Sections that hold figures only are left out. BibTeX stands at the end, behind percent signs.
     """
-    lines = [
-        f"% {report.title}",
-        r"% Needs \usepackage[utf8]{inputenc}, \usepackage[T1]{fontenc}, \usepackage{textcomp,booktabs,longtable}.",
-    ]
+    stem = re.sub(r"[^a-z0-9]+", "-", report.title.lower()).strip("-")
+    lines: list[str] = []
     for section in report.sections:
-        lines += ["", rf"\section*{{{_tex(section.title)}}}"]
-        for block in section.blocks:
-            lines.append("")
-            lines += _latex_of(block)
-    return "\n".join(lines) + "\n"
+        blocks = [block for block in section.blocks if not isinstance(block, Picture)]
+        blocks = [b for b, after in zip(blocks, [*blocks[1:], Heading("")], strict=False) if not _is_alone(b, after)]
+        if blocks:
+            lines += ["", TOGETHER, rf"\section*{{\raggedright {tex(section.title, HEADING)}}}"]
+        for block, before in zip(blocks, [Heading(""), *blocks], strict=False):
+            if isinstance(block, Heading) and not isinstance(before, Heading):
+                lines += ["", TOGETHER]
+            lines += ["", *_latex_of(block, stem)]
+    body = "\n".join(lines)
+    head = [
+        f"% {report.title}",
+        r"% Needs one column, \usepackage[utf8]{inputenc}, \usepackage[T1]{fontenc} and",
+        r"% \usepackage{textcomp,array,booktabs,longtable}. Labels of tables start with " + f"{stem}.",
+        r"\begingroup\tolerance=9999\emergencystretch=3em\setlength{\LTcapwidth}{\linewidth}\uchyph=0",
+        *characters("".join(line for line in lines if not line.startswith("%"))),
+    ]
+    return "\n".join(head) + f"\n{body}\n\n" + r"\par\endgroup" + "\n"
 
 
-def _latex_of(block: object) -> Iterator[str]:
+def _is_alone(block: Block, after: Block) -> bool:
+    return isinstance(block, Heading) and isinstance(after, Heading)
+
+
+def _latex_of(block: Block, stem: str) -> Iterator[str]:
     if isinstance(block, Heading):
-        yield rf"\subsection*{{{_tex(block.text)}}}"
+        yield rf"\subsection*{{\raggedright {tex(block.text, HEADING)}}}"
     elif isinstance(block, Sentences) and block.is_list:
         yield r"\begin{itemize}"
-        yield from (rf"\item {{}}{_tex(text)}" for text in block.texts)
+        yield from (rf"\item {{}}{tex(text)}" for text in block.texts)
         yield r"\end{itemize}"
     elif isinstance(block, Sentences):
         for text in block.texts:
-            yield _tex(text)
+            yield tex(text)
             yield ""
     elif isinstance(block, Table):
-        yield from _latex_table(block)
+        yield r"{\footnotesize\setlength{\tabcolsep}{0.3em}"
+        yield from table(block, stem)
+        yield "}"
     elif isinstance(block, Source):
         yield from (f"% {line}" for line in block.text.split("\n"))
-
-
-def _latex_table(table: Table) -> Iterator[str]:
-    columns = len(table.columns)
-    yield rf"\begin{{longtable}}{{l{'r' * (columns - 1)}}}"
-    yield rf"\multicolumn{{{columns}}}{{p{{0.95\linewidth}}}}{{{_tex(table.caption)}}} \\"
-    yield r"\toprule"
-    yield " & ".join(map(_tex, table.columns)) + r" \\"
-    yield r"\midrule \endhead"
-    for row in table.rows:
-        yield " & ".join(r"\quad " * cell.depth + _tex(cell.text) for cell in row) + r" \\"
-    yield r"\bottomrule"
-    yield r"\end{longtable}"
-
-
-def _tex(text: str) -> str:
-    # A bracket right behind \\ would be read as its argument.
-    return escape_latex(text).replace("[", "{[}").replace("]", "{]}")

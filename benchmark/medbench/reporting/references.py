@@ -13,13 +13,13 @@ from typing import Any
 
 from medbench.errors import MedbenchError
 from medbench.interfaces import needs
+from medbench.latex import escape_latex
 from medbench.plugins import Catalogue
 from medbench.recipes import with_inner
 from medbench.reporting.blocks import text_of
-from medbench.tables import escape_latex
 
 _ID = re.compile(r"(?:arXiv[:\s]\s?(?P<arxiv>\d{4}\.\d{4,5})|doi[:\s]\s?(?P<doi>10\.\d{4,9}/[^\s,;\"<>]+))", re.I)
-_BREAK = re.compile(r"(?<!al)(?<!\b[A-Z])[.;]\s|:\s(?=[A-Z])|\bas\s(?=[A-Z])|\)")
+_BREAK = re.compile(r"(?<!al)(?<!\b[A-Z])[.;]\s|:\s(?=[A-Z])|\bas\s(?=[A-Z])|(?<!\(\d{4})\)")
 _NAME = r"[A-ZÀ-Þ][\w'\u2019]*(?:-[A-ZÀ-Þ]\w*)?"
 _AUTHORS = re.compile(  # one et al.; several and one; a list before an acronym such as ICML
     rf"{_NAME} et al|{_NAME}(?:, {_NAME})* and {_NAME}|(?:[A-Z][a-z'\u2019-]+, )+(?=[A-Z]{{2}}|[A-Z][a-z]+[A-Z])"
@@ -87,7 +87,7 @@ def _cited(before: str) -> str:
     """Return authors, title and year out of the words before an identifier; "" where there are none."""
     part = _BREAK.split(before)[-1]
     outside, bracket, inside = part.rpartition("(")
-    if bracket:
+    if bracket and not re.match(r"\d{4}\)", inside):  # a year in brackets is a part of what is cited
         alone = re.search(r",\s*[A-Z]|\bet al\b|\band [A-Z]", inside)
         part = inside if alone else f"{outside.rstrip()}, {inside}"
     first = _AUTHORS.search(part) or re.search(r"[A-ZÀ-Þ]", part)

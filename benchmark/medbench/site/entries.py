@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from medbench.errors import UsageError
 from medbench.publishing import canonical, container, models
+from medbench.publishing.entries import check_sha256
 from medbench.publishing.figures import difference
 from medbench.publishing.refusals import Refused
 from medbench.site.history import LEDGER, History, histories
@@ -73,7 +74,7 @@ class Check(_Part):
     """A check and how it ended."""
 
     name: Said
-    outcome: Literal["ok", "failed", "flagged", "unknown"]
+    outcome: Literal["ok", "note", "failed", "flagged", "unknown"]
     code: Said
     detail: Said
 
@@ -141,7 +142,8 @@ def read(root: Path) -> list[Published]:
 
 def _published(folder: Path, history: History) -> Published:
     path = folder / ENTRY
-    value = _json(_bytes(path, LARGEST), path)
+    data = _bytes(path, LARGEST)
+    value = _json(data, path)
     try:
         Entry.model_validate(value)
     except ValidationError as error:
@@ -157,6 +159,7 @@ def _published(folder: Path, history: History) -> Published:
         if ours != theirs:
             raise _edited(path, f"{field} is {theirs}, row {first_row.row} of the ledger says {ours}")
     _as_the_bundle_says(folder, value, first_row.row)
+    check_sha256(path, data, first_row)
     for board in value["boards"]:
         for row in board["rows"]:
             _in_its_words(path, row, value["study"]["worth"])

@@ -18,9 +18,11 @@ class History:
 
     Attributes:
         rows: Its rows of the ledger, the oldest first.
+        replaces: Entries that were withdrawn in favour of this one.
     """
 
     rows: tuple[Row, ...]
+    replaces: tuple[str, ...] = ()
 
     @property
     def tier(self) -> str:
@@ -32,6 +34,11 @@ class History:
         """Whether its numbers may be ranked."""
         return self.tier in ("recomputed", "reproduced")
 
+    @property
+    def replaced_by(self) -> str:
+        """The entry that stands in this one's place; "" where there is none."""
+        return self.rows[-1].replaced_by
+
 
 def histories(path: Path) -> dict[str, History]:
     """Sort the rows of a ledger by entry.
@@ -42,22 +49,13 @@ def histories(path: Path) -> dict[str, History]:
     found: dict[str, tuple[Row, ...]] = {}
     for row in ledger.rows(path):
         before = found.get(row.entry, ())
-        if why := _impossible(row, before):
+        why = ledger.impossible(row, before)
+        if row.replaced_by and (row.replaced_by == row.entry or row.replaced_by not in found):
+            why = why or f"names {row.replaced_by} as the better entry, which was not published before"
+        if why:
             raise Refused("MB950", f"{path}: row {row.row} {why}; restore the ledger from its history.")
         found[row.entry] = (*before, row)
-    return {entry: History(rows) for entry, rows in found.items()}
-
-
-def _impossible(row: Row, before: tuple[Row, ...]) -> str:
-    """Say why a row cannot follow those of its entry; "" where it can."""
-    if row.bundle[:16] != row.entry:
-        return "names another bundle than its entry's"
-    if (row.event == "published") != (not before):
-        return "publishes an entry twice" if before else f"says {row.event} of an entry that was not published"
-    if row.event == "published" and row.tier not in ("claimed", "recomputed"):
-        return f"publishes an entry as {row.tier}"
-    if row.event == "withdrawn" and row.tier != "withdrawn":
-        return f"withdraws an entry, and its tier is {row.tier}"
-    if row.tier == "reproduced" and not any(r.event == "reproduced" for r in (*before, row)):
-        return "calls an entry reproduced that nobody reproduced"
-    return ""
+    better: dict[str, list[str]] = {}
+    for entry, rows in found.items():
+        better.setdefault(rows[-1].replaced_by, []).append(entry)
+    return {entry: History(rows, tuple(better.get(entry, ()))) for entry, rows in found.items()}

@@ -1,0 +1,150 @@
+"""A board: one data set, one protocol, one classifier, and its arms as the rows of a tree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from medbench.arms import Arm, Skipped
+from medbench.check_steps import Check
+from medbench.gains import Judged
+from medbench.generator_health import why_poor
+from medbench.intervals import Interval
+from medbench.measured import Measured
+from medbench.measures import Measures
+from medbench.statistics import ArmScores, Cell, Units
+from medbench.stored import Stored
+from medbench.study import Study
+from medbench.verdicts import Evidence
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One arm of a board.
+
+    Attributes:
+        arm: Augmenter, classifier, control.
+        depth: How deep it stands in the tree of controls.
+        last: For each level, whether it is the last child there; draws the tree.
+        planned: Cells that were planned.
+        done: Cells with a result.
+        failed: Cells that failed for good; each counts with its control's predictions.
+        skipped: Cells that turned out to make no sense; an arm with any is not scored.
+        kinds: Kinds of the failures.
+        reasons: Why cells were skipped.
+        superseded: Results of this arm made by other code or under another budget.
+        scores: None before every planned cell is done or has failed.
+        judged: What it gains over its control, and the word for it; None for a root.
+        seconds: Stand-alone cost: its own trials and every stage it needs.
+        peak_mb: Largest peak memory of a trial.
+        made: Made rows in training, mean over cells.
+        scores_of_made: Number by score of the made rows, mean over the cells where it is defined; empty where no rows
+            were made of pixels, or cells were scored with different extractors.
+        extractor: Name of what they were computed with.
+        copied: Made images that are copies of training images, and how many were looked at.
+        improving: Cells whose validation loss was lowest at the end of the schedule, and how many there are in all that
+            could tell.
+        collapsed: Generators among its stages that draw nearly the same picture again and again, and how many there
+            are in all that could tell.
+        cells: What was tested in every cell, a failed one with its control's predictions; empty unless it was asked to
+            be kept.
+        trials: The cells that are done; kept likewise.
+        block: What was tested in its seed block, by generator seed and classifier seed; kept likewise.
+        measures: Those of wide tables; None unless they were asked for, and while a cell is missing.
+    """
+
+    arm: Arm
+    depth: int
+    last: tuple[bool, ...]
+    planned: int
+    done: int
+    failed: int
+    skipped: int = 0
+    kinds: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+    superseded: int = 0
+    scores: ArmScores | None = None
+    judged: Judged | None = None
+    seconds: float = 0.0
+    peak_mb: float = 0.0
+    made: float = 0.0
+    scores_of_made: Mapping[str, float] = field(default_factory=dict)
+    extractor: str = ""
+    copied: tuple[int, int] = (0, 0)
+    improving: tuple[int, int] = (0, 0)
+    collapsed: tuple[int, int] = (0, 0)
+    cells: Mapping[Cell, Units] = field(default_factory=dict, repr=False)
+    trials: Mapping[Cell, Stored] = field(default_factory=dict, repr=False)
+    block: Mapping[tuple[int, int], Units] = field(default_factory=dict, repr=False)
+    measures: Measures | None = None
+
+    @property
+    def marks(self) -> str:
+        """Letters behind it: ``g`` for a poor generator, ``e`` for outside data in training, ``i`` for incomplete."""
+        return "g" * bool(why_poor(self.scores_of_made)) + "e" * self.arm.outside + "i" * (not self.complete)
+
+    @property
+    def gain(self) -> Interval | None:
+        """Over its control; None for a root, or while one of the two is incomplete."""
+        return self.judged.gain if self.judged else None
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing more is expected: every planned cell is done, failed for good, or makes no sense."""
+        return self.settled == self.planned
+
+    @property
+    def settled(self) -> int:
+        """Cells from which nothing more is expected."""
+        return self.done + self.failed + self.skipped
+
+
+@dataclass(frozen=True, eq=False)
+class Board:
+    """One data set, one protocol, one classifier.
+
+    Attributes:
+        source: Facts of the data set as :meth:`medbench.sources.Described.facts` gives them.
+        protocol: Text of the protocol.
+        leaks: What the protocol is known to leak; a board with any is never ranked.
+        classifier: Text of the classifier.
+        study: What was asked.
+        rows: The tree, controls before what stands on them.
+        plain: The arm of the footer, or None.
+        skipped: Combinations left out, with reasons.
+        unit: What was scored: "patient", or "image" where a patient's images differ in label or the protocol leaks.
+        looks: Configurations ever scored on these folds in this store.
+        evidence: What its verdicts stand on.
+        device: "CPU" or the name of the GPU.
+        warnings: Sentences about the design.
+        yardsticks: Further trainings of its control; empty where none were planned.
+        yardstick_trials: Trials of the yardsticks, each counted once: planned, done, failed.
+        check: Its best arm at twice the steps; None where that was not asked for or is not chosen yet.
+        unseen: Configurations once scored here that the board does not show; each widens its ranges.
+        trained_on: Training patients, mean over the cuts; NaN where the plan did not say.
+    """
+
+    source: Mapping[str, Any]
+    protocol: str
+    leaks: tuple[str, ...]
+    classifier: str
+    study: Study
+    rows: tuple[Row, ...]
+    plain: Row | None
+    skipped: tuple[Skipped, ...]
+    unit: str
+    looks: int
+    evidence: Evidence
+    device: str
+    warnings: tuple[str, ...] = ()
+    yardsticks: tuple[Measured, ...] = ()
+    yardstick_trials: tuple[int, int, int] = (0, 0, 0)
+    check: Check | None = None
+    unseen: int = 0
+    trained_on: float = float("nan")
+
+    @property
+    def is_phantom(self) -> bool:
+        """Whether the images were drawn by medbench."""
+        return str(self.source["dataset"]).startswith("phantom:")

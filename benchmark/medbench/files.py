@@ -1,0 +1,59 @@
+"""Files of a data set: which there are, and what bytes they hold."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from medbench.errors import DataError
+
+
+def files_in(root: Path) -> list[tuple[str, int, int]]:
+    """Return (relative path, size, time in ns) of every file, sorted; hidden files do not count."""
+    found: list[tuple[str, int, int]] = []
+    waiting: list[tuple[str, frozenset[tuple[int, int]]]] = [(str(root), frozenset())]
+    while waiting:
+        folder, above = waiting.pop()
+        try:
+            status = os.stat(folder)
+            here = (status.st_dev, status.st_ino)
+            if here in above:
+                raise DataError(f"{_escaped(folder)}: is a link to a folder above it; remove the link.")
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.name.startswith("."):
+                        continue
+                    if not _is_utf8(entry.name):
+                        raise DataError(f"{_escaped(entry.path)}: its name is not UTF-8; rename it.")
+                    if entry.is_dir():  # links are followed: what lies behind them is data as well
+                        waiting.append((entry.path, above | {here}))
+                    elif entry.is_file():
+                        status = entry.stat()
+                        relative = os.path.relpath(entry.path, root).replace(os.sep, "/")
+                        found.append((relative, status.st_size, status.st_mtime_ns))
+        except OSError as error:
+            place = _escaped(error.filename or folder)
+            raise DataError(f"{place}: cannot be listed ({error.strerror}); mend it or remove it.") from None
+    return sorted(found)
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes as hex digits."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); give it read permission or remove it.") from None
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _escaped(name: str) -> str:
+    return os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -1,0 +1,135 @@
+"""Stage jobs: which stages the trials of a study need, each planned once and fitted before what stands on it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from medbench.errors import UsageError
+from medbench.interfaces import Augmenter, Classifier, needs, source_of
+from medbench.plugins import Catalogue
+from medbench.samples import Samples
+from medbench.stages import ENCODER, features_made_of, ids_of, recipe_of, stage_key
+from medbench.transfer import name_of
+from medbench.trial import Trial, parts
+
+Keys = dict[tuple[str, ...], str]
+"""Keys that are known already, of one cut."""
+
+
+@dataclass(frozen=True)
+class StageJob:
+    """A stage to fit once.
+
+    Attributes:
+        key: What it is stored under.
+        stage: How people call the recipe: its text where it is registered, else its name.
+        recipe: SHA-256 of the recipe, by which a job finds it; ENCODER for a classifier's own encoder.
+        on: What it is fitted on: "pixels", "features", or the name of another data set.
+        trial: One of the trials that need it; its cut gives the samples.
+        depth: 0 for a stage that needs no other.
+        needs: Keys of stages that must be there first.
+    """
+
+    key: str
+    stage: str
+    trial: Trial
+    recipe: str = ""
+    on: str = "pixels"
+    depth: int = 0
+    needs: tuple[str, ...] = ()
+
+
+@dataclass
+class StageJobs:
+    """The stages that are planned so far.
+
+    Attributes:
+        catalogue: What is registered.
+        others: Rows of each other data set that recipes may learn from, by data set and name.
+        planned: By key, in the order in which trials were found to need them.
+    """
+
+    catalogue: Catalogue
+    others: Mapping[str, Mapping[str, Samples]]
+    planned: dict[str, StageJob] = field(default_factory=dict)
+    _names: dict[Any, tuple[str, str]] = field(default_factory=dict)
+
+    def of_trial(
+        self, augmenter: Augmenter, classifier: Classifier, trial: Trial, train: Samples, keys: Keys
+    ) -> Iterator[str]:
+        """Yield the keys of every stage a trial needs, encoder first; plan those that are new.
+
+        Args:
+            augmenter: Of the trial.
+            classifier: Of the trial.
+            trial: The trial.
+            train: What a stage is fitted on.
+            keys: Those known of this cut; new ones are added.
+        """
+        encoder, head = parts(augmenter, classifier)
+        where = _Where(train, train.made_of)
+        if encoder is not None:
+            inner = tuple(self._needed(encoder, trial, where, keys))
+            key = _key(encoder, f"{ENCODER} of {trial.classifier}", trial, where, keys)
+            self._plan(StageJob(key, ENCODER, trial, ENCODER, needs=inner))
+            yield from inner
+            yield key
+            where = _Where(train, features_made_of(train.made_of, key), "features", (*inner, key))
+        extractor = self.catalogue.resolve("extractor", trial.extractor) if trial.extractor else None
+        for recipe in (augmenter, head, extractor):
+            yield from self._needed(recipe, trial, where, keys)
+
+    def _needed(self, recipe: Any, trial: Trial, where: _Where, keys: Keys) -> Iterator[str]:
+        for stage in needs(recipe):
+            place, other = where, source_of(stage)
+            if other is not None:
+                name = name_of(other)
+                rows = self.others[trial.dataset][name]
+                place = _Where(rows, rows.made_of, name)
+            inner = tuple(self._needed(stage, trial, place, keys))
+            if not getattr(stage, "stored", True):
+                yield from inner
+                continue
+            text, code = self._named(stage)
+            key = _key(stage, code, trial, place, keys)
+            self._plan(StageJob(key, text, trial, code, place.on, needs=(*place.before, *inner)))
+            yield from inner
+            yield key
+
+    def _named(self, stage: Any) -> tuple[str, str]:
+        """Return how people call a stage, and the SHA-256 of its recipe."""
+        if stage not in self._names:
+            try:
+                text = self.catalogue.spec(stage)
+            except (UsageError, TypeError):  # it is not registered: a part of another recipe
+                text = stage.name
+            self._names[stage] = text, recipe_of(stage)
+        return self._names[stage]
+
+    def _plan(self, job: StageJob) -> None:
+        if job.key not in self.planned:
+            depth = 1 + max((self.planned[k].depth for k in job.needs), default=-1)
+            self.planned[job.key] = dataclasses.replace(job, depth=depth)
+
+
+@dataclass(frozen=True, eq=False)
+class _Where:
+    """What a stage is fitted on: rows, what they were made of, how a job finds them, what must be there before."""
+
+    train: Samples
+    made_of: str
+    on: str = "pixels"
+    before: tuple[str, ...] = ()
+
+
+def _key(stage: Any, code: str, trial: Trial, where: _Where, keys: Keys) -> str:
+    """Return a stage's key, computed once a cut."""
+    known = (code, str(trial.stage_seed), where.made_of)
+    if known not in keys:
+        keys[known] = stage_key(
+            stage, made_of=where.made_of, ids=ids_of(where.train), stage_seed=trial.stage_seed, budget=trial.budget
+        )
+    return keys[known]

@@ -1,0 +1,148 @@
+"""The tables of a study file, each checked by itself; :class:`medbench.study.Study` holds them."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from medbench.protocols import LEAKY
+from medbench.recipes import did_you_mean, listing
+
+
+class BudgetTable(BaseModel):
+    """The ``[budget]`` table; see :class:`medbench.Budget`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    steps: int = Field(1500, ge=1, le=10_000_000)
+    batch: int = Field(64, ge=1, le=100_000)
+    size: int | None = Field(None, ge=8, le=4096)
+    threads: int = Field(1, ge=1, le=1024)
+    generator_steps: int = Field(5000, ge=1, le=10_000_000)
+    tries: int = Field(1, ge=1, le=1)  # tuning is not offered yet: untuned and equal in all arms
+
+
+class PhantomTable(BaseModel):
+    """The ``[phantom]`` table.
+
+    Attributes:
+        patients: About how many patients a phantom has.
+        seed: Another seed draws others.
+        null: Labels are noise.
+        datasets: What ``--phantom`` draws in place of the study's data sets, where one of these cannot be drawn.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    patients: int = Field(120, ge=12, le=100_000)
+    seed: int = Field(0, ge=0)
+    null: bool = False
+    datasets: list[str] = Field(default_factory=list)
+
+
+SHARES = ("accuracy", "balanced-accuracy", "auroc", "macro-f1")
+"""Metrics that are shares; so is ``recall-CLASS``. Tables write them in percent."""
+
+
+class PublishedTable(BaseModel):
+    """A ``[[published]]`` table: a figure of the publication that a study reruns. Data, never a threshold.
+
+    Attributes:
+        arm: Text of the augmenter that stands for it, as boards write it.
+        metric: One of SHARES, ``recall-CLASS``, or the name of a generator's score.
+        value: As published, shares from 0 to 1; left out where it was not found.
+        source: Where it stands.
+        classifier: Text of the classifier; empty where none is part of the figure.
+        dataset: The data set of the study it belongs to; empty for all.
+        note: What a reader must know of it.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    arm: str = Field(min_length=1)
+    metric: str = Field(min_length=1, max_length=100)
+    value: float | None = Field(None, allow_inf_nan=False)
+    source: str = Field(min_length=1)
+    classifier: str = ""
+    dataset: str = ""
+    note: str = ""
+
+    @property
+    def is_share(self) -> bool:
+        """Whether the metric lies between 0 and 1."""
+        return self.metric in SHARES or self.metric.startswith("recall-")
+
+    @model_validator(mode="after")
+    def _share(self) -> PublishedTable:
+        if self.is_share and self.value is not None and not 0 <= self.value <= 1:
+            raise ValueError(f"{self.metric} is a share from 0 to 1, got {self.value:g}; write 0.7 for 70 %")
+        return self
+
+
+class SmokeTable(BaseModel):
+    """The ``[smoke]`` table: how small a study becomes under ``--budget smoke``; options given beside it win.
+
+    Attributes:
+        classifiers: Lighter ones in place of the study's; empty leaves them.
+        folds: As in a study.
+        repeats: As in a study.
+        controls: As in a study.
+        companions: As in a study.
+        yardsticks: As in a study.
+        patients: Of a phantom; left out: the study's.
+        budget: Keys of a budget that replace those of the preset.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    classifiers: list[str] = Field(default_factory=list)
+    folds: int = Field(2, ge=2, le=100)
+    repeats: int = Field(1, ge=1, le=1000)
+    controls: bool = False
+    companions: bool = False
+    yardsticks: bool = False
+    patients: int | None = Field(None, ge=12, le=100_000)
+    budget: dict[str, int] = Field(default_factory=dict)
+
+    @field_validator("budget")
+    @classmethod
+    def _keys_of_a_budget(cls, value: dict[str, int]) -> dict[str, int]:
+        if unknown := set(value) - set(BudgetTable.model_fields):
+            raise ValueError(f"there is no {sorted(unknown)[0]!r} in a budget; there are {listing([*value])}")
+        return value
+
+
+class InflationTable(BaseModel):
+    """The ``[inflation]`` table: whose gain is taken apart, leak by leak; see :mod:`medbench.staircase`.
+
+    Attributes:
+        arm: Text of the augmenter.
+        against: Text of the augmenter it was compared with; where it is `arm` itself, the classifiers differ: the
+            study's first one and its control.
+        metric: The study's own measure, one of SHARES or ``recall-CLASS``.
+        remove: Leaks of the study's own protocol, in the order in which they are taken away.
+        note: What a reader must know of how the protocol was read.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    arm: str = Field(min_length=1)
+    against: str = "none"
+    metric: str = "accuracy"
+    remove: list[str] = Field(min_length=1)
+    note: str = ""
+
+    @field_validator("metric")
+    @classmethod
+    def _share(cls, value: str) -> str:
+        if value not in SHARES and not value.startswith("recall-"):
+            raise ValueError(f"is none of {listing(SHARES)} and recall-CLASS; give one of them")
+        return value
+
+    @field_validator("remove")
+    @classmethod
+    def _leaks(cls, value: list[str]) -> list[str]:
+        for name in value:
+            if name not in LEAKY:
+                raise ValueError(
+                    f"no leak is named {name!r}{did_you_mean(name, LEAKY)}; there are {listing(list(LEAKY))}"
+                )
+        if len(set(value)) < len(value):
+            raise ValueError("a leak stands there twice; it can be taken away once")
+        if "synthetic-scored" in value and "copies" in value[: value.index("synthetic-scored")]:
+            raise ValueError("synthetic-scored must go before copies, since after the cut no made image can be scored")
+        return value
