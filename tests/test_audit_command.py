@@ -19,8 +19,8 @@ from medbench.findings import WAIVABLE, waived_leaks
 from medbench.interfaces import Budget
 from medbench.protocols import EvaluationProtocol
 from medbench.samples import Samples
-from medbench.tables import columns
 from medbench.testing import toy_samples
+from medbench.text import columns
 from medbench.trial import Trial, run_trial
 from toys import Mean, Plain
 

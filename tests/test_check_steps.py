@@ -26,7 +26,8 @@ from medbench.sources import Described
 from medbench.store import Store
 from medbench.stored import Failure, write_result
 from medbench.study import Study
-from medbench.tables import columns, render
+from medbench.tables import render
+from medbench.text import columns
 from medbench.trial import Result, Trial
 
 TOYS = str(Path(__file__).parent / "toys")

@@ -20,16 +20,17 @@ from hypothesis import strategies as st
 from sklearn import metrics
 
 from medbench import study as studies
+from medbench.arms import Arm
 from medbench.board import Board, Row
 from medbench.comparison import Comparison, compare, measure
 from medbench.comparison_tables import CAVEAT, render
 from medbench.errors import UsageError
 from medbench.gains import Judged
 from medbench.intervals import Interval
-from medbench.matrix import Arm
 from medbench.statistics import ArmScores, score, units
 from medbench.study import Study
-from medbench.tables import FORMATS, columns
+from medbench.tables import FORMATS
+from medbench.text import columns
 from medbench.trial import Predictions
 from medbench.verdicts import Evidence, Verdict
 

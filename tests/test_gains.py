@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from medbench.arms import Arm
 from medbench.gains import Judged, Key, Tally, judged
-from medbench.matrix import Arm
 from medbench.statistics import ArmScores
 
 PATIENTS = 200

@@ -24,6 +24,7 @@ from medbench.arms import Arm, Skipped
 from medbench.board import Board, Row
 from medbench.cli.options import study_options, understand
 from medbench.cli.results import leaderboard
+from medbench.cuts import Cut
 from medbench.draws import draw_patients
 from medbench.errors import Skip, UsageError
 from medbench.gains import Judged
@@ -35,12 +36,13 @@ from medbench.leaderboard import boards
 from medbench.matrix import expand
 from medbench.plots import growth as figure
 from medbench.plots import style
-from medbench.protocols import Cut, protocol, seeded_as, sized, with_leaks, with_share
+from medbench.protocols import protocol, seeded_as, sized, with_leaks, with_share
 from medbench.samples import Samples
 from medbench.sources import Described
 from medbench.statistics import score, units
 from medbench.store import Store
-from medbench.tables import FORMATS, columns
+from medbench.tables import FORMATS
+from medbench.text import columns
 from medbench.trial import Predictions
 from medbench.verdicts import Evidence, Verdict, Word, by_size
 

@@ -30,7 +30,8 @@ from medbench.protocols import LEAKY, protocol
 from medbench.staircase import compared, staircase, taking_part
 from medbench.statistics import score, units
 from medbench.study import Study
-from medbench.tables import FORMATS, columns
+from medbench.tables import FORMATS
+from medbench.text import columns
 from medbench.trial import Predictions
 from medbench.verdicts import Evidence, Verdict
 

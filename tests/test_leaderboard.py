@@ -15,16 +15,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from medbench.arms import Arm, Skipped
 from medbench.board import Board, Row
 from medbench.flat_rows import table
 from medbench.identity import digest
 from medbench.interfaces import Budget
 from medbench.leaderboard import boards
-from medbench.matrix import Arm, Skipped
 from medbench.store import Store
 from medbench.stored import Failure, write_result
 from medbench.study import Study
-from medbench.tables import FORMATS, columns, render
+from medbench.tables import FORMATS, render
+from medbench.text import columns
 from medbench.trial import Result, Trial
 
 N = 48  # patients, a third of them of class 1
@@ -474,7 +475,11 @@ def test_all_formats_hold_the_numbers_of_the_table(lab: Lab) -> None:
         line.split(" | ")[0].removeprefix("| ").replace("\\", ""): line.removesuffix(" |").split(" | ")[2:7]
         for line in lab.text("md").splitlines() if line.startswith("| ")
     }  # fmt: skip
-    latex = {line.split(" & ")[0]: line.split(" & ")[2:7] for line in lab.text("latex").splitlines() if " & " in line}
+    latex = {
+        line.split(" & ")[0].replace("{[}", "[").replace("{]}", "]"): line.split(" & ")[2:7]
+        for line in lab.text("latex").splitlines()
+        if " & " in line
+    }
     for name, row in rows.items():
         cells = ["" if row[k] is None else str(row[k]) for k in keys[:5]]
         assert markdown[name] == cells

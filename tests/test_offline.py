@@ -15,8 +15,9 @@ from PIL import Image
 
 import medbench
 from medbench import audit, plugins
+from medbench.cuts import Cut
 from medbench.interfaces import TrainingSet
-from medbench.protocols import Cut, EvaluationProtocol
+from medbench.protocols import EvaluationProtocol
 from medbench.testing import SandboxContext, check_augmenter, check_generator, toy_samples
 from medbench_plugins.augmenters import register_augmenters
 from medbench_plugins.augmenters.generative import Generative, made_counts

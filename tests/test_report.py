@@ -37,7 +37,7 @@ from medbench.reporting.material import Material, curves, gather, learning
 from medbench.reporting.page import page
 from medbench.reporting.paper import latex, markdown
 from medbench.reporting.references import references, unique
-from medbench.study import InflationTable
+from medbench.study_tables import InflationTable
 from medbench.text import clean
 
 VOID = {"wbr", "meta", "img", "source", "input", "br", "link"}

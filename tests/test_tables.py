@@ -14,13 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from medbench.arms import Arm, Skipped
 from medbench.board import Board, Row
 from medbench.gains import Judged
 from medbench.intervals import Interval
-from medbench.matrix import Arm, Skipped
 from medbench.statistics import ArmScores
 from medbench.study import Study
-from medbench.tables import FORMATS, clean, columns, cut, pad, render
+from medbench.tables import FORMATS, render
+from medbench.text import clean, columns, cut, pad
 from medbench.verdicts import Evidence, judge
 
 NOTHING = np.zeros(0)

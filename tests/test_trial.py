@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from medbench.context import TrialContext
+from medbench.cuts import Cut
 from medbench.errors import ContractError, LeakError, Skip, StoreError
 from medbench.interfaces import Budget, TrainingSet
-from medbench.protocols import Cut, EvaluationProtocol
+from medbench.protocols import EvaluationProtocol
 from medbench.samples import Samples
 from medbench.stages import load_state, save_state
 from medbench.testing import toy_samples

@@ -15,8 +15,9 @@ from imblearn.under_sampling import RandomUnderSampler
 
 import medbench
 from medbench import TrainingSet, audit
+from medbench.cuts import Cut
 from medbench.errors import ContractError, DataError
-from medbench.protocols import Cut, EvaluationProtocol
+from medbench.protocols import EvaluationProtocol
 from medbench.testing import SandboxContext, check_augmenter, toy_samples
 from medbench_plugins.augmenters.feature_none import FeatureNone
 from medbench_plugins.augmenters.plain import Balanced

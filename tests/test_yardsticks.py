@@ -16,6 +16,7 @@ from sklearn.metrics import balanced_accuracy_score
 from medbench import plugins, study
 from medbench.arms import Arm
 from medbench.board import Board
+from medbench.cuts import Cut
 from medbench.draws import a_share
 from medbench.errors import UsageError
 from medbench.flat_rows import table
@@ -24,14 +25,15 @@ from medbench.interfaces import Budget, TrainingSet
 from medbench.intervals import intervals
 from medbench.leaderboard import boards
 from medbench.matrix import expand
-from medbench.protocols import Cut, protocol, seeded_as, with_share
+from medbench.protocols import protocol, seeded_as, with_share
 from medbench.samples import Samples
 from medbench.sources import Described
 from medbench.statistics import score, units
 from medbench.store import Store
 from medbench.stored import Failure, write_result
 from medbench.study import Study
-from medbench.tables import FORMATS, columns, render
+from medbench.tables import FORMATS, render
+from medbench.text import columns
 from medbench.trial import Predictions, Result, Trial
 from medbench.yardsticks import Yardsticks, root_of, trainings
 

@@ -17,7 +17,8 @@ from medbench.intervals import Interval
 from medbench.protocols import protocol
 from medbench.recipes import parse
 from medbench.statistics import recalls_of
-from medbench.study import PublishedTable, Study
+from medbench.study import Study
+from medbench.study_tables import PublishedTable
 from medbench.verdicts import Verdict
 
 NOT_RUN = "not run"

@@ -6,20 +6,12 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from medbench.board_sentences import short
 from medbench.comparison import Comparison, Figure, Line
 from medbench.latex import escape_latex
 from medbench.protocols import protocol
-from medbench.tables import (
-    WIDTH,
-    clean,
-    columns,
-    cut,
-    escape_markdown,
-    pad,
-    short,
-    to_csv,
-    wrapped,
-)
+from medbench.tables import escape_markdown, to_csv
+from medbench.text import WIDTH, clean, columns, cut, pad, wrapped
 
 NAME_WIDTH = 18
 NOT_FOUND = "not found"

@@ -17,8 +17,7 @@ from pathlib import Path
 import numpy as np
 import platformdirs
 
-from medbench.decoding import AUDIT, decode_into
-from medbench.decoding import Progress as Progress
+from medbench.decoding import AUDIT, Progress, decode_into
 from medbench.errors import DataError, ResourceError
 from medbench.files import files_in, sha256_of
 from medbench.findings import Findings

@@ -18,7 +18,8 @@ from medbench.comparison import NOT_COMPUTED, NOT_RUN, is_about, measure
 from medbench.errors import UsageError
 from medbench.intervals import Interval
 from medbench.staircase import compared
-from medbench.study import InflationTable, PublishedTable, Study
+from medbench.study import Study
+from medbench.study_tables import InflationTable, PublishedTable
 from medbench.verdicts import Verdict
 
 REMOVED = {

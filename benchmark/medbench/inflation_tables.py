@@ -6,19 +6,11 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from medbench.board_sentences import short
 from medbench.inflation import CAUSES, OTHER_DATA, Inflation, Step, elsewhere
 from medbench.latex import escape_latex
-from medbench.tables import (
-    WIDTH,
-    clean,
-    columns,
-    cut,
-    escape_markdown,
-    pad,
-    short,
-    to_csv,
-    wrapped,
-)
+from medbench.tables import escape_markdown, to_csv
+from medbench.text import WIDTH, clean, columns, cut, pad, wrapped
 from medbench.verdicts import PHANTOM
 
 TITLE_WIDTH = 50

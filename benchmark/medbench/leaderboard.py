@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from medbench.arms import Arm, Checked, Skipped
-from medbench.board import Board as Board
-from medbench.board import Row as Row
+from medbench.board import Board, Row
 from medbench.cells import Found, agree, find, find_block, predictions_of, score_complete, tally, tested_in
 from medbench.check_steps import check, doubled
 from medbench.fitted import FittedStages

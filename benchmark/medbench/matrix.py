@@ -10,15 +10,14 @@ from typing import Any
 
 from medbench import audit
 from medbench.arm_tree import arms_of, scored_with
-from medbench.arms import Arm as Arm
-from medbench.arms import Checked, TrainedOn
-from medbench.arms import Skipped as Skipped
+from medbench.arms import Arm, Checked, Skipped, TrainedOn
+from medbench.cuts import Cut
 from medbench.errors import LeakError, Skip, UsageError
 from medbench.findings import WAIVABLE, waived_leaks
 from medbench.identity import digest
 from medbench.interfaces import TrainingSet
 from medbench.plugins import Catalogue
-from medbench.protocols import Cut, EvaluationProtocol, protocol, with_share
+from medbench.protocols import EvaluationProtocol, protocol, with_share
 from medbench.recipes import listing
 from medbench.samples import Samples
 from medbench.seed_block import BLOCK, SEEDS, in_block

@@ -14,8 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from medbench.cuts import VALIDATION_FOLDS, assign_folds, cut_samples, official_cut, without_overlap
-from medbench.cuts import Cut as Cut
+from medbench.cuts import VALIDATION_FOLDS, Cut, assign_folds, cut_samples, official_cut, without_overlap
 from medbench.draws import a_share, draw_patients, subsample
 from medbench.errors import DataError, UsageError
 from medbench.interfaces import TrainingSet

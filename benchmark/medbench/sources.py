@@ -19,7 +19,7 @@ from medbench.interfaces import Dataset
 from medbench.plugins import Catalogue
 from medbench.recipes import did_you_mean, listing
 from medbench.samples import Samples
-from medbench.study import PhantomTable
+from medbench.study_tables import PhantomTable
 from medbench.transfer import bare, learnable
 
 PHANTOM = "phantom:"

@@ -17,10 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from medbench.errors import ResourceError, StoreError
-from medbench.stored import Failure as Failure
-from medbench.stored import Stored as Stored
-from medbench.stored import read_stored
-from medbench.stored import write_result as write_result
+from medbench.stored import Failure, Stored, read_stored
 from medbench.trial import Trial
 
 SCHEMA = 1

@@ -14,11 +14,7 @@ from medbench.errors import UsageError
 from medbench.findings import WAIVABLE
 from medbench.interfaces import Budget
 from medbench.recipes import did_you_mean, listing, split_list
-from medbench.study_tables import BudgetTable as BudgetTable
-from medbench.study_tables import InflationTable as InflationTable
-from medbench.study_tables import PhantomTable as PhantomTable
-from medbench.study_tables import PublishedTable as PublishedTable
-from medbench.study_tables import SmokeTable as SmokeTable
+from medbench.study_tables import BudgetTable, InflationTable, PhantomTable, PublishedTable, SmokeTable
 from medbench.toml_text import line_of, not_toml
 
 BUDGETS = {

@@ -10,17 +10,11 @@ from typing import Any
 
 from medbench.board import Board, Row
 from medbench.board_sentences import arm_name, auroc_share, sentences
-from medbench.board_sentences import short as short
 from medbench.flat_rows import table
 from medbench.latex import escape_latex
 from medbench.measured import Measured
 from medbench.protocols import protocol
-from medbench.text import WIDTH as WIDTH
-from medbench.text import clean as clean
-from medbench.text import columns as columns
-from medbench.text import cut as cut
-from medbench.text import pad as pad
-from medbench.text import wrapped as wrapped
+from medbench.text import WIDTH, clean, columns, cut, pad, wrapped
 from medbench.verdicts import duration, yardstick
 
 NAME_WIDTH = 26

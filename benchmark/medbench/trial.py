@@ -10,6 +10,7 @@ import numpy as np
 
 from medbench import audit
 from medbench.context import TrialContext, measured
+from medbench.cuts import Cut
 from medbench.errors import ContractError, LeakError, Skip
 from medbench.interfaces import (
     Augmenter,
@@ -24,7 +25,7 @@ from medbench.interfaces import (
     TrainingSet,
     cut_in_two,
 )
-from medbench.protocols import Cut, EvaluationProtocol, seeded_as
+from medbench.protocols import EvaluationProtocol, seeded_as
 from medbench.samples import Samples
 from medbench.scoring import score_made
 from medbench.stages import features_made_of, save_state

@@ -21,9 +21,10 @@ from pathlib import Path
 
 import numpy as np
 
+from medbench.arms import Arm
 from medbench.identity import digest
-from medbench.matrix import Arm
-from medbench.store import Store, write_result
+from medbench.store import Store
+from medbench.stored import write_result
 from medbench.study import Study
 from medbench.trial import Result, Trial
 

@@ -30,9 +30,10 @@ from PIL import Image
 
 import medbench
 from medbench import audit
+from medbench.cuts import Cut
 from medbench.decode import Decoded, decode, phantom_root
 from medbench.findings import across_cut
-from medbench.protocols import Cut, cut_samples
+from medbench.protocols import cut_samples
 from medbench_datasets.brain_tumour import DATASETS as BRAINS
 from medbench_datasets.ddti import DDTI
 from medbench_datasets.folder import Folder

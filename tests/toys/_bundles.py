@@ -22,7 +22,8 @@ from medbench.publishing.report import Report, entry
 from medbench.sources import Described
 from medbench.store import Store
 from medbench.stored import Failure, write_result
-from medbench.study import PhantomTable, Study
+from medbench.study import Study
+from medbench.study_tables import PhantomTable
 from medbench.trial import Result, Trial, prior_corrected
 
 TOYS = Path(__file__).parent

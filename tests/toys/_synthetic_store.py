@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from medbench.arms import Arm
 from medbench.board import Board
 from medbench.identity import derive_seed, digest
 from medbench.leaderboard import boards
-from medbench.matrix import Arm
 from medbench.statistics import Cell
 from medbench.store import Store
 from medbench.stored import Failure, write_result

@@ -132,6 +132,6 @@ def _drop_output() -> None:
 
 
 def _say(message: str) -> None:
-    from medbench.tables import clean  # what is named in a message may be a hostile file name
+    from medbench.text import clean  # what is named in a message may be a hostile file name
 
     click.echo(f"Error: {clean(message)}", err=True)

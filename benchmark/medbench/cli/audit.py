@@ -22,7 +22,7 @@ from medbench.plugins import Catalogue
 from medbench.protocols import protocol
 from medbench.sources import PHANTOM, Source, locate
 from medbench.study import Study
-from medbench.tables import WIDTH, clean, cut, wrapped
+from medbench.text import WIDTH, clean, cut, wrapped
 
 SHOWN = 5
 BLIND = (

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import click
 
+from medbench.board_sentences import short
 from medbench.canary import LEAKY_ACCURACY, SHARE, Canary, canary
 from medbench.cli.options import Asked, load_catalogue, understand
 from medbench.cli.run import carry_out
@@ -17,7 +18,7 @@ from medbench.decode import open_samples
 from medbench.inflation import inflations
 from medbench.leaderboard import boards
 from medbench.staircase import staircase
-from medbench.tables import WIDTH, cut, pad, short, wrapped
+from medbench.text import WIDTH, cut, pad, wrapped
 
 STUDY = "canary"
 

@@ -15,7 +15,7 @@ from medbench.cli.options import complete, load_catalogue, plugin_options
 from medbench.decoding import check_index
 from medbench.errors import DataError, UsageError
 from medbench.interfaces import Dataset
-from medbench.tables import clean
+from medbench.text import clean
 
 SHOWN = 20
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from medbench.tables import clean
+from medbench.text import clean
 
 QUIET_SECONDS = 5.0
 

@@ -14,7 +14,8 @@ from medbench.errors import UsageError
 from medbench.forecast import outlook
 from medbench.guess import guess_patients
 from medbench.sources import Described, Source, describe_decoded
-from medbench.tables import clean
+from medbench.study_tables import BudgetTable
+from medbench.text import clean
 from medbench.verdicts import FEWEST_RARE
 
 
@@ -89,7 +90,7 @@ def init(
             "augmenters": list(augmenter),
             "folds": folds,
             "repeats": 3,
-            "budget": {**study.BudgetTable().model_dump(), **budget},
+            "budget": {**BudgetTable().model_dump(), **budget},
         }
     )
     _report(described, how, folds)

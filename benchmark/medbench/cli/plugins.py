@@ -13,8 +13,8 @@ from medbench.cli.options import complete, load_catalogue, plugin_options
 from medbench.errors import ContractError, MedbenchError, PluginError, Skip, UsageError
 from medbench.plugins import HOOKS
 from medbench.recipes import as_text, parameters_of
-from medbench.tables import clean
 from medbench.testing import CHECKS
+from medbench.text import clean
 
 TEMPLATE = '''"""{title}: one sentence on what it does and where it comes from."""
 

@@ -16,7 +16,7 @@ from medbench.errors import UsageError
 from medbench.publishing import entries, ledger, reading, reproducing, tasks, truth
 from medbench.publishing.verifying import verify
 from medbench.sources import Described
-from medbench.study import PhantomTable
+from medbench.study_tables import PhantomTable
 from medbench.text import clean
 
 _to = click.option("--to", "folder", type=click.Path(path_type=Path), default=Path("results/published"),

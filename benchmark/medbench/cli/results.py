@@ -27,7 +27,8 @@ from medbench.leaderboard import boards
 from medbench.plots.style import form_of, written
 from medbench.staircase import SUFFIX
 from medbench.store import Store
-from medbench.tables import FORMATS, clean
+from medbench.tables import FORMATS
+from medbench.text import clean
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -5,10 +5,11 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
+from medbench.board_sentences import short
 from medbench.inflation import Inflation
 from medbench.inflation_tables import rows
 from medbench.plots import style
-from medbench.tables import clean, short
+from medbench.text import clean
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -22,7 +22,8 @@ from medbench.publishing.models import MOST_LOOKS, SCHEMA, Method
 from medbench.publishing.planned import planned
 from medbench.recipes import parse
 from medbench.sources import PHANTOM
-from medbench.store import Store, Stored
+from medbench.store import Store
+from medbench.stored import Stored
 from medbench.trial import Trial
 
 COMMON = {"root", "user", "home", "localhost", "admin", "runner", "ubuntu", "debian", "docker", "nobody", "medbench"}

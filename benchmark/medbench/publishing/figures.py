@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from medbench.board import Board, Row
 from medbench.intervals import Interval
-from medbench.leaderboard import Board, Row
 from medbench.measured import Measured
 from medbench.publishing.texts import fitting
 from medbench.verdicts import duration, yardstick

@@ -17,7 +17,8 @@ from medbench.publishing.reading import Bundle
 from medbench.publishing.refusals import Refused
 from medbench.samples import Samples
 from medbench.sources import Described
-from medbench.store import Failure, Store, write_result
+from medbench.store import Store
+from medbench.stored import Failure, write_result
 from medbench.trial import Predictions, Result, Trial
 
 UNSAID = "its words stayed with those who ran it"

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from medbench.decode import Progress
+from medbench.decoding import Progress
 from medbench.errors import MedbenchError, UsageError
 from medbench.plugins import Catalogue
 from medbench.recipes import parameters_of, with_inner
 from medbench.samples import Samples
 from medbench.sources import PHANTOM, Described, Source, describe_decoded, locate, locate_other, with_others
-from medbench.study import PhantomTable
+from medbench.study_tables import PhantomTable
 from medbench.transfer import name_of, named_in
 
 MOST_DRAWN = 5_000  # patients of a phantom that is drawn only because a stranger's bundle says so

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from medbench import plugins
-from medbench.decode import Progress
+from medbench.decoding import Progress
 from medbench.errors import UsageError
 from medbench.publishing import truth
 from medbench.publishing.confined import call
 from medbench.publishing.refusals import Refused
 from medbench.publishing.report import SAID
-from medbench.study import PhantomTable
+from medbench.study_tables import PhantomTable
 from medbench.text import WIDTH, clean, wrapped
 
 

@@ -14,17 +14,19 @@ from typing import Any
 
 import numpy as np
 
+from medbench.board import Board, Row
 from medbench.cells import Found, find
 from medbench.comparison import Comparison, compare
 from medbench.errors import MedbenchError
 from medbench.growth import Growth, growths
 from medbench.inflation import Inflation, inflations
 from medbench.interfaces import Card
-from medbench.leaderboard import Board, Row, boards
+from medbench.leaderboard import boards
 from medbench.plugins import Catalogue
 from medbench.protocols import protocol
 from medbench.sources import PHANTOM
-from medbench.store import Store, Stored
+from medbench.store import Store
+from medbench.stored import Stored
 from medbench.study import Study
 from medbench.text import clean
 

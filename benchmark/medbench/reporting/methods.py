@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from medbench.board import Board
 from medbench.board_sentences import arm_name, short
 from medbench.interfaces import Card
-from medbench.leaderboard import Board
 from medbench.protocols import protocol
 from medbench.reporting.blocks import Section, Source, heading, say
 from medbench.reporting.material import Material, provenances

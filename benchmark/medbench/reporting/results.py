@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 
 from medbench.across import across
+from medbench.board import Board, Row
 from medbench.board_sentences import arm_name, auroc_share, sentences, short
 from medbench.forest import Forest
-from medbench.leaderboard import Board, Row
 from medbench.plots import cost
 from medbench.plots.forest import forest
 from medbench.reporting.blocks import Block, Cell, Section, cell, heading, say, table
