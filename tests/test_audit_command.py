@@ -67,7 +67,7 @@ def test_a_mirrored_picture_across_the_official_cut_blocks(call: Medbench, tmp_p
     facts = json.loads(call("audit", "toy", "--data", "real", "--json").stdout)[0]
 
     assert said.returncode == 8
-    assert "BLOCKS  duplicate-across-cut: 1 groups" in said.stdout
+    assert "BLOCKS  duplicate-across-cut: 1 group" in said.stdout
     assert "toy/i0, toy/i79" in said.stdout
     assert 'waive = ["duplicate-across-cut"]' in said.stdout
     assert facts["blocks"] == ["duplicate-across-cut"]
@@ -89,14 +89,14 @@ def test_a_waived_finding_runs_and_stands_under_the_table(call: Medbench, tmp_pa
 
     for ended in refused:
         assert ended.returncode == 8
-        assert "the official cut, the same or nearly (1 groups: toy/i0 and toy/i79)" in ended.stderr
+        assert "the official cut, the same or nearly (1 group: toy/i0 and toy/i79)" in ended.stderr
         assert 'waive = ["duplicate-across-cut"]' in ended.stderr
     assert ran.returncode == 0, ran.stderr
-    assert "1 patients share a picture with another and were united with it (1 by nearly the same)" in ran.stderr
+    assert "1 patient shares a picture with another and was united with it (1 by nearly the same)" in ran.stderr
     for table in (ran, again):
         assert "WAIVED duplicate-across-cut" in table.stdout
     assert checked.returncode == 0
-    assert "waived  duplicate-across-cut: 1 groups" in checked.stdout
+    assert "waived  duplicate-across-cut: 1 group" in checked.stdout
     results = list((tmp_path / "runs").rglob("result.json"))
     assert results
     assert all("same-patient" in json.loads(path.read_text())["leaks"] for path in results)

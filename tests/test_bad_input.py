@@ -352,7 +352,7 @@ def test_fewer_patients_than_folds_says_the_largest_number_that_works(medbench: 
 def test_a_class_without_two_patients_is_named(medbench: Medbench, tmp_path: Path) -> None:
     toy_data(tmp_path / "real", (np.arange(60) >= 58).astype(int))
 
-    refused(medbench("plan", *REAL, "--data", "real"), 3, "class 'yes' has 1 patients", "it needs at least 2")
+    refused(medbench("plan", *REAL, "--data", "real"), 3, "class 'yes' has 1 patient", "it needs at least 2")
 
 
 def test_a_patient_on_both_sides_of_an_official_cut_stops_everything(medbench: Medbench, tmp_path: Path) -> None:
@@ -378,7 +378,7 @@ def test_a_picture_in_two_places_stays_on_one_side_of_other_cuts(medbench: Medbe
     ended = ran(*REAL, "--data", "real", "--format", "json")
 
     assert ended.code == 0
-    assert "1 patients share a picture with another" in ended.error
+    assert "1 patient shares a picture with another" in ended.error
     assert "different labels" in ended.error
 
 

@@ -163,14 +163,14 @@ def test_a_missing_modality_is_named_left_out_or_blank(tmp_path: Path) -> None:
         index(tmp_path)
     left = index(tmp_path, missing="leave-out")
     assert labels(left) == {"a": "HGG"}
-    assert "1 cases without all of" in left.notes[0]
+    assert "1 case without all of" in left.notes[0]
     blank = replace(VOLUMES, missing="blank")
     pixels, mask = list(blank.read(tmp_path, blank.index(tmp_path).records, 16))[1]
     assert not pixels[3].any()
     assert pixels[:3].any(axis=(1, 2, 3)).all()
     assert mask is None
     only_b = write_csv(tmp_path / "g.csv", ("case", "grade"), ("LGG/b", "2"))
-    with pytest.raises(DataError, match="none of 1 cases has t2"):
+    with pytest.raises(DataError, match="none of 1 case has t2"):
         index(tmp_path, modalities=("t2",), missing="leave-out", grades=only_b)
 
 
@@ -193,8 +193,8 @@ def test_one_patient_under_the_names_of_three_years_is_one(tmp_path: Path) -> No
         "2019/BraTS19_TCIA01_131_1": "TCGA-02-0001",
         "2020/BraTS20_Training_007": "TCGA-02-0001",
     }
-    assert any("1 patients have cases in several cohorts" in note for note in found.notes)
-    assert any("1 cases of 3 cohorts stand in no name_mapping.csv" in note for note in found.notes)
+    assert any("1 patient has cases in several cohorts" in note for note in found.notes)
+    assert any("1 case of 3 cohorts stands in no name_mapping.csv" in note for note in found.notes)
 
 
 def test_two_mapping_files_that_share_a_name_make_one_patient(tmp_path: Path) -> None:
@@ -305,7 +305,7 @@ def test_an_unknown_label_is_refused_by_the_scheme_of_the_files(tmp_path: Path) 
 def test_a_folder_without_grades_says_how_to_give_them(tmp_path: Path) -> None:
     write_case(tmp_path / "a")
 
-    with pytest.raises(DataError, match=r"1 cases \(a\) without grades; give a CSV .*grades=FILE"):
+    with pytest.raises(DataError, match=r"1 case \(a\) without grades; give a CSV .*grades=FILE"):
         index(tmp_path)
     with pytest.raises(DataError, match="holds no case; expected"):
         index(tmp_path / "a")

@@ -6,6 +6,7 @@ import dataclasses
 import io
 import itertools
 import json
+import re
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -36,10 +37,11 @@ from medbench.site.standings import data_sets
 from medbench.text import clean
 
 SIZES = [(360, "light"), (360, "dark"), (1440, "light"), (1440, "dark")]
-ACTIVE = """(page, own) => [...page.querySelectorAll("*")].flatMap((e) => {
+ACTIVE = """(page, own, ours = (e) => e.tagName === "SCRIPT" && (e.hasAttribute("src")
+    ? /^(\\.\\.\\/)?tables\\.js$/.test(e.getAttribute("src")) && !e.textContent : e.textContent === own)) => [...page.querySelectorAll("*")].flatMap((e) => {
   const found = [];
   if (["SCRIPT", "IFRAME", "OBJECT", "EMBED", "FORM", "BASE", "AUDIO", "VIDEO", "FRAME", "MATH", "PORTAL"]
-      .includes(e.tagName.toUpperCase()) && !(e.tagName === "SCRIPT" && e.textContent === own)) found.push(e.outerHTML);
+      .includes(e.tagName.toUpperCase()) && !ours(e)) found.push(e.outerHTML);
   for (const a of e.attributes) {
     const value = a.value.replace(/[\\s\\u0000-\\u001f]/g, "").toLowerCase();
     if (a.name.startsWith("on") || ["style", "srcdoc", "autofocus", "formaction"].includes(a.name)) found.push(a.name);
@@ -297,6 +299,71 @@ def test_without_scripts_the_board_is_whole(browser: Any, a_report: Path, run: S
         assert page.locator(".tools").count() == 0
 
 
+def test_a_table_of_a_site_is_sorted_and_filtered(browser: Any, site: Path) -> None:
+    path = max((site / "data").glob("*.html"), key=lambda found: found.read_text("utf-8").count("<tr"))
+    with Visit(browser) as visit:
+        page = visit.open(path)
+        table = page.locator("table[data-sortable]").first
+        titles = "(t) => [...t.tBodies[0].rows].filter((r) => !r.hidden).map((r) => r.cells[0].dataset.order)"
+        numbers = "(t) => [...t.tBodies[0].rows].map((r) => +r.cells[2].dataset.order)"
+        before = table.evaluate(titles)
+        assert len(before) > 2
+        assert page.locator(".tools").count() == page.locator("table[data-sortable]").count()
+
+        table.locator("th button").nth(2).focus()  # the gain
+        page.keyboard.press("Enter")
+        falling = table.evaluate(numbers)
+        assert falling == sorted(falling, reverse=True)
+        page.keyboard.press("Enter")
+        assert table.evaluate(numbers) == sorted(falling)
+        table.locator("th button").nth(3).click()  # the verdict: the best first
+        places = table.evaluate("(t) => [...t.tBodies[0].rows].map((r) => +r.cells[3].dataset.order)")
+        assert places == sorted(places)
+        table.locator("th button").first.click()
+        assert table.evaluate(titles) == sorted(before)
+        tools = page.locator(".tools").first
+        tools.locator("input").fill(before[1])
+        assert before[1] in table.evaluate(titles)
+        assert len(table.evaluate(titles)) < len(before)
+        assert f"of {len(before)} rows" in (tools.locator("output").text_content() or "")
+        tools.locator("button").click()
+        assert table.evaluate(titles) == before
+        assert visit.quiet(), visit.said
+
+
+def test_a_telephone_shows_what_sorts_a_table_of_cards(browser: Any, site: Path) -> None:
+    with Visit(browser, 360) as visit:
+        page = visit.open(site / "index.html")
+        button = page.locator("table.cards th button").nth(1)
+        button.click()
+
+        assert button.bounding_box()["width"] > 20
+        assert page.locator("table.cards th[aria-sort]").count() == 1
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_without_scripts_the_tables_of_a_site_are_whole(browser: Any, site: Path) -> None:
+    with Visit(browser, java_script_enabled=False) as without, Visit(browser) as visit:
+        for path in (site / "index.html", *sorted((site / "data").glob("*.html"))):
+            rows = [v.open(path).locator("tbody tr").count() for v in (without, visit)]
+            assert rows[0] == rows[1] > 0
+            assert without.page.locator(".tools, th button").count() == 0
+        assert without.quiet()
+
+
+def test_a_site_runs_no_script_but_its_own(browser: Any, site: Path, tmp_path: Path) -> None:
+    bad = Path(shutil.copytree(site, tmp_path / "site")) / "index.html"
+    text = bad.read_text("utf-8")
+    inline = "<script>document.title = 'hacked'</script><p onclick=x><a href='javascript:1'>x</a>"
+    bad.write_text(text.replace("<main", f"{inline}<main"), encoding="utf-8")
+    with Visit(browser) as visit:
+        page = visit.open(bad)
+
+        assert "hacked" not in page.title()
+        assert any("Content Security Policy" in said for said in visit.said)
+        assert page.locator(".tools").count() > 0  # ours ran
+
+
 # -- hostile texts ----------------------------------------------------------------------------------------------------
 
 
@@ -346,7 +413,14 @@ def test_no_text_runs_in_a_site_even_without_its_policy(browser: Any, published:
         # The files that lie beside a page are not there, so it must not ask for them.
         for text in (pages.index(found, sets, "0" * 64), *texts[::20]):
             alone = text.replace('<link rel="stylesheet"', '<link rel="none"').replace("<img src=", "<img alt=")
-            assert live(visit, alone) == []
+            alone, count = re.subn(r'<script src="(\.\./)?tables\.js" defer></script>', "", alone)
+            assert count == 1
+            assert live(visit, alone.replace("</body>", f"<script>{OWN}</script></body>")) == []
+            for number in range(0, visit.page.locator("th button").count(), 3):  # the script moves what strangers wrote
+                visit.page.locator("th button").nth(number).click()
+            for number in range(visit.page.locator(".tools input").count()):
+                visit.page.locator(".tools input").nth(number).fill(clean(PAYLOADS[number])[:50])
+            assert visit.page.evaluate(f"(own) => ({ACTIVE})(document, own)", OWN) == []
         assert visit.page.evaluate(PARSED, texts) == [[]] * len(texts)
         assert visit.quiet(), (visit.said, visit.asked)
 
@@ -355,6 +429,7 @@ def test_what_is_active_would_be_found(browser: Any) -> None:
     """The two tests above cannot pass by accident."""
     bad = [
         "<script>alert(1)</script>", "<p onclick=x>", "<a href=' java\nscript:x'>", "<iframe></iframe>",
+        "<script src='https://tables.js'></script>", "<script src='tables.js'>1</script>",
         "<meta http-equiv=Refresh content='9'>", "<svg><script>1</script></svg>", "<img src=x onerror=alert(1)>",
     ]  # fmt: skip
     with Visit(browser, bypass_csp=True) as visit:

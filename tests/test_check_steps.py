@@ -167,7 +167,7 @@ def test_a_failed_cell_of_the_check_counts_with_its_controls_predictions(lab: La
     assert found is not None
     assert found.gain is not None
     assert found.gain.value == pytest.approx(0.2 * 3 / 4)
-    assert "At 3,000 steps 1 trainings failed, counted with the control's predictions." in lab.text()
+    assert "At 3,000 steps 1 training failed, counted with the control's predictions." in lab.text()
 
 
 def test_only_the_arm_and_its_control_are_planned_at_twice_the_steps() -> None:

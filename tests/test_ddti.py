@@ -179,9 +179,9 @@ def test_pictures_without_mark_are_kept_and_pictures_without_xml_left_out(tmp_pa
     index = DDTI().index(tmp_path)
 
     assert [r.id for r in index.records] == ["1_1", "1_2"]
-    assert "1 pictures have no mark in their XML; they are kept with the category of their case: 1_2." in index.notes
-    assert "1 pictures have no XML and are left out: 3_1." in index.notes
-    assert "1 cases have no picture: 4." in index.notes
+    assert "1 picture has no mark in the XML: kept with the category of the case: 1_2." in index.notes
+    assert "1 picture has no XML: left out: 3_1." in index.notes
+    assert "1 case has no picture: 4." in index.notes
 
 
 @pytest.mark.parametrize(("mark", "words"), [("x", "is no number"), ("", "is no number"), ("-1", "is no number")])
@@ -213,7 +213,7 @@ def test_other_files_are_noted_and_those_a_mac_leaves_are_ignored(tmp_path: Path
     (tmp_path / ".DS_Store").touch()
     (tmp_path / "read\nme.txt").touch()
 
-    assert DDTI().index(tmp_path).notes == (r"1 files are not part of DDTI and are left alone: read\nme.txt.",)
+    assert DDTI().index(tmp_path).notes == (r"1 file is not part of DDTI: left alone: read\nme.txt.",)
 
 
 @pytest.mark.parametrize("age", ["0", "abc", "300", "-4", "5e1"])
@@ -248,7 +248,7 @@ def test_an_empty_outline_gives_the_whole_scan_and_no_mask(tmp_path: Path) -> No
 
     pixels, mask = read_one(tmp_path, DDTI())
 
-    assert "1 images without an outline have no mask and show the whole scan: 1_1." in notes_of(tmp_path)
+    assert "1 image without an outline: no mask, shown as a whole scan: 1_1." in notes_of(tmp_path)
     np.testing.assert_array_equal(pixels, read_one(tmp_path, DDTI(crop="scan"))[0])
     assert mask is None
 
@@ -261,7 +261,7 @@ def test_an_outline_cut_at_2500_characters_gives_the_crop_but_no_mask(tmp_path: 
 
     (cut, cut_mask), (_, mask) = DDTI().read(tmp_path, DDTI().index(tmp_path).records, 64)
 
-    assert "1 outlines are cut off: no mask, and the crop goes by their complete points: 1_1." in notes_of(tmp_path)
+    assert "1 outline is cut off: no mask, and the crop goes by their complete points: 1_1." in notes_of(tmp_path)
     assert cut.shape == (1, 64, 64)
     assert cut_mask is None
     assert mask is not None
@@ -270,7 +270,7 @@ def test_an_outline_cut_at_2500_characters_gives_the_crop_but_no_mask(tmp_path: 
 def test_an_outline_cut_before_its_third_point_counts_as_none(tmp_path: Path) -> None:
     write_case(tmp_path, 1, marks={1: svg(SQUARE)[:40]})
 
-    assert "1 images without an outline" in notes_of(tmp_path)
+    assert "1 image without an outline" in notes_of(tmp_path)
 
 
 def test_arrows_outline_nothing(tmp_path: Path) -> None:
@@ -280,7 +280,7 @@ def test_arrows_outline_nothing(tmp_path: Path) -> None:
     index = DDTI().index(tmp_path)
 
     assert json.loads(index.records[0].detail["polygons"]) == [[list(point) for point in SQUARE]]
-    assert index.notes == ("1 images carry arrows, which outline nothing and were left out: 1_1.",)
+    assert index.notes == ("1 image carries arrows, which outline nothing: left out: 1_1.",)
 
 
 def test_an_outline_that_leaves_the_picture_is_cut_at_its_edge(tmp_path: Path) -> None:
@@ -413,7 +413,7 @@ def test_an_exif_orientation_is_applied_and_noted(tmp_path: Path) -> None:
 
     pixels, _ = read_one(tmp_path, DDTI(crop="frame"), 560)
 
-    assert "1 pictures are turned by their EXIF orientation" in notes_of(tmp_path)
+    assert "1 picture is turned by EXIF orientation" in notes_of(tmp_path)
     assert np.abs(pixels[0, 100:460].astype(int) - frame()).mean() < 3
 
 
@@ -463,7 +463,7 @@ def test_the_phantom_has_the_defects_of_the_release(phantom: Path) -> None:
     notes = notes_of(phantom)
 
     assert "cases have no TI-RADS category" in notes
-    for words in ("1 outlines are cut off", "1 images carry arrows", "1 images without an outline"):
+    for words in ("1 outline is cut off", "1 image carries arrows", "1 image without an outline"):
         assert words in notes
     texts = [text for path in phantom.glob("*.xml") for text in re.findall("<svg>(.*?)</svg>", path.read_text())]
     assert max(len(text) for text in texts) == 2500
@@ -539,7 +539,7 @@ def test_the_release_has_the_counts_and_defects_known_of_it(shared_data: Path) -
     assert np.bincount([r.label for r in index.records]).tolist() == [45, 186]
     assert index.notes == (
         "61 of 260 cases have no TI-RADS category and are left out (85 images).",
-        "1 images without an outline have no mask and show the whole scan: 142_2.",
+        "1 image without an outline: no mask, shown as a whole scan: 142_2.",
         "6 outlines are cut off: no mask, and the crop goes by their complete points: 127_1, 166_1, 176_1, 197_1, "
         "203_1, 205_1.",
         "1 outlines leave the picture and were cut at its edge: 338_2.",

@@ -123,7 +123,7 @@ def test_sizes_are_tested_on_the_same_patients_and_repeats_draw_others(name: str
 def test_a_size_that_is_not_there_is_skipped_by_its_reason() -> None:
     with pytest.raises(Skip, match="the training part has 12 patients"):
         draw_patients(patients(12), 13, salt="")
-    with pytest.raises(Skip, match="1 patients leave a class out"):
+    with pytest.raises(Skip, match="1 patient leaves a class out"):
         draw_patients(patients(12), 1, salt="")
 
 

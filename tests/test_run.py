@@ -169,7 +169,7 @@ def test_an_official_cut_that_parts_a_patient_is_stopped_before_anything_runs(
     ran = medbench("run", "-d", "phantom:toy:leaky", "-a", "adds", "-c", "mean", "--protocol", "official")
 
     assert ran.returncode == 8
-    assert "a patient or study lies in both parts of the official cut (1 groups: i" in ran.stderr
+    assert "a patient or study lies in both parts of the official cut (1 group: i" in ran.stderr
     assert not list((tmp_path / "runs").rglob("spec.json"))
 
 

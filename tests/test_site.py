@@ -33,10 +33,12 @@ from medbench.errors import UsageError
 from medbench.publishing.refusals import Refused
 from medbench.site import downloads, drawing, pages
 from medbench.site.building import build
-from medbench.site.entries import Published, read
-from medbench.site.standings import data_sets, surest
+from medbench.site.entries import Published, _asked, read
+from medbench.site.explained import explained
+from medbench.site.standings import asked_for, data_sets, surest
 from medbench.site.texts import LONGEST, link, shown, slug
 
+SHIPPED = Path(__file__).parents[1] / "results" / "published"
 COUNT = 12  # number 3 is claimed, 5 withdrawn, 7 leaky, 1 and 8 reproduced
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 ACTIVE = {"script", "iframe", "object", "embed", "form", "input", "button", "base", "style", "audio", "video", "source"}
@@ -139,12 +141,15 @@ def test_every_link_of_every_page_leads_somewhere_inside_or_is_marked(site: Path
 
 
 def test_every_page_forbids_what_it_does_not_need(site: Path) -> None:
-    for _, page in every_page(site):
+    assert [path.name for path in site.rglob("*.js")] == ["tables.js"]
+    for path, page in every_page(site):
         policy = next(a["content"] for a in page.of("meta") if a.get("http-equiv") == "Content-Security-Policy")
 
         assert policy == pages.POLICY
-        assert "script" not in str(policy)
-        assert not {tag for tag, _ in page.elements} & ACTIVE
+        assert re.findall(r"script-src ([^;]*)", str(policy)) == ["'self'"]
+        root = "../" if path.parent != site else ""
+        assert page.of("script") == [{"src": f"{root}tables.js", "defer": None}]
+        assert not {tag for tag, _ in page.elements} & (ACTIVE - {"script"})
         assert not [name for _, a in page.elements for name in a if name.startswith("on") or name == "style"]
 
 
@@ -225,6 +230,117 @@ def test_the_arm_that_stands_for_a_board_is_its_surest() -> None:
     assert surest([row for row in rows if row["control"] is None])["augmenter"] == "balanced"  # type: ignore[index]
 
 
+def test_a_control_stands_for_no_board_where_an_arm_that_was_asked_for_can() -> None:
+    import numpy as np
+
+    value = entry(0, boards=1, arms=3)
+    control, arm = value["boards"][0]["rows"][:2]
+    control |= {"augmenter": "hybrid[generator=resample]"}
+    root = dict(control, augmenter="balanced")
+    better = board(np.random.default_rng(2), "phantom:brain-tumour", arms=12)["rows"]
+    range_of = next(row for row in better if row["word"] == "better")
+    control |= {key: range_of[key] for key in range_of if key.startswith("gain") or key == "word"}
+    control |= {"control": "balanced"}
+    arm |= {"control": control["augmenter"], "word": "can't tell", "gain": 0.0, "gain_low": -0.1, "gain_high": 0.1}
+    of_board = value["boards"][0] | {"rows": [root, control, arm]}
+    old = Published({**value, "boards": [of_board]}, None, Path())  # type: ignore[arg-type]
+    named = frozenset({(control["augmenter"], control["classifier"])})
+    planned = dataclasses.replace(old, asked={of_board["dataset"]: named})
+
+    assert surest(of_board["rows"]) is control  # by its range alone
+    assert asked_for(old, of_board) == [arm]
+    assert surest(of_board["rows"], asked_for(old, of_board)) is arm
+    assert asked_for(planned, of_board) == [control]  # the plan says more than the tree
+    assert surest(of_board["rows"], asked_for(planned, of_board)) is control
+    assert surest([root, control], []) is control  # nothing that was asked for was compared
+
+
+def test_the_plan_of_a_bundle_says_what_was_asked_for() -> None:
+    shipped = {p.entry["study"]["name"]: p for p in read(SHIPPED)}
+
+    assert shipped["small-data"].asked == {
+        "medmnist": {(name, "small-cnn") for name in ("geometric", "hybrid", "reacgan")}
+    }
+    for of_set in data_sets(shipped.values()):
+        standings = [*itertools.chain(*(r.standings for r in of_set.rankings), *of_set.apart.values())]
+        assert standings
+        assert {s.line.raw["augmenter"] for s in standings} <= {"geometric", "hybrid", "reacgan"}
+        assert all(sum(count for _, count in s.others) <= 2 for s in standings)
+
+
+@pytest.mark.parametrize("plan", [None, [], {}, {"arms": 3}, {"arms": {"d": 4, "e": [5, {"asked": 1}]}}])
+def test_a_plan_that_says_nothing_is_not_asked(plan: Any) -> None:
+    assert _asked(plan) == {}
+
+
+def test_an_official_cut_has_no_folds_on_any_page_or_download(tmp_path: Path) -> None:
+    assert build(SHIPPED, tmp_path / "site") == 2
+    (key,) = [p.entry["id"] for p in read(SHIPPED) if p.entry["study"]["name"] == "small-data"]
+    texts = {path: page.text for path, page in every_page(tmp_path / "site")}
+    of_official = [texts[tmp_path / "site" / name] for name in (f"entries/{key}.html", "data/medmnist.html")]
+    rows = json.loads((tmp_path / "site" / "all.json").read_bytes())
+    facts = json.loads((tmp_path / "site" / "entries" / f"{key}.json").read_bytes())
+
+    for text in (*of_official, texts[tmp_path / "site" / "index.html"]):
+        assert "official cut \u00d7 3 repeats" in text
+        assert "5 folds" not in text
+    assert "official cut \u00d7 3 repeats \u00d7 1 seed;" in of_official[0]
+    assert "3 folds \u00d7 1 repeat" in texts[tmp_path / "site" / "data" / "phantom--ddti--benign-malignant.html"]
+    assert {(row["protocol"].partition("[")[0], row["folds"]) for row in rows} == {("official", 1), ("patients", 3)}
+    assert {row["asked"] for row in rows if row["augmenter"] in ("copies", "balanced", "none")} == {False}
+    assert {row["asked"] for row in rows if row["augmenter"] == "hybrid"} == {True}
+    assert [board["folds"] for board in facts["boards"]] == [1] * 4
+
+
+@pytest.mark.parametrize("bundles", [True, False])
+def test_every_row_leads_to_its_bundle_its_protocol_and_its_checks(
+    published: Path, tmp_path: Path, bundles: bool
+) -> None:
+    build(published, tmp_path / "site", bundles=bundles)
+    rows = 0
+    for path in sorted((tmp_path / "site" / "data").glob("*.html")):
+        for row in re.findall(r"<tr role=\"row\">\s*<th scope=\"row\".*?</tr>", path.read_text("utf-8"), re.DOTALL):
+            rows += 1
+            targets = [a["href"] or "" for a in Page(row).of("a")]
+            (key,) = {found for t in targets for found in re.findall(r"entries/([0-9a-f]{16})\.html#board", t)}
+            where = f"../bundles/{key}.medbench.zip" if bundles else f"../entries/{key}.html#files"
+            assert where in targets
+            assert f"../entries/{key}.html#checks" in targets
+            assert [t for t in targets if t.startswith("../protocols.html#protocol-")]
+    assert rows == 2 * COUNT
+    ids = {a["id"] for _, page in every_page(tmp_path / "site") for _, a in page.elements if "id" in a}
+    assert {"checks", "files"} < ids
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "of_design"),
+    [
+        ("patients", "all images of a patient, and of its duplicates, lie on one side", "5 folds \u00d7 3 repeats"),
+        ("official", "there are no folds", "official cut \u00d7 3 repeats"),
+        ("official[overlap=drop]", "are left out of training", "official cut \u00d7 3 repeats"),
+        ("official[patients=50]", "50 patients are drawn, classes in their proportion, another draw each repeat;",
+         "official cut \u00d7 3 repeats"),
+        ("patients[share=0.75]", "75 % of the patients are drawn", "5 folds \u00d7 3 repeats"),
+        ("official[train=1000/140]", "1000/140 images are drawn", "official cut \u00d7 3 repeats"),
+        ("augment-first", "never ranked", "5 folds \u00d7 3 repeats"),
+        ("who knows", "does not know this protocol", "5 folds \u00d7 3 repeats"),
+    ],
+)  # fmt: skip
+def test_a_protocol_is_explained(text: str, said: str, of_design: str) -> None:
+    value = entry(0, boards=1, arms=3)
+    value["boards"][0]["protocol"] = text
+    found = Published(value, None, Path())  # type: ignore[arg-type]
+    (one,) = explained([found, found])
+    page = Page(pages.protocols_page([found]))
+
+    assert said in " ".join(one.sentences)
+    assert (one.designs, one.boards) == ((of_design,), 2)
+    assert bool(one.leaks) == (text == "augment-first")
+    assert ("It declares no leak." in page.text) == (text != "augment-first" and text != "who knows")
+    assert [a.get("id") for a in page.of("h2")] == [one.anchor]
+    assert re.fullmatch(r"[a-z0-9_-]+", one.anchor)
+
+
 def test_pages_say_what_they_show(published: Path, site: Path) -> None:
     of_number = numbered(published)
     index = Page((site / "index.html").read_text(encoding="utf-8"))
@@ -272,7 +388,7 @@ def victims(published: Path) -> tuple[Published, Published]:
 
 def rendered(found: tuple[Published, ...]) -> list[str]:
     sets = data_sets(found)
-    pages_of = [pages.entry_page(p, has_bundle=True) for p in found]
+    pages_of = [pages.protocols_page(found), *(pages.entry_page(p, has_bundle=True) for p in found)]
     return [pages.index(found, sets, "0" * 64), *map(pages.data_page, sets), *pages_of]
 
 

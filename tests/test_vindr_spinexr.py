@@ -82,7 +82,7 @@ def test_an_image_with_a_collapse_and_a_narrow_disc_counts_as_a_collapse(tmp_pat
         "disc": "Disc space narrowing",
         "t": "No finding",
     }
-    assert index.notes == ("1 images with lesions of other cases only were left out",)
+    assert index.notes == ("1 image with lesions of other cases only left out",)
 
 
 def test_several_lesions_can_count_as_the_largest_or_be_left_out(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_several_lesions_can_count_as_the_largest_or_be_left_out(tmp_path: Path)
 
     assert largest.classes[largest.records[0].label] == "Osteophytes"
     assert [r.id for r in omitted.records] == ["t"]
-    assert "1 images with several lesions of the case were left out" in omitted.notes
+    assert "1 image with several lesions of the case left out" in omitted.notes
 
 
 def test_all_case_studies_agree_on_what_is_normal_and_cover_all_lesions_but_osteophytes() -> None:
@@ -200,7 +200,7 @@ def test_files_without_annotation_are_counted(tmp_path: Path) -> None:
     root = lay_out(tmp_path, [("s1", "a", "No finding")])
     (root / "train_images" / "more.dicom").touch()
 
-    assert "1 files in train_images/ are not in annotations/train.csv" in BY_CASE["abnormal"].index(root).notes[0]
+    assert "1 file in train_images/ is not in annotations/train.csv" in BY_CASE["abnormal"].index(root).notes[0]
 
 
 @pytest.mark.parametrize("gone", ["annotations", "annotations/train.csv", "train_images"])
@@ -339,7 +339,7 @@ def test_a_check_finds_people_and_two_images_of_one_identity(tmp_path: Path) -> 
     image.PatientName = "Doe^Jane"
     image.save_as(first)
     notes = dataset.check(tmp_path, records)
-    assert any("1 files have PatientName" in note for note in notes)
+    assert any("1 file has PatientName" in note for note in notes)
     assert "Doe" not in " ".join(notes)
 
     other = dcmread(second)

@@ -48,10 +48,11 @@ if TYPE_CHECKING:
         Transform,
     )
     from medbench.samples import UNLABELLED, Samples
+    from medbench.text import counted
 
 __version__ = "0.1.0"
 
-_HOMES = ("errors", "hookspecs", "samples", "interfaces")  # the light ones first
+_HOMES = ("errors", "text", "hookspecs", "samples", "interfaces")  # the light ones first
 
 
 def __getattr__(name: str) -> Any:
@@ -103,5 +104,6 @@ __all__ = [
     "Transform",
     "UsageError",
     "__version__",
+    "counted",
     "hookimpl",
 ]

@@ -11,6 +11,7 @@ import numpy as np
 from medbench.across import Across, Case, across
 from medbench.board import Board
 from medbench.board_sentences import short
+from medbench.findings import waived
 from medbench.flat_rows import table
 from medbench.latex import escape_latex
 from medbench.tables import escape_markdown, render, to_csv
@@ -152,6 +153,9 @@ def _name(arm: str) -> str:
 
 def _sentences(one: Across) -> Iterator[str]:
     yield cases(len(one.cases))
+    for board in (board for case in one.cases for board in case.boards[:1]):
+        for said_of_it in waived(board.protocol, board.source, board.study.waive):
+            yield f"{clean(board.source['dataset'])}: {said_of_it}"
     if len(one.cases) >= FEWEST_RANKED:
         yield f"With {len(one.cases)} data sets mean ranks are legitimate; they are not offered."
     if len(one.networks) > 1:

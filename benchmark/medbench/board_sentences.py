@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from medbench.arms import Arm, Skipped
 from medbench.board import Board
-from medbench.findings import WAIVABLE
+from medbench.findings import waived
 from medbench.generator_health import why_poor
-from medbench.protocols import protocol
 from medbench.recipes import parse
-from medbench.text import clean
+from medbench.text import clean, counted
 from medbench.verdicts import (
     ESTIMAND,
     PHANTOM,
@@ -59,7 +58,7 @@ def sentences(board: Board) -> list[str]:
     said = [first, ""]
     if board.leaks:
         said.append(f"PROTOCOL {board.protocol} LEAKS by design, never ranked: {', '.join(board.leaks)}")
-    said += _waived(board)
+    said += waived(board.protocol, board.source, board.study.waive)
     said += _answers(board)
     if (at := board.check) is not None:
         said.append(
@@ -74,7 +73,7 @@ def sentences(board: Board) -> list[str]:
             )
         )
         if at.failed:
-            said.append(f"At {at.steps:,} steps {at.failed} trainings failed, counted with the control's predictions.")
+            said.append(f"At {at.steps:,} steps {counted(at.failed, 'training')} failed, counted with the control's predictions.")
     said += reasons(board.evidence)
     if board.is_phantom:
         said.append(PHANTOM)
@@ -99,25 +98,13 @@ def sentences(board: Board) -> list[str]:
             stands_in = "counted with its control's predictions" if row.scores else "so it is not scored"
             said.append(f"{name}: {row.failed} of {row.planned} {', '.join(row.kinds)}, {stands_in}.")
         if row.collapsed[0]:
-            of = f"{row.collapsed[0]} of {row.collapsed[1]}"
-            said.append(f"{name}: {of} generators collapsed: a class's samples are nearly one picture.")
+            of = f"{row.collapsed[0]} of {counted(row.collapsed[1], 'generator')}"
+            said.append(f"{name}: {of} collapsed: a class's samples are nearly one picture.")
         if row.superseded:
-            said.append(f"{name}: {row.superseded} older results of other code or budget, not shown.")
+            said.append(f"{name}: {counted(row.superseded, 'older result')} of other code or budget, not shown.")
         said += [f"skipped {name} / {short(board.classifier)}: {reason}" for reason in row.reasons]
     said += [f"skipped {left_out(s)}: {s.reason}" for s in board.skipped]
     return said + [f"! {warning}" for warning in board.warnings]
-
-
-def _waived(board: Board) -> list[str]:
-    """Say what the study waives of the official cut that the board stands on."""
-    if protocol(board.protocol).name != "official":
-        return []
-    found = board.source.get("across", {})
-    return [
-        f"WAIVED {name}: {WAIVABLE[name]}, {found[name]:,} groups; what they add to the scores is not known."
-        for name in board.study.waive
-        if name in found
-    ]
 
 
 def _control(arm: Arm) -> str:

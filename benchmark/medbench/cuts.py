@@ -14,6 +14,7 @@ import numpy as np
 
 from medbench.errors import DataError
 from medbench.samples import Samples
+from medbench.text import counted
 
 VALIDATION_FOLDS = 10  # a tenth of the training part only watches whether the loss still falls
 
@@ -132,6 +133,6 @@ def _enough_groups(samples: Samples, folds: int) -> None:
     rarest = min(groups)
     if rarest < folds:
         raise DataError(
-            f"class {samples.classes[groups.index(rarest)]!r} has {rarest} patients, too few for {folds} folds; "
+            f"class {samples.classes[groups.index(rarest)]!r} has {counted(rarest, 'patient')}, too few for {counted(folds, 'fold')}; "
             + (f"use --folds {rarest} or fewer." if rarest >= 2 else "it needs at least 2.")
         )

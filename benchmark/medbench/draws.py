@@ -7,6 +7,7 @@ import numpy as np
 from medbench.cuts import shuffled_by
 from medbench.errors import DataError, Skip
 from medbench.samples import Samples
+from medbench.text import counted
 
 
 def subsample(train: Samples, wanted: str, *, salt: str) -> Samples:
@@ -26,7 +27,7 @@ def subsample(train: Samples, wanted: str, *, salt: str) -> Samples:
         )
     for name, target, available in zip(train.classes, targets, train.class_counts.tolist(), strict=True):
         if available < target:
-            raise DataError(f"train={wanted} wants {target} images of {name!r}, the training part has {available}.")
+            raise DataError(f"train={wanted} wants {counted(target, 'image')} of {name!r}, the training part has {available}.")
     rows: dict[str, list[int]] = {}
     for row, group in enumerate(train.groups.tolist()):
         rows.setdefault(group, []).append(row)
@@ -76,7 +77,7 @@ def draw_patients(train: Samples, number: int, *, salt: str) -> Samples:
     strata = _strata(train, f"{salt}|patients")
     available = sum(map(len, strata.values()))
     if number > available:
-        raise Skip(f"the training part has {available:,} patients")
+        raise Skip(f"the training part has {counted(available, 'patient')}")
     queue = sorted(
         ((2 * i + 1) / (2 * len(groups)) if i else 0.0, labels, group)
         for labels, groups in strata.items()
@@ -85,7 +86,7 @@ def draw_patients(train: Samples, number: int, *, salt: str) -> Samples:
     kept = {group for _, _, group in queue[:number]}
     drawn = train.take(np.array([group in kept for group in train.groups.tolist()]))
     if set(drawn.labels.tolist()) < set(train.labels.tolist()):
-        raise Skip(f"{number:,} patients leave a class out of training")
+        raise Skip(f"{counted(number, 'patient', 'leave')} a class out of training")
     return drawn
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from medbench.protocols import protocol
+
 WAIVABLE = {
     "patient-across-cut": "a patient or study lies in both parts of the official cut",
     "duplicate-across-cut": "a picture lies in both parts of the official cut, the same or nearly",
@@ -108,10 +110,10 @@ class Findings:
         return Findings(**fields)
 
     def sentences(self) -> list[str]:
-        """Return what boards say of shortcuts."""
+        """Return what boards say of shortcuts, and of what the nearest training picture tells already."""
         return [
             f"{found.name} alone reaches AUROC {f'{found.auroc:.2f}'.removeprefix('0')}"
-            for found in self.shortcuts
+            for found in (*self.shortcuts, *([self.neighbour] if self.neighbour else []))
             if found.is_said
         ]
 
@@ -174,3 +176,21 @@ def waived_leaks(protocol: str, waived: Sequence[str]) -> frozenset[str]:
 def columns_of(parts: np.ndarray | None, n: int) -> list[str]:
     """Return the parts of an official cut as text, empty where there is none."""
     return [""] * n if parts is None else [str(part) for part in parts]
+
+
+def waived(text: str, source: Mapping[str, Any], waive: Sequence[str]) -> list[str]:
+    """Say what a study waives of the official cut that a table stands on.
+
+    Args:
+        text: Of the protocol.
+        source: Facts of the data set, as a board holds them.
+        waive: Findings that the study waives.
+    """
+    if protocol(text).name != "official":
+        return []
+    found = source.get("across", {})
+    return [
+        f"WAIVED {name}: {WAIVABLE[name]}, {found[name]:,} groups; what they add to the scores is not known."
+        for name in waive
+        if name in found
+    ]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from medbench.board import Board, Row
+from medbench.findings import waived
 from medbench.intervals import Interval
 from medbench.measured import Measured
 from medbench.measures import Measures
@@ -62,6 +63,7 @@ def _flat(board: Board, row: Row) -> dict[str, Any]:
         "gain_checked_low": percent(at_twice.low) if at_twice else None,
         "gain_checked_high": percent(at_twice.high) if at_twice else None,
         "leaks": ", ".join(board.leaks) or None,
+        "waived": " ".join(waived(board.protocol, board.source, board.study.waive)) or None,
         "data": board.source["data"],
     }
 

@@ -116,7 +116,7 @@ def alternatives(
         of_it = forecast(class_patients, folds=k, repeats=r, comparisons=m, disagree=disagree, trained=trained)
         cost = k * r * (m + 1) / (folds * repeats * (comparisons + 1))  # arms and the control they share
         plural = "s" if m > 1 else ""
-        label = f"{m} comparison{plural}" if m != comparisons else f"{k} x {r}"
+        label = f"{m} comparison{plural}" if m != comparisons else f"{k} x {r}" if folds > 1 else f"{r} draws"
         found.append(Forecast(k, r, m, of_it.gain, cost, label))
     return tuple(found)
 

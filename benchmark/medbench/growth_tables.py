@@ -8,11 +8,12 @@ from math import floor, log10
 from typing import Any
 
 from medbench.board_sentences import arm_name, short
+from medbench.findings import waived
 from medbench.growth import Growth, OfArm, Point, Worth
 from medbench.latex import escape_latex
 from medbench.protocols import sized
 from medbench.tables import escape_markdown, to_csv
-from medbench.text import WIDTH, clean, columns, cut, pad, wrapped
+from medbench.text import WIDTH, clean, columns, counted, cut, pad, wrapped
 from medbench.verdicts import ESTIMAND, PHANTOM, by_size, listed, points
 
 KIND = "training size"
@@ -60,6 +61,7 @@ def sentences(growth: Growth) -> Iterator[str]:
     """Yield what stands under the table: words by size first, then how to read it."""
     if growth.is_phantom:
         yield PHANTOM
+    yield from waived(growth.protocol, growth.source, growth.study.waive)
     for arm in growth.arms:
         words = [(p.patients, p.judged.verdict.word if p.judged else "") for p in arm.points]
         if arm.arm.asked and (said := by_size(words, arm=arm_name(arm.arm), control=name(arm).partition(", over ")[2])):
@@ -76,7 +78,7 @@ def sentences(growth: Growth) -> Iterator[str]:
     if fell:
         yield f"Somewhere the curve of {', '.join(fell)} fell with more patients; there it was levelled."
     if growth.comparisons:
-        yield f"Ranges hold jointly for the {growth.comparisons} comparisons of a size, not over sizes. {ESTIMAND}"
+        yield f"Ranges hold jointly for the {counted(growth.comparisons, 'comparison')} of a size, not over sizes. {ESTIMAND}"
     for reason in dict.fromkeys(s.reason for s in growth.left_out):
         sizes = [f"{sized(s.protocol)[1]:,}" for s in growth.left_out if s.reason == reason]
         yield f"Left out: {listed(sizes)} patients; {reason}."
@@ -148,7 +150,7 @@ def _span(low: Worth | None, high: Worth | None) -> str:
 def _heading(growth: Growth) -> tuple[str, str]:
     size = growth.study.budget.size
     left = f"{clean(growth.source['dataset'])}, {short(growth.classifier)}{f', {size} px' if size else ''}"
-    return left, f"{growth.tested:,} {growth.unit} tested, {clean(growth.protocol)} x {growth.study.repeats} repeats"
+    return left, f"{counted(growth.tested, growth.unit.removesuffix('s'))} tested, {clean(growth.protocol)} x {counted(growth.study.repeats, 'repeat')}"
 
 
 def _text(growth: Growth) -> Iterator[str]:

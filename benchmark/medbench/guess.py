@@ -12,6 +12,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from medbench.text import counted
+
 EXAMPLES = 5
 SHARING = 0.05  # least part of the images that must share a patient with another; DDTI, at about a third, is typical
 
@@ -167,7 +169,7 @@ def _guess(pattern: str, paths: Sequence[str], patients: Sequence[str]) -> Guess
     examples += [(images[0], patient) for patient, images in images_of.items() if patient != first]
     several = sum(len(classes) > 1 for classes in classes_of.values())
     caution = (
-        f"{several} of {len(images_of)} patients would have images in several class folders; "
+        f"{several} of {counted(len(images_of), 'patient')} would have images in several class folders; "
         "if each folder numbers its patients anew, different people are united"
         if several
         else ""

@@ -16,6 +16,7 @@ import numpy as np
 from medbench.board import Board, Row
 from medbench.comparison import NOT_COMPUTED, NOT_RUN, is_about, measure
 from medbench.errors import UsageError
+from medbench.findings import waived
 from medbench.intervals import Interval
 from medbench.staircase import compared
 from medbench.study import Study
@@ -91,6 +92,7 @@ class Inflation:
         n_classes: Number of classes.
         images: Number of images.
         is_phantom: Whether the images were drawn by medbench.
+        waived: What the study waives of the cut it ends with.
     """
 
     study: Study
@@ -110,6 +112,7 @@ class Inflation:
     n_classes: int
     images: int
     is_phantom: bool
+    waived: tuple[str, ...] = ()
 
     @property
     def largest(self) -> tuple[Step, float] | None:
@@ -194,6 +197,7 @@ def _inflation(boards: Sequence[Board]) -> Inflation | None:
         len(final.source["classes"]),
         int(final.source["images"]),
         final.is_phantom,
+        tuple(waived(final.protocol, final.source, study.waive)),
     )
 
 

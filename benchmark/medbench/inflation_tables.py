@@ -10,7 +10,7 @@ from medbench.board_sentences import short
 from medbench.inflation import CAUSES, OTHER_DATA, Inflation, Step, elsewhere
 from medbench.latex import escape_latex
 from medbench.tables import escape_markdown, to_csv
-from medbench.text import WIDTH, clean, columns, cut, pad, wrapped
+from medbench.text import WIDTH, clean, columns, counted, cut, pad, wrapped
 from medbench.verdicts import PHANTOM
 
 TITLE_WIDTH = 50
@@ -54,6 +54,7 @@ def sentences(found: Inflation) -> Iterator[str]:
     arm, against = map(short, found.names)
     if found.is_phantom:
         yield f"{PHANTOM}. Compare our rows with each other only."
+    yield from found.waived
     reported = found.own if found.is_phantom or found.published.gain is None else found.published
     source = "reported for" if reported is found.published else "that the study's own protocol gives"
     if reported.gain is not None and found.gain is not None:
@@ -128,7 +129,7 @@ def _points(value: float) -> str:
 
 def _heading(found: Inflation) -> tuple[str, str]:
     left = f"{clean(found.study.name)}: {clean(found.dataset)}, {short(found.classifier)}"
-    right = f"{found.images:,} images, {found.n_classes} classes, {found.table.metric} in %"
+    right = f"{counted(found.images, 'image')}, {found.n_classes} classes, {found.table.metric} in %"
     return left, right
 
 

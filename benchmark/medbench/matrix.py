@@ -25,6 +25,7 @@ from medbench.sources import Described
 from medbench.stage_jobs import StageJob, StageJobs
 from medbench.staircase import taking_part
 from medbench.study import Study
+from medbench.text import counted
 from medbench.trial import Trial
 from medbench.yardsticks import SHARE, Yardsticks, root_of, trainings
 
@@ -122,7 +123,7 @@ def expand(study: Study, catalogue: Catalogue, sources: Sequence[Described], *, 
         n_trials += len(SEEDS) ** 2 * of_block * sum(rule.is_honest for rule in rules)
     if most is not None and n_trials > most:
         raise UsageError(
-            f"this is {n_trials:,} trials: {cells:,} folds, repeats and seeds an arm; ask for less, or add --yes."
+            f"this is {counted(n_trials, 'trial')}: {cells:,} folds, repeats and seeds an arm; ask for less, or add --yes."
         )
     left = {
         source.text: {
@@ -271,7 +272,7 @@ def _checked_cut(builder: _Builder, source: Described, rule: EvaluationProtocol,
             digest(group)[:8] for group in learnt & set(test.groups.tolist())
         )  # hashes: a name may be one's
         raise LeakError(
-            f"{source.text}: the cut of protocol {rule.name!r} leaks: {reasons} ({len(shared)} groups, by hash "
+            f"{source.text}: the cut of protocol {rule.name!r} leaks: {reasons} ({counted(len(shared), 'group')}, by hash "
             f"{listing(shared, 5)}); use --protocol patients, or mend the data set's patients and parts."
         )
     if len(set(made.samples.labels.tolist())) < len(source.samples.classes) or not len(test):
@@ -279,7 +280,9 @@ def _checked_cut(builder: _Builder, source: Described, rule: EvaluationProtocol,
             f"{source.text}: fold {cut.fold} of {cut.folds} leaves a class out of training; use fewer folds."
         )
     rarest = min(len(set(test.patients[test.labels == k].tolist())) for k in range(len(test.classes)))
-    warning = f"{source.text}: a test fold has {rarest} patients of the rarest class, 10 are wanted; use fewer folds"
+    few = counted(rarest, "patient")
+    advice = "; use fewer folds" if cut.folds > 2 else ""
+    warning = f"{source.text}: a test fold has {few} of the rarest class, 10 are wanted{advice}"
     if rarest < 10 and not any(w.startswith(f"{source.text}: a test fold has") for w in builder.warnings):
         builder.warnings.append(warning)
     return seen[0]
@@ -292,7 +295,7 @@ def _check_official(source: Described, waived: Sequence[str]) -> None:
             first = "; ".join(" and ".join(ids) for ids in groups[:3])
             raise LeakError(
                 f"{source.text}: the cut of protocol 'official' leaks: {WAIVABLE[name]} "
-                f"({len(groups)} groups: {first}); use --protocol patients, train without them by "
+                f"({counted(len(groups), 'group')}: {first}); use --protocol patients, train without them by "
                 "--protocol official[overlap=drop], mend the data set's patients, files and parts, or accept it with "
                 f'waive = ["{name}"] in the study file, which every table will say.'
             )

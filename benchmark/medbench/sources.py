@@ -20,6 +20,7 @@ from medbench.plugins import Catalogue
 from medbench.recipes import did_you_mean, listing
 from medbench.samples import Samples
 from medbench.study_tables import PhantomTable
+from medbench.text import counted
 from medbench.transfer import bare, learnable
 
 PHANTOM = "phantom:"
@@ -219,11 +220,12 @@ def describe_decoded(source: Source, decoded: Decoded) -> Described:
         how = [f"{found.declared - found.exact} by the same pixels"] * (found.declared > found.exact)
         how += [f"{found.exact - found.groups} by nearly the same"] * (found.exact > found.groups)
         notes.append(
-            f"{decoded.merged} patients share a picture with another and were united with it ({', '.join(how)})"
+            f"{counted(decoded.merged, 'patient', 'share')} a picture with another and "
+                f"{'was' if decoded.merged == 1 else 'were'} united with it ({', '.join(how)})"
         )
     if decoded.conflicts:
         first = ", ".join(decoded.conflicts[0][:3])
-        notes.append(f"{len(decoded.conflicts)} pictures occur with different labels, the first: {first}")
+        notes.append(f"{counted(len(decoded.conflicts), 'picture', 'occur')} with different labels, the first: {first}")
     bare = Samples(
         x=np.zeros((len(samples), 0), dtype=np.uint8),
         labels=samples.labels,

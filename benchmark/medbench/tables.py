@@ -14,7 +14,7 @@ from medbench.flat_rows import table
 from medbench.latex import escape_latex
 from medbench.measured import Measured
 from medbench.protocols import protocol
-from medbench.text import WIDTH, clean, columns, cut, pad, wrapped
+from medbench.text import WIDTH, clean, columns, counted, cut, pad, wrapped
 from medbench.verdicts import duration, yardstick
 
 NAME_WIDTH = 26
@@ -60,10 +60,10 @@ def heading(board: Board) -> list[str]:
     """Return the lines above a board: data set and patients, classifier and design."""
     source = board.source
     rare, count = _rarest(board)
-    numbers = f"{source['patients']:,} patients ({count:,} {rare}), {source['images']:,} images"
+    numbers = f"{counted(source['patients'], 'patient')} ({count:,} {rare}), {counted(source['images'], 'image')}"
     if source["patients"] == source["images"]:
         each = ", one a patient" if _unit(board) == "patients" else ""
-        numbers = f"{source['images']:,} images{each} ({count:,} {rare})"
+        numbers = f"{counted(source['images'], 'image')}{each} ({count:,} {rare})"
     size = board.study.budget.size
     return [
         *_two(clean(source["dataset"]), numbers),
@@ -73,13 +73,14 @@ def heading(board: Board) -> list[str]:
 
 def _design(board: Board) -> str:
     rule, study = protocol(board.protocol), board.study
-    parts = f"official cut x {study.repeats} repeats"
+    repeats = counted(study.repeats, "repeat")
+    parts = f"official cut x {repeats}"
     if rule.name != "official":
-        parts = f"{study.folds} folds x {study.repeats} repeats by {_by(board)}"
+        parts = f"{counted(study.folds, 'fold')} x {repeats} by {_by(board)}"
     cells = board.rows[0].planned if board.rows else 0
     cut_down = f", train={rule.train}" if rule.train else ""
     cut_down += f", {100 * rule.share:g} % of the patients" if rule.share < 1 else ""
-    cut_down += f", {rule.patients:,} patients" if rule.patients else ""
+    cut_down += f", {counted(rule.patients, 'patient')}" if rule.patients else ""
     return f"{parts}{cut_down}, {min((row.settled for row in board.rows), default=0)} of {cells} done"
 
 

@@ -5,11 +5,27 @@ from __future__ import annotations
 import unicodedata
 
 WIDTH = 80
+_OF_ONE = {"are": "is", "carry": "carries", "have": "has", "were": "was"}
 
 
 def clean(text: str) -> str:
     """Drop control and formatting characters and halves of characters, so that a name cannot steer a terminal."""
     return "".join(c for c in text if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp"))
+
+
+def counted(number: int, noun: str, verb: str = "") -> str:
+    """Write how many of a thing there are: ``1 image``, ``1,200 images``, ``1 case has``, ``2 cases have``.
+
+    Args:
+        number: How many.
+        noun: For one of them.
+        verb: For several of them; "" for none.
+    """
+    if number == 1:
+        one = _OF_ONE.get(verb, f"{verb}s")
+        return f"1 {noun} {one}" if verb else f"1 {noun}"
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") and noun[-2] not in "aeiou" else f"{noun}s"
+    return f"{number:,} {plural} {verb}".rstrip()
 
 
 def columns(text: str) -> int:

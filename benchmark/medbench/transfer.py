@@ -17,6 +17,7 @@ from medbench.identity import digest
 from medbench.interfaces import Dataset
 from medbench.recipes import describe, with_inner
 from medbench.samples import Samples
+from medbench.text import counted
 
 
 def named_in(*recipes: Any) -> Iterator[Dataset]:
@@ -63,7 +64,7 @@ def learnable(folder: Path, target: Path, *, named: str) -> Samples:
     left = samples.take(kept)
     if not len(left) or not left.class_counts.all():
         raise DataError(
-            f"{named}: {len(samples) - len(kept)} of its {len(samples)} images are the target's own patients or "
+            f"{named}: {len(samples) - len(kept)} of its {counted(len(samples), 'image')} are the target's own patients or "
             "pictures, and a class is empty without them; choose another source."
         )
     return left

@@ -13,6 +13,7 @@ from typing import Literal
 
 from medbench.forecast import patients_to_see, seen
 from medbench.intervals import Interval
+from medbench.text import counted
 
 FEWEST_RARE = 20
 FEWEST_REPEATS = 3
@@ -133,7 +134,7 @@ def reasons(evidence: Evidence) -> list[str]:
     if e.failed and e.failed >= e.planned:
         said.append(f"{e.failures}: no verdict.")
     if e.rare < FEWEST_RARE:
-        said.append(f"{e.rare} {e.unit} of the rarest class: numbers, no verdict.")
+        said.append(f"{counted(e.rare, e.unit.removesuffix('s'))} of the rarest class: numbers, no verdict.")
     if e.is_rehearsal:
         cells = f"{FEWEST_REPEATS} repeats" if e.folds == 1 else f"{FEWEST_FOLDS} folds x {FEWEST_REPEATS} repeats"
         said.append(f"REHEARSAL: a verdict takes at least {cells}.")
@@ -193,6 +194,8 @@ def sight(interval: Interval, evidence: Evidence, *, worth: float) -> str:
     first = f"This design sees {sees:.1f} points or more"
     if sees <= worth:
         return f"{first}."
+    if evidence.folds == 1 and interval.between_trainings > interval.between_patients:
+        return f"{first}; most of that is noise of {evidence.repeats} training draws, which more --repeats narrow."
     needed = patients_to_see(worth, sees=sees, patients=evidence.patients)
     return f"{first}; seeing {worth:g} takes about {needed:,} such {evidence.unit}."
 
@@ -293,6 +296,23 @@ def by_size(found: Sequence[tuple[float, Word]], *, arm: str, control: str) -> s
     if helps[-1]:
         return f"{said} From {groups[-1][1][0]} patients on it helps; up to {groups[-2][1][-1]} no gain is seen."
     return said
+
+
+def by_board(found: Sequence[tuple[str, Word]], *, arm: str, control: str) -> str:
+    """Say on which boards an arm has which word; "" without any board.
+
+    Args:
+        found: Name of the board and the word there; "" where it was withheld.
+        arm: Name to print.
+        control: Name to print.
+    """
+    named: dict[str, list[str]] = {}
+    for board, word in found:
+        named.setdefault(word or "no verdict", []).append(board)
+    if list(named) == ["no verdict"]:
+        return f"{arm} over {control}: no verdict on any of {len(found)} boards."
+    each = "; ".join(f"{word} with {listed(boards)}" for word, boards in named.items())
+    return f"{arm} over {control}: {each}." if each else ""
 
 
 def listed(texts: Sequence[str]) -> str:

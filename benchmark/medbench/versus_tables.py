@@ -12,6 +12,7 @@ import numpy as np
 from medbench.board import Board, Row
 from medbench.board_sentences import arm_name, auroc_share, short
 from medbench.crosschecks import Details
+from medbench.findings import waived
 from medbench.forest import Bar, Forest, draw, legend
 from medbench.latex import escape_latex
 from medbench.seed_block import SEEDS
@@ -172,6 +173,7 @@ def _sentences(one: Versus) -> Iterator[str]:
     )
     if said:
         yield said
+    yield from waived(board.protocol, board.source, board.study.waive)
     yield from (why for why in reasons(judged.evidence) if why not in said)
     for row in (one.arm, one.other):
         yield from (f"{_name(one, row)} was skipped: {reason}" for reason in row.reasons)
@@ -196,7 +198,7 @@ def _of_board(board: Board) -> Iterator[str]:
 
 def _details(one: Versus, of_it: Details) -> Iterator[str]:
     """Yield the cross-checks, which make no word."""
-    yield " details: cross-checks that make no verdict"
+    yield " details: cross-checks that make no verdict; the corrected t is of fold means"
     worth = one.board.study.worth
     if (t := of_it.corrected) is not None:
         yield _detail(
@@ -223,7 +225,9 @@ def _details(one: Versus, of_it: Details) -> Iterator[str]:
     yield _detail("generator seeds", _sd(s.generators))
     yield _detail("classifier seeds", _sd(s.seeds))
     if of_it.together:
-        yield _detail("", "generators and classifiers share their seeds here; run it with --seed-block")
+        yield _detail("", "generators and classifiers share their seeds here")
+        if one.other.arm.key == one.arm.arm.control_key and one.arm.arm.asked:
+            yield _detail("", "medbench run --seed-block tells them apart")
     if of_it.block:
         yield _detail("", f"the last two from one fold, {len(SEEDS)} x {len(SEEDS)} seeds")
     if s.buy:
@@ -235,7 +239,9 @@ def _detail(name: str, text: str) -> str:
 
 
 def _sd(value: float | None) -> str:
-    return "not separable" if value is None else f"{100 * value:.1f} points (SD)"
+    if value is None:
+        return "not separable"
+    return f"{100 * value:.1f} points (SD)" if value else "not told from 0"
 
 
 def _p(value: float) -> str:

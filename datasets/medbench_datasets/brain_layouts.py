@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from medbench import DataError
+from medbench import DataError, counted
 from medbench_datasets.brain_patients import mapping_rows, names_in, patient_in, patients_by_name, read_rows
 
 GRADES = ("LGG", "HGG")
@@ -166,7 +166,7 @@ def _graded_by_csv(cohort: Path, file: Path, notes: list[str]) -> Iterator[_Foun
             missing.append(name)
     if missing:
         raise DataError(
-            f"{file.name}: names {len(missing)} of {len(rows)} cases that have no folder ({', '.join(missing[:5])}); "
+            f"{file.name}: names {len(missing)} of {counted(len(rows), 'case')} that have no folder ({', '.join(missing[:5])}); "
             "take their rows out or restore the folders"
         )
     unnamed = sum(child.name not in seen for child in _folders(cohort) if _files(child, cohort))
@@ -231,16 +231,16 @@ def _cohort_notes(cases: Sequence[Case], mapping: Mapping[str, str]) -> list[str
         by_patient.setdefault(case.patient, []).append(case)
     shared = sum(len({c.cohort for c in same}) > 1 for same in by_patient.values())
     if shared:
-        notes.append(f"{shared} patients have cases in several cohorts; each is kept together as one patient")
+        notes.append(f"{counted(shared, 'patient', 'have')} cases in several cohorts; each is kept together as one patient")
     unmapped = sum(case.name.lower() not in mapping for case in cases)
     if len(cohorts) > 1 and unmapped:
         notes.append(
-            f"{unmapped} cases of {len(cohorts)} cohorts stand in no name_mapping.csv, so the same patient may hide "
+            f"{counted(unmapped, 'case')} of {len(cohorts)} cohorts {'stands' if unmapped == 1 else 'stand'} in no name_mapping.csv, so the same patient may hide "
             "under two names; add the mapping file of the newest BraTS year"
         )
     mixed = sum(len({c.grade for c in same}) > 1 for same in by_patient.values())
     if mixed:
-        notes.append(f"{mixed} patients have cases of both grades")
+        notes.append(f"{counted(mixed, 'patient', 'have')} cases of both grades")
     return notes
 
 
@@ -248,7 +248,7 @@ def _nothing(root: Path) -> DataError:
     ungraded = [child.name for child in _folders(root) if _files(child, root)]
     if ungraded:
         first = ", ".join(ungraded[:3])
-        return DataError(f"{root.name}: holds {len(ungraded)} cases ({first}) without grades; {_HOW_TO_GRADE}")
+        return DataError(f"{root.name}: holds {counted(len(ungraded), 'case')} ({first}) without grades; {_HOW_TO_GRADE}")
     return DataError(
         f"{root.name}: holds no case; expected the folders HGG and LGG, case folders with name_mapping.csv, "
         "or case folders with grades.csv"

@@ -19,7 +19,7 @@ from typing import Literal
 
 import numpy as np
 
-from medbench import Card, DataError, Index, Record, UsageError
+from medbench import Card, DataError, Index, Record, UsageError, counted
 from medbench_datasets.brain_layouts import GRADES, Case, find_cases
 from medbench_datasets.brain_slices import as_picture, slice_positions
 from medbench_datasets.readers.nifti import is_same_grid, read_labels, read_volume
@@ -100,10 +100,10 @@ class BrainTumour:
         for case in cases:
             odd += _check_headers(root, case)
         if odd:
-            notes.append(f"{len(odd)} files have an odd orientation; the first: {odd[0]}")
+            notes.append(f"{counted(len(odd), 'file', 'have')} an odd orientation; the first: {odd[0]}")
         unsegmented = sum("seg" not in case.files for case in cases)
         if unsegmented:
-            notes.append(f"{unsegmented} of {len(cases)} cases have no segmentation, so no mask")
+            notes.append(f"{unsegmented} of {counted(len(cases), 'case')} without segmentation, so without mask")
         records = tuple(record for case in cases for record in self._records(case))
         return Index(records, GRADES, len(self.modalities), 2 if self.slices else 3, tuple(notes))
 
@@ -146,12 +146,12 @@ class BrainTumour:
             blank += bool(absent)
             kept.append(replace(case, files={role: file for role, file in case.files.items() if role in wanted}))
         if lacking:
-            notes.append(f"{lacking} cases without all of {', '.join(self.modalities)} were left out")
+            notes.append(f"{counted(lacking, 'case')} without all of {', '.join(self.modalities)} left out")
         if blank:
-            notes.append(f"{blank} cases lack one of {', '.join(self.modalities)} and have blank channels")
+            notes.append(f"{counted(blank, 'case', 'lack')} one of {', '.join(self.modalities)}: the channel is blank")
         if not kept:
             raise DataError(
-                f"modalities: none of {len(cases)} cases has {', '.join(self.modalities)}; ask for others by "
+                f"modalities: none of {counted(len(cases), 'case')} has {', '.join(self.modalities)}; ask for others by "
                 f"{self.name}[modalities=...]"
             )
         return kept

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from medbench import counted
 from medbench_datasets.readers.outlines import Outline
 
 
@@ -43,31 +44,31 @@ class Notes:
 
     def sentences(self, n_cases: int) -> tuple[str, ...]:
         """Return a sentence for everything that occurred, those that matter most first."""
-        shown = "show the whole scan" if self.crop == "nodule" else "are kept"
+        shown = "shown as a whole scan" if self.crop == "nodule" else "kept"
         found = [
-            ("images without an outline have no mask and " + shown, self.without_outline),
-            ("outlines are cut off: no mask, and the crop goes by their complete points", self.cut),
-            ("outlines leave the picture and were cut at its edge", self.beyond_frame),
-            ("images carry arrows, which outline nothing and were left out", self.arrows),
-            ("pictures are turned by their EXIF orientation; outlines are taken to fit them upright", self.turned),
-            ("pictures have no mark in their XML; they are kept with the category of their case", self.without_mark),
-            ("pictures have no XML and are left out", self.without_xml),
-            ("cases have no picture", self.without_picture),
-            ("ages make no sense and count as missing", self.without_age),
-            ("files are not part of DDTI and are left alone", self.strays),
+            ("image", "", f"without an outline: no mask, {shown}", self.without_outline),
+            ("outline", "are", "cut off: no mask, and the crop goes by the complete points", self.cut),
+            ("outline", "leave", "the picture: cut at its edge", self.beyond_frame),
+            ("image", "carry", "arrows, which outline nothing: left out", self.arrows),
+            ("picture", "are", "turned by EXIF orientation; outlines are taken to fit upright pictures", self.turned),
+            ("picture", "have", "no mark in the XML: kept with the category of the case", self.without_mark),
+            ("picture", "have", "no XML: left out", self.without_xml),
+            ("case", "have", "no picture", self.without_picture),
+            ("age", "make", "no sense: counted as missing", self.without_age),
+            ("file", "are", "not part of DDTI: left alone", self.strays),
         ]
-        notes = [_counted(names, what) for what, names in found if names]
+        notes = [_counted(names, noun, verb, what) for noun, verb, what, names in found if names]
         if self.unlabelled:
             notes.insert(
                 0,
-                f"{len(self.unlabelled)} of {n_cases} cases have no TI-RADS category and are left out "
-                f"({sum(self.unlabelled)} images).",
+                f"{len(self.unlabelled)} of {counted(n_cases, 'case')} without TI-RADS category: left out "
+                f"({counted(sum(self.unlabelled), 'image')}).",
             )
         if self.crop == "frame":
             notes.insert(0, "crop=frame shows the text under the scan: a classifier can read the answer there.")
         return tuple(notes)
 
 
-def _counted(names: Sequence[str], what: str) -> str:
+def _counted(names: Sequence[str], noun: str, verb: str, what: str) -> str:
     more = ", ..." if len(names) > 10 else ""
-    return f"{len(names)} {what}: {', '.join(names[:10])}{more}."
+    return f"{counted(len(names), noun, verb)} {what}: {', '.join(names[:10])}{more}."

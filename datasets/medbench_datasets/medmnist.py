@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from medbench import Card, DataError, Index, Record, ResourceError, UsageError
+from medbench import Card, DataError, Index, Record, ResourceError, UsageError, counted
 from medbench_datasets.medmnist_releases import RELEASES, Release
 from medbench_datasets.readers.npz import Archive, open_archive
 
@@ -217,7 +217,7 @@ class MedMNIST:
         n_classes = len(self.release.classes)
         if len(labels) != n_images:
             raise DataError(
-                f"{self.file} has {len(labels)} {split} labels and {n_images} {split} images; fetch the official file"
+                f"{self.file} has {counted(len(labels), f'{split} label')} and {counted(n_images, f'{split} image')}; fetch the official file"
             )
         if n_images and not 0 <= labels.min() <= labels.max() < n_classes:
             raise DataError(

@@ -22,7 +22,7 @@ from typing import Literal
 
 import numpy as np
 
-from medbench import Card, DataError, Index, Record, UsageError
+from medbench import Card, DataError, Index, Record, UsageError, counted
 from medbench_datasets.readers.listing import list_images, some
 from medbench_datasets.readers.pictures import fit_square, read_picture
 
@@ -249,4 +249,4 @@ def _oddities(records: Sequence[Record]) -> Iterator[str]:
     if both := sorted(patient for patient, found in parts.items() if len(found) > 1):
         yield f"Patients in both train and valid, which the official cut would leak: {some(both)}."
     counts = Counter(record.part for record in records)
-    yield f'An official cut: {counts["train"]} images are the part "train", {counts["test"]} (valid) the part "test".'
+    yield f'An official cut: {counted(counts["train"], "image", "are")} the part "train", {counts["test"]} (valid) the part "test".'

@@ -32,7 +32,7 @@ from typing import Literal
 
 import numpy as np
 
-from medbench import Card, DataError, Index, Record
+from medbench import Card, DataError, Index, Record, counted
 from medbench_datasets.readers.boxes import Annotated, as_mask, as_text, read_annotations
 
 NORMAL = "No finding"
@@ -128,13 +128,14 @@ class VinDrSpineXR:
         for part, annotated, files in _parts(root, notes):
             if both := sorted(seen & annotated.keys()):
                 raise DataError(
-                    f"annotations: {len(both)} images are in both train.csv and test.csv, the first is {both[0]}; "
+                    f"annotations: {counted(len(both), 'image', 'are')} in both train.csv and test.csv, the first is {both[0]}; "
                     "remove them from one"
                 )
             seen |= annotated.keys()
             contradicted = sum(1 for image in annotated.values() if image.boxes and image.normal_rows)
             if contradicted:
-                notes.append(f"{contradicted} {part} images are called normal and have boxes; the boxes count")
+                notes.append(f"{counted(contradicted, f'{part} image', 'are')} called normal and "
+                             f"{'has' if contradicted == 1 else 'have'} boxes; the boxes count")
             for image_id in sorted(annotated):
                 image = annotated[image_id]
                 label = self._label(image)
@@ -143,7 +144,7 @@ class VinDrSpineXR:
                     continue
                 detail = {"boxes": as_text(image.boxes)} if image.boxes else {}
                 records.append(Record(image_id, (files[image_id],), label, image.study, image.study, part, detail))
-        notes += [f"{count} images with {reason} were left out" for reason, count in sorted(left_out.items())]
+        notes += [f"{counted(count, 'image')} with {reason} left out" for reason, count in sorted(left_out.items())]
         return Index(tuple(records), self.classes, channels=1, dimensions=2, notes=tuple(notes))
 
     def read(self, root: Path, records: Sequence[Record], size: int) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
@@ -218,11 +219,11 @@ def _parts(root: Path, notes: list[str]) -> Iterator[tuple[str, dict[str, Annota
         files = _image_files(root / images, images)
         if gone := sorted(annotated.keys() - files.keys()):
             raise DataError(
-                f"{images}/: {len(gone)} images of {csv_file} have no file, among them {', '.join(gone[:5])}; "
+                f"{images}/: {counted(len(gone), 'image')} of {csv_file} without a file, among them {', '.join(gone[:5])}; "
                 "download them again"
             )
         if surplus := len(files.keys() - annotated.keys()):
-            notes.append(f"{surplus} files in {images}/ are not in {csv_file} and were left out")
+            notes.append(f"{counted(surplus, 'file')} in {images}/ {'is' if surplus == 1 else 'are'} not in {csv_file} and left out")
         yield part, annotated, files
     if not present:
         raise DataError(f"{folder}/: holds neither train.csv nor test.csv; expected {CARD.layout}")

@@ -22,7 +22,7 @@ from medbench.plugins import Catalogue
 from medbench.protocols import protocol
 from medbench.sources import PHANTOM, Source, locate
 from medbench.study import Study
-from medbench.text import WIDTH, clean, cut, wrapped
+from medbench.text import WIDTH, clean, counted, cut, wrapped
 
 SHOWN = 5
 BLIND = (
@@ -61,6 +61,8 @@ def audit(
     Images are decoded as for a run, and kept as for one.
     """
     if canary:
+        if name is not None or data:
+            raise UsageError("--canary draws its own images; leave the data set and --data out.")
         from medbench.cli.canary import run_canary  # with all that trains
 
         return run_canary(
@@ -129,7 +131,7 @@ def _facts(source: Source, decoded: Decoded, waived: Sequence[str], official: bo
 
 def _text(facts: dict[str, Any]) -> Iterator[str]:
     yield cut(clean(facts["dataset"]), WIDTH)
-    yield f" {facts['images']:,} images of {facts['patients']:,} patients at {facts['size']} pixels"
+    yield f" {counted(facts['images'], 'image')} of {counted(facts['patients'], 'patient')} at {facts['size']} pixels"
     yield ""
     yield " groups: what no cut may part"
     yield f"  by patient and study                {facts['declared']:>9,}"
@@ -137,7 +139,7 @@ def _text(facts: dict[str, Any]) -> Iterator[str]:
     yield f"  nearly equal pictures united        {facts['groups']:>9,}{_less(facts['exact'], facts['groups'])}"
     yield ""
     same = facts["same"]
-    yield f" equal pixels: {len(same):,} pictures occur {_times(same)}"
+    yield f" equal pixels: {counted(len(same), 'picture', 'occur')} {_times(same)}"
     yield from _listed(", ".join(ids[:SHOWN]) for ids in same)
     near = facts["near"]
     yield ""
@@ -148,7 +150,7 @@ def _text(facts: dict[str, Any]) -> Iterator[str]:
     yield f" look alike (hashes within {LOOK_ALIKE} of 64 bits), for you to look at: {len(alike):,} pairs"
     yield from _listed(f"{one}, {other}  {bits} bits" for one, other, bits in alike)
     yield ""
-    yield f" labels that conflict on equal pixels: {len(facts['conflicts']):,} pictures"
+    yield f" labels that conflict on equal pixels: {counted(len(facts['conflicts']), 'picture')}"
     yield from _listed(", ".join(ids[:SHOWN]) for ids in facts["conflicts"])
     yield ""
     yield from _official(facts)
@@ -166,7 +168,7 @@ def _official(facts: dict[str, Any]) -> Iterator[str]:
     yield f" official cut: {counts} images" + ("" if facts["across"] else "; it parts no group")
     for name, groups in facts["across"].items():
         state = "waived" if name in facts["waived"] else "BLOCKS" if name in facts["blocks"] else "not used"
-        yield f"  {state}  {name}: {len(groups):,} groups"
+        yield f"  {state}  {name}: {counted(len(groups), 'group')}"
         yield from wrapped(f"{WAIVABLE[name]}.", WIDTH - 3)
         yield from _listed(", ".join(ids) for ids in groups)
     if facts["blocks"]:
@@ -181,7 +183,7 @@ def _shortcuts(facts: dict[str, Any]) -> Iterator[str]:
     if not facts["looked_at"]:
         yield " shortcuts: not measured, a class has fewer than 5 groups"
         return
-    yield f" shortcuts, {facts['looked_at']:,} images    AUROC  95 % range   bal.acc"
+    yield f" shortcuts, {counted(facts['looked_at'], 'image')}    AUROC  95 % range   bal.acc"
     for found in facts["shortcuts"]:
         shortcut = Shortcut(**found)
         yield _row(shortcut, "!" if shortcut.is_said else " ")

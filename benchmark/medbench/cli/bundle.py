@@ -41,8 +41,8 @@ def bundle(
 
     The same run gives the same bytes.
     """
-    method = _method(card, {"title": title, "authors": list(authors)})
     store, record = open_record(results, study_name)
+    method = _method(card, {"title": title, "authors": list(authors)})
     members = bundling.members_of(store, record, method)
     members[container.MANIFEST] = bundling.manifest_of(members)
     if key is not None:

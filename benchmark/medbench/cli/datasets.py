@@ -15,7 +15,7 @@ from medbench.cli.options import complete, load_catalogue, plugin_options
 from medbench.decoding import check_index
 from medbench.errors import DataError, UsageError
 from medbench.interfaces import Dataset
-from medbench.text import clean
+from medbench.text import clean, counted
 
 SHOWN = 20
 
@@ -84,7 +84,8 @@ def check(
     )
     patients = len({r.patient for r in index.records})
     click.echo(
-        f"{len(index.records)} images, {patients} patients, {index.dimensions}-D, {index.channels} channels: {counts}"
+        f"{counted(len(index.records), 'image')}, {counted(patients, 'patient')}, {index.dimensions}-D, "
+        f"{counted(index.channels, 'channel')}: {counts}"
     )
     look: Any = getattr(dataset, "check", None)  # what a data set can say only by opening its files
     notes = [*index.notes, *(look(root, index.records) if look and pixels else ())]
@@ -102,7 +103,7 @@ def check(
     for problem in bad[:SHOWN]:
         click.echo(f"bad:  {clean(problem)}")
     if bad:
-        raise DataError(f"{root}: {len(bad)} of {len(index.records)} images cannot be read; mend or remove them.")
+        raise DataError(f"{root}: {len(bad)} of {counted(len(index.records), 'image')} cannot be read; mend or remove them.")
     if strict and notes:
         raise DataError(f"{root}: {len(notes)} notes under --strict; see above.")
     click.echo("every image can be read." if pixels else "pixels were not looked at.")
@@ -130,7 +131,7 @@ def phantom(
         raise UsageError(f"{root} is {'a file' if root.is_file() else 'not empty'}; give a new folder.")
     root.mkdir(parents=True, exist_ok=True)
     dataset.phantom(root, seed=seed, patients=patients, null=null)
-    click.echo(f"{root}: {sum(1 for p in root.rglob('*') if p.is_file())} files. Read them with: "
+    click.echo(f"{root}: {counted(sum(1 for p in root.rglob('*') if p.is_file()), 'file')}. Read them with: "
                f"medbench datasets check {name} {root}")  # fmt: skip
 
 

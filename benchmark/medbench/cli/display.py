@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from medbench.text import clean
+from medbench.text import clean, counted
 
 QUIET_SECONDS = 5.0
 
@@ -61,17 +61,17 @@ class Display:
             self._bars.update(self._tasks[what], completed=done, visible=done < total)
         elif done in (0, total) or time.monotonic() - self._last > QUIET_SECONDS:
             self._last = time.monotonic()
-            self.say(f"{what}: {done} of {total} images")
+            self.say(f"{what}: {done} of {counted(total, 'image')}")
 
     # -- a watcher of the runner -----------------------------------------------------------------------------------
 
     def planned(self, *, stages: int, trials: int, hits: int) -> None:
         """Show what is to be done."""
-        self._total = stages + trials
+        self._total, self._finished = stages + trials, 0  # a second plan, as of a check at twice the steps, counts anew
         self._started = time.monotonic()
-        had = f", {hits} results are there already" if hits else ""
+        had = f", {counted(hits, 'result', 'are')} there already" if hits else ""
         if self._total:
-            self.say(f"{trials} trials and {stages} generators to fit{had}")
+            self.say(f"{counted(trials, 'trial')} and {counted(stages, 'generator')} to fit{had}")
             if self._bars is not None:
                 self._overall = self._bars.add_task("all", total=self._total)
         else:

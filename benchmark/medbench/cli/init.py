@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from pathlib import Path
 
 import click
@@ -13,9 +14,10 @@ from medbench.cli.options import complete, load_catalogue, plugin_options
 from medbench.errors import UsageError
 from medbench.forecast import outlook
 from medbench.guess import guess_patients
+from medbench.matrix import expand
 from medbench.sources import Described, Source, describe_decoded
 from medbench.study_tables import BudgetTable
-from medbench.text import clean
+from medbench.text import WIDTH, clean, counted, wrapped
 from medbench.verdicts import FEWEST_RARE
 
 
@@ -93,7 +95,8 @@ def init(
             "budget": {**BudgetTable().model_dump(), **budget},
         }
     )
-    _report(described, how, folds)
+    arms = expand(asked, catalogue, [described]).arms[source.text]
+    _report(described, how, folds, max(Counter(arm.board for arm in arms if arm.control).values(), default=1))
     out.write_text(study.to_toml(asked), encoding="utf-8")
     command = f"medbench run {shlex.quote(str(out))} --data {shlex.quote(str(folder))}"
     click.echo(f"\nwritten     {out}")
@@ -109,22 +112,25 @@ def _folds(described: Described) -> int:
     if rarest < 2:
         name = s.classes[groups.index(rarest)]
         raise UsageError(
-            f"class {name!r} has {rarest} patients, those who share a picture counted as one; it needs at least 2 to "
+            f"class {name!r} has {counted(rarest, 'patient')}, those who share a picture counted as one; it needs at least 2 to "
             "be learnt and tested."
         )
     return min(5, rarest)
 
 
-def _report(described: Described, how: str, folds: int) -> None:
+def _report(described: Described, how: str, folds: int, comparisons: int) -> None:
     s = described.samples
-    click.echo(f"{len(s)} images, {len(set(s.patients.tolist()))} patients ({clean(how)}), {described.dimensions}-D")
+    patients = len(set(s.patients.tolist()))
+    for line in wrapped(f"{counted(len(s), 'image')}, {counted(patients, 'patient')} ({clean(how)}), {described.dimensions}-D"):
+        click.echo(line[1:])
     for name, images, patients in zip(s.classes, s.class_counts.tolist(), described.class_patients, strict=True):
         click.echo(f"  {clean(name):<28} {images:>6} images  {patients:>6} patients")
-    for note in described.notes:
-        click.echo(f"  note      {clean(note)}")
-    click.echo(f"design      {folds} folds x 3 repeats")
+    for word, said in [("note", n) for n in described.notes] + [("!", w) for w in described.warnings]:
+        for number, line in enumerate(wrapped(clean(said), WIDTH - 12)):
+            click.echo(f"  {'' if number else word:<10}{line.strip()}")
+    click.echo(f"design      {counted(folds, 'fold')} x 3 repeats")
     if min(described.class_patients) < FEWEST_RARE:
         click.echo(f"sees        {min(described.class_patients)} patients of the rarest class: numbers, no verdict")
     else:
-        for word, line in outlook(described.class_patients, folds=folds, repeats=3, comparisons=1):
+        for word, line in outlook(described.class_patients, folds=folds, repeats=3, comparisons=comparisons):
             click.echo(f"{word:<12}{line}")

@@ -203,6 +203,8 @@ def understand(*, default: str = DEFAULT_STUDY, **options: Any) -> Asked:
         )
     if options["check_steps"]:
         values["check_steps"] = True
+    if options["seed_block"] and not values["controls"]:
+        raise UsageError("--seed-block: it is of arms and their controls, and none are run; leave one of the two out.")
     if options["seed_block"]:
         values["seed_block"] = True
     if options["extractor"]:

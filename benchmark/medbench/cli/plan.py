@@ -21,7 +21,7 @@ from medbench.protocols import protocol
 from medbench.samples import Samples
 from medbench.seed_block import SEEDS
 from medbench.store import MARK, Store
-from medbench.text import WIDTH, wrapped
+from medbench.text import WIDTH, counted, wrapped
 from medbench.timing import Timing, spoken, timing
 
 SLURM = """\
@@ -80,7 +80,7 @@ def plan(as_json: bool, yes: bool, sbatch: int | None, **options: Any) -> None:
     for source in made.sources:
         classes = ", ".join(f"{n} {c}" for n, c in zip(source.class_patients, source.samples.classes, strict=True))
         patients = len(set(source.samples.patients.tolist()))
-        for line in wrapped(f"{source.text}   {len(source.samples)} images, {patients} patients: {classes}"):
+        for line in wrapped(f"{source.text}   {counted(len(source.samples), 'image')}, {counted(patients, 'patient')}: {classes}"):
             click.echo(line[1:])
         for note in source.notes:
             _row("note", note)
@@ -92,11 +92,12 @@ def plan(as_json: bool, yes: bool, sbatch: int | None, **options: Any) -> None:
     _row("time", _time(timed))
     s = made.study
     folds = {t.folds for t in made.trials}
-    click.echo(f"design      {' or '.join(map(str, sorted(folds)))} folds x {s.repeats} repeats x {s.seeds} seeds")
+    cuts = ["official cut"] * (1 in folds) + [counted(n, "fold") for n in sorted(folds) if n > 1]
+    click.echo(f"design      {' or '.join(cuts)} x {counted(s.repeats, 'repeat')} x {counted(s.seeds, 'seed')}")
     click.echo(f"trials      {len(made.trials)}" + (f", {hits} stored already" if known else ", data not decoded yet"))
-    click.echo(f"generators  {len(made.stages)} shared fits" + (f", {stored} stored already" if known else ""))
+    click.echo(f"generators  {counted(len(made.stages), 'shared fit')}" + (f", {stored} stored already" if known else ""))
     b = s.budget
-    click.echo(f"budget      {b.steps} steps of {b.batch}, generators at most {b.generator_steps} steps")
+    click.echo(f"budget      {counted(b.steps, 'step')} of {b.batch}, generators at most {counted(b.generator_steps, 'step')}")
     for skip in made.skipped:
         _row("skipped", f"{skip.protocol or f'{skip.augmenter} / {skip.classifier}'}: {skip.reason}", indent="")
     for warning in made.warnings:
@@ -140,7 +141,7 @@ def _sight(plan: Plan, timed: Timing) -> Iterator[tuple[str, str]]:
             boards_ = Counter(arm.board for arm in plan.arms[source.text] if arm.control)
             for classifier, comparisons in boards_.items():
                 folds, repeats = rule.folds(plan.study.folds), plan.study.repeats
-                cut = f"{folds} folds x {repeats} repeats" if folds > 1 else f"official cut x {repeats} repeats"
+                cut = f"{f'{folds} folds' if folds > 1 else 'official cut'} x {counted(repeats, 'repeat')}"
                 mine = {arm.key for arm in plan.arms[source.text] if arm.board == classifier}
                 of_board = [
                     t
@@ -152,7 +153,8 @@ def _sight(plan: Plan, timed: Timing) -> Iterator[tuple[str, str]]:
                 yield "", f"{source.text}, {classifier}, {text}"
                 yield (
                     "design",
-                    f"{cut}, {len(mine)} arms, {classifier}: {len(trials)} trainings, {len(fits)} generators",
+                    f"{cut}, {counted(len(mine), 'arm')}, {classifier}: {counted(len(trials), 'training')}, "
+                    f"{counted(len(fits), 'generator')}",
                 )
                 for y in plan.yardsticks:
                     if (y.dataset, y.protocol, y.board) == (source.text, text, classifier):

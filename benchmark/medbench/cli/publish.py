@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from pathlib import Path
 
@@ -11,10 +10,10 @@ import click
 from medbench import devices
 from medbench.cli.display import Display
 from medbench.cli.options import blocked, load_catalogue, plugin_options
-from medbench.cli.verify import show
-from medbench.errors import UsageError
+from medbench.cli.verify import refuse, show, standing
+from medbench.errors import DataError, UsageError
 from medbench.publishing import entries, ledger, reading, reproducing, tasks, truth
-from medbench.publishing.verifying import verify
+from medbench.publishing.verifying import Verified, verify
 from medbench.sources import Described
 from medbench.study_tables import PhantomTable
 from medbench.text import clean
@@ -34,6 +33,7 @@ _workers = click.option("--workers", type=click.IntRange(1, 256), default=1, sho
 @_data
 @_allowed
 @click.option("--accept-repeated", is_flag=True, help="You looked at predictions that occur twice.")
+@click.option("--as-claimed", is_flag=True, help="Publish it even if its numbers cannot be recomputed here.")
 @click.option("--replaces", metavar="ENTRY", help="An entry that this one corrects; it is withdrawn by a new row.")
 @_workers
 @plugin_options
@@ -44,20 +44,28 @@ def publish(
     data: tuple[str, ...],
     allowed: Path | None,
     accept_repeated: bool,
+    as_claimed: bool,
     workers: int,
     plugin_folders: tuple[Path, ...],
     plugin_switches: tuple[str, ...],
 ) -> None:
-    """Verify BUNDLE, store it with the numbers that were computed from it, and add a row to the ledger."""
+    """Verify BUNDLE, store it with the numbers that were computed from it, and add a row to the ledger.
+
+    What was published as claimed can be published again once its numbers can be recomputed.
+    """
     ledger.rows(folder / entries.LEDGER)  # a broken chain shows before all else
     old = None if replaces is None else entries.standing(folder, replaces).entry
     with Display() as display:
-        found = verify(bundle, data=_given(data), allowed=allowed, accept_repeated=accept_repeated, workers=workers,
-                       plugin_folders=plugin_folders, blocked=blocked(plugin_switches),
-                       progress=display.decoding, others=entries.earlier(folder, replaces=old or ""))  # fmt: skip
+        others = entries.earlier(folder, entries.id_of(bundle), replaces=old or "")
+        found = verify(bundle, data=data, standing=standing(), allowed=allowed, accept_repeated=accept_repeated,
+                       workers=workers, plugin_folders=plugin_folders, blocked=blocked(plugin_switches),
+                       progress=display.decoding, others=others)  # fmt: skip
     show(found, as_json=False)
     if found.refused is not None:
-        raise found.refused
+        refuse(found.refused)
+    if found.tier == "claimed" and not as_claimed:
+        raise DataError(f"{bundle}: {_held(found)}, so it would be claimed and never ranked; mend that, or give "
+                        "--as-claimed.")  # fmt: skip
     place = entries.publish(bundle, found, folder)
     if old is not None:
         entries.replace(folder, old, place.name)
@@ -100,12 +108,18 @@ def reproduce(
     known = [row for row in ledger.rows(folder / entries.LEDGER) if row.entry == entries.read_entry(place)["id"]]
     if not known:
         raise UsageError(f"{place}: the ledger does not know this entry; publish its bundle first.")
-    entries.standing(folder, known[-1].entry)
+    last = entries.standing(folder, known[-1].entry)
+    if last.tier == "claimed" and last.event == "published":
+        raise UsageError(f"{place}: is only claimed, there is nothing to reproduce yet; first recompute it with "
+                         f"`medbench publish {file} --to {folder} --data FOLDER`.")  # fmt: skip
+    if last.tier == "claimed":
+        raise UsageError(f"{place}: a correction of {last.date} made it claimed; publish a better bundle with "
+                         "--replaces.")  # fmt: skip
     with Display() as display:
-        found = verify(file, data=_given(data), plugin_folders=plugin_folders, blocked=left_out, workers=workers,
-                       accept_repeated=True, progress=display.decoding)  # fmt: skip
+        found = verify(file, data=data, standing=standing(), plugin_folders=plugin_folders, blocked=left_out,
+                       workers=workers, accept_repeated=True, progress=display.decoding)  # fmt: skip
         if found.refused is not None:
-            raise found.refused
+            refuse(found.refused)
         if found.tier != "recomputed":
             why = next(c["detail"] for c in found.checks if c["outcome"] == "unknown")
             raise UsageError(f"{place}: its numbers could not be recomputed here ({clean(why)}); that comes first.")
@@ -113,7 +127,7 @@ def reproduce(
         wanted = tasks.wanted(bundle)
         catalogue = load_catalogue(plugin_folders, plugin_switches)
         ours = truth.ours(truth.Wanted(wanted["recipes"], PhantomTable(**wanted["drawing"]), wanted["size"]),
-                          catalogue, _given(data), workers=workers, progress=display.decoding)  # fmt: skip
+                          catalogue, data or standing(), workers=workers, progress=display.decoding)  # fmt: skip
         sources = {name: one for name, one in ours.items() if isinstance(one, Described)}
         trial = reproducing.chosen(bundle, salt)
         with tempfile.TemporaryDirectory(prefix="medbench-reproduce-") as store:
@@ -132,5 +146,9 @@ def reproduce(
     click.echo(f"reproduced: {clean(rerun.detail)}")
 
 
-def _given(data: tuple[str, ...]) -> tuple[str, ...]:
-    return data or tuple(filter(None, [os.environ.get("MEDBENCH_DATA", "")]))
+def _held(found: Verified) -> str:
+    """Say what keeps a bundle from being recomputed, by the names of its checks."""
+    unknown = list(dict.fromkeys(check["name"] for check in found.checks if check["outcome"] == "unknown"))
+    if unknown:
+        return f"{' and '.join(unknown)} could not be checked (give --data FOLDER)"
+    return "predictions occur twice (give --accept-repeated once you looked at them)"

@@ -28,7 +28,7 @@ from medbench.plots.style import form_of, written
 from medbench.staircase import SUFFIX
 from medbench.store import Store
 from medbench.tables import FORMATS
-from medbench.text import clean
+from medbench.text import clean, counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -75,7 +75,7 @@ def status(study_name: str | None, results: Path, as_json: bool) -> None:
         return
     done, failed, planned = (sum(int(r[key]) for r in rows) for key in ("done", "failed", "planned"))
     click.echo(
-        f"{clean(record['study']['name'])}: {done} of {planned} trials done, {failed} failed, {len(running)} running"
+        f"{clean(record['study']['name'])}: {done} of {counted(planned, 'trial')} done, {failed} failed, {len(running)} running"
     )
     for r in rows:
         failed_text = f", {r['failed']} failed" if r["failed"] else ""

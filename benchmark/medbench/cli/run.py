@@ -46,6 +46,7 @@ from medbench.sources import (
 )
 from medbench.store import Store
 from medbench.tables import FORMATS
+from medbench.text import counted
 from medbench.transfer import name_of, named_in
 
 MANY_TRIALS = 100_000
@@ -134,6 +135,7 @@ def carry_out(
         for source in plan.sources:
             for note in source.notes:
                 display.say(f"note: {source.text}: {note}")
+        _keep_worth(store, plan)
         save_record(store, plan)
 
         def run_all(of_plan: Plan) -> Summary:
@@ -221,6 +223,35 @@ def save_record(store: Store, plan: Plan) -> Path:
     return path
 
 
+def _keep_worth(store: Store, plan: Plan) -> None:
+    """Keep what matters as it was fixed before the first result on these folds, and refuse to change it afterwards.
+
+    Raises:
+        UsageError: If results are there that were run with another worth.
+    """
+    path = store.root / ".worth.json"
+    try:
+        known: dict[str, float] = json.loads(path.read_text())
+    except (OSError, ValueError):
+        known = {}
+    worth = plan.study.worth
+    done = {(t.data, t.protocol) for t in plan.trials if (store.place(t) / "result.json").is_file()}
+    for data, text in {(t.data, t.protocol) for t in plan.trials}:
+        before = known.get(key := f"{data} {text}", worth)
+        if before != worth and (data, text) in done:
+            raise UsageError(
+                f"worth is {worth:g} points here and was {before:g} when these folds were first run; what matters is "
+                f"fixed before. Take --worth {before:g}, or another --results."
+            )
+        known[key] = worth
+    try:
+        fresh = path.with_suffix(f".{os.getpid()}")
+        fresh.write_text(json.dumps(known, indent=1, sort_keys=True))
+        fresh.replace(path)
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written ({error.strerror}); give another --results.") from None
+
+
 def _check_recipes(plan: Plan, store: Store, asked: Asked) -> None:
     """Ask recipes that can tell early whether they will work, where anything is left to run."""
     waiting = [t for t in plan.trials if not (store.place(t) / "result.json").is_file()]
@@ -240,7 +271,7 @@ def _shard(text: str) -> tuple[int, int]:
 
 
 def _sentence(summary: Summary) -> str:
-    parts = [f"{summary.done} done", f"{summary.hits} stored before", f"{summary.stages} generators fitted"]
+    parts = [f"{summary.done} done", f"{summary.hits} stored before", f"{counted(summary.stages, 'generator')} fitted"]
     if summary.failed:
         parts.append(f"{summary.failed} FAILED (medbench logs)")
     if summary.skipped:

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
 from medbench.cli.display import Display
 from medbench.cli.options import blocked, plugin_options
-from medbench.publishing.entries import check_entry, earlier
+from medbench.publishing.entries import BUNDLE, check_entry, earlier, find_entry
+from medbench.publishing.refusals import Refused
 from medbench.publishing.verifying import Verified, written
 from medbench.publishing.verifying import verify as verify_bundle
-from medbench.text import clean
+from medbench.text import WIDTH, clean, wrapped
 
 
 @click.command(short_help="Check a bundle: recompute every number from its predictions.")
 @click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--to", "folder", type=click.Path(path_type=Path), default=Path("results/published"),
+              show_default=True, help="Where entries are published, to look an id up.")  # fmt: skip
 @click.option("--data", multiple=True, metavar="[NAME=]FOLDER", help="Where the data set lies; phantoms are drawn.")
 @click.option("--allowed-signers", "allowed", type=click.Path(path_type=Path, exists=True), metavar="FILE",
               help="It must be signed by one of these; see man ssh-keygen.")  # fmt: skip
@@ -27,6 +32,7 @@ from medbench.text import clean
 @plugin_options
 def verify(
     bundle: Path,
+    folder: Path,
     data: tuple[str, ...],
     allowed: Path | None,
     accept_repeated: bool,
@@ -35,16 +41,20 @@ def verify(
     plugin_folders: tuple[Path, ...],
     plugin_switches: tuple[str, ...],
 ) -> int:
-    """Check BUNDLE, a file or a folder of results/published: every number is computed again from its predictions.
+    """Check BUNDLE: every number is computed again from its predictions.
 
-    Ends with 9 where it is refused. Nothing of it is extracted or run.
+    BUNDLE is a file, or a published entry: its folder, its id or the beginning of that. Ends with 9 where it is
+    refused. Nothing of it is extracted or run.
     """
+    if not bundle.exists() and re.fullmatch(r"[0-9a-f]{1,16}", str(bundle)):
+        bundle = find_entry(folder, str(bundle))
     is_entry = bundle.is_dir()
-    file = bundle / "bundle.medbench.zip" if is_entry else bundle
+    file = bundle / BUNDLE if is_entry else bundle
     with Display() as display:
         found = verify_bundle(
             file,
-            data=data or tuple(filter(None, [os.environ.get("MEDBENCH_DATA", "")])),
+            data=data,
+            standing=standing(),
             allowed=allowed,
             accept_repeated=accept_repeated,
             plugin_folders=plugin_folders,
@@ -55,14 +65,29 @@ def verify(
         )
     show(found, as_json=as_json)
     if found.refused is not None:
-        raise found.refused
+        refuse(found.refused)
     if is_entry:
-        click.echo(check_entry(bundle, found), err=as_json)
+        try:
+            said = check_entry(bundle, found)
+        except Refused as refused:
+            refuse(refused)
+        click.echo("\n".join(line.strip() for line in wrapped(said, WIDTH)), err=as_json)
     return 0
 
 
+def standing() -> tuple[str, ...]:
+    """Return the folders that are there for every command."""
+    return tuple(filter(None, [os.environ.get("MEDBENCH_DATA", "")]))
+
+
+def refuse(refused: Refused) -> NoReturn:
+    """Say why something is refused, in lines of a terminal, and end with 9."""
+    click.echo("\n".join(line.strip() for line in wrapped(f"Error: {refused}", WIDTH)), err=True)
+    click.get_current_context().exit(refused.exit_code)
+
+
 def show(found: Verified, *, as_json: bool) -> None:
-    """Print the checks, and the tier they lead to."""
+    """Print the checks, and the tier they lead to; why it is refused is left to :func:`refuse`."""
     if as_json:
         refused = None
         if found.refused is not None:
@@ -70,7 +95,8 @@ def show(found: Verified, *, as_json: bool) -> None:
         value = {"tier": found.tier, "refused": refused, "checks": found.checks, "entry": found.entry}
         click.echo(json.dumps(value, indent=1, ensure_ascii=True, sort_keys=True))
         return
-    for line in written(found):
+    passed = tuple(check for check in found.checks if check["outcome"] != "failed")
+    for line in written(Verified(passed, found.entry, found.refused)):
         click.echo(line)
     if found.entry is not None:
         click.echo(f"{'tier':<26}{found.tier}" + (", not ranked" if found.tier == "claimed" else ""))

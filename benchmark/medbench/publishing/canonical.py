@@ -31,19 +31,20 @@ def dump(value: Any) -> bytes:
     return unicodedata.normalize("NFC", text).encode()
 
 
-def load(data: bytes, name: str) -> Any:
+def load(data: bytes, name: str, *, fix: str = "make the bundle again with `medbench bundle`") -> Any:
     """Read a JSON value that stands there in its canonical form.
 
     Args:
         data: At most a few megabytes; the caller bounds them.
         name: What errors call it.
+        fix: What they advise; "" is nothing, for what is no part of a bundle.
 
     Raises:
         Refused: MB906 for anything else.
     """
 
     def refuse(why: str) -> Refused:
-        return Refused("MB906", f"{name}: {why}; make the bundle again with `medbench bundle`.")
+        return Refused("MB906", f"{name}: {why}" + (f"; {fix}." if fix else ""))
 
     _bounded(data, refuse)
 

@@ -32,6 +32,7 @@ from medbench.publishing.truth import no_files
 from medbench.samples import Samples
 from medbench.sources import Described
 from medbench.store import Store
+from medbench.study import Study
 from medbench.text import clean
 from medbench.trial import Trial, prior_corrected
 
@@ -48,7 +49,7 @@ def structure(bundle: Bundle, report: Report, *, accept_repeated: bool = False) 
     one, other = (bundle.planned[key] for key in bundle.repeated[0])
     report.add(
         "repeated predictions",
-        f"{len(bundle.repeated)} trials predicted exactly what another did, the first {_name(other)} as {_name(one)}"
+        f"{len(bundle.repeated)} trials predicted exactly what another did, the first {_named(other)} as {_named(one)}"
         + ("; accepted by who published it" if accept_repeated else ""),
         "flagged",
         holds_back=not accept_repeated,
@@ -113,7 +114,7 @@ def _same_source(source: Any, mine: Described, report: Report) -> None:
 
 def _plan(bundle: Bundle, found: Mapping[str, Described], catalogue: Catalogue, report: Report) -> Plan | None:
     """Work out anew what the study amounts to: nothing left out, nothing added, controls as recipes say."""
-    study = bundle.plan.study.model_copy(update={"extractor": ""})
+    study = bundled(bundle.plan.study)
     try:
         for kind, texts in (("augmenter", study.augmenters), ("classifier", study.classifiers)):
             for text in texts:
@@ -135,13 +136,18 @@ def _plan(bundle: Bundle, found: Mapping[str, Described], catalogue: Catalogue, 
     if ours == theirs and arms:
         report.add("arms and trials", f"what the study amounts to: {len(ours)} trials")
         return plan
-    odd = sorted(map(repr, ours ^ theirs)) or ["arms stand under other controls"]
+    odd = sorted(map(_in_words, ours ^ theirs)) or ["arms stand under other controls"]
     said = f"{len(ours - theirs)} trials of the study are not in the bundle, {len(theirs - ours)} are no part of it"
     if bundle.environment.medbench != [__version__]:
         made = ", ".join(bundle.environment.medbench) or "an unknown medbench"
         report.add("arms and trials", f"made by medbench {made}, here is {__version__}: {said}", "unknown")
         return None
-    raise Refused("MB925", f"{said}, the first: {odd[0][:200]}.")
+    raise Refused("MB925", f"{said}, the first: {clean(odd[0])[:200]}.")
+
+
+def bundled(study: Study) -> Study:
+    """Return a study as bundles know it: without its extractor, which is no part of a trial, and its seed block."""
+    return study.model_copy(update={"extractor": "", "seed_block": False})
 
 
 def _bare(arm: Any) -> Any:
@@ -152,6 +158,16 @@ def asked(trial: Trial) -> tuple[Any, ...]:
     """Return what a trial is, whatever code it is made by and whichever bytes its data set decodes to."""
     t = trial
     return (t.dataset, t.protocol, t.repeat, t.fold, t.folds, t.seed, t.stage_seed, t.augmenter, t.classifier, t.budget)
+
+
+def _in_words(what: tuple[Any, ...]) -> str:
+    """Name a trial by what :func:`asked` returned."""
+    dataset, text, repeat, fold, folds, seed, stage_seed, augmenter, classifier, budget = what
+    fits = "" if seed == stage_seed else f", generator seed {stage_seed}"
+    return (
+        f"{augmenter} / {classifier} on {dataset}, {text}, repeat {repeat}, fold {fold} of {folds}, seed {seed}{fits}, "
+        f"{budget.steps} steps"
+    )
 
 
 @dataclass(frozen=True)
@@ -276,6 +292,11 @@ def _where(checked: Checked) -> tuple[str, str, str]:
 
 def _name(trial: Trial) -> str:
     return f"{trial.augmenter} / {trial.classifier} r{trial.repeat} f{trial.fold} s{trial.seed}"
+
+
+def _named(trial: Trial) -> str:
+    """Name a trial among those of other protocols."""
+    return f"{_name(trial)} ({trial.protocol})"
 
 
 def _short(value: Any) -> str:

@@ -6,14 +6,13 @@ import hashlib
 import itertools
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from medbench.errors import StoreError, UsageError
-from medbench.publishing import ledger
+from medbench.publishing import entry_check, ledger
 from medbench.publishing.container import PACKED
-from medbench.publishing.figures import difference
 from medbench.publishing.ledger import Row
 from medbench.publishing.refusals import Refused
 from medbench.publishing.texts import free, scan
@@ -25,6 +24,9 @@ LARGEST = 64 * 2**20
 
 def publish(bundle: Path, verified: Verified, folder: Path, *, date: str = "") -> Path:
     """Store a verified bundle among the published entries and add a row to the ledger.
+
+    An entry that was published as claimed is published again once its numbers were recomputed: ``entry.json`` is
+    written anew and a row says so.
 
     Args:
         bundle: The file that was verified.
@@ -43,22 +45,23 @@ def publish(bundle: Path, verified: Verified, folder: Path, *, date: str = "") -
     if verified.entry is None:
         raise UsageError("a bundle that is refused cannot be published.")
     entry, place = verified.entry, folder / str(verified.entry["id"])
-    known = ledger.rows(folder / LEDGER)
-    if any(row.entry == entry["id"] for row in known):
-        if ledger.tiers(known)[entry["id"]] == "withdrawn":
-            raise UsageError(f"{place}: this bundle was published and withdrawn, which is final; publish a new one.")
-        raise UsageError(f"{place}: this bundle is published already; `medbench reproduce {entry['id']}` comes next.")
+    lifted = _lifted(ledger.rows(folder / LEDGER), entry, place)
     data = bundle.read_bytes()
     if hashlib.sha256(data).hexdigest() != entry["bundle"]["sha256"]:
         raise Refused("MB901", f"{bundle}: was changed after it was checked; check it again.")
     partial, text = folder / f".{entry['id']}.partial", text_of(entry).encode()
     try:
         shutil.rmtree(partial, ignore_errors=True)
-        shutil.rmtree(place, ignore_errors=True)  # the ledger does not know it: a publication that was cut off
+        if not lifted:
+            shutil.rmtree(place, ignore_errors=True)  # the ledger does not know it: a publication that was cut off
         partial.mkdir(parents=True)
         (partial / BUNDLE).write_bytes(data)
         (partial / ENTRY).write_bytes(text)
-        partial.rename(place)
+        if lifted:  # the bundle there is the same one, by its SHA-256
+            (partial / ENTRY).replace(place / ENTRY)
+            shutil.rmtree(partial)
+        else:
+            partial.rename(place)
     except OSError as error:
         raise StoreError(f"{folder}: cannot be written ({error.strerror}); give another --to.") from None
     ledger.append(
@@ -67,11 +70,44 @@ def publish(bundle: Path, verified: Verified, folder: Path, *, date: str = "") -
         entry=entry["id"],
         tier=entry["tier"],
         bundle=entry["bundle"]["sha256"],
-        detail=f"by medbench {entry['medbench']}",
+        detail=f"recomputed by medbench {entry['medbench']}" if lifted else f"by medbench {entry['medbench']}",
         entry_sha256=hashlib.sha256(text).hexdigest(),
         date=date,
     )
     return place
+
+
+def _lifted(known: Sequence[Row], entry: Mapping[str, Any], place: Path) -> bool:
+    """Say whether a verified bundle lifts an entry that was published as claimed; refuse what is published otherwise.
+
+    Raises:
+        UsageError: If the bundle is published already and nothing is lifted.
+    """
+    of_entry = [row for row in known if row.entry == entry["id"]]
+    if not of_entry:
+        return False
+    last = of_entry[-1]
+    if last.tier == "withdrawn":
+        raise UsageError(f"{place}: this bundle was published and withdrawn, which is final; publish a new one.")
+    if last.tier != "claimed":
+        raise UsageError(f"{place}: this bundle is published already; `medbench reproduce {entry['id']}` comes next.")
+    if last.event != "published":
+        raise UsageError(f"{place}: a correction of {last.date} made this entry claimed; publish a better bundle with "
+                         "--replaces.")  # fmt: skip
+    if entry["tier"] != "recomputed":
+        raise UsageError(f"{place}: this bundle is published already, as claimed; give --data FOLDER with its data set "
+                         "to have its numbers recomputed.")  # fmt: skip
+    return last.bundle == entry["bundle"]["sha256"]
+
+
+def id_of(bundle: Path) -> str:
+    """Return the id of the entry that a bundle is or would be; "" for what is no file or too large for one."""
+    try:
+        if not bundle.is_file() or bundle.stat().st_size > PACKED:
+            return ""
+        return hashlib.sha256(bundle.read_bytes()).hexdigest()[:16]
+    except OSError:
+        return ""
 
 
 def replace(folder: Path, old: str, new: str, *, date: str = "") -> None:
@@ -166,7 +202,7 @@ def earlier(folder: Path, entry: str = "", *, replaces: str = "") -> list[tuple[
 
     Args:
         folder: ``results/published``.
-        entry: The one; "" is a bundle that is not published yet.
+        entry: The one; one that the ledger does not know comes after all.
         replaces: An entry that it is to replace.
 
     Raises:
@@ -176,7 +212,7 @@ def earlier(folder: Path, entry: str = "", *, replaces: str = "") -> list[tuple[
     before = itertools.takewhile(lambda row: (row.event, row.entry) != ("published", entry), known)
     replaced = {row.entry for row in known if entry and row.replaced_by == entry} | {replaces}
     names = [row.entry for row in before if row.event == "published" and row.entry not in replaced]
-    return [(name, folder / name / BUNDLE) for name in names]
+    return [(name, folder / name / BUNDLE) for name in dict.fromkeys(names)]
 
 
 def text_of(entry: Mapping[str, Any]) -> str:
@@ -186,6 +222,8 @@ def text_of(entry: Mapping[str, Any]) -> str:
 
 def check_entry(place: Path, verified: Verified) -> str:
     """Compare a published entry with what was computed from its bundle, and with its ledger.
+
+    What cannot be computed here, for want of a data set, a plugin or the signers, is not compared, and said.
 
     Args:
         place: The entry's folder; the ledger lies beside it.
@@ -197,13 +235,11 @@ def check_entry(place: Path, verified: Verified) -> str:
     Raises:
         Refused: MB951 for an entry that says something else, MB950 for a ledger that does not know it.
     """
-    told, computed = read_entry(place), verified.entry or {}
-    for key in ("schema", "id", "tier", "bundle", "signed_by", "flags", "method", "study", "boards", "environment"):
-        mine, its = computed.get(key), told.get(key)
-        if differs := difference(mine, its, key):
-            where, ours, theirs = differs
-            why = "; give --data" if key == "tier" else "; give --allowed-signers" if key == "signed_by" else ""
-            raise Refused("MB951", f"{place / ENTRY}: {where} is {str(theirs)[:80]}, we compute {str(ours)[:80]}{why}.")
+    told = read_entry(place)
+    try:
+        left_out = entry_check.compared(told, verified)
+    except Refused as refused:
+        raise Refused(refused.code, f"{place / ENTRY}: {refused.message}") from None
     if place.name != told["id"]:
         raise Refused("MB951", f"{place}: the folder of this entry is named {told['id']}; rename it.")
     known = [row for row in ledger.rows(place.parent / LEDGER) if row.entry == told["id"]]
@@ -212,8 +248,12 @@ def check_entry(place: Path, verified: Verified) -> str:
     for number, row in enumerate(known):
         if why := ledger.impossible(row, known[:number]):
             raise Refused("MB950", f"{place.parent / LEDGER}: row {row.row} {why}; restore it from its history.")
-    check_sha256(place / ENTRY, (place / ENTRY).read_bytes(), known[0])
-    said = f"{ENTRY} says what we compute; the ledger's chain is whole and knows the entry as {known[-1].tier}"
+    row = ledger.sealing(known)
+    if told["tier"] != row.tier:
+        raise Refused("MB951", f"{place / ENTRY}: tier is {str(told['tier'])[:80]}, row {row.row} of the ledger says "
+                      f"{row.tier}; restore the file.")  # fmt: skip
+    check_sha256(place / ENTRY, (place / ENTRY).read_bytes(), row)
+    said = f"{ENTRY} says what we compute{left_out}; the ledger's chain is whole and knows the entry as {known[-1].tier}"
     if known[-1].tier == "withdrawn":
         said += f" since {known[-1].date}, never ranked: {known[-1].detail or 'no reason is given'}"
     return said

@@ -39,8 +39,8 @@ class Row(BaseModel):
         tier: What the entry is from now on.
         bundle: SHA-256 of the entry's bundle.
         detail: A sentence.
-        entry_sha256: SHA-256 of ``entry.json`` as it was published; "" in other rows, and in those written before
-            there was this field. The row on the disk has no such key then.
+        entry_sha256: SHA-256 of ``entry.json`` as it is published from then on; "" in other rows, and in those written
+            before there was this field. The row on the disk has no such key then.
         sha256: Of this row without this field, in canonical form.
     """
 
@@ -142,8 +142,10 @@ def impossible(row: Row, before: Sequence[Row]) -> str:
     """
     if row.bundle[:16] != row.entry:
         return "names another bundle than its entry's"
-    if (row.event == "published") != (not before):
-        return "publishes an entry twice" if before else f"says {row.event} of an entry that was not published"
+    if row.event == "published" and before and not _lifts(row, before[-1]):
+        return "publishes an entry twice"
+    if row.event != "published" and not before:
+        return f"says {row.event} of an entry that was not published"
     if row.event == "published" and row.tier not in ("claimed", "recomputed"):
         return f"publishes an entry as {row.tier}"
     if row.event == "withdrawn" and row.tier != "withdrawn":
@@ -157,9 +159,22 @@ def impossible(row: Row, before: Sequence[Row]) -> str:
         return "follows the withdrawal of its entry, which is final"
     if row.event == "reproduced" and row.tier != "reproduced":
         return f"says reproduced, and its tier is {row.tier}"
+    if row.event == "reproduced" and now == "claimed":
+        return "reproduces an entry whose numbers nobody recomputed"
     if row.event == "corrected" and row.tier != "withdrawn" and _ORDER.index(row.tier) > _ORDER.index(now):
         return f"lifts an entry from {now} to {row.tier} as a correction"
     return ""
+
+
+def _lifts(row: Row, last: Row) -> bool:
+    """Say whether a row publishes as recomputed what was published as claimed; no correction is undone by that."""
+    was_claimed = (last.event, last.tier) == ("published", "claimed")
+    return was_claimed and row.tier == "recomputed" and bool(row.entry_sha256)
+
+
+def sealing(known: Sequence[Row]) -> Row:
+    """Return the row that ``entry.json`` follows, of all rows of its entry: the last that published it."""
+    return next((row for row in reversed(known) if row.event == "published"), known[0])
 
 
 def _chained(data: bytes, path: Path) -> list[Row]:
@@ -169,7 +184,7 @@ def _chained(data: bytes, path: Path) -> list[Row]:
         raise _broken(path, data.count(b"\n") + 1, "is cut off")
     for number, line in enumerate(data.split(b"\n")[:-1], start=1):
         try:
-            values = canonical.load(line, f"row {number}")
+            values = canonical.load(line, "it", fix="")
             row = Row.model_validate_json(line)
         except (Refused, ValidationError) as error:
             first = re.sub(r"\s+", " ", error.message if isinstance(error, Refused) else error.errors()[0]["msg"])

@@ -19,6 +19,8 @@ from medbench.yardsticks import Yardsticks
 def planned(record: Mapping[str, Any]) -> dict[str, Trial]:
     """Return every trial of a plan by its id: of arms, of yardsticks, and of the check at twice the steps.
 
+    The seed block (:mod:`medbench.seed_block`) is left out: no number of a board is made of it.
+
     Args:
         record: As :meth:`medbench.matrix.Plan.record` gives it. Extractors are no part of a trial's id and are left
             out here.

@@ -17,7 +17,7 @@ from medbench.intervals import intervals
 from medbench.matrix import Plan, expand
 from medbench.plugins import Catalogue
 from medbench.publishing.bundling import instruction_set
-from medbench.publishing.checking import asked
+from medbench.publishing.checking import asked, bundled
 from medbench.publishing.predictions import Predicted
 from medbench.publishing.reading import Bundle
 from medbench.publishing.recomputing import predictions_with_labels
@@ -60,7 +60,7 @@ def plan_of(bundle: Bundle, trial: Trial, sources: Mapping[str, Described], cata
     Raises:
         UsageError: If the study amounts to other trials here.
     """
-    study = bundle.plan.study.model_copy(update={"extractor": ""})
+    study = bundled(bundle.plan.study)
     plan = expand(study, catalogue, list(sources.values()))
     if trial.budget != study.spending:
         checked = [c for c in bundle.plan.checked if c.dataset in sources]

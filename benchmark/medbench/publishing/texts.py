@@ -35,7 +35,7 @@ _SEEN = {
 
 
 def free(text: str, field: str = "text") -> str:
-    """Return a text that people read if it holds letters, numbers, punctuation and blanks only.
+    """Return a text that people read if it holds letters, numbers, punctuation, blanks and, inside, "=" only.
 
     Raises:
         ValueError: If it is too long, could steer a terminal, a page or a spreadsheet, or mixes scripts in a word.
@@ -45,12 +45,12 @@ def free(text: str, field: str = "text") -> str:
     if text != unicodedata.normalize("NFC", text):
         raise ValueError(f"{field} is not in the Unicode form NFC")
     for character in text:
-        if unicodedata.category(character)[0] not in "LN" and character != " " and not _is_punctuation(character):
+        if not _is_allowed(character):
             raise ValueError(
                 f"{field} holds U+{ord(character):04X}; letters, numbers, punctuation and blanks are allowed"
             )
-    if text.startswith(tuple(FORMULA)):
-        raise ValueError(f"{field} starts with {text[0]!r}, which a spreadsheet takes for a formula")
+    if text.startswith(tuple(FORMULA)) or text.lstrip(" ").startswith("="):
+        raise ValueError(f"{field} starts with {text.lstrip(' ')[0]!r}, which a spreadsheet takes for a formula")
     for word in re.findall(r"[^\W\d_]+", text):
         scripts = {s for c in word for s in _SCRIPTS if unicodedata.name(c, "").startswith(f"{s} ")}
         if len(scripts) > 1:
@@ -60,15 +60,13 @@ def free(text: str, field: str = "text") -> str:
 
 def fitting(text: str) -> str:
     """Return what :func:`free` allows of a text of our own, such as a reason; the rest is left out."""
-    kept = "".join(
-        c for c in unicodedata.normalize("NFC", text)
-        if unicodedata.category(c)[0] in "LN" or c == " " or _is_punctuation(c)
-    )  # fmt: skip
-    return kept.lstrip(FORMULA)[:LONGEST]
+    kept = "".join(c for c in unicodedata.normalize("NFC", text) if _is_allowed(c))
+    return kept.lstrip(FORMULA + " ")[:LONGEST]
 
 
-def _is_punctuation(character: str) -> bool:
-    return unicodedata.category(character)[0] == "P"
+def _is_allowed(character: str) -> bool:
+    """Recipes hold "=", so words about them do; it acts only where a text begins with it."""
+    return unicodedata.category(character)[0] in "LNP" or character in " ="
 
 
 def strings(value: Any, field: str = "") -> Iterator[tuple[str, str]]:

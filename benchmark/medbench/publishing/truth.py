@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from medbench.decoding import Progress
-from medbench.errors import MedbenchError, UsageError
+from medbench.errors import DataError, MedbenchError, UsageError
 from medbench.plugins import Catalogue
-from medbench.recipes import parameters_of, with_inner
+from medbench.recipes import did_you_mean, listing, parameters_of, with_inner
 from medbench.samples import Samples
 from medbench.sources import PHANTOM, Described, Source, describe_decoded, locate, locate_other, with_others
 from medbench.study_tables import PhantomTable
@@ -54,6 +54,43 @@ def ours(
         except MedbenchError as error:
             found[text] = str(error)
     return found
+
+
+def check_folders(data: Sequence[str]) -> None:
+    """Refuse folders that are not there.
+
+    Raises:
+        DataError: For the first of them.
+    """
+    for item in data:
+        name, given, folder = item.partition("=")
+        if not Path(item).expanduser().is_dir() and not (name and given and Path(folder).expanduser().is_dir()):
+            raise DataError(f"--data {item}: no such folder; give the one that the data set lies in.")
+
+
+def check_names(wanted: Wanted, catalogue: Catalogue, data: Sequence[str]) -> None:
+    """Refuse ``NAME=FOLDER`` of a data set that the bundle does not speak of.
+
+    A recipe that no plugin here knows may learn from any data set; nothing is refused then.
+
+    Raises:
+        UsageError: For the first of them.
+    """
+    names = {text.removeprefix(PHANTOM) for text in wanted.recipes}
+    try:
+        known = [catalogue.resolve("dataset", text) for text in sorted(names)]
+        arms = [catalogue.resolve(*of) for recipes in wanted.recipes.values() for of in recipes]
+    except MedbenchError:
+        return
+    names = {dataset.name for dataset in (*known, *named_in(*arms))}
+    takers = sorted(names | {name.partition(":")[0] for name in names})
+    for item in data:
+        name, given, _ = item.partition("=")
+        if given and not Path(item).expanduser().is_dir() and name not in takers:
+            raise UsageError(
+                f"--data {item}: no data set of the bundle is named {name!r}{did_you_mean(name, takers)}; "
+                f"there are: {listing(takers)}."
+            )
 
 
 def _one(

@@ -43,6 +43,7 @@ def verify(
     bundle: Path,
     *,
     data: Sequence[str] = (),
+    standing: Sequence[str] = (),
     allowed: Path | None = None,
     accept_repeated: bool = False,
     plugin_folders: Sequence[Path] = (),
@@ -55,7 +56,8 @@ def verify(
 
     Args:
         bundle: The file.
-        data: As given to ``--data``; phantoms are drawn.
+        data: As given to ``--data``; phantoms are drawn. Each folder must exist, and each name take part.
+        standing: Taken where `data` is empty, as of ``MEDBENCH_DATA``, which is there for other bundles too.
         allowed: Allowed signers; the bundle must be signed by one of them.
         accept_repeated: Somebody has looked at predictions that occur twice.
         plugin_folders: Plugins of ours that may be used.
@@ -65,8 +67,11 @@ def verify(
         others: Ids and bundles of entries that were published before; None compares with none.
 
     Raises:
+        DataError: If a folder of `data` does not exist.
+        UsageError: If no data set of the bundle has a name in `data`.
         MedbenchError: Where something of ours is wrong, such as a plugin folder; a bundle's faults are returned.
     """
+    truth.check_folders(data)
     common = {
         "bundle": str(bundle.absolute()),
         "allowed": _text(allowed) if allowed else None,
@@ -81,7 +86,8 @@ def verify(
     folders = [folder.absolute() for folder in plugin_folders]
     catalogue = plugins.load(folders=folders, blocked=blocked)
     wanted = truth.Wanted(seen["recipes"], PhantomTable(**seen["drawing"]), seen["size"])
-    ours = truth.ours(wanted, catalogue, data, workers=workers, progress=progress)
+    truth.check_names(wanted, catalogue, data)
+    ours = truth.ours(wanted, catalogue, data or standing, workers=workers, progress=progress)
     with tempfile.TemporaryDirectory(prefix="medbench-truth-") as folder:
         truth.save({name: one for name, one in ours.items() if not isinstance(one, str)}, Path(folder))
         more = {

@@ -13,6 +13,7 @@ from medbench.reporting.blocks import Block, Section, cell, heading, say, table
 from medbench.reporting.material import Fit, Material, OfBoard, curves, learning, sheets
 from medbench.reporting.pictures import figure, sheet
 from medbench.reporting.results import title_of
+from medbench.text import counted
 from medbench.verdicts import generator_poor
 
 PANELS = 12
@@ -110,8 +111,8 @@ def samples(material: Material, cards: Mapping[str, Card], *, pictures: bool = T
 
 def _sheet(fit: Fit, png: bytes) -> Block:
     fitted_on = fit.record.get("fitted_on")
-    on = f", fitted on {fitted_on:,} images" if isinstance(fitted_on, int) else ""
-    caption = f"{fit.name}{on}, the first of {fit.fits} fits. Real images stand above made ones, class by class."
+    on = f", fitted on {counted(fitted_on, 'image')}" if isinstance(fitted_on, int) else ""
+    caption = f"{fit.name}{on}, the first of {counted(fit.fits, 'fit')}. Real images stand above made ones, class by class."
     facts = fit.record.get("facts", {})
     fell = " It collapsed: a class's samples are nearly one picture." if facts.get("collapsed") else ""
     return sheet(png, alt=f"Real images above those made by {fit.name}, class by class.{fell}", caption=caption)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from medbench.board import Board
 from medbench.board_sentences import arm_name, short
 from medbench.interfaces import Card
-from medbench.protocols import protocol
+from medbench.protocols import EvaluationProtocol, protocol, sized
 from medbench.reporting.blocks import Section, Source, heading, say
 from medbench.reporting.material import Material, provenances
 from medbench.reporting.references import Reference, of_recipes, references, unique
-from medbench.verdicts import reasons
+from medbench.text import counted
+from medbench.verdicts import listed, reasons
 
 OWN = (
     "Menon et al., Long-tail learning via logit adjustment, ICLR 2021, arXiv 2007.07314",
@@ -74,20 +75,26 @@ def paragraph(material: Material, found: list[Reference], cards: Mapping[str, Ca
         marks = [one.key for one in found if (one.arxiv or one.doi or one.cited) in of_card]
         cites = f" [{', '.join(marks)}]" if marks else ""
         drawn = ", drawn by the program in the layout of that data set and showing nobody," if _is_drawn(name) else ""
-        numbers = f"{source['images']:,} images of {source['patients']:,} patients ({each})"
+        images = counted(source["images"], "image")
+        numbers = f"{images} of {counted(source['patients'], 'patient')} ({each})"
+        if source["unit"] == "image" and source["patients"] == source["images"]:
+            numbers = f"{images} ({each}), each counted as a patient of its own since nobody says who is who"
         yield f"The data were {name}{cites}{drawn} with {numbers}."
     networks = list(dict.fromkeys(short(board.classifier) for board in material.boards))
     arms = list(dict.fromkeys(arm_name(row.arm) for part in material.parts for row in part.rows))
     yield f"The arms were {', '.join(arms)}, with {', '.join(networks)} as classifier."
     if study.controls:
         yield "Each arm was compared with its own control, the same recipe without the ingredient that it claims."
+    alike: dict[str, list[str]] = {}
     for text in dict.fromkeys(board.protocol for board in material.boards):
-        yield _cut(text, next(board for board in material.boards if board.protocol == text))
+        alike.setdefault(sized(text)[0], []).append(text)
+    for texts in alike.values():
+        yield _cut(texts, next(board for board in material.boards if board.protocol == texts[0]))
     budget = study.budget
     size = f" of {budget.size} pixels a side" if budget.size else ""
     yield (
-        f"Every training had {budget.steps:,} steps of {budget.batch} images{size}, generators at most "
-        f"{budget.generator_steps:,} steps, with untuned defaults and equal seeds across arms, on "
+        f"Every training had {counted(budget.steps, 'step')} of {counted(budget.batch, 'image')}{size}, generators at "
+        f"most {counted(budget.generator_steps, 'step')}, with untuned defaults and equal seeds across arms, on "
         f"{', '.join(sorted({board.device for board in material.boards}))}."
     )
     yield (
@@ -102,20 +109,45 @@ def paragraph(material: Material, found: list[Reference], cards: Mapping[str, Ca
         yield f"Verdicts were withheld for these reasons: {' '.join(withheld)}"
 
 
-def _cut(text: str, board: Board) -> str:
-    rule, study = protocol(text), board.study
+def _cut(texts: Sequence[str], board: Board) -> str:
+    """Say how protocols cut that differ in nothing but how many patients they train on."""
+    rule, study = protocol(texts[0]), board.study
+    under = f"protocol{'s' * (len(texts) > 1)} {listed(texts)}"
+    said = []
     if rule.name == "official":
-        how = f"the official cut was kept and training repeated {_times(study.repeats)}"
+        said.append("the official cut was kept")
     else:
         by = "images" if rule.cuts_images else "patients, all images of a patient or of its duplicates on one side,"
-        how = f"{study.folds}-fold cross-validation over {by} was done {_times(study.repeats)}"
+        said.append(f"{study.folds}-fold cross-validation over {by} was done {_times(study.repeats)}")
+    if rule.overlap == "drop":
+        said.append("training images whose patient or picture lies in the test part too were left out of training")
+    said += _drawn([protocol(text).patients for text in texts], rule)
+    if rule.name == "official":
+        seeds = ", with other seeds each" if study.repeats > 1 else ""
+        said.append(f"training was done {_times(study.repeats)}{seeds}, and every repeat was tested on the whole test part")
     seeds = f" with {study.seeds} seeds each" if study.seeds > 1 else ""
+    how = f"Under {under}, {'; '.join(said)}{seeds}"
     if rule.leaks:
         return (
-            f"Under protocol {text}, {how}{seeds}; this protocol leaks by design ({', '.join(sorted(rule.leaks))}) and "
+            f"{how}; this protocol leaks by design ({', '.join(sorted(rule.leaks))}) and "
             "serves only to be compared with an honest one."
         )
-    return f"Under protocol {text}, {how}{seeds}; generators and all else that learns saw the training part only."
+    return f"{how}; generators and all else that learns saw the training part only."
+
+
+def _drawn(sizes: Sequence[int], rule: EvaluationProtocol) -> Iterator[str]:
+    """Say what was drawn of the training part."""
+    anew = "another draw each repeat" if rule.name == "official" else "another draw each repeat and fold"
+    drawn = sorted(size for size in sizes if size)
+    if drawn:
+        numbers = " or ".join([", ".join(f"{n:,}" for n in drawn[:-1]), f"{drawn[-1]:,}"] if drawn[1:] else [f"{drawn[0]:,}"])
+        noun = "training patient was" if drawn == [1] else "training patients were"
+        whole = " or all were kept" if len(drawn) < len(sizes) else ""
+        yield f"{numbers} {noun} drawn, classes in their proportion, {anew}{whole}"
+    if rule.train:
+        yield f"{rule.train} training images of the classes in their order were drawn, {anew}"
+    if rule.share < 1:
+        yield f"{100 * rule.share:g} % of the training patients were drawn, {anew}"
 
 
 def _is_drawn(dataset: str) -> bool:
@@ -128,12 +160,25 @@ def _times(number: int) -> str:
 
 def _ranges(material: Material, keys: Mapping[str, str]) -> Iterator[str]:
     young = next((key for name, key in keys.items() if name.startswith("Westfall")), "westfall1993")
-    yield (
-        "Gains are given with 95 % ranges: the variance of a bootstrap of patients within their class, plus 1/(K-1) "
-        "of what of it patients keep from repeat to repeat, for K folds that share training sets, plus what repeats "
-        "vary by beyond it over their number, with Student's t of one less than the patients of the rarest class, "
-        f"jointly over the comparisons of a board by max-t [{young}]."
-    )
+    judged = [part.board for part in material.parts if any(row.gain is not None for row in part.rows)]
+    official = {protocol(board.protocol).name == "official" for board in judged}
+    yield f"Gains are given with 95 % ranges that hold jointly over the comparisons of a board, by max-t [{young}]."
+    if False in official:
+        where = "Over folds their" if len(official) > 1 else "Their"
+        yield (
+            f"{where} variance is that of a bootstrap of patients within their class, plus 1/(K-1) of what of it patients "
+            "keep from repeat to repeat, for K folds that share training sets, plus what repeats vary by beyond it over "
+            "their number, with Student's t of one less than the patients of the rarest class."
+        )
+    if True in official:
+        where = "On an official cut, which has no folds, their" if len(official) > 1 else "Their"
+        yield (
+            f"{where} variance is that of a bootstrap of the tested patients within their class, plus the variance "
+            "between training draws, which are the repeats, over their number, with Student's t of the degrees of freedom "
+            "that both have together (Satterthwaite)."
+        )
+        if material.study.repeats == 1:
+            yield "With one repeat the variance between training draws is not known and was left out."
     yield (
         "A gain is called better where its whole range lies above 0 and AUROC gains too, and the same where the range "
         f"lies within {material.study.worth:g} points, which were fixed before the run."

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from medbench.audit import LEAKS
 from medbench.board_sentences import arm_name, left_out
 from medbench.findings import WAIVABLE
 from medbench.interfaces import Card
+from medbench.protocols import protocol
 from medbench.reporting.blocks import Block, Section, heading, say, table, text_of
 from medbench.reporting.material import Material, provenances, rows_of
 from medbench.reporting.results import title_of
+from medbench.study import Study
+from medbench.text import counted
 
 PUBLISH = {
     "nothing": "Its card allows nothing of it in a published result: this report is for yourself.",
@@ -27,7 +31,7 @@ def audit(material: Material, cards: Mapping[str, Card]) -> Section:
         name = str(source["dataset"])
         counts = zip(source["classes"], source["class_patients"], strict=True)
         each = ", ".join(f"{label} {n:,}" for label, n in counts)
-        said = [f"{source['patients']:,} patients, {source['images']:,} images; patients of each class: {each}."]
+        said = [f"{_patients(source)}: {each}."]
         card = cards.get(name)
         if card is not None:
             said.append(f"{card.title}. Licence: {card.licence}. {card.citation}.")
@@ -38,7 +42,7 @@ def audit(material: Material, cards: Mapping[str, Card]) -> Section:
         said.append("The images were drawn by medbench." if is_phantom else PUBLISH.get(publish, ""))
         said += [_without_names(note, is_phantom) for note in source["notes"]]
         said += [
-            f"{n:,} groups lie on both sides of the official cut: {WAIVABLE.get(found, found)}."
+            f"{counted(n, 'group', 'lie')} on both sides of the official cut: {WAIVABLE.get(found, found)}."
             for found, n in source.get("across", {}).items()
         ]
         said += [
@@ -53,6 +57,21 @@ def audit(material: Material, cards: Mapping[str, Card]) -> Section:
     if waived or declared:
         blocks += [heading("Accepted on purpose"), say(*waived, *declared, is_list=True)]
     return Section("audit", "The data, and what an audit found", tuple(blocks))
+
+
+def _patients(source: Mapping[str, Any]) -> str:
+    """Count patients and images; where every image is a patient of its own nobody said who is who."""
+    images = counted(source["images"], "image")
+    if source["unit"] == "image" and source["patients"] == source["images"]:
+        return f"{images}, each counted as a patient of its own; images of each class"
+    return f"{counted(source['patients'], 'patient')}, {images}; patients of each class"
+
+
+def _design(study: Study) -> str:
+    """Write folds, repeats and seeds as they were; an official cut has no folds."""
+    official = {protocol(text).name == "official" for text in study.protocols}
+    cuts = [counted(study.folds, "fold")] * (False in official) + ["official cut"] * (True in official)
+    return f"{' or '.join(cuts)}, {counted(study.repeats, 'repeat')}, {counted(study.seeds, 'seed')}"
 
 
 def _without_names(note: object, is_phantom: bool) -> str:
@@ -82,7 +101,7 @@ def failures(material: Material) -> Section:
         blocks += [heading("Left out, since it makes no sense"), say(*skipped, is_list=True)]
     behind = sum(row.planned - row.settled for part in material.parts for row in part.rows)
     if behind:
-        blocks.append(say(f"{behind:,} planned trainings are not done yet."))
+        blocks.append(say(f"{counted(behind, 'planned training', 'are')} not done yet."))
     if not blocks:
         blocks.append(say("No training failed and none was left out."))
     return Section("failures", "Failures", tuple(blocks))
@@ -96,7 +115,7 @@ def provenance(material: Material) -> Section:
     rows: list[tuple[str, object]] = [
         ("study", study.name),
         ("protocols", "; ".join(study.protocols)),
-        ("design", f"{study.folds} folds, {study.repeats} repeats, {study.seeds} seeds; an official cut has no folds"),
+        ("design", _design(study)),
         ("points that matter", f"{study.worth:g}, fixed before the run"),
         ("budget", ", ".join(f"{key} {value}" for key, value in budget.items() if value is not None)),
         ("devices", ", ".join(sorted({board.device for board in material.boards}))),

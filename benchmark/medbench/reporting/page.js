@@ -1,4 +1,4 @@
-// Sorts and filters tables that are marked for it. Without it they are whole, in the order of the tree.
+// Sorts and filters tables that are marked for it, of reports and of sites. Without it they are whole, as written.
 "use strict";
 for (const table of document.querySelectorAll("table[data-sortable]")) {
   const body = table.tBodies[0], rows = [...body.rows], heads = [...table.tHead.rows[0].cells];
@@ -13,7 +13,8 @@ for (const table of document.querySelectorAll("table[data-sortable]")) {
   reset.textContent = "As it was";
   count.setAttribute("aria-live", "polite");
   tools.append(label, reset, count);
-  table.closest(".wide").before(tools);
+  (table.closest(".wide, .scroll") ?? table).before(tools);
+  table.classList.add("sorts");
 
   const show = () => {
     const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);

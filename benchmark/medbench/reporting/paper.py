@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from medbench.reporting.blocks import Block, Heading, Picture, Sentences, Source, Table
+from medbench.reporting.blocks import Block, Heading, Picture, Sentences, Source, Table, numeric_columns
 from medbench.reporting.contents import Report
 from medbench.reporting.tex import characters, table, tex
 from medbench.tables import escape_markdown
@@ -42,7 +42,8 @@ def markdown(report: Report) -> str:
 def _markdown_table(block: Table) -> list[str]:
     lines = [escape_markdown(block.caption), ""]
     lines.append(f"| {' | '.join(map(escape_markdown, block.columns))} |")
-    lines.append(f"| --- {'| ---: ' * (len(block.columns) - 1)}|")
+    rules = ["---", *("---:" if is_number else "---" for is_number in numeric_columns(block)[1:])]
+    lines.append(f"| {' | '.join(rules)} |")
     for row in block.rows:
         cells = [INDENT * cell.depth + escape_markdown(cell.text) for cell in row]
         lines.append(f"| {' | '.join(cells)} |")

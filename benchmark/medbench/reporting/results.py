@@ -11,11 +11,12 @@ from medbench.board_sentences import arm_name, auroc_share, sentences, short
 from medbench.forest import Forest
 from medbench.plots import cost
 from medbench.plots.forest import forest
+from medbench.protocols import sized
 from medbench.reporting.blocks import Block, Cell, Section, cell, heading, say, table
 from medbench.reporting.material import Material
 from medbench.reporting.pictures import figure
 from medbench.tables import heading as board_heading
-from medbench.verdicts import PHANTOM, answer, cases, duration, points, reasons, yardstick
+from medbench.verdicts import PHANTOM, answer, by_board, by_size, cases, duration, points, reasons, yardstick
 from medbench.versus_tables import gain_forests
 
 NAMED = 3
@@ -36,7 +37,10 @@ def control_of(row: Row) -> str:
 
 
 def answers(material: Material) -> Section:
-    """Ask for every arm that was asked for whether it helps, and answer with the words of its verdict."""
+    """Ask for every arm that was asked for whether it helps, and answer with the words of its verdict.
+
+    A data set with several boards has one sentence an arm over all of them first, then the answers board by board.
+    """
     blocks: list[Block] = [say(material.study.about)]
     for source in material.sources:
         of_data = [board for board in material.boards if board.source["dataset"] == source["dataset"]]
@@ -58,9 +62,37 @@ def answers(material: Material) -> Section:
                 "Boards under protocols that leak by design answer nothing; they stand below and are never ranked."
             )
         said += [PHANTOM] * any(board.is_phantom for board in of_data)
+        if len(honest) > 1 and asked:
+            blocks.append(say(*_over_boards(material, asked, honest), is_list=True))
+            blocks.append(heading(f"Board by board on {source['dataset']}"))
         blocks.append(say(*dict.fromkeys(said), is_list=True))
     blocks.append(say(cases(len(material.sources))))
     return Section("answer", "The question, and the answer", tuple(blocks))
+
+
+def _over_boards(
+    material: Material, asked: Sequence[tuple[Board, Row]], boards: Sequence[Board]
+) -> Iterator[str]:
+    """Yield a sentence for every arm over all boards that it stands on."""
+    of_arm: dict[tuple[str, str], list[tuple[Board, Row]]] = {}
+    for board, row in asked:
+        of_arm.setdefault((arm_name(row.arm), control_of(row)), []).append((board, row))
+    for (arm, control), found in of_arm.items():
+        words = [row.judged.verdict.word if row.judged else "" for _, row in found]
+        sizes = _sizes(material, found)
+        if sizes and any(words):
+            yield by_size(sorted(zip(sizes, words, strict=True)), arm=arm, control=control)
+        else:
+            names = [_where(board, boards).removesuffix(": ") for board, _ in found]
+            yield by_board(list(zip(names, words, strict=True)), arm=arm, control=control)
+
+
+def _sizes(material: Material, found: Sequence[tuple[Board, Row]]) -> list[float]:
+    """Return the training patients of an arm's boards, or nothing where they differ in more than that."""
+    if len({(sized(board.protocol)[0], board.classifier) for board, _ in found}) > 1 or not material.growths:
+        return []
+    sizes = [b.trained_on if b.trained_on == b.trained_on else float(sized(b.protocol)[1]) for b, _ in found]
+    return sizes if all(sizes) and len(set(sizes)) == len(found) > 1 else []
 
 
 def _where(board: Board, boards: Sequence[Board]) -> str:

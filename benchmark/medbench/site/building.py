@@ -56,12 +56,14 @@ def build(root: Path, out: Path, *, bundles: bool = True) -> int:
 def _write(folder: Path, entries: list[Published], ledger: Path, bundles: bool) -> None:
     for name in ("data", "entries", *["bundles"] * bundles):
         (folder / name).mkdir()
-    (folder / "style.css").write_bytes(files("medbench.site").joinpath("style.css").read_bytes())
+    for package, name, stored in (("site", "style.css", "style.css"), ("reporting", "page.js", pages.SCRIPT)):
+        (folder / stored).write_bytes(files(f"medbench.{package}").joinpath(name).read_bytes())
     if entries:
         shutil.copyfile(ledger, folder / LEDGER)
     sets = data_sets(entries)
     head = max((p.history.rows[-1] for p in entries), key=lambda row: row.row).sha256 if entries else ""
-    (folder / "index.html").write_text(pages.index(entries, sets, head), encoding="utf-8", newline="\n")
+    (folder / "index.html").write_text(pages.index(entries, sets, head, has_bundles=bundles), encoding="utf-8", newline="\n")
+    (folder / "protocols.html").write_text(pages.protocols_page(entries), encoding="utf-8", newline="\n")
     for published in entries:
         key = published.entry["id"]
         texts = {
@@ -76,7 +78,7 @@ def _write(folder: Path, entries: list[Published], ledger: Path, bundles: bool) 
     every = downloads.rows(entries)
     for of_set in sets:
         page = folder / "data" / f"{of_set.slug}.html"
-        page.write_text(pages.data_page(of_set), encoding="utf-8", newline="\n")
+        page.write_text(pages.data_page(of_set, has_bundles=bundles), encoding="utf-8", newline="\n")
         here = [row for row in every if row["dataset"] == of_set.name]
         for form in downloads.FORMATS:
             page.with_suffix(f".{form}").write_bytes(downloads.written(here, form))

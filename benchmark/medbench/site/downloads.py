@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from medbench.site.entries import Published
+from medbench.site.explained import folds
+from medbench.site.standings import asked_for
 from medbench.site.texts import shown
 from medbench.tables import to_csv
 
@@ -15,13 +17,14 @@ FORMATS = ("csv", "json", "parquet")
 
 _TEXT = ("entry", "title", "authors", "tier", "dataset", "data", "protocol", "leaks", "unit", "classifier",
          "augmenter", "control", "control_classifier", "word", "withheld", "marks", "bundle_sha256")  # fmt: skip
-_FLAG = ("ranked", "phantom", "recomputed", "plain")
+_FLAG = ("ranked", "phantom", "recomputed", "plain", "asked")
 _COUNT = ("folds", "repeats", "seeds", "patients", "images", "looks", "planned", "done", "failed", "skipped")
 _NUMBER = ("worth", "balanced_accuracy", "argmax_balanced_accuracy", "accuracy", "auroc", "macro_f1", "gain",
            "gain_low", "gain_high", "gain_auroc", "seconds", "peak_mb", "made")  # fmt: skip
 COLUMNS = (*_TEXT, *_FLAG, *_COUNT, *_NUMBER)
-"""Columns of every download. Shares lie between 0 and 1, gains are differences of shares; `seconds`, `peak_mb` and
-`made` are what the submitter's machine said."""
+"""Columns of every download. Shares lie between 0 and 1, gains are differences of shares; `folds` is 1 for an official
+cut, `asked` is false for the controls of what was asked for; `seconds`, `peak_mb` and `made` are what the submitter's
+machine said."""
 
 
 def rows(entries: Iterable[Published]) -> list[dict[str, Any]]:
@@ -39,9 +42,12 @@ def rows(entries: Iterable[Published]) -> list[dict[str, Any]]:
         }
         for board in entry["boards"]:
             ranked = history.is_ranked and board["recomputed"] and not board["leaks"]
-            of_board = of_entry | board | {"leaks": "; ".join(board["leaks"])}
+            asked = asked_for(published, board)
+            here = {"leaks": "; ".join(board["leaks"]), "folds": folds(board["protocol"], entry["study"]["folds"])}
+            of_board = of_entry | board | here
             for row in board["rows"]:
-                merged = of_board | row | {"ranked": ranked and bool(row["word"])}
+                is_asked = any(row is one for one in asked)
+                merged = of_board | row | {"ranked": ranked and bool(row["word"]), "asked": is_asked}
                 found.append({name: _value(name, merged[name]) for name in COLUMNS})
     return found
 

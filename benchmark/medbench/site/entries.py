@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -104,11 +104,14 @@ class Published:
         entry: As ``entry.json`` holds it, JSON values.
         history: Its rows of the ledger.
         folder: Where its bundle lies.
+        asked: Arms that the study asked for, by data set, as (augmenter, classifier); the others are controls of them.
+            A data set is missing where the bundle's plan does not say.
     """
 
     entry: Mapping[str, Any]
     history: History
     folder: Path
+    asked: Mapping[str, frozenset[tuple[str, str]]] = field(default_factory=dict, repr=False)
 
 
 def read(root: Path) -> list[Published]:
@@ -158,16 +161,28 @@ def _published(folder: Path, history: History) -> Published:
     ):
         if ours != theirs:
             raise _edited(path, f"{field} is {theirs}, row {first_row.row} of the ledger says {ours}")
-    _as_the_bundle_says(folder, value, first_row.row)
+    plan = _as_the_bundle_says(folder, value, first_row.row)
     check_sha256(path, data, first_row)
     for board in value["boards"]:
         for row in board["rows"]:
             _in_its_words(path, row, value["study"]["worth"])
-    return Published(value, history, folder)
+    return Published(value, history, folder, _asked(plan))
 
 
-def _as_the_bundle_says(folder: Path, value: Mapping[str, Any], row: int) -> None:
-    """Compare an entry with its bundle: the verifier let it pass only where both had the same numbers."""
+def _asked(plan: Any) -> dict[str, frozenset[tuple[str, str]]]:
+    """Return what a bundle's plan says was asked for; nothing of a data set of which it does not say it."""
+    arms = plan.get("arms") if isinstance(plan, dict) else None
+    found = {}
+    for dataset, listed in arms.items() if isinstance(arms, dict) else ():
+        named = [arm for arm in listed if isinstance(arm, dict)] if isinstance(listed, list) else []
+        asked = {(str(arm.get("augmenter")), str(arm.get("classifier"))) for arm in named if arm.get("asked") is True}
+        if asked:
+            found[dataset] = frozenset(asked)
+    return found
+
+
+def _as_the_bundle_says(folder: Path, value: Mapping[str, Any], row: int) -> Any:
+    """Compare an entry with its bundle, which the verifier let pass only with the same numbers; return its plan."""
     path, where = folder / ENTRY, folder / BUNDLE
     if where.is_symlink():
         raise Refused("MB901", f"{where}: is a link; put the file itself there.")
@@ -176,9 +191,9 @@ def _as_the_bundle_says(folder: Path, value: Mapping[str, Any], row: int) -> Non
     if found != value["bundle"]["sha256"] or len(data) != value["bundle"]["bytes"]:
         raise Refused("MB950", f"{where}: its SHA-256 is {found[:16]}..., row {row} of the ledger has another; "
                       "restore the file.")  # fmt: skip
-    claims, method, environment = (
+    claims, method, environment, plan = (
         canonical.load(members[name].unpacked(name), name)
-        for name in ("claims.json", "method.json", "environment.json")
+        for name in ("claims.json", "method.json", "environment.json", "plan.json")
     )
     own = models.BoardFigures.model_fields
     boards = [{key: board[key] for key in own} for board in value["boards"]]
@@ -191,6 +206,7 @@ def _as_the_bundle_says(folder: Path, value: Mapping[str, Any], row: int) -> Non
         if differs := difference(ours, theirs, field):
             at, in_bundle, here = differs
             raise _edited(path, f"{at} is {_brief(here)}, the bundle says {_brief(in_bundle)} (ledger row {row})")
+    return plan
 
 
 def _in_its_words(path: Path, row: Mapping[str, Any], worth: float) -> None:

@@ -10,14 +10,19 @@ import jinja2
 from markupsafe import Markup
 
 from medbench import __version__
-from medbench.site import drawing, standings
+from medbench.site import drawing, explained, standings
 from medbench.site.downloads import FORMATS
 from medbench.site.entries import Published
 from medbench.site.standings import APART, DataSet, line
 from medbench.site.texts import link, shown, slug
+from medbench.text import counted
 from medbench.verdicts import PHANTOM, duration, points
 
-POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'"
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'"
+)
+SCRIPT = "tables.js"
+"""The one script of a site, the report's own: it sorts and filters tables that are marked for it."""
 WORDS = {
     "better": "The whole range lies above 0, and AUROC gains too.",
     "threshold": "The whole range lies above 0, AUROC does not gain: the threshold moved.",
@@ -34,26 +39,37 @@ TIERS = {
 RECENT = 10
 
 
-def index(entries: Sequence[Published], sets: Sequence[DataSet], head: str) -> str:
+def index(entries: Sequence[Published], sets: Sequence[DataSet], head: str, *, has_bundles: bool = True) -> str:
     """Return the first page.
 
     Args:
         entries: All of them.
         sets: Their data sets.
         head: SHA-256 of the ledger's last row; "" where nothing is published.
+        has_bundles: Whether the site holds the bundles themselves.
     """
     titles = {p.entry["id"]: p.entry["method"]["title"] for p in entries}
     events = sorted((row for p in entries for row in p.history.rows), key=lambda row: -row.row)
     tiers = {tier: sum(p.history.tier == tier for p in entries) for tier in TIERS}
     return _render("index.html", root="", sets=sets, titles=titles, events=events[:RECENT], tiers=tiers,
-                   entries=len(entries), rows=len(events), head=head)  # fmt: skip
+                   entries=len(entries), rows=len(events), head=head, has_bundle=has_bundles)  # fmt: skip
 
 
-def data_page(of_set: DataSet) -> str:
-    """Return the page of a data set."""
+def protocols_page(entries: Sequence[Published]) -> str:
+    """Return the page that explains every protocol which a board of the entries stands on."""
+    return _render("protocols.html", root="", protocols=explained.explained(entries))
+
+
+def data_page(of_set: DataSet, *, has_bundles: bool = True) -> str:
+    """Return the page of a data set.
+
+    Args:
+        of_set: What it shows.
+        has_bundles: Whether the site holds the bundles themselves.
+    """
     tables = [*(ranking.standings for ranking in of_set.rankings), *of_set.apart.values()]
     reach = drawing.reach(s.line.span for table in tables for s in table)
-    return _render("data.html", root="../", set=of_set, reach=reach, phantom_said=PHANTOM)
+    return _render("data.html", root="../", set=of_set, reach=reach, phantom_said=PHANTOM, has_bundle=has_bundles)
 
 
 def entry_page(published: Published, *, has_bundle: bool) -> str:
@@ -87,7 +103,9 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters |= {"link": link, "slug": slug, "recipe": standings.recipe, "points": _points,
                             "percent": standings.percent, "duration": duration, "drawn": drawing.drawn}  # fmt: skip
-    environment.globals |= {"policy": POLICY, "words": WORDS, "tiers_said": TIERS, "apart_said": APART,
+    environment.filters |= {"counted": counted, "protocol_anchor": explained.anchor, "place": _place}
+    environment.globals |= {"policy": POLICY, "script": SCRIPT, "design": explained.design,
+                            "designs": explained.designs, "words": WORDS, "tiers_said": TIERS, "apart_said": APART,
                             "forms": FORMATS, "version": __version__}  # fmt: skip
     return environment
 
@@ -99,12 +117,20 @@ def _finalized(value: Any) -> Any:
     return value
 
 
+def _place(word: str) -> int:
+    """Return where a word stands in a column that is sorted from the best to the worst."""
+    return list(standings.ORDER).index(word)
+
+
 def _points(share: float | None) -> str:
     return "" if share is None else points(share)
 
 
 def facts(entry: Mapping[str, Any]) -> str:
-    """Return the JSON values that a site offers of an entry, every text of it fit to be shown."""
+    """Return the JSON values that a site offers of an entry, every text of it fit to be shown.
+
+    Each board says its own folds, since an official cut has none of those that the study asked for.
+    """
     import json
 
     def clean(value: Any) -> Any:
@@ -114,4 +140,6 @@ def facts(entry: Mapping[str, Any]) -> str:
             return [clean(inner) for inner in value]
         return shown(value) if isinstance(value, str) else value
 
-    return json.dumps(clean(entry), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+    asked = entry["study"]["folds"]
+    boards = [board | {"folds": explained.folds(board["protocol"], asked)} for board in entry["boards"]]
+    return json.dumps(clean({**entry, "boards": boards}), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"

@@ -6,7 +6,7 @@ nothing and an arm of it has a word. All others are shown apart, each with the r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,14 +52,14 @@ class Line:
 
 @dataclass(frozen=True)
 class Standing:
-    """A board of an entry: its surest arm, and how many others have which word.
+    """A board of an entry: the surest arm that was asked for, and how many others have which word.
 
     Attributes:
         published: The entry.
         number: Of the board within its entry, from 0.
         board: Its JSON values.
         line: The arm that stands for it.
-        others: Words of the other arms with their counts.
+        others: Words of the other arms that were asked for, with their counts.
     """
 
     published: Published
@@ -149,9 +149,31 @@ def percent(share: float | None) -> str:
     return "" if share is None else f"{100 * share:.1f}"
 
 
-def surest(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """Return the arm that stands for a board: the best word, then the highest low end; None without any arm."""
+def asked_for(published: Published, board: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the arms of a board that the study asked for, without the controls that came with them.
+
+    Where the bundle's plan does not say, an arm that is another one's control was not asked for.
+    """
+    rows = [row for row in board["rows"] if row["control"] is not None and not row["plain"]]
+    named = published.asked.get(board["dataset"], frozenset())
+    found = [row for row in rows if (row["augmenter"], row["classifier"]) in named]
+    if found:
+        return found
+    controls = {(row["control"], row["control_classifier"] or row["classifier"]) for row in rows}
+    return [row for row in rows if (row["augmenter"], row["classifier"]) not in controls]
+
+
+def surest(
+    rows: Sequence[Mapping[str, Any]], asked: Collection[Mapping[str, Any]] = ()
+) -> Mapping[str, Any] | None:
+    """Return the arm that stands for a board: the best word, then the highest low end; None without any arm.
+
+    Args:
+        rows: Of the board.
+        asked: Those that were asked for; a control stands for a board only where none of them was compared.
+    """
     compared = [row for row in rows if row["control"] is not None and not row["plain"] and row["gain_low"] is not None]
+    compared = [row for row in compared if any(row is one for one in asked)] or compared
     if not compared:
         return next((row for row in rows if not row["plain"]), None)
     return min(compared, key=lambda row: (*_place(row), row["augmenter"], row["classifier"]))
@@ -162,9 +184,10 @@ def data_sets(entries: Iterable[Published]) -> list[DataSet]:
     boards: dict[str, list[Standing]] = {}
     for published in entries:
         for number, board in enumerate(published.entry["boards"]):
-            row = surest(board["rows"])
+            asked = asked_for(published, board)
+            row = surest(board["rows"], asked)
             if row is not None:
-                others = [r["word"] for r in board["rows"] if r is not row and r["word"]]
+                others = [r["word"] for r in asked if r is not row and r["word"]]
                 counts = tuple((word, others.count(word)) for word in ORDER if word in others)
                 boards.setdefault(board["dataset"], []).append(Standing(published, number, board, line(row), counts))
     return [_data_set(name, boards[name]) for name in sorted(boards)]

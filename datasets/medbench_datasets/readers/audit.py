@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from medbench import DataError, Record
+from medbench import DataError, Record, counted
 from medbench_datasets.readers.boxes import from_text
 from medbench_datasets.readers.dicom import read_radiograph
 from medbench_datasets.readers.dicom_header import inspect
@@ -42,16 +42,16 @@ def audit_radiographs(root: Path, records: Sequence[Record]) -> tuple[str, ...]:
             instances[header.instance].append(record.files[0])
     repeated = sum(_same_pixels(root, files) for files in instances.values() if len(files) > 1)
     notes = [
-        f"{count} files have {keyword} filled in: they may identify people, and nothing of it is read or stored"
+        f"{counted(count, 'file', 'have')} {keyword} filled in: they may identify people, and nothing of it is read or stored"
         for keyword, count in sorted(identifying.items())
     ]
-    counted = (
-        (inverted, "files are MONOCHROME1 and are inverted"),
-        (executable, "files start like a program; their preamble is ignored"),
-        (crossing, "images have a box that reaches over the border; it is cut there"),
-        (repeated, "files repeat the SOPInstanceUID and the pixels of another"),
+    found = (
+        (inverted, "file", "are", "MONOCHROME1 and inverted"),
+        (executable, "file", "start", "like a program; the preamble is ignored"),
+        (crossing, "image", "have", "a box that reaches over the border; it is cut there"),
+        (repeated, "file", "repeat", "the SOPInstanceUID and the pixels of another"),
     )
-    return (*notes, *(f"{count} {text}" for count, text in counted if count))
+    return (*notes, *(f"{counted(count, noun, verb)} {text}" for count, noun, verb, text in found if count))
 
 
 def _same_pixels(root: Path, files: list[str]) -> int:

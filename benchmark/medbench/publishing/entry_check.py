@@ -1,0 +1,97 @@
+"""An ``entry.json`` beside what is computed from its bundle here: what both can know must be the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from medbench.publishing.figures import difference
+from medbench.publishing.refusals import Refused
+from medbench.publishing.verifying import Verified
+
+_ALWAYS = ("schema", "id", "bundle", "method", "study", "environment")
+_OURS = ("recomputed", "sentences")  # of a board: what only whoever has the data set can say
+
+
+def compared(told: Mapping[str, Any], verified: Verified) -> str:
+    """Compare an entry with what was computed from its bundle.
+
+    Args:
+        told: As ``entry.json`` has it.
+        verified: Of its bundle, with an entry.
+
+    Returns:
+        What was not compared, as the end of a sentence; "" where everything was.
+
+    Raises:
+        Refused: MB951 with the first field that says something else.
+    """
+    computed = verified.entry or {}
+    left_out = []
+    unknown = any(check["outcome"] == "unknown" for check in verified.checks)
+    for key in _ALWAYS:
+        _same(computed.get(key), told.get(key), key)
+    if told.get("signed_by") and _is_by_somebody(verified):
+        left_out.append("who signed it (give --allowed-signers)")
+    else:
+        _same(computed.get("signed_by"), told.get("signed_by"), "signed_by")
+    lifts = (told.get("tier"), computed.get("tier")) == ("claimed", "recomputed")
+    if not unknown and not lifts:
+        hint = "; give --accept-repeated once you looked at them" if computed.get("tier") == "claimed" else ""
+        _same(computed.get("tier"), told.get("tier"), "tier", hint)
+    claimed = told.get("tier") == "claimed"
+    if missing := _boards(computed.get("boards"), told.get("boards"), claimed=claimed):
+        left_out.append(f"the boards on {', '.join(missing)}, which could not be recomputed here")
+    elif unknown and computed.get("tier") != told.get("tier"):
+        left_out.append("what could not be checked")
+    if lifts:
+        return ", and its numbers could be recomputed: `medbench publish` with its bundle says so in the ledger"
+    _flags(computed.get("flags"), told.get("flags"), whole=not unknown)
+    return f", but not {' and '.join(left_out)}" if left_out else ""
+
+
+def _is_by_somebody(verified: Verified) -> bool:
+    """Say whether a signature fits and nobody said whose key it is."""
+    outcomes = {(c["outcome"], c["detail"].startswith("it fits")) for c in verified.checks if c["name"] == "signature"}
+    return ("note", True) in outcomes
+
+
+def _boards(ours: Any, theirs: Any, *, claimed: bool) -> list[str]:
+    """Compare boards whatever their order; return the data sets of those that were recomputed there and not here."""
+    ours, theirs = _sorted(ours), _sorted(theirs)
+    if len(ours) != len(theirs):
+        _same(len(ours), len(theirs), "boards (number of)")
+    missing = []
+    for number, (mine, its) in enumerate(zip(ours, theirs, strict=True)):
+        here, there = mine.get("recomputed"), its.get("recomputed")
+        if (here, there) == (False, True):
+            missing.append(str(mine["dataset"]))
+        elif not ((here, there) == (True, False) and claimed):
+            _same(mine, its, f"boards[{number}]")
+        _same(_numbers(mine), _numbers(its), f"boards[{number}]")
+    return list(dict.fromkeys(missing))
+
+
+def _sorted(boards: Any) -> list[Mapping[str, Any]]:
+    """Order boards by what they are of: those that could be recomputed stand first in an entry."""
+    if not isinstance(boards, list) or not all(isinstance(board, dict) for board in boards):
+        raise Refused("MB951", "boards is no list of boards; publish the bundle again.")
+    return sorted(boards, key=lambda board: [str(board.get(key)) for key in ("dataset", "protocol", "classifier")])
+
+
+def _numbers(board: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in board.items() if key not in _OURS}
+
+
+def _flags(ours: Any, theirs: Any, *, whole: bool) -> None:
+    """Compare flags; where not all could be looked for, those that were found must be there."""
+    if whole:
+        _same(ours, theirs, "flags")
+    elif gone := [flag for flag in ours or () if flag not in (theirs or ())]:
+        raise Refused("MB951", f"flags lack {gone[0][:80]!r}, which we found.")
+
+
+def _same(ours: Any, theirs: Any, key: str, hint: str = "") -> None:
+    if differs := difference(ours, theirs, key):
+        where, mine, its = differs
+        raise Refused("MB951", f"{where} is {str(its)[:80]}, we compute {str(mine)[:80]}{hint}.")
