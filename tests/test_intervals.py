@@ -68,7 +68,9 @@ def test_sentence_4_the_interval_is_the_formula_by_hand(seed: int, folds: int, r
         sizes = [(labels == c).sum() * k for c in range(k)]
         v_both = sum(w / n**2 for w, n in zip(within, sizes, strict=True)) / repeats / max(1, repeats - 1)
         v_train = max(0.0, v_train - v_both)
-        v_pat += max(0.0, v_pat - v_both) / (folds - 1)
+        v_pat += (max(1 / (folds - 1), min(0.6, 12 / (df + 1))) if repeats > 1 else 1 / (folds - 1)) * max(
+            0.0, v_pat - v_both
+        )
     elif v_train:
         df = max(1, min(df, int((v_pat + v_train) ** 2 / (v_pat**2 / df + v_train**2 / (repeats - 1)) + 1e-9)))
     error = math.sqrt(v_pat + v_train)

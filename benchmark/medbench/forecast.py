@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import ceil, floor, log10, sqrt
 from statistics import NormalDist
 
-from medbench.intervals import Interval, degrees
+from medbench.intervals import Interval, allowance, degrees
 from medbench.student import two_sided
 
 POWER = 0.8
@@ -79,8 +79,7 @@ def forecast(
     if df < 1:
         raise ValueError(f"every class needs at least 2 patients, got {min(class_patients)}")
     once = disagree * _by_class(class_patients)
-    allowance = folds / (folds - 1) if folds > 1 else 1.0
-    patients = once * allowance * (LASTING + (1 - LASTING) / repeats)
+    patients = once * (1 + allowance(folds, repeats, min(class_patients))) * (LASTING + (1 - LASTING) / repeats)
     trainings = LEARNT * _by_class(trained) / repeats if folds == 1 and trained and min(trained) > 0 else 0.0
     if repeats > 1:  # of one draw nobody can tell, and the interval leaves it out
         df = degrees(patients, trainings, df, repeats, folds)
