@@ -86,7 +86,9 @@ def test_a_waived_finding_runs_and_stands_under_the_table(call: Medbench, tmp_pa
     ran = call("run", "waives.toml", "--data", "real")
     again = call("leaderboard", "waives", plugins=False)
     checked = call("audit", "waives.toml", "--data", "real")
+    listed = call("leaderboard", "waives", "--format", "csv", plugins=False)
 
+    assert "WAIVED duplicate-across-cut" in listed.stdout
     for ended in refused:
         assert ended.returncode == 8
         assert "the official cut, the same or nearly (1 group: toy/i0 and toy/i79)" in ended.stderr
@@ -122,6 +124,29 @@ def test_a_shortcut_stands_under_the_board(call: Medbench, tmp_path: Path) -> No
     folded = " ".join(ran.stdout.split())
     assert "! phantom:toy: mean brightness alone reaches AUROC" in folded
     assert ": medbench audit phantom:toy" in folded
+
+
+def test_what_the_nearest_picture_tells_stands_under_the_board(call: Medbench) -> None:
+    ran = call("run", "-d", "phantom:toy", "-a", "plain-toy", "-c", "mean", "--folds", "3", "--repeats", "1")
+
+    assert "! phantom:toy: the nearest training picture alone reaches AUROC" in " ".join(ran.stdout.split())
+
+
+def test_what_matters_cannot_be_changed_once_a_result_is_there(call: Medbench) -> None:
+    asked = ("run", "-d", "phantom:toy", "-a", "plain-toy", "-c", "mean", "--folds", "3", "--repeats", "1")
+    first, other, same = (call(*asked, "--worth", worth) for worth in (3, 40, 3))
+
+    assert first.returncode == same.returncode == 0, first.stderr
+    assert other.returncode == 2
+    assert "worth is 40 points here and was 3 when these folds were first run" in other.stderr
+    assert other.stdout == ""
+
+
+def test_the_canary_draws_its_own_images(call: Medbench) -> None:
+    said = call("audit", "--canary", "--data", "real")
+
+    assert said.returncode == 2
+    assert "leave the data set and --data out" in said.stderr
 
 
 def test_what_does_not_exist_is_named(call: Medbench) -> None:

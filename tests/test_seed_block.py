@@ -70,6 +70,13 @@ def test_without_honest_cuts_generators_or_controls_there_is_no_block(more: dict
     assert all(t.seed == t.stage_seed for t in planned(**more).trials)
 
 
+def test_without_controls_it_is_refused(tmp_path: Path) -> None:
+    result = CliRunner().invoke(cli, ["plan", "quickstart", "--seed-block", "--no-controls"])
+
+    assert isinstance(result.exception, UsageError)
+    assert "--seed-block: it is of arms and their controls" in str(result.exception)
+
+
 def test_its_trials_count_among_too_many() -> None:
     with pytest.raises(UsageError, match="48 trials"):
         planned(most=47)
