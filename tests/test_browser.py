@@ -37,8 +37,9 @@ from medbench.site.standings import data_sets
 from medbench.text import clean
 
 SIZES = [(360, "light"), (360, "dark"), (1440, "light"), (1440, "dark")]
-ACTIVE = """(page, own, ours = (e) => e.tagName === "SCRIPT" && (e.hasAttribute("src")
-    ? /^(\\.\\.\\/)?tables\\.js$/.test(e.getAttribute("src")) && !e.textContent : e.textContent === own)) => [...page.querySelectorAll("*")].flatMap((e) => {
+ACTIVE = """(page, own) => [...page.querySelectorAll("*")].flatMap((e) => {
+  const ours = (e) => e.tagName === "SCRIPT" && (e.hasAttribute("src")
+    ? /^(\\.\\.\\/)?tables\\.js$/.test(e.getAttribute("src")) && !e.textContent : e.textContent === own);
   const found = [];
   if (["SCRIPT", "IFRAME", "OBJECT", "EMBED", "FORM", "BASE", "AUDIO", "VIDEO", "FRAME", "MATH", "PORTAL"]
       .includes(e.tagName.toUpperCase()) && !ours(e)) found.push(e.outerHTML);
@@ -214,6 +215,7 @@ def test_every_link_of_a_site_is_followed(browser: Any, site: Path) -> None:
         assert "/data/" in page.url
         page.locator("th a").first.click()
         assert "/entries/" in page.url
+        page.locator(":target").wait_for(state="attached")
         assert page.locator(":target").count() == 1
         page.go_back()
         page.locator("a.home").click()

@@ -71,6 +71,47 @@ def test_what_is_read_back_is_what_was_stored(run: ToyRun) -> None:
         assert found.ran[key].frequencies == list(stored.frequencies)
 
 
+@given(st.text(st.sampled_from("a[=] +<;-"), max_size=12))
+def test_words_about_recipes_keep_what_recipes_are_written_with(text: str) -> None:
+    kept = texts.fitting(text)
+
+    assert texts.free(kept) == kept
+    assert not kept.startswith("=")
+    named = texts.fitting(f"{text} / hybrid[generator=resample]")
+    assert named.endswith("hybrid[generator=resample]")
+
+
+@pytest.mark.parametrize("text", ["=1", " =cmd()", "  =A1"])
+def test_no_text_begins_as_a_formula(text: str) -> None:
+    with pytest.raises(ValueError, match="formula"):
+        texts.free(text)
+
+
+def test_a_seed_block_is_left_out_of_the_bundle_and_of_what_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEDBENCH_CACHE", str(tmp_path / "cache"))
+    made = ToyRun(tmp_path / "runs", seed_block=True)
+    block = {trial.id for trial in made.plan.trials if (trial.seed, trial.stage_seed) != (0, 0)}
+    assert len(block) == 16  # an arm and its control, nine pairs of seeds but the first
+    report = made.judge(made.bundle(), tmp_path / "check")
+
+    assert planned(made.record) == {trial.id: trial for trial in made.plan.trials if trial.id not in block}
+    assert report.tier == "recomputed"
+    assert made.bundle().find(next(iter(block)).encode()) < 0
+
+
+def test_a_trial_that_is_missing_is_named_in_words(run: ToyRun, tmp_path: Path) -> None:
+    left_out = in_json("plan.json", lambda plan: plan["study"].update(augmenters=["adds", "overwrites"]))
+
+    with pytest.raises(
+        Refused,
+        match=r"MB925: 2 trials of the study are not in the bundle, 0 are no part of it, the first: overwrites / mean "
+        r"on phantom:toy, patients, repeat 0, fold 0 of 2, seed 0, \d+ steps\.",
+    ):
+        run.judge(spoilt(run.members(), left_out), tmp_path / "check")
+
+
 def test_a_record_alone_gives_the_ids_of_all_that_was_planned(run: ToyRun) -> None:
     assert planned(run.record) == {trial.id: trial for trial in run.plan.trials}
 
@@ -185,6 +226,8 @@ def test_the_command_says_what_it_made_and_refuses_what_others_would(run: ToyRun
     assert "--title" in str(call().exception)
     assert "formula" in str(call("--title", "@cmd()").exception)
     assert isinstance(call("--title", "kept in /home/ada/x").exception, Refused)
+    no_run = CliRunner().invoke(command, ["nosuch", "--results", str(run.store.root)]).exception
+    assert "no run of nosuch here" in str(no_run)  # before anything is said of a title
     card.write_text('links = ["http://example.org"]\n')
     assert "links" in str(call("--title", "x", "--method", str(card)).exception)
 

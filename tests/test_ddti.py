@@ -119,7 +119,7 @@ def test_cases_without_a_category_are_left_out_and_counted(tmp_path: Path) -> No
     index = DDTI().index(tmp_path)
 
     assert [r.patient for r in index.records] == ["1"]
-    assert index.notes[0] == "1 of 2 cases have no TI-RADS category and are left out (2 images)."
+    assert index.notes[0] == "1 of 2 cases without TI-RADS category, left out (2 images)."
 
 
 def test_a_folder_without_any_category_is_an_error(tmp_path: Path) -> None:
@@ -179,8 +179,8 @@ def test_pictures_without_mark_are_kept_and_pictures_without_xml_left_out(tmp_pa
     index = DDTI().index(tmp_path)
 
     assert [r.id for r in index.records] == ["1_1", "1_2"]
-    assert "1 picture has no mark in the XML: kept with the category of the case: 1_2." in index.notes
-    assert "1 picture has no XML: left out: 3_1." in index.notes
+    assert "1 picture has no mark in the XML (kept with the category of the case): 1_2." in index.notes
+    assert "1 picture has no XML (left out): 3_1." in index.notes
     assert "1 case has no picture: 4." in index.notes
 
 
@@ -213,14 +213,14 @@ def test_other_files_are_noted_and_those_a_mac_leaves_are_ignored(tmp_path: Path
     (tmp_path / ".DS_Store").touch()
     (tmp_path / "read\nme.txt").touch()
 
-    assert DDTI().index(tmp_path).notes == (r"1 file is not part of DDTI: left alone: read\nme.txt.",)
+    assert DDTI().index(tmp_path).notes == (r"1 file is not part of DDTI (left alone): read\nme.txt.",)
 
 
 @pytest.mark.parametrize("age", ["0", "abc", "300", "-4", "5e1"])
 def test_an_impossible_age_is_counted_as_missing(tmp_path: Path, age: str) -> None:
     write_case(tmp_path, 1, age=age)
 
-    assert DDTI().index(tmp_path).notes == ("1 ages make no sense and count as missing: 1.",)
+    assert DDTI().index(tmp_path).notes == ("1 age makes no sense (counted as missing): 1.",)
 
 
 def test_nothing_where_the_data_should_be_is_an_error(tmp_path: Path) -> None:
@@ -248,7 +248,7 @@ def test_an_empty_outline_gives_the_whole_scan_and_no_mask(tmp_path: Path) -> No
 
     pixels, mask = read_one(tmp_path, DDTI())
 
-    assert "1 image without an outline: no mask, shown as a whole scan: 1_1." in notes_of(tmp_path)
+    assert "1 image without an outline (no mask, shown as a whole scan): 1_1." in notes_of(tmp_path)
     np.testing.assert_array_equal(pixels, read_one(tmp_path, DDTI(crop="scan"))[0])
     assert mask is None
 
@@ -261,7 +261,7 @@ def test_an_outline_cut_at_2500_characters_gives_the_crop_but_no_mask(tmp_path: 
 
     (cut, cut_mask), (_, mask) = DDTI().read(tmp_path, DDTI().index(tmp_path).records, 64)
 
-    assert "1 outline is cut off: no mask, and the crop goes by their complete points: 1_1." in notes_of(tmp_path)
+    assert "1 outline is cut off (no mask; the crop goes by the complete points): 1_1." in notes_of(tmp_path)
     assert cut.shape == (1, 64, 64)
     assert cut_mask is None
     assert mask is not None
@@ -280,7 +280,7 @@ def test_arrows_outline_nothing(tmp_path: Path) -> None:
     index = DDTI().index(tmp_path)
 
     assert json.loads(index.records[0].detail["polygons"]) == [[list(point) for point in SQUARE]]
-    assert index.notes == ("1 image carries arrows, which outline nothing: left out: 1_1.",)
+    assert index.notes == ("1 image carries arrows, which outline nothing (left out): 1_1.",)
 
 
 def test_an_outline_that_leaves_the_picture_is_cut_at_its_edge(tmp_path: Path) -> None:
@@ -289,7 +289,7 @@ def test_an_outline_that_leaves_the_picture_is_cut_at_its_edge(tmp_path: Path) -
     index = DDTI().index(tmp_path)
 
     assert np.concatenate(json.loads(index.records[0].detail["polygons"])).max(0).tolist() == [260, 359]
-    assert index.notes == ("1 outlines leave the picture and were cut at its edge: 1_1.",)
+    assert index.notes == ("1 outline leaves the picture (cut at its edge): 1_1.",)
 
 
 def test_an_outline_below_the_scan_does_not_widen_the_crop(tmp_path: Path) -> None:
@@ -462,7 +462,7 @@ def test_the_phantom_has_the_patients_and_the_imbalance_asked_for(phantom: Path)
 def test_the_phantom_has_the_defects_of_the_release(phantom: Path) -> None:
     notes = notes_of(phantom)
 
-    assert "cases have no TI-RADS category" in notes
+    assert "cases without TI-RADS category" in notes
     for words in ("1 outline is cut off", "1 image carries arrows", "1 image without an outline"):
         assert words in notes
     texts = [text for path in phantom.glob("*.xml") for text in re.findall("<svg>(.*?)</svg>", path.read_text())]
@@ -538,12 +538,12 @@ def test_the_release_has_the_counts_and_defects_known_of_it(shared_data: Path) -
     assert len({r.patient for r in index.records}) == 199
     assert np.bincount([r.label for r in index.records]).tolist() == [45, 186]
     assert index.notes == (
-        "61 of 260 cases have no TI-RADS category and are left out (85 images).",
-        "1 image without an outline: no mask, shown as a whole scan: 142_2.",
-        "6 outlines are cut off: no mask, and the crop goes by their complete points: 127_1, 166_1, 176_1, 197_1, "
+        "61 of 260 cases without TI-RADS category, left out (85 images).",
+        "1 image without an outline (no mask, shown as a whole scan): 142_2.",
+        "6 outlines are cut off (no mask; the crop goes by the complete points): 127_1, 166_1, 176_1, 197_1, "
         "203_1, 205_1.",
-        "1 outlines leave the picture and were cut at its edge: 338_2.",
-        "3 images carry arrows, which outline nothing and were left out: 337_3, 358_1, 362_1.",
+        "1 outline leaves the picture (cut at its edge): 338_2.",
+        "3 images carry arrows, which outline nothing (left out): 337_3, 358_1, 362_1.",
     )
 
 

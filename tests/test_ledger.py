@@ -95,6 +95,40 @@ def test_a_detail_is_plain_text(path: Path, detail: str) -> None:
         add(path, detail)
 
 
+def test_a_damaged_row_is_not_said_to_be_a_bundle(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(b'{"row": 6}\n')
+
+    with pytest.raises(Refused, match=r"MB950: .*row 6 is no row \(it: is not in canonical form") as refused:
+        ledger.rows(path)
+    assert "medbench bundle" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("event", "tier", "seal", "why"),
+    [
+        ("published", "recomputed", "b" * 64, ""),
+        ("published", "recomputed", "", "publishes an entry twice"),
+        ("published", "claimed", "b" * 64, "publishes an entry twice"),
+        ("reproduced", "reproduced", "", "reproduces an entry whose numbers nobody recomputed"),
+        ("corrected", "recomputed", "", "lifts an entry from claimed to recomputed as a correction"),
+    ],
+)
+def test_a_claimed_entry_is_lifted_by_being_published_recomputed_and_not_otherwise(
+    tmp_path: Path, event: ledger.Event, tier: ledger.Tier, seal: str, why: str
+) -> None:
+    path, entry = tmp_path / "ledger.jsonl", BUNDLE[:16]
+    first = add(path, entry=entry)
+    row = ledger.append(path, event=event, entry=entry, tier=tier, bundle=BUNDLE, entry_sha256=seal)
+
+    assert ledger.impossible(row, [first]) == why
+    if not why:
+        assert ledger.sealing([first, row]) == row
+        assert ledger.impossible(row, [first, row]) == "publishes an entry twice"
+        lowered = ledger.append(path, event="corrected", entry=entry, tier="claimed", bundle=BUNDLE)
+        assert ledger.impossible(row, [first, row, lowered]) == "publishes an entry twice"  # a correction stays
+
+
 def _many(path: str) -> None:
     for _ in range(5):
         add(Path(path))

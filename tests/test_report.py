@@ -298,11 +298,11 @@ def test_failures_are_counted_without_their_folders(tmp_path: Path) -> None:
 def test_names_of_images_in_remarks_of_a_reader_are_left_out(tmp_path: Path) -> None:
     run = SyntheticRun(tmp_path, patients=40, folds=2, repeats=1).fill()
     record = run.record()
-    record["sources"][0]["notes"] = ["1 images carry arrows and were left out: patient-7_scan"]
+    record["sources"][0]["notes"] = ["1 image with arrows was left out: patient-7_scan"]
 
     text = page(report(gather(run.store, record))).decode()
 
-    assert "1 images carry arrows and were left out." in text
+    assert "1 image with arrows was left out." in text
     assert "patient-7_scan" not in text
 
 

@@ -390,7 +390,7 @@ def test_from_a_run_to_a_reproduced_entry_in_commands(tmp_path: Path) -> None:
     (place,) = (p for p in (tmp_path / "published").iterdir() if p.is_dir())
     assert f"published as published/{place.name}" in published
     assert "bit for bit" in medbench("reproduce", place.name[:6], "--to", "published", "--executor", "forks")
-    assert "knows the entry as reproduced" in medbench("verify", str(place), "--accept-repeated")
+    assert "knows the entry as reproduced" in " ".join(medbench("verify", str(place), "--accept-repeated").split())
     value = json.loads(medbench("verify", str(place / "bundle.medbench.zip"), "--json").partition("\n}")[0] + "\n}")
     assert (value["tier"], value["refused"]) == ("claimed", None)  # predictions repeat, and nobody accepted it now
 

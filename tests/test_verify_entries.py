@@ -78,6 +78,31 @@ def test_an_entry_that_is_added_is_verified_and_no_other(repository: Repository)
     assert (repository.published / "ledger.jsonl").read_text() == '{"row":1}\n{"row":2}\n'
 
 
+def test_an_entry_that_a_new_row_lifts_is_written_anew_and_verified(repository: Repository) -> None:
+    def lift(r: Repository) -> None:
+        (r.published / ONE / "entry.json").write_text("{ }\n")
+        with (r.published / "ledger.jsonl").open("a") as file:
+            file.write(f'{{"entry":"{ONE}","entry_sha256":"","event":"published","tier":"recomputed"}}\n')
+
+    done = repository.check(lift)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout == f"ran verify results/published/{ONE}/\nran site results/published\n"
+    assert (repository.published / ONE / "entry.json").read_text() == "{ }\n"
+
+
+def test_a_row_lifts_its_own_entry_only(repository: Repository) -> None:
+    def lift_another(r: Repository) -> None:
+        (r.published / ONE / "entry.json").write_text("{ }\n")
+        with (r.published / "ledger.jsonl").open("a") as file:
+            file.write(f'{{"entry":"{TWO}","event":"published","tier":"recomputed"}}\n')
+
+    done = repository.check(lift_another)
+
+    assert done.returncode != 0
+    assert "ran" not in done.stdout
+
+
 def test_the_ledger_alone_may_grow(repository: Repository) -> None:
     done = repository.check(lambda r: (r.published / "ledger.jsonl").write_text('{"row":1}\n{"row":2}\n'))
 

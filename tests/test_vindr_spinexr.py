@@ -349,4 +349,4 @@ def test_a_check_finds_people_and_two_images_of_one_identity(tmp_path: Path) -> 
         dataset.check(tmp_path, records)
 
     second.write_bytes(first.read_bytes())
-    assert any("repeat the SOPInstanceUID and the pixels" in note for note in dataset.check(tmp_path, records))
+    assert any("1 file repeats the SOPInstanceUID and the pixels" in note for note in dataset.check(tmp_path, records))

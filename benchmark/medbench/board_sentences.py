@@ -73,7 +73,10 @@ def sentences(board: Board) -> list[str]:
             )
         )
         if at.failed:
-            said.append(f"At {at.steps:,} steps {counted(at.failed, 'training')} failed, counted with the control's predictions.")
+            said.append(
+                f"At {at.steps:,} steps {counted(at.failed, 'training')} failed, counted with the control's "
+                "predictions."
+            )
     said += reasons(board.evidence)
     if board.is_phantom:
         said.append(PHANTOM)

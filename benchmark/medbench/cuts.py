@@ -133,6 +133,7 @@ def _enough_groups(samples: Samples, folds: int) -> None:
     rarest = min(groups)
     if rarest < folds:
         raise DataError(
-            f"class {samples.classes[groups.index(rarest)]!r} has {counted(rarest, 'patient')}, too few for {counted(folds, 'fold')}; "
+            f"class {samples.classes[groups.index(rarest)]!r} has {counted(rarest, 'patient')}, too few for "
+            f"{counted(folds, 'fold')}; "
             + (f"use --folds {rarest} or fewer." if rarest >= 2 else "it needs at least 2.")
         )

@@ -27,7 +27,9 @@ def subsample(train: Samples, wanted: str, *, salt: str) -> Samples:
         )
     for name, target, available in zip(train.classes, targets, train.class_counts.tolist(), strict=True):
         if available < target:
-            raise DataError(f"train={wanted} wants {counted(target, 'image')} of {name!r}, the training part has {available}.")
+            raise DataError(
+                f"train={wanted} wants {counted(target, 'image')} of {name!r}, the training part has {available}."
+            )
     rows: dict[str, list[int]] = {}
     for row, group in enumerate(train.groups.tolist()):
         rows.setdefault(group, []).append(row)

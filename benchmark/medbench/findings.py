@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from medbench.protocols import protocol
+from medbench.text import counted
 
 WAIVABLE = {
     "patient-across-cut": "a patient or study lies in both parts of the official cut",
@@ -190,7 +191,7 @@ def waived(text: str, source: Mapping[str, Any], waive: Sequence[str]) -> list[s
         return []
     found = source.get("across", {})
     return [
-        f"WAIVED {name}: {WAIVABLE[name]}, {found[name]:,} groups; what they add to the scores is not known."
+        f"WAIVED {name}: {WAIVABLE[name]}, {counted(found[name], 'group')}; what they add to the scores is not known."
         for name in waive
         if name in found
     ]

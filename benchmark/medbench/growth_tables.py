@@ -78,7 +78,8 @@ def sentences(growth: Growth) -> Iterator[str]:
     if fell:
         yield f"Somewhere the curve of {', '.join(fell)} fell with more patients; there it was levelled."
     if growth.comparisons:
-        yield f"Ranges hold jointly for the {counted(growth.comparisons, 'comparison')} of a size, not over sizes. {ESTIMAND}"
+        compared = counted(growth.comparisons, "comparison")
+        yield f"Ranges hold jointly for the {compared} of a size, not over sizes. {ESTIMAND}"
     for reason in dict.fromkeys(s.reason for s in growth.left_out):
         sizes = [f"{sized(s.protocol)[1]:,}" for s in growth.left_out if s.reason == reason]
         yield f"Left out: {listed(sizes)} patients; {reason}."
@@ -150,7 +151,8 @@ def _span(low: Worth | None, high: Worth | None) -> str:
 def _heading(growth: Growth) -> tuple[str, str]:
     size = growth.study.budget.size
     left = f"{clean(growth.source['dataset'])}, {short(growth.classifier)}{f', {size} px' if size else ''}"
-    return left, f"{counted(growth.tested, growth.unit.removesuffix('s'))} tested, {clean(growth.protocol)} x {counted(growth.study.repeats, 'repeat')}"
+    tested, repeats = counted(growth.tested, growth.unit.removesuffix("s")), counted(growth.study.repeats, "repeat")
+    return left, f"{tested} tested, {clean(growth.protocol)} x {repeats}"
 
 
 def _text(growth: Growth) -> Iterator[str]:

@@ -123,7 +123,8 @@ def expand(study: Study, catalogue: Catalogue, sources: Sequence[Described], *, 
         n_trials += len(SEEDS) ** 2 * of_block * sum(rule.is_honest for rule in rules)
     if most is not None and n_trials > most:
         raise UsageError(
-            f"this is {counted(n_trials, 'trial')}: {cells:,} folds, repeats and seeds an arm; ask for less, or add --yes."
+            f"this is {counted(n_trials, 'trial')}: {cells:,} folds, repeats and seeds an arm; ask for less, or add "
+            "--yes."
         )
     left = {
         source.text: {
@@ -272,18 +273,18 @@ def _checked_cut(builder: _Builder, source: Described, rule: EvaluationProtocol,
             digest(group)[:8] for group in learnt & set(test.groups.tolist())
         )  # hashes: a name may be one's
         raise LeakError(
-            f"{source.text}: the cut of protocol {rule.name!r} leaks: {reasons} ({counted(len(shared), 'group')}, by hash "
-            f"{listing(shared, 5)}); use --protocol patients, or mend the data set's patients and parts."
+            f"{source.text}: the cut of protocol {rule.name!r} leaks: {reasons} ({counted(len(shared), 'group')}, by "
+            f"hash {listing(shared, 5)}); use --protocol patients, or mend the data set's patients and parts."
         )
+    fewer = "; use fewer folds" if cut.folds > 2 else ""
     if len(set(made.samples.labels.tolist())) < len(source.samples.classes) or not len(test):
-        raise UsageError(
-            f"{source.text}: fold {cut.fold} of {cut.folds} leaves a class out of training; use fewer folds."
-        )
+        where = f"fold {cut.fold} of {cut.folds}" if cut.folds > 1 else "the official cut"
+        remedy = fewer or "; use --protocol patients or more patients"
+        raise UsageError(f"{source.text}: {where} leaves a class out of training{remedy}.")
     rarest = min(len(set(test.patients[test.labels == k].tolist())) for k in range(len(test.classes)))
-    few = counted(rarest, "patient")
-    advice = "; use fewer folds" if cut.folds > 2 else ""
-    warning = f"{source.text}: a test fold has {few} of the rarest class, 10 are wanted{advice}"
-    if rarest < 10 and not any(w.startswith(f"{source.text}: a test fold has") for w in builder.warnings):
+    part = "a test fold" if cut.folds > 1 else "the test part"
+    warning = f"{source.text}: {part} has {counted(rarest, 'patient')} of the rarest class, 10 are wanted{fewer}"
+    if rarest < 10 and not any(w.startswith(f"{source.text}: {part} has") for w in builder.warnings):
         builder.warnings.append(warning)
     return seen[0]
 

@@ -221,7 +221,7 @@ def describe_decoded(source: Source, decoded: Decoded) -> Described:
         how += [f"{found.exact - found.groups} by nearly the same"] * (found.exact > found.groups)
         notes.append(
             f"{counted(decoded.merged, 'patient', 'share')} a picture with another and "
-                f"{'was' if decoded.merged == 1 else 'were'} united with it ({', '.join(how)})"
+            f"{'was' if decoded.merged == 1 else 'were'} united with it ({', '.join(how)})"
         )
     if decoded.conflicts:
         first = ", ".join(decoded.conflicts[0][:3])

@@ -64,8 +64,8 @@ def learnable(folder: Path, target: Path, *, named: str) -> Samples:
     left = samples.take(kept)
     if not len(left) or not left.class_counts.all():
         raise DataError(
-            f"{named}: {len(samples) - len(kept)} of its {counted(len(samples), 'image')} are the target's own patients or "
-            "pictures, and a class is empty without them; choose another source."
+            f"{named}: {len(samples) - len(kept)} of its {counted(len(samples), 'image')} are the target's own "
+            "patients or pictures, and a class is empty without them; choose another source."
         )
     return left
 

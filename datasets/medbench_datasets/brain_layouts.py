@@ -166,8 +166,8 @@ def _graded_by_csv(cohort: Path, file: Path, notes: list[str]) -> Iterator[_Foun
             missing.append(name)
     if missing:
         raise DataError(
-            f"{file.name}: names {len(missing)} of {counted(len(rows), 'case')} that have no folder ({', '.join(missing[:5])}); "
-            "take their rows out or restore the folders"
+            f"{file.name}: names {len(missing)} of {counted(len(rows), 'case')} that have no folder "
+            f"({', '.join(missing[:5])}); take their rows out or restore the folders"
         )
     unnamed = sum(child.name not in seen for child in _folders(cohort) if _files(child, cohort))
     if unnamed:
@@ -231,12 +231,15 @@ def _cohort_notes(cases: Sequence[Case], mapping: Mapping[str, str]) -> list[str
         by_patient.setdefault(case.patient, []).append(case)
     shared = sum(len({c.cohort for c in same}) > 1 for same in by_patient.values())
     if shared:
-        notes.append(f"{counted(shared, 'patient', 'have')} cases in several cohorts; each is kept together as one patient")
+        notes.append(
+            f"{counted(shared, 'patient', 'have')} cases in several cohorts; each is kept together as one patient"
+        )
     unmapped = sum(case.name.lower() not in mapping for case in cases)
     if len(cohorts) > 1 and unmapped:
         notes.append(
-            f"{counted(unmapped, 'case')} of {len(cohorts)} cohorts {'stands' if unmapped == 1 else 'stand'} in no name_mapping.csv, so the same patient may hide "
-            "under two names; add the mapping file of the newest BraTS year"
+            f"{counted(unmapped, 'case')} of {len(cohorts)} cohorts {'stands' if unmapped == 1 else 'stand'} in no "
+            "name_mapping.csv, so the same patient may hide under two names; "
+            "add the mapping file of the newest BraTS year"
         )
     mixed = sum(len({c.grade for c in same}) > 1 for same in by_patient.values())
     if mixed:
@@ -248,7 +251,9 @@ def _nothing(root: Path) -> DataError:
     ungraded = [child.name for child in _folders(root) if _files(child, root)]
     if ungraded:
         first = ", ".join(ungraded[:3])
-        return DataError(f"{root.name}: holds {counted(len(ungraded), 'case')} ({first}) without grades; {_HOW_TO_GRADE}")
+        return DataError(
+            f"{root.name}: holds {counted(len(ungraded), 'case')} ({first}) without grades; {_HOW_TO_GRADE}"
+        )
     return DataError(
         f"{root.name}: holds no case; expected the folders HGG and LGG, case folders with name_mapping.csv, "
         "or case folders with grades.csv"

@@ -148,11 +148,11 @@ class BrainTumour:
         if lacking:
             notes.append(f"{counted(lacking, 'case')} without all of {', '.join(self.modalities)} left out")
         if blank:
-            notes.append(f"{counted(blank, 'case', 'lack')} one of {', '.join(self.modalities)}: the channel is blank")
+            notes.append(f"{counted(blank, 'case', 'lack')} one of {', '.join(self.modalities)} (its channel is blank)")
         if not kept:
             raise DataError(
-                f"modalities: none of {counted(len(cases), 'case')} has {', '.join(self.modalities)}; ask for others by "
-                f"{self.name}[modalities=...]"
+                f"modalities: none of {counted(len(cases), 'case')} has {', '.join(self.modalities)}; ask for others "
+                f"by {self.name}[modalities=...]"
             )
         return kept
 

@@ -46,22 +46,22 @@ class Notes:
         """Return a sentence for everything that occurred, those that matter most first."""
         shown = "shown as a whole scan" if self.crop == "nodule" else "kept"
         found = [
-            ("image", "", f"without an outline: no mask, {shown}", self.without_outline),
-            ("outline", "are", "cut off: no mask, and the crop goes by the complete points", self.cut),
-            ("outline", "leave", "the picture: cut at its edge", self.beyond_frame),
-            ("image", "carry", "arrows, which outline nothing: left out", self.arrows),
-            ("picture", "are", "turned by EXIF orientation; outlines are taken to fit upright pictures", self.turned),
-            ("picture", "have", "no mark in the XML: kept with the category of the case", self.without_mark),
-            ("picture", "have", "no XML: left out", self.without_xml),
+            ("image", "", f"without an outline (no mask, {shown})", self.without_outline),
+            ("outline", "are", "cut off (no mask; the crop goes by the complete points)", self.cut),
+            ("outline", "leave", "the picture (cut at its edge)", self.beyond_frame),
+            ("image", "carry", "arrows, which outline nothing (left out)", self.arrows),
+            ("picture", "are", "turned by EXIF orientation (outlines are taken to fit upright pictures)", self.turned),
+            ("picture", "have", "no mark in the XML (kept with the category of the case)", self.without_mark),
+            ("picture", "have", "no XML (left out)", self.without_xml),
             ("case", "have", "no picture", self.without_picture),
-            ("age", "make", "no sense: counted as missing", self.without_age),
-            ("file", "are", "not part of DDTI: left alone", self.strays),
+            ("age", "make", "no sense (counted as missing)", self.without_age),
+            ("file", "are", "not part of DDTI (left alone)", self.strays),
         ]
         notes = [_counted(names, noun, verb, what) for noun, verb, what, names in found if names]
         if self.unlabelled:
             notes.insert(
                 0,
-                f"{len(self.unlabelled)} of {counted(n_cases, 'case')} without TI-RADS category: left out "
+                f"{len(self.unlabelled)} of {counted(n_cases, 'case')} without TI-RADS category, left out "
                 f"({counted(sum(self.unlabelled), 'image')}).",
             )
         if self.crop == "frame":

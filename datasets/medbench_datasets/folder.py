@@ -181,7 +181,9 @@ class Folder:
             )
             return [replace(row, patient=row.path) for row in rows]
         images = Counter(row.patient for row in rows)
-        notes.append(f"Patients: {len(images)}, with {counted(len(rows), 'image')}, at most {max(images.values())} of one.")
+        notes.append(
+            f"Patients: {len(images)}, with {counted(len(rows), 'image')}, at most {max(images.values())} of one."
+        )
         return rows
 
     def _dimensions(self, root: Path, rows: list[Row]) -> Literal[2, 3]:
@@ -246,7 +248,8 @@ def _tell_oddities(rows: list[Row], notes: list[str]) -> None:
     if any(row.part for row in rows):
         counts = Counter(row.part for row in rows)
         notes.append(
-            f'An official cut: {counted(counts["train"], "image", "are")} the part "train", {counts["test"]} the part "test".'
+            f'An official cut: {counted(counts["train"], "image", "are")} the part "train", {counts["test"]} the part '
+            '"test".'
         )
         for part in ("train", "test"):
             lacking = sorted({r.label for r in rows} - {r.label for r in rows if r.part == part} - {""})

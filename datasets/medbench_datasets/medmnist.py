@@ -217,7 +217,8 @@ class MedMNIST:
         n_classes = len(self.release.classes)
         if len(labels) != n_images:
             raise DataError(
-                f"{self.file} has {counted(len(labels), f'{split} label')} and {counted(n_images, f'{split} image')}; fetch the official file"
+                f"{self.file} has {counted(len(labels), f'{split} label')} and "
+                f"{counted(n_images, f'{split} image')}; fetch the official file"
             )
         if n_images and not 0 <= labels.min() <= labels.max() < n_classes:
             raise DataError(

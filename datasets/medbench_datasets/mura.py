@@ -249,4 +249,5 @@ def _oddities(records: Sequence[Record]) -> Iterator[str]:
     if both := sorted(patient for patient, found in parts.items() if len(found) > 1):
         yield f"Patients in both train and valid, which the official cut would leak: {some(both)}."
     counts = Counter(record.part for record in records)
-    yield f'An official cut: {counted(counts["train"], "image", "are")} the part "train", {counts["test"]} (valid) the part "test".'
+    train = counted(counts["train"], "image", "are")
+    yield f'An official cut: {train} the part "train", {counts["test"]} (valid) the part "test".'

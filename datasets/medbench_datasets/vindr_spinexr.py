@@ -128,14 +128,16 @@ class VinDrSpineXR:
         for part, annotated, files in _parts(root, notes):
             if both := sorted(seen & annotated.keys()):
                 raise DataError(
-                    f"annotations: {counted(len(both), 'image', 'are')} in both train.csv and test.csv, the first is {both[0]}; "
-                    "remove them from one"
+                    f"annotations: {counted(len(both), 'image', 'are')} in both train.csv and test.csv, the first is "
+                    f"{both[0]}; remove them from one"
                 )
             seen |= annotated.keys()
             contradicted = sum(1 for image in annotated.values() if image.boxes and image.normal_rows)
             if contradicted:
-                notes.append(f"{counted(contradicted, f'{part} image', 'are')} called normal and "
-                             f"{'has' if contradicted == 1 else 'have'} boxes; the boxes count")
+                notes.append(
+                    f"{counted(contradicted, f'{part} image', 'are')} called normal and "
+                    f"{'has' if contradicted == 1 else 'have'} boxes; the boxes count"
+                )
             for image_id in sorted(annotated):
                 image = annotated[image_id]
                 label = self._label(image)
@@ -219,11 +221,12 @@ def _parts(root: Path, notes: list[str]) -> Iterator[tuple[str, dict[str, Annota
         files = _image_files(root / images, images)
         if gone := sorted(annotated.keys() - files.keys()):
             raise DataError(
-                f"{images}/: {counted(len(gone), 'image')} of {csv_file} without a file, among them {', '.join(gone[:5])}; "
-                "download them again"
+                f"{images}/: {counted(len(gone), 'image')} of {csv_file} without a file, among them "
+                f"{', '.join(gone[:5])}; download them again"
             )
         if surplus := len(files.keys() - annotated.keys()):
-            notes.append(f"{counted(surplus, 'file')} in {images}/ {'is' if surplus == 1 else 'are'} not in {csv_file} and left out")
+            verb = "is" if surplus == 1 else "are"
+            notes.append(f"{counted(surplus, 'file')} in {images}/ {verb} not in {csv_file} and left out")
         yield part, annotated, files
     if not present:
         raise DataError(f"{folder}/: holds neither train.csv nor test.csv; expected {CARD.layout}")

@@ -41,6 +41,7 @@ class ToyRun:
         failed: Numbers of trials that have no result.
         patients: Of the phantom, two images each.
         datasets: Texts of data sets.
+        data: Where those lie that are no phantoms, as ``--data`` takes it.
         study: Further keys of the study.
     """
 
@@ -52,6 +53,7 @@ class ToyRun:
         failed: Sequence[int] = (),
         patients: int = 24,
         datasets: Sequence[str] = ("phantom:toy",),
+        data: Sequence[str] = (),
         **study: Any,
     ) -> None:
         self.catalogue = plugins.load(folders=[TOYS])
@@ -60,7 +62,7 @@ class ToyRun:
             name="toys", datasets=list(datasets), augmenters=["adds"], phantom=PhantomTable(patients=patients),
             **{"classifiers": ["mean"], **values},
         )  # fmt: skip
-        self.sources = self.ours()
+        self.sources = self.ours(data)
         self.plan: Plan = expand(self.study, self.catalogue, list(self.sources.values()))
         self.store = Store(root)
         self.metrics = self.catalogue.items("metric")
@@ -84,11 +86,11 @@ class ToyRun:
         """The plan's record, as it is stored."""
         return json.loads(json.dumps(self.plan.record()))
 
-    def ours(self) -> dict[str, Described]:
+    def ours(self, data: Sequence[str] = ()) -> dict[str, Described]:
         """Return our own data sets."""
         asked = [("augmenter", "adds"), *(("classifier", text) for text in self.study.classifiers)]
         recipes = dict.fromkeys(self.study.datasets, asked)
-        found = truth.ours(truth.Wanted(recipes, self.study.phantom, None), self.catalogue, [])
+        found = truth.ours(truth.Wanted(recipes, self.study.phantom, None), self.catalogue, data)
         assert all(isinstance(one, Described) for one in found.values()), found
         return found  # type: ignore[return-value]
 

@@ -103,7 +103,9 @@ def check(
     for problem in bad[:SHOWN]:
         click.echo(f"bad:  {clean(problem)}")
     if bad:
-        raise DataError(f"{root}: {len(bad)} of {counted(len(index.records), 'image')} cannot be read; mend or remove them.")
+        raise DataError(
+            f"{root}: {len(bad)} of {counted(len(index.records), 'image')} cannot be read; mend or remove them."
+        )
     if strict and notes:
         raise DataError(f"{root}: {len(notes)} notes under --strict; see above.")
     click.echo("every image can be read." if pixels else "pixels were not looked at.")

@@ -112,8 +112,8 @@ def _folds(described: Described) -> int:
     if rarest < 2:
         name = s.classes[groups.index(rarest)]
         raise UsageError(
-            f"class {name!r} has {counted(rarest, 'patient')}, those who share a picture counted as one; it needs at least 2 to "
-            "be learnt and tested."
+            f"class {name!r} has {counted(rarest, 'patient')}, those who share a picture counted as one; it needs "
+            "at least 2 to be learnt and tested."
         )
     return min(5, rarest)
 
@@ -121,7 +121,9 @@ def _folds(described: Described) -> int:
 def _report(described: Described, how: str, folds: int, comparisons: int) -> None:
     s = described.samples
     patients = len(set(s.patients.tolist()))
-    for line in wrapped(f"{counted(len(s), 'image')}, {counted(patients, 'patient')} ({clean(how)}), {described.dimensions}-D"):
+    for line in wrapped(
+        f"{counted(len(s), 'image')}, {counted(patients, 'patient')} ({clean(how)}), {described.dimensions}-D"
+    ):
         click.echo(line[1:])
     for name, images, patients in zip(s.classes, s.class_counts.tolist(), described.class_patients, strict=True):
         click.echo(f"  {clean(name):<28} {images:>6} images  {patients:>6} patients")

@@ -80,7 +80,9 @@ def plan(as_json: bool, yes: bool, sbatch: int | None, **options: Any) -> None:
     for source in made.sources:
         classes = ", ".join(f"{n} {c}" for n, c in zip(source.class_patients, source.samples.classes, strict=True))
         patients = len(set(source.samples.patients.tolist()))
-        for line in wrapped(f"{source.text}   {counted(len(source.samples), 'image')}, {counted(patients, 'patient')}: {classes}"):
+        for line in wrapped(
+            f"{source.text}   {counted(len(source.samples), 'image')}, {counted(patients, 'patient')}: {classes}"
+        ):
             click.echo(line[1:])
         for note in source.notes:
             _row("note", note)
@@ -95,9 +97,13 @@ def plan(as_json: bool, yes: bool, sbatch: int | None, **options: Any) -> None:
     cuts = ["official cut"] * (1 in folds) + [counted(n, "fold") for n in sorted(folds) if n > 1]
     click.echo(f"design      {' or '.join(cuts)} x {counted(s.repeats, 'repeat')} x {counted(s.seeds, 'seed')}")
     click.echo(f"trials      {len(made.trials)}" + (f", {hits} stored already" if known else ", data not decoded yet"))
-    click.echo(f"generators  {counted(len(made.stages), 'shared fit')}" + (f", {stored} stored already" if known else ""))
+    click.echo(
+        f"generators  {counted(len(made.stages), 'shared fit')}" + (f", {stored} stored already" if known else "")
+    )
     b = s.budget
-    click.echo(f"budget      {counted(b.steps, 'step')} of {b.batch}, generators at most {counted(b.generator_steps, 'step')}")
+    click.echo(
+        f"budget      {counted(b.steps, 'step')} of {b.batch}, generators at most {counted(b.generator_steps, 'step')}"
+    )
     for skip in made.skipped:
         _row("skipped", f"{skip.protocol or f'{skip.augmenter} / {skip.classifier}'}: {skip.reason}", indent="")
     for warning in made.warnings:

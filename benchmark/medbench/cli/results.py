@@ -75,7 +75,8 @@ def status(study_name: str | None, results: Path, as_json: bool) -> None:
         return
     done, failed, planned = (sum(int(r[key]) for r in rows) for key in ("done", "failed", "planned"))
     click.echo(
-        f"{clean(record['study']['name'])}: {done} of {counted(planned, 'trial')} done, {failed} failed, {len(running)} running"
+        f"{clean(record['study']['name'])}: {done} of {counted(planned, 'trial')} done, {failed} failed, "
+        f"{len(running)} running"
     )
     for r in rows:
         failed_text = f", {r['failed']} failed" if r["failed"] else ""

@@ -253,7 +253,8 @@ def check_entry(place: Path, verified: Verified) -> str:
         raise Refused("MB951", f"{place / ENTRY}: tier is {str(told['tier'])[:80]}, row {row.row} of the ledger says "
                       f"{row.tier}; restore the file.")  # fmt: skip
     check_sha256(place / ENTRY, (place / ENTRY).read_bytes(), row)
-    said = f"{ENTRY} says what we compute{left_out}; the ledger's chain is whole and knows the entry as {known[-1].tier}"
+    said = f"{ENTRY} says what we compute{left_out}; the ledger's chain is whole and knows the entry as "
+    said += known[-1].tier
     if known[-1].tier == "withdrawn":
         said += f" since {known[-1].date}, never ranked: {known[-1].detail or 'no reason is given'}"
     return said

@@ -112,7 +112,9 @@ def samples(material: Material, cards: Mapping[str, Card], *, pictures: bool = T
 def _sheet(fit: Fit, png: bytes) -> Block:
     fitted_on = fit.record.get("fitted_on")
     on = f", fitted on {counted(fitted_on, 'image')}" if isinstance(fitted_on, int) else ""
-    caption = f"{fit.name}{on}, the first of {counted(fit.fits, 'fit')}. Real images stand above made ones, class by class."
+    caption = (
+        f"{fit.name}{on}, the first of {counted(fit.fits, 'fit')}. Real images stand above made ones, class by class."
+    )
     facts = fit.record.get("facts", {})
     fell = " It collapsed: a class's samples are nearly one picture." if facts.get("collapsed") else ""
     return sheet(png, alt=f"Real images above those made by {fit.name}, class by class.{fell}", caption=caption)

@@ -78,7 +78,9 @@ def paragraph(material: Material, found: list[Reference], cards: Mapping[str, Ca
         images = counted(source["images"], "image")
         numbers = f"{images} of {counted(source['patients'], 'patient')} ({each})"
         if source["unit"] == "image" and source["patients"] == source["images"]:
-            numbers = f"{images} ({each}), each counted as a patient of its own since nobody says who is who"
+            numbers = (
+                f"{images} ({each}), each counted as a patient of its own, since nothing says which show the same one"
+            )
         yield f"The data were {name}{cites}{drawn} with {numbers}."
     networks = list(dict.fromkeys(short(board.classifier) for board in material.boards))
     arms = list(dict.fromkeys(arm_name(row.arm) for part in material.parts for row in part.rows))
@@ -124,7 +126,9 @@ def _cut(texts: Sequence[str], board: Board) -> str:
     said += _drawn([protocol(text).patients for text in texts], rule)
     if rule.name == "official":
         seeds = ", with other seeds each" if study.repeats > 1 else ""
-        said.append(f"training was done {_times(study.repeats)}{seeds}, and every repeat was tested on the whole test part")
+        said.append(
+            f"training was done {_times(study.repeats)}{seeds}, and every repeat was tested on the whole test part"
+        )
     seeds = f" with {study.seeds} seeds each" if study.seeds > 1 else ""
     how = f"Under {under}, {'; '.join(said)}{seeds}"
     if rule.leaks:
@@ -140,9 +144,11 @@ def _drawn(sizes: Sequence[int], rule: EvaluationProtocol) -> Iterator[str]:
     anew = "another draw each repeat" if rule.name == "official" else "another draw each repeat and fold"
     drawn = sorted(size for size in sizes if size)
     if drawn:
-        numbers = " or ".join([", ".join(f"{n:,}" for n in drawn[:-1]), f"{drawn[-1]:,}"] if drawn[1:] else [f"{drawn[0]:,}"])
+        numbers = " or ".join(
+            [", ".join(f"{n:,}" for n in drawn[:-1]), f"{drawn[-1]:,}"] if drawn[1:] else [f"{drawn[0]:,}"]
+        )
         noun = "training patient was" if drawn == [1] else "training patients were"
-        whole = " or all were kept" if len(drawn) < len(sizes) else ""
+        whole = ", or all were kept" if len(drawn) < len(sizes) else ""
         yield f"{numbers} {noun} drawn, classes in their proportion, {anew}{whole}"
     if rule.train:
         yield f"{rule.train} training images of the classes in their order were drawn, {anew}"
@@ -166,16 +172,16 @@ def _ranges(material: Material, keys: Mapping[str, str]) -> Iterator[str]:
     if False in official:
         where = "Over folds their" if len(official) > 1 else "Their"
         yield (
-            f"{where} variance is that of a bootstrap of patients within their class, plus 1/(K-1) of what of it patients "
-            "keep from repeat to repeat, for K folds that share training sets, plus what repeats vary by beyond it over "
-            "their number, with Student's t of one less than the patients of the rarest class."
+            f"{where} variance is that of a bootstrap of patients within their class, plus 1/(K-1) of what of it "
+            "patients keep from repeat to repeat, for K folds that share training sets, plus what repeats vary by "
+            "beyond it over their number, with Student's t of one less than the patients of the rarest class."
         )
     if True in official:
         where = "On an official cut, which has no folds, their" if len(official) > 1 else "Their"
         yield (
             f"{where} variance is that of a bootstrap of the tested patients within their class, plus the variance "
-            "between training draws, which are the repeats, over their number, with Student's t of the degrees of freedom "
-            "that both have together (Satterthwaite)."
+            "between training draws, which are the repeats, over their number, with Student's t of the degrees of "
+            "freedom that both have together (Satterthwaite)."
         )
         if material.study.repeats == 1:
             yield "With one repeat the variance between training draws is not known and was left out."

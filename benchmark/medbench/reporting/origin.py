@@ -85,15 +85,15 @@ def failures(material: Material) -> Section:
     """List what failed and what was left out."""
     blocks: list[Block] = []
     for number, part in enumerate(material.parts, start=1):
-        counted: Counter[tuple[str, str, str]] = Counter()
+        cells: Counter[tuple[str, str, str]] = Counter()
         for row in part.rows:
             found = part.found[row.arm.key]
             for stored in (*found.failed.values(), *found.skipped.values()):
                 if stored.failure is not None:
                     message = text_of(stored.failure.message)
-                    counted[arm_name(row.arm), stored.failure.kind, message] += 1
-        if counted:
-            rows = [(*key, n) for key, n in sorted(counted.items())]
+                    cells[arm_name(row.arm), stored.failure.kind, message] += 1
+        if cells:
+            rows = [(*key, n) for key, n in sorted(cells.items())]
             caption = f"{title_of(part.board)}: trainings that failed or made no sense."
             blocks.append(table(caption, ("arm", "kind", "message", "cells"), rows, label=f"failures-{number}"))
     skipped = {f"{skip.dataset}: {left_out(skip)}: {skip.reason}": None for b in material.boards for skip in b.skipped}

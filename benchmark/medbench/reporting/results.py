@@ -70,9 +70,7 @@ def answers(material: Material) -> Section:
     return Section("answer", "The question, and the answer", tuple(blocks))
 
 
-def _over_boards(
-    material: Material, asked: Sequence[tuple[Board, Row]], boards: Sequence[Board]
-) -> Iterator[str]:
+def _over_boards(material: Material, asked: Sequence[tuple[Board, Row]], boards: Sequence[Board]) -> Iterator[str]:
     """Yield a sentence for every arm over all boards that it stands on."""
     of_arm: dict[tuple[str, str], list[tuple[Board, Row]]] = {}
     for board, row in asked:

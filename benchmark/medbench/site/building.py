@@ -62,7 +62,8 @@ def _write(folder: Path, entries: list[Published], ledger: Path, bundles: bool) 
         shutil.copyfile(ledger, folder / LEDGER)
     sets = data_sets(entries)
     head = max((p.history.rows[-1] for p in entries), key=lambda row: row.row).sha256 if entries else ""
-    (folder / "index.html").write_text(pages.index(entries, sets, head, has_bundles=bundles), encoding="utf-8", newline="\n")
+    first = pages.index(entries, sets, head, has_bundles=bundles)
+    (folder / "index.html").write_text(first, encoding="utf-8", newline="\n")
     (folder / "protocols.html").write_text(pages.protocols_page(entries), encoding="utf-8", newline="\n")
     for published in entries:
         key = published.entry["id"]

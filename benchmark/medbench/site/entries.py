@@ -198,12 +198,12 @@ def _as_the_bundle_says(folder: Path, value: Mapping[str, Any], row: int) -> Any
     own = models.BoardFigures.model_fields
     boards = [{key: board[key] for key in own} for board in value["boards"]]
     said = {key: environment[key] for key in value["environment"] if key in environment}
-    for field, ours, theirs in (
+    for name, ours, theirs in (
         ("boards", claims["boards"], boards),
         ("method", method, value["method"]),
         ("environment", said, value["environment"]),
     ):
-        if differs := difference(ours, theirs, field):
+        if differs := difference(ours, theirs, name):
             at, in_bundle, here = differs
             raise _edited(path, f"{at} is {_brief(here)}, the bundle says {_brief(in_bundle)} (ledger row {row})")
     return plan

@@ -94,8 +94,8 @@ def _sentences(rule: EvaluationProtocol) -> Iterable[str]:
     if rule.patients:
         drawn = "another draw each repeat" if rule.name == "official" else "another draw each repeat and fold"
         yield (
-            f"Of the training part {counted(rule.patients, 'patient')} are drawn, classes in their proportion, {drawn}; "
-            "the test part stays whole."
+            f"Of the training part {counted(rule.patients, 'patient', 'are')} drawn, classes in their proportion, "
+            f"{drawn}; the test part stays whole."
         )
     if rule.train:
         yield f"Of the training part {rule.train} images are drawn, a number a class in the order of the classes."

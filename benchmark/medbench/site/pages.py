@@ -18,9 +18,7 @@ from medbench.site.texts import link, shown, slug
 from medbench.text import counted
 from medbench.verdicts import PHANTOM, duration, points
 
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'"
-)
+POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'"
 SCRIPT = "tables.js"
 """The one script of a site, the report's own: it sorts and filters tables that are marked for it."""
 WORDS = {
@@ -142,4 +140,7 @@ def facts(entry: Mapping[str, Any]) -> str:
 
     asked = entry["study"]["folds"]
     boards = [board | {"folds": explained.folds(board["protocol"], asked)} for board in entry["boards"]]
-    return json.dumps(clean({**entry, "boards": boards}), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+    return (
+        json.dumps(clean({**entry, "boards": boards}), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+        + "\n"
+    )

@@ -163,9 +163,7 @@ def asked_for(published: Published, board: Mapping[str, Any]) -> list[Mapping[st
     return [row for row in rows if (row["augmenter"], row["classifier"]) not in controls]
 
 
-def surest(
-    rows: Sequence[Mapping[str, Any]], asked: Collection[Mapping[str, Any]] = ()
-) -> Mapping[str, Any] | None:
+def surest(rows: Sequence[Mapping[str, Any]], asked: Collection[Mapping[str, Any]] = ()) -> Mapping[str, Any] | None:
     """Return the arm that stands for a board: the best word, then the highest low end; None without any arm.
 
     Args:

@@ -42,7 +42,8 @@ def audit_radiographs(root: Path, records: Sequence[Record]) -> tuple[str, ...]:
             instances[header.instance].append(record.files[0])
     repeated = sum(_same_pixels(root, files) for files in instances.values() if len(files) > 1)
     notes = [
-        f"{counted(count, 'file', 'have')} {keyword} filled in: they may identify people, and nothing of it is read or stored"
+        f"{counted(count, 'file', 'have')} {keyword} filled in: they may identify people, and nothing of it is "
+        "read or stored"
         for keyword, count in sorted(identifying.items())
     ]
     found = (

@@ -1,0 +1,147 @@
+"""What a report says first, and the paragraph of methods: several boards, official cuts, one of a thing."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from _synthetic_store import SyntheticRun
+from medbench.reporting.blocks import Heading, Section, Sentences, cell, table
+from medbench.reporting.contents import Report, report
+from medbench.reporting.material import gather
+from medbench.reporting.paper import markdown
+from medbench.verdicts import by_board
+
+SIZES = ("official[overlap=drop,patients=20]", "official[overlap=drop,patients=30]", "official[overlap=drop]")
+
+
+def made(
+    root: Path, protocols: tuple[str, ...], *, networks: tuple[str, ...] = ("net",), unit: str = "patient", **study: Any
+) -> Report:
+    """Return the report of a run under several protocols."""
+    runs = [SyntheticRun(root, networks=networks, patients=60, protocols=[text], **study).fill() for text in protocols]
+    record = runs[0].record()
+    record["study"]["protocols"] = list(protocols)
+    record["sources"][0]["unit"] = unit
+    if len(protocols) > 1:
+        record["trained_on"] = [{"dataset": "ddti", "protocol": SIZES[-1], "patients": 40.0}]
+    return report(gather(runs[0].store, record))
+
+
+def section(of: Report, name: str) -> Section:
+    return next(s for s in of.sections if s.name == name)
+
+
+def said(of: Section) -> list[tuple[str, ...]]:
+    return [block.texts for block in of.blocks if isinstance(block, Sentences)]
+
+
+def methods(of: Report) -> str:
+    return " ".join(said(section(of, "methods"))[0])
+
+
+def test_one_sentence_an_arm_over_all_sizes_stands_before_the_boards(tmp_path: Path) -> None:
+    answer = section(made(tmp_path, SIZES), "answer")
+    first, details = [texts for texts in said(answer) if len(texts) > 1]
+    headings = [block.text for block in answer.blocks if isinstance(block, Heading)]
+
+    assert {text.partition(":")[0] for text in first} == {
+        "geometric over balanced", "hybrid over geometric", "mixup over balanced"
+    }  # fmt: skip
+    assert all(re.search(r"20.*30.*40 patients", text) for text in first)
+    assert headings[-1] == "Board by board on ddti"
+    assert len(details) == 3 * len(SIZES)
+    assert all(text.startswith("net, official[") for text in details)
+
+
+def test_one_sentence_an_arm_over_networks_says_which_word_it_has_with_which(tmp_path: Path) -> None:
+    answer = section(made(tmp_path, ("patients",), networks=("net", "vgg")), "answer")
+    first = next(texts for texts in said(answer) if len(texts) == 3)
+
+    assert all(re.fullmatch(r"\w+ over \w+: ([\w' ]+ with (net|vgg)(; | and vgg)?)+.*\.", text) for text in first)
+    assert all("net" in text and "vgg" in text for text in first)
+
+
+def test_a_single_board_is_answered_as_ever(tmp_path: Path) -> None:
+    answer = section(made(tmp_path, ("patients",)), "answer")
+
+    assert "Board by board" not in " ".join(b.text for b in answer.blocks if isinstance(b, Heading))
+    assert len([texts for texts in said(answer) if texts]) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ([("x", "better"), ("y", "better")], "a over b: better with x and y."),
+        ([("x", "better"), ("y", ""), ("z", "worse")], "a over b: better with x; no verdict with y; worse with z."),
+        ([("x", ""), ("y", "")], "a over b: no verdict on any of 2 boards."),
+        ([], ""),
+    ],
+)
+def test_words_by_board(words: Any, text: str) -> None:
+    assert by_board(words, arm="a", control="b") == text
+
+
+def test_the_methods_of_an_official_cut_say_what_was_drawn_and_left_out(tmp_path: Path) -> None:
+    text = methods(made(tmp_path, SIZES, unit="image"))
+
+    assert "the official cut was kept" in text
+    assert "20 or 30 training patients were drawn, classes in their proportion, another draw each repeat" in text
+    assert "or all were kept" in text
+    assert "whose patient or picture lies in the test part too were left out of training" in text
+    assert "bootstrap of the tested patients within their class, plus the variance between training draws" in text
+    assert "Satterthwaite" in text
+    assert "K folds" not in text
+    assert "1/(K-1)" not in text
+    assert "60 images (40 no, 20 yes), each counted as a patient of its own" in text
+    assert "60 patients" not in text
+
+
+def test_the_methods_of_folds_say_nothing_of_an_official_cut(tmp_path: Path) -> None:
+    text = methods(made(tmp_path, ("patients",)))
+
+    assert "1/(K-1) of what of it patients keep" in text
+    assert "official" not in text
+    assert "drawn" not in text
+    assert "60 images of 60 patients" in text
+
+
+@pytest.mark.parametrize(("text", "words"), [
+    ("official[train=9/4]", "9/4 training images of the classes in their order were drawn, another draw each repeat"),
+    ("patients[share=0.75]", "75 % of the training patients were drawn, another draw each repeat and fold"),
+    ("official[patients=1]", "1 training patient was drawn"),
+])  # fmt: skip
+def test_the_methods_say_how_training_was_cut_down(tmp_path: Path, text: str, words: str) -> None:
+    paragraph = methods(made(tmp_path, (text,), repeats=1))
+
+    assert words in paragraph
+    unknown = "With one repeat the variance between training draws is not known and was left out."
+    assert (unknown in paragraph) == text.startswith("official")
+
+
+def test_nothing_is_one_of_many(tmp_path: Path) -> None:
+    text = markdown(made(tmp_path, ("patients",), repeats=1, folds=2))
+
+    assert "2 folds x 1 repeat " in text
+    assert re.search(r"\| design \| 2 folds, 1 repeat, 1 seed \|", text)
+    assert not re.findall(r"(?<![\d.,])1 (?:folds|repeats|seeds|boards|images|patients|comparisons|fits)\b", text)
+
+
+def test_columns_of_text_stand_at_the_left_in_markdown() -> None:
+    rows = [["a", cell("+1.0", 1.0), "better", "b", cell("2m", 120.0)], ["c", cell("", None), "", "", ""]]
+    shown = table("Caption.", ("arm", "gain", "verdict", "over", "time"), rows, label="t")
+    text = markdown(Report("x", (Section("s", "S", (shown,)),)))
+
+    assert "| --- | ---: | --- | --- | ---: |" in text
+
+
+def test_what_is_not_done_yet_is_counted_beside_what_failed(tmp_path: Path) -> None:
+    run = SyntheticRun(tmp_path, patients=40, folds=2, repeats=1)
+    run.fill(failed={"mixup": [(0, 0, 0)]}, left_out={"geometric": [(0, 0, 0)]})
+    text = markdown(report(gather(run.store, run.record())))
+
+    assert "1 planned training is not done yet." in text
+    assert "| mixup | diverged | the loss is nan at step 3. | 1 |" in text
