@@ -78,12 +78,20 @@ def test_words_about_recipes_keep_what_recipes_are_written_with(text: str) -> No
     assert texts.free(kept) == kept
     assert not kept.startswith("=")
     named = texts.fitting(f"{text} / hybrid[generator=resample]")
+    assert texts.free(named) == named
     assert named.endswith("hybrid[generator=resample]")
 
 
-@pytest.mark.parametrize("text", ["=1", " =cmd()", "  =A1"])
-def test_no_text_begins_as_a_formula(text: str) -> None:
-    with pytest.raises(ValueError, match="formula"):
+def test_a_recipe_that_is_cut_loses_what_it_is_written_with() -> None:
+    kept = texts.fitting(f"{'x' * 190} hybrid[generator=resample]")
+
+    assert texts.free(kept) == kept
+    assert "=" not in kept
+
+
+@pytest.mark.parametrize("text", ["=1", " =cmd()", "a =A1", "[link=x]y", "a[link=https://b]", "a[b=c]d[/b]", "a=b"])
+def test_outside_recipes_an_equals_sign_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"U\+003D"):
         texts.free(text)
 
 

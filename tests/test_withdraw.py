@@ -127,7 +127,7 @@ def test_nothing_follows_a_withdrawal(published: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("reason", "said"),
     [
-        ("", "is empty"), (" \n ", "is empty"), ("<script>alert(1)</script>", r"U\+003C"), ("=SUM(1)", "formula"),
+        ("", "is empty"), (" \n ", "is empty"), ("<script>alert(1)</script>", r"U\+003C"), ("=SUM(1)", r"U\+003D"),
         ("@SUM(1)", "formula"), ("a\nb", r"U\+000A"), ("\x1b[2Jgone", r"U\+001B"), ("\u202egnp.exe", r"U\+202E"),
         ("x" * 201, "201 characters"), ("ask ada@example.org", "an e-mail address"), ("see /home/ada/x", "a path"),
         ("p\u0430ypal", "mixes"), ("a\u0000b", r"U\+0000"), ("u\u0308ber", "NFC"),

@@ -15,6 +15,8 @@ _SCRIPTS = ("LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE")  # whose lette
 
 RECIPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/+#=,\[\]-]{0,299}")
 """A recipe as results write it: ``phantom:ddti``, ``hybrid[generator=acgan[steps=500]]``."""
+_NAMED = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/#-]*\[[A-Za-z0-9_.:/#=,\[\]-]*\][.,;:]?")
+"""A recipe with parameters as a word of a sentence."""
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/+#-]{0,199}")
 """A sample's id, as data sets give it."""
 LINK = re.compile(r"https://[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?:/[A-Za-z0-9_.~/%?&=#:,+-]*)?")
@@ -35,7 +37,7 @@ _SEEN = {
 
 
 def free(text: str, field: str = "text") -> str:
-    """Return a text that people read if it holds letters, numbers, punctuation, blanks and, inside, "=" only.
+    """Return a text that people read if it holds letters, numbers, punctuation, blanks and recipes only.
 
     Raises:
         ValueError: If it is too long, could steer a terminal, a page or a spreadsheet, or mixes scripts in a word.
@@ -45,12 +47,14 @@ def free(text: str, field: str = "text") -> str:
     if text != unicodedata.normalize("NFC", text):
         raise ValueError(f"{field} is not in the Unicode form NFC")
     for character in text:
-        if not _is_allowed(character):
+        if not _is_allowed(character) and character != "=":
             raise ValueError(
                 f"{field} holds U+{ord(character):04X}; letters, numbers, punctuation and blanks are allowed"
             )
-    if text.startswith(tuple(FORMULA)) or text.lstrip(" ").startswith("="):
-        raise ValueError(f"{field} starts with {text.lstrip(' ')[0]!r}, which a spreadsheet takes for a formula")
+    if text != _without_stray(text):
+        raise ValueError(f"{field} holds U+003D outside a recipe; letters, numbers, punctuation and blanks are allowed")
+    if text.startswith(tuple(FORMULA)):
+        raise ValueError(f"{field} starts with {text[0]!r}, which a spreadsheet takes for a formula")
     for word in re.findall(r"[^\W\d_]+", text):
         scripts = {s for c in word for s in _SCRIPTS if unicodedata.name(c, "").startswith(f"{s} ")}
         if len(scripts) > 1:
@@ -60,13 +64,20 @@ def free(text: str, field: str = "text") -> str:
 
 def fitting(text: str) -> str:
     """Return what :func:`free` allows of a text of our own, such as a reason; the rest is left out."""
-    kept = "".join(c for c in unicodedata.normalize("NFC", text) if _is_allowed(c))
-    return kept.lstrip(FORMULA + " ")[:LONGEST]
+    kept = "".join(c for c in unicodedata.normalize("NFC", text) if _is_allowed(c) or c == "=")
+    return _without_stray(_without_stray(kept).lstrip(FORMULA)[:LONGEST])  # what is cut is no recipe any more
 
 
 def _is_allowed(character: str) -> bool:
-    """Recipes hold "=", so words about them do; it acts only where a text begins with it."""
-    return unicodedata.category(character)[0] in "LNP" or character in " ="
+    return unicodedata.category(character)[0] in "LNP" or character == " "
+
+
+def _without_stray(text: str) -> str:
+    """Drop "=" from words that are no recipe: alone it begins formulas and markup."""
+    return " ".join(
+        word if _NAMED.fullmatch(word) and "//" not in word and "[/" not in word else word.replace("=", "")
+        for word in text.split(" ")
+    )
 
 
 def strings(value: Any, field: str = "") -> Iterator[tuple[str, str]]:

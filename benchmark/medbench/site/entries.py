@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from medbench.errors import UsageError
-from medbench.publishing import canonical, container, models
+from medbench.publishing import canonical, container, ledger, models
 from medbench.publishing.entries import check_sha256
 from medbench.publishing.figures import difference
 from medbench.publishing.refusals import Refused
@@ -153,7 +153,7 @@ def _published(folder: Path, history: History) -> Published:
         first = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(map(str, first["loc"]))[:120].encode("unicode_escape").decode()
         raise Refused("MB951", f"{path}: {field} {first['msg'][:120]}; publish the bundle again.") from None
-    first_row = history.rows[0]
+    first_row = ledger.sealing(history.rows)  # a claimed entry may have been published again, as recomputed
     for field, ours, theirs in (
         ("id", folder.name, value["id"]),
         ("bundle.sha256", first_row.bundle, value["bundle"]["sha256"]),
