@@ -67,9 +67,14 @@ def _boards(ours: Any, theirs: Any, *, claimed: bool) -> list[str]:
         if (here, there) == (False, True):
             missing.append(str(mine["dataset"]))
         elif not ((here, there) == (True, False) and claimed):
-            _same(mine, its, f"boards[{number}]")
+            _same(_without_words(mine), _without_words(its), f"boards[{number}]")
         _same(_numbers(mine), _numbers(its), f"boards[{number}]")
     return list(dict.fromkeys(missing))
+
+
+def _without_words(board: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out the sentences, which may change with medbench; the ledger holds the entry's hash against an edit."""
+    return {key: value for key, value in board.items() if key != "sentences"}
 
 
 def _sorted(boards: Any) -> list[Mapping[str, Any]]:
