@@ -35,6 +35,7 @@ class Versus:
         auroc: Gain in macro AUROC with its range, by itself; None where no fold holds every class, where one of them is
             incomplete, or where their cells were not kept.
         details: None where they were not asked for, or cannot be worked out.
+        entry: Id of the published entry whose predictions the other arm's are; empty where both are of one store.
     """
 
     board: Board
@@ -43,6 +44,7 @@ class Versus:
     judged: Judged
     auroc: Interval | None = None
     details: Details | None = None
+    entry: str = ""
 
     @property
     def cost_ratio(self) -> float | None:
@@ -68,13 +70,13 @@ def compare(store: Store, record: Mapping[str, Any], one: str, other: str, *, in
     arms = [Arm(**arm) for of_data in record["arms"].values() for arm in of_data]
     keep = set()
     for text in (one, other):
-        named = _named(arms, text)
-        if not named:
+        meant = named(arms, text)
+        if not meant:
             known = sorted({name for arm in arms for name in (arm.augmenter, " / ".join(arm.key))})
             near = did_you_mean(text, known)
             there = listing(sorted({arm.augmenter for arm in arms}))
             raise UsageError(f"no arm of {record['study']['name']} is called {text!r}{near}; there are: {there}.")
-        keep |= {arm.key for arm in named}
+        keep |= {arm.key for arm in meant}
     found = []
     for board in boards(store, record, keep=keep):
         pair = [_pick(board, text) for text in (one, other)]
@@ -89,7 +91,7 @@ def every(board_list: Sequence[Board]) -> list[Versus]:
     """Return each arm over its own control, in the order of the boards."""
     found = []
     for board in board_list:
-        rows = {row.arm.key: row for row in _rows(board)}
+        rows = {row.arm.key: row for row in every_row(board)}
         found += [
             Versus(board, row, rows[row.arm.control_key], row.judged)
             for row in board.rows
@@ -106,25 +108,38 @@ def meet(board: Board, arm: Row, other: Row, *, in_detail: bool = False) -> Vers
     """
     if arm.arm.key == other.arm.key:
         raise UsageError(f"both names mean {' / '.join(arm.arm.key)}; give two different arms.")
+    more = details(board, arm, other) if in_detail else None
     if arm.judged is not None and arm.arm.control_key == other.arm.key:
         judged = arm.judged
     elif other.judged is not None and other.arm.control_key == arm.arm.key:
         judged = _turned(board, other.judged)
-    else:  # always in one order: draws depend on it in the third digit, and both ways round must agree
-        first, second = sorted((arm, other), key=lambda row: row.arm.key)
-        judged = _judged(board, first, second)
-        judged = judged if first is arm else _turned(board, judged)
-    auroc = None
-    if arm.scores is not None and other.scores is not None and arm.cells and alike(arm.cells, other.cells):
-        auroc = auroc_interval(arm.cells, other.cells, folds=judged.evidence.folds)
-    return Versus(board, arm, other, judged, auroc, details(board, arm, other) if in_detail else None)
+    else:
+        return replace(further(board, arm, other), details=more)
+    return Versus(board, arm, other, judged, _auroc(arm, other, judged), more)
 
 
-def _rows(board: Board) -> list[Row]:
+def further(board: Board, arm: Row, other: Row) -> Versus:
+    """Compare two rows as one more comparison of a board's family, whatever the other is to the arm."""
+    # Always in one order: draws depend on it in the third digit, and both ways round must agree.
+    first, second = sorted((arm, other), key=lambda row: row.arm.key)
+    judged = _judged(board, first, second)
+    judged = judged if first is arm else _turned(board, judged)
+    return Versus(board, arm, other, judged, _auroc(arm, other, judged))
+
+
+def _auroc(arm: Row, other: Row, judged: Judged) -> Interval | None:
+    if arm.scores is None or other.scores is None or not arm.cells or not alike(arm.cells, other.cells):
+        return None
+    return auroc_interval(arm.cells, other.cells, folds=judged.evidence.folds)
+
+
+def every_row(board: Board) -> list[Row]:
+    """Return the rows of a board, that of its footer last."""
     return [*board.rows, *([board.plain] if board.plain else [])]
 
 
-def _named(arms: Sequence[Arm], text: str) -> list[Arm]:
+def named(arms: Sequence[Arm], text: str) -> list[Arm]:
+    """Return the arms that a text means, as boards write them: an augmenter, or AUGMENTER / CLASSIFIER."""
     augmenter, _, classifier = (part.strip() for part in text.partition(" / "))
     return [
         arm
@@ -140,9 +155,9 @@ def _pick(board: Board, text: str) -> Row | None:
     Raises:
         UsageError: If several are meant.
     """
-    rows = {row.arm.key: row for row in _rows(board)}
-    named = _named([row.arm for row in rows.values()], text)
-    own = [arm for arm in named if arm.classifier == board.classifier] or named
+    rows = {row.arm.key: row for row in every_row(board)}
+    meant = named([row.arm for row in rows.values()], text)
+    own = [arm for arm in meant if arm.classifier == board.classifier] or meant
     if len(own) > 1:
         raise UsageError(f"{text!r} means {listing([' / '.join(arm.key) for arm in own])}; write one of them.")
     return rows[own[0].key] if own else None
@@ -179,7 +194,7 @@ def _interval(board: Board, arm: Row, other: Row, folds: int) -> Interval | None
     tested = arm.scores.names.tolist()
     if other.scores.names.tolist() != tested:
         return None
-    rows = {row.arm.key: row for row in _rows(board)}
+    rows = {row.arm.key: row for row in every_row(board)}
     pairs = {}
     for row in board.rows:
         control = rows.get(row.arm.control_key)

@@ -173,6 +173,8 @@ def _sentences(one: Versus) -> Iterator[str]:
     )
     if said:
         yield said
+    if one.entry:
+        yield f"{_name(one, one.other)}: predictions of the published entry {one.entry}, nothing was trained for them."
     yield from waived(board.protocol, board.source, board.study.waive)
     yield from (why for why in reasons(judged.evidence) if why not in said)
     for row in (one.arm, one.other):
@@ -304,6 +306,7 @@ def flat(one: Versus) -> dict[str, Any]:
         "gain_high": number(gain.high) if gain else None,
         "comparisons": gain.comparisons if gain else None,
         "configurations_scored": one.board.looks,
+        "entry": one.entry or None,
         "verdict": one.judged.verdict.word or None,
         "verdict_withheld": one.judged.verdict.withheld or None,
         "failures": one.judged.evidence.failures or None,

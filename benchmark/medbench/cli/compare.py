@@ -25,6 +25,9 @@ from medbench.versus_tables import forests, gain_forests, render, render_gains
 @click.option("--study", "study_name", metavar="STUDY", help="Of the latest run of a study; by default of any.")
 @click.option("--results", type=click.Path(path_type=Path), default=Path("results/runs"), show_default=True,
               envvar="MEDBENCH_RESULTS", help="Where results are stored.")  # fmt: skip
+@click.option("--against", "entry", metavar="ENTRY", help="B is an arm of this published entry; nothing is rerun.")
+@click.option("--published", type=click.Path(path_type=Path), default=Path("results/published"), show_default=True,
+              help="Where entries are.")  # fmt: skip
 @click.option("--details", is_flag=True, help="Cross-checks: corrected t-test, folds, seeds. They make no verdict.")
 @click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw the gains: .svg, .png or .pdf.")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
@@ -34,6 +37,8 @@ def compare(
     other: str | None,
     study_name: str | None,
     results: Path,
+    entry: str | None,
+    published: Path,
     details: bool,
     plot: Path | None,
     form: str,
@@ -43,6 +48,8 @@ def compare(
 
     A and B are written as on the leaderboard: hybrid, 'hybrid[generator=reacgan]', or 'hybrid / resnet18'.
     """
+    if entry is not None and (other is None or details):
+        raise UsageError("--against takes two arms, one of this run and one of the entry, and no --details.")
     if one is not None and other is None:
         raise UsageError(f"{one} with what? Give two arms, as in `medbench compare {one} balanced`, or none.")
     if details and one is None:
@@ -51,7 +58,15 @@ def compare(
         style.form_of(plot)  # before anything is read
     store, record = open_record(results, study_name)
     plain = plain or not can_draw_trees(sys.stdout)
-    if one is not None and other is not None:
+    if entry is not None and one is not None and other is not None:
+        from medbench.publishing.against import against, place_of
+        from medbench.publishing.entries import BUNDLE
+        from medbench.publishing.reading import read
+
+        place = place_of(published, entry)
+        found = against(store, record, one, other, read(place / BUNDLE), place.name)
+        text, panels = render(found, form, plain=plain), forests(found)
+    elif one is not None and other is not None:
         found = compare_arms(store, record, one, other, in_detail=details)
         text, panels = render(found, form, plain=plain), forests(found)
     else:

@@ -24,7 +24,8 @@ for (const table of document.querySelectorAll("table[data-sortable]")) {
       row.hidden = !words.every((word) => text.includes(word));
       shown += row.hidden ? 0 : 1;
     }
-    count.textContent = shown === rows.length ? `${rows.length} rows` : `${shown} of ${rows.length} rows`;
+    const all = `${rows.length} ${rows.length === 1 ? "row" : "rows"}`;
+    count.textContent = shown === rows.length ? all : `${shown} of ${all}`;
   };
   const sort = (column, direction) => {
     heads.forEach((head, at) => {

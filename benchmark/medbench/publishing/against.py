@@ -1,0 +1,114 @@
+"""An arm of one's own against an arm that was published: its stored predictions take the place of a rerun."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from medbench.arms import Arm
+from medbench.board import Board, Row
+from medbench.errors import UsageError
+from medbench.leaderboard import boards
+from medbench.publishing.entries import find_entry, standing
+from medbench.publishing.reading import Bundle
+from medbench.statistics import Units, score, units
+from medbench.store import Store
+from medbench.trial import Predictions
+from medbench.versus import Versus, every_row, further, named
+
+ALIKE = ("data", "protocol", "folds", "stage_seed", "budget")
+"""What two trials of one cell must have in common."""
+
+
+def against(store: Store, record: Mapping[str, Any], one: str, other: str, bundle: Bundle, entry: str) -> list[Versus]:
+    """Compare an arm of a run with a published one, on every board where the published one has the same cells.
+
+    The same folds of the same decoded images, repeats, seeds and budget: then patients are paired as on a board, and
+    the comparison is one more of the board's family. Whatever failed there or here, or was cut otherwise, is no pair.
+
+    Args:
+        store: Where the results of the run are.
+        record: Of its plan.
+        one: Text of the arm of the run, as boards write it.
+        other: Text of the published arm, likewise.
+        bundle: Of the entry, verified when it was published.
+        entry: Its id, to print.
+
+    Raises:
+        UsageError: If no arm is called so, or no board fits; the message says what does not.
+    """
+    arms = {arm.key: arm for of_data in record["arms"].values() for arm in (Arm(**a) for a in of_data)}
+    there = {arm.key: arm for of_data in bundle.record["arms"].values() for arm in (Arm(**a) for a in of_data)}
+    mine, theirs = named(list(arms.values()), one), named(list(there.values()), other)
+    for text, found, where in ((one, mine, str(record["study"]["name"])), (other, theirs, f"entry {entry}")):
+        if not found:
+            raise UsageError(f"no arm of {where} is called {text!r}; its leaderboard names those there are.")
+    pairs, why = [], f"entry {entry} has no board on the same data set and protocol"
+    for board in boards(store, record, keep={arm.key for arm in mine}):
+        for arm in (row for row in every_row(board) if row.arm.key in {a.key for a in mine}):
+            for published in (a for a in theirs if (a.board or a.classifier) == board.classifier):
+                try:
+                    row = _row(bundle, board, arm, published)
+                except LookupError as error:
+                    why = str(error.args[0])
+                    continue
+                pairs.append(replace(further(board, arm, row), entry=entry))
+    if not pairs:
+        raise UsageError(f"{one} cannot be paired with {other}: {why}.")
+    return pairs
+
+
+def _row(bundle: Bundle, board: Board, own: Row, arm: Arm) -> Row:
+    """Return a published arm as a row of `board`, scored with the labels that the own arm was tested with.
+
+    Raises:
+        LookupError: If it was not tested in the same cells, with half a sentence.
+    """
+    if not own.cells or set(own.trials) != set(own.cells):
+        raise LookupError("not all of its cells are done here")
+    here = board.source["data"], board.protocol
+    if all((t.data, t.protocol) != here for t in bundle.planned.values()):
+        raise LookupError("the entry is of other decoded images, or under another protocol")
+    cells = dict(_cells(bundle, board, own, arm))
+    if lacking := set(own.cells) - set(cells):
+        raise LookupError(
+            f"{len(lacking)} of {len(own.cells)} cells have no published predictions on the same images, folds, "
+            "seeds and budget"
+        )
+    return Row(
+        arm, 0, (), len(cells), len(cells), 0,
+        scores=score(cells, len(board.source["classes"])), cells=cells,
+    )  # fmt: skip
+
+
+def _cells(bundle: Bundle, board: Board, own: Row, arm: Arm) -> Iterator[tuple[tuple[int, int, int], Units]]:
+    for key, predicted in bundle.predicted():
+        t = bundle.planned[key]
+        stored = own.trials.get((t.repeat, t.fold, t.seed))
+        if stored is None or (t.augmenter, t.classifier) != arm.key:
+            continue
+        if any(getattr(t, name) != getattr(stored.trial, name) for name in ALIKE):
+            continue
+        tested = stored.predictions()
+        place = {name: number for number, name in enumerate(predicted.ids)}
+        if set(place) != set(tested.ids.tolist()):
+            raise LookupError("the images tested in a fold are not the same")
+        order = [place[name] for name in tested.ids.tolist()]
+        predictions = Predictions(tested.ids, tested.patients, tested.labels, predicted.probabilities[order])
+        frequencies = bundle.ran[key].frequencies
+        yield (t.repeat, t.fold, t.seed), units(predictions, frequencies, by_patient=board.unit == "patient")
+
+
+def place_of(folder: Path, name: str) -> Path:
+    """Return the folder of an entry that may be compared with: one whose numbers somebody computed again.
+
+    Raises:
+        UsageError: If there is none, or it is only claimed, or withdrawn.
+    """
+    place = find_entry(folder, name)
+    row = standing(folder if place.parent == folder else place.parent, place.name)
+    if row.tier == "claimed":
+        raise UsageError(f"{row.entry}: is only claimed; `medbench publish` on its bundle with --data recomputes it.")
+    return place
