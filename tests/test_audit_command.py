@@ -135,7 +135,10 @@ def test_what_the_nearest_picture_tells_stands_under_the_board(call: Medbench) -
 def test_what_matters_cannot_be_changed_once_a_result_is_there(call: Medbench) -> None:
     asked = ("run", "-d", "phantom:toy", "-a", "plain-toy", "-c", "mean", "--folds", "3", "--repeats", "1")
     first, other, same = (call(*asked, "--worth", worth) for worth in (3, 40, 3))
+    alone = call("run", "-d", "phantom:toy", "-a", "balanced", *asked[5:], "--no-controls", "--worth", "40")
 
+    assert alone.returncode == 2  # no arm of it was ever run, but its folds were
+    assert "was 3 when these folds" in alone.stderr
     assert first.returncode == same.returncode == 0, first.stderr
     assert other.returncode == 2
     assert "worth is 40 points here and was 3 when these folds were first run" in other.stderr

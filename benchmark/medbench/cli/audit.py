@@ -184,11 +184,9 @@ def _shortcuts(facts: dict[str, Any]) -> Iterator[str]:
         yield " shortcuts: not measured, a class has fewer than 5 groups"
         return
     yield f" shortcuts, {counted(facts['looked_at'], 'image')}    AUROC  95 % range   bal.acc"
-    for found in facts["shortcuts"]:
+    for found in (*facts["shortcuts"], *([facts["neighbour"]] if facts["neighbour"] else [])):
         shortcut = Shortcut(**found)
         yield _row(shortcut, "!" if shortcut.is_said else " ")
-    if facts["neighbour"]:
-        yield _row(Shortcut(**facts["neighbour"]), " ")
     if facts["warnings"]:
         yield from wrapped(
             "!  above .60, and its range above .50: a classifier may read that instead of the disease; boards say so."

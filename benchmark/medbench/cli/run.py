@@ -235,10 +235,10 @@ def _keep_worth(store: Store, plan: Plan) -> None:
     except (OSError, ValueError):
         known = {}
     worth = plan.study.worth
-    done = {(t.data, t.protocol) for t in plan.trials if (store.place(t) / "result.json").is_file()}
-    for data, text in {(t.data, t.protocol) for t in plan.trials}:
+    for dataset, data, text in {(t.dataset, t.data, t.protocol) for t in plan.trials}:
         before = known.get(key := f"{data} {text}", worth)
-        if before != worth and (data, text) in done:
+        # Whichever arm a result is of: the folds are the same, and so is what was seen of them.
+        if before != worth and any((r.trial.data, r.trial.protocol) == (data, text) for r in store.rows(dataset)):
             raise UsageError(
                 f"worth is {worth:g} points here and was {before:g} when these folds were first run; what matters is "
                 f"fixed before. Take --worth {before:g}, or another --results."
