@@ -8,14 +8,22 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 import medbench
 
 PRELOADED = ("medbench.job", "medbench_plugins.preload")
+PATIENCE_SECONDS = 3.0
+"""How long a process that is to end has before it is killed."""
+LONGEST_WAIT_SECONDS = 10.0**6
+"""The operating system counts a wait in milliseconds of 31 bits."""
 
 
 @dataclass(frozen=True)
@@ -28,56 +36,83 @@ class Local:
     name: str = "local"
 
     def start(self, *, workers: int, devices: Sequence[str]) -> medbench.Jobs:
-        """Start the pool; the first job waits about two seconds for the libraries."""
-        return _Pool(workers, devices)
+        """Start the server; the first job waits about two seconds for the libraries."""
+        return Processes(workers, devices, PRELOADED)
 
 
-class _Pool:
-    def __init__(self, workers: int, devices: Sequence[str]) -> None:
-        from pebble import ProcessPool
+class Processes:
+    """A thread a job, which starts its process and waits until that has ended, however it does.
 
+    Processes share neither a channel nor a lock, so that none can leave another waiting by the moment it dies in.
+
+    Args:
+        workers: Processes at a time.
+        devices: Torch devices, taken in turn.
+        preloaded: Modules that the server imports, which start no threads.
+    """
+
+    def __init__(self, workers: int, devices: Sequence[str], preloaded: Sequence[str]) -> None:
         forks = "forkserver" in multiprocessing.get_all_start_methods()
-        context = multiprocessing.get_context("forkserver" if forks else "spawn")
+        self._context: Any = multiprocessing.get_context("forkserver" if forks else "spawn")  # mypy knows its base
         if forks:
-            context.set_forkserver_preload(list(PRELOADED))
-        self._pool = ProcessPool(max_workers=workers, max_tasks=1, context=context, initializer=_settle)
+            self._context.set_forkserver_preload(list(preloaded))
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="job")
         self._devices = itertools.cycle(devices)
+        self._one_at_a_time = threading.Lock()  # multiprocessing's list of children is not made for threads
+        self._running: set[BaseProcess] = set()
+        self._closed = False
 
     def submit(self, work: Callable[[str, str], int], folder: str, share: float, limit_s: float) -> Future[int]:
         """See :class:`medbench.Jobs`; jobs take the devices in turn."""
-        inner = self._pool.schedule(work, args=(folder, next(self._devices)), timeout=limit_s)
-        outer: Future[int] = Future()
+        return self._threads.submit(self._follow, work, folder, next(self._devices), limit_s)
 
-        def pass_on(done: Future[int]) -> None:
-            with contextlib.suppress(Exception):  # the run may have been cancelled meanwhile
-                if done.cancelled():
-                    outer.cancel()
-                    return
-                error = done.exception()
-                if error is None:
-                    outer.set_result(done.result())
-                elif isinstance(error, TimeoutError):
-                    outer.set_exception(error)
-                else:
-                    status = getattr(error, "exitcode", None)
-                    outer.set_exception(ProcessLookupError(f"exit status {status}"))
-
-        inner.add_done_callback(pass_on)
-        return outer
+    def _follow(self, work: Callable[[str, str], int], folder: str, device: str, limit_s: float) -> int:
+        reader, writer = self._context.Pipe(duplex=False)
+        with reader:
+            with writer, self._one_at_a_time:
+                if self._closed:
+                    raise CancelledError
+                process = self._context.Process(target=_job, args=(writer, work, folder, device))
+                process.start()
+                self._running.add(process)
+            ended = wait([process.sentinel], min(limit_s, LONGEST_WAIT_SECONDS))
+            if not ended:
+                process.terminate()
+                if not wait([process.sentinel], PATIENCE_SECONDS):
+                    process.kill()
+            with self._one_at_a_time:
+                self._running.discard(process)
+                process.join()
+            if not ended:
+                raise TimeoutError
+            with contextlib.suppress(EOFError):
+                if reader.poll():
+                    return int(reader.recv())
+            raise ProcessLookupError(f"exit status {process.exitcode}")
 
     def close(self) -> None:
         """End what still runs."""
-        self._pool.stop()
-        self._pool.join()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        with self._one_at_a_time:
+            self._closed = True
+            running = [process for process in self._running if process.is_alive()]
+            for process in running:
+                process.terminate()
+        late = time.monotonic() + PATIENCE_SECONDS
+        for process in running:
+            if not wait([process.sentinel], max(0, late - time.monotonic())):
+                process.kill()
+        self._threads.shutdown()
 
 
-def _settle() -> None:
-    """Prepare a worker: it leaves Ctrl-C to the runner and ends when the runner does."""
+def _job(tell: Connection, work: Callable[[str, str], int], folder: str, device: str) -> None:
+    """Be the process of a job: leave Ctrl-C to the runner, end when it does, and tell it the exit status."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_runner, daemon=True).start()
     with contextlib.suppress(OSError):  # where memory runs out the kernel ends a worker, not the runner
         Path("/proc/self/oom_score_adj").write_text("800")
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS needs it to repeat bit for bit
+    tell.send(work(folder, device))
 
 
 def _end_with_runner() -> None:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import random
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 import medbench
+from medbench_plugins.executors import Processes
 
 
 @dataclass(frozen=True)
@@ -303,53 +301,12 @@ class Steals:
 
 @dataclass(frozen=True)
 class Forks:
-    """Forks a process a job: quick, since nothing has to be imported."""
+    """The local executor with less in its server: toys train nothing."""
 
     name: str = "forks"
 
-    def start(self, *, workers: int, devices: Sequence[str]) -> Any:
-        import polars  # imported once here, so that no job has to
-        import sklearn.metrics
-
-        assert polars, sklearn
-        return _Forked(devices[0])
-
-
-class _Forked:
-    def __init__(self, device: str) -> None:
-        self.device = device
-        self.running: list[Any] = []
-
-    def submit(self, work: Any, folder: str, share: float, limit_s: float) -> Future[int]:
-        future: Future[int] = Future()
-        process = multiprocessing.get_context("fork").Process(target=_run, args=(work, folder, self.device))
-        process.start()
-        self.running.append(process)
-
-        def wait() -> None:
-            process.join(limit_s)
-            if process.is_alive():
-                process.kill()
-                process.join()
-                future.set_exception(TimeoutError())
-            elif process.exitcode in (0, 100):
-                future.set_result(0)
-            elif process.exitcode is not None and process.exitcode > 100:
-                future.set_result(process.exitcode - 100)
-            else:
-                future.set_exception(ProcessLookupError(f"exit status {process.exitcode}"))
-
-        threading.Thread(target=wait, daemon=True).start()
-        return future
-
-    def close(self) -> None:
-        for process in self.running:
-            process.kill()
-            process.join()
-
-
-def _run(work: Any, folder: str, device: str) -> None:
-    os._exit(100 + work(folder, device))
+    def start(self, *, workers: int, devices: Sequence[str]) -> medbench.Jobs:
+        return Processes(workers, devices, preloaded=("medbench.job", "sklearn.metrics"))
 
 
 @medbench.hookimpl
