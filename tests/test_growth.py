@@ -44,7 +44,8 @@ from medbench.store import Store
 from medbench.tables import FORMATS
 from medbench.text import columns
 from medbench.trial import Predictions
-from medbench.verdicts import Evidence, Verdict, Word, by_size
+from medbench.verdicts import Evidence, Verdict, Word
+from medbench.wording import by_size
 
 
 def patients(n: int, *, rare: int = 4, images: int = 2) -> Samples:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn import metrics
 
-from medbench.intervals import Interval, auroc_interval, intervals, rarest
+from medbench.auroc_interval import auroc_interval
+from medbench.intervals import Interval, intervals, rarest
 from medbench.statistics import ArmScores, Cell, Units, bootstrap, score
 
 SEEDS = st.integers(0, 2**32)

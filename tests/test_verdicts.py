@@ -10,23 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medbench.intervals import Interval
-from medbench.verdicts import (
-    PHANTOM,
-    Evidence,
-    Verdict,
-    answer,
-    auroc_text,
-    cases,
-    judge,
-    legend,
-    looks,
-    points,
-    printed,
-    sight,
-    what_helps,
-    withheld,
-    yardstick,
-)
+from medbench.text import auroc_text, points, printed
+from medbench.verdicts import Evidence, Verdict, judge, withheld
+from medbench.wording import PHANTOM, answer, cases, legend, looks, sight, what_helps, yardstick
 
 DDTI = Evidence(folds=5, repeats=3, planned=15, settled=15, rare=52, patients=298)
 GAINS = st.floats(-0.3, 0.3)

@@ -14,9 +14,11 @@ from medbench.board_sentences import short
 from medbench.findings import waived
 from medbench.flat_rows import table
 from medbench.latex import escape_latex
-from medbench.tables import escape_markdown, render, to_csv
-from medbench.text import WIDTH, clean, columns, cut, pad, wrapped
-from medbench.verdicts import PHANTOM, cases, legend, points, reasons
+from medbench.markup import escape_markdown, to_csv
+from medbench.tables import render
+from medbench.text import WIDTH, clean, columns, cut, pad, points, wrapped
+from medbench.verdicts import reasons
+from medbench.wording import PHANTOM, cases, legend
 
 NAME_WIDTH = 22
 CASE_WIDTH = 19

@@ -8,7 +8,8 @@ from medbench.findings import waived
 from medbench.generator_health import why_poor
 from medbench.recipes import parse
 from medbench.text import clean, counted
-from medbench.verdicts import (
+from medbench.verdicts import reasons
+from medbench.wording import (
     ESTIMAND,
     PHANTOM,
     answer,
@@ -16,7 +17,6 @@ from medbench.verdicts import (
     copies,
     generator_poor,
     looks,
-    reasons,
     still_improving,
     what_helps,
     yardstick,

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from medbench.auroc_interval import auroc_interval
 from medbench.board import Board, Row
 from medbench.duplicates import near
 from medbench.findings import across_cut
 from medbench.groups import linked
 from medbench.inflation import Inflation
-from medbench.intervals import auroc_interval
 from medbench.samples import Samples
 from medbench.statistics import Cell, Units
 from medbench.student import two_sided

@@ -9,8 +9,8 @@ from typing import Any
 from medbench.board_sentences import short
 from medbench.comparison import Comparison, Figure, Line
 from medbench.latex import escape_latex
+from medbench.markup import escape_markdown, to_csv
 from medbench.protocols import protocol
-from medbench.tables import escape_markdown, to_csv
 from medbench.text import WIDTH, clean, columns, cut, pad, wrapped
 
 NAME_WIDTH = 18

@@ -13,7 +13,8 @@ from medbench.intervals import Interval
 from medbench.measured import Measured
 from medbench.measures import Measures
 from medbench.statistics import ArmScores
-from medbench.verdicts import duration, yardstick
+from medbench.text import duration
+from medbench.wording import yardstick
 
 
 def table(board: Board) -> list[dict[str, Any]]:

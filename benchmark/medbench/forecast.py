@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from math import ceil, floor, log10, sqrt
 from statistics import NormalDist
 
-from medbench.intervals import Interval, allowance, degrees
+from medbench.intervals import Interval
 from medbench.student import two_sided
+from medbench.variances import allowance, degrees
 
 POWER = 0.8
 ROOM = 63  # columns of a line of a plan for further designs, with a blank or three between them

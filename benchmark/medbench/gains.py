@@ -10,7 +10,8 @@ import numpy as np
 from medbench.arms import Arm
 from medbench.intervals import Interval, intervals, rarest
 from medbench.statistics import ArmScores
-from medbench.verdicts import IDENTICAL, Evidence, Verdict, judge
+from medbench.verdicts import Evidence, Verdict, judge
+from medbench.wording import IDENTICAL
 
 Key = tuple[str, str]
 """Augmenter and classifier of an arm."""

@@ -11,10 +11,10 @@ from medbench.board_sentences import arm_name, short
 from medbench.findings import waived
 from medbench.growth import Growth, OfArm, Point, Worth
 from medbench.latex import escape_latex
+from medbench.markup import escape_markdown, to_csv
 from medbench.protocols import sized
-from medbench.tables import escape_markdown, to_csv
-from medbench.text import WIDTH, clean, columns, counted, cut, pad, wrapped
-from medbench.verdicts import ESTIMAND, PHANTOM, by_size, listed, points
+from medbench.text import WIDTH, clean, columns, counted, cut, listed, pad, points, wrapped
+from medbench.wording import ESTIMAND, PHANTOM, by_size
 
 KIND = "training size"
 """What rows of this table have under ``kind`` in CSV and JSON."""

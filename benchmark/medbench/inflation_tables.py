@@ -9,9 +9,9 @@ from typing import Any
 from medbench.board_sentences import short
 from medbench.inflation import CAUSES, OTHER_DATA, Inflation, Step, elsewhere
 from medbench.latex import escape_latex
-from medbench.tables import escape_markdown, to_csv
+from medbench.markup import escape_markdown, to_csv
 from medbench.text import WIDTH, clean, columns, counted, cut, pad, wrapped
-from medbench.verdicts import PHANTOM
+from medbench.wording import PHANTOM
 
 TITLE_WIDTH = 50
 NAMED = 22  # characters of a name that stands in the heading

@@ -1,21 +1,18 @@
-"""Leaderboards as text: the tree in 80 columns, Markdown, CSV, JSON, LaTeX."""
+"""Leaderboards in every form; here their tree in 80 columns."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Sequence
-from typing import Any
 
 from medbench.board import Board, Row
 from medbench.board_sentences import arm_name, auroc_share, sentences
-from medbench.flat_rows import table
-from medbench.latex import escape_latex
+from medbench.markup import latex, markdown, to_csv, values
 from medbench.measured import Measured
 from medbench.protocols import protocol
-from medbench.text import WIDTH, clean, columns, counted, cut, pad, wrapped
-from medbench.verdicts import duration, yardstick
+from medbench.text import WIDTH, clean, columns, counted, cut, duration, pad, wrapped
+from medbench.wide_tables import wide_part
+from medbench.wording import yardstick
 
 NAME_WIDTH = 26
 TIME_AT = 74
@@ -32,27 +29,20 @@ def render(board_list: Sequence[Board], form: str, *, wide: bool = False, plain:
         plain: Draw the tree in ASCII.
     """
     if form == "json":
-        rows = [row for board in board_list for row in _values(board)]
+        rows = [row for board in board_list for row in values(board)]
         return json.dumps(rows, indent=1, ensure_ascii=False, allow_nan=False)
     if form == "csv":
-        return to_csv([row for board in board_list for row in _values(board)])
+        return to_csv([row for board in board_list for row in values(board)])
     if form in ("md", "latex"):
-        return "\n\n".join((_markdown if form == "md" else _latex)(board, wide) for board in board_list)
+        return "\n\n".join((markdown if form == "md" else latex)(board, wide) for board in board_list)
     return "\n\n".join(_text(board, wide, plain) for board in board_list)
-
-
-def _values(board: Board) -> list[dict[str, Any]]:
-    return [
-        {clean(key): clean(value) if isinstance(value, str) else value for key, value in row.items()}
-        for row in table(board)
-    ]
 
 
 def _text(board: Board, wide: bool, plain: bool) -> str:
     rule = "-" if plain else "─"
     lines = [*heading(board), "", *_grid(board, plain), *_footer(board)]
     if wide:
-        lines += ["", *_wide(board, rule)]
+        lines += ["", *wide_part(board, rule)]
     return "\n".join(line.rstrip() for line in lines)
 
 
@@ -142,177 +132,6 @@ def _numbers(row: Row) -> tuple[str, str, str, str, str]:
 
 def _footer(board: Board) -> list[str]:
     return [line for sentence in sentences(board) for line in (wrapped(sentence) if sentence else [""])]
-
-
-def _wide(board: Board, rule: str) -> list[str]:
-    classes = [clean(c) for c in board.source["classes"]]
-    heads = [c if columns(c) <= 11 else f"{cut(c, 10)}." for c in classes]
-    lines = [
-        f" more numbers {rule * 20}",
-        f"{' arm':<30}{'macro-F1':>9}{'argmax':>8}{'cells':>9}{'made':>8}{'peak MB':>9}",
-    ]
-    rows = [*board.rows, *([board.plain] if board.plain else [])]
-    names = [pad(f" {cut(arm_name(row.arm), 28)}", 30) for row in rows]
-    for row, name in zip(rows, names, strict=True):
-        f1 = f"{100 * row.scores.macro_f1:.1f}" if row.scores else ""
-        argmax = f"{100 * row.scores.argmax_balanced_accuracy:.1f}" if row.scores else ""
-        cells = f"{row.done}/{row.planned}"
-        lines.append(f"{name}{f1:>9}{argmax:>8}{cells:>9}{row.made:>8.0f}{row.peak_mb:>9.0f}")
-    for start in range(0, len(heads), 4):
-        part = range(start, min(start + 4, len(heads)))
-        lines += ["", f"{' recall, %':<30}" + "".join(pad(heads[k], -12) for k in part)]
-        for row, name in zip(rows, names, strict=True):
-            if row.scores is not None:
-                recalls = [float(row.scores.recalls[k]) for k in part]
-                lines.append(name + "".join(f"{100 * r:>12.1f}" if r == r else f"{'n/a':>12}" for r in recalls))
-    return lines + _measured(rows, names, heads) + _made(rows, names)
-
-
-def _measured(rows: Sequence[Row], names: Sequence[str], heads: Sequence[str]) -> list[str]:
-    """Write further measures, precisions in blocks of four classes, and each arm's confusion matrix in percent."""
-    known = [(row.measures, name) for row, name in zip(rows, names, strict=True) if row.measures is not None]
-    if not known:
-        return []
-
-    def percent(value: float) -> str:
-        return f"{100 * value:>12.1f}" if value == value else f"{'n/a':>12}"
-
-    lines = ["", f"{' ':<30}{'AUPRC':>9}{'MCC':>8}{'Brier':>9}{'calibration slope':>20}"]
-    for m, name in known:
-        slope = f"{m.calibration_slope:.2f}" if m.calibration_slope == m.calibration_slope else "n/a"
-        lines.append(f"{name}{auroc_share(m.auprc):>9}{m.mcc:>8.3f}{m.brier:>9.3f}{slope:>20}")
-    for start in range(0, len(heads), 4):
-        part = range(start, min(start + 4, len(heads)))
-        lines += ["", f"{' precision, %':<30}" + "".join(pad(heads[k], -12) for k in part)]
-        lines += [name + "".join(percent(float(m.precisions[k])) for k in part) for m, name in known]
-    return lines
-
-
-def _made(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
-    """Write scores of made rows in blocks of four, each with its floor behind it."""
-    found = list(dict.fromkeys(name for row in rows for name in row.scores_of_made))
-    plain = [name for name in found if name.removesuffix("-floor") == name or name[:-6] not in found]
-    plain = [name for name in plain if not name.endswith("-spread")]  # what the mark g is read off, in CSV and JSON
-    extractors = ", ".join(sorted({row.extractor for row in rows if row.scores_of_made}))
-    lines = []
-    for start in range(0, len(plain), 4):
-        part = plain[start : start + 4]
-        title = f" made rows, {clean(extractors)}" if not start else ""
-        lines += ["", pad(cut(title, 30), 30) + "".join(pad(cut(clean(name), 11), -12) for name in part)]
-        for row, name in zip(rows, names, strict=True):
-            if row.scores_of_made:
-                lines.append(name + "".join(f"{_score(row.scores_of_made.get(s)):>12}" for s in part))
-                if any(f"{s}-floor" in row.scores_of_made for s in part):
-                    floors = (_score(row.scores_of_made.get(f"{s}-floor")) for s in part)
-                    lines.append(f"{'   real rows instead':<30}" + "".join(f"{value:>12}" for value in floors))
-    return lines
-
-
-def _score(value: float | None) -> str:
-    return "" if value is None else f"{value:.3g}"
-
-
-def _row(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a flat row as tables for people show it: a yardstick by its title, with its remark."""
-    if not row.get("yardstick"):
-        return row
-    return {**row, "augmenter": row["yardstick_title"], "verdict": row["yardstick_caption"]}
-
-
-def _markdown(board: Board, wide: bool) -> str:
-    titles = _columns(board, wide)
-    lines = [
-        "### " + ", ".join(map(escape_markdown, (board.source["dataset"], board.classifier, board.protocol))),
-        "",
-        "| " + " | ".join(map(escape_markdown, titles.values())) + " |",
-        "| " + " | ".join("---" if key == "augmenter" else "---:" for key in titles) + " |",
-    ]
-    lines += [
-        "| " + " | ".join(escape_markdown(_cell(row.get(key))) for key in titles) + " |"
-        for row in map(_row, _values(board))
-    ]
-    return "\n".join([*lines, "", *(f"{escape_markdown(sentence)}  " for sentence in sentences(board) if sentence)])
-
-
-def _latex(board: Board, wide: bool) -> str:
-    titles = _columns(board, wide)
-    rows = map(_row, _values(board))
-    body = [" & ".join(escape_latex(_cell(row.get(key))) for key in titles) + r" \\" for row in rows]
-    return "\n".join(
-        [
-            f"% {clean(board.source['dataset'])}, {clean(board.classifier)}, {clean(board.protocol)}",
-            rf"\begin{{tabular}}{{l{'r' * (len(titles) - 1)}}}",
-            r"\toprule",
-            " & ".join(escape_latex(title) for title in titles.values()) + r" \\",
-            r"\midrule",
-            *body,
-            r"\bottomrule",
-            r"\end{tabular}",
-            r"\par\footnotesize",
-            *(escape_latex(clean(sentence)) for sentence in sentences(board) if sentence),
-        ]
-    )
-
-
-def _columns(board: Board, wide: bool) -> dict[str, str]:
-    titles = {
-        "augmenter": "arm",
-        "control": "control",
-        "balanced_accuracy": "bal. acc.",
-        "auroc": "AUROC",
-        "gain": "gain",
-        "gain_low": "from",
-        "gain_high": "to",
-        "verdict": "verdict",
-        "seconds_alone": "seconds alone",
-    }
-    if any(row.marks for row in board.rows):
-        titles["marks"] = "marks"
-    if wide:
-        titles |= {
-            "macro_f1": "macro-F1",
-            "balanced_accuracy_argmax": "bal. acc. by argmax",
-            **{clean(f"recall_{name}"): clean(f"recall {name}") for name in board.source["classes"]},
-            **{clean(f"precision_{name}"): clean(f"precision {name}") for name in board.source["classes"]},
-            "auprc": "AUPRC",
-            "mcc": "MCC",
-            "brier": "Brier",
-            "calibration_slope": "calibration slope",
-            "done": "done",
-            "failed": "failed",
-            "skipped": "skipped",
-            "planned": "planned",
-            "made_images": "made images",
-            "peak_mb": "peak MB",
-        }
-        titles |= {f"score_{name}": name for row in board.rows for name in row.scores_of_made}
-    return titles
-
-
-def to_csv(rows: Sequence[dict[str, Any]]) -> str:
-    """Write rows under the keys of all of them; what a spreadsheet would run as a formula becomes text."""
-    names = list(dict.fromkeys(key for row in rows for key in row))
-    out = io.StringIO()
-    writer = csv.DictWriter(out, names, lineterminator="\n")
-    writer.writeheader()
-    # A spreadsheet runs what starts like a formula; a quote before it makes it text.
-    formula = ("=", "+", "-", "@", "\t", "\r")
-    writer.writerows(
-        {k: f"'{v}" if isinstance(v, str) and v.startswith(formula) else v for k, v in row.items()} for row in rows
-    )
-    return out.getvalue().rstrip("\n")
-
-
-def _cell(value: Any) -> str:
-    return "" if value is None else str(value)
-
-
-_MD = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>|#"})
-
-
-def escape_markdown(text: str) -> str:
-    """Write a text so that Markdown shows it as it is."""
-    return clean(text).translate(_MD)
 
 
 def branch(row: Row, plain: bool) -> str:

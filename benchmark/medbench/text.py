@@ -1,8 +1,9 @@
-"""Text in columns of a terminal: what others wrote is cleaned, cut, padded and wrapped here."""
+"""Text and numbers for people: what others wrote is cleaned, cut, padded and wrapped here, gains and times written."""
 
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 
 WIDTH = 80
 _OF_ONE = {"are": "is", "carry": "carries", "have": "has", "were": "was"}
@@ -58,3 +59,32 @@ def wrapped(text: str, width: int = WIDTH - 1) -> list[str]:
             lines.append("")
         lines[-1] += f" {word}"
     return [f" {line.strip()}" for line in lines if line.strip()]
+
+
+def listed(texts: Sequence[str]) -> str:
+    """Write ``50, 100 and 300``."""
+    return " and ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
+
+
+def duration(seconds: float) -> str:
+    """Write a time as boards do, in at most three digits: ``41m``."""
+    if seconds < 100:
+        return f"{seconds:.0f}s"
+    if seconds < 100 * 60:
+        return f"{seconds / 60:.0f}m"
+    return f"{seconds / 3600:.0f}h"
+
+
+def points(value: float) -> str:
+    """Write a gain in points, signed: ``+1.4``."""
+    return f"{100 * value:+z.1f}"
+
+
+def auroc_text(value: float) -> str:
+    """Write a gain in AUROC, signed, without the zero before the point: ``+.012``."""
+    return f"{value:+z.3f}".replace("0.", ".", 1)
+
+
+def printed(value: float) -> float:
+    """Return a gain in points as tables print it, to one digit."""
+    return float(f"{100 * value:.1f}")

@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from medbench.arms import Arm
+from medbench.auroc_interval import auroc_interval
 from medbench.board import Board, Row
 from medbench.board_sentences import short
 from medbench.crosschecks import Details, alike, details
 from medbench.errors import UsageError
 from medbench.gains import Judged
-from medbench.intervals import Interval, auroc_interval, intervals, rarest
+from medbench.intervals import Interval, intervals, rarest
 from medbench.leaderboard import boards
 from medbench.recipes import did_you_mean, listing
 from medbench.store import Store

@@ -15,11 +15,13 @@ from medbench.crosschecks import Details
 from medbench.findings import waived
 from medbench.forest import Bar, Forest, draw, legend
 from medbench.latex import escape_latex
+from medbench.markup import escape_markdown, to_csv
 from medbench.seed_block import SEEDS
-from medbench.tables import branch, escape_markdown, heading, to_csv
-from medbench.text import clean, pad, wrapped
-from medbench.verdicts import PHANTOM, answer, auroc_text, duration, looks, points, reasons
+from medbench.tables import branch, heading
+from medbench.text import auroc_text, clean, duration, pad, points, wrapped
+from medbench.verdicts import reasons
 from medbench.versus import Versus, every
+from medbench.wording import PHANTOM, answer, looks
 
 TITLES = {
     "dataset": "data set",

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from medbench.publishing import canonical, container, ledger
-from medbench.verdicts import printed
+from medbench.text import printed
 
 WORTH = 2.0
 DATA_SETS = {

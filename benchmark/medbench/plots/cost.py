@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from medbench.plots import style
 from medbench.plots.confusion import plain
 from medbench.plots.forest import COLOURS
-from medbench.verdicts import duration
+from medbench.text import duration
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -10,7 +10,8 @@ from medbench.board import Board, Row
 from medbench.intervals import Interval
 from medbench.measured import Measured
 from medbench.publishing.texts import fitting
-from medbench.verdicts import duration, yardstick
+from medbench.text import duration
+from medbench.wording import yardstick
 
 EXACT = 1e-9
 """How far two numbers may be apart that are the same: other machines round sums otherwise."""

@@ -23,7 +23,8 @@ from medbench.reporting.blocks import Block, Cell, Section, cell, heading, say, 
 from medbench.reporting.material import Material
 from medbench.reporting.pictures import figure
 from medbench.reporting.results import title_of
-from medbench.verdicts import PHANTOM, points
+from medbench.text import points
+from medbench.wording import PHANTOM
 
 
 def classes(material: Material) -> Section | None:

@@ -14,7 +14,7 @@ from medbench.reporting.material import Fit, Material, OfBoard, curves, learning
 from medbench.reporting.pictures import figure, sheet
 from medbench.reporting.results import title_of
 from medbench.text import counted
-from medbench.verdicts import generator_poor
+from medbench.wording import generator_poor
 
 PANELS = 12
 """Panels of a figure; further ones go into the next."""

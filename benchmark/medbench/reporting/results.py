@@ -16,8 +16,10 @@ from medbench.reporting.blocks import Block, Cell, Section, cell, heading, say, 
 from medbench.reporting.material import Material
 from medbench.reporting.pictures import figure
 from medbench.tables import heading as board_heading
-from medbench.verdicts import PHANTOM, answer, by_board, by_size, cases, duration, points, reasons, yardstick
+from medbench.text import duration, points
+from medbench.verdicts import reasons
 from medbench.versus_tables import gain_forests
+from medbench.wording import PHANTOM, answer, by_board, by_size, cases, yardstick
 
 NAMED = 3
 """Arms that a question names; of more it says how many."""

@@ -18,7 +18,7 @@ from medbench.publishing.entries import check_sha256
 from medbench.publishing.figures import difference
 from medbench.publishing.refusals import Refused
 from medbench.site.history import LEDGER, History, histories
-from medbench.verdicts import printed
+from medbench.text import printed
 
 BUNDLE, ENTRY = "bundle.medbench.zip", "entry.json"
 LARGEST = 16 * 2**20  # bytes of entry.json

@@ -14,7 +14,7 @@ from medbench.board_sentences import auroc_share, short
 from medbench.errors import UsageError
 from medbench.site.entries import Published
 from medbench.site.texts import slug
-from medbench.verdicts import points, printed
+from medbench.text import points, printed
 
 ORDER = {"better": 0, "threshold": 1, "same": 2, "can't tell": 2, "worse": 3}
 """Words from the best to the worst; those of one place are ordered by the low end of their range."""

@@ -1,0 +1,78 @@
+"""What ``--wide`` adds under a board's tree: cells, recalls, precisions, further measures, scores of made rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from medbench.board import Board, Row
+from medbench.board_sentences import arm_name, auroc_share
+from medbench.text import clean, columns, cut, pad
+
+
+def wide_part(board: Board, rule: str) -> list[str]:
+    """Return the lines under a board's tree, below a ruler drawn with `rule`."""
+    classes = [clean(c) for c in board.source["classes"]]
+    heads = [c if columns(c) <= 11 else f"{cut(c, 10)}." for c in classes]
+    lines = [
+        f" more numbers {rule * 20}",
+        f"{' arm':<30}{'macro-F1':>9}{'argmax':>8}{'cells':>9}{'made':>8}{'peak MB':>9}",
+    ]
+    rows = [*board.rows, *([board.plain] if board.plain else [])]
+    names = [pad(f" {cut(arm_name(row.arm), 28)}", 30) for row in rows]
+    for row, name in zip(rows, names, strict=True):
+        f1 = f"{100 * row.scores.macro_f1:.1f}" if row.scores else ""
+        argmax = f"{100 * row.scores.argmax_balanced_accuracy:.1f}" if row.scores else ""
+        cells = f"{row.done}/{row.planned}"
+        lines.append(f"{name}{f1:>9}{argmax:>8}{cells:>9}{row.made:>8.0f}{row.peak_mb:>9.0f}")
+    for start in range(0, len(heads), 4):
+        part = range(start, min(start + 4, len(heads)))
+        lines += ["", f"{' recall, %':<30}" + "".join(pad(heads[k], -12) for k in part)]
+        for row, name in zip(rows, names, strict=True):
+            if row.scores is not None:
+                recalls = [float(row.scores.recalls[k]) for k in part]
+                lines.append(name + "".join(f"{100 * r:>12.1f}" if r == r else f"{'n/a':>12}" for r in recalls))
+    return lines + _measured(rows, names, heads) + _made(rows, names)
+
+
+def _measured(rows: Sequence[Row], names: Sequence[str], heads: Sequence[str]) -> list[str]:
+    """Write further measures, precisions in blocks of four classes, and each arm's confusion matrix in percent."""
+    known = [(row.measures, name) for row, name in zip(rows, names, strict=True) if row.measures is not None]
+    if not known:
+        return []
+
+    def percent(value: float) -> str:
+        return f"{100 * value:>12.1f}" if value == value else f"{'n/a':>12}"
+
+    lines = ["", f"{' ':<30}{'AUPRC':>9}{'MCC':>8}{'Brier':>9}{'calibration slope':>20}"]
+    for m, name in known:
+        slope = f"{m.calibration_slope:.2f}" if m.calibration_slope == m.calibration_slope else "n/a"
+        lines.append(f"{name}{auroc_share(m.auprc):>9}{m.mcc:>8.3f}{m.brier:>9.3f}{slope:>20}")
+    for start in range(0, len(heads), 4):
+        part = range(start, min(start + 4, len(heads)))
+        lines += ["", f"{' precision, %':<30}" + "".join(pad(heads[k], -12) for k in part)]
+        lines += [name + "".join(percent(float(m.precisions[k])) for k in part) for m, name in known]
+    return lines
+
+
+def _made(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
+    """Write scores of made rows in blocks of four, each with its floor behind it."""
+    found = list(dict.fromkeys(name for row in rows for name in row.scores_of_made))
+    plain = [name for name in found if name.removesuffix("-floor") == name or name[:-6] not in found]
+    plain = [name for name in plain if not name.endswith("-spread")]  # what the mark g is read off, in CSV and JSON
+    extractors = ", ".join(sorted({row.extractor for row in rows if row.scores_of_made}))
+    lines = []
+    for start in range(0, len(plain), 4):
+        part = plain[start : start + 4]
+        title = f" made rows, {clean(extractors)}" if not start else ""
+        lines += ["", pad(cut(title, 30), 30) + "".join(pad(cut(clean(name), 11), -12) for name in part)]
+        for row, name in zip(rows, names, strict=True):
+            if row.scores_of_made:
+                lines.append(name + "".join(f"{_score(row.scores_of_made.get(s)):>12}" for s in part))
+                if any(f"{s}-floor" in row.scores_of_made for s in part):
+                    floors = (_score(row.scores_of_made.get(f"{s}-floor")) for s in part)
+                    lines.append(f"{'   real rows instead':<30}" + "".join(f"{value:>12}" for value in floors))
+    return lines
+
+
+def _score(value: float | None) -> str:
+    return "" if value is None else f"{value:.3g}"
