@@ -20,6 +20,8 @@ from typing import Any
 import medbench
 
 PRELOADED = ("medbench.job", "medbench_plugins.preload")
+START_SECONDS = 600.0
+"""How long the first job waits for the server and its libraries, before its own limit counts."""
 PATIENCE_SECONDS = 3.0
 """How long a process that is to end has before it is killed."""
 LONGEST_WAIT_SECONDS = 10.0**6
@@ -75,7 +77,8 @@ class Processes:
                 process = self._context.Process(target=_job, args=(writer, work, folder, device))
                 process.start()
                 self._running.add(process)
-            ended = wait([process.sentinel], min(limit_s, LONGEST_WAIT_SECONDS))
+            started = wait([reader, process.sentinel], START_SECONDS)
+            ended = started and wait([process.sentinel], min(limit_s, LONGEST_WAIT_SECONDS))
             if not ended:
                 process.terminate()
                 if not wait([process.sentinel], PATIENCE_SECONDS):
@@ -85,10 +88,13 @@ class Processes:
                 process.join()
             if not ended:
                 raise TimeoutError
+            status: int | None = None
             with contextlib.suppress(EOFError):
-                if reader.poll():
-                    return int(reader.recv())
+                while reader.poll():
+                    status = reader.recv()
+        if status is None:
             raise ProcessLookupError(f"exit status {process.exitcode}")
+        return status
 
     def close(self) -> None:
         """End what still runs."""
@@ -106,7 +112,8 @@ class Processes:
 
 
 def _job(tell: Connection, work: Callable[[str, str], int], folder: str, device: str) -> None:
-    """Be the process of a job: leave Ctrl-C to the runner, end when it does, and tell it the exit status."""
+    """Be the process of a job: leave Ctrl-C to the runner, end when it does, tell it of start and exit status."""
+    tell.send(None)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_runner, daemon=True).start()
     with contextlib.suppress(OSError):  # where memory runs out the kernel ends a worker, not the runner
