@@ -93,3 +93,10 @@ def test_lines_of_a_plan_fit_and_no_design_is_broken(rare: int, folds: int, repe
     assert all(columns(line) <= 67 for _, line in lines)
     twice = forecast((2 * rare, 4 * rare), folds=folds, repeats=repeats, comparisons=m).gain
     assert dict(lines)["note"] == f"twice the patients would see {100 * twice:.1f}"
+
+
+def test_a_plan_for_an_official_cut_doubles_both_its_parts_and_says_so() -> None:
+    lines = outlook((170, 830), folds=1, repeats=3, comparisons=2, trained=(50, 250))
+    twice = forecast((340, 1660), folds=1, repeats=3, comparisons=2, trained=(100, 500)).gain
+
+    assert dict(lines)["note"] == f"twice the patients of both parts would see {100 * twice:.1f}"
