@@ -28,6 +28,7 @@ from medbench_plugins.extractors.random_convolutions import RandomConvolutions
 from medbench_plugins.generators.blur import Blur
 from medbench_plugins.generators.resample import Resample
 from medbench_plugins.scores import register_scores
+from medbench_plugins.scores.balls import Density, Precision
 from medbench_plugins.scores.copies import Copies, CopiesAUC
 from medbench_plugins.scores.fid import frechet_distance
 from medbench_plugins.scores.inception_score import InceptionScore
@@ -343,8 +344,28 @@ def test_scores_by_class_are_averaged_over_the_classes_they_are_defined_for() ->
 
     assert by_class is not None
     assert by_class.values["notes"] == (20 + 1) / 2
+    assert (by_class.values["notes:class 0"], by_class.values["notes:class 1"]) == (20, 1)
     assert kid is not None
     assert math.isfinite(kid.values["kid-by-class"])  # one made row of the second class has no KID
+
+
+def test_a_score_of_all_classes_at_once_may_be_that_of_each_class_too() -> None:
+    training = with_made(of_class(60, (40, 20)), (20, 20))
+    held_out = of_class(24, (12, 12), seed=1)
+
+    result = score_made(training, held_out, extractor=Pixels(), scores=[Precision(), Density(), KID()], seed=0)
+
+    assert result is not None
+    of_all_and_each = ("", ":class 0", ":class 1")
+    assert {name for name in result.values if name.startswith(("precision", "density", "kid"))} == {
+        *(f"{name}{of}{end}" for name in ("precision", "density") for of in of_all_and_each for end in ("", "-floor")),
+        "kid", "kid-floor",
+    }  # fmt: skip
+    rows = {k: held_out.x[held_out.labels == k].reshape(12, -1) / 255.0 for k in (0, 1)}
+    made = np.full((20, rows[0].shape[1]), 200 / 255)
+    for k in (0, 1):
+        assert result.values[f"precision:class {k}"] == Precision().score(made, rows[k], made)
+        assert result.values[f"density:class {k}"] == Density().score(made, rows[k], made)
 
 
 def test_what_an_extractor_does_not_give_is_not_scored() -> None:

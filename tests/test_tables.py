@@ -258,7 +258,7 @@ def test_scores_of_made_rows_stand_beside_their_floors_in_wide_tables_only() -> 
     block = wide[wide.index(" made rows, filters") :].split("\n")
 
     assert "filters" not in narrow
-    assert block[0].split() == ["made", "rows,", "filters", "kid", "copies", "a-score-wit"]
+    assert block[0].split() == ["made", "rows,", "filters", "kid", "copies", "a-score-with-a-"]
     assert block[1].split() == ["acgan", "0.123", "0.01", "1"]
     assert block[2].split() == ["real", "rows", "instead", "-0.001"]
     assert len(block) == 3  # balanced made nothing

@@ -279,11 +279,15 @@ class Score(Recipe, Protocol):
         are; pixels are ``uint8 (n, channels, *spatial)``.
     ``each_class``
         True: scored within each class, then the mean over the classes it is defined for. Default: all at once.
+    ``by_class``
+        True: all at once, and within each class too. Either way what is scored within a class is stored as
+        ``NAME:CLASS``.
     ``floor``
         False: no floor. Default: the same score with real training rows in place of the made ones is stored beside it
         as ``NAME-floor``; "held-out": with held-out rows, for scores that learn from the training rows.
     ``spread``
-        True: the 95th percentile of the score between real rows of different patients is stored as ``NAME-spread``.
+        True: the 95th percentile of its mean over classes between real rows of different patients is stored as
+        ``NAME-spread``.
     ``with_labels(train, held_out, synthetic, labels, n_classes) -> (float, float64 (n_classes,))``
         Called instead of ``score`` where it is there, with ``labels`` of the three; the second is one number a class,
         stored as ``NAME:CLASS``, or is empty.

@@ -100,7 +100,7 @@ def _columns(board: Board, wide: bool) -> dict[str, str]:
             "made_images": "made images",
             "peak_mb": "peak MB",
         }
-        titles |= {f"score_{name}": name for row in board.rows for name in row.scores_of_made}
+        titles |= {f"score_{name}": name for row in board.rows for name in row.scores_of_made if ":" not in name}
     return titles
 
 

@@ -142,20 +142,19 @@ class _Pool:
     def _named(self, score: Score, name: str, end: str, names: Sequence[str], made: Rows) -> dict[str, float]:
         with_labels = getattr(score, "with_labels", None)
         if with_labels is None:
-            return {f"{name}{end}": self._value(score, self.train, self.held, made)}
+            within = getattr(score, "each_class", False)
+            each = self._each(score, self.held, made) if within or getattr(score, "by_class", False) else {}
+            value = _mean(each) if within else float(score.score(*self.at_once(made)))
+            return {f"{name}{end}": value} | {f"{name}:{names[k]}{end}": of_class for k, of_class in each.items()}
         parts = self.at_once(made)
         kinds = (self.train, {k: self.held[k][: self.mixed[k]] for k in made}, made)
         labels = tuple(np.repeat(list(made), [len(kind[k]) for k in made]) for kind in kinds)
-        value, each = with_labels(*parts, labels, self.n_classes)
-        own = {f"{name}:{names[k]}{end}": float(each[k]) for k in made} if len(each) else {}
+        value, recalls = with_labels(*parts, labels, self.n_classes)
+        own = {f"{name}:{names[k]}{end}": float(recalls[k]) for k in made} if len(recalls) else {}
         return {f"{name}{end}": float(value), **own}
 
-    def _value(self, score: Score, train: Rows, held: Rows, made: Rows) -> float:
-        if getattr(score, "each_class", False):
-            each = [score.score(train[k], held[k], made[k]) for k in made]
-            defined = [value for value in each if np.isfinite(value)]
-            return float(np.mean(defined)) if defined else float("nan")
-        return float(score.score(*self.at_once(made)))
+    def _each(self, score: Score, held: Rows, made: Rows) -> dict[int, float]:
+        return {k: float(score.score(self.train[k], held[k], made[k])) for k in made}
 
     def at_once(self, made: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the rows of all classes together, held-out ones in the mix of the made ones."""
@@ -174,9 +173,14 @@ class _Pool:
                 first = order[: len(self.made[k])]
                 others = order[~np.isin(of_row[order], of_row[first])]
                 here[k], there[k] = rows[first], rows[others[: len(self.held[k])]]
-            value = self._value(score, self.train, there, here)
+            value = _mean(self._each(score, there, here))
             drawn += [value] if np.isfinite(value) else []
         return float(np.percentile(drawn, 95, method="weibull")) if drawn else float("nan")
+
+
+def _mean(of_classes: Mapping[int, float]) -> float:
+    defined = [value for value in of_classes.values() if np.isfinite(value)]
+    return float(np.mean(defined)) if defined else float("nan")
 
 
 def _origin_label(training: Samples) -> dict[str, float]:

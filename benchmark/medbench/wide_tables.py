@@ -55,22 +55,22 @@ def _measured(rows: Sequence[Row], names: Sequence[str], heads: Sequence[str]) -
 
 
 def _made(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
-    """Write scores of made rows in blocks of four, each with its floor behind it."""
-    found = list(dict.fromkeys(name for row in rows for name in row.scores_of_made))
+    """Write scores of made rows in blocks of three, each with its floor below; those of classes are in reports."""
+    found = list(dict.fromkeys(name for row in rows for name in row.scores_of_made if ":" not in name))
     plain = [name for name in found if name.removesuffix("-floor") == name or name[:-6] not in found]
     plain = [name for name in plain if not name.endswith("-spread")]  # what the mark g is read off, in CSV and JSON
     extractors = ", ".join(sorted({row.extractor for row in rows if row.scores_of_made}))
     lines = []
-    for start in range(0, len(plain), 4):
-        part = plain[start : start + 4]
+    for start in range(0, len(plain), 3):
+        part = plain[start : start + 3]
         title = f" made rows, {clean(extractors)}" if not start else ""
-        lines += ["", pad(cut(title, 30), 30) + "".join(pad(cut(clean(name), 11), -12) for name in part)]
+        lines += ["", pad(cut(title, 30), 30) + "".join(pad(cut(clean(name), 15), -16) for name in part)]
         for row, name in zip(rows, names, strict=True):
             if row.scores_of_made:
-                lines.append(name + "".join(f"{_score(row.scores_of_made.get(s)):>12}" for s in part))
+                lines.append(name + "".join(f"{_score(row.scores_of_made.get(s)):>16}" for s in part))
                 if any(f"{s}-floor" in row.scores_of_made for s in part):
                     floors = (_score(row.scores_of_made.get(f"{s}-floor")) for s in part)
-                    lines.append(f"{'   real rows instead':<30}" + "".join(f"{value:>12}" for value in floors))
+                    lines.append(f"{'   real rows instead':<30}" + "".join(f"{value:>16}" for value in floors))
     return lines
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from medbench.board import Row
 from medbench.board_sentences import arm_name
 from medbench.interfaces import Card
 from medbench.plots import curves as drawing
@@ -143,24 +144,32 @@ def scores(material: Material) -> Section | None:
         rows = [row for row in part.rows if row.scores_of_made]
         if not rows:
             continue
-        names = [n for row in rows for n in row.scores_of_made]
-        plain = [n for n in dict.fromkeys(names) if not n.endswith(("-floor", "-spread")) and ":" not in n]
-        listed = []
-        for name in plain:
-            cells: list[object] = [name]
-            for row in rows:
-                value, floor = row.scores_of_made.get(name), row.scores_of_made.get(f"{name}-floor")
-                text = "" if value is None else f"{value:.3g}"
-                cells.append(cell(f"{text} ({floor:.3g})" if floor is not None else text, value))
-            listed.append(cells)
         extractors = ", ".join(sorted({row.extractor for row in rows if row.extractor}))
-        caption = (
+        captions = (
             f"{title_of(part.board)}: scores of made images by {extractors or 'no extractor'}, mean over the cells. In "
-            "brackets: the floor, what real images score in their place."
+            "brackets: the floor, what real images score in their place.",
+            f"{title_of(part.board)}: the same within each class.",
         )
-        blocks.append(table(caption, ("score", *(arm_name(row.arm) for row in rows)), listed, label=f"scores-{number}"))
+        for of_class, caption in zip((False, True), captions, strict=True):
+            if listed := _listed(rows, of_class=of_class):
+                label = f"scores{'-by-class' * of_class}-{number}"
+                blocks.append(table(caption, ("score", *(arm_name(row.arm) for row in rows)), listed, label=label))
         blocks.append(say(_poor(part), is_list=True))
     return Section("scores", "Scores of made images", tuple(blocks)) if blocks else None
+
+
+def _listed(rows: Sequence[Row], *, of_class: bool) -> list[list[object]]:
+    """Return a line a score: its name, then each arm's number with its floor."""
+    names = dict.fromkeys(n for row in rows for n in row.scores_of_made)
+    listed = []
+    for name in (n for n in names if not n.endswith(("-floor", "-spread")) and (":" in n) == of_class):
+        cells: list[object] = [name]
+        for row in rows:
+            value, floor = row.scores_of_made.get(name), row.scores_of_made.get(f"{name}-floor")
+            text = "" if value is None else f"{value:.3g}"
+            cells.append(cell(f"{text} ({floor:.3g})" if floor is not None else text, value))
+        listed.append(cells)
+    return listed
 
 
 def _poor(part: OfBoard) -> str:

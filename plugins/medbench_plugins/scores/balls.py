@@ -23,6 +23,7 @@ class Precision:
 
     k: int = 3
     name: ClassVar[str] = "precision"
+    by_class: ClassVar[bool] = True
     summary: ClassVar[str] = "share of made rows that look real (k nearest neighbours); higher is better"
 
     def score(self, train: np.ndarray, held_out: np.ndarray, synthetic: np.ndarray) -> float:
@@ -43,6 +44,7 @@ class Recall:
 
     k: int = 3
     name: ClassVar[str] = "recall"
+    by_class: ClassVar[bool] = True
     summary: ClassVar[str] = "share of real rows that made ones reach (k nearest neighbours); higher is better"
 
     def score(self, train: np.ndarray, held_out: np.ndarray, synthetic: np.ndarray) -> float:
@@ -63,6 +65,7 @@ class Density:
 
     k: int = 5
     name: ClassVar[str] = "density"
+    by_class: ClassVar[bool] = True
     summary: ClassVar[str] = "how densely made rows lie where real ones do; about 1 is best, rare rows lower it"
 
     def score(self, train: np.ndarray, held_out: np.ndarray, synthetic: np.ndarray) -> float:
@@ -83,6 +86,7 @@ class Coverage:
 
     k: int = 5
     name: ClassVar[str] = "coverage"
+    by_class: ClassVar[bool] = True
     summary: ClassVar[str] = "share of real rows with a made one near; higher is better"
 
     def score(self, train: np.ndarray, held_out: np.ndarray, synthetic: np.ndarray) -> float:

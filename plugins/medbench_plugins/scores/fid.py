@@ -22,6 +22,7 @@ class FID:
     """
 
     name: ClassVar[str] = "fid"
+    by_class: ClassVar[bool] = True
     summary: ClassVar[str] = "Frechet distance of features; lower is better, and only beside its floor"
 
     def score(self, train: np.ndarray, held_out: np.ndarray, synthetic: np.ndarray) -> float:

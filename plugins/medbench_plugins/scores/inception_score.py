@@ -22,6 +22,7 @@ class InceptionScore:
     """
 
     name: ClassVar[str] = "inception-score"
+    by_class: ClassVar[bool] = True
     of: ClassVar[str] = "probabilities"
     summary: ClassVar[str] = "inception score, one split; higher is better, and only beside its floor"
 
