@@ -16,12 +16,18 @@ import pytest
 
 TOYS = str(Path(__file__).parent / "toys")
 PIPES: dict[str, Any] = {"stderr": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+NO_SCORES = ("-p", "no:medbench.scores")  # they take most of the time of a toy's trial
 Medbench = Callable[..., subprocess.CompletedProcess[str]]
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    return {**os.environ, "MEDBENCH_CACHE": str(tmp_path / "cache"), "MEDBENCH_RESULTS": str(tmp_path / "runs")}
+def environment(cache: Path, tmp_path: Path) -> dict[str, str]:
+    return {**os.environ, "MEDBENCH_CACHE": str(cache), "MEDBENCH_RESULTS": str(tmp_path / "runs")}
 
 
 @pytest.fixture
@@ -29,7 +35,7 @@ def medbench(environment: dict[str, str], tmp_path: Path) -> Medbench:
     def call(*arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
         run = [sys.executable, "-m", "medbench", *arguments]
         if arguments[0] in ("run", "plan"):
-            run += ["--plugins-dir", TOYS]
+            run += ["--plugins-dir", TOYS, *NO_SCORES]
         if arguments[0] == "run" and "--executor" not in arguments:
             run += ["--executor", "forks"]
         return subprocess.run(run, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=300, **more)
@@ -63,11 +69,10 @@ def test_a_run_ends_in_a_leaderboard_and_the_same_command_does_nothing(medbench:
     }
 
 
-@pytest.mark.parametrize("workers", ["1", "4"])
-def test_stages_are_planned_counted_and_fitted_once(medbench: Medbench, tmp_path: Path, workers: str) -> None:
+def test_stages_are_planned_counted_and_fitted_once(medbench: Medbench, tmp_path: Path) -> None:
     ask = (*TOY, "-a", "adds[generator=noise,honest=true]", "-c", "mean[pause=0.01]")
     planned = json.loads(medbench("plan", *ask, "--json").stdout)
-    ran = medbench("run", *ask, "--workers", workers)
+    ran = medbench("run", *ask, "--workers", "4")
     again = json.loads(medbench("plan", *ask, "--json").stdout)
 
     assert ran.returncode == 0, ran.stderr
@@ -118,10 +123,16 @@ def test_a_fault_costs_its_own_trials_and_is_stored_with_its_kind(
     assert all(says in f["message"] for f in failures)
     assert len(failures) == 2
     assert "2 done" in ran.stderr
-    again = medbench("run", "-d", "phantom:toy", "-a", "plain-toy", "-c", f"fault[kind={kind}]", "-c", "mean",
-                     "--folds", "2", "--repeats", "1", "--no-controls", "--limit", limit)  # fmt: skip
+
+
+def test_what_failed_is_not_tried_again_unless_asked(medbench: Medbench) -> None:
+    ask = ("-d", "phantom:toy", "-a", "plain-toy", "-c", "fault[kind=raise]", "--folds", "2", "--repeats", "1")
+    first, again = (medbench("run", *ask, "--no-controls") for _ in range(2))
+    asked = medbench("run", *ask, "--no-controls", "--retry-failed")
+
+    assert [r.returncode for r in (first, again, asked)] == [7, 7, 7]
     assert "nothing to do" in again.stderr
-    assert again.returncode == 7
+    assert "2 FAILED" in asked.stderr
 
 
 def test_a_skip_known_only_while_running_is_a_row_and_no_failure(medbench: Medbench) -> None:
@@ -270,20 +281,14 @@ def test_arms_of_features_share_an_encoder_and_run_like_any_other(medbench: Medb
     assert "└ adds-features" in ran.stdout
 
 
-@pytest.mark.parametrize("form", ["table", "md", "csv", "json", "latex"])
-def test_every_format_holds_every_arm(medbench: Medbench, form: str) -> None:
+def test_every_format_holds_every_arm_and_status_counts_the_trials(medbench: Medbench) -> None:
     medbench("run", *TOY)
-    shown = medbench("leaderboard", "--format", form, "--wide")
+    forms = ("table", "md", "csv", "json", "latex")
+    shown = {form: medbench("leaderboard", "--format", form, "--wide") for form in forms}
 
-    assert shown.returncode == 0
-    assert all(name in shown.stdout for name in ("plain-toy", "adds", "none"))
-    if form == "json":
-        assert {row["planned"] for row in json.loads(shown.stdout)} == {3}
-
-
-def test_status_and_plain_tables(medbench: Medbench) -> None:
-    medbench("run", *TOY)
-
+    assert {form.returncode for form in shown.values()} == {0}
+    assert all(name in form.stdout for form in shown.values() for name in ("plain-toy", "adds", "none"))
+    assert {row["planned"] for row in json.loads(shown["json"].stdout)} == {3}
     assert "9 of 9 trials done" in medbench("status").stdout
     plain = medbench("leaderboard", "--plain").stdout
     assert "`- adds" in plain
