@@ -209,9 +209,9 @@ def test_a_run_checks_its_steps_and_the_same_command_does_nothing(tmp_path: Path
     environment: dict[str, Any] = {
         **os.environ, "MEDBENCH_CACHE": str(tmp_path / "cache"), "MEDBENCH_RESULTS": str(tmp_path / "runs"),
     }  # fmt: skip
-    # Not `forks`: once a board is read, threads of the parquet reader would be forked with it.
     run = [sys.executable, "-m", "medbench", "run", "-d", "phantom:toy", "-a", "adds", "-c", "mean", "--folds", "2",
-           "--repeats", "1", "--plugins-dir", TOYS, "--check-steps", "--executor", "local"]  # fmt: skip
+           "--repeats", "1", "--plugins-dir", TOYS, "--check-steps", "--executor", "forks",
+           "-p", "no:medbench.scores"]  # fmt: skip
     first, second = (
         subprocess.run(run, capture_output=True, text=True, env=environment, cwd=tmp_path, check=True) for _ in range(2)
     )
