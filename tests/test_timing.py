@@ -100,3 +100,5 @@ def test_a_plan_for_an_official_cut_doubles_both_its_parts_and_says_so() -> None
     twice = forecast((340, 1660), folds=1, repeats=3, comparisons=2, trained=(100, 500)).gain
 
     assert dict(lines)["note"] == f"twice the patients of both parts would see {100 * twice:.1f}"
+    with_folds = outlook((170, 830), folds=5, repeats=3, comparisons=2, trained=(50, 250))
+    assert dict(with_folds)["note"].startswith("twice the patients would see ")

@@ -154,7 +154,9 @@ def outlook(
         lines[-1] += f"   {item}" if lines[-1] else item
     said += [("instead", line) for line in lines]
     twice = forecast([2 * n for n in class_patients], **design, trained=[2 * n for n in trained]).gain
-    said.append(("note", f"twice the patients{' of both parts' if trained else ''} would see {100 * twice:.1f}"))
+    said.append(
+        ("note", f"twice the patients{' of both parts' if folds == 1 and trained else ''} would see {100 * twice:.1f}")
+    )
     said.append(("assuming", f"arm and control decide {100 * DISAGREE:.0f} % of the patients differently"))
     return said
 
