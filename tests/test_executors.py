@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,19 @@ def test_jobs_that_die_while_others_run_leave_none_waiting(two: medbench.Jobs, t
     futures = [two.submit(jobs.exits, str(tmp_path), 0.5, PATIENCE) for _ in range(20)]
 
     assert all(isinstance(f.exception(PATIENCE), ProcessLookupError) for f in futures)
+
+
+def test_a_process_that_cannot_be_started_is_a_lost_job(
+    two: medbench.Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(process: BaseProcess) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(BaseProcess, "start", start)
+    with pytest.raises(ProcessLookupError, match=r"could not be started: .*Resource temporarily"):
+        two.submit(jobs.returns, "0", 0.5, PATIENCE).result(PATIENCE)
+    monkeypatch.undo()
+    assert two.submit(jobs.returns, "0", 0.5, PATIENCE).result(PATIENCE) == 0
 
 
 @pytest.mark.parametrize("job", [jobs.hangs, jobs.hangs_deaf])

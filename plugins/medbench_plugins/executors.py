@@ -21,7 +21,7 @@ import medbench
 
 PRELOADED = ("medbench.job", "medbench_plugins.preload")
 START_SECONDS = 600.0
-"""How long the first job waits for the server and its libraries, before its own limit counts."""
+"""How long a process may take to begin, before its job's limit counts: where none can be forked it imports first."""
 PATIENCE_SECONDS = 3.0
 """How long a process that is to end has before it is killed."""
 LONGEST_WAIT_SECONDS = 10.0**6
@@ -75,7 +75,10 @@ class Processes:
                 if self._closed:
                     raise CancelledError
                 process = self._context.Process(target=_job, args=(writer, work, folder, device))
-                process.start()
+                try:
+                    process.start()
+                except (OSError, EOFError) as error:  # no more processes, or the server is gone
+                    raise ProcessLookupError(f"it could not be started: {error}") from error
                 self._running.add(process)
             started = wait([reader, process.sentinel], START_SECONDS)
             ended = started and wait([process.sentinel], min(limit_s, LONGEST_WAIT_SECONDS))
