@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import medbench
-from medbench import plugins, verdicts
+from medbench import plugins, wording
 from medbench.context import TrialContext
 from medbench.generator_health import POOR, copied, why_poor
 from medbench.protocols import EvaluationProtocol
@@ -287,10 +287,10 @@ def test_a_generator_is_poor_by_distance_or_by_coverage_and_not_by_a_floor_about
 
 def test_copies_are_counted_over_the_cells_that_know() -> None:
     assert copied([({"copies-pixels": 0.02}, 150), ({"copies-pixels": None}, 99), ({}, 99)]) == (3, 150)
-    assert verdicts.copies([("acgan", 0, 2910), ("none", 0, 0)]).startswith(
+    assert wording.copies([("acgan", 0, 2910), ("none", 0, 0)]).startswith(
         "Made images that are copies of training images: acgan 0 of 2,910;"
     )
-    assert verdicts.copies([("none", 0, 0)]) == ""
+    assert wording.copies([("none", 0, 0)]) == ""
 
 
 def test_blurred_images_are_poor_and_real_ones_are_not() -> None:
