@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Iterator
 from multiprocessing.process import BaseProcess
@@ -35,10 +36,17 @@ def test_jobs_take_the_devices_in_turn(two: medbench.Jobs, tmp_path: Path) -> No
     assert {p.name for p in tmp_path.iterdir()} == {"cpu", "elsewhere"}
 
 
-@pytest.mark.parametrize("job", [jobs.exits, jobs.is_killed, jobs.raises, jobs.dies_beside_a_child])
+@pytest.mark.parametrize("job", [jobs.exits, jobs.is_killed, jobs.raises])
 def test_a_job_that_dies_is_known_at_once(two: medbench.Jobs, tmp_path: Path, job: object) -> None:
     with pytest.raises(ProcessLookupError, match="exit status"):
         two.submit(job, str(tmp_path), 0.5, PATIENCE).result(PATIENCE)  # type: ignore[arg-type]
+
+
+def test_a_child_that_outlives_its_job_keeps_nobody_waiting(two: medbench.Jobs, tmp_path: Path) -> None:
+    died = two.submit(jobs.dies_beside_a_child, str(tmp_path), 0.5, PATIENCE).exception(PATIENCE)
+    os.kill(int((tmp_path / "child").read_text()), signal.SIGKILL)  # it lived: whoever waits for its end is not done
+
+    assert isinstance(died, ProcessLookupError)
 
 
 def test_jobs_that_die_while_others_run_leave_none_waiting(two: medbench.Jobs, tmp_path: Path) -> None:

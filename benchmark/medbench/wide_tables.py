@@ -35,7 +35,7 @@ def wide_part(board: Board, rule: str) -> list[str]:
 
 
 def _measured(rows: Sequence[Row], names: Sequence[str], heads: Sequence[str]) -> list[str]:
-    """Write further measures, precisions in blocks of four classes, and each arm's confusion matrix in percent."""
+    """Write further measures, and precisions in percent in blocks of four classes."""
     known = [(row.measures, name) for row, name in zip(rows, names, strict=True) if row.measures is not None]
     if not known:
         return []

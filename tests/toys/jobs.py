@@ -38,7 +38,9 @@ def raises(folder: str, device: str) -> int:
 
 def dies_beside_a_child(folder: str, device: str) -> int:
     """Die while a child that has inherited every open file goes on, as workers of a data loader do for a while."""
-    multiprocessing.get_context("fork").Process(target=time.sleep, args=(30,), daemon=True).start()
+    child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,), daemon=True)
+    child.start()
+    (Path(folder) / "child").write_text(str(child.pid))
     os._exit(3)
 
 
