@@ -320,7 +320,7 @@ def test_made_rows_are_scored_against_held_out_ones_in_the_same_mix_of_classes()
     assert {k: v for k, v in result.values.items() if k.startswith("notes")} == {"notes": 30.0, "notes-floor": 30.0}
     stand_in = Notes.handed[1][2]
     assert {row.tobytes() for row in stand_in} <= {row.tobytes() for row in train}
-    assert {k: v for k, v in result.how.items() if k != "sha256"} == {
+    assert {k: v for k, v in result.how.items() if k != "sha256" and not k.startswith("key of ")} == {
         "extractor": "pixels", "d": 16, "classes": 2, "train": 40, "held_out": 18, "made": 30,
     }  # fmt: skip
 
@@ -419,11 +419,57 @@ def test_nothing_to_score_is_no_score() -> None:
     assert score_made(with_made(train, (5, 5)), unknown, extractor=Pixels(), scores=ALL, seed=0) is None
 
 
-def test_an_extractor_that_loses_a_row_is_named() -> None:
+@dataclass(frozen=True)
+class Breaks:
+    what: str
+    name: str = "bad"
+
+    def score(self, train: np.ndarray, held_out: np.ndarray, synthetic: np.ndarray) -> Any:
+        acts: dict[str, Callable[[], Any]] = {
+            "raise": lambda: 1 / 0,
+            "exit": lambda: exit(1),
+            "text": lambda: "much",
+            "array": lambda: np.zeros(3),
+            "skip": lambda: (_ for _ in ()).throw(medbench.Skip("p0001 makes no sense")),
+            "memory": lambda: (_ for _ in ()).throw(MemoryError()),
+            "writes": lambda: overwrites(train, held_out, synthetic),
+        }
+        return acts[self.what]()
+
+
+@pytest.mark.parametrize(
+    ("what", "why"),
+    [("raise", "ZeroDivisionError"), ("exit", "Ended"), ("text", "gave str, not a number"), ("skip", "Skip"),
+     ("array", "gave ndarray, not a number"), ("memory", "MemoryError"), ("writes", None)],
+)  # fmt: skip
+def test_a_score_that_breaks_costs_its_own_number_and_no_other(what: str, why: str | None) -> None:
+    training, held_out = with_made(toy_samples(30, size=4), (10, 10)), toy_samples(20, size=4, seed=1)
+    alone = score_made(training, held_out, extractor=Pixels(), scores=[KID()], seed=0)
+
+    both = score_made(training, held_out, extractor=Pixels(), scores=[Breaks(what), KID()], seed=0)
+
+    assert alone is not None
+    assert both is not None
+    assert {k: v for k, v in both.values.items() if not k.startswith("bad")} == dict(alone.values)
+    assert dict(both.why) == ({"score bad": why} if why else {})
+    assert math.isnan(both.values["bad"]) == (why is not None)
+    assert ("key of bad" in both.how) == (what != "memory")  # what the machine did is computed again
+    assert both.how["key of kid"] == alone.how["key of kid"]
+
+
+@pytest.mark.parametrize(
+    ("extractor", "why"),
+    [(Short(), "gave float64 (15, 2) for 16 images, not finite float64 (n, d)")],
+)
+def test_an_extractor_that_breaks_costs_the_scores_and_says_so(extractor: Any, why: str) -> None:
     training = with_made(toy_samples(30, size=4), (5, 5))
 
-    with pytest.raises(medbench.ContractError, match="extractor 'short' gave float64"):
-        score_made(training, toy_samples(20, size=4, seed=1), extractor=Short(), scores=ALL, seed=0)
+    result = score_made(training, toy_samples(20, size=4, seed=1), extractor=extractor, scores=ALL, seed=0)
+
+    assert result is not None
+    assert result.values == {}
+    assert result.how["failed"] == why
+    assert result.why == {"extractor short": why}
 
 
 # -- scores of a trial --------------------------------------------------------------------------------------------

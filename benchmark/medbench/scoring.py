@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from medbench.errors import ContractError, Skip
 from medbench.identity import digest, identity
 from medbench.interfaces import Extractor, Score
+from medbench.measuring import contained, core_key, failed, measure_key, plain_number
 from medbench.samples import Samples
 
 MOST = 500
@@ -35,12 +37,14 @@ class Scored:
             real rows stood in for the made ones; ``NAME-spread`` is what real rows reach by chance.
         how: ``extractor`` (its name), ``sha256`` (of its recipe, code, libraries and weights), ``scope`` ("fold" where
             it was trained within the fold), ``d`` (features), and the rows that were looked at: ``train``,
-            ``held_out``, ``made`` (also those of the floor) and ``classes``; ``skipped`` instead of the numbers, where
-            the extractor does not take such images.
+            ``held_out``, ``made`` (also those of the floor) and ``classes``; ``key of NAME``, what a score was computed
+            with. Instead of the numbers ``skipped``, where the extractor does not take such images, or ``failed``.
+        why: Why a number is missing, by ``score NAME`` or ``extractor NAME``; what is only not defined has no word.
     """
 
     values: Mapping[str, float]
     how: Mapping[str, str | int]
+    why: Mapping[str, str] = field(default_factory=dict)
 
 
 def score_made(
@@ -51,7 +55,7 @@ def score_made(
     scores: Sequence[Score],
     seed: int,
     real: Samples | None = None,
-    fitted: Any = None,
+    fit: Callable[[], Any] | None = None,
     folder: Path | None = None,
 ) -> Scored | None:
     """Score the made rows of a training set against real rows its generator never saw.
@@ -66,14 +70,12 @@ def score_made(
         scores: What to compute.
         seed: Of the draw.
         real: The real training rows where `training` holds none, as for an arm of made rows alone.
-        fitted: What `extractor` became within the fold, where it is one that is trained.
+        fit: Gives what `extractor` becomes within the fold, where it is one that is trained.
         folder: Where scores may leave pictures; None leaves none.
 
     Returns:
-        None where no class has rows of all three kinds.
-
-    Raises:
-        ContractError: If the extractor or a score returned what its interface forbids.
+        None where no class has rows of all three kinds. A score or extractor that raises, or returns what its
+        interface forbids, costs its own numbers and nothing else.
     """
     rng = np.random.default_rng(seed)
     learnt = training if real is None or training.is_real.any() else real
@@ -91,28 +93,58 @@ def score_made(
         (held_out.x, {k: known[k] for k in classes}),
         (training.x, {k: made[k][:n] for k, n in counts.items()}),
     )
-    how: dict[str, str | int] = {"extractor": extractor.name, "sha256": digest(identity(extractor))}
-    if fitted is not None:
+    how: dict[str, str | int] = {"extractor": extractor.name, "sha256": extractor_key(extractor)}
+    if fit is not None:
         how["scope"] = "fold"
-    eyes: Any = extractor if fitted is None else fitted
     try:
-        by_kind = _described(eyes, scores, parts, extractor.name)
+        with contained(quiet=False):
+            by_kind = _described(extractor if fit is None else fit(), scores, parts, extractor.name)
     except Skip as skip:
         return Scored({}, how | {"skipped": str(skip)})
+    except Exception as error:  # noqa: BLE001  a plugin's call, after everything was trained
+        told = failed(error)
+        kept = {"sha256": ""} if told.passing else {}  # what the machine did is no fault of this code: tried again
+        word = _word(error, told.why)
+        return Scored({}, how | kept | {"failed": word}, {f"extractor {extractor.name}": word})
     patients = {k: np.concatenate([learnt.patients[train[k]], held_out.patients[known[k]]]) for k in classes}
     values: dict[str, float] = {}
-    for score in (score for score in scores if _of(score) in by_kind):
-        of_train, of_held, of_made = by_kind[_of(score)]
-        pool = _Pool(of_train, of_held, of_made, mixed, n_classes)
-        values |= pool.values(score, training.classes)
-        if getattr(score, "spread", False):
-            values[f"{score.name}-spread"] = pool.spread(score, patients, rng)
-        if folder is not None and hasattr(score, "show"):
-            score.show(folder, *pool.at_once(pool.made))
+    why: dict[str, str] = {}
+    for score in scores:
+        name, key, passing = score.name, measure_key(score, "scoring")[:16], False
+        if _of(score) in by_kind:
+            of_train, of_held, of_made = by_kind[_of(score)]
+            pool = _Pool(of_train, of_held, of_made, mixed, n_classes)
+            steps: dict[str, Callable[[], dict[str, float]]] = {
+                name: functools.partial(pool.values, score, training.classes)
+            }
+            if getattr(score, "spread", False):
+                steps[f"{name}-spread"] = functools.partial(pool.spread, score, patients, rng)
+            if folder is not None and hasattr(score, "show"):
+                steps[f"{name} picture"] = functools.partial(pool.show, score, folder)
+            for step, compute in steps.items():
+                try:
+                    with contained(quiet=False):
+                        values |= compute()
+                except Exception as error:  # noqa: BLE001  likewise
+                    told = failed(error)
+                    passing |= told.passing
+                    why[f"score {step}"] = _word(error, told.why)
+                    values |= {} if step.endswith(" picture") else {step: float("nan")}
+        if key and not passing:
+            how[f"key of {name}"] = key
     values |= _origin_label(training)
+    how[f"key of {ORIGIN_LABEL}"] = core_key("scoring")[:16]
     how |= {"d": next(iter(by_kind["features"][0].values())).shape[1], "classes": len(classes)}
     how |= {"train": sum(len(train[k]) for k in classes), "held_out": sum(mixed.values()), "made": sum(counts.values())}
-    return Scored(values, how)
+    return Scored(values, how, why)
+
+
+def extractor_key(extractor: Extractor) -> str:
+    """Return the SHA-256 of an extractor's recipe, code, libraries and weights; empty where it cannot be said."""
+    try:
+        return digest(identity(extractor))
+    except Exception:  # noqa: BLE001  it reads what a plugin is made of, and costs no trial
+        return ""
 
 
 @dataclass(frozen=True)
@@ -144,24 +176,30 @@ class _Pool:
         if with_labels is None:
             within = getattr(score, "each_class", False)
             each = self._each(score, self.held, made) if within or getattr(score, "by_class", False) else {}
-            value = _mean(each) if within else float(score.score(*self.at_once(made)))
+            value = _mean(each) if within else _number(score.score(*self.at_once(made)))
             return {f"{name}{end}": value} | {f"{name}:{names[k]}{end}": of_class for k, of_class in each.items()}
         parts = self.at_once(made)
         kinds = (self.train, {k: self.held[k][: self.mixed[k]] for k in made}, made)
         labels = tuple(np.repeat(list(made), [len(kind[k]) for k in made]) for kind in kinds)
         value, recalls = with_labels(*parts, labels, self.n_classes)
-        own = {f"{name}:{names[k]}{end}": float(recalls[k]) for k in made} if len(recalls) else {}
-        return {f"{name}{end}": float(value), **own}
+        own = {f"{name}:{names[k]}{end}": _number(recalls[k]) for k in made} if len(recalls) else {}
+        return {f"{name}{end}": _number(value), **own}
 
     def _each(self, score: Score, held: Rows, made: Rows) -> dict[int, float]:
-        return {k: float(score.score(self.train[k], held[k], made[k])) for k in made}
+        # Copies: what one score does to its rows is nothing that the next one sees.
+        return {k: _number(score.score(self.train[k].copy(), held[k].copy(), made[k].copy())) for k in made}
 
     def at_once(self, made: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the rows of all classes together, held-out ones in the mix of the made ones."""
         held = [self.held[k][: self.mixed[k]] for k in made]
         return np.concatenate([self.train[k] for k in made]), np.concatenate(held), np.concatenate([*made.values()])
 
-    def spread(self, score: Score, patients: Mapping[int, np.ndarray], rng: np.random.Generator) -> float:
+    def show(self, score: Any, folder: Path) -> dict[str, float]:
+        """Let a score leave a picture; there is no number in it."""
+        score.show(folder, *self.at_once(self.made))
+        return {}
+
+    def spread(self, score: Score, patients: Mapping[int, np.ndarray], rng: np.random.Generator) -> dict[str, float]:
         """Return the 95th percentile of the score of real rows against other patients' real rows, at these numbers."""
         drawn = []
         for _ in range(SPLITS):
@@ -175,7 +213,8 @@ class _Pool:
                 here[k], there[k] = rows[first], rows[others[: len(self.held[k])]]
             value = _mean(self._each(score, there, here))
             drawn += [value] if np.isfinite(value) else []
-        return float(np.percentile(drawn, 95, method="weibull")) if drawn else float("nan")
+        reached = float(np.percentile(drawn, 95, method="weibull")) if drawn else float("nan")
+        return {f"{score.name}-spread": reached}
 
 
 def _mean(of_classes: Mapping[int, float]) -> float:
@@ -231,8 +270,23 @@ def _extracted(extract: Callable[[np.ndarray], np.ndarray], x: np.ndarray, rows:
     return np.concatenate([_checked(extract(x[chunk]), len(chunk), name) for chunk in chunks])
 
 
+class _Broken(ContractError):  # noqa: N818  as its kin
+    """A promise that was not kept, in words of ours, which hold nothing of anybody's data."""
+
+
+def _word(error: Exception, kind: str) -> str:
+    return str(error) if isinstance(error, _Broken) else kind
+
+
+def _number(given: Any) -> float:
+    value = plain_number(given)
+    if value is None:
+        raise _Broken(f"gave {type(given).__name__}, not a number")
+    return value
+
+
 def _checked(rows: Any, n: int, name: str) -> np.ndarray:
     if not isinstance(rows, np.ndarray) or rows.ndim != 2 or len(rows) != n or not np.isfinite(rows).all():
         given = f"{rows.dtype} {rows.shape}" if isinstance(rows, np.ndarray) else type(rows).__name__
-        raise ContractError(f"extractor {name!r} gave {given} for {n} images; it returns finite float64 (n, d).")
+        raise _Broken(f"gave {given} for {n} images, not finite float64 (n, d)")
     return rows.astype(np.float64, copy=False)

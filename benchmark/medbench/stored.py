@@ -40,7 +40,7 @@ class Stored:
         trial: What was asked for.
         folder: Where it lies.
         status: done, failed or skipped.
-        metrics: Number by metric, None where it is not defined on these labels; empty without a result.
+        metrics: Number by metric, None where it gave none on these labels; empty without a result.
         cost: Of the trial alone.
         stages: SHA-256 by stage key.
         frequencies: Class frequencies the classifier was trained on.
@@ -51,6 +51,8 @@ class Stored:
         scores: Number by score of the made rows, None where it is not defined on them; empty without made pixels.
         scored: What they were computed with and on: extractor, sha256, d, train, held_out, made, classes.
         failure: Why there is no result.
+        metric_keys: By metric, what it was computed with; older results do not say.
+        unmeasured: Why a number is missing, by ``metric NAME``, ``score NAME`` or ``extractor NAME``.
     """
 
     trial: Trial
@@ -67,6 +69,8 @@ class Stored:
     scores: dict[str, float | None] = field(default_factory=dict)
     scored: dict[str, Any] = field(default_factory=dict)
     failure: Failure | None = None
+    metric_keys: dict[str, str] = field(default_factory=dict)
+    unmeasured: dict[str, str] = field(default_factory=dict)
 
     def predictions(self) -> Predictions:
         """Read what was predicted for every test sample."""
@@ -91,6 +95,8 @@ def write_result(folder: Path, result: Result, provenance: dict[str, Any]) -> No
         "stages": dict(result.stages),
         "facts": dict(result.facts),
         "counts": dict(result.counts),
+        "metric_keys": dict(result.metric_keys),
+        "unmeasured": dict(result.unmeasured),
         "provenance": provenance,
     }
     (folder / "result.json").write_text(json.dumps(record, indent=1, sort_keys=True))
@@ -105,8 +111,8 @@ def _number(value: float) -> str:
     return f"{value:.6g}" if math.isfinite(value) else ""
 
 
-def _finite(values: Mapping[str, float]) -> dict[str, float | None]:
-    return {name: value if math.isfinite(value) else None for name, value in values.items()}
+def _finite(values: Mapping[str, float | None]) -> dict[str, float | None]:
+    return {name: value if value is not None and math.isfinite(value) else None for name, value in values.items()}
 
 
 def read_predictions(folder: Path) -> Predictions:
@@ -191,6 +197,8 @@ def read_stored(folder: Path) -> Stored:
             leaks=tuple(record["leaks"]),
             scores=record.get("scores", {}),  # older results have none
             scored=record.get("scored", {}),
+            metric_keys=record.get("metric_keys", {}),
+            unmeasured=record.get("unmeasured", {}),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(

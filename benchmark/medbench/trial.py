@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
@@ -25,6 +26,7 @@ from medbench.interfaces import (
     TrainingSet,
     cut_in_two,
 )
+from medbench.measuring import measure, measure_key, metric_name
 from medbench.protocols import EvaluationProtocol, seeded_as
 from medbench.samples import Samples
 from medbench.scoring import score_made
@@ -102,7 +104,7 @@ class Result:
         probabilities: ``float64 (n, n_classes)`` as predicted, before any correction.
         frequencies: ``float64 (n_classes,)`` class frequencies the classifier was trained on.
         classes: Names of the classes.
-        metrics: Number by metric, from prior-corrected probabilities.
+        metrics: Number by metric, from prior-corrected probabilities; None where a metric gave none.
         leaks: Leaks that were found, all of them declared by the protocol.
         cost: ``seconds`` (wall), ``peak_mb``, ``device`` of this trial alone, without its stages.
         stages: SHA-256 of each stage's arrays by stage key.
@@ -111,6 +113,8 @@ class Result:
         counts: Rows in training (real, made), validation and test.
         scores: Number by score of the made rows and by ``NAME-floor``; empty where none were made of pixels.
         scored: How: extractor, its SHA-256, features and rows, as :class:`medbench.scoring.Scored` has it.
+        metric_keys: By metric, what it was computed with: :func:`medbench.measuring.measure_key`.
+        unmeasured: Why a number is missing, by ``metric NAME``, ``score NAME`` or ``extractor NAME``.
     """
 
     trial: Trial
@@ -120,7 +124,7 @@ class Result:
     probabilities: np.ndarray
     frequencies: np.ndarray
     classes: tuple[str, ...]
-    metrics: Mapping[str, float]
+    metrics: Mapping[str, float | None]
     leaks: tuple[str, ...]
     cost: Mapping[str, float | str]
     stages: Mapping[str, str]
@@ -129,6 +133,8 @@ class Result:
     counts: Mapping[str, int] = field(default_factory=dict)
     scores: Mapping[str, float] = field(default_factory=dict)
     scored: Mapping[str, str | int] = field(default_factory=dict)
+    metric_keys: Mapping[str, str] = field(default_factory=dict)
+    unmeasured: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,7 +209,8 @@ def run_trial(
     """Run one trial.
 
     Rows made of pixels are scored with `extractor`, after everything was fitted and predicted; that is no part of the
-    trial's cost. `waived` names leaks that the study accepts besides those of the protocol.
+    trial's cost. Whatever a metric raises or returns, the trial has a result: that number is then missing, with a word
+    why. `waived` names leaks that the study accepts besides those of the protocol.
 
     Raises:
         LeakError: If a leak is found that the protocol does not declare, or the augmenter used what it was not given.
@@ -240,8 +247,10 @@ def run_trial(
         fit = getattr(extractor, "fit", None)
         made = score_made(
             training_set.samples, test, extractor=extractor, scores=scores, seed=seed, real=handed[0],
-            fitted=fit(handed[0], context.of(extractor)) if fit is not None else None, folder=context.folder,
+            fit=functools.partial(fit, handed[0], context.of(extractor)) if fit is not None else None,
+            folder=context.folder,
         )  # fmt: skip
+    numbers = {metric_name(m): (measure(m, test.labels, corrected), measure_key(m)) for m in metrics}
     return Result(
         trial=trial,
         ids=test.ids,
@@ -250,7 +259,7 @@ def run_trial(
         probabilities=predicted,
         frequencies=frequencies,
         classes=test.classes,
-        metrics={m.__name__.replace("_", "-"): float(m(test.labels, corrected)) for m in metrics},
+        metrics={name: number.value for name, (number, _) in numbers.items()},
         leaks=tuple(sorted(found)),
         cost=cost,
         stages=dict(context.stages),
@@ -264,6 +273,9 @@ def run_trial(
         },
         scores=made.values if made else {},
         scored=made.how if made else {},
+        metric_keys={name: key for name, (number, key) in numbers.items() if key and not number.passing},
+        unmeasured={f"metric {name}": number.why for name, (number, _) in numbers.items() if number.why}
+        | dict(made.why if made else {}),
     )
 
 

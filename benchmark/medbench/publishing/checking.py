@@ -19,6 +19,7 @@ from medbench.errors import LeakError, MedbenchError
 from medbench.interfaces import TrainingSet
 from medbench.leaderboard import best, boards
 from medbench.matrix import Plan, expand
+from medbench.measuring import measure, metric_name
 from medbench.plugins import Catalogue
 from medbench.protocols import protocol
 from medbench.publishing.container import MEMBERS
@@ -194,7 +195,7 @@ def _parts(samples: Samples, trial: Trial) -> _Parts:
 
 def _trials(bundle: Bundle, found: Mapping[str, Described], catalogue: Catalogue, store: Store, report: Report) -> None:
     """Hold every trial against our cut, store it with our labels, and compute its metrics."""
-    metrics = {m.__name__.replace("_", "-"): m for m in catalogue.items("metric")}
+    metrics = {metric_name(m): m for m in catalogue.items("metric")}
     cuts: dict[tuple[str, str, Cut], _Parts] = {}
     unknown: set[str] = set()
     compared, signs = 0, Signs()
@@ -223,9 +224,9 @@ def _trials(bundle: Bundle, found: Mapping[str, Described], catalogue: Catalogue
             if name not in metrics:
                 unknown.add(name)
                 continue
-            ours = float(metrics[name](result.labels, corrected))
+            ours = measure(metrics[name], result.labels, corrected, quiet=True).value
             compared += 1
-            if (value is None) != (not np.isfinite(ours)) or (value is not None and abs(ours - value) > EXACT):
+            if (value is None) != (ours is None) or (value is not None and abs((ours or 0.0) - value) > EXACT):
                 raise Refused("MB930", f"{_name(trial)}: {name} is {ours!r}, the bundle says {value!r}.")
     report.add("sample ids", f"{len(cuts)} test parts, cut anew from our data set")
     report.add("metrics", f"{compared} recomputed, none differs")

@@ -1,0 +1,204 @@
+"""Metrics and scores as plugins give them: called so that none can harm a trial, keyed by the code they reach.
+
+A metric is computed after everything was trained and predicted, so nothing that goes wrong in it may cost a trial: the
+value is then missing, with a word that says why, and is computed again from what is stored once the metric is mended.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import dataclasses
+import functools
+import hashlib
+import io
+import math
+import numbers
+import os
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medbench.identity import _reached, digest, identity
+from medbench.interfaces import Metric
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a metric or score gave.
+
+    Attributes:
+        value: A finite number; None where there is none.
+        why: Why not: the type of what was raised, or what was returned instead; empty beside a number.
+        passing: The machine was at fault (memory, disk): the same call may well work later.
+    """
+
+    value: float | None
+    why: str = ""
+    passing: bool = False
+
+
+def metric_name(metric: Metric) -> str:
+    """Return the name a metric is registered, stored and shown under."""
+    return metric.__name__.replace("_", "-")
+
+
+def measure(metric: Metric, labels: np.ndarray, probabilities: np.ndarray, *, quiet: bool = False) -> Measured:
+    """Call a metric on copies of labels and probabilities.
+
+    Args:
+        metric: What a plugin registered.
+        labels: ``int64 (n,)``.
+        probabilities: ``float64 (n, n_classes)``, prior-corrected.
+        quiet: Swallow what it prints: its caller's output is read by people or programs.
+    """
+    return number(lambda: metric(_copy(labels), _copy(probabilities)), quiet=quiet)
+
+
+def number(compute: Callable[[], Any], *, quiet: bool = False) -> Measured:
+    """Return what `compute` gives if that is a finite number; whatever it raises costs no more than this number.
+
+    Args:
+        compute: A metric or score with its arguments.
+        quiet: As in :func:`measure`; otherwise a traceback is printed, which a trial's log takes.
+    """
+    try:
+        with contained(quiet=quiet):
+            given = compute()
+    except Exception as error:  # noqa: BLE001  a plugin's call; nothing it raises is worth a trained trial
+        return failed(error, quiet=quiet)
+    value = plain_number(given)
+    if value is None:
+        return Measured(None, f"gave {type(given).__name__}, not a number")
+    return Measured(value) if math.isfinite(value) else Measured(None, f"gave {value}")
+
+
+def failed(error: BaseException, *, quiet: bool = False) -> Measured:
+    """Say what was raised by its type alone: a message may name patients and paths, and goes to the log only."""
+    if not quiet:
+        traceback.print_exception(error)
+    kind = type(error).__name__
+    return Measured(None, kind, passing=isinstance(error, MemoryError | OSError) or kind == "OutOfMemoryError")
+
+
+class Ended(Exception):  # noqa: N818  what happened
+    """A metric or score tried to end the process."""
+
+
+@contextlib.contextmanager
+def contained(*, quiet: bool) -> Iterator[None]:
+    """Give back the working directory, the environment and numpy's error handling as they were, whatever is done.
+
+    Raises:
+        Ended: Where ``sys.exit`` was called.
+    """
+    variables, folder = dict(os.environ), None
+    with contextlib.suppress(OSError):  # somebody may have deleted it
+        folder = os.getcwd()
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(np.errstate())
+        if quiet:
+            stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
+            stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
+            stack.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("ignore")
+        try:
+            yield
+        except SystemExit as error:
+            raise Ended("sys.exit") from error
+        finally:
+            if os.environ != variables:
+                os.environ.clear()
+                os.environ.update(variables)
+            if folder is not None:
+                with contextlib.suppress(OSError):
+                    os.chdir(folder)
+
+
+def measure_key(item: Any, *core: str) -> str:
+    """Return a SHA-256 of a metric or score: its name, its parameters and the code that it reaches.
+
+    Args:
+        item: A function, or a recipe.
+        core: Core modules whose code is part of how the number comes about.
+
+    Returns:
+        Empty where that cannot be said; what has no key is computed again whenever it is shown.
+    """
+    try:
+        return _key(item, {name: core_key(name) for name in core})
+    except Exception:  # noqa: BLE001  it reads what a plugin is made of, and costs no trial
+        return ""
+
+
+def _key(item: Any, code: Mapping[str, str]) -> str:
+    if dataclasses.is_dataclass(item) and not isinstance(item, type):
+        return digest([identity(item), code])
+    return digest([metric_name(item), _function(item), code])
+
+
+def _function(item: Any) -> list[Any]:
+    """Describe a callable: the modules it reaches, its own byte code where it has no file, what it closed over."""
+    if isinstance(item, functools.partial):
+        return [_function(item.func), [_told(a) for a in item.args], {k: _told(v) for k, v in item.keywords.items()}]
+    function = item if hasattr(item, "__code__") else type(item)
+    reached, libraries = _reached(function.__module__)
+    inside = getattr(function, "__code__", None)
+    own = inside.co_code.hex() if inside is not None and not reached else ""
+    held = [_told(_content(cell)) for cell in getattr(item, "__closure__", None) or ()]
+    held += [_told(value) for value in getattr(item, "__defaults__", None) or ()]
+    held += [[name, _told(value)] for name, value in sorted((getattr(item, "__kwdefaults__", None) or {}).items())]
+    return [getattr(function, "__qualname__", ""), reached, libraries, own, held]
+
+
+def _told(value: Any) -> Any:
+    """Return a value that a function was made with where it is plain; of a function its name stands for it."""
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return repr(value)
+    if isinstance(value, list | tuple):
+        return [_told(part) for part in value]
+    return getattr(value, "__qualname__", type(value).__qualname__)
+
+
+def _content(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # named in the function and never set
+        return None
+
+
+@functools.cache
+def core_key(name: str) -> str:
+    """Return the SHA-256 of a core module's code: comments, docstrings and layout say nothing of a number."""
+    tree = ast.parse((Path(__file__).parent / f"{name}.py").read_bytes())
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if not isinstance(body, list) or not body or not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            continue
+        node.body = [b for b in body if not (isinstance(b, ast.Expr) and isinstance(b.value, ast.Constant))]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+
+
+def _copy(rows: np.ndarray) -> np.ndarray:
+    """Return a copy that says no where it is written to; who forces it changes the copy alone."""
+    copied = np.array(rows)
+    copied.flags.writeable = False
+    return copied
+
+
+def plain_number(given: Any) -> float | None:
+    """Return a number as a float; None for what is none, as an array of several, a text or a truth value."""
+    if isinstance(given, bool | np.bool_ | str | bytes):
+        return None
+    if isinstance(given, numbers.Real):
+        return float(given)
+    if getattr(given, "shape", None) == () and hasattr(given, "item"):  # an array or tensor without axes
+        return plain_number(given.item())
+    return None
