@@ -44,7 +44,9 @@ def find(arm: Arm, rows: Iterable[Stored], study: Study, folds: int, cells: Sequ
         if (t.arm, t.budget) != (arm.made_by, study.spending):
             result.superseded += 1
         elif t.stage_seed == t.seed and (cell := (t.repeat, t.fold, t.seed)) in wanted:
-            {"done": result.cells, "failed": result.failed, "skipped": result.skipped}[row.status][cell] = row
+            by_status = {"done": result.cells, "failed": result.failed, "skipped": result.skipped}
+            if row.status in by_status:  # one that the machine interrupted is to be run again, and is no row until then
+                by_status[row.status][cell] = row
     return result
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import errno
+import contextlib
 import json
 import os
 import platform
@@ -21,6 +21,7 @@ from medbench import __version__, plugins
 from medbench.context import TrialContext
 from medbench.decode import open_samples
 from medbench.errors import ContractError, MedbenchError, Skip
+from medbench.faults import of_machine
 from medbench.findings import waived_leaks
 from medbench.identity import SCHEME, identity
 from medbench.protocols import protocol
@@ -85,20 +86,14 @@ def work(folder: str, device: str) -> int:
     except MedbenchError as error:
         traceback.print_exc()
         return _fail(place, error.kind, str(error), error.exit_code)
-    except MemoryError:
-        traceback.print_exc()
-        return _fail(place, "memory", "there was not enough memory for this trial.", 6)
-    except OSError as error:
-        traceback.print_exc()
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return _fail(place, "disk", "the disk is full; free some space, then run the same command.", 6)
-        return _fail(place, "bug", f"{type(error).__name__}: {error.strerror}", 1)
     except (Exception, SystemExit) as error:  # noqa: BLE001  a trial is one of the two borders that must survive
         traceback.print_exc()
-        if type(error).__name__ == "OutOfMemoryError":  # torch's own; torch is not imported here
-            return _fail(place, "memory", "there was not enough memory on the device for this trial.", 6)
+        os.close(log)  # where too many files are open, the next line needs its place
+        if (fault := of_machine(error)) is not None:
+            return _fail(place, *fault, 6)
         first = (str(error).splitlines() or ["no message"])[0][:300]
-        return _fail(place, "bug", f"{type(error).__name__}: {first}", 1)
+        said = str(error.strerror) if isinstance(error, OSError) else first  # a file's name may name a patient
+        return _fail(place, "bug", f"{type(error).__name__}: {said}", 1)
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -201,5 +196,6 @@ class Reporter:
 
 def _fail(place: Path, kind: str, message: str, code: int) -> int:
     failure = Failure(kind, message)
-    (place / "failure.json").write_text(json.dumps({"kind": failure.kind, "message": failure.message, "code": code}))
+    with contextlib.suppress(OSError):  # the exit status still tells a full disk
+        (place / "failure.json").write_text(json.dumps({"kind": failure.kind, "message": failure.message}))
     return code or 7

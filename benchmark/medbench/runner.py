@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from medbench.errors import MedbenchError, ResourceError
+from medbench.errors import DataError, MedbenchError, ResourceError, StoreError
+from medbench.faults import DISK, is_interruption
 from medbench.interfaces import Executor, Jobs
 from medbench.job import Task, work
 from medbench.matrix import Plan
@@ -26,6 +27,7 @@ from medbench.stage_jobs import StageJob
 from medbench.stages import ENCODER
 from medbench.store import Store
 from medbench.stored import Failure, read_stored
+from medbench.text import counted
 from medbench.trial import Trial
 
 POLL_SECONDS = 0.25
@@ -52,6 +54,7 @@ class Summary:
         done: Trials that finished now.
         failed: Trials without a result, now or before.
         skipped: Trials that turned out to make no sense.
+        interrupted: What became of trials that a fault of the machine ended; the same command tries them again.
         stages: Stages fitted now.
         elsewhere: Trials that another runner was busy with when this one ended.
         seconds: Wall time.
@@ -61,9 +64,27 @@ class Summary:
     done: int = 0
     failed: int = 0
     skipped: int = 0
+    interrupted: list[Failure] = field(default_factory=list)
     stages: int = 0
     elsewhere: int = 0
     seconds: float = 0.0
+
+
+def check_settled(summaries: Sequence[Summary]) -> None:
+    """Raise where faults of the machine ended trials, so that no table is taken for the whole.
+
+    Raises:
+        StoreError, DataError, ResourceError: By the kind of the first.
+    """
+    failures = [failure for summary in summaries for failure in summary.interrupted]
+    if failures:
+        first = failures[0]
+        kind = {"store": StoreError, "data": DataError}.get(first.kind, ResourceError)
+        again = "" if "same command" in first.message else " Run the same command again."
+        raise kind(
+            f"{counted(len(failures), 'trial', 'were')} ended by a fault of the machine, not counted and to be run "
+            f"again; the first by {first.kind}: {first.message}{again}"
+        )
 
 
 @dataclass
@@ -286,7 +307,7 @@ def _settle(state: _Run, job: _Job, future: Future[int]) -> None:
         return _fail(state, job, Failure("lost", f"its process died {job.lost + 1} times ({error})."))
     if code == 0 and not (job.folder / "failure.json").is_file():
         return _accept(state, job)
-    failure = _read_failure(job.folder)
+    failure = _read_failure(job.folder, code)
     if failure.kind == "disk":
         _forget(state, job)
         raise ResourceError(f"{state.store.root}: {failure.message}")
@@ -322,6 +343,9 @@ def _fail(state: _Run, job: _Job, failure: Failure) -> None:
         state.store.accept_failure(folder, job.trial, failure)
         if failure.kind == "skip":
             state.summary.skipped += 1
+        elif is_interruption(failure.kind, failure.message):
+            state.summary.interrupted.append(failure)
+            _announce(state, "trial_failed", trial=job.trial, error=MedbenchError(failure.message))
         else:
             state.summary.failed += 1
             _announce(state, "trial_failed", trial=job.trial, error=MedbenchError(failure.message))
@@ -342,11 +366,13 @@ def _forget(state: _Run, job: _Job) -> None:
     state.store.release(job.key)
 
 
-def _read_failure(folder: Path) -> Failure:
+def _read_failure(folder: Path, code: int) -> Failure:
     try:
         record = json.loads((folder / "failure.json").read_text())
         return Failure(record["kind"], record["message"])
     except (OSError, ValueError, KeyError):
+        if code == ResourceError.exit_code:  # not even that could be written
+            return Failure("disk", DISK)
         return Failure("lost", "its process ended without saying why; see its log.")
 
 

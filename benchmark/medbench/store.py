@@ -98,30 +98,39 @@ class Store:
     # -- reading ---------------------------------------------------------------------------------------------------
 
     def find(self, trial: Trial) -> Stored | None:
-        """Return the stored row of exactly this trial id, the result before a failure."""
+        """Return the stored row of exactly this trial id, the result before a failure; None also where the machine
+        interrupted it."""
         place = self.place(trial)
         for folder in [place, *self._failures(place)]:
             if (folder / "spec.json").is_file():
                 stored = read_stored(folder)
-                if stored.trial.id == trial.id:
+                if stored.trial.id == trial.id and stored.status != "interrupted":
                     return stored
         return None
 
     def rows(self, dataset: str | None = None) -> Iterator[Stored]:
-        """Yield every row, results and the latest failure of trials without one, sorted by folder."""
+        """Yield every row, sorted by folder: results, and the latest failure of trials without one.
+
+        A trial that the machine interrupted is one where it has neither result nor failure.
+        """
         tops = [self.root / slug(dataset)] if dataset else sorted(p for p in self.root.iterdir() if p.is_dir())
         for top in tops:
             if top.name.startswith(".") or top.name == "stages" or not top.is_dir():
                 continue
-            for protocol in sorted(top.glob("*/*")):
-                names = sorted(p.name for p in protocol.iterdir() if p.is_dir())
-                done = {name for name in names if ".failed-" not in name}
-                last = {
-                    name.partition(".failed-")[0]: name for name in sorted(names, key=_attempt) if ".failed-" in name
-                }
-                for name in sorted(done | {f for base, f in last.items() if base not in done}):
-                    if (protocol / name / "spec.json").is_file():
-                        yield read_stored(protocol / name)
+            for protocol in sorted(p for p in top.glob("*/*") if p.is_dir()):
+                yield from self._rows_in(protocol)
+
+    def _rows_in(self, protocol: Path) -> Iterator[Stored]:
+        names = sorted(p.name for p in protocol.iterdir() if (p / "spec.json").is_file())
+        attempts: dict[str, list[str]] = {}
+        for name in names:
+            attempts.setdefault(name.partition(".failed-")[0], []).append(name)
+        for base, of_trial in sorted(attempts.items()):
+            if base in of_trial:
+                yield read_stored(protocol / base)
+                continue
+            latest_first = [read_stored(protocol / name) for name in sorted(of_trial, key=_attempt, reverse=True)]
+            yield next((row for row in latest_first if row.status != "interrupted"), latest_first[0])
 
     def _failures(self, place: Path) -> list[Path]:
         found = place.parent.glob(f"{place.name}.failed-*") if place.parent.is_dir() else ()

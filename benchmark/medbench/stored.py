@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from medbench.errors import StoreError
+from medbench.faults import is_interruption
 from medbench.trial import Predictions, Result, Trial
 
 FILES = 500  # read at once: far below the 1,024 files that a process may have open
@@ -24,7 +25,8 @@ class Failure:
     """Why a trial has no result.
 
     Attributes:
-        kind: bug, plugin, contract, data, resources, leak, diverged, lost, timeout, or skip.
+        kind: bug, plugin, contract, usage, leak, diverged, timeout or skip; or, of the machine and never scored:
+            store, data, disk, memory, resources or lost.
         message: One sentence.
     """
 
@@ -39,7 +41,7 @@ class Stored:
     Attributes:
         trial: What was asked for.
         folder: Where it lies.
-        status: done, failed or skipped.
+        status: done, failed, skipped, or interrupted by a fault of the machine, which is tried again.
         metrics: Number by metric, None where it gave none on these labels; empty without a result.
         cost: Of the trial alone.
         stages: SHA-256 by stage key.
@@ -57,7 +59,7 @@ class Stored:
 
     trial: Trial
     folder: Path
-    status: Literal["done", "failed", "skipped"]
+    status: Literal["done", "failed", "skipped", "interrupted"]
     metrics: dict[str, float | None] = field(default_factory=dict)
     cost: dict[str, Any] = field(default_factory=dict)
     stages: dict[str, str] = field(default_factory=dict)
@@ -181,7 +183,7 @@ def read_stored(folder: Path) -> Stored:
         failed = folder / "failure.json"
         if failed.is_file():
             failure = Failure(**json.loads(failed.read_text()))
-            return Stored(trial, folder, "skipped" if failure.kind == "skip" else "failed", failure=failure)
+            return Stored(trial, folder, _status(failure), failure=failure)
         record = json.loads((folder / "result.json").read_text())
         return Stored(
             trial,
@@ -205,6 +207,12 @@ def read_stored(folder: Path) -> Stored:
             f"{folder}: this result cannot be read ({type(error).__name__}); "
             "delete the folder and run the same command."
         ) from None
+
+
+def _status(failure: Failure) -> Literal["failed", "skipped", "interrupted"]:
+    if failure.kind == "skip":
+        return "skipped"
+    return "interrupted" if is_interruption(failure.kind, failure.message) else "failed"
 
 
 @functools.cache

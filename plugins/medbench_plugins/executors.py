@@ -89,6 +89,8 @@ class Processes:
             with self._one_at_a_time:
                 self._running.discard(process)
                 process.join()
+            if not started:
+                raise ProcessLookupError(f"it did not begin within {START_SECONDS:g} s")
             if not ended:
                 raise TimeoutError
             status: int | None = None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
+import resource
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -143,6 +145,12 @@ class Fault(Mean):
             "sysexit": lambda: exit(0),
             "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
             "hang": lambda: time.sleep(600),
+            "handles": lambda: (
+                resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)),
+                [os.open(os.devnull, os.O_RDONLY) for _ in range(64)],
+            ),
+            "wrapped": lambda: _raise(ValueError("it could not be read"), OSError(errno.EMFILE, "Too many open files")),
+            "disk": lambda: _raise(RuntimeError("write failed: No space left on device (os error 28)")),
             "memory": lambda: (_ for _ in ()).throw(MemoryError()),
             "nan": lambda: lambda x: np.full((len(x), n), np.nan),
             "shape": lambda: lambda x: np.full((len(x), n + 1), 1 / (n + 1)),
@@ -155,6 +163,10 @@ class Fault(Mean):
         }
         made = faults[self.kind]()
         return made if callable(made) else predict
+
+
+def _raise(error: Exception, cause: Exception | None = None) -> None:
+    raise error from cause
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from medbench.cli.run import carry_out
 from medbench.decode import open_samples
 from medbench.inflation import inflations
 from medbench.leaderboard import boards
+from medbench.runner import check_settled
 from medbench.staircase import staircase
 from medbench.text import WIDTH, cut, pad, wrapped
 
@@ -35,9 +36,11 @@ def run_canary(*, budget: str | None, results: Path, workers: int | None, as_jso
     """
     load_catalogue(plugin_options["plugin_folders"], plugin_options["plugin_switches"])
     asked = _understood(budget, results, plugin_options)
-    plan, store, _ = carry_out(asked, workers=workers)
+    plan, store, summaries = carry_out(asked, workers=workers)
+    check_settled(summaries)
     steps = staircase(asked.study, lambda kind, text: asked.catalogue.spec(asked.catalogue.resolve(kind, text)))
-    plan_of_steps, _, _ = carry_out(dataclasses.replace(asked, study=steps), workers=workers)
+    plan_of_steps, _, summaries = carry_out(dataclasses.replace(asked, study=steps), workers=workers)
+    check_settled(summaries)
     keys = {arm.key for arms in plan.arms.values() for arm in arms}
     board = boards(store, plan.record(), keep=keys)[0]
     staircases = inflations(boards(store, plan_of_steps.record()))

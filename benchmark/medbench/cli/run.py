@@ -33,7 +33,7 @@ from medbench.interfaces import Dataset
 from medbench.leaderboard import best, boards
 from medbench.matrix import Plan, expand
 from medbench.recipes import with_inner
-from medbench.runner import Summary
+from medbench.runner import Summary, check_settled
 from medbench.runner import run as run_plan
 from medbench.sources import (
     Described,
@@ -82,7 +82,7 @@ def run(
     Run the same command again to go on after an interruption; what is stored is not run again.
     """
     asked = understand(**options)
-    plan, store, failed = carry_out(
+    plan, store, summaries = carry_out(
         asked,
         workers=workers,
         device=device,
@@ -102,7 +102,8 @@ def run(
             click.echo("\n" + render_comparison(compare(built), form, plain=plain))
         if form not in ("csv", "json") and (by_size := growths(built)):
             click.echo("\n" + render_growth(by_size, form, plain=plain))
-    return 7 if failed else 0
+    check_settled(summaries)
+    return 7 if any(summary.failed for summary in summaries) else 0
 
 
 def carry_out(
@@ -115,11 +116,11 @@ def carry_out(
     shard: tuple[int, int] = (1, 1),
     retry_failed: bool = False,
     most: int | None = None,
-) -> tuple[Plan, Store, int]:
+) -> tuple[Plan, Store, list[Summary]]:
     """Run what a study lacks in its store.
 
     Returns:
-        The plan, the store, and how many trials failed.
+        The plan, the store, and how each part of the run went.
     """
     where = devices.choose(device)
     workers = workers or (
@@ -155,7 +156,7 @@ def carry_out(
                 summaries.append(run_all(plan_check(plan, plan.checked, asked.catalogue)))
             else:
                 display.say("check-steps: no board has every cell done and an arm with a control; nothing to repeat")
-    return plan, store, sum(summary.failed for summary in summaries)
+    return plan, store, summaries
 
 
 def _best_arms(built: Sequence[Board]) -> Iterator[Checked]:
@@ -274,6 +275,8 @@ def _sentence(summary: Summary) -> str:
     parts = [f"{summary.done} done", f"{summary.hits} stored before", f"{counted(summary.stages, 'generator')} fitted"]
     if summary.failed:
         parts.append(f"{summary.failed} FAILED (medbench logs)")
+    if summary.interrupted:
+        parts.append(f"{len(summary.interrupted)} INTERRUPTED (medbench logs)")
     if summary.skipped:
         parts.append(f"{summary.skipped} skipped")
     return f"{', '.join(parts)}, {summary.seconds:.0f} s"

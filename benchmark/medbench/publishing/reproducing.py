@@ -23,7 +23,7 @@ from medbench.publishing.reading import Bundle
 from medbench.publishing.recomputing import predictions_with_labels
 from medbench.publishing.refusals import Refused
 from medbench.publishing.texts import fitting
-from medbench.runner import Watcher, run
+from medbench.runner import Watcher, check_settled, run
 from medbench.sources import Described
 from medbench.statistics import labels_agree, score, units
 from medbench.store import Store
@@ -108,8 +108,9 @@ def rerun(
     plan = plan_of(bundle, trial, sources, catalogue)
     (mine,) = plan.trials
     store = Store(folder)
-    run(plan, store, catalogue, catalogue.resolve("executor", executor), watcher, workers=1, devices=[device],
-        plugin_folders=plugin_folders, blocked=blocked)  # fmt: skip
+    summary = run(plan, store, catalogue, catalogue.resolve("executor", executor), watcher, workers=1, devices=[device],
+                  plugin_folders=plugin_folders, blocked=blocked)  # fmt: skip
+    check_settled([summary])
     stored = store.find(mine)
     if stored is None or stored.failure is not None:
         why = stored.failure.message if stored and stored.failure else "it has no result"
