@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import io
+import struct
+import subprocess
+import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +16,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import medbench
-from medbench_datasets.readers.pictures import fit_square, fit_square_mask, read_picture
+from _encodings import png  # type: ignore[import-not-found]
+from medbench_datasets.readers.pictures import fit_square, fit_square_mask, read_picture, read_picture_size
 
 
 def ramp(height: int = 20, width: int = 30) -> np.ndarray:
@@ -94,9 +99,16 @@ def test_a_jpeg_named_png_is_read(tmp_path: Path) -> None:
     assert read_picture(tmp_path / "a.png").shape == (1, 20, 30)
 
 
+def header_only(width: int, height: int, colour: int = 0, bits: int = 8) -> bytes:
+    """A PNG that ends behind its header: what is judged by the header never gets further."""
+    whole = png(np.zeros((1, 1, {0: 1, 2: 3, 6: 4}[colour]), np.int64), bits=bits, colour=colour)
+    header = whole[12:16] + struct.pack(">II", width, height) + whole[24:29]
+    return whole[:12] + header + struct.pack(">I", zlib.crc32(header)) + whole[33:]
+
+
 @pytest.mark.parametrize("side", [6_400, 13_000, 20_000])
 def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path: Path, side: int) -> None:
-    Image.new("1", (side, side)).save(tmp_path / "a.jpg", format="PNG")
+    (tmp_path / "a.jpg").write_bytes(header_only(side, side))
 
     with pytest.raises(medbench.DataError, match=r"a\.jpg is a picture of .*more than 40 million.*; put a smaller"):
         read_picture(tmp_path / "a.jpg")
@@ -209,3 +221,103 @@ def test_a_mask_goes_where_its_picture_goes(height: int, width: int, size: int) 
 def test_a_dtype_without_a_filter_is_a_programming_mistake() -> None:
     with pytest.raises(ValueError, match="uint8 or float32"):
         fit_square(np.zeros((1, 4, 4)), 2)
+
+
+def written(path: Path, image: Image.Image, kind: str, **options: object) -> Path:
+    image.save(path, kind, **options)
+    return path
+
+
+def blank(width: int, height: int, mode: str = "L") -> Image.Image:
+    return Image.new(mode, (width, height))
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (header_only(60_000, 660), "60000 x 660, longer than 30,000 pixels"),
+        (header_only(39_999_999, 1), "39999999 x 1, longer than 30,000 pixels"),
+        (header_only(6_300, 6_300, 6), "6300 x 6300 and would take 278 MB of memory, more than the 175 MB"),
+        (header_only(6_300, 6_300, 2, 16), "6300 x 6300 and would take 437 MB of memory"),
+    ],
+)
+def test_a_small_file_of_a_huge_picture_is_refused_before_it_is_decoded(
+    tmp_path: Path, content: bytes, says: str
+) -> None:
+    (tmp_path / "a.png").write_bytes(content)
+
+    with pytest.raises(medbench.DataError, match=rf"a\.png is a picture of {says}.*; put a smaller"):
+        read_picture(tmp_path / "a.png", channels=3)
+
+
+def test_a_webp_is_judged_by_the_canvases_that_its_decoder_keeps(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.webp", blank(16_383, 600, "RGB"), "WEBP", lossless=True, method=0)
+
+    with pytest.raises(medbench.DataError, match=r"a\.webp is a picture of 16383 x 600 and would take 2.. MB"):
+        read_picture(path, channels=3)
+
+
+def test_a_jpeg_of_many_scans_is_refused_and_one_of_twelve_is_not(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.jpg", blank(1_600, 1_600), "JPEG", progressive=True)
+    whole = path.read_bytes()
+    last = whole[whole.rindex(b"\xff\xda") : -2]
+    assert read_picture(path).shape == (1, 1_600, 1_600)
+    path.write_bytes(whole[:-2] + last * 400 + whole[-2:])
+
+    with pytest.raises(medbench.DataError, match=r"a\.jpg is a JPEG of 1600 x 1600 in 40\d scans"):
+        read_picture(path)
+
+
+def test_a_thumbnail_within_a_jpeg_is_no_scan(tmp_path: Path) -> None:
+    thumbnail = io.BytesIO()
+    blank(64, 64).save(thumbnail, "JPEG", progressive=True)
+    path = written(tmp_path / "a.jpg", blank(6_000, 6_000), "JPEG", exif=b"Exif\0\0" + thumbnail.getvalue() * 16)
+
+    assert read_picture_size(path)[:2] == (6_000, 6_000)
+
+
+def test_large_pictures_are_read_and_fitted_in_little_memory(tmp_path: Path) -> None:
+    script = """
+import resource, sys
+from pathlib import Path
+from medbench_datasets.readers.pictures import fit_square, fit_square_mask, read_picture, read_picture_size
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+for name in sys.argv[1:]:
+    fit_square(read_picture(Path(name)), 64)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    wide = Image.fromarray(np.zeros((3_000, 3_000), np.uint16))
+    paths = [
+        written(tmp_path / "16.png", wide, "PNG", compress_level=1),
+        written(tmp_path / "long.png", blank(29_000, 200), "PNG"),
+        written(tmp_path / "high.png", blank(200, 29_000), "PNG"),
+    ]
+
+    kilobytes = subprocess.run(
+        [sys.executable, "-c", script, *map(str, paths)], capture_output=True, text=True, check=True
+    ).stdout
+
+    assert int(kilobytes) < 100_000
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    height=st.integers(1, 40),
+    width=st.integers(1, 40),
+    size=st.integers(1, 50),
+    fill=st.integers(0, 255),
+    dtype=st.sampled_from(["uint8", "float32"]),
+)
+def test_fitting_equals_padding_first(height: int, width: int, size: int, fill: int, dtype: str) -> None:
+    pixels = np.random.default_rng(height * width).integers(0, 256, (1, height, width)).astype(dtype)
+    side = max(height, width)
+    square = np.full((side, side), fill, dtype)
+    top, left = (side - height) // 2, (side - width) // 2
+    square[top : top + height, left : left + width] = pixels[0]
+    mask = np.zeros((side, side), np.uint8)
+    mask[top : top + height, left : left + width] = pixels[0] > 90
+
+    expected = np.asarray(Image.fromarray(square).resize((size, size), Image.Resampling.BILINEAR))
+    np.testing.assert_array_equal(fit_square(pixels, size, fill=fill)[0], expected)
+    nearest = np.asarray(Image.fromarray(mask).resize((size, size), Image.Resampling.NEAREST))
+    np.testing.assert_array_equal(fit_square_mask((pixels[0] > 90).astype(np.uint8), size), nearest)
