@@ -1,13 +1,43 @@
 #!/bin/sh
-# Check the entries that a change proposes: sh results/verify_entries.sh BASE PROPOSED
+# Check published entries: all of them, or those that a change proposes.
 #
-# Run it in a checkout of BASE with its own medbench installed: nothing of PROPOSED is checked out or run, only its
-# entries are copied, byte for byte. Entries may be added, the ledger may grow at its end, entry.json may be written anew
-# by a row that publishes a claimed entry as recomputed, and nothing else may change. What the data of an entry would be
-# needed for is not checked where they are not, and `medbench verify` says so.
+#   bash results/verify_entries.sh                  # every entry of this working tree
+#   bash results/verify_entries.sh BASE PROPOSED    # what a change adds to BASE
+#
+# With BASE, run it in a checkout of BASE with its own medbench installed: nothing of PROPOSED is checked out or run,
+# only its entries are copied, byte for byte. Entries may be added, the ledger may grow at its end, entry.json may be
+# written anew by a row that publishes a claimed entry as recomputed, and nothing else may change: not the list of
+# maintainers either, so a row that says reproduced must be signed by a maintainer of BASE. What the data of an entry
+# would be needed for is not checked where they are not, and `medbench verify` says so.
 set -eu
-base=$1 proposed=$2
 published=results/published
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
+# Hold the ledger in file $2 against the one of revision $1: rows are added behind those that are there.
+grown() {
+    if git cat-file -e "$1:$published/ledger.jsonl" 2>/dev/null; then
+        git cat-file blob "$1:$published/ledger.jsonl" >"$scratch/before"
+        head -c "$(wc -c <"$scratch/before")" "$2" | cmp -s - "$scratch/before" ||
+            { echo "ledger.jsonl: rows that are there may not change; corrections are new rows."; exit 1; }
+    fi
+}
+
+# The chain, signatures, what may follow what, and every entry against its row: a withdrawal comes as a row alone.
+whole() {
+    medbench site "$published" --out "$scratch/site" --no-bundles
+}
+
+if [ $# = 0 ]; then
+    if git rev-parse --quiet --verify HEAD >/dev/null 2>&1; then grown HEAD "$published/ledger.jsonl"; fi
+    for place in "$published"/*/; do
+        echo "${place%/}"
+        medbench verify "${place%/}"
+    done
+    whole
+    exit
+fi
+base=$1 proposed=$2
 
 # Say whether the rows that are added publish an entry again.
 lifted() {
@@ -31,15 +61,10 @@ git diff --no-renames --name-status "$base" "$proposed" -- | while read -r statu
     [ "$mode" = 100644 ] || { echo "$path: has mode $mode; entries are plain files."; exit 1; }
 done
 
-if git cat-file -e "$base:$published/ledger.jsonl" 2>/dev/null; then
-    git cat-file blob "$base:$published/ledger.jsonl" >ledger.before
-    git cat-file blob "$proposed:$published/ledger.jsonl" | head -c "$(wc -c <ledger.before)" | cmp - ledger.before ||
-        { echo "ledger.jsonl: rows that are there may not change; corrections are new rows."; exit 1; }
-    rm ledger.before
-fi
-
+git cat-file blob "$proposed:$published/ledger.jsonl" >"$scratch/ledger.jsonl"
+grown "$base" "$scratch/ledger.jsonl"
 entries=$(git diff --no-renames --name-only "$base" "$proposed" -- "$published" | grep -Eo '[0-9a-f]{16}/' | sort -u)
-git cat-file blob "$proposed:$published/ledger.jsonl" >"$published/ledger.jsonl"
+cp "$scratch/ledger.jsonl" "$published/ledger.jsonl"
 for entry in $entries; do
     mkdir -p "$published/$entry"
     for file in bundle.medbench.zip entry.json; do
@@ -47,8 +72,8 @@ for entry in $entries; do
     done
     medbench verify "$published/$entry"
 done
-
-# The chain, what may follow what, and every entry against its row: a withdrawal comes as a row alone.
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-medbench site "$published" --out "$scratch/site" --no-bundles
+whole
+if [ -f "$scratch/before" ]; then # they are sound texts by now, and a reviewer must look at them
+    echo "Rows that are added:"
+    tail -c +$(($(wc -c <"$scratch/before") + 1)) "$scratch/ledger.jsonl"
+fi

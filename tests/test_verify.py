@@ -389,7 +389,14 @@ def test_from_a_run_to_a_reproduced_entry_in_commands(tmp_path: Path) -> None:
     published = medbench("publish", "a.medbench.zip", "--to", "published", "--accept-repeated")
     (place,) = (p for p in (tmp_path / "published").iterdir() if p.is_dir())
     assert f"published as published/{place.name}" in published
-    assert "bit for bit" in medbench("reproduce", place.name[:6], "--to", "published", "--executor", "forks")
+    again = ("reproduce", place.name[:6], "--to", "published", "--executor", "forks")
+    assert "No row was written: that takes --sign" in medbench(*again)
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "key")], check=True)
+    assert "published/maintainers does not list this key" in " ".join(medbench(*again, "--sign", "key", code=2).split())
+    (tmp_path / "published" / "maintainers").write_text(f"grace {(tmp_path / 'key.pub').read_text()}")
+    said = medbench(*again, "--sign", "key", "--salt", "0a1b")
+    assert "bit for bit (salt 0a1b)" in said
+    assert "signed by grace; commit published/ledger.jsonl" in said
     assert "knows the entry as reproduced" in " ".join(medbench("verify", str(place), "--accept-repeated").split())
     value = json.loads(medbench("verify", str(place / "bundle.medbench.zip"), "--json").partition("\n}")[0] + "\n}")
     assert (value["tier"], value["refused"]) == ("claimed", None)  # predictions repeat, and nobody accepted it now

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[1] / "results" / "verify_entries.sh"
+from medbench.identity import digest
+
+ROOT = Path(__file__).parents[1]
+SCRIPT = ROOT / "results" / "verify_entries.sh"
+ADDED = 'Rows that are added:\n{"row":2}\n'
 ONE, TWO = "0" * 16, "abcdef0123456789"
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 
@@ -41,6 +47,11 @@ class Repository:
         self.git("commit", "--quiet", "--allow-empty", "-m", tag)
         self.git("tag", tag)
 
+    def run(self, *revisions: str, first: Path | None = None) -> subprocess.CompletedProcess[str]:
+        path = os.pathsep.join([str(first or Path(sys.executable).parent), os.environ["PATH"]])
+        return subprocess.run(["sh", str(SCRIPT), *revisions], cwd=self.root, capture_output=True, text=True,
+                              env={**os.environ, "PATH": path}, check=False)  # fmt: skip
+
     def check(self, change: Callable[[Repository], object]) -> subprocess.CompletedProcess[str]:
         change(self)
         self.commit("proposed")
@@ -52,9 +63,7 @@ class Repository:
             'site) ! grep -q broken "$2/ledger.jsonl" && mkdir "$4" ;;\nesac\n'
         )
         (program / "medbench").chmod(0o755)
-        environment = {**os.environ, "PATH": f"{program}:{os.environ['PATH']}"}
-        return subprocess.run(["sh", str(SCRIPT), "base", "proposed"], cwd=self.root, capture_output=True, text=True,
-                              env=environment, check=False)  # fmt: skip
+        return self.run("base", "proposed", first=program)
 
 
 @pytest.fixture
@@ -73,7 +82,7 @@ def test_an_entry_that_is_added_is_verified_and_no_other(repository: Repository)
     done = repository.check(honest)
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout == f"ran verify results/published/{TWO}/\nran site results/published\n"
+    assert done.stdout == f"ran verify results/published/{TWO}/\nran site results/published\n{ADDED}"
     assert (repository.published / TWO / "bundle.medbench.zip").read_bytes() == b"PK\0\n" + TWO.encode()
     assert (repository.published / "ledger.jsonl").read_text() == '{"row":1}\n{"row":2}\n'
 
@@ -87,7 +96,7 @@ def test_an_entry_that_a_new_row_lifts_is_written_anew_and_verified(repository: 
     done = repository.check(lift)
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout == f"ran verify results/published/{ONE}/\nran site results/published\n"
+    assert done.stdout.startswith(f"ran verify results/published/{ONE}/\nran site results/published\nRows that are")
     assert (repository.published / ONE / "entry.json").read_text() == "{ }\n"
 
 
@@ -106,7 +115,7 @@ def test_a_row_lifts_its_own_entry_only(repository: Repository) -> None:
 def test_the_ledger_alone_may_grow(repository: Repository) -> None:
     done = repository.check(lambda r: (r.published / "ledger.jsonl").write_text('{"row":1}\n{"row":2}\n'))
 
-    assert (done.returncode, done.stdout) == (0, "ran site results/published\n")
+    assert (done.returncode, done.stdout) == (0, f"ran site results/published\n{ADDED}")
 
 
 def test_a_row_alone_is_checked_too(repository: Repository) -> None:
@@ -128,6 +137,7 @@ FORBIDDEN: dict[str, Callable[[Repository], object]] = {
     "another file": lambda r: (r.published / ONE / "evil.py").write_text("1\n"),
     "a link": lambda r: ((r.published / TWO).mkdir(), (r.published / TWO / "entry.json").symlink_to("/etc/passwd")),
     "a program": lambda r: (r.add(TWO), (r.published / TWO / "entry.json").chmod(0o755)),
+    "a maintainer": lambda r: (r.published / "maintainers").write_text("me ssh-ed25519 AAAA\n"),
     "a folder above": lambda r: (r.root / "results" / "published.md").write_text("1\n"),
 }
 
@@ -142,3 +152,68 @@ def test_anything_else_is_refused_before_anything_is_run(repository: Repository,
 
     assert done.returncode != 0
     assert "ran" not in done.stdout
+
+
+# -- with medbench itself ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shipped(tmp_path: Path) -> Repository:
+    """A repository with the entries of this one."""
+    (tmp_path / "repository").mkdir()
+    made = Repository(tmp_path / "repository")
+    shutil.rmtree(made.published)
+    shutil.copytree(ROOT / "results" / "published", made.published)
+    made.git("add", "--all")
+    made.git("commit", "--quiet", "-m", "shipped")
+    made.git("tag", "--force", "base")
+    return made
+
+
+def add_row(r: Repository, **values: str) -> None:
+    """Write a row by hand behind the last one, as anybody can."""
+    path = r.published / "ledger.jsonl"
+    last = json.loads(path.read_bytes().splitlines()[-1])
+    row = {"row": last["row"] + 1, "previous": last["sha256"], "detail": "", "date": last["date"], **values}
+    row["sha256"] = digest(row)
+    path.write_text(path.read_text() + json.dumps(row, sort_keys=True, separators=(",", ":")) + "\n")
+
+
+def test_a_contributor_cannot_say_reproduced_and_can_withdraw(shipped: Repository) -> None:
+    last = json.loads((shipped.published / "ledger.jsonl").read_bytes().splitlines()[-1])
+    of_entry = {key: last[key] for key in ("entry", "bundle")}
+    add_row(shipped, **of_entry, event="reproduced", tier="reproduced", detail="the same, bit for bit")
+    shipped.commit("forged")
+    shipped.git("checkout", "--quiet", "base")
+    forged = shipped.run("base", "forged")
+
+    assert forged.returncode == 9, forged.stdout + forged.stderr
+    assert f"row {last['row'] + 1} says reproduced without evidence and the signature" in forged.stderr
+    shipped.git("checkout", "--quiet", "--force", "base")
+    add_row(shipped, **of_entry, event="withdrawn", tier="withdrawn", detail="a mistake")
+    shipped.commit("withdrawn")
+    shipped.git("checkout", "--quiet", "base")
+    withdrawn = shipped.run("base", "withdrawn")
+    assert withdrawn.returncode == 0, withdrawn.stdout + withdrawn.stderr
+    assert withdrawn.stdout.count('"event":"withdrawn"') == 1  # for whoever reviews it
+
+
+def test_a_row_that_is_there_may_not_change_in_the_working_tree(repository: Repository) -> None:
+    (repository.published / "ledger.jsonl").write_text('{"row":2}\n')
+    done = repository.run()
+
+    assert done.returncode == 1
+    assert "rows that are there may not change" in done.stdout
+
+
+@pytest.mark.slow
+def test_every_entry_of_this_repository_is_verified_by_the_script(shipped: Repository) -> None:
+    done = shipped.run()
+    entries = [path.name for path in shipped.published.iterdir() if path.is_dir()]
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = " ".join(done.stdout.split())
+    assert said.count("entry.json says what we compute") == len(entries) == 4
+    for entry in entries:
+        assert f"results/published/{entry} structure" in said
+    assert said.count("1 boards, 5 arms: every number, range and word is what we compute") == 2

@@ -265,7 +265,7 @@ def found(bundle: Path) -> Verified:
 
 
 def test_verify_says_that_an_entry_is_withdrawn_and_why(bundle: Path, found: Verified, tmp_path: Path) -> None:
-    place = entries.publish(bundle, found, tmp_path / "published")
+    place = entries.publish(bundle, found, tmp_path / "published", date="2026-04-01")
     entries.withdraw(place.parent, place.name, "a scanner was mixed up", date="2026-05-01")
 
     said = entries.check_entry(place, found)

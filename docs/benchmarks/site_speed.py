@@ -11,6 +11,8 @@ written.
 from __future__ import annotations
 
 import argparse
+import atexit
+import functools
 import hashlib
 import json
 import os
@@ -25,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from medbench.publishing import canonical, container, ledger
+from medbench.publishing import canonical, container, evidence, ledger, signing
 from medbench.text import printed
 
 WORTH = 2.0
@@ -142,24 +144,56 @@ def store(folder: Path, value: Mapping[str, Any], *, trials: int = 2, date: str 
 def add(folder: Path, sha: str, event: str, tier: str, *, detail: str = "", date: str = "2026-02-01") -> None:
     """Add a row to the ledger; unlike :func:`medbench.publishing.ledger.append` it does not read the others again."""
     path = folder / "ledger.jsonl"
-    last = json.loads(path.read_bytes().splitlines()[-1]) if path.exists() else {"row": 0, "sha256": ledger.FIRST}
-    row = {"row": last["row"] + 1, "previous": last["sha256"], "date": date, "event": event, "entry": sha[:16],
-           "tier": tier, "bundle": sha, "detail": detail}  # fmt: skip
+    first = {"row": 0, "sha256": ledger.FIRST, "date": date}
+    last = json.loads(path.read_bytes().splitlines()[-1]) if path.exists() else first
+    row = {"row": last["row"] + 1, "previous": last["sha256"], "date": max(date, last["date"]), "event": event,
+           "entry": sha[:16], "tier": tier, "bundle": sha, "detail": detail}  # fmt: skip
+    if event == "reproduced":
+        row |= {"evidence": told(folder / sha[:16] / "bundle.medbench.zip", sha)}
+        row |= {"signature": signed(folder, canonical.dump(row))}
     row["sha256"] = hashlib.sha256(canonical.dump(row)).hexdigest()
     with path.open("ab") as file:
         file.write(canonical.dump(row) + b"\n")
+
+
+def told(bundle: Path, sha: str) -> dict[str, str]:
+    """Return the evidence of a rerun that gave the same bits."""
+    _, members = container.read(bundle)
+    keys = [name[len("predictions/") : -len(".csv")] for name in members if name.startswith("predictions/")]
+    trial = evidence.choose(keys, sha, "salt")
+    name = f"predictions/{trial}.csv"
+    predicted = hashlib.sha256(members[name].unpacked(name)).hexdigest()
+    return {"by": "maintainer", "salt": "salt", "trial": trial, "published": predicted, "rerun": predicted}
+
+
+def signed(folder: Path, statement: bytes) -> str:
+    """Sign a row with a key that the folder's maintainers list from now on."""
+    private = key()
+    public = private.with_suffix(".pub").read_text()
+    (folder / evidence.MAINTAINERS).write_text(f'maintainer namespaces="{evidence.NAMESPACE}" {public}')
+    return signing.one_line(signing.sign(statement, private, namespace=evidence.NAMESPACE))
+
+
+@functools.cache
+def key() -> Path:
+    """Make a key that is thrown away with this process."""
+    folder = tempfile.TemporaryDirectory()
+    atexit.register(folder.cleanup)
+    path = Path(folder.name) / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(path)], check=True)
+    return path
 
 
 def publish(folder: Path, count: int, *, boards: int = 2, arms: int = 12, trials: int = 2) -> list[str]:
     """Write `count` entries; every seventh is reproduced, every fortieth withdrawn. Return their ids."""
     folder.mkdir(parents=True, exist_ok=True)
     keys = [store(folder, entry(n, boards=boards, arms=arms), trials=trials) for n in range(count)]
-    for number, key in enumerate(keys):
-        sha = hashlib.sha256((folder / key / "bundle.medbench.zip").read_bytes()).hexdigest()
-        if number % 40 == 5:
-            add(folder, sha, "withdrawn", "withdrawn", detail="its authors found a mistake", date="2026-03-01")
-        elif number % 7 == 1 and number % 10 != 3:
+    shas = [hashlib.sha256((folder / key / "bundle.medbench.zip").read_bytes()).hexdigest() for key in keys]
+    for number, sha in enumerate(shas):
+        if number % 7 == 1 and number % 10 != 3 and number % 40 != 5:
             add(folder, sha, "reproduced", "reproduced", detail="one cell agreed", date="2026-02-15")
+    for sha in shas[5::40]:
+        add(folder, sha, "withdrawn", "withdrawn", detail="its authors found a mistake", date="2026-03-01")
     return keys
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import tempfile
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from medbench.cli.display import Display
 from medbench.cli.options import blocked, load_catalogue, plugin_options
 from medbench.cli.verify import refuse, show, standing
 from medbench.errors import DataError, UsageError
-from medbench.publishing import entries, ledger, reading, reproducing, tasks, truth
+from medbench.publishing import entries, evidence, ledger, reading, reproducing, signing, tasks, truth
+from medbench.publishing.texts import free
 from medbench.publishing.verifying import Verified, verify
 from medbench.sources import Described
 from medbench.study_tables import PhantomTable
@@ -86,7 +88,10 @@ def withdraw(entry: str, reason: str, folder: Path) -> None:
 @click.argument("entry")
 @_to
 @_data
-@click.option("--salt", default="", help="Text that its author could not know, such as the hash of the merge commit.")
+@click.option("--salt", default="", help="Text that its author could not know, such as the hash of the merge commit; "
+              "drawn at random where it is left out.")  # fmt: skip
+@click.option("--sign", "key", type=click.Path(path_type=Path, exists=True), metavar="KEY",
+              help="SSH key of a maintainer; without it nothing is written.")  # fmt: skip
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, or cuda.")
 @click.option("--executor", default="local", show_default=True, help="Where it runs.")
 @_workers
@@ -96,13 +101,17 @@ def reproduce(
     folder: Path,
     data: tuple[str, ...],
     salt: str,
+    key: Path | None,
     device: str,
     executor: str,
     workers: int,
     plugin_folders: tuple[Path, ...],
     plugin_switches: tuple[str, ...],
 ) -> None:
-    """Run one cell of ENTRY again, which the entry's own hash chooses, and add a row "reproduced" if it agrees."""
+    """Run one cell of ENTRY again, which the entry's hash and a salt choose, and compare its predictions.
+
+    With --sign, of a key that the file "maintainers" beside the ledger lists, a signed row "reproduced" is added.
+    """
     place = entries.find_entry(folder, entry)
     file, left_out = place / entries.BUNDLE, blocked(plugin_switches)
     known = [row for row in ledger.rows(folder / entries.LEDGER) if row.entry == entries.read_entry(place)["id"]]
@@ -115,6 +124,8 @@ def reproduce(
     if last.tier == "claimed":
         raise UsageError(f"{place}: a correction of {last.date} made it claimed; publish a better bundle with "
                          "--replaces.")  # fmt: skip
+    by = "" if key is None else _maintainer(key, folder)
+    salt = _salt(salt)
     with Display() as display:
         found = verify(file, data=data, standing=standing(), plugin_folders=plugin_folders, blocked=left_out,
                        workers=workers, accept_repeated=True, progress=display.decoding)  # fmt: skip
@@ -135,6 +146,10 @@ def reproduce(
                 bundle, trial, sources, catalogue, display, Path(store), device=devices.choose(device)[0],
                 plugin_folders=[str(f.absolute()) for f in plugin_folders], blocked=left_out, executor=executor,
             )  # fmt: skip
+    click.echo(f"reproduced: {clean(rerun.detail)} (salt {clean(salt)})")
+    if key is None:
+        click.echo("No row was written: that takes --sign and the key of a maintainer.")
+        return
     ledger.append(
         folder / entries.LEDGER,
         event="reproduced",
@@ -142,8 +157,29 @@ def reproduce(
         tier="reproduced",
         bundle=bundle.sha256,
         detail=reproducing.sentence(rerun),
+        told=reproducing.evidence(bundle, rerun, salt=salt, by=by),
+        sign=lambda row: signing.one_line(signing.sign(row, key, namespace=evidence.NAMESPACE)),
     )
-    click.echo(f"reproduced: {clean(rerun.detail)}")
+    click.echo(f"signed by {clean(by)}; commit {clean(str(folder / entries.LEDGER))}")
+
+
+def _maintainer(key: Path, folder: Path) -> str:
+    """Return whose key it is, before anything is run."""
+    path = folder / evidence.MAINTAINERS
+    by = signing.principal(key, evidence.maintainers(folder / entries.LEDGER), namespace=evidence.NAMESPACE)
+    if not by:
+        raise UsageError(f"--sign {key}: {path} does not list this key; maintainers add theirs by a reviewed change, "
+                         "see man ssh-keygen, ALLOWED SIGNERS.")  # fmt: skip
+    return by
+
+
+def _salt(given: str) -> str:
+    """Return a salt that a row may hold: the one that was given, else one that nobody could know."""
+    salt = given.strip() or secrets.token_hex(8)
+    try:
+        return free(salt, "it")
+    except ValueError as error:
+        raise UsageError(f"--salt: {error}; give the hash of a commit.") from None
 
 
 def _held(found: Verified) -> str:

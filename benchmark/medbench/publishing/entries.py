@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from medbench.errors import StoreError, UsageError
-from medbench.publishing import entry_check, ledger
+from medbench.publishing import container, entry_check, evidence, ledger
 from medbench.publishing.container import PACKED
 from medbench.publishing.ledger import Row
 from medbench.publishing.refusals import Refused
@@ -248,6 +248,7 @@ def check_entry(place: Path, verified: Verified) -> str:
     for number, row in enumerate(known):
         if why := ledger.impossible(row, known[:number]):
             raise Refused("MB950", f"{place.parent / LEDGER}: row {row.row} {why}; restore it from its history.")
+    check_reruns(place / BUNDLE, known, place.parent / LEDGER)
     row = ledger.sealing(known)
     if told["tier"] != row.tier:
         raise Refused("MB951", f"{place / ENTRY}: tier is {str(told['tier'])[:80]}, row {row.row} of the ledger says "
@@ -258,6 +259,26 @@ def check_entry(place: Path, verified: Verified) -> str:
     if known[-1].tier == "withdrawn":
         said += f" since {known[-1].date}, never ranked: {known[-1].detail or 'no reason is given'}"
     return said
+
+
+def check_reruns(bundle: Path, known: Sequence[Row], path: Path) -> None:
+    """Hold what rows say was run again against the bundle of their entry.
+
+    Args:
+        bundle: Its file.
+        known: Rows of the entry.
+        path: Of the ledger, to print.
+
+    Raises:
+        Refused: MB950 if a row names another cell than its salt chooses, or other predictions than the bundle holds.
+    """
+    signed = [(row, row.evidence) for row in known if row.evidence is not None]
+    if not signed:
+        return
+    _, members = container.read(bundle)
+    for row, told in signed:
+        if why := evidence.misfit(told, row.bundle, members):
+            raise Refused("MB950", f"{path}: row {row.row} {why}; run the cell again.")
 
 
 def check_sha256(path: Path, data: bytes, row: Row) -> None:

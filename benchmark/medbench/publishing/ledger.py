@@ -1,4 +1,7 @@
-"""The ledger: one line an event, each with the SHA-256 of the one before. Lines are added, never changed."""
+"""The ledger: one line an event, each with the SHA-256 of the one before. Lines are added, never changed.
+
+Anybody may propose rows that publish, correct or withdraw; what says *reproduced* is signed by a maintainer.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +10,31 @@ import fcntl
 import hashlib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from medbench.errors import StoreError, UsageError
-from medbench.publishing import canonical
+from medbench.publishing import canonical, evidence
+from medbench.publishing.evidence import Evidence
 from medbench.publishing.refusals import Refused
 from medbench.publishing.texts import free
 
 FIRST = "0" * 64
 LARGEST = 64 * 2**20
 _ORDER = ("claimed", "recomputed", "reproduced")
+BEFORE_SIGNATURES = frozenset(
+    {
+        "1457efd4bd4b5f80a79268f62132a0ec3ca12482f9ac1b7f337704b2f744043e",
+        "9540cc6d1a8f12734717c82e105be672b69a0b42c8d71e2cf26ba1f637105bdb",
+    }
+)
+"""SHA-256 of the two rows that said reproduced before such rows were signed. They may stand in a ledger, since rows are
+never taken away, and count for nothing: a later row of their entry must say what it is."""
+TODAY_AT_LEAST = datetime.date(2026, 11, 28)
+"""A clock that is behind this code is wrong, and no reason to call an honest row one of the future."""
 _BETTER = re.compile(r"replaced by ([0-9a-f]{16})")
 
 Event = Literal["published", "reproduced", "corrected", "withdrawn"]
@@ -41,6 +55,9 @@ class Row(BaseModel):
         detail: A sentence.
         entry_sha256: SHA-256 of ``entry.json`` as it is published from then on; "" in other rows, and in those written
             before there was this field. The row on the disk has no such key then.
+        evidence: What a row that says reproduced stands on; None, and no such key, in all others.
+        signature: Of a maintainer over all of the row but this field and `sha256`, in canonical form: base64 as
+            :func:`medbench.publishing.signing.one_line` writes it. "", and no such key, where there is no evidence.
         sha256: Of this row without this field, in canonical form.
     """
 
@@ -54,6 +71,8 @@ class Row(BaseModel):
     bundle: str = Field(pattern=r"^[0-9a-f]{64}$")
     detail: Annotated[str, AfterValidator(free)] = ""
     entry_sha256: str = Field("", pattern=r"^([0-9a-f]{64})?$")
+    evidence: Evidence | None = None
+    signature: str = Field("", pattern=r"^[A-Za-z0-9+/]*={0,2}$", max_length=16 * 2**10)
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
     @property
@@ -64,10 +83,11 @@ class Row(BaseModel):
 
 
 def rows(path: Path) -> list[Row]:
-    """Read a ledger and check its chain; none there is an empty one.
+    """Read a ledger and check its chain, its dates and its signatures; none there is an empty one.
 
     Raises:
         Refused: MB950, with the number of the first row that is wrong.
+        ResourceError: If rows are signed and ssh-keygen is not installed.
     """
     try:
         if not path.exists():
@@ -89,6 +109,8 @@ def append(
     detail: str = "",
     entry_sha256: str = "",
     date: str = "",
+    told: Evidence | None = None,
+    sign: Callable[[bytes], str] | None = None,
 ) -> Row:
     """Add a row behind the last one.
 
@@ -101,12 +123,14 @@ def append(
         detail: A sentence.
         entry_sha256: SHA-256 of its ``entry.json``, where it is published.
         date: ``2026-01-31``; today where it is empty.
+        told: Evidence, of a row that says reproduced.
+        sign: Signs the row's bytes, as :func:`medbench.publishing.signing.one_line` writes it.
 
     Raises:
-        Refused: MB950 where the chain is broken: nothing is added to it.
-        UsageError: If the entry is withdrawn: nothing can follow.
+        Refused: MB950 where the chain is broken, or the row would break it: nothing is added to it.
+        UsageError: If the entry is withdrawn: nothing can follow. If the row would be dated before the last one.
     """
-    date = date or datetime.datetime.now(datetime.UTC).date().isoformat()
+    date = date or _today().isoformat()
     try:
         with path.open("a+b") as file:
             fcntl.lockf(file, fcntl.LOCK_EX)
@@ -114,13 +138,21 @@ def append(
             known = _chained(file.read(), path)
             if tiers(known).get(entry) == "withdrawn":  # under the lock: two who withdraw at once add one row
                 raise UsageError(f"{path}: {entry} is withdrawn already, which is final; publish a new bundle.")
-            values = {
+            if known and date < known[-1].date:
+                raise UsageError(f"{path}: the last row is of {known[-1].date}, this one would be of {date}; set this "
+                                 "machine's clock.")  # fmt: skip
+            values: dict[str, object] = {
                 "row": len(known) + 1, "previous": known[-1].sha256 if known else FIRST, "date": date, "event": event,
                 "entry": entry, "tier": tier, "bundle": bundle, "detail": detail,
                 **({"entry_sha256": entry_sha256} if entry_sha256 else {}),
+                **({"evidence": told.model_dump()} if told else {}),
             }  # fmt: skip
-            row = Row(**values, sha256=_sha(values))  # type: ignore[arg-type]
-            file.write(canonical.dump({**values, "sha256": row.sha256}) + b"\n")
+            if sign is not None:
+                values["signature"] = sign(canonical.dump(values))
+            line = canonical.dump({**values, "sha256": _sha(values)}) + b"\n"
+            row = Row.model_validate_json(line)
+            _sound(row, values, known[-1:], evidence.maintainers(path) if event == "reproduced" else "", path)
+            file.write(line)
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
@@ -179,6 +211,7 @@ def sealing(known: Sequence[Row]) -> Row:
 
 def _chained(data: bytes, path: Path) -> list[Row]:
     found: list[Row] = []
+    signers = evidence.maintainers(path)
     sealed = False  # the first rows were written before there was an entry_sha256
     if data and not data.endswith(b"\n"):
         raise _broken(path, data.count(b"\n") + 1, "is cut off")
@@ -197,8 +230,43 @@ def _chained(data: bytes, path: Path) -> list[Row]:
         sealed = sealed or bool(row.entry_sha256)
         if sealed and row.event == "published" and not row.entry_sha256:
             raise _broken(path, number, "lacks the SHA-256 of entry.json, which rows before it have")
+        _sound(row, told, found[-1:], signers, path)
         found.append(row)
+    for row in {row.entry: row for row in found}.values():
+        if row.sha256 in BEFORE_SIGNATURES:
+            raise _broken(path, row.row, "says reproduced without a signature, and the row that corrects it is gone")
     return found
+
+
+def _sound(row: Row, values: Mapping[str, object], before: Sequence[Row], signers: str, path: Path) -> None:
+    """Refuse a row that is dated wrongly, or says reproduced without a maintainer's signature.
+
+    Args:
+        row: The row.
+        values: Its JSON values without `sha256`.
+        before: The row before it, if there is one.
+        signers: Who may sign.
+        path: Of the ledger.
+    """
+    try:
+        date = datetime.date.fromisoformat(row.date)
+    except ValueError:
+        raise _broken(path, row.row, f"is of {row.date}, which is no day") from None
+    if before and row.date < before[0].date:
+        raise _broken(path, row.row, f"is of {row.date}, a day before the row before it")
+    if date > max(_today(), TODAY_AT_LEAST) + datetime.timedelta(days=1):  # it is tomorrow elsewhere
+        raise _broken(path, row.row, f"is of {row.date}, a day to come")
+    if row.event != "reproduced":
+        if row.evidence is not None or row.signature:
+            raise _broken(path, row.row, f"says {row.event} and is signed, which rows that say reproduced are")
+    elif row.sha256 not in BEFORE_SIGNATURES:
+        statement = canonical.dump({key: value for key, value in values.items() if key != "signature"})
+        if why := evidence.unsigned(statement, row.signature, row.evidence, signers, row.date):
+            raise _broken(path, row.row, why)
+
+
+def _today() -> datetime.date:
+    return datetime.datetime.now(datetime.UTC).date()
 
 
 def _sha(values: dict[str, object]) -> str:

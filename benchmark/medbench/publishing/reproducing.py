@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,8 @@ from medbench.matrix import Plan, expand
 from medbench.plugins import Catalogue
 from medbench.publishing.bundling import instruction_set
 from medbench.publishing.checking import asked, bundled
-from medbench.publishing.predictions import Predicted
+from medbench.publishing.evidence import Evidence, choose
+from medbench.publishing.predictions import Predicted, name_of, write
 from medbench.publishing.reading import Bundle
 from medbench.publishing.recomputing import predictions_with_labels
 from medbench.publishing.refusals import Refused
@@ -39,19 +40,19 @@ class Rerun:
         same_bits: Whether every probability is the same, bit for bit.
         same_platform: Whether that was to be expected: same code, libraries, data, processor and system.
         detail: A sentence.
+        predictions: As :func:`medbench.publishing.predictions.write` writes what was predicted this time.
     """
 
     trial: Trial
     same_bits: bool
     same_platform: bool
     detail: str
+    predictions: bytes = field(default=b"", repr=False)
 
 
 def chosen(bundle: Bundle, salt: str = "") -> Trial:
     """Return the cell to run again: the bundle's own hash chooses, with a salt that its author could not know."""
-    keys = sorted(bundle.ran)
-    number = int(hashlib.sha256(f"medbench-reproduce|{bundle.sha256}|{salt}".encode()).hexdigest(), 16)
-    return bundle.planned[keys[number % len(keys)]]
+    return bundle.planned[choose(list(bundle.ran), bundle.sha256, salt)]
 
 
 def plan_of(bundle: Bundle, trial: Trial, sources: Mapping[str, Described], catalogue: Catalogue) -> Plan:
@@ -125,7 +126,10 @@ def rerun(
         and bundle.environment.isa == instruction_set()
         and stored.cost["device"] == told.cost.device
     )
-    return compared(trial, ours, stored.frequencies, theirs, told.frequencies, same_platform=same_platform)
+    found = compared(trial, ours, stored.frequencies, theirs, told.frequencies, same_platform=same_platform)
+    row_of = {name: row for row, name in enumerate(ours.ids.tolist())}
+    in_their_order = ours.probabilities[[row_of[name] for name in theirs.ids]]
+    return dataclasses.replace(found, predictions=write(theirs.ids, in_their_order))
 
 
 def compared(
@@ -161,6 +165,21 @@ def compared(
 
 def _name(trial: Trial) -> str:
     return f"{trial.augmenter} / {trial.classifier} r{trial.repeat} f{trial.fold} s{trial.seed}"
+
+
+def evidence(bundle: Bundle, found: Rerun, *, salt: str, by: str) -> Evidence:
+    """Return what a row of the ledger says of a rerun besides its sentence.
+
+    Args:
+        bundle: As read.
+        found: Of a cell of it.
+        salt: What chose the cell.
+        by: Who signs, as ``maintainers`` names them.
+    """
+    member = name_of(found.trial.id)
+    published = bundle.members[member].unpacked(member)
+    told = [hashlib.sha256(data).hexdigest() for data in (published, found.predictions)]
+    return Evidence(by=by, salt=salt, trial=found.trial.id, published=told[0], rerun=told[1])
 
 
 def sentence(found: Rerun) -> str:

@@ -1,4 +1,4 @@
-"""Signatures by ssh-keygen: who made a bundle, not whether it is true."""
+"""Signatures by ssh-keygen: who made a bundle or ran a cell again, not whether it is true."""
 
 from __future__ import annotations
 
@@ -18,8 +18,13 @@ LARGEST = 16 * 2**10  # bytes of a signature; RSA of 16,384 bits takes 6 KiB
 _HEAD, _TAIL = "-----BEGIN SSH SIGNATURE-----\n", "\n-----END SSH SIGNATURE-----\n"
 
 
-def sign(manifest: bytes, key: Path) -> bytes:
+def sign(manifest: bytes, key: Path, *, namespace: str = NAMESPACE) -> bytes:
     """Sign a manifest with a private key, or with the agent's where `key` is a public one.
+
+    Args:
+        manifest: Its bytes.
+        key: Of OpenSSH.
+        namespace: What is signed: a signature of a bundle is none of a row of the ledger.
 
     Raises:
         UsageError: If the key cannot be used.
@@ -27,7 +32,7 @@ def sign(manifest: bytes, key: Path) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "manifest"
         path.write_bytes(manifest)
-        done = _ssh_keygen("-Y", "sign", "-n", NAMESPACE, "-f", str(key), str(path))
+        done = _ssh_keygen("-Y", "sign", "-n", namespace, "-f", str(key), str(path))
         if done.returncode:
             raise UsageError(f"--sign {key}: {_last(done)}; give a private key that ssh-keygen can use.")
         return path.with_name("manifest.sig").read_bytes()
@@ -73,6 +78,60 @@ def signed_by(manifest: bytes, signature: bytes | None, allowed: str | None) -> 
         return name
 
 
+def one_line(signature: bytes) -> str:
+    """Return a signature of ssh-keygen as a row of the ledger holds it: its base64 without head, tail and breaks.
+
+    Raises:
+        Refused: MB910 for what is none.
+    """
+    _strict(signature)
+    return signature.decode("ascii").removeprefix(_HEAD).removesuffix(_TAIL).replace("\n", "")
+
+
+def is_by(data: bytes, line: str, name: str, allowed: str, *, namespace: str, date: str) -> str:
+    """Say why a signature is not one of a name's on a day; "" where it is.
+
+    Args:
+        data: What was signed.
+        line: The signature, as :func:`one_line` writes it.
+        name: Of the signer.
+        allowed: Lines of allowed signers, as ``man ssh-keygen`` describes them. A key with ``valid-before`` has signed
+            what it had signed by then.
+        namespace: What it is a signature of.
+        date: ``2026-01-31``, the day on which it was signed.
+    """
+    signature = f"{_HEAD}{_broken(line)}{_TAIL}".encode()
+    try:
+        _strict(signature)
+    except Refused:
+        return "has no signature in the form of ssh-keygen"
+    with tempfile.TemporaryDirectory() as folder:
+        path, known = Path(folder) / "row.sig", Path(folder) / "allowed"
+        path.write_bytes(signature)
+        known.write_text(allowed, encoding="utf-8")
+        done = _ssh_keygen("-Y", "verify", "-f", str(known), "-I", name, "-n", namespace, "-s", str(path),
+                           f"-Overify-time={date.replace('-', '')}", given=data)  # fmt: skip
+    return f"is not signed by {name} ({_last(done)})" if done.returncode else ""
+
+
+def principal(key: Path, allowed: str, *, namespace: str) -> str:
+    """Return the name that allowed signers give the owner of a key; "" where they do not list it.
+
+    Raises:
+        UsageError: If the key cannot be used.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path, known = Path(folder) / "probe.sig", Path(folder) / "allowed"
+        path.write_bytes(sign(b"probe", key, namespace=namespace))
+        known.write_text(allowed, encoding="utf-8")
+        done = _ssh_keygen("-Y", "find-principals", "-s", str(path), "-f", str(known))
+    return "" if done.returncode else done.stdout.decode("utf-8", "replace").split("\n")[0].strip()
+
+
+def _broken(line: str) -> str:
+    return "\n".join(line[start : start + 70] for start in range(0, len(line), 70))
+
+
 def _strict(signature: bytes) -> None:
     """Accept the one form that ssh-keygen writes: base64 has others, which would make another file of the same."""
     try:
@@ -82,8 +141,7 @@ def _strict(signature: bytes) -> None:
     except (UnicodeDecodeError, binascii.Error, ValueError):
         raise Refused("MB910", "manifest.sig is no signature of ssh-keygen; sign the bundle again.") from None
     plain = base64.b64encode(blob).decode()
-    lines = "\n".join(plain[start : start + 70] for start in range(0, len(plain), 70))
-    if len(signature) > LARGEST or text != f"{_HEAD}{lines}{_TAIL}":
+    if len(signature) > LARGEST or text != f"{_HEAD}{_broken(plain)}{_TAIL}":
         raise Refused("MB910", "manifest.sig has not the form that ssh-keygen writes; sign the bundle again.")
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from medbench import __version__
 from medbench.errors import ResourceError, UsageError
+from medbench.publishing.evidence import MAINTAINERS
 from medbench.site import downloads, drawing, pages
 from medbench.site.entries import BUNDLE, Published, read
 from medbench.site.history import LEDGER
@@ -60,6 +61,8 @@ def _write(folder: Path, entries: list[Published], ledger: Path, bundles: bool) 
         (folder / stored).write_bytes(files(f"medbench.{package}").joinpath(name).read_bytes())
     if entries:
         shutil.copyfile(ledger, folder / LEDGER)
+        if (ledger.parent / MAINTAINERS).is_file():
+            shutil.copyfile(ledger.parent / MAINTAINERS, folder / MAINTAINERS)
     sets = data_sets(entries)
     head = max((p.history.rows[-1] for p in entries), key=lambda row: row.row).sha256 if entries else ""
     first = pages.index(entries, sets, head, has_bundles=bundles)

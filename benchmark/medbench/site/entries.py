@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from medbench.errors import UsageError
 from medbench.publishing import canonical, container, ledger, models
-from medbench.publishing.entries import check_sha256
+from medbench.publishing.entries import check_reruns, check_sha256
 from medbench.publishing.figures import difference
 from medbench.publishing.refusals import Refused
 from medbench.site.history import LEDGER, History, histories
@@ -163,6 +163,7 @@ def _published(folder: Path, history: History) -> Published:
             raise _edited(path, f"{field} is {theirs}, row {first_row.row} of the ledger says {ours}")
     plan = _as_the_bundle_says(folder, value, first_row.row)
     check_sha256(path, data, first_row)
+    check_reruns(folder / BUNDLE, history.rows, folder.parent / LEDGER)
     for board in value["boards"]:
         for row in board["rows"]:
             _in_its_words(path, row, value["study"]["worth"])

@@ -31,7 +31,7 @@ WORDS = {
 TIERS = {
     "claimed": "The numbers are the submitter's; they are shown, never ranked.",
     "recomputed": "Every number was computed again from the submitted predictions and our labels; ranked.",
-    "reproduced": "One cell, chosen by the entry's own hash, was trained again and agreed; ranked.",
+    "reproduced": "One cell that its author could not choose was trained again by a maintainer, and agreed; ranked.",
     "withdrawn": "Taken back; kept with its history, never ranked.",
 }
 RECENT = 10
