@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import minimize
+from scipy.special import log_softmax
 from sklearn.utils.class_weight import compute_class_weight
 from torch.nn import functional as F
 
 import medbench
 from medbench.testing import SandboxContext, check_augmenter, toy_samples
-from medbench_plugins.augmenters.losses import ClassWeight, Focal, class_weights, focal_loss
+from medbench_plugins.augmenters.losses import ClassWeight, Focal, FocalLoss, class_weights
 from medbench_plugins.augmenters.plain import Unchanged
+from medbench_plugins.classifiers.heads import LinearHead
+from medbench_plugins.training import fit_network
 
 
 def uneven(counts: tuple[int, ...], unlabelled: int = 0) -> medbench.Samples:
@@ -99,21 +105,85 @@ def test_focal_loss_is_the_formula_for_hard_and_soft_labels(gamma: float, seed: 
     soft = soft / soft.sum(1, keepdim=True)
 
     for y in (hard, soft):
-        assert focal_loss(logits, y, gamma=gamma).item() == pytest.approx(by_hand(logits, y, gamma), rel=1e-4, abs=1e-7)
+        assert FocalLoss(gamma)(logits, y).item() == pytest.approx(by_hand(logits, y, gamma), rel=1e-4, abs=1e-7)
 
 
 def test_focal_loss_of_gamma_zero_is_cross_entropy() -> None:
     logits = torch.randn(16, 4, generator=torch.Generator().manual_seed(0))
     y = torch.randn(16, 4, generator=torch.Generator().manual_seed(1)).softmax(1)
 
-    assert torch.allclose(focal_loss(logits, y, gamma=0), F.cross_entropy(logits, y))
+    assert torch.allclose(FocalLoss(0)(logits, y), F.cross_entropy(logits, y))
 
 
 def test_the_gradient_of_focal_loss_is_that_of_finite_differences() -> None:
     logits = torch.randn(3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0), requires_grad=True)
     y = torch.eye(4, dtype=torch.float64)[:3]
 
-    assert torch.autograd.gradcheck(lambda z: focal_loss(z, y, gamma=2.0), (logits,))
+    assert torch.autograd.gradcheck(lambda z: FocalLoss(2.0)(z, y), (logits,))
+
+
+def optimum(posterior: list[float], gamma: float) -> np.ndarray:
+    """Minimise the expected loss over logits by scipy, from the formula; return the logits."""
+
+    def expected(z: np.ndarray) -> float:
+        log_v = log_softmax(z)
+        return float(-(np.array(posterior) * (1 - np.exp(log_v)) ** gamma * log_v).sum())
+
+    return np.asarray(minimize(expected, np.zeros(len(posterior)), method="BFGS", options={"gtol": 1e-10}).x)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0, 5.0])
+@pytest.mark.parametrize(
+    "posterior", [[0.9, 0.1], [0.997, 0.003], [0.5, 0.5], [0.6, 0.3, 0.1], [0.02, 0.9, 0.05, 0.03]]
+)
+def test_the_inverse_link_of_focal_loss_gives_the_posterior_at_the_optimum(
+    posterior: list[float], gamma: float
+) -> None:
+    logits = torch.from_numpy(optimum(posterior, gamma))[None]
+
+    assert FocalLoss(gamma).inverse_link(logits)[0].numpy() == pytest.approx(posterior, abs=2e-4)
+
+
+def test_the_inverse_link_of_gamma_zero_is_softmax_and_sure_rows_stay_apart() -> None:
+    logits = torch.randn(16, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 5
+    sure = torch.tensor([[gap, 0.0] for gap in (20, 40, 60, 200, 900)], dtype=torch.float64)
+
+    assert torch.allclose(FocalLoss(0).inverse_link(logits), logits.softmax(1), atol=1e-12)
+    missed = FocalLoss(2).inverse_link(sure)[:, 1]
+    assert (missed.diff() <= 0).all()
+    assert missed[0] == pytest.approx(math.exp(-60) / 3, rel=1e-3)  # v e^-20, (1 - v)^2 and 1 + gamma
+
+
+def test_a_tenth_of_rare_rows_is_decided_at_a_tenth(context: SandboxContext) -> None:
+    """Learnt on rows whose posterior is known: the softmax would decide for the rare class from .0026 on."""
+    context.budget = medbench.Budget(steps=150, batch=512)
+    rng = np.random.default_rng(0)
+    posterior = np.repeat([0.02, 0.08, 0.13, 0.3], 2000)
+    labels = (rng.random(8000) < posterior).astype(np.int64)
+    x = np.eye(4, dtype=np.float32)[np.repeat(np.arange(4), 2000)]
+    samples = replace(toy_samples(8000, size=4), x=x, labels=labels)
+    training_set = Focal().fit(samples, context)
+
+    predict = LinearHead(lr=0.3).fit(training_set, samples.take([]), context)
+
+    found = predict(np.eye(4, dtype=np.float32))
+    assert found[:, 1] == pytest.approx([labels[x[:, k] == 1].mean() for k in range(4)], abs=0.03)
+    decided = (found / training_set.class_frequencies).argmax(1)
+    assert decided.tolist() == [0, 0, 1, 1]
+
+
+def test_bags_average_what_the_inverse_link_gives(context: SandboxContext) -> None:
+    context.budget = medbench.Budget(steps=8, batch=8)
+    samples = replace(toy_samples(24), x=toy_samples(24).x.reshape(24, -1).astype(np.float32))
+    bags = (np.arange(12), np.arange(12, 24))
+    training_set = medbench.TrainingSet(samples, loss=FocalLoss(2), bags=bags)
+
+    together = fit_network(lambda: torch.nn.Linear(256, 2), training_set, samples.take([]), context)
+
+    networks: Any = together.network
+    with torch.no_grad():
+        each = [FocalLoss(2).inverse_link(of(torch.from_numpy(samples.x)).double()) for of in networks.networks]
+    assert together(samples.x) == pytest.approx(torch.stack(each).mean(0).numpy(), abs=1e-4)
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0])
@@ -121,7 +191,7 @@ def test_a_sure_network_has_a_finite_gradient(gamma: float) -> None:
     logits = torch.tensor([[500.0, 0.0], [0.0, 500.0], [0.0, 0.0]], requires_grad=True)
     y = torch.eye(2)[[0, 0, 1]]
 
-    loss = focal_loss(logits, y, gamma=gamma)
+    loss = FocalLoss(gamma)(logits, y)
     (gradient,) = torch.autograd.grad(loss, logits)
 
     assert loss.isfinite()

@@ -352,6 +352,7 @@ def relabels(samples: medbench.Samples) -> None:
         (Classifier(guesses), "two fits of one seed differ"),
         (Classifier(mean, harm=relabels), "changed the labels of the samples"),
         (Classifier(mean, takes=frozenset({"samples"})), "neither 2d nor 3d"),
+        (Classifier(mean, takes=frozenset({"2d", "loss"})), "predicts without its inverse_link"),
     ],
 )
 def test_a_classifier_that_cheats_is_caught(classifier: Classifier, says: str, tmp_path: Path) -> None:

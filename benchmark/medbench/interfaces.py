@@ -158,7 +158,10 @@ class TrainingSet:
             *spatial)`` in [-1, 1] (features as they are), y ``float32 (B, n_classes)`` class probabilities,
             generator a ``torch.Generator`` on the same device. The core passes it on and never calls it.
         sampling: ``float64 (n,)`` probability of each row to be drawn, summing to 1; None is shuffled epochs.
-        loss: ``(logits (B, n_classes), y (B, n_classes)) -> scalar``; None is cross-entropy.
+        loss: ``(logits (B, n_classes), y (B, n_classes)) -> scalar``; None is cross-entropy. One whose minimum is not
+            at the class probabilities has an attribute ``inverse_link``: ``float64 (n, n_classes)`` logits to the
+            probabilities at which they minimise the expected loss. A classifier that takes a loss predicts by it.
+            Without the attribute it is the softmax.
         frequencies: ``float64 (n_classes,)``, where a loss weighs classes: the frequencies that training with that
             loss amounts to. None: what `sampling` gives, or `bags`.
         bags: ``int64 (m,)`` row numbers of each bag. One network is trained on each, with an equal share of the steps,

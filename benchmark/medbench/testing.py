@@ -9,13 +9,16 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from medbench.errors import ContractError, Skip, UsageError
 from medbench.interfaces import Budget, Dataset, Fitted, Stage, TrainingSet, Transform, source_of
 from medbench.samples import Samples
+
+if TYPE_CHECKING:
+    import torch
 
 INGREDIENTS = {"samples", "transform", "sampling", "loss", "bags"}
 
@@ -198,7 +201,7 @@ def check_classifier(classifier: Any, folder: Path) -> None:
     """Check that a classifier keeps its contract on toy samples of the dimensions it takes.
 
     It leaves its input as it is, predicts probabilities, each image's without regard to the others, and predicts the
-    same after another fit of one seed.
+    same after another fit of one seed. One that takes a loss predicts by the loss's ``inverse_link``.
 
     Raises:
         ContractError: With one sentence on what is wrong.
@@ -227,6 +230,24 @@ def check_classifier(classifier: Any, folder: Path) -> None:
         first = audit.probabilities(predict(test.x[:5]), test.take(range(5)), classifier=name)
         if not np.allclose(first, outcomes[1][:5], atol=1e-3):
             raise ContractError(f"{name}: what it predicts for an image depends on the other images of the call.")
+    if "loss" in classifier.takes:  # in the last of the dimensions
+        swapped = classifier.fit(TrainingSet(train, loss=_Swapped()), test, sandbox)(test.x)
+        if not np.allclose(swapped[:, ::-1], outcomes[0], atol=1e-3):
+            raise ContractError(
+                f"{name}: takes a loss and predicts without its inverse_link; see medbench.TrainingSet."
+            )
+
+
+class _Swapped:
+    """Cross-entropy between two classes, under which logits of the one stand for the other."""
+
+    def __call__(self, logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        from torch.nn import functional
+
+        return functional.cross_entropy(logits, y)
+
+    def inverse_link(self, logits: torch.Tensor) -> torch.Tensor:
+        return logits.flip(1).softmax(1)
 
 
 def check_dataset(dataset: Any, folder: Path) -> None:

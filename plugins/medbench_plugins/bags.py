@@ -66,7 +66,8 @@ def fit_bags(
         for k, (share, rows) in enumerate(zip(shares, bags, strict=True))
     ]
     device, batch = torch.device(context.device), context.budget.batch
-    together = training.NetworkPredictor(MeanOfNetworks([fit.network for fit in fits]).eval(), device, batch)
+    mean = MeanOfNetworks([fit.network for fit in fits], training.inverse_link_of(training_set.loss))
+    together = training.NetworkPredictor(mean.eval(), device, batch)
     together.facts = {**fits[0].facts, "networks": len(fits), "steps": steps}
     together.facts["parameters"] = sum(float(fit.facts["parameters"]) for fit in fits)
     for name in {"train_loss", "still_improving"} & set(together.facts):
@@ -84,15 +85,25 @@ def fit_bags(
 class MeanOfNetworks(nn.Module):
     """The mean of several networks' probabilities, as logits."""
 
-    def __init__(self, networks: list[nn.Module]) -> None:
-        """Take networks from ``(B, ...)`` to logits ``(B, n_classes)``."""
+    def __init__(
+        self,
+        networks: list[nn.Module],
+        inverse_link: Callable[[torch.Tensor], torch.Tensor] = training.softmax,
+    ) -> None:
+        """Take networks from ``(B, ...)`` to logits ``(B, n_classes)``, and what makes probabilities of these."""
         super().__init__()
         self.networks = nn.ModuleList(networks)
+        self.inverse_link = inverse_link
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return ``float64 (B, n_classes)``, whose softmax is the mean of the networks' softmax."""
-        each = torch.stack([network(x).double().log_softmax(1) for network in self.networks])  # (networks, B, K)
+        """Return ``float64 (B, n_classes)``, whose softmax is the mean of the networks' probabilities."""
+        logits = [network(x).double() for network in self.networks]
+        each = torch.stack([self._log_probabilities(own) for own in logits])  # (networks, B, K)
         return each.logsumexp(0) - math.log(len(each))
+
+    def _log_probabilities(self, logits: torch.Tensor) -> torch.Tensor:
+        # The logarithm of a softmax would lose what is very small; another inverse link has no better form at hand.
+        return logits.log_softmax(1) if self.inverse_link is training.softmax else self.inverse_link(logits).log()
 
 
 @dataclass(frozen=True)

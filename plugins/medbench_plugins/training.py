@@ -93,7 +93,7 @@ def fit_network(
         torch.manual_seed(context.seed("dropout"))
         optimiser = torch.optim.AdamW(_groups(network, weight_decay), lr=lr, fused=True)
         average = Average(network, steps)
-        predictor = NetworkPredictor(average.network, device, batch)
+        predictor = NetworkPredictor(average.network, device, batch, inverse_link_of(training_set.loss))
         losses, looked, evaluated, learning = torch.zeros(steps, device=device), 0, 0, list[Look]()
         best, chosen = -1.0, dict[str, torch.Tensor]()
 
@@ -203,12 +203,23 @@ class Average:
         torch._foreach_lerp_(self._average, self._current, 1 - self.decay)
 
 
+def softmax(logits: torch.Tensor) -> torch.Tensor:
+    """Return the probabilities ``(n, n_classes)`` at which logits minimise the expected cross-entropy."""
+    return logits.softmax(1)
+
+
+def inverse_link_of(loss: medbench.Loss | None) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return how a network trained by `loss` turns logits into probabilities, see :class:`medbench.TrainingSet`."""
+    return getattr(loss, "inverse_link", softmax)
+
+
 class NetworkPredictor:
     """A fitted network: call it on ``x (n, channels, *spatial)`` for ``float64 (n, n_classes)`` probabilities.
 
     It predicts in float32 on every device: probabilities rounded to bfloat16 would tie.
 
     Attributes:
+        inverse_link: ``float64 (n, n_classes)`` logits to probabilities, as the loss has it.
         facts: What the fit tells about itself: train_loss (mean of the last tenth), steps, parameters; with a
             labelled validation set also validation_loss and still_improving (1 if the last of ten validation losses
             was the lowest: the schedule may be too short); and whatever the recipe added.
@@ -216,8 +227,14 @@ class NetworkPredictor:
             without a labelled validation set), at each of ten looks.
     """
 
-    def __init__(self, network: nn.Module, device: torch.device, batch: int) -> None:
-        self.network, self.device, self.batch = network, device, batch
+    def __init__(
+        self,
+        network: nn.Module,
+        device: torch.device,
+        batch: int,
+        inverse_link: Callable[[torch.Tensor], torch.Tensor] = softmax,
+    ) -> None:
+        self.network, self.device, self.batch, self.inverse_link = network, device, batch, inverse_link
         self.facts: dict[str, float | str] = {}
         self.learning: tuple[Look, ...] = ()
 
@@ -227,7 +244,7 @@ class NetworkPredictor:
         blocks = np.array_split(np.arange(len(x)), max(1, -(-len(x) // self.batch)))
         with _numerics():
             logits = [self.network(_as_input(torch.from_numpy(x[rows]).to(self.device))).cpu() for rows in blocks]
-        return torch.cat(logits).double().softmax(1).numpy()
+        return self.inverse_link(torch.cat(logits).double()).numpy()
 
     def state(self) -> dict[str, np.ndarray]:
         """Return the network's tensors by name; another fit can start from them."""
