@@ -69,6 +69,9 @@ def test_a_mirrored_picture_across_the_official_cut_blocks(call: Medbench, tmp_p
     assert said.returncode == 8
     assert "BLOCKS  duplicate-across-cut: 1 group" in said.stdout
     assert "toy/i0, toy/i79" in said.stdout
+    assert "1 of 32 test images has a twin in training, 0 of them pixel for pixel" in said.stdout
+    assert facts["overlap"]["twins"] == [{"test": ["toy/i79"], "train": ["toy/i0"]}]
+    assert facts["overlap"]["dropped"] == ["toy/i0", "toy/i1"]
     assert 'waive = ["duplicate-across-cut"]' in said.stdout
     assert facts["blocks"] == ["duplicate-across-cut"]
     assert (facts["declared"], facts["exact"], facts["groups"], facts["merged"]) == (40, 40, 39, 1)
@@ -91,7 +94,8 @@ def test_a_waived_finding_runs_and_stands_under_the_table(call: Medbench, tmp_pa
     assert "WAIVED duplicate-across-cut" in listed.stdout
     for ended in refused:
         assert ended.returncode == 8
-        assert "the official cut, the same or nearly (1 group: toy/i0 and toy/i79)" in ended.stderr
+        assert "the same or nearly (1 of 32 test images in 1 group: toy/i0 and toy/i79)" in ended.stderr
+        assert "official[overlap=drop] (which leaves out 2 of 48 training images)" in ended.stderr
         assert 'waive = ["duplicate-across-cut"]' in ended.stderr
     assert ran.returncode == 0, ran.stderr
     assert "1 patient shares a picture with another and was united with it (1 by nearly the same)" in ran.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -10,9 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from medbench import duplicates
+from medbench.cuts import without_overlap
 from medbench.decode import decode, phantom_root
 from medbench.duplicates import DETAIL, WHOLE, look_alikes, near, planes, turned
-from medbench.findings import Findings, across_cut
+from medbench.findings import Findings, Twins, across_cut
+from medbench.inspection import overlap_of
 from medbench_datasets.ddti import DDTI
 from medbench_datasets.medmnist import MedMNIST
 from medbench_datasets.readers.pictures import fit_square, read_picture
@@ -113,6 +117,76 @@ def test_links_join_groups_and_stay_silent_within_one() -> None:
     assert near(five, ["a", "b", "c", "d", "a", "a", "a", "a"]) == []
 
 
+def test_within_a_group_pictures_that_differ_in_label_or_part_are_linked_too() -> None:
+    """Two of one patient need no link, unless one picture stands under two labels or in both parts."""
+    five = np.concatenate([pictures(4), np.repeat(pictures(1), 4, axis=0)])
+    one = ["a", "b", "c", "d", "a", "a", "a", "a"]
+
+    marked = near(five, one, marks=[0, 0, 0, 0, 0, 0, 1, 1])
+
+    assert [(pair.first, pair.second) for pair in marked] == [(0, 6), (0, 7), (4, 6), (5, 6)]
+    assert near(five, one, marks=[0, 0, 0, 0, 0, 0, 1, 1], same=["x", "", "", "", "x", "x", "x", "x"]) == []
+
+
+def test_pictures_with_nothing_coarse_in_them_are_not_all_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Noise has no blocks to be told apart by: every pair was compared in full, 87 s for a thousand pictures."""
+    compared: list[int] = []
+    agree = duplicates._agreement
+
+    def counting(whole: np.ndarray, detail: np.ndarray, i: np.ndarray, j: np.ndarray, wanted: float) -> np.ndarray:
+        compared.append(len(i))
+        return agree(whole, detail, i, j, wanted)
+
+    monkeypatch.setattr(duplicates, "_agreement", counting)
+    noise = np.random.default_rng(0).integers(0, 256, (300, 1, 64, 64), dtype=np.uint8)
+    noise[299] = np.rot90(noise[0], 1, axes=(1, 2))
+    told: list[tuple[int, int]] = []
+
+    pairs = near(noise, names(300), progress=lambda done, of: told.append((done, of)))
+
+    assert [(pair.first, pair.second) for pair in pairs] == [(0, 299)]
+    assert sum(compared) < 300
+    assert told == [(0, 300)]
+
+
+def test_the_overlap_of_a_cut_is_counted_in_images() -> None:
+    ids = [f"i{n}" for n in range(8)]
+    parts = ["train", "test", "test", "train", "train", "test", "test", "train"]
+    declared = ["a", "a", "b", "c", "c", "d", "e", "f"]  # i0 and i1: one patient
+    pictures_ = ["0", "1", "2", "2", "4", "2", "6", "7"]  # i2, i3 and i5: one picture; i2 and i3 pixel for pixel
+    groups = ["a", "a", "b", "b", "b", "b", "e", "f"]
+
+    found = overlap_of(ids, parts, declared, groups, pictures_, contents=["", "", "x", "x", "", "y", "", ""])
+
+    assert found is not None
+    assert found.twins == (Twins(("i2", "i5"), ("i3",)),)
+    assert (found.twinned, found.equal, found.shared, found.tested, found.trained) == (2, 1, 3, 4, 4)
+    assert found.patients == ("i1",)
+    assert found.dropped == ("i0", "i3", "i4")
+    assert found.sentences() == [
+        "2 of 4 test images have a twin in training, 1 of them pixel for pixel",
+        "1 of 4 test images has a patient or study that is in training too",
+        "official[overlap=drop] trains without 3 of 4 training images",
+    ]
+    assert overlap_of(ids, [""] * 8, declared, groups, pictures_, contents=[""] * 8) is None
+
+
+def test_the_overlap_counts_what_overlap_drop_leaves_out(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    root.mkdir()
+    Pictures().phantom(root, seed=0, patients=12, null=False)
+    decoded = decode(Pictures(), root, size=8)
+    samples = decoded.samples()
+    parts = np.array(["train", "test"] * len(samples))[: len(samples)]
+    cut = dataclasses.replace(samples, parts=parts, groups=np.array([f"g{n // 3}" for n in range(len(samples))]))
+    columns = [x.tolist() for x in (cut.ids, cut.parts, cut.groups, cut.groups)]
+    found = overlap_of(*columns, cut.ids.tolist(), contents=[""] * len(cut))
+
+    assert found is not None
+    assert set(found.dropped) == set(cut.ids.tolist()) - set(without_overlap(cut).ids.tolist())
+    assert Findings.from_json(Findings(overlap=found).to_json()).overlap == found
+
+
 def test_volumes_are_compared_by_three_planes_turned_and_mirrored_in_depth() -> None:
     rng = np.random.default_rng(0)
     coarse = rng.normal(120, 50, (10, 2, 8, 8, 8)).repeat(4, 2).repeat(4, 3).repeat(4, 4)
@@ -153,7 +227,8 @@ def test_groups_of_a_decoded_data_set_hold_mirrored_and_brightened_copies(tmp_pa
 
     assert groups["pictures/p0_0_0"] == groups["pictures/q1_0_0"] == groups["pictures/q2_1_0"] == "pictures/p0"
     assert (found_.declared, found_.exact, found_.groups, found_.merged) == (14, 14, 12, 2)
-    assert decoded.conflicts == ()  # labels are held against equal pixels only
+    assert decoded.conflicts == ()
+    assert [(link.first, link.second) for link in found_.near_conflicts] == [("pictures/p0_0_0", "pictures/q2_1_0")]
     assert Findings.from_json(found_.to_json()) == found_
 
 

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import numpy as np
 
-from medbench.duplicates import near
+from medbench.duplicates import planes
 from medbench.errors import DataError, ResourceError
 from medbench.files import sha256_of
-from medbench.findings import Findings, Link, across_cut
-from medbench.groups import groups_united, linked
+from medbench.findings import Findings
+from medbench.inspection import check_contents, inspect, is_blank
 from medbench.interfaces import Dataset, Index, Record
 from medbench.shortcuts import Header, header, measure
 
-AUDIT = 3  # version of what is looked for when images are decoded; raise it where groups or findings must change
+AUDIT = 4  # version of what is looked for when images are decoded; raise it where groups or findings must change
 MANY = 3000  # images; comparing more takes long enough to say so
 CHUNK = 16  # records a task: large enough to share a volume's slices, small enough for a smooth bar
 Progress = Callable[[str, int, int], None]
@@ -68,11 +68,13 @@ def decode_into(
     if not with_mask.any():
         (folder / "masks.npy").unlink()
     compared = f"comparing the images of {dataset.name}"
-    if progress and n > MANY:
-        progress(compared, 0, n)
-    _finish(folder, index, f"{prefix}{dataset.name.partition(':')[0]}", headers)
-    if progress and n > MANY:
-        progress(compared, n, n)
+
+    def tell(rows: int, of: int) -> None:
+        if progress and of > MANY:
+            progress(compared, rows, of)
+
+    _finish(folder, index, f"{prefix}{dataset.name.partition(':')[0]}", headers, tell)
+    tell(n, n)
 
 
 def check_index(index: Index, name: str) -> Index:
@@ -140,24 +142,26 @@ def _decode_chunk(
     return slice(start, start + len(records)), found, [header(root / record.files[0]) for record in records]
 
 
-def _finish(folder: Path, index: Index, prefix: str, headers: np.ndarray) -> None:
+def _finish(folder: Path, index: Index, prefix: str, headers: np.ndarray, progress: Callable[[int, int], None]) -> None:
     pixels = np.load(folder / "pixels.npy", mmap_mode="r")
-    # A blank picture says nothing about who is in it: it unites nobody.
     contents = [hashlib.sha256(row.tobytes()).hexdigest() for row in pixels]
+    check_contents(contents, pixels[0], prefix)
+    # A blank picture says nothing about who is in it: it unites nobody.
     hashes = ["" if row.min() == row.max() else content for row, content in zip(pixels, contents, strict=True)]
-    patients = [f"{prefix}/{record.patient}" for record in index.records]
-    studies = [f"{prefix}/{record.study}" if record.study else "" for record in index.records]
-    declared = groups_united(patients, studies)
-    exact = groups_united(patients, studies, hashes)
-    pairs = near(pixels, exact)
-    groups = linked(exact, [(pair.first, pair.second) for pair in pairs])
-    ids = [f"{prefix}/{record.id}" for record in index.records]
+    seen = inspect(
+        index,
+        prefix,
+        views=planes(pixels),
+        contents=hashes,
+        blank=[is_blank(row) for row in pixels],
+        progress=progress,
+    )
     labels = [record.label for record in index.records]
     columns = {
-        "ids": ids,
+        "ids": seen.ids,
         "labels": labels,
-        "patients": patients,
-        "groups": groups.tolist(),
+        "patients": seen.patients,
+        "groups": seen.groups.tolist(),
         "parts": [record.part for record in index.records],
     }
     sha = hashlib.sha256(json.dumps([columns, index.classes], sort_keys=True).encode())
@@ -166,42 +170,31 @@ def _finish(folder: Path, index: Index, prefix: str, headers: np.ndarray) -> Non
     masks = folder / "masks.npy"
     if masks.is_file():
         sha.update(sha256_of(masks).encode())
-    by_pixels: dict[str, list[int]] = {}
-    for row, key in enumerate(hashes):
-        if key:
-            by_pixels.setdefault(key, []).append(row)
-    same = [rows for rows in by_pixels.values() if len(rows) > 1]
-    labelled = [[row for row in rows if labels[row] >= 0] for rows in same]
-    conflicts = [[ids[r] for r in rows] for rows in labelled if len({labels[r] for r in rows}) > 1]
-    shortcuts, neighbour, looked_at = measure(pixels, np.array(labels), groups, headers, len(index.classes))
+    shortcuts, neighbour, looked_at = measure(pixels, np.array(labels), seen.groups, headers, len(index.classes))
     findings = Findings(
-        images=len(ids),
-        patients=len(set(patients)),
-        declared=len(set(declared.tolist())),
-        exact=len(set(exact.tolist())),
-        groups=len(set(groups.tolist())),
-        same=tuple(tuple(ids[r] for r in rows) for rows in same),
-        near=tuple(Link(ids[p.first], ids[p.second], round(p.value, 4)) for p in pairs),
-        conflicts=tuple(map(tuple, conflicts)),
+        images=len(labels),
+        patients=len(set(seen.patients)),
+        declared=len(set(seen.declared.tolist())),
+        exact=len(set(seen.exact.tolist())),
+        groups=len(set(seen.groups.tolist())),
+        same=seen.same,
+        near=seen.links,
+        conflicts=seen.conflicts,
+        near_conflicts=seen.near_conflicts,
+        blank=seen.blank,
+        overlap=seen.overlap,
         shortcuts=shortcuts,
         neighbour=neighbour,
         looked_at=looked_at,
-    )
-    rows = [row for row, label in enumerate(labels) if label >= 0]
-    own = [str(row) for row in range(len(ids))]
-    pictures = linked(groups_united(own, hashes), [(pair.first, pair.second) for pair in pairs])
-    told = (
-        [column[row] for row in rows]
-        for column in (ids, columns["parts"], declared.tolist(), groups.tolist(), pictures.tolist())
     )
     manifest = {
         "fingerprint": sha.hexdigest(),
         "classes": list(index.classes),
         "notes": list(index.notes),
         "merged": findings.merged,
-        "conflicts": conflicts,
+        "conflicts": seen.conflicts,
         "findings": findings.to_json(),
-        "across": across_cut(*told),
+        "across": seen.across,
     }
     (folder / "columns.json").write_text(json.dumps(columns))
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1))

@@ -8,7 +8,7 @@ thresholds were found, and what escapes them, is in docs/audit.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +24,7 @@ FLAT = 1.0  # gray levels: a picture that varies less shows nothing one could re
 LOOK_ALIKE = 8  # of the 64 bits of a perceptual hash
 BLOCK = 2048  # rows of a matrix product: 16 MB in float32
 CHECKED = 4096  # candidate pairs compared at a time
+CROWD = 64  # candidates a picture from which on the longer descriptor pays
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,19 @@ class Pair:
     value: float
 
 
-def near(pixels: np.ndarray, known: Sequence[str] | np.ndarray) -> list[Pair]:
-    """Find pictures that are one, among those that are not known to belong together.
+def near(
+    pixels: np.ndarray,
+    known: Sequence[str] | np.ndarray,
+    *,
+    same: Sequence[str] = (),
+    marks: Sequence[Hashable] = (),
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Pair]:
+    """Find pictures that are one, among those that are not known to belong together or are marked differently.
 
-    Each pair found joins its two groups, and pairs within one group are not looked at again: so what is returned
-    links the groups, and does not list every pair of a large one.
+    Each pair found joins its two groups, and pairs within one group are looked at again only where their marks differ
+    and no pair found so far makes one picture of them: so what is returned links the groups and whatever must not
+    differ within a picture, and does not list every pair of a large one.
 
     Candidates come from a descriptor that all eight flips and turns leave alone. It is a projection, so it never puts
     two pictures further apart than they are: no pair is missed.
@@ -55,29 +64,54 @@ def near(pixels: np.ndarray, known: Sequence[str] | np.ndarray) -> list[Pair]:
             three quarters of its first axis are compared, turned within the plane and mirrored along that axis: a small
             volume of the whole has too little detail to tell one brain from another.
         known: ``(n,)`` group of each row, such as patients and studies united with equal pixels.
+        same: ``(n,)`` what rows of equal pixels share, empty for a blank picture; left out: no two are equal.
+        marks: ``(n,)`` such as label and part of an official cut; left out: all alike.
+        progress: Told how many of the rows were compared.
 
     Returns:
         Pairs in the order of their rows. A picture without contrast (see FLAT), in itself or in its detail, is in none.
     """
-    views = planes(pixels)
+    return near_of(planes(pixels), known, same=same, marks=marks, progress=progress)
+
+
+def near_of(
+    views: np.ndarray,
+    known: Sequence[str] | np.ndarray,
+    *,
+    same: Sequence[str] = (),
+    marks: Sequence[Hashable] = (),
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Pair]:
+    """Do as :func:`near` with the ``float32 (n, planes, side, side)`` that :func:`planes` gives."""
     whole, detail = _unit(views), _unit(views - _blurred(views))
     seen = np.flatnonzero(whole.any((1, 2, 3)) & detail.any((1, 2, 3)))
     if len(seen) < 2:
         return []
     whole, detail = whole[seen], detail[seen]
-    joined = Joined(len(seen))
+    joined, pictures = Joined(len(seen)), Joined(len(seen))
     joined.join_equal(np.asarray(known)[seen].tolist())
+    pictures.join_equal(same[row] or None for row in seen.tolist() if same)
+    mark = np.unique([repr(marks[row]) if marks else "" for row in seen.tolist()], return_inverse=True)[1]
+
+    def open_(i: np.ndarray, j: np.ndarray) -> np.ndarray:
+        apart = joined.apart(i, j)
+        within = np.flatnonzero(~apart & (mark[i] != mark[j]))
+        apart[within] = pictures.apart(i[within], j[within])
+        return apart
+
     wanted = DETAIL if views.shape[-1] == SIDE else DETAIL_OF_FEW
-    descriptors = [(_invariant(detail, 2), wanted), (_invariant(whole, 4), WHOLE)]
     found: list[Pair] = []
-    for rows, columns in _candidates(descriptors, joined):
+    for rows, columns in _candidates(whole, detail, wanted, open_, progress):
         for start in range(0, len(rows), CHECKED):
             first, second = rows[start : start + CHECKED], columns[start : start + CHECKED]
-            apart = joined.apart(first, second)
-            first, second = first[apart], second[apart]
+            kept = open_(first, second)
+            first, second = first[kept], second[kept]
             value = _agreement(whole, detail, first, second, wanted)
             for i, j, v in zip(first.tolist(), second.tolist(), value.tolist(), strict=True):
-                if v >= WHOLE and joined.join(i, j):
+                if v < WHOLE:
+                    continue
+                linked, one = joined.join(i, j), pictures.join(i, j)
+                if linked or (one and mark[i] != mark[j]):
                     found.append(Pair(int(seen[i]), int(seen[j]), v))
     return sorted(found, key=lambda pair: (pair.first, pair.second))
 
@@ -193,22 +227,56 @@ def _invariant(unit: np.ndarray, block: int) -> np.ndarray:
 
 
 def _candidates(
-    descriptors: Sequence[tuple[np.ndarray, float]], joined: Joined
+    whole: np.ndarray,
+    detail: np.ndarray,
+    wanted: float,
+    is_open: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    progress: Callable[[int, int], None] | None,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield row numbers of pairs whose descriptors allow the correlations wanted; |a - b|² is 2 - 2 correlation."""
-    (coarse, least), *others = [(_folded(d), least) for d, least in descriptors]
+    coarse, other = _folded(_invariant(detail, 2)), _folded(_invariant(whole, 4))
     length = (coarse**2).sum(1)
+    fine: np.ndarray | None = None
     for start in range(0, len(coarse), BLOCK):
-        stop = start + BLOCK
-        product = coarse[start:stop] @ coarse[start:].T
+        if progress:
+            progress(start, len(coarse))
+        rows = slice(start, start + BLOCK)
+        product = coarse[rows] @ coarse[start:].T
         # 1e-4: float32 sums of a hundred squares
-        bound = (length[start:stop, None] + length[None, start:]) / 2 - (1 - least) - 1e-4
-        i, j = np.nonzero(product >= bound)
+        bound = (length[rows, None] + length[None, start:]) / 2 - (1 - wanted) - 1e-4
+        likely = product >= bound
+        if likely.sum() > CROWD * len(likely):
+            # Pictures of noise, or with little in them, have nothing coarse to be told apart by: their pixels, each
+            # eight that turns exchange put in order, tell what a turn leaves alone, at the price of a longer product.
+            fine = _ordered(detail) if fine is None else fine
+            likely &= fine[rows] @ fine[start:].T >= wanted - 1e-3
+        i, j = np.nonzero(likely)
         i, j = i[i < j] + start, j[i < j] + start
-        for values, wanted in others:
-            i, j = _close(values, i, j, wanted)
-        apart = joined.apart(i, j)
-        yield i[apart], j[apart]
+        i, j = _close(other, i, j, WHOLE)
+        kept = is_open(i, j)
+        yield i[kept], j[kept]
+
+
+def _ordered(unit: np.ndarray) -> np.ndarray:
+    """Return ``float32 (n, d)`` of length 1: what the turns exchange, in order of value.
+
+    Sorting never puts two lists further apart than they are, in whichever order they stood, so this is as safe as
+    :func:`_invariant`; it tells pictures of noise apart, and costs as much as the pictures have pixels.
+    """
+    places = np.arange(unit[0].size).reshape(1, *unit.shape[1:])
+    orbits = np.stack([turn[0].ravel() for turn in turned(places)])  # (turns, d): where each place goes
+    first = np.unique(np.sort(orbits, axis=0).T, axis=0)  # (orbits, turns); a place on an axis stands there twice
+    columns = [np.unique(orbit) for orbit in first]
+    flat = unit.reshape(len(unit), -1)
+    found = np.empty_like(flat)
+    for length in {len(orbit) for orbit in columns}:
+        of_length = np.array([orbit for orbit in columns if len(orbit) == length])  # (m, length)
+        for start in range(0, len(flat), BLOCK):
+            rows = slice(start, start + BLOCK)
+            block = found[rows]
+            block[:, of_length.ravel()] = np.sort(flat[rows][:, of_length], axis=2).reshape(len(block), -1)
+            found[rows] = block
+    return found
 
 
 def _close(values: np.ndarray, i: np.ndarray, j: np.ndarray, wanted: float) -> tuple[np.ndarray, np.ndarray]:

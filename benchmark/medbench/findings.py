@@ -36,6 +36,90 @@ class Link:
 
 
 @dataclass(frozen=True)
+class Twins:
+    """A picture that stands in both parts of an official cut, the same or nearly.
+
+    Attributes:
+        test: Ids of the images of the test part that show it.
+        train: Ids of those of the training part.
+    """
+
+    test: tuple[str, ...]
+    train: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """What the two parts of an official cut share, in labelled images.
+
+    Attributes:
+        trained: Images of the training part.
+        tested: Images of the test part.
+        twins: Each picture that stands in both, the same or nearly.
+        equal: Test images whose pixels stand in training exactly.
+        patients: Ids of test images whose patient or study is in training too.
+        shared: Test images whose group is in training, for whichever reason.
+        dropped: Ids of the training images that ``official[overlap=drop]`` leaves out.
+    """
+
+    trained: int
+    tested: int
+    twins: tuple[Twins, ...] = ()
+    equal: int = 0
+    patients: tuple[str, ...] = ()
+    shared: int = 0
+    dropped: tuple[str, ...] = ()
+
+    @property
+    def twinned(self) -> int:
+        """How many test images have a twin in training."""
+        return sum(len(picture.test) for picture in self.twins)
+
+    def facts(self) -> dict[str, int]:
+        """Return the counts, as JSON values."""
+        counts = {"trained": self.trained, "tested": self.tested, "shared": self.shared}
+        return {
+            **counts,
+            "twins": self.twinned,
+            "equal": self.equal,
+            "patients": len(self.patients),
+            "dropped": len(self.dropped),
+        }
+
+    def sentences(self) -> list[str]:
+        """Say it in images; empty where the parts share nothing."""
+
+        def of_them(n: int) -> str:
+            return f"{n:,} of {counted(self.tested, 'test image')} {'has' if n == 1 else 'have'}"
+
+        said = []
+        if self.twins:
+            said.append(f"{of_them(self.twinned)} a twin in training, {self.equal:,} of them pixel for pixel")
+        if self.patients:
+            said.append(f"{of_them(len(self.patients))} a patient or study that is in training too")
+        if self.dropped:
+            said.append(
+                f"official[overlap=drop] trains without {len(self.dropped):,} of {self.trained:,} training images"
+            )
+        return said
+
+
+@dataclass(frozen=True)
+class Blank:
+    """Images that show nothing.
+
+    Attributes:
+        of: Class, or part of an official cut.
+        blank: How many of its images vary by less than one gray level.
+        images: How many it has.
+    """
+
+    of: str
+    blank: int
+    images: int
+
+
+@dataclass(frozen=True)
 class Shortcut:
     """How far something that is no image content tells the classes apart.
 
@@ -72,6 +156,9 @@ class Findings:
         same: Ids of images with equal pixels, one tuple a picture.
         near: Links between groups by nearly equal pictures, each link once.
         conflicts: Ids of labelled images with equal pixels and different labels, one tuple a picture.
+        near_conflicts: Links between images with different labels.
+        blank: Images that show nothing, of each class and part that has any.
+        overlap: What the parts of an official cut share; None where there is none.
         shortcuts: Each alone.
         neighbour: The nearest training picture decides.
         looked_at: Images that the shortcuts were measured on.
@@ -85,6 +172,9 @@ class Findings:
     same: tuple[tuple[str, ...], ...] = ()
     near: tuple[Link, ...] = ()
     conflicts: tuple[tuple[str, ...], ...] = ()
+    near_conflicts: tuple[Link, ...] = ()
+    blank: tuple[Blank, ...] = ()
+    overlap: Overlap | None = None
     shortcuts: tuple[Shortcut, ...] = ()
     neighbour: Shortcut | None = None
     looked_at: int = 0
@@ -104,7 +194,14 @@ class Findings:
         fields = dict(value)
         for key in ("same", "conflicts"):
             fields[key] = tuple(map(tuple, fields[key]))
-        fields["near"] = tuple(Link(**link) for link in fields["near"])
+        fields["blank"] = tuple(Blank(**found) for found in fields["blank"])
+        if fields["overlap"] is not None:
+            of_cut = dict(fields["overlap"])
+            of_cut["twins"] = tuple(Twins(tuple(t["test"]), tuple(t["train"])) for t in of_cut["twins"])
+            of_cut |= {key: tuple(of_cut[key]) for key in ("patients", "dropped")}
+            fields["overlap"] = Overlap(**of_cut)
+        for key in ("near", "near_conflicts"):
+            fields[key] = tuple(Link(**link) for link in fields[key])
         fields["shortcuts"] = tuple(Shortcut(**found) for found in fields["shortcuts"])
         if fields["neighbour"] is not None:
             fields["neighbour"] = Shortcut(**fields["neighbour"])
@@ -117,6 +214,30 @@ class Findings:
             for found in (*self.shortcuts, *([self.neighbour] if self.neighbour else []))
             if found.is_said
         ]
+
+    def remarks(self) -> list[str]:
+        """Return what boards say of labels that contradict each other and of images that show nothing."""
+        said = labels_in_conflict(self.conflicts, self.near_conflicts)
+        return said + ([blanks(self.blank)] if any(20 * b.blank >= b.images for b in self.blank) else [])
+
+
+def labels_in_conflict(conflicts: Sequence[Sequence[str]], near_conflicts: Sequence[Link]) -> list[str]:
+    """Say how many pictures stand under different labels; empty where none does.
+
+    Args:
+        conflicts: Ids of equal pixels, one sequence a picture.
+        near_conflicts: Links between nearly equal pictures.
+    """
+    said = [f"{counted(len(conflicts), 'picture', 'stand')} under different labels"] * bool(conflicts)
+    pairs = counted(len(near_conflicts), "pair")
+    stand = "stands" if len(near_conflicts) == 1 else "stand"
+    return said + [f"{pairs} of nearly equal pictures {stand} under different labels"] * bool(near_conflicts)
+
+
+def blanks(found: Sequence[Blank]) -> str:
+    """Say how many images show nothing; `found` is not empty."""
+    each = ", ".join(f"{'all' if b.blank == b.images else f'{b.blank:,}'} of {b.images:,} {b.of}" for b in found)
+    return f"images that show nothing, a single gray level: {each}"
 
 
 def across_cut(
@@ -189,9 +310,18 @@ def waived(text: str, source: Mapping[str, Any], waive: Sequence[str]) -> list[s
     """
     if protocol(text).name != "official":
         return []
-    found = source.get("across", {})
+    found, overlap = source.get("across", {}), source.get("overlap") or {}
+    images = (
+        {
+            "duplicate-across-cut": f"{overlap.get('twins'):,} of {overlap.get('tested'):,} test images",
+            "patient-across-cut": f"{overlap.get('patients'):,} of {overlap.get('tested'):,} test images",
+        }
+        if overlap
+        else {}
+    )
     return [
-        f"WAIVED {name}: {WAIVABLE[name]}, {counted(found[name], 'group')}; what they add to the scores is not known."
+        f"WAIVED {name}: {WAIVABLE[name]}, {images[name] + ' in ' if name in images else ''}"
+        f"{counted(found[name], 'group')}; what they add to the scores is not known."
         for name in waive
         if name in found
     ]

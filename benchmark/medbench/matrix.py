@@ -11,7 +11,7 @@ from typing import Any
 from medbench import audit
 from medbench.arm_tree import arms_of, scored_with
 from medbench.arms import Arm, Checked, Skipped, TrainedOn
-from medbench.cuts import Cut
+from medbench.cuts import Cut, without_overlap
 from medbench.errors import LeakError, Skip, UsageError
 from medbench.findings import WAIVABLE, waived_leaks
 from medbench.identity import digest
@@ -277,13 +277,15 @@ def _checked_cut(builder: _Builder, source: Described, rule: EvaluationProtocol,
             f"hash {listing(shared, 5)}); use --protocol patients, or mend the data set's patients and parts."
         )
     fewer = "; use fewer folds" if cut.folds > 2 else ""
-    if len(set(made.samples.labels.tolist())) < len(source.samples.classes) or not len(test):
+    lacking = sorted(set(range(len(source.samples.classes))) - set(made.samples.labels.tolist()))
+    if lacking or not len(test):
         where = f"fold {cut.fold} of {cut.folds}" if cut.folds > 1 else "the official cut"
-        remedy = fewer or "; use --protocol patients or more patients"
-        raise UsageError(f"{source.text}: {where} leaves a class out of training{remedy}.")
+        raise UsageError(f"{source.text}: {where} {_left_out(source, rule, cut, lacking)}.")
     rarest = min(len(set(test.patients[test.labels == k].tolist())) for k in range(len(test.classes)))
     part = "a test fold" if cut.folds > 1 else "the test part"
     warning = f"{source.text}: {part} has {counted(rarest, 'patient')} of the rarest class, 10 are wanted{fewer}"
+    if rule.overlap == "drop":
+        _tell_dropped(builder, source)
     if rarest < 10 and not any(w.startswith(f"{source.text}: {part} has") for w in builder.warnings):
         builder.warnings.append(warning)
     return seen[0]
@@ -292,11 +294,58 @@ def _checked_cut(builder: _Builder, source: Described, rule: EvaluationProtocol,
 def _check_official(source: Described, waived: Sequence[str]) -> None:
     """Raise a LeakError for the first finding in which an official cut parts a group and which is not waived."""
     for name, groups in source.across.items():
-        if name not in waived:
+        if name not in waived:  # the whole list is the audit's
             first = "; ".join(" and ".join(ids) for ids in groups[:3])
             raise LeakError(
                 f"{source.text}: the cut of protocol 'official' leaks: {WAIVABLE[name]} "
-                f"({counted(len(groups), 'group')}: {first}); use --protocol patients, train without them by "
-                "--protocol official[overlap=drop], mend the data set's patients, files and parts, or accept it with "
+                f"({_in_images(source, name)}{counted(len(groups), 'group')}: {first}); use --protocol patients, train "
+                f"without them by --protocol official[overlap=drop]{_dropped(source)}, mend the data set's patients, "
+                "files and parts, or accept it with "
                 f'waive = ["{name}"] in the study file, which every table will say.'
             )
+
+
+def _left_out(source: Described, rule: EvaluationProtocol, cut: Cut, lacking: Sequence[int]) -> str:
+    """Say what a cut leaves nobody of, and what to do about it."""
+    if not lacking:
+        return "has no image to test; use --protocol patients"
+    s, k = source.samples, lacking[0]
+    rows = s.labels == k
+    if rule.name == "official" and s.parts is not None:
+        rows = rows & (s.parts == "train")
+    groups = counted(len(set(s.groups[rows].tolist())), "patient")
+    told = f"leaves class {s.classes[k]!r} out of training: it has {groups}"
+    if rule.name == "official":
+        return f"{told} in the training part; use --protocol patients, or add patients of it there"
+    if cut.folds > 2:
+        return f"{told}; use fewer folds, or add patients of it"
+    return f"{told}, and one to train on, one to watch the training and one to test are needed; add some or drop it"
+
+
+def _tell_dropped(builder: _Builder, source: Described) -> None:
+    """Warn once how many training images an official cut goes without."""
+    s = source.samples
+    trained = int((s.parts == "train").sum()) if s.parts is not None else 0
+    n = len(s) - len(without_overlap(s))
+    warning = (
+        f"{source.text}: official[overlap=drop] trains without {n:,} of {counted(trained, 'image')}, which share a "
+        "patient or a picture with the test part"
+    )
+    if warning not in builder.warnings:
+        builder.warnings.append(warning)
+
+
+def _in_images(source: Described, name: str) -> str:
+    """Count the test images of a finding; empty while they are not decoded."""
+    if not source.overlap:
+        return ""
+    n = source.overlap["twins" if name == "duplicate-across-cut" else "patients"]
+    return f"{n:,} of {counted(source.overlap['tested'], 'test image')} in "
+
+
+def _dropped(source: Described) -> str:
+    if not source.overlap:
+        return ""
+    return (
+        f" (which leaves out {source.overlap['dropped']:,} of {counted(source.overlap['trained'], 'training image')})"
+    )

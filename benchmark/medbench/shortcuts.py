@@ -1,4 +1,4 @@
-"""What tells the classes apart without looking at what is shown: size, file, brightness, colour, text in the border.
+"""What tells the classes apart without what is shown: size, file, brightness, colour, text in the border, padding.
 
 A classifier that learns one of them measures the hospital or the device. Each is tried alone, with a logistic
 regression that never sees the patients it is asked about; beside them stands the nearest picture of the training part.
@@ -27,7 +27,7 @@ Header = tuple[int, int, int, int]
 
 
 def header(path: Path) -> Header:
-    """Read a file's size, and what its header says of the picture, for formats of pictures and DICOM.
+    """Read a file's size, and what its header says of the picture, for formats of pictures and DICOM by content.
 
     Never raises for what stands in a file: whatever cannot be told is 0.
     """
@@ -35,7 +35,14 @@ def header(path: Path) -> Header:
         size = path.stat().st_size
     except OSError:
         return 0, 0, 0, 0
-    if path.suffix.lower() in (".dcm", ".dicom"):
+    if path.suffix.lower() in (".npz", ".npy", ".nii", ".gz"):  # volumes and archives, one of them for many images
+        return size, 0, 0, 0
+    try:
+        with path.open("rb") as file:
+            is_dicom = file.read(132)[128:] == b"DICM"
+    except OSError:
+        return size, 0, 0, 0
+    if is_dicom:
         import pydicom
 
         try:
@@ -43,8 +50,6 @@ def header(path: Path) -> Header:
             return size, int(tags.Rows), int(tags.Columns), int(tags.get("SamplesPerPixel", 1))
         except Exception:  # noqa: BLE001  damaged headers raise anything; a reader has judged the file already
             return size, 0, 0, 0
-    if path.suffix.lower() not in (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".gif", ".webp"):
-        return size, 0, 0, 0
     import warnings
 
     from PIL import Image
@@ -79,11 +84,12 @@ def measure(
     of_class = [len(set(groups[labels == k].tolist())) for k in range(classes) if (labels == k).any()]
     if len(of_class) < 2 or min(of_class) < FOLDS:
         return (), None, 0
-    pictures = _pictures(pixels, rows)
+    plane = _plane(pixels, rows)
+    pictures = _pictures(plane)
     folds = assign_folds(groups, labels, FOLDS, salt="shortcuts")
     draws = _draws(groups, labels)
     found = []
-    for name, features in _features(pictures, headers[rows]):
+    for name, features in (*_features(pictures, headers[rows]), ("padding", _padding(plane))):
         varies = features.std(0) > 1e-9
         if varies.any():
             scores = _regression(features[:, varies], labels, folds, classes)
@@ -106,17 +112,40 @@ def _drawn(labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
     return kept
 
 
-def _pictures(pixels: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Return ``uint8 (n, channels, h, w)`` without lines that are blank in every picture, such as padding."""
+def _plane(pixels: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return ``uint8 (n, channels, h, w)``; of volumes the middle plane of the first axis."""
     x = pixels[:, :, pixels.shape[2] // 2] if pixels.ndim == 5 else pixels
-    x = np.asarray(x[rows])
+    return np.asarray(x[rows])
+
+
+def _pictures(x: np.ndarray) -> np.ndarray:
+    """Return ``uint8 (n, channels, h, w)`` without lines that are blank in every picture, such as padding."""
     for axis in (2, 3):
-        across = (1, 5 - axis)
-        blank = (x.max(across) - x.min(across).astype(np.int64) <= 8).mean(0) > 0.99  # JPEG leaves some gray levels
+        blank = _blank_lines(x, axis).mean(0) > 0.99
         kept = np.flatnonzero(~blank)
         if len(kept) >= 8:
             x = x.take(np.arange(kept[0], kept[-1] + 1), axis=axis)
     return x
+
+
+def _blank_lines(x: np.ndarray, axis: int) -> np.ndarray:
+    """Return ``bool (n, length)``: whether each line across an axis of ``(n, channels, h, w)`` is of one gray."""
+    across = (1, 5 - axis)
+    blank: np.ndarray = x.max(across) - x.min(across).astype(np.int64) <= 8  # JPEG leaves some gray levels
+    return blank
+
+
+def _padding(x: np.ndarray) -> np.ndarray:
+    """Return ``float64 (n, 2)``: the share of ``(n, channels, h, w)`` that blank lines fill, above and below, beside.
+
+    What fills a picture up to a square has the shape of the picture in it, which may be that of a device or a crop.
+    """
+    shares = []
+    for axis in (2, 3):
+        blank = _blank_lines(x, axis)
+        ends = blank.cumprod(1).sum(1) + blank[:, ::-1].cumprod(1).sum(1)  # a blank picture has both ends twice
+        shares.append(np.minimum(ends, blank.shape[1]) / blank.shape[1])
+    return np.stack(shares, axis=1)
 
 
 def _features(pictures: np.ndarray, headers: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:

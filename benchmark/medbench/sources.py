@@ -13,7 +13,7 @@ import numpy as np
 from medbench.decode import Decoded, already_decoded, decode, phantom_root
 from medbench.decoding import Progress, check_index
 from medbench.errors import UsageError
-from medbench.findings import across_cut, columns_of
+from medbench.findings import across_cut, blanks, columns_of, labels_in_conflict
 from medbench.groups import groups_united
 from medbench.interfaces import Dataset
 from medbench.plugins import Catalogue
@@ -75,7 +75,9 @@ class Described:
             :func:`medbench.transfer.name_of`.
         other_folders: Where their decoded arrays lie, by the same.
         across: Groups that the official cut parts, as :func:`medbench.findings.across_cut` gives them.
-        warnings: What boards say of shortcuts.
+        overlap: What the parts of an official cut share in images, as :meth:`medbench.findings.Overlap.facts` counts
+            it; empty where there is no such cut or the data set is not decoded.
+        warnings: What boards say of shortcuts, labels that contradict each other and images that show nothing.
     """
 
     text: str
@@ -89,6 +91,7 @@ class Described:
     others: Mapping[str, Samples] = field(default_factory=dict)
     other_folders: Mapping[str, str] = field(default_factory=dict)
     across: Mapping[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
+    overlap: Mapping[str, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
     @property
@@ -116,6 +119,7 @@ class Described:
             "unit": self.unit,
             "publish": self.publish,
             "across": {name: len(groups) for name, groups in self.across.items()},
+            "overlap": dict(self.overlap),
         }
 
 
@@ -215,8 +219,8 @@ def describe_decoded(source: Source, decoded: Decoded) -> Described:
     """Describe a decoded data set; its groups know of duplicates."""
     samples = decoded.samples()
     notes = list(decoded.notes)
+    found = decoded.findings
     if decoded.merged:
-        found = decoded.findings
         how = [f"{found.declared - found.exact} by the same pixels"] * (found.declared > found.exact)
         how += [f"{found.exact - found.groups} by nearly the same"] * (found.exact > found.groups)
         notes.append(
@@ -224,8 +228,19 @@ def describe_decoded(source: Source, decoded: Decoded) -> Described:
             f"{'was' if decoded.merged == 1 else 'were'} united with it ({', '.join(how)})"
         )
     if decoded.conflicts:
-        first = ", ".join(decoded.conflicts[0][:3])
-        notes.append(f"{counted(len(decoded.conflicts), 'picture', 'occur')} with different labels, the first: {first}")
+        notes += [
+            f"{said}, the first: {', '.join(decoded.conflicts[0][:3])}"
+            for said in labels_in_conflict(decoded.conflicts, ())
+        ]
+    if found.near_conflicts:
+        first = found.near_conflicts[0]
+        notes += [
+            f"{said}, the first: {first.first}, {first.second}" for said in labels_in_conflict((), found.near_conflicts)
+        ]
+    if found.blank:
+        notes.append(blanks(found.blank))
+    if found.overlap is not None:
+        notes += [f"its official cut: {said}" for said in found.overlap.sentences()]
     bare = Samples(
         x=np.zeros((len(samples), 0), dtype=np.uint8),
         labels=samples.labels,
@@ -248,7 +263,10 @@ def describe_decoded(source: Source, decoded: Decoded) -> Described:
         card.unit,
         card.publish,
         across=decoded.across,
-        warnings=tuple(f"{said}: medbench audit {shlex.quote(source.text)}" for said in decoded.findings.sentences()),
+        overlap=found.overlap.facts() if found.overlap is not None else {},
+        warnings=tuple(
+            f"{said}: medbench audit {shlex.quote(source.text)}" for said in (*found.sentences(), *found.remarks())
+        ),
     )
 
 

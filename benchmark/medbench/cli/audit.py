@@ -17,7 +17,7 @@ from medbench.cli.options import complete, load_catalogue, plugin_options
 from medbench.decode import Decoded
 from medbench.duplicates import DETAIL, DETAIL_OF_FEW, LOOK_ALIKE, SIDE, WHOLE, look_alikes
 from medbench.errors import UsageError
-from medbench.findings import WAIVABLE, Shortcut
+from medbench.findings import WAIVABLE, Blank, Shortcut, blanks
 from medbench.plugins import Catalogue
 from medbench.protocols import protocol
 from medbench.sources import PHANTOM, Source, locate
@@ -125,7 +125,9 @@ def _facts(source: Source, decoded: Decoded, waived: Sequence[str], official: bo
         "across": {name: [list(group) for group in groups] for name, groups in decoded.across.items()},
         "waived": [name for name in waived if name in decoded.across],
         "blocks": [name for name in decoded.across if official and name not in waived],
+        "overlap_said": found.overlap.sentences() if found.overlap else [],
         "warnings": found.sentences(),
+        "remarks": found.remarks(),
     }
 
 
@@ -152,7 +154,12 @@ def _text(facts: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield f" labels that conflict on equal pixels: {counted(len(facts['conflicts']), 'picture')}"
     yield from _listed(", ".join(ids[:SHOWN]) for ids in facts["conflicts"])
+    yield f" labels that conflict on nearly equal ones: {counted(len(facts['near_conflicts']), 'pair')}"
+    yield from _listed(f"{v['first']}, {v['second']}  {v['value']:.3f}" for v in facts["near_conflicts"])
     yield ""
+    if facts["blank"]:
+        yield from wrapped(f"{blanks([Blank(**of_it) for of_it in facts['blank']])}.")
+        yield ""
     yield from _official(facts)
     yield ""
     yield from _shortcuts(facts)
@@ -166,6 +173,7 @@ def _official(facts: dict[str, Any]) -> Iterator[str]:
         return
     counts = ", ".join(f"{n:,} {part}" for part, n in facts["parts"].items())
     yield f" official cut: {counts} images" + ("" if facts["across"] else "; it parts no group")
+    yield from (f"  {said}" for said in facts["overlap_said"])
     for name, groups in facts["across"].items():
         state = "waived" if name in facts["waived"] else "BLOCKS" if name in facts["blocks"] else "not used"
         yield f"  {state}  {name}: {counted(len(groups), 'group')}"
@@ -174,8 +182,9 @@ def _official(facts: dict[str, Any]) -> Iterator[str]:
     if facts["blocks"]:
         names = ", ".join(f'"{name}"' for name in facts["blocks"])
         yield from wrapped(
-            f"The protocol official is refused (exit 8). Use --protocol patients, mend the files, or write "
-            f"waive = [{names}] into a study file; every table will say so."
+            f"The protocol official is refused (exit 8). Use --protocol patients, train without what is shared by "
+            f"--protocol official[overlap=drop], mend the files, or write waive = [{names}] into a study file; every "
+            "table will say so. --json lists every image under overlap."
         )
 
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import textwrap
 from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
 from medbench import plugins as registry
 from medbench.cli.display import Display
 from medbench.cli.options import complete, load_catalogue, plugin_options
-from medbench.decoding import check_index
+from medbench.decoding import MANY, check_index
+from medbench.duplicates import SIDE, planes
 from medbench.errors import DataError, UsageError
-from medbench.interfaces import Dataset
+from medbench.findings import blanks, labels_in_conflict
+from medbench.inspection import check_contents, inspect, is_blank
+from medbench.interfaces import Dataset, Index
 from medbench.text import clean, counted
 
 SHOWN = 20
@@ -64,7 +69,7 @@ def show(name: str, plugin_folders: tuple[Path, ...], plugin_switches: tuple[str
 @click.argument("name", shell_complete=complete("dataset"))
 @click.argument("root", type=click.Path(path_type=Path))
 @plugin_options
-@click.option("--pixels/--no-pixels", default=True, help="Also decode every image (at 32 px).")
+@click.option("--pixels/--no-pixels", default=True, help="Also decode every image, small.")
 @click.option("--strict", is_flag=True, help="Notes are errors.")
 def check(
     name: str,
@@ -94,12 +99,10 @@ def check(
     bad: list[str] = []
     if pixels:
         with Display() as display:
-            for done, record in enumerate(index.records, start=1):
-                try:
-                    list(dataset.read(root, [record], 32))
-                except DataError as error:
-                    bad.append(str(error))
-                display.decoding("decoding", done, len(index.records))
+            found = _decode(dataset, root, index, bad, display)
+        for note in found:
+            click.echo(f"note: {clean(note)}")
+        notes += found
     for problem in bad[:SHOWN]:
         click.echo(f"bad:  {clean(problem)}")
     if bad:
@@ -109,6 +112,45 @@ def check(
     if strict and notes:
         raise DataError(f"{root}: {len(notes)} notes under --strict; see above.")
     click.echo("every image can be read." if pixels else "pixels were not looked at.")
+
+
+def _decode(dataset: Dataset, root: Path, index: Index, bad: list[str], display: Display) -> list[str]:
+    """Decode every image small, and say what their pixels contradict; files that cannot be read are added to `bad`."""
+    size = min(dataset.size, SIDE)
+    views, contents, uniform, blank = [], [], [], []
+    for done, record in enumerate(index.records, start=1):
+        try:
+            [(image, _)] = dataset.read(root, [record], size)
+        except DataError as error:
+            bad.append(str(error))
+        else:
+            views.append(planes(image[None]))
+            contents.append(hashlib.sha256(image.tobytes()).hexdigest())
+            uniform.append(image.min() == image.max())
+            blank.append(is_blank(image))
+        display.decoding("decoding", done, len(index.records))
+    if bad:
+        return []
+    check_contents(contents, image, str(root))
+    contents = ["" if same else content for content, same in zip(contents, uniform, strict=True)]
+
+    def tell(rows: int, of: int) -> None:
+        if of > MANY:
+            display.decoding("comparing", rows, of)
+
+    seen = inspect(
+        index,
+        dataset.name.partition(":")[0],
+        views=np.concatenate(views),
+        contents=contents,
+        blank=blank,
+        progress=tell,
+    )
+    said = labels_in_conflict(seen.conflicts, seen.near_conflicts)
+    pairs = [*seen.conflicts, *((link.first, link.second) for link in seen.near_conflicts)]
+    said += [f"different labels: {', '.join(ids[:SHOWN])}" for ids in pairs[:SHOWN]]
+    said += [blanks(seen.blank)] if seen.blank else []
+    return said + [f"its official cut: {text}" for text in (seen.overlap.sentences() if seen.overlap else [])]
 
 
 @datasets.command("phantom")

@@ -45,6 +45,11 @@ def audit(material: Material, cards: Mapping[str, Card]) -> Section:
             f"{counted(n, 'group', 'lie')} on both sides of the official cut: {WAIVABLE.get(found, found)}."
             for found, n in source.get("across", {}).items()
         ]
+        if (n := source.get("overlap") or {}) and n["shared"]:
+            said.append(
+                f"{n['twins']:,} of its {n['tested']:,} test images have a twin in training, {n['equal']:,} of them "
+                f"pixel for pixel, and {n['patients']:,} a patient or study that is in training too."
+            )
         said += [
             f"! {str(w).removeprefix(f'{name}: ')}"
             for w in material.record.get("warnings", ())

@@ -1,0 +1,203 @@
+"""What a look at all pictures of a data set says: which belong together, and what contradicts itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from medbench.duplicates import FLAT, Pair, near_of
+from medbench.errors import DataError
+from medbench.findings import Blank, Link, Overlap, Twins, across_cut
+from medbench.groups import groups_united, linked
+from medbench.interfaces import Index
+from medbench.text import counted
+
+
+@dataclass(frozen=True, eq=False)
+class Inspected:
+    """What was seen; arrays have one value an image, in the order of the index.
+
+    Attributes:
+        ids: With the prefix.
+        patients: With the prefix.
+        declared: ``str (n,)`` groups by patient and study.
+        exact: ``str (n,)`` with equal pixels united.
+        groups: ``str (n,)`` with nearly equal pictures united too: what no cut may part.
+        links: Nearly equal pictures, see :func:`medbench.duplicates.near`.
+        same: Ids of equal pixels, one tuple a picture.
+        conflicts: Those of them with different labels, labelled ones only.
+        near_conflicts: Those of the links whose images have different labels.
+        blank: Images that show nothing, of each class and part that has any.
+        across: Groups that the official cut parts.
+        overlap: The same in images; None where there is no official cut.
+    """
+
+    ids: list[str]
+    patients: list[str]
+    declared: np.ndarray
+    exact: np.ndarray
+    groups: np.ndarray
+    links: tuple[Link, ...]
+    same: tuple[tuple[str, ...], ...]
+    conflicts: tuple[tuple[str, ...], ...]
+    near_conflicts: tuple[Link, ...]
+    blank: tuple[Blank, ...]
+    across: dict[str, tuple[tuple[str, ...], ...]]
+    overlap: Overlap | None
+
+
+def inspect(
+    index: Index,
+    prefix: str,
+    *,
+    views: np.ndarray,
+    contents: Sequence[str],
+    blank: Sequence[bool],
+    progress: Callable[[int, int], None] | None = None,
+) -> Inspected:
+    """Unite what belongs together, and find what stands under two labels, in both parts of a cut, or shows nothing.
+
+    Args:
+        index: Of the data set.
+        prefix: Put before ids, patients and studies.
+        views: ``float32 (n, planes, side, side)`` as :func:`medbench.duplicates.planes` gives them.
+        contents: A hash of each image's pixels; empty for one of a single value, which unites nobody.
+        blank: Whether each image shows nothing, as :func:`is_blank` says.
+        progress: Told how many of the images were compared.
+    """
+    records = index.records
+    ids = [f"{prefix}/{record.id}" for record in records]
+    labels = [record.label for record in records]
+    parts = [record.part for record in records]
+    patients = [f"{prefix}/{record.patient}" for record in records]
+    studies = [f"{prefix}/{record.study}" if record.study else "" for record in records]
+    declared = groups_united(patients, studies)
+    exact = groups_united(patients, studies, contents)
+    marks = list(zip(labels, parts, strict=True))
+    pairs = near_of(views, exact, same=contents, marks=marks, progress=progress)
+    groups = linked(exact, [(pair.first, pair.second) for pair in pairs])
+    pictures = _pictures(contents, pairs)
+    same = _sharing(list(contents))
+    conflicts = _in_conflict(same, labels)
+    links = tuple(Link(ids[p.first], ids[p.second], round(p.value, 4)) for p in pairs)
+    of_links = [{labels[pair.first], labels[pair.second]} for pair in pairs]
+    rows = [row for row, label in enumerate(labels) if label >= 0]
+    columns = [[column[row] for row in rows] for column in (ids, parts, declared, groups, pictures)]
+    equal = [contents[row] for row in rows]
+    return Inspected(
+        ids,
+        patients,
+        declared,
+        exact,
+        groups,
+        links,
+        tuple(tuple(ids[r] for r in of_it) for of_it in same),
+        tuple(tuple(ids[r] for r in of_it) for of_it in conflicts),
+        tuple(link for link, found in zip(links, of_links, strict=True) if len(found) > 1 and min(found) >= 0),
+        _blanks(index, blank),
+        across_cut(*columns),
+        overlap_of(*columns, contents=equal),
+    )
+
+
+def check_contents(contents: Sequence[str], image: np.ndarray, name: str) -> None:
+    """Refuse images that are all the same.
+
+    Args:
+        contents: A hash of each image's pixels, blank ones too.
+        image: ``(channels, *spatial)``, the first of them.
+        name: Of the data set.
+
+    Raises:
+        DataError: If there is one picture only.
+    """
+    if len(set(contents)) == 1:
+        shown = "nothing but one gray level" if is_blank(image) else "pixel for pixel"
+        raise DataError(
+            f"{name}: all {counted(len(contents), 'image')} show the same, {shown}; there is nothing to learn. Check "
+            "the files, and the window they are shown in."
+        )
+
+
+def is_blank(image: np.ndarray) -> bool:
+    """Say whether an image ``(channels, *spatial)`` shows nothing: each channel varies by less than one gray level."""
+    return float(image.std(tuple(range(1, image.ndim)), dtype=np.float64).max()) < FLAT
+
+
+def overlap_of(
+    ids: Sequence[str],
+    parts: Sequence[str],
+    declared: Sequence[str],
+    groups: Sequence[str],
+    pictures: Sequence[str],
+    *,
+    contents: Sequence[str],
+) -> Overlap | None:
+    """Count the images of an official cut that its other part has too; None where there is no such cut.
+
+    Args:
+        ids: Of labelled images.
+        parts: "train", "test" or something else.
+        declared: Group by patient and study.
+        groups: Group with equal and nearly equal pictures united too.
+        pictures: Rows of one picture share a name.
+        contents: Rows of equal pixels share a hash; empty for a blank picture.
+    """
+    if not {"train", "test"} <= set(parts):
+        return None
+    n = range(len(ids))
+    of_picture: dict[str, tuple[list[str], list[str]]] = {}
+    for row in n:
+        if parts[row] in ("train", "test"):
+            of_picture.setdefault(pictures[row], ([], []))[parts[row] == "test"].append(ids[row])
+    people = {declared[row] for row in n if parts[row] == "train"}
+    learnt = {groups[row] for row in n if parts[row] == "train"}
+    tested = {groups[row] for row in n if parts[row] == "test"}
+    pixels = {contents[row] for row in n if parts[row] == "train"} - {""}
+    return Overlap(
+        trained=sum(part == "train" for part in parts),
+        tested=sum(part == "test" for part in parts),
+        twins=tuple(Twins(tuple(test), tuple(train)) for train, test in of_picture.values() if train and test),
+        equal=sum(parts[r] == "test" and contents[r] in pixels for r in n),
+        patients=tuple(ids[r] for r in n if parts[r] == "test" and declared[r] in people),
+        shared=sum(parts[r] == "test" and groups[r] in learnt for r in n),
+        dropped=tuple(ids[r] for r in n if parts[r] == "train" and groups[r] in tested),
+    )
+
+
+def _pictures(contents: Sequence[str], pairs: Sequence[Pair]) -> np.ndarray:
+    """Name the picture that each row shows: one name for equal and nearly equal ones."""
+    own = [str(row) for row in range(len(contents))]
+    return linked(groups_united(own, contents), [(pair.first, pair.second) for pair in pairs])
+
+
+def _sharing(keys: Sequence[str]) -> list[list[int]]:
+    """Return the rows of each key that several share; the empty key is none."""
+    rows: dict[str, list[int]] = {}
+    for row, key in enumerate(keys):
+        if key:
+            rows.setdefault(key, []).append(row)
+    return [of_key for of_key in rows.values() if len(of_key) > 1]
+
+
+def _in_conflict(pictures: Sequence[Sequence[int]], labels: Sequence[int]) -> list[list[int]]:
+    """Return the labelled rows of each picture that has several labels."""
+    labelled = [[row for row in rows if labels[row] >= 0] for rows in pictures]
+    return [rows for rows in labelled if len({labels[row] for row in rows}) > 1]
+
+
+def _blanks(index: Index, blank: Sequence[bool]) -> tuple[Blank, ...]:
+    found = []
+    for row, record in enumerate(index.records):
+        if blank[row]:
+            found.append((record.label, record.part))
+    counts = []
+    for label, name in enumerate(index.classes):
+        if n := sum(of == label for of, _ in found):
+            counts.append(Blank(name, n, sum(record.label == label for record in index.records)))
+    for part in ("train", "test"):
+        if n := sum(of == part for _, of in found):
+            counts.append(Blank(f"the part {part}", n, sum(record.part == part for record in index.records)))
+    return tuple(counts)
