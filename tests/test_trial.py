@@ -63,7 +63,7 @@ class Calls:
     name: str = "calls"
     needs: tuple[Any, ...] = ()
     space = "pixels"
-    gives = frozenset({"samples"})
+    gives = frozenset({"samples", "sampling", "transform", "loss", "bags"})
     control = None
 
     def fit(self, train: Samples, context: Any) -> TrainingSet:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from medbench.errors import ContractError, LeakError
 from medbench.interfaces import TrainingSet
 from medbench.samples import Samples
+from medbench.text import counted
 
 LEAKS = {
     "same-patient": "a patient, study or duplicate is both in training or validation and in test",
@@ -21,8 +23,16 @@ LEAKS = {
 }
 
 
-def checked(training_set: TrainingSet, train: Samples, *, augmenter: str) -> TrainingSet:
+def checked(
+    training_set: TrainingSet, train: Samples, *, augmenter: str, gives: frozenset[str] | None = None
+) -> TrainingSet:
     """Return the training set if an augmenter kept to its contract.
+
+    Args:
+        training_set: What the augmenter returned.
+        train: What it was handed.
+        augmenter: What errors call it.
+        gives: What it says it uses of a training set; None leaves that unchecked.
 
     Raises:
         LeakError: If a row is neither a training row, unchanged, nor made from training rows only.
@@ -50,6 +60,14 @@ def checked(training_set: TrainingSet, train: Samples, *, augmenter: str) -> Tra
         )
     if len(set(samples.ids.tolist())) != n:
         raise ContractError(f"augmenter {augmenter!r} returned the same id twice; give every made row its own.")
+    if (samples.labels[~samples.is_real] < 0).any():
+        raise ContractError(
+            f"augmenter {augmenter!r} made rows without a label, which no classifier learns from; give each its class."
+        )
+    if gives is not None and (undeclared := ingredients(training_set, train) - gives):
+        raise ContractError(
+            f"augmenter {augmenter!r} returned {sorted(undeclared)[0]}, which its gives does not name; add it there."
+        )
     _check_sampling(training_set, augmenter)
     _check_bags(training_set, augmenter)
     row_of = {name: row for row, name in enumerate(train.ids.tolist())}
@@ -76,6 +94,61 @@ def checked(training_set: TrainingSet, train: Samples, *, augmenter: str) -> Tra
             if not allowed.issuperset(sources):
                 raise LeakError(f"augmenter {augmenter!r} returned rows made from images outside its training part.")
     return training_set
+
+
+def ingredients(made: TrainingSet, train: Samples) -> set[str]:
+    """Return what a training set uses: some of samples, transform, sampling, loss and bags."""
+    has = {key for key in ("transform", "sampling", "loss", "bags") if getattr(made, key) is not None}
+    return has if np.array_equal(made.samples.ids, train.ids) else has | {"samples"}
+
+
+def check_made_rows(training: Samples, train: Samples, *held_out: Samples, augmenter: str) -> None:
+    """Raise an error if a made row is, value for value, a held-out row: no augmenter can know one.
+
+    Exempt are rows that are training rows too, or one mirrored or turned by quarters: such twins are the data set's
+    own, and ``medbench audit`` reports them. So are rows of a single value, which say nothing of whom they show.
+
+    Args:
+        training: What an augmenter returned.
+        train: What it was handed.
+        held_out: Validation and test rows; their made rows, which only a leaky protocol has, are passed over.
+        augmenter: What the error calls it.
+
+    Raises:
+        LeakError: If there is such a row.
+    """
+    made = np.flatnonzero(~training.is_real)
+    if not len(made):
+        return
+    known = {key for part in held_out for key in _row_keys(part.x, np.flatnonzero(part.is_real))}
+    hits = [row for row, key in zip(made, _row_keys(training.x, made), strict=True) if key in known]
+    hits = [row for row in hits if (values := training.x[row]).min() != values.max()]
+    if not hits:
+        return
+    own = set(_row_keys(train.x, np.flatnonzero(train.is_real)))
+    if stolen := sum(own.isdisjoint(map(_row_key, _turned(training.x[row]))) for row in hits):
+        raise LeakError(
+            f"augmenter {augmenter!r} returned {counted(stolen, 'row')} that equal images of validation or test, value "
+            "for value, and none of its training part; it may learn from what it is handed and keeps nothing for "
+            "another fold."
+        )
+
+
+def _row_keys(x: np.ndarray, rows: np.ndarray) -> Iterator[int]:
+    return (_row_key(x[row]) for row in rows)
+
+
+def _row_key(values: np.ndarray) -> int:
+    return hash(values.tobytes())  # 64 bits with a key of this process: 1.5 GB/s, and nobody can aim at a collision
+
+
+def _turned(values: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield ``(channels, *spatial)`` mirrored and turned by quarters in every way; a vector as it is."""
+    axes = range(1, values.ndim)
+    for order in itertools.permutations(axes) if len(set(values.shape[1:])) == 1 else [tuple(axes)]:
+        turned = values.transpose(0, *order)
+        for mirrored in itertools.product((False, True), repeat=len(order)):
+            yield np.flip(turned, tuple(axis for axis, flip in zip(axes, mirrored, strict=True) if flip))
 
 
 def _check_sampling(training_set: TrainingSet, augmenter: str) -> None:

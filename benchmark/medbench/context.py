@@ -18,6 +18,7 @@ from medbench.interfaces import Budget, Dataset, Fitted, Stage, needs, source_of
 from medbench.recipes import describe
 from medbench.samples import Samples
 from medbench.stages import ids_of, load_state, stage_key
+from medbench.unchanged import unchanged
 
 
 class TrialContext:
@@ -112,7 +113,8 @@ class TrialContext:
         self.fitted_on[key] = frozenset(train.ids[train.is_real].tolist())  # ids alone: taking rows would copy pixels
         stored = self._stage_folder(key) if getattr(stage, "stored", True) else None
         if stored is None:
-            fitted = stage.fit(train, inner)
+            with unchanged("training samples", train, f"stage {stage.name!r}"):
+                fitted = stage.fit(train, inner)
             if getattr(stage, "stored", True):
                 self.stages[key] = ""
             return fitted
@@ -120,7 +122,8 @@ class TrialContext:
         self.stages[key] = record["sha256"]
         for picture in sorted(stored.glob("*.png")):  # a trial's folder shows what its generator draws
             shutil.copyfile(picture, self.folder / picture.name)
-        return stage.restore(state, train)
+        with unchanged("training samples", train, f"stage {stage.name!r}"):
+            return stage.restore(state, train)
 
     def stage_context(self, stage: Any, train: Samples) -> tuple[str, TrialContext]:
         """Return a stage's key and its context, whose seeds depend on the rows it is fitted on and not on the arm."""

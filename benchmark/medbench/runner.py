@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from medbench.errors import DataError, MedbenchError, ResourceError, StoreError
+from medbench.errors import DataError, LeakError, MedbenchError, ResourceError, StoreError
 from medbench.faults import DISK, is_interruption
 from medbench.interfaces import Executor, Jobs
 from medbench.job import Task, work
@@ -53,6 +53,7 @@ class Summary:
         hits: Trials whose result was there before.
         done: Trials that finished now.
         failed: Trials without a result, now or before.
+        leaked: Those of them in which training saw what it must not see.
         skipped: Trials that turned out to make no sense.
         interrupted: What became of trials that a fault of the machine ended; the same command tries them again.
         stages: Stages fitted now.
@@ -63,6 +64,7 @@ class Summary:
     hits: int = 0
     done: int = 0
     failed: int = 0
+    leaked: int = 0
     skipped: int = 0
     interrupted: list[Failure] = field(default_factory=list)
     stages: int = 0
@@ -168,6 +170,7 @@ def run(
             skipped = old.status == "skipped"
             state.summary.skipped += skipped
             state.summary.failed += not skipped
+            state.summary.leaked += old.failure is not None and old.failure.kind == LeakError.kind
             continue
         keys = plan.stages_of[trial.id]
         needed |= dict.fromkeys(keys)
@@ -348,6 +351,7 @@ def _fail(state: _Run, job: _Job, failure: Failure) -> None:
             _announce(state, "trial_failed", trial=job.trial, error=MedbenchError(failure.message))
         else:
             state.summary.failed += 1
+            state.summary.leaked += failure.kind == LeakError.kind
             _announce(state, "trial_failed", trial=job.trial, error=MedbenchError(failure.message))
     state.store.release(job.key)
     state.watcher.finished(job.key, "skipped" if failure.kind == "skip" else "failed", failure.message)

@@ -31,6 +31,10 @@ from medbench.protocols import EvaluationProtocol, seeded_as
 from medbench.samples import Samples
 from medbench.scoring import score_made
 from medbench.stages import features_made_of, save_state
+from medbench.unchanged import Handed, unchanged
+
+TRAIN, HELD_OUT, MADE = "training samples", "held-out samples", "training set"
+VALIDATION, TEST = "validation samples", "test samples"
 
 
 @dataclass(frozen=True)
@@ -179,7 +183,7 @@ def fit_stage(stage: Any, train: Samples, context: TrialContext, *, key: str, te
     expected, inner = context.stage_context(stage, train)
     if expected != key:
         raise ContractError(f"stage {stage.name!r} is not what was planned: the code or the data changed meanwhile.")
-    with measured(context.device) as cost:
+    with measured(context.device) as cost, unchanged("training samples", train, f"stage {stage.name!r}"):
         fitted = stage.fit(train, inner)
         state = cast("State", fitted.state())
     record = {
@@ -220,16 +224,31 @@ def run_trial(
 
     encoder, head = parts(augmenter, classifier)
     handed: list[Samples] = []
+    told = Handed()
 
     def prepare(train: Samples, *held_out: Samples) -> tuple[Any, ...]:
         handed.append(train)
+        told.add(TRAIN, train)
+        for part in held_out:
+            told.add(HELD_OUT, part)
         if encoder is not None:
             train, *held_out = encoded(encoder, context, train, *held_out)  # type: ignore[assignment]
+            told.check(f"the encoder of {trial.classifier!r}", TRAIN, HELD_OUT)
+            told.add(TRAIN, train)
+            for part in held_out:
+                told.add(HELD_OUT, part)
         made = augmenter.fit(_read_only(train), context.of(augmenter))
-        return audit.checked(made, train, augmenter=trial.augmenter), *held_out
+        told.check(f"augmenter {trial.augmenter!r}", TRAIN)
+        audit.checked(made, train, augmenter=trial.augmenter, gives=augmenter.gives)
+        if "copy" not in protocol.leaks:
+            audit.check_made_rows(made.samples, train, *held_out, augmenter=trial.augmenter)
+        return made, *held_out
 
     with measured(context.device) as cost:
         training_set, validation, test = protocol.arrange(samples, trial.cut, prepare)
+        told.add(MADE, training_set)
+        told.add(VALIDATION, validation)
+        told.add(TEST, test)
         found = audit.leaks(training_set.samples, validation, test, context.fitted_on.values())
         steps = protocol.steps(context.budget.steps, training_set)
         if steps != context.budget.steps:
@@ -238,7 +257,9 @@ def run_trial(
             reasons = "; ".join(audit.LEAKS[leak] for leak in sorted(unexpected))
             raise LeakError(f"{trial.augmenter}/{trial.classifier} under {trial.protocol}: {reasons}.")
         predict = head.fit(training_set, validation, context.of(head).trained(steps, selects=protocol.selects))
+        told.check(f"classifier {trial.classifier!r}", MADE, VALIDATION)
         predicted = audit.probabilities(predict(test.x), test, classifier=trial.classifier)
+        told.check(f"what classifier {trial.classifier!r} predicts with", TEST)
     frequencies = training_set.class_frequencies
     corrected = prior_corrected(predicted, frequencies)
     made = None
@@ -250,6 +271,7 @@ def run_trial(
             fit=functools.partial(fit, handed[0], context.of(extractor)) if fit is not None else None,
             folder=context.folder,
         )  # fmt: skip
+        told.check(f"extractor {extractor.name!r}, or a score,", MADE, TRAIN, TEST)
     numbers = {metric_name(m): (measure(m, test.labels, corrected), measure_key(m)) for m in metrics}
     return Result(
         trial=trial,

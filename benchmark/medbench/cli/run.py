@@ -23,7 +23,7 @@ from medbench.cli.display import Display, can_draw_trees
 from medbench.cli.options import Asked, complete, study_options, understand
 from medbench.comparison import compare
 from medbench.comparison_tables import render as render_comparison
-from medbench.errors import StoreError, UsageError
+from medbench.errors import LeakError, StoreError, UsageError
 from medbench.growth import growths
 from medbench.growth_tables import render as render_growth
 from medbench.identity import digest
@@ -103,6 +103,8 @@ def run(
         if form not in ("csv", "json") and (by_size := growths(built)):
             click.echo("\n" + render_growth(by_size, form, plain=plain))
     check_settled(summaries)
+    if any(summary.leaked for summary in summaries):
+        return LeakError.exit_code
     return 7 if any(summary.failed for summary in summaries) else 0
 
 
