@@ -52,6 +52,10 @@ class Row:
         trials: The cells that are done; kept likewise.
         block: What was tested in its seed block, by generator seed and classifier seed; kept likewise.
         measures: Those of wide tables; None unless they were asked for, and while a cell is missing.
+        metrics: Those that plugins added, by name, mean over the cells where they gave a number; None where they gave
+            none. Empty unless they were asked for, and while a cell is missing.
+        unmeasured: Why numbers are missing and in how many cells, by ``metric NAME``, ``score NAME`` and
+            ``extractor NAME``.
     """
 
     arm: Arm
@@ -78,6 +82,8 @@ class Row:
     trials: Mapping[Cell, Stored] = field(default_factory=dict, repr=False)
     block: Mapping[tuple[int, int], Units] = field(default_factory=dict, repr=False)
     measures: Measures | None = None
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
+    unmeasured: Mapping[str, tuple[str, int]] = field(default_factory=dict)
 
     @property
     def marks(self) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from medbench.arms import Arm, Skipped
 from medbench.board import Board
 from medbench.findings import waived
@@ -108,6 +110,16 @@ def sentences(board: Board) -> list[str]:
         said += [f"skipped {name} / {short(board.classifier)}: {reason}" for reason in row.reasons]
     said += [f"skipped {left_out(s)}: {s.reason}" for s in board.skipped]
     return said + [f"! {warning}" for warning in board.warnings]
+
+
+def without_number(boards: Sequence[Board]) -> list[str]:
+    """Return a sentence for each metric, score and extractor that gave no number somewhere, over all boards."""
+    said: dict[tuple[str, str], int] = {}
+    for board in boards:
+        for row in [*board.rows, *([board.plain] if board.plain else [])]:
+            for name, (why, cells) in row.unmeasured.items():
+                said[name, why] = said.get((name, why), 0) + cells
+    return [f"{name}: no number in {counted(cells, 'cell')}, {why}." for (name, why), cells in said.items()]
 
 
 def _control(arm: Arm) -> str:

@@ -205,7 +205,8 @@ def measure(metric: str, board: Board, row: Row) -> float | None:
     elif metric == "macro-f1":
         value = scores.macro_f1
     else:
-        value = row.scores_of_made.get(metric, value)
+        of_plugin = row.metrics.get(metric)
+        value = row.scores_of_made.get(metric, value if of_plugin is None else of_plugin)
     return value if np.isfinite(value) else None
 
 

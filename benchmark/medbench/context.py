@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from medbench.errors import ContractError, UsageError
+from medbench.errors import ContractError, Skip, UsageError
 from medbench.identity import derive_seed, digest
 from medbench.interfaces import Budget, Dataset, Fitted, Stage, needs, source_of
 from medbench.recipes import describe
@@ -53,7 +53,7 @@ class TrialContext:
         self._split, self._seed, self._stage_seed = tuple(split), seed, stage_seed
         self._stage_folder, self._report, self._sources = stage_folder, report, sources
         self._recipe: Any = None
-        self.selects = False
+        self.selects = self.only_stored = False
         self.fitted_on: dict[str, frozenset[str]] = {}
         self.stages: dict[str, str] = {}
 
@@ -112,6 +112,8 @@ class TrialContext:
         key, inner = self.stage_context(stage, train)
         self.fitted_on[key] = frozenset(train.ids[train.is_real].tolist())  # ids alone: taking rows would copy pixels
         stored = self._stage_folder(key) if getattr(stage, "stored", True) else None
+        if stored is None and self.only_stored and getattr(stage, "stored", True):
+            raise Skip(f"{stage.name} is not stored, and nothing is trained for scores")
         if stored is None:
             with unchanged("training samples", train, f"stage {stage.name!r}"):
                 fitted = stage.fit(train, inner)

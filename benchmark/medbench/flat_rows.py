@@ -53,7 +53,9 @@ def _flat(board: Board, row: Row) -> dict[str, Any]:
         "copied": row.copied[0] if row.copied[1] else None,
         "copied_of": row.copied[1] or None,
         "extractor": row.extractor or None,
-        **{f"score_{name}": float(f"{value:.6g}") for name, value in row.scores_of_made.items()},
+        **{f"score_{name}": _significant(value) for name, value in row.scores_of_made.items()},
+        **{metric_key(name): _significant(value) for name, value in row.metrics.items()},
+        "unmeasured": "; ".join(f"{name}: {why} ({n})" for name, (why, n) in row.unmeasured.items()) or None,
         "seconds_alone": round(row.seconds, 2),
         "peak_mb": round(row.peak_mb, 1),
         "marks": row.marks or None,
@@ -67,6 +69,15 @@ def _flat(board: Board, row: Row) -> dict[str, Any]:
         "waived": " ".join(waived(board.protocol, board.source, board.study.waive)) or None,
         "data": board.source["data"],
     }
+
+
+def metric_key(name: str) -> str:
+    """Return the key of a metric that a plugin added: one of its own, whatever columns a board has."""
+    return f"metric_{name}"
+
+
+def _significant(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.6g}")
 
 
 def _scores(s: ArmScores | None, g: Interval | None) -> dict[str, float | None]:

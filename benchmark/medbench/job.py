@@ -26,11 +26,13 @@ from medbench.findings import waived_leaks
 from medbench.identity import SCHEME, identity
 from medbench.protocols import protocol
 from medbench.stages import ENCODER, announced
-from medbench.stored import Failure, write_result
+from medbench.stored import Failure, write_result, write_scores
 from medbench.transfer import name_of, named_in, opener
-from medbench.trial import Trial, encoded, fit_stage, parts, run_trial, training_part
+from medbench.trial import Trial, encoded, fit_stage, parts, run_trial, score_again, training_part
 
 REPORT_SECONDS = 0.5
+SCORES = "scores"
+"""Kind of a task that scores the made rows of a stored trial again, and the file it leaves them in."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Task:
     """What a worker reads from ``task.json``.
 
     Attributes:
-        kind: "stage" or "trial".
+        kind: "stage", "trial", or SCORES.
         trial: The trial; for a stage, one of those that need it.
         decoded: Folder of the decoded data.
         plugin_folders: As given to ``--plugins-dir``.
@@ -131,10 +133,21 @@ def _do(task: Task, place: Path, device: str) -> None:
             (train,) = encoded(encoder, context, train)
         fit_stage(stage, train, context, key=task.key, text=task.stage)
         return
+    usual = next(iter(catalogue.items("extractor")), None)
+    if task.kind == SCORES:
+        context.only_stored = True
+        eyes = extractor or usual
+        made = None
+        if eyes is not None:
+            made = score_again(trial, augmenter, rules, samples, context, catalogue.items("score"), eyes)
+        if made is None:
+            raise ContractError("there is nothing to score any more.")
+        write_scores(place, made)
+        return
     before = _surroundings()
     result = run_trial(
         trial, augmenter, classifier, rules, samples, context, catalogue.items("metric"),
-        scores=catalogue.items("score"), extractor=extractor or next(iter(catalogue.items("extractor")), None),
+        scores=catalogue.items("score"), extractor=extractor or usual,
         waived=waived_leaks(rules.name, task.waived),
     )  # fmt: skip
     _check_surroundings(before, trial)

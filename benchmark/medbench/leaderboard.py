@@ -11,15 +11,19 @@ import numpy as np
 
 from medbench.arms import Arm, Checked, Skipped
 from medbench.board import Board, Row
+from medbench.cell_metrics import ON_EVERY_BOARD, ArmMetrics, CellMetrics
 from medbench.cells import Found, agree, find, find_block, predictions_of, score_complete, tally, tested_in
 from medbench.check_steps import check, doubled
 from medbench.fitted import FittedStages
 from medbench.gains import Judged, Key, judged
 from medbench.generator_health import copied
+from medbench.interfaces import Metric
 from medbench.intervals import rarest
 from medbench.measured import Ground, Measured, measured, trials
 from medbench.measures import measures
+from medbench.measuring import UNDEFINED
 from medbench.protocols import protocol
+from medbench.scoring import KEY_OF, score_of
 from medbench.staircase import taking_part
 from medbench.statistics import ArmScores, units
 from medbench.store import Store
@@ -29,7 +33,14 @@ from medbench.verdicts import Evidence
 from medbench.yardsticks import Yardsticks
 
 
-def boards(store: Store, record: Mapping[str, Any], *, keep: Collection[Key] = (), wide: bool = False) -> list[Board]:
+def boards(
+    store: Store,
+    record: Mapping[str, Any],
+    *,
+    keep: Collection[Key] = (),
+    wide: bool = False,
+    metrics: Sequence[Metric] | None = None,
+) -> list[Board]:
     """Build every board of a plan.
 
     Args:
@@ -37,7 +48,10 @@ def boards(store: Store, record: Mapping[str, Any], *, keep: Collection[Key] = (
         record: As :meth:`medbench.matrix.Plan.record` gives it.
         keep: Arms whose cells stay in their rows; without them a board is small, whatever was predicted.
         wide: Also compute the measures of wide tables, for which scikit-learn is imported.
+        metrics: Every metric that is registered: rows have those that plugins added, computed again from predictions
+            where that is called for. None: rows have none.
     """
+    further = None if metrics is None else CellMetrics(store.root, metrics)
     study = Study.model_validate(record["study"])
     built = []
     for source in record["sources"]:
@@ -50,7 +64,9 @@ def boards(store: Store, record: Mapping[str, Any], *, keep: Collection[Key] = (
             if text in left_out:
                 continue
             of_data = [r for r in rows if r.trial.data == source["data"]]
-            built.append(_board(study, record, source, text, classifier, arms, of_data, stages, keep, wide))
+            built.append(_board(study, record, source, text, classifier, arms, of_data, stages, keep, wide, further))
+    if further is not None:
+        further.save()
     return built
 
 
@@ -65,6 +81,7 @@ def _board(
     stages: FittedStages,
     keep: Collection[Key],
     wide: bool,
+    further: CellMetrics | None,
 ) -> Board:
     longer = [Checked(**c) for c in record.get("checked", ()) if c["dataset"] == source["dataset"]]
     rows = [r for r in of_data if r.trial.protocol == text and not _is_check(r, longer, arms, study)]
@@ -101,6 +118,8 @@ def _board(
         built = _row(arm, depth, last, found[key], len(cells), scored.get(key), gains.get(key), stages)
         if wide and key in scored:
             built = replace(built, measures=measures(tested[key], len(source["classes"])))
+        if further is not None and key in scored:
+            built = _with_metrics(built, further.of_arm(found[key], tested[key], by_patient=by_patient))
         if key not in keep:
             return built
         block = {
@@ -257,7 +276,33 @@ def _row(
         collapsed=stages.collapsed(keys),
         extractor=next((str(s.scored["extractor"]) for s in rows if s.scored), ""),
         copied=copied((s.scores, int(s.scored.get("made", 0))) for s in rows),
+        unmeasured=_unmeasured(rows),
     )
+
+
+def _with_metrics(row: Row, found: ArmMetrics) -> Row:
+    why = {f"metric {name}": word for name, word in found.why.items()}
+    return replace(row, metrics=found.values, unmeasured={**row.unmeasured, **why})
+
+
+def _unmeasured(rows: Sequence[Stored]) -> dict[str, tuple[str, int]]:
+    """Return why numbers of trials are missing and in how many cells, by ``metric NAME``, ``score NAME`` and so on.
+
+    Metrics of plugins are left out, since rows have them of a board's own units. Of the metrics that boards compute for
+    themselves, one that is not defined on a fold is not worth a word.
+    """
+    words: dict[str, list[str]] = {}
+    for stored in rows:
+        for name, why in stored.unmeasured.items():
+            kind, _, metric = name.partition(" ")
+            if kind != "metric" or (metric in ON_EVERY_BOARD and why != UNDEFINED):
+                words.setdefault(name, []).append(why)
+    found = {name: (of_it[0], len(of_it)) for name, of_it in sorted(words.items())}
+    scored = sum(bool(stored.scored) for stored in rows)
+    if len({s.scored.get("sha256") for s in rows if s.scored}) > 1:
+        return found | {"scores": ("cells have them by different extractors; run the study again", scored)}
+    mixed = {f"score {name}": ("cells have it of different code; run the study again", scored) for name in _mixed(rows)}
+    return found | dict(sorted(mixed.items()))
 
 
 def _improving(rows: Sequence[Stored]) -> tuple[int, int]:
@@ -266,11 +311,26 @@ def _improving(rows: Sequence[Stored]) -> tuple[int, int]:
 
 
 def scores_of_made(rows: Sequence[Stored]) -> dict[str, float]:
-    """Return the mean of each score over the cells where it is defined; none where extractors differ."""
+    """Return the mean of each score over the cells where it is defined.
+
+    None where extractors differ: their features have nothing in common. A score that cells have of different code is
+    left out likewise.
+    """
     if len({s.scored.get("sha256") for s in rows if s.scored}) > 1:
-        return {}  # features of different extractors have nothing in common
+        return {}
+    mixed = _mixed(rows)
     values: dict[str, list[float]] = {}
     for stored in rows:
         for name, value in stored.scores.items():
-            values.setdefault(name, []).extend([] if value is None else [value])
+            if score_of(name, stored.scored) not in mixed:
+                values.setdefault(name, []).extend([] if value is None else [value])
     return {name: float(np.mean(known)) for name, known in values.items() if known}
+
+
+def _mixed(rows: Sequence[Stored]) -> set[str]:
+    """Return the scores that cells have of different code."""
+    keys: dict[str, set[str]] = {}
+    scored = [s.scored for s in rows if s.scored and not {"skipped", "failed"} & set(s.scored)]
+    for name in {k for how in scored for k in how if k.startswith(KEY_OF)}:
+        keys[name.removeprefix(KEY_OF)] = {str(how.get(name, "")) for how in scored}
+    return {name for name, found in keys.items() if len(found) > 1}

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from medbench.board import Board
-from medbench.board_sentences import sentences
-from medbench.flat_rows import table
+from medbench.board_sentences import sentences, without_number
+from medbench.flat_rows import metric_key, table
 from medbench.latex import escape_latex
 from medbench.text import clean
 
@@ -45,13 +45,15 @@ def markdown(board: Board, wide: bool) -> str:
         "| " + " | ".join(escape_markdown(_cell(row.get(key))) for key in titles) + " |"
         for row in map(_row, values(board))
     ]
-    return "\n".join([*lines, "", *(f"{escape_markdown(sentence)}  " for sentence in sentences(board) if sentence)])
+    said = [*sentences(board), *(without_number([board]) if wide else ())]
+    return "\n".join([*lines, "", *(f"{escape_markdown(sentence)}  " for sentence in said if sentence)])
 
 
 def latex(board: Board, wide: bool) -> str:
     """Write a board as a ``tabular`` of booktabs with its sentences."""
     titles = _columns(board, wide)
     rows = map(_row, values(board))
+    said = [*sentences(board), *(without_number([board]) if wide else ())]
     body = [" & ".join(escape_latex(_cell(row.get(key))) for key in titles) + r" \\" for row in rows]
     return "\n".join(
         [
@@ -64,7 +66,7 @@ def latex(board: Board, wide: bool) -> str:
             r"\bottomrule",
             r"\end{tabular}",
             r"\par\footnotesize",
-            *(escape_latex(clean(sentence)) for sentence in sentences(board) if sentence),
+            *(escape_latex(clean(sentence)) for sentence in said if sentence),
         ]
     )
 
@@ -100,6 +102,8 @@ def _columns(board: Board, wide: bool) -> dict[str, str]:
             "made_images": "made images",
             "peak_mb": "peak MB",
         }
+        every = [*board.rows, *([board.plain] if board.plain else [])]
+        titles |= {clean(metric_key(name)): clean(name) for row in every for name in row.metrics}
         titles |= {f"score_{name}": name for row in board.rows for name in row.scores_of_made if ":" not in name}
     return titles
 

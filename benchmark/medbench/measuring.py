@@ -24,8 +24,12 @@ from typing import Any
 
 import numpy as np
 
+from medbench.faults import of_machine
 from medbench.identity import _reached, digest, identity
 from medbench.interfaces import Metric
+
+UNDEFINED = "gave nan"
+"""What a metric says that is not defined on the labels it was given."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +86,7 @@ def failed(error: BaseException, *, quiet: bool = False) -> Measured:
     """Say what was raised by its type alone: a message may name patients and paths, and goes to the log only."""
     if not quiet:
         traceback.print_exception(error)
-    kind = type(error).__name__
-    return Measured(None, kind, passing=isinstance(error, MemoryError | OSError) or kind == "OutOfMemoryError")
+    return Measured(None, type(error).__name__, passing=of_machine(error) is not None)
 
 
 class Ended(Exception):  # noqa: N818  what happened

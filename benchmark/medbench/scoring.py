@@ -23,6 +23,8 @@ CHUNK = 50
 SPLITS = 20
 """Cuts of the real rows in two that a score's spread is read off: its 95th percentile is about the largest."""
 ORIGIN_LABEL = "origin-label"
+KEY_OF = "key of "
+"""What stands in :attr:`Scored.how` before the name of a score whose key it is."""
 
 Rows = dict[int, np.ndarray]
 """By class: row numbers in random order, or what was extracted of those rows."""
@@ -109,8 +111,9 @@ def score_made(
     patients = {k: np.concatenate([learnt.patients[train[k]], held_out.patients[known[k]]]) for k in classes}
     values: dict[str, float] = {}
     why: dict[str, str] = {}
+    keys = score_keys(scores)
     for score in scores:
-        name, key, passing = score.name, measure_key(score, "scoring")[:16], False
+        name, passing = score.name, False
         if _of(score) in by_kind:
             of_train, of_held, of_made = by_kind[_of(score)]
             pool = _Pool(of_train, of_held, of_made, mixed, n_classes)
@@ -130,13 +133,41 @@ def score_made(
                     passing |= told.passing
                     why[f"score {step}"] = _word(error, told.why)
                     values |= {} if step.endswith(" picture") else {step: float("nan")}
-        if key and not passing:
-            how[f"key of {name}"] = key
+        if keys[name] and not passing:
+            how[f"{KEY_OF}{name}"] = keys[name]
     values |= _origin_label(training)
-    how[f"key of {ORIGIN_LABEL}"] = core_key("scoring")[:16]
+    how[f"{KEY_OF}{ORIGIN_LABEL}"] = keys[ORIGIN_LABEL]
     how |= {"d": next(iter(by_kind["features"][0].values())).shape[1], "classes": len(classes)}
     how |= {"train": sum(len(train[k]) for k in classes), "held_out": sum(mixed.values()), "made": sum(counts.values())}
     return Scored(values, how, why)
+
+
+def score_keys(scores: Sequence[Score]) -> dict[str, str]:
+    """Return what each score is computed with, and the core's own one: names to 16 hex digits, "" where unknown."""
+    found = {score.name: measure_key(score, "scoring")[:16] for score in scores}
+    return found | {ORIGIN_LABEL: core_key("scoring")[:16]}
+
+
+def is_stale(how: Mapping[str, Any], *, extractor: str, scores: Mapping[str, str]) -> bool:
+    """Say whether stored scores are of other code than that at hand, or lack some of it.
+
+    Args:
+        how: As :attr:`Scored.how` was stored; older results name no key of a score.
+        extractor: :func:`extractor_key` of the extractor at hand.
+        scores: :func:`score_keys` of the scores at hand.
+    """
+    if extractor and how.get("sha256") != extractor:
+        return True
+    if "skipped" in how or "failed" in how:  # the same extractor would do the same again
+        return False
+    return any(key and how.get(f"{KEY_OF}{name}") != key for name, key in scores.items())
+
+
+def score_of(name: str, how: Mapping[str, Any]) -> str:
+    """Return the score that a stored number belongs to: ``kid`` of ``kid-floor``; "" where its key is not stored."""
+    known = [key.removeprefix(KEY_OF) for key in how if key.startswith(KEY_OF)]
+    mine = [k for k in known if name in (k, f"{k}-floor", f"{k}-spread") or name.startswith(f"{k}:")]
+    return max(mine, key=len, default="")
 
 
 def extractor_key(extractor: Extractor) -> str:

@@ -17,7 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from medbench.errors import ResourceError, StoreError
-from medbench.stored import Failure, Stored, read_stored
+from medbench.kept_scores import read
+from medbench.stored import Failure, Stored
 from medbench.trial import Trial
 
 SCHEMA = 1
@@ -103,7 +104,7 @@ class Store:
         place = self.place(trial)
         for folder in [place, *self._failures(place)]:
             if (folder / "spec.json").is_file():
-                stored = read_stored(folder)
+                stored = read(self.root, folder)
                 if stored.trial.id == trial.id and stored.status != "interrupted":
                     return stored
         return None
@@ -127,9 +128,9 @@ class Store:
             attempts.setdefault(name.partition(".failed-")[0], []).append(name)
         for base, of_trial in sorted(attempts.items()):
             if base in of_trial:
-                yield read_stored(protocol / base)
+                yield read(self.root, protocol / base)
                 continue
-            latest_first = [read_stored(protocol / name) for name in sorted(of_trial, key=_attempt, reverse=True)]
+            latest_first = [read(self.root, protocol / name) for name in sorted(of_trial, key=_attempt, reverse=True)]
             yield next((row for row in latest_first if row.status != "interrupted"), latest_first[0])
 
     def _failures(self, place: Path) -> list[Path]:

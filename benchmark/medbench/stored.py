@@ -15,6 +15,7 @@ import numpy as np
 
 from medbench.errors import StoreError
 from medbench.faults import is_interruption
+from medbench.scoring import Scored
 from medbench.trial import Predictions, Result, Trial
 
 FILES = 500  # read at once: far below the 1,024 files that a process may have open
@@ -107,6 +108,12 @@ def write_result(folder: Path, result: Result, provenance: dict[str, Any]) -> No
         lines = ["step,train_loss,validation_loss"]
         lines += [f"{int(step)},{_number(train)},{_number(watched)}" for step, train, watched in result.learning]
         (folder / "learning.csv").write_text("\n".join(lines) + "\n")
+
+
+def write_scores(folder: Path, made: Scored) -> None:
+    """Write scores that were computed again into their job's folder."""
+    record = {"scores": _finite(made.values), "scored": dict(made.how), "unmeasured": dict(made.why)}
+    (folder / "scores.json").write_text(json.dumps(record, indent=1, sort_keys=True))
 
 
 def _number(value: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -29,7 +30,7 @@ from medbench.interfaces import (
 from medbench.measuring import measure, measure_key, metric_name
 from medbench.protocols import EvaluationProtocol, seeded_as
 from medbench.samples import Samples
-from medbench.scoring import score_made
+from medbench.scoring import Scored, score_made
 from medbench.stages import features_made_of, save_state
 from medbench.unchanged import Handed, unchanged
 
@@ -264,13 +265,7 @@ def run_trial(
     corrected = prior_corrected(predicted, frequencies)
     made = None
     if encoder is None and extractor is not None and not training_set.samples.is_real.all():
-        seed = context.seed("scores")
-        fit = getattr(extractor, "fit", None)
-        made = score_made(
-            training_set.samples, test, extractor=extractor, scores=scores, seed=seed, real=handed[0],
-            fit=functools.partial(fit, handed[0], context.of(extractor)) if fit is not None else None,
-            folder=context.folder,
-        )  # fmt: skip
+        made = _scores(training_set.samples, test, handed[0], context, extractor, scores, folder=context.folder)
         told.check(f"extractor {extractor.name!r}, or a score,", MADE, TRAIN, TEST)
     numbers = {metric_name(m): (measure(m, test.labels, corrected), measure_key(m)) for m in metrics}
     return Result(
@@ -298,6 +293,56 @@ def run_trial(
         metric_keys={name: key for name, (number, key) in numbers.items() if key and not number.passing},
         unmeasured={f"metric {name}": number.why for name, (number, _) in numbers.items() if number.why}
         | dict(made.why if made else {}),
+    )
+
+
+def score_again(
+    trial: Trial,
+    augmenter: Augmenter,
+    protocol: EvaluationProtocol,
+    samples: Samples,
+    context: TrialContext,
+    scores: Sequence[Score],
+    extractor: Extractor,
+) -> Scored | None:
+    """Score the made rows of a trial of pixels as :func:`run_trial` does, from the context's fitted stages.
+
+    No classifier is trained. None where nothing can be scored.
+    """
+    handed: list[Samples] = []
+
+    def prepare(train: Samples, *held_out: Samples) -> tuple[Any, ...]:
+        handed.append(train)
+        made = augmenter.fit(_read_only(train), context.of(augmenter))
+        audit.checked(made, train, augmenter=trial.augmenter, gives=augmenter.gives)
+        return made, *held_out
+
+    training_set, _, test = protocol.arrange(samples, trial.cut, prepare)
+    if training_set.samples.is_real.all():
+        return None
+    return _scores(training_set.samples, test, handed[0], context, extractor, scores)
+
+
+def _scores(
+    training: Samples,
+    test: Samples,
+    train: Samples,
+    context: TrialContext,
+    extractor: Extractor,
+    scores: Sequence[Score],
+    *,
+    folder: Path | None = None,
+) -> Scored | None:
+    fit = getattr(extractor, "fit", None)
+    return score_made(
+        training,
+        test,
+        extractor=extractor,
+        scores=scores,
+        seed=context.seed("scores"),
+        real=train,
+        fit=functools.partial(fit, train, context.of(extractor)) if fit is not None else None,
+        folder=folder,
     )
 
 

@@ -17,6 +17,7 @@ from medbench.board_sentences import short
 from medbench.crosschecks import Details, alike, details
 from medbench.errors import UsageError
 from medbench.gains import Judged
+from medbench.interfaces import Metric
 from medbench.intervals import Interval, intervals, rarest
 from medbench.leaderboard import boards
 from medbench.recipes import did_you_mean, listing
@@ -55,7 +56,15 @@ class Versus:
         return self.arm.seconds / self.other.seconds if known else None
 
 
-def compare(store: Store, record: Mapping[str, Any], one: str, other: str, *, in_detail: bool = False) -> list[Versus]:
+def compare(
+    store: Store,
+    record: Mapping[str, Any],
+    one: str,
+    other: str,
+    *,
+    in_detail: bool = False,
+    metrics: Sequence[Metric] | None = None,
+) -> list[Versus]:
     """Compare two arms of a plan on every board where both stand.
 
     Args:
@@ -64,6 +73,7 @@ def compare(store: Store, record: Mapping[str, Any], one: str, other: str, *, in
         one: Text of an augmenter as boards write it, with `` / classifier`` behind it where that is needed.
         other: Likewise.
         in_detail: Work out the cross-checks as well.
+        metrics: Every metric that is registered, for those that plugins added; None leaves them out.
 
     Raises:
         UsageError: For a name that no arm has, for two names of one arm, and for two arms that share no board.
@@ -79,7 +89,7 @@ def compare(store: Store, record: Mapping[str, Any], one: str, other: str, *, in
             raise UsageError(f"no arm of {record['study']['name']} is called {text!r}{near}; there are: {there}.")
         keep |= {arm.key for arm in meant}
     found = []
-    for board in boards(store, record, keep=keep):
+    for board in boards(store, record, keep=keep, metrics=metrics):
         pair = [_pick(board, text) for text in (one, other)]
         if pair[0] is not None and pair[1] is not None:
             found.append(meet(board, pair[0], pair[1], in_detail=in_detail))

@@ -10,15 +10,16 @@ from typing import Any
 import numpy as np
 
 from medbench.board import Board, Row
-from medbench.board_sentences import arm_name, auroc_share, short
+from medbench.board_sentences import arm_name, auroc_share, short, without_number
 from medbench.crosschecks import Details
 from medbench.findings import waived
+from medbench.flat_rows import metric_key
 from medbench.forest import Bar, Forest, draw, legend
 from medbench.latex import escape_latex
 from medbench.markup import escape_markdown, to_csv
 from medbench.seed_block import SEEDS
 from medbench.tables import branch, heading
-from medbench.text import auroc_text, clean, duration, pad, points, wrapped
+from medbench.text import WIDTH, auroc_text, clean, cut, duration, pad, points, wrapped
 from medbench.verdicts import reasons
 from medbench.versus import Versus, every
 from medbench.wording import PHANTOM, answer, looks
@@ -236,6 +237,19 @@ def _details(one: Versus, of_it: Details) -> Iterator[str]:
         yield _detail("", f"the last two from one fold, {len(SEEDS)} x {len(SEEDS)} seeds")
     if s.buy:
         yield _detail("", f"more {s.buy} would help most")
+    for name in _metrics(one):
+        both = " and ".join(_metric(row.metrics.get(name)) for row in (one.arm, one.other))
+        yield _detail(cut(clean(name), 19), f"{both}, a plugin's metric: mean over cells")
+    for said in without_number([replace(one.board, rows=(one.arm, one.other), plain=None)]):
+        yield from (f"   {line.lstrip()}" for line in wrapped(said, WIDTH - 3))
+
+
+def _metrics(one: Versus) -> list[str]:
+    return list(dict.fromkeys((*one.arm.metrics, *one.other.metrics)))
+
+
+def _metric(value: float | None) -> str:
+    return "n/a" if value is None else f"{value:.4g}"
 
 
 def _detail(name: str, text: str) -> str:
@@ -338,4 +352,10 @@ def flat(one: Versus) -> dict[str, Any]:
             "sd_generators": number(s.generators),
             "sd_seeds": number(s.seeds),
         }
-    return {key: clean(value) if isinstance(value, str) else value for key, value in row.items()}
+        for name in _metrics(one):
+            both = [row_of.metrics.get(name) for row_of in (one.arm, one.other)]
+            row |= {
+                f"{metric_key(name)}{end}": None if value is None else float(f"{value:.6g}")
+                for end, value in zip(("", "_over"), both, strict=True)
+            }
+    return {clean(key): clean(value) if isinstance(value, str) else value for key, value in row.items()}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from medbench.board import Board, Row
-from medbench.board_sentences import arm_name, auroc_share
-from medbench.text import clean, columns, cut, pad
+from medbench.board_sentences import arm_name, auroc_share, without_number
+from medbench.text import clean, columns, cut, pad, wrapped
 
 
 def wide_part(board: Board, rule: str) -> list[str]:
@@ -31,7 +31,9 @@ def wide_part(board: Board, rule: str) -> list[str]:
             if row.scores is not None:
                 recalls = [float(row.scores.recalls[k]) for k in part]
                 lines.append(name + "".join(f"{100 * r:>12.1f}" if r == r else f"{'n/a':>12}" for r in recalls))
-    return lines + _measured(rows, names, heads) + _made(rows, names)
+    lines += _measured(rows, names, heads) + _metrics(rows, names) + _made(rows, names)
+    said = [line for sentence in without_number([board]) for line in wrapped(sentence)]
+    return lines + [""] * bool(said) + said
 
 
 def _measured(rows: Sequence[Row], names: Sequence[str], heads: Sequence[str]) -> list[str]:
@@ -54,6 +56,27 @@ def _measured(rows: Sequence[Row], names: Sequence[str], heads: Sequence[str]) -
     return lines
 
 
+def _metrics(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
+    """Write the metrics that plugins added in blocks of three, in the order in which they are registered."""
+    found = list(dict.fromkeys(name for row in rows for name in row.metrics))
+    lines = []
+    for start in range(0, len(found), 3):
+        part = found[start : start + 3]
+        lines += ["", pad("" if start else " metrics of plugins", 30) + "".join(_title(name) for name in part)]
+        for row, name in zip(rows, names, strict=True):
+            if row.metrics:
+                lines.append(name + "".join(f"{_metric(row.metrics.get(m)):>16}" for m in part))
+    return lines
+
+
+def _title(name: str) -> str:
+    return pad(cut(clean(name), 15), -16)
+
+
+def _metric(value: float | None) -> str:
+    return "n/a" if value is None else f"{value:.4g}"
+
+
 def _made(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
     """Write scores of made rows in blocks of three, each with its floor below; those of classes are in reports."""
     found = list(dict.fromkeys(name for row in rows for name in row.scores_of_made if ":" not in name))
@@ -64,7 +87,7 @@ def _made(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
     for start in range(0, len(plain), 3):
         part = plain[start : start + 3]
         title = f" made rows, {clean(extractors)}" if not start else ""
-        lines += ["", pad(cut(title, 30), 30) + "".join(pad(cut(clean(name), 15), -16) for name in part)]
+        lines += ["", pad(cut(title, 30), 30) + "".join(_title(name) for name in part)]
         for row, name in zip(rows, names, strict=True):
             if row.scores_of_made:
                 lines.append(name + "".join(f"{_score(row.scores_of_made.get(s)):>16}" for s in part))

@@ -9,6 +9,7 @@ from typing import Any
 import click
 from pydantic import ValidationError
 
+from medbench.cli.options import load_catalogue, plugin_options
 from medbench.cli.results import open_record
 from medbench.errors import ResourceError, UsageError
 from medbench.publishing import bundling, container, reading, signing
@@ -28,6 +29,7 @@ SUFFIX = ".medbench.zip"
 @click.option("--method", "card", type=click.Path(path_type=Path), metavar="FILE.toml",
               help="title, authors, links, licence, contact, extra_data, pretraining.")  # fmt: skip
 @click.option("--sign", "key", type=click.Path(path_type=Path), metavar="KEY", help="Sign it with an SSH key.")
+@plugin_options
 def bundle(
     study_name: str | None,
     results: Path,
@@ -36,6 +38,8 @@ def bundle(
     authors: tuple[str, ...],
     card: Path | None,
     key: Path | None,
+    plugin_folders: tuple[Path, ...],
+    plugin_switches: tuple[str, ...],
 ) -> None:
     """Pack the latest run of STUDY, or of any study: predictions, costs and versions; no labels, patients or pictures.
 
@@ -43,7 +47,8 @@ def bundle(
     """
     store, record = open_record(results, study_name)
     method = _method(card, {"title": title, "authors": list(authors)})
-    members = bundling.members_of(store, record, method)
+    metrics = load_catalogue(plugin_folders, plugin_switches).items("metric")
+    members = bundling.members_of(store, record, method, metrics)
     members[container.MANIFEST] = bundling.manifest_of(members)
     if key is not None:
         members[container.SIGNATURE] = signing.sign(members[container.MANIFEST], key)

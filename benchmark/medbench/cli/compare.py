@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from medbench.cli.display import can_draw_trees
+from medbench.cli.options import load_catalogue, plugin_options
 from medbench.cli.results import open_record
 from medbench.errors import ResourceError, UsageError
 from medbench.forest import Forest
@@ -32,6 +33,7 @@ from medbench.versus_tables import forests, gain_forests, render, render_gains
 @click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw the gains: .svg, .png or .pdf.")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
 @click.option("--plain", is_flag=True, help="ASCII only.")
+@plugin_options
 def compare(
     one: str | None,
     other: str | None,
@@ -43,6 +45,8 @@ def compare(
     plot: Path | None,
     form: str,
     plain: bool,
+    plugin_folders: tuple[Path, ...],
+    plugin_switches: tuple[str, ...],
 ) -> None:
     """Compare arm A with arm B on every board where both stand; without them, plot every gain over its own control.
 
@@ -67,7 +71,8 @@ def compare(
         found = against(store, record, one, other, read(place / BUNDLE), place.name)
         text, panels = render(found, form, plain=plain), forests(found)
     elif one is not None and other is not None:
-        found = compare_arms(store, record, one, other, in_detail=details)
+        metrics = load_catalogue(plugin_folders, plugin_switches).items("metric") if details else None
+        found = compare_arms(store, record, one, other, in_detail=details, metrics=metrics)
         text, panels = render(found, form, plain=plain), forests(found)
     else:
         built = boards(store, record)

@@ -16,6 +16,7 @@ from medbench import study
 from medbench.across_tables import render_all
 from medbench.board import Board
 from medbench.cli.display import can_draw_trees
+from medbench.cli.options import load_catalogue, plugin_options
 from medbench.comparison import compare
 from medbench.comparison_tables import render as render_comparison
 from medbench.errors import StoreError, UsageError
@@ -130,6 +131,7 @@ def logs(pattern: str, results: Path, lines: int) -> None:
 @click.option("--inflation", is_flag=True, help="Print where a gain goes, leak by leak; after run --inflation.")
 @click.option("--growth", is_flag=True, help="Print gains by training size, and what they are worth in patients.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Also draw one of these two: FILE.svg, .png or .pdf.")
+@plugin_options
 def leaderboard(
     study_name: str | None,
     results: Path,
@@ -140,6 +142,8 @@ def leaderboard(
     inflation: bool,
     growth: bool,
     plot: Path | None,
+    plugin_folders: tuple[Path, ...],
+    plugin_switches: tuple[str, ...],
 ) -> None:
     """Print the leaderboard of the latest run of STUDY, or of any study."""
     if sum(map(bool, (against, inflation, growth))) > 1:
@@ -147,7 +151,10 @@ def leaderboard(
     if plot and not (inflation or growth):
         raise UsageError("--plot draws where a gain goes, or gains by training size; add --inflation or --growth.")
     store, record = open_record(results, study_name, suffix=SUFFIX if inflation else "")
-    built = boards(store, record, wide=wide or form in ("csv", "json"))
+    further = wide or form in ("csv", "json")
+    asks = further or against  # a published figure may be one of a plugin's metric
+    metrics = load_catalogue(plugin_folders, plugin_switches).items("metric") if asks else None
+    built = boards(store, record, wide=further, metrics=metrics)
     plain = plain or not can_draw_trees(sys.stdout)
     if inflation:
         found = inflations(built)

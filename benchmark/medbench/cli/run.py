@@ -18,6 +18,7 @@ from medbench import devices
 from medbench.across_tables import render_all
 from medbench.arms import Checked
 from medbench.board import Board
+from medbench.board_sentences import without_number
 from medbench.check_steps import plan_check
 from medbench.cli.display import Display, can_draw_trees
 from medbench.cli.options import Asked, complete, study_options, understand
@@ -33,6 +34,7 @@ from medbench.interfaces import Dataset
 from medbench.leaderboard import best, boards
 from medbench.matrix import Plan, expand
 from medbench.recipes import with_inner
+from medbench.rescoring import rescore
 from medbench.runner import Summary, check_settled
 from medbench.runner import run as run_plan
 from medbench.sources import (
@@ -46,7 +48,7 @@ from medbench.sources import (
 )
 from medbench.store import Store
 from medbench.tables import FORMATS
-from medbench.text import counted
+from medbench.text import clean, counted
 from medbench.transfer import name_of, named_in
 
 MANY_TRIALS = 100_000
@@ -92,7 +94,10 @@ def run(
         retry_failed=retry_failed,
         most=None if yes else MANY_TRIALS,
     )
-    built = boards(store, plan.record(), wide=wide or form in ("csv", "json"))
+    built = boards(store, plan.record(), wide=wide or form in ("csv", "json"), metrics=asked.catalogue.items("metric"))
+    if not (wide and form == "table"):  # which says it beside its numbers
+        for sentence in without_number(built):
+            click.echo(f"note: {clean(sentence)}", err=True)
     plain = not can_draw_trees(sys.stdout)
     if plan.study.staircase:
         click.echo(render_inflation(inflations(built), form, plain=plain))
@@ -148,6 +153,13 @@ def carry_out(
                 retry_failed=retry_failed, limit_s=limit_s, shard=shard,
             )  # fmt: skip
             display.say(_sentence(summary))
+            rescored = rescore(
+                of_plan, store, asked.catalogue, runner, display.say,
+                workers=workers, devices=where, plugin_folders=asked.plugin_folders, blocked=asked.blocked,
+                limit_s=limit_s,
+            )  # fmt: skip
+            if rescored.sentence:
+                display.say(rescored.sentence)
             return summary
 
         summaries = [run_all(plan)]

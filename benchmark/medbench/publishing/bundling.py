@@ -7,12 +7,14 @@ import hashlib
 import json
 import math
 import socket
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from medbench import __version__
+from medbench.cell_metrics import metrics_of
 from medbench.errors import DataError, StoreError, UsageError
+from medbench.interfaces import Metric
 from medbench.leaderboard import boards
 from medbench.protocols import protocol
 from medbench.publishing import container, predictions, texts
@@ -31,13 +33,16 @@ COMMON = {"root", "user", "home", "localhost", "admin", "runner", "ubuntu", "deb
 _OF_SOURCE = ("dataset", "data", "images", "patients", "class_patients", "classes", "dimensions", "unit", "publish")
 
 
-def members_of(store: Store, record: Mapping[str, Any], method: Method) -> dict[str, bytes]:
+def members_of(
+    store: Store, record: Mapping[str, Any], method: Method, metrics: Sequence[Metric] = ()
+) -> dict[str, bytes]:
     """Return every member of the bundle of a run but the manifest.
 
     Args:
         store: Where its results are.
         record: Of its plan, as stored.
         method: The card.
+        metrics: Those at hand: what other code computed is computed again, as those who verify will.
 
     Raises:
         DataError: If a data set's card does not let predictions be published.
@@ -53,7 +58,7 @@ def members_of(store: Store, record: Mapping[str, Any], method: Method) -> dict[
     values = {
         "method.json": method.model_dump(),
         "plan.json": _plan(store, record, wanted),
-        "trials.json": {"trials": [_ran(wanted[key], row) for key, row in sorted(done.items())]},
+        "trials.json": {"trials": [_ran(wanted[key], row, metrics) for key, row in sorted(done.items())]},
         "failures.json": {"failures": [
             {"spec": _spec(wanted[key], row), "kind": row.failure.kind}
             for key, row in sorted(found.items()) if row.failure is not None
@@ -147,13 +152,13 @@ def _spec(trial: Trial, row: Stored) -> dict[str, Any]:
     return {**trial.to_json(), **({"extractor": extractor} if extractor else {})}
 
 
-def _ran(trial: Trial, row: Stored) -> dict[str, Any]:
+def _ran(trial: Trial, row: Stored, metrics: Sequence[Metric]) -> dict[str, Any]:
     return {
         "spec": _spec(trial, row),
         "cost": row.cost,
         "facts": _numbers(row.facts),
         "counts": row.counts,
-        "metrics": row.metrics,
+        "metrics": metrics_of(row, metrics),
         "scores": row.scores,
         "scored": row.scored,
         "frequencies": list(row.frequencies),

@@ -145,7 +145,7 @@ class Ran(_Model):
     counts: dict[Filled, Count] = Field(max_length=50)
     metrics: dict[Filled, Number | None] = Field(max_length=200)
     scores: dict[Filled, Number | None] = Field(max_length=2000)
-    scored: dict[Filled, Count | Text] = Field(max_length=50)
+    scored: dict[Filled, Count | Text] = Field(max_length=200)
     frequencies: list[Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]]
     leaks: list[Filled] = Field(max_length=20)
     stages: dict[Sha, Sha] = Field(max_length=100)

@@ -133,7 +133,7 @@ def gather(
         stairs: Of the plan of the same study's staircase, where that was run.
         catalogue: For the cards of data sets and the sources of recipes.
     """
-    built = boards(store, record)
+    built = boards(store, record, metrics=catalogue.items("metric") if catalogue is not None else None)
     study = Study.model_validate(record["study"])
     if study.staircase:
         taken_apart = inflations(built)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from medbench.across import across
 from medbench.board import Board, Row
-from medbench.board_sentences import arm_name, auroc_share, sentences, short
+from medbench.board_sentences import arm_name, auroc_share, sentences, short, without_number
 from medbench.forest import Forest
 from medbench.plots import cost
 from medbench.plots.forest import forest
@@ -137,6 +137,7 @@ def leaderboards(material: Material) -> Section:
         rows = [_board_row(row) for row in part.rows]
         blocks.append(table(caption, columns, rows, label=f"board-{number}", sortable=True))
         blocks.append(say(*(s.replace("    ", "; ") for s in sentences(board)), is_list=True))
+        blocks += _metrics(part.rows, board, number)
         blocks += _yardsticks(board, number)
     blocks += _across(material)
     return Section("leaderboard", "Leaderboard", tuple(blocks))
@@ -163,6 +164,23 @@ def _board_row(row: Row) -> list[Cell]:
         cell(duration(row.seconds), row.seconds),
         cell(row.marks),
     ]
+
+
+def _metrics(rows: Sequence[Row], board: Board, number: int) -> Iterator[Block]:
+    """Yield the metrics that plugins added, and what gave no number."""
+    names = list(dict.fromkeys(name for row in rows for name in row.metrics))
+    if names:
+        listed = [
+            [arm_name(row.arm), *(_metric(row.metrics.get(name)) for name in names)] for row in rows if row.metrics
+        ]
+        caption = f"Metrics of plugins, by {board.unit}, mean over the cells."
+        yield table(caption, ("arm", *names), listed, label=f"metrics-{number}")
+    if missing := without_number([board]):
+        yield say(*missing, is_list=True)
+
+
+def _metric(value: float | None) -> Cell:
+    return cell("n/a") if value is None else cell(f"{value:.4g}", value)
 
 
 def _yardsticks(board: Board, number: int) -> Iterator[Block]:
