@@ -12,7 +12,7 @@ import os
 import stat
 import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +23,15 @@ from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 from pydicom.pixels.decoders.base import get_decoder
+from pydicom.tag import Tag
 
 from medbench import DataError, ResourceError
+from medbench_datasets.readers.budget import check_budget
 
 MAX_PIXELS = 64_000_000
 """The largest radiograph accepted; a detector of 43 cm at 0.1 mm has 18 million."""
+
+_A_PIXEL = 8  # bytes of memory: pydicom takes up to 6.2 (JPEG 2000; RLE 4.3), what follows takes the rest
 
 PACKAGES = {  # what decodes a transfer syntax; None: nothing has to be decoded
     uid.ImplicitVRLittleEndian: None,
@@ -57,6 +61,8 @@ IMAGE_TAGS = [
     "BitsStored",
     "HighBit",
     "PixelRepresentation",
+    "PixelPaddingValue",
+    "PixelPaddingRangeLimit",
     "RescaleSlope",
     "RescaleIntercept",
     "ModalityLUTSequence",
@@ -92,6 +98,11 @@ class Header:
         rows: Height in pixels.
         columns: Width in pixels.
         inverted: Whether small values are bright (MONOCHROME1).
+        bits_allocated: Bits of a stored word, 8 or 16.
+        bits_stored: Bits of it that are used.
+        shift: Bits below them.
+        signed: Whether values are signed.
+        padding: The two ends of the range of values that stand for nothing; None where there is no such range.
         instance: SOPInstanceUID, empty where there is none.
         identifying: Keywords of filled tags that may identify a person; their values are not kept.
         executable: Whether the preamble is that of a program; it is ignored.
@@ -100,6 +111,11 @@ class Header:
     rows: int
     columns: int
     inverted: bool
+    bits_allocated: int
+    bits_stored: int
+    shift: int
+    signed: bool
+    padding: tuple[int, int] | None
     instance: str
     identifying: tuple[str, ...]
     executable: bool
@@ -115,11 +131,24 @@ def inspect(path: Path, *, name: str) -> Header:
     _check_transfer_syntax(path, name)
     tags = parse(path, name, [*IMAGE_TAGS, *_IDENTIFYING_TAGS, "SOPInstanceUID"], stop_before_pixels=True)
     rows, columns = _check_image(tags, name)
+    _check_depth(tags, name)
+    _check_scales(tags, name)
+    check_budget(
+        f"{name}:",
+        needs=rows * columns * _A_PIXEL,
+        held=path.stat().st_size,
+        what=f"an image of {columns} x {rows}",
+    )
     filled = (key for key in _IDENTIFYING_TAGS if key in tags and bytes(tags.get_item(key).value or b"").strip(b" \0"))
     return Header(
         rows=rows,
         columns=columns,
         inverted=tags.PhotometricInterpretation == "MONOCHROME1",
+        bits_allocated=tags.BitsAllocated,
+        bits_stored=tags.BitsStored,
+        shift=_integer(tags, "HighBit", name, default=tags.BitsStored - 1) + 1 - tags.BitsStored,
+        signed=tags.PixelRepresentation == 1,
+        padding=_padding(tags, name),
         instance=str(tags.get("SOPInstanceUID", "")),
         identifying=tuple(filled),
         executable=start.startswith((b"MZ", b"\x7fELF")),
@@ -184,10 +213,10 @@ def plugin_of(syntax: str) -> str:
     return (package or "").partition("-")[0]
 
 
-def parse(path: Path, name: str, keywords: list[str], *, stop_before_pixels: bool) -> Dataset:
+def parse(path: Path, name: str, keywords: Sequence[str | int], *, stop_before_pixels: bool) -> Dataset:
     try:
         with quiet():
-            tags = dcmread(path, specific_tags=keywords, stop_before_pixels=stop_before_pixels)
+            tags = dcmread(path, specific_tags=[Tag(key) for key in keywords], stop_before_pixels=stop_before_pixels)
             for keyword in keywords:  # values are converted on first access, which is where damage shows
                 if keyword != "PixelData" and keyword not in _IDENTIFYING_TAGS:
                     tags.get(keyword)
@@ -202,6 +231,11 @@ def _check_image(tags: Dataset, name: str) -> tuple[int, int]:
     """Return rows and columns, or say which tag rules the image out."""
     photometric = tags.get("PhotometricInterpretation")
     samples = _integer(tags, "SamplesPerPixel", name)
+    if not photometric and samples == 1:
+        raise DataError(
+            f"{name}: the tag PhotometricInterpretation is missing, so nothing says whether small values are dark; "
+            "write MONOCHROME2 into it where they are, else MONOCHROME1"
+        )
     if samples != 1 or photometric not in ("MONOCHROME1", "MONOCHROME2"):
         raise DataError(
             f"{name}: PhotometricInterpretation and SamplesPerPixel ({samples}) describe a colour image, expected "
@@ -218,23 +252,40 @@ def _check_image(tags: Dataset, name: str) -> tuple[int, int]:
         raise DataError(
             f"{name}: Rows x Columns is {rows} x {columns}, more than {MAX_PIXELS:,} pixels; scale the image down"
         )
+    return rows, columns
+
+
+def _check_depth(tags: Dataset, name: str) -> None:
     allocated = _integer(tags, "BitsAllocated", name)
     if allocated not in (8, 16):
         raise DataError(f"{name}: BitsAllocated is {allocated}, expected 8 or 16; convert the image")
     bits = _integer(tags, "BitsStored", name)
     if not 1 <= bits <= allocated:
         raise DataError(f"{name}: BitsStored is {bits}, expected 1 to {allocated}; download it again")
+    high = _integer(tags, "HighBit", name, default=bits - 1)
+    if not bits - 1 <= high < allocated:
+        raise DataError(
+            f"{name}: HighBit is {high} with BitsStored {bits} and BitsAllocated {allocated}, expected {bits - 1}; "
+            "correct the tag"
+        )
     signed = _integer(tags, "PixelRepresentation", name)
     if signed not in (0, 1):
         raise DataError(f"{name}: PixelRepresentation is {signed}, expected 0 or 1; download it again")
-    _check_scales(tags, name)
-    return rows, columns
+
+
+def _padding(tags: Dataset, name: str) -> tuple[int, int] | None:
+    if tags.get("PixelPaddingValue") in (None, ""):
+        return None
+    value = _integer(tags, "PixelPaddingValue", name)
+    return value, _integer(tags, "PixelPaddingRangeLimit", name, default=value)
 
 
 def _check_scales(tags: Dataset, name: str) -> None:
     slope = _number(tags, "RescaleSlope", name)
-    if slope is not None and not 1e-6 <= slope <= 1e6:
-        raise DataError(f"{name}: RescaleSlope is {slope:g}, expected 0.000001 to 1000000; correct the tag")
+    if slope is not None and not 1e-6 <= abs(slope) <= 1e6:
+        raise DataError(
+            f"{name}: RescaleSlope is {slope:g}, expected 0.000001 to 1000000, or the same below 0; correct the tag"
+        )
     intercept = _number(tags, "RescaleIntercept", name)
     if intercept is not None and not abs(intercept) <= 1e9:
         raise DataError(f"{name}: RescaleIntercept is {intercept:g}, expected at most 1000000000; correct the tag")
