@@ -170,6 +170,7 @@ def open_samples(folder: Path) -> Samples:
         made_of=manifest["fingerprint"],
         masks=np.load(masks, mmap_mode="r") if masks.is_file() else None,
         parts=text["parts"] if any(columns["parts"]) else None,
+        sides=manifest.get("sides", False),
     )
     return samples if (labels >= 0).all() else samples.take(labels >= 0)
 

@@ -73,7 +73,8 @@ def decode_into(
         if progress and of > MANY:
             progress(compared, rows, of)
 
-    _finish(folder, index, f"{prefix}{dataset.name.partition(':')[0]}", headers, tell)
+    sides = bool(getattr(dataset, "sides", False))
+    _finish(folder, index, f"{prefix}{dataset.name.partition(':')[0]}", headers, sides, tell)
     tell(n, n)
 
 
@@ -142,7 +143,9 @@ def _decode_chunk(
     return slice(start, start + len(records)), found, [header(root / record.files[0]) for record in records]
 
 
-def _finish(folder: Path, index: Index, prefix: str, headers: np.ndarray, progress: Callable[[int, int], None]) -> None:
+def _finish(
+    folder: Path, index: Index, prefix: str, headers: np.ndarray, sides: bool, progress: Callable[[int, int], None]
+) -> None:
     pixels = np.load(folder / "pixels.npy", mmap_mode="r")
     contents = [hashlib.sha256(row.tobytes()).hexdigest() for row in pixels]
     check_contents(contents, pixels[0], prefix)
@@ -164,7 +167,8 @@ def _finish(folder: Path, index: Index, prefix: str, headers: np.ndarray, progre
         "groups": seen.groups.tolist(),
         "parts": [record.part for record in index.records],
     }
-    sha = hashlib.sha256(json.dumps([columns, index.classes], sort_keys=True).encode())
+    # Where classes are sides the same pixels are trained on otherwise: that is another data set.
+    sha = hashlib.sha256(json.dumps([columns, index.classes, *["sides"] * sides], sort_keys=True).encode())
     for content in contents:
         sha.update(content.encode())
     masks = folder / "masks.npy"
@@ -190,6 +194,7 @@ def _finish(folder: Path, index: Index, prefix: str, headers: np.ndarray, progre
     manifest = {
         "fingerprint": sha.hexdigest(),
         "classes": list(index.classes),
+        "sides": sides,
         "notes": list(index.notes),
         "merged": findings.merged,
         "conflicts": seen.conflicts,

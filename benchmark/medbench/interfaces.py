@@ -382,6 +382,8 @@ class Dataset(Recipe, Protocol):
 
     Attributes:
         size: Default working size in pixels along every spatial axis.
+        sides: Optional, False by default: whether classes are sides of the body (left kidney, right kidney). Samples
+            carry it, and an augmenter that mirrors left to right leaves that out.
     """
 
     @property

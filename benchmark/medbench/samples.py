@@ -26,6 +26,7 @@ class Samples:
         made_of: SHA-256 of the data set the rows were taken from.
         masks: ``uint8 (n, *spatial)`` with 0 as background, or None where the data set has none.
         parts: ``str (n,)`` part of an official cut ("train", "test"), or None where there is none.
+        sides: Whether classes are sides of the body, so that a picture mirrored left to right shows another class.
     """
 
     x: np.ndarray
@@ -38,6 +39,7 @@ class Samples:
     made_of: str = ""
     masks: np.ndarray | None = None
     parts: np.ndarray | None = None
+    sides: bool = False
 
     def __post_init__(self) -> None:
         n = len(self.labels)

@@ -58,6 +58,9 @@ class Source:
         return already_decoded(self.recipe, self.root, size=self.size, prefix=prefix)
 
 
+SIDES = "classes are sides of the body: geometric and transformed leave the left-right mirror out"
+
+
 @dataclass(frozen=True, eq=False)
 class Described:
     """A data set as a plan sees it: everything but pixels.
@@ -77,7 +80,8 @@ class Described:
         across: Groups that the official cut parts, as :func:`medbench.findings.across_cut` gives them.
         overlap: What the parts of an official cut share in images, as :meth:`medbench.findings.Overlap.facts` counts
             it; empty where there is no such cut or the data set is not decoded.
-        warnings: What boards say of shortcuts, labels that contradict each other and images that show nothing.
+        warnings: What boards say of shortcuts, labels that contradict each other, images that show nothing, and sides
+            that no arm may mirror.
     """
 
     text: str
@@ -253,6 +257,10 @@ def describe_decoded(source: Source, decoded: Decoded) -> Described:
         parts=samples.parts,
     )
     card = source.recipe.card
+    said_of = (*found.sentences(), *found.remarks())
+    warnings = [f"{said}: medbench audit {shlex.quote(source.text)}" for said in said_of]
+    if samples.sides:
+        warnings.append(SIDES)
     return Described(
         source.text,
         decoded.fingerprint,
@@ -264,9 +272,7 @@ def describe_decoded(source: Source, decoded: Decoded) -> Described:
         card.publish,
         across=decoded.across,
         overlap=found.overlap.facts() if found.overlap is not None else {},
-        warnings=tuple(
-            f"{said}: medbench audit {shlex.quote(source.text)}" for said in (*found.sentences(), *found.remarks())
-        ),
+        warnings=tuple(warnings),
     )
 
 
@@ -290,7 +296,16 @@ def describe_index(source: Source) -> Described:
     columns = (samples.ids.tolist(), columns_of(samples.parts, len(samples)))
     across = across_cut(*columns, samples.groups.tolist(), samples.groups.tolist())
     return Described(
-        source.text, "", None, samples, index.dimensions, index.notes, card.unit, card.publish, across=across
+        source.text,
+        "",
+        None,
+        samples,
+        index.dimensions,
+        index.notes,
+        card.unit,
+        card.publish,
+        across=across,
+        warnings=(SIDES,) if getattr(source.recipe, "sides", False) else (),
     )
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from medbench import UNLABELLED, Card, DataError, Index, Record, UsageError, counted
 from medbench_datasets.readers.listing import Listing, check_twins, escaped, kind_of, list_images, some
 from medbench_datasets.readers.sample_table import PARTS, Row, read_table
+from medbench_datasets.readers.sides import of_sides
 
 TABLE = "samples.csv"
 """A table of this name in the data folder is used without being asked for."""
@@ -38,6 +39,7 @@ class Folder:
             ``samples.csv`` in the data folder where there is one, else class folders.
         channels: 1 reads gray, 3 colour.
         size: Default working size in pixels.
+        sides: Classes are sides of the body: no arm mirrors left to right.
     """
 
     name: str = "folder"
@@ -45,6 +47,7 @@ class Folder:
     table: Path | None = None
     channels: Literal[1, 3] = 1
     size: int = 64
+    sides: bool = False
 
     summary = "your own images: a folder a class, or a CSV table with path, label, patient"
 
@@ -90,6 +93,11 @@ class Folder:
         dimensions = self._dimensions(root, rows)
         rows = self._with_patients(rows, notes)
         classes = _classes(rows)
+        if not self.sides and (named := of_sides(classes)):
+            notes.append(
+                f"Classes named after sides: {', '.join(map(escaped, named[:4]))}. Where they are sides of the body, "
+                f"set {self.name}[sides=true], or arms that mirror left to right show one class under the other's name."
+            )
         label_of = {"": UNLABELLED} | {name: label for label, name in enumerate(classes)}
         records = tuple(
             Record(

@@ -21,6 +21,7 @@ import numpy as np
 from medbench import Card, DataError, Index, Record, ResourceError, UsageError, counted
 from medbench_datasets.medmnist_releases import RELEASES, Release
 from medbench_datasets.readers.npz import Archive, open_archive
+from medbench_datasets.readers.sides import of_sides
 
 ADDRESS = "https://zenodo.org/records/10519652/files"
 ADDRESS_VARIABLE = "MEDBENCH_MEDMNIST_ADDRESS"
@@ -73,6 +74,11 @@ class MedMNIST:
     def release(self) -> Release:
         """What is known about the flag."""
         return RELEASES[self.flag]
+
+    @property
+    def sides(self) -> bool:
+        """Whether classes are sides of the body, as kidneys and femurs of OrganMNIST are."""
+        return bool(of_sides(self.release.classes))
 
     @property
     def file(self) -> str:
@@ -132,6 +138,13 @@ class MedMNIST:
             "MedMNIST does not say which images show the same patient: each image counts as a patient of its own, so "
             "one patient may stand on both sides of a cut.",
         ]
+        if self.sides:
+            notes.append("Classes are sides of the body: a picture mirrored left to right shows another one.")
+        if self.release.dimensions == 3:
+            notes.append(
+                "The file does not say how its volumes lie: they are taken as stored, the first axis as left to right, "
+                "the last as up and down."
+            )
         if self.md5 == "any":
             notes.append(f"The checksum of {self.file} was not verified, as asked by md5=any.")
         elif self.md5 != "official":

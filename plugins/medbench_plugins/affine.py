@@ -107,7 +107,14 @@ SPINE_CHANGES = ("original", "rot45", "rot90", "rot270", "hflip", "vflip", "shea
 """What :func:`spine_change` knows, by number."""
 
 
-def spine_hybrid(x: torch.Tensor, generator: torch.Generator, *, probability: float) -> torch.Tensor:
+def left_right_mirror(dimensions: int) -> str:
+    """Return which of ``SPINE_CHANGES`` mirrors left to right: the last axis of images, the first of volumes."""
+    return {2: "hflip", 3: "vflip"}[dimensions]
+
+
+def spine_hybrid(
+    x: torch.Tensor, generator: torch.Generator, *, probability: float, sides: bool = False
+) -> torch.Tensor:
     """Apply one change of the spine preprint's list to each row, each equally likely, the original among them.
 
     The list: turns of 45, 90 and 270 degrees, horizontal and vertical flip, crop, zoom, shear. A quarter turn of a
@@ -118,6 +125,7 @@ def spine_hybrid(x: torch.Tensor, generator: torch.Generator, *, probability: fl
         x: ``float (B, C, *spatial)`` in [-1, 1].
         generator: On the device of `x`.
         probability: Share of rows that draw from the list; the others come back bit for bit.
+        sides: Leave the mirror from left to right out of the list.
 
     Source:
         Sivakumar and Anand, medRxiv 10.64898/2026.04.15.26350121 and its project page. Deliberate differences: the
@@ -125,7 +133,9 @@ def spine_hybrid(x: torch.Tensor, generator: torch.Generator, *, probability: fl
         window at the centre, and the shear, given as "30 radians", is 30 degrees.
     """
     drawn = torch.rand(len(x), 4, generator=generator, device=x.device)
-    choice = (drawn[:, 0] * len(SPINE_CHANGES)).long().clamp(max=len(SPINE_CHANGES) - 1)
+    left_out = left_right_mirror(x.ndim - 2) if sides else ""
+    listed = torch.tensor([k for k, name in enumerate(SPINE_CHANGES) if name != left_out], device=x.device)
+    choice = listed[(drawn[:, 0] * len(listed)).long().clamp(max=len(listed) - 1)]
     changed = (drawn[:, 3] < probability) & (choice > 0)
     return torch.where(_over_pixels(changed, x), spine_change(x, choice, drawn[:, 1:3]), x)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import medbench
@@ -16,6 +17,7 @@ _AXES = {
     2: {"flip_up_down": 0, "flip_left_right": 1},
     3: {"flip_left_right": 0, "flip_front_back": 1, "flip_up_down": 2},
 }
+LEFT_RIGHT = "flip_left_right"
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,8 @@ class Geometric:
         scale: Largest relative change of size, 0 to 0.95.
         shear: Largest angle in degrees, 0 to 80.
         translation: Largest move along an axis as a fraction of it, 0 to 1; what leaves the frame is cropped.
-        flip_left_right: Mirror half of the images left to right: the last axis of an image, the first of a volume.
+        flip_left_right: Mirror half of the images left to right: the last axis of an image, the first of a volume. Left
+            out where classes are sides of the body, from "spine-hybrid" too.
         flip_up_down: The same for the first axis of an image, the last of a volume.
         flip_front_back: The same for the middle axis of a volume; images have no such axis.
         probability: Share of images that are changed at all.
@@ -67,15 +70,17 @@ class Geometric:
             raise medbench.UsageError(f"geometric: works on images and volumes, got rows with {dimensions} axes.")
         if self.flip_front_back and dimensions == 2:
             raise medbench.UsageError("geometric.flip_front_back: images have no such axis; leave it out for 2-D data.")
-        return medbench.TrainingSet(train, transform=self._transform, sampling=balanced_sampling(train))
+        transform = partial(self._transform, sides=train.sides)
+        return medbench.TrainingSet(train, transform=transform, sampling=balanced_sampling(train))
 
     def _transform(
-        self, x: torch.Tensor, y: torch.Tensor, generator: torch.Generator
+        self, x: torch.Tensor, y: torch.Tensor, generator: torch.Generator, *, sides: bool
     ) -> tuple[torch.Tensor, torch.Tensor]:
         from medbench_plugins.affine import random_affine, spine_hybrid
 
         if self.policy == "spine-hybrid":
-            return spine_hybrid(x, generator, probability=self.probability), y
+            return spine_hybrid(x, generator, probability=self.probability, sides=sides), y
+        mirrored = [name for name in _AXES[x.ndim - 2] if getattr(self, name) and not (sides and name == LEFT_RIGHT)]
         x = random_affine(
             x,
             generator,
@@ -83,7 +88,7 @@ class Geometric:
             scale=self.scale,
             shear=self.shear,
             shift=self.translation,
-            flips=[axis for field, axis in _AXES[x.ndim - 2].items() if getattr(self, field)],
+            flips=[_AXES[x.ndim - 2][name] for name in mirrored],
             probability=self.probability,
         )
         return x, y

@@ -34,6 +34,8 @@ class Transformed:
         policy: "spine-hybrid" is the preprint's list: turns of 45 and 270 degrees, horizontal and vertical flip, crop,
             zoom and shear; "spine-best" its three best: turns of 90 and 270 degrees and shear; "safe" a new draw of
             `geometric`'s default ranges for every row.
+        flip_left_right: Whether the mirror from left to right is among the changes; never where classes are sides of
+            the body.
         of: "real" draws real images only; "all" also the made rows it is handed, so that what stands under a generator
             changes its samples as well.
 
@@ -45,6 +47,7 @@ class Transformed:
     name: str = "transformed"
     policy: Literal["spine-hybrid", "spine-best", "safe"] = "spine-hybrid"
     of: Literal["real", "all"] = "real"
+    flip_left_right: bool = True
 
     stored: ClassVar[bool] = False
     summary: ClassVar[str] = "training images of the class, each through one geometric change"
@@ -74,16 +77,17 @@ class Transformed:
             raise medbench.Skip(
                 f"{self.name} changes images and volumes, not {train.x.dtype} rows with {train.x.ndim - 1} axes"
             )
-        return TransformedImages(train, self.policy, self.of)
+        return TransformedImages(train, self.policy, self.of, self.flip_left_right and not train.sides)
 
 
 @dataclass(frozen=True, eq=False)
 class TransformedImages:
-    """Draws changed rows of `train`; `policy` and `of` as the recipe has them."""
+    """Draws changed rows of `train`; `policy` and `of` as in the recipe, `mirrors` where left may become right."""
 
     train: medbench.Samples
     policy: str
     of: str
+    mirrors: bool = True
 
     def sample(self, labels: np.ndarray, seed: int) -> np.ndarray:
         """Return one changed image a label.
@@ -125,11 +129,12 @@ class TransformedImages:
 
     def _choices(self, rows: np.ndarray, seed: int) -> np.ndarray:
         """Return the number of each row's change; every image walks through the list in an order of its own."""
-        from medbench_plugins.affine import SPINE_CHANGES
+        from medbench_plugins.affine import SPINE_CHANGES, left_right_mirror
 
         if self.policy == "safe":
             return np.zeros(len(rows), dtype=np.int64)
-        numbers = np.array([SPINE_CHANGES.index(change) for change in CHANGES[self.policy]])
+        left_out = "" if self.mirrors else left_right_mirror(self.train.x.ndim - 2)
+        numbers = np.array([SPINE_CHANGES.index(change) for change in CHANGES[self.policy] if change != left_out])
         rng = np.random.default_rng([seed, 1])  # not that of the rows
         order = rng.permuted(np.tile(numbers, (len(self.train), 1)), axis=1)  # (rows of train, changes)
         met = np.zeros(len(self.train), dtype=np.int64)
@@ -159,6 +164,6 @@ class TransformedImages:
             scale=safe.scale,
             shear=safe.shear,
             shift=safe.translation,
-            flips=[left_right],
+            flips=[left_right] if self.mirrors else [],
             probability=1,
         )
