@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from medbench import DataError
 
-SMALL = 175_000_000
+SMALL = 180_000_000
 """Bytes that any file may take: a radiograph of 40 million pixels, a volume of 240 x 240 x 155 voxels."""
 
 PER_BYTE = 64

@@ -24,6 +24,8 @@ MAX_SCANS = 500_000_000  # pixels that a JPEG may pass over: 12 scans of 40 mill
 ORIENTATION = 0x0112  # the EXIF tag
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "GIF", "WEBP")  # no EPS, PSD and the like: less code that strangers can reach
 
+_STRIPS = 10_000_000  # bytes: what is converted at once, in float64
+
 _BITS, _PHOTOMETRIC, _PLANAR, _SUBSAMPLING = 258, 262, 284, 530  # TIFF tags
 _YCBCR = 6
 
@@ -133,7 +135,7 @@ def _working_bytes(picture: ImageFile, channels: int, scans: int) -> int:
         beside += a_pixel  # high and low bytes are decoded apart
     width, height = picture.size
     kept = 2 * _samples(picture) if scans > 1 else 0  # the coefficients of the whole picture, 16 bits each
-    return round(width * height * (a_pixel + beside + channels + kept))
+    return _STRIPS + round(width * height * (a_pixel + beside + channels + kept))
 
 
 def _samples(picture: ImageFile) -> float:

@@ -28,7 +28,10 @@ def foreground(voxels: np.ndarray) -> np.ndarray:
         return np.ones(voxels.shape, dtype=bool)
     background = values[counts.argmax()]
     tolerance = 1e-6 * max(1.0, float(np.ptp(voxels)))  # resampled files: the last digits of a constant vary
-    return np.abs(voxels - background) > tolerance
+    inside = np.empty(voxels.shape, dtype=bool)
+    for at, plane in enumerate(voxels):  # by planes: no second volume of floats
+        inside[at] = np.abs(plane - background) > tolerance
+    return inside
 
 
 def bounding_box(inside: np.ndarray) -> tuple[slice, ...]:
@@ -54,9 +57,16 @@ def standardise(voxels: np.ndarray, inside: np.ndarray, *, low: float, high: flo
     """
     values = voxels[inside].astype(np.float64)
     deviation = values.std()
-    z = (values - values.mean()) / (deviation if deviation > 0 else 1.0)
+    z = values  # one array all the way: a volume of float64 is large
+    z -= values.mean()
+    z /= deviation if deviation > 0 else 1.0
+    z.clip(low, high, out=z)
+    z -= low
+    z /= high - low
+    z *= 254
+    z += 1
     levels = np.zeros(voxels.shape)
-    levels[inside] = 1 + (z.clip(low, high) - low) / (high - low) * 254
+    levels[inside] = z
     return levels
 
 
