@@ -47,12 +47,13 @@ if TYPE_CHECKING:
         TrainingSet,
         Transform,
     )
-    from medbench.samples import UNLABELLED, Samples
+    from medbench.plugins import recipe
+    from medbench.samples import UNLABELLED, Samples, balanced_sampling
     from medbench.text import counted
 
 __version__ = "0.1.0"
 
-_HOMES = ("errors", "text", "hookspecs", "samples", "interfaces")  # the light ones first
+_HOMES = ("errors", "text", "hookspecs", "samples", "interfaces", "plugins")  # the light ones first
 
 
 def __getattr__(name: str) -> Any:
@@ -104,6 +105,8 @@ __all__ = [
     "Transform",
     "UsageError",
     "__version__",
+    "balanced_sampling",
     "counted",
     "hookimpl",
+    "recipe",
 ]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from medbench.arms import Arm, Skipped
+from medbench.blame import place_of
 from medbench.errors import UsageError
 from medbench.identity import core_code, digest, identity
 from medbench.interfaces import Augmenter, Classifier, cut_in_two
@@ -38,7 +39,8 @@ def arms_of(
     found: dict[tuple[str, str], Arm] = {}
     for classifier in _classifiers(study, catalogue, source):
         # Where a classifier claims something itself, augmenters meet their controls under its last control only.
-        wanted = tree if _control(classifier) is None or not study.controls else augmenters
+        is_root = catalogue.control("classifier", classifier) is None
+        wanted = tree if is_root or not study.controls else augmenters
         text = catalogue.spec(classifier)
         for augmenter in wanted:
             name = catalogue.spec(augmenter)
@@ -70,6 +72,17 @@ def misfit(augmenter: Augmenter, classifier: Classifier, dimensions: int) -> str
     return ""
 
 
+def without_gain(arms: Sequence[Arm], catalogue: Catalogue) -> Iterator[str]:
+    """Say of each arm that names no control that it has no gain; medbench's own roots are meant to have none."""
+    for name in dict.fromkeys(a.augmenter for a in arms if a.asked and not (a.plain or a.control or a.over)):
+        recipe = catalogue.resolve("augmenter", name)
+        if not catalogue.is_own(recipe):
+            yield (
+                f"{name} names no control, so it is compared with nothing and has no gain; set its control to what it "
+                f'is without its ingredient, as control = "balanced" ({place_of(recipe, "control")})'
+            )
+
+
 def scored_with(study: Study, catalogue: Catalogue, augmenter: Augmenter) -> str:
     """Return the extractor that an arm's made rows are scored with; empty for the usual one, and where none are made.
 
@@ -86,24 +99,12 @@ def _classifiers(study: Study, catalogue: Catalogue, source: Described) -> list[
     texts = study.classifiers
     if texts:
         asked = [r for text in texts for r in catalogue.matching("classifier", text)]
-        chains = [list(_lineage(r)) if study.controls else [r] for r in asked]
+        chains = [list(catalogue.lineage("classifier", r)) if study.controls else [r] for r in asked]
         return list({catalogue.spec(r): r for chain in chains for r in reversed(chain)}.values())  # globs may overlap
     for classifier in catalogue.items("classifier"):
         if f"{source.dimensions}d" in classifier.takes:
             return [classifier]
     raise UsageError(f"no registered classifier takes {source.dimensions}-D images; give one with -c.")
-
-
-def _control(classifier: Classifier) -> Classifier | None:
-    return getattr(classifier, "control", None)
-
-
-def _lineage(classifier: Classifier) -> Iterator[Classifier]:
-    """Yield a classifier, its control, the control of that, and so on."""
-    yield classifier
-    while (control := _control(classifier)) is not None:
-        classifier = control
-        yield classifier
 
 
 def _tree(
@@ -113,15 +114,14 @@ def _tree(
     ordered: list[Augmenter] = []
 
     def add(augmenter: Augmenter) -> None:
-        if controls and augmenter.control is not None:
-            add(augmenter.control)
-        if augmenter not in ordered:
-            ordered.append(augmenter)
+        for recipe in reversed(list(catalogue.lineage("augmenter", augmenter)) if controls else [augmenter]):
+            if recipe not in ordered:
+                ordered.append(recipe)
 
     for augmenter in augmenters:
         add(augmenter)
         for companion in getattr(augmenter, "companions", ()) if companions else ():
-            add(companion)
+            add(catalogue.named("augmenter", companion, augmenter, "companions"))
     if controls:
         for augmenter in catalogue.items("augmenter"):
             if not augmenter.gives and augmenter not in ordered:
@@ -146,7 +146,7 @@ def _arm(
         return identities[key]
 
     name, text = catalogue.spec(augmenter), catalogue.spec(classifier)
-    control, over = augmenter.control, _control(classifier)
+    control, over = catalogue.control("augmenter", augmenter), catalogue.control("classifier", classifier)
     others = [(n, source.others[n]) for n in sorted(map(name_of, named_in(augmenter, classifier)))]
     scored = scored_with(study, catalogue, augmenter)
     below = name if over is not None else catalogue.spec(control) if control is not None else ""
@@ -155,7 +155,7 @@ def _arm(
         text,
         control=below,
         over=catalogue.spec(over) if over is not None else "",
-        board=catalogue.spec(list(_lineage(classifier))[-1]) if study.controls else text,
+        board=catalogue.spec(list(catalogue.lineage("classifier", classifier))[-1]) if study.controls else text,
         plain=not augmenter.gives and over is None,
         asked=asked,
         outside=bool(others) or any(_is_outside(recipe) for recipe in (augmenter, classifier)),

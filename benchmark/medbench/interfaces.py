@@ -198,8 +198,10 @@ class Augmenter(Recipe, Protocol):
         space: Whether it is handed pixels or an encoder's features.
         gives: What it uses of a training set: a subset of samples, transform, sampling, loss, bags. Empty: it leaves
             training as it is, and serves as the footer of every table.
-        control: The augmenter without the ingredient this one claims; None for the root of a tree.
-        companions: Optional: augmenters to run beside this one, such as the same with a stronger generator.
+        control: The augmenter without the ingredient this one claims, or its name, as "balanced" or
+            "acgan[generator=resample]"; None for the root of a tree, which is compared with nothing.
+        companions: Optional: augmenters to run beside this one, or their names, such as the same with a stronger
+            generator.
     """
 
     @property
@@ -207,7 +209,7 @@ class Augmenter(Recipe, Protocol):
     @property
     def gives(self) -> frozenset[str]: ...
     @property
-    def control(self) -> Augmenter | None: ...
+    def control(self) -> Augmenter | str | None: ...
 
     def fit(self, train: Samples, context: Context) -> TrainingSet: ...
 
@@ -224,8 +226,8 @@ class Classifier(Recipe, Protocol):
     features, which takes "features". Augmenters of the space "features" work between the two. The encoder sees training
     samples only, runs all its steps and keeps its last weights.
 
-    A classifier that claims an ingredient of its own, such as pretraining, has a ``control``: itself without it. The
-    two stand on one leaderboard, and the one is compared with the other under the same augmenter.
+    A classifier that claims an ingredient of its own, such as pretraining, has a ``control``: itself without it, or a
+    name. The two stand on one leaderboard, and the one is compared with the other under the same augmenter.
 
     Attributes:
         takes: What it can work with: 2d, 3d, features, and a subset of samples, transform, sampling, loss, bags.

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from medbench import audit
-from medbench.arm_tree import arms_of, scored_with
+from medbench.arm_tree import arms_of, scored_with, without_gain
 from medbench.arms import Arm, Checked, Skipped, TrainedOn
 from medbench.cuts import Cut, without_overlap
 from medbench.errors import LeakError, Skip, UsageError
@@ -113,6 +113,8 @@ def expand(study: Study, catalogue: Catalogue, sources: Sequence[Described], *, 
     for source in sources:
         arms[source.text], skipped = arms_of(study, catalogue, source, augmenters)
         builder.skipped += skipped
+        if study.controls:
+            builder.warnings += [f"{source.text}: {said}" for said in without_gain(arms[source.text], catalogue)]
     cells = study.repeats * study.seeds * sum(rule.folds(study.folds) for rule in rules)
     yardsticks = _yardsticks(builder, sources, dict(zip(texts, rules, strict=True)), arms)
     n_trials = cells * sum(map(len, arms.values())) + sum(

@@ -12,6 +12,7 @@ import functools
 import importlib
 import importlib.metadata
 import io
+import itertools
 import os
 import sys
 import time
@@ -23,9 +24,11 @@ from typing import Any
 import pluggy
 
 from medbench import hookspecs
+from medbench.blame import place_of, remember
 from medbench.errors import MedbenchError, PluginError, UsageError
 from medbench.interfaces import Augmenter, Classifier, Dataset, Executor, Extractor, Generator, Score, as_tuple
 from medbench.recipes import configure, did_you_mean, listing, parse, spec_of
+from medbench.registering import fault_of, name_of
 
 GROUP = "medbench"
 HOOKS: dict[str, tuple[str, type | None]] = {
@@ -74,6 +77,7 @@ class Catalogue:
         self._items: dict[str, dict[str, Any]] = {kind: {} for kind in HOOKS}
         self._owners: dict[tuple[str, str], str] = {}
         self._conflicts: dict[tuple[str, str], str] = {}
+        self._withdrawn: dict[tuple[str, str], Plugin] = {}
 
     def names(self, kind: str) -> list[str]:
         """Return the registered names of a kind, in order of registration."""
@@ -94,6 +98,8 @@ class Catalogue:
             raise PluginError(problem)
         if name in self._items[kind]:
             return self._items[kind][name]
+        if broken_one := self._withdrawn.get((kind, name)):
+            raise PluginError(f"plugin {broken_one.name!r} cannot be used: {broken_one.error}")
         for plugin in self.plugins:
             if plugin.error and name in (plugin.name, plugin.name.partition(".")[2]):
                 raise PluginError(f"plugin {plugin.name!r} cannot be used: {plugin.error}")
@@ -120,6 +126,46 @@ class Catalogue:
     def spec(self, recipe: Any) -> str:
         """Write a recipe as the shortest text that means it."""
         return spec_of(recipe, self.registered)
+
+    def named(self, kind: str, recipe: Any, user: Any, member: str) -> Any:
+        """Return what `user` has as its `member`: a recipe, the one that a name stands for, or None.
+
+        Raises:
+            PluginError: If it is a name that nothing of that kind has.
+        """
+        if not isinstance(recipe, str):
+            return recipe
+        try:
+            return self.resolve(kind, recipe)
+        except UsageError as error:
+            raise PluginError(
+                f"{user.name!r} names the {member} {recipe!r} ({place_of(user, member)}): {error}"
+            ) from None
+
+    def lineage(self, kind: str, recipe: Any) -> Iterator[Any]:
+        """Yield an augmenter or a classifier, its control, the control of that, and so on.
+
+        Raises:
+            PluginError: If a control is unknown, or leads back to itself.
+        """
+        seen: list[Any] = []
+        while recipe is not None:
+            if recipe in seen:
+                raise PluginError(
+                    f"the control of {recipe.name!r} leads back to itself ({place_of(recipe, 'control')}); name what "
+                    "it is without its ingredient."
+                )
+            seen.append(recipe)
+            yield recipe
+            recipe = self.named(kind, getattr(recipe, "control", None), recipe, "control")
+
+    def control(self, kind: str, recipe: Any) -> Any:
+        """Return the control of an augmenter or a classifier, by name or as it stands; None for a root."""
+        return next(itertools.islice(self.lineage(kind, recipe), 1, None), None)
+
+    def is_own(self, recipe: Any) -> bool:
+        """Say whether a recipe's code is medbench's own, whoever registered it."""
+        return type(recipe).__module__.partition(".")[0] in own_packages()
 
     def items(self, kind: str) -> list[Any]:
         """Return everything registered of a kind."""
@@ -158,24 +204,11 @@ class Catalogue:
             return [item for result in results for item in as_tuple(result)]
 
     def _add_item(self, kind: str, role: type | None, item: Any, plugin: Plugin) -> str:
-        what = type(item).__name__
-        if kind == "metric" and not callable(item):
-            raise PluginError(f"it registered a {what}, which is not a function (labels, probabilities) -> float")
-        if kind == "study" and not (isinstance(item, Path) and item.is_file()):
-            raise PluginError(f"it registered a {what} as a study, which is not the path of a file")
-        name = {"metric": getattr(item, "__name__", "").replace("_", "-"), "study": getattr(item, "stem", "")}.get(
-            kind, getattr(item, "name", "")
-        )
-        if not name:
-            raise PluginError(f"it registered a {what} without a name")
-        if role is not None:
-            missing = [a for a in _members(role) if not hasattr(item, a)]
-            if missing:
-                raise PluginError(f"it registered {name!r}, which is no {kind}: it has no {', '.join(missing)}")
-            if not getattr(getattr(type(item), "__dataclass_params__", None), "frozen", False):
-                raise PluginError(
-                    f"it registered {name!r}, which is not a frozen dataclass; add @dataclass(frozen=True)"
-                )
+        name = name_of(kind, item)
+        if fault := fault_of(kind, role, item):
+            if name:
+                self._withdrawn.setdefault((kind, name), plugin)
+            raise PluginError(fault)
         if name in self._items[kind]:
             owner = self._owners[kind, name]
             self._conflicts[kind, name] = (
@@ -191,6 +224,7 @@ class Catalogue:
         plugin.provides = {}
         for (kind, name), owner in list(self._owners.items()):
             if owner == plugin.name:
+                self._withdrawn.setdefault((kind, name), plugin)
                 del self._items[kind][name], self._owners[kind, name]
         if self.manager.has_plugin(plugin.name):
             self.manager.unregister(name=plugin.name)
@@ -208,16 +242,23 @@ class Catalogue:
         return problems
 
 
-def _members(role: type) -> list[str]:
-    return sorted(getattr(role, "__protocol_attrs__", ()) or _declared(role))
+def recipe(kind: str, text: str) -> Any:
+    """Return the recipe of a kind that ``name[parameter=value,...]`` means, whoever provides it.
+
+    While plugins are being loaded it knows those that were loaded before: medbench's own in any case.
+
+    Args:
+        kind: augmenter, generator, classifier, dataset, score, extractor or executor.
+        text: As on the command line.
+
+    Raises:
+        UsageError: If nothing of that kind has the name, or a parameter does not fit.
+        PluginError: If it cannot be used.
+    """
+    return (_current[-1] if _current else load()).resolve(kind, text)
 
 
-def _declared(role: type) -> set[str]:
-    names: set[str] = set()
-    for base in role.__mro__:
-        if base.__module__.startswith("medbench"):
-            names |= {name for name in vars(base) if not name.startswith("_")}
-    return names
+_current: list[Catalogue] = []  # the one that was loaded last
 
 
 def load(*, folders: Sequence[Path] = (), blocked: Iterable[str] = (), installed: bool | None = None) -> Catalogue:
@@ -235,6 +276,7 @@ def load(*, folders: Sequence[Path] = (), blocked: Iterable[str] = (), installed
         installed = os.environ.get("MEDBENCH_DISABLE_PLUGINS", "") in ("", "0")
     unknown = set(blocked)
     catalogue = Catalogue()
+    _current[:] = [catalogue]
     for name, distribution, version, load_module in _found(folders, installed):
         plugin = Plugin(name, distribution, version)
         if name in set(blocked):
@@ -253,6 +295,8 @@ def load(*, folders: Sequence[Path] = (), blocked: Iterable[str] = (), installed
         if module is None:
             catalogue.plugins.append(plugin)
         else:
+            if distribution != GROUP:
+                remember(module, name)
             catalogue.add(plugin, module)
     if unknown:
         known = [plugin.name for plugin in catalogue.plugins]
@@ -261,6 +305,14 @@ def load(*, folders: Sequence[Path] = (), blocked: Iterable[str] = (), installed
             f"-p no:{name}: no plugin is named {name!r}{did_you_mean(name, known)}; there are: {listing(known)}."
         )
     return catalogue
+
+
+@functools.cache
+def own_packages() -> frozenset[str]:
+    """Return the top-level packages of medbench's own distribution."""
+    points = importlib.metadata.entry_points(group=GROUP)
+    own = {p.module.partition(".")[0] for p in points if p.dist is not None and p.dist.name == GROUP}
+    return frozenset({*own, GROUP})
 
 
 def _found(folders: Sequence[Path], installed: bool) -> Iterator[tuple[str, str, str, Callable[[], Any]]]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from medbench.errors import DataError
+
 UNLABELLED = -1
 
 
@@ -122,3 +124,22 @@ class Samples:
             masks=None,
             parts=None,
         )
+
+
+def balanced_sampling(samples: Samples) -> np.ndarray:
+    """Return the probability of each row under which all classes that have rows are equally likely.
+
+    Returns:
+        ``float64 (n,)`` summing to 1; rows of a class are equally likely, unlabelled rows are never drawn.
+
+    Raises:
+        DataError: If no row has a label.
+    """
+    counts = samples.class_counts
+    present = np.count_nonzero(counts)
+    if not present:
+        raise DataError(
+            f"labels: none of the {len(samples)} training rows has one, so no class can be drawn; check the labels."
+        )
+    weights = 1 / (present * np.maximum(counts, 1))
+    return np.where(samples.labels >= 0, weights[samples.labels], 0.0)

@@ -11,7 +11,8 @@ import sys
 import click
 
 from medbench import __version__
-from medbench.errors import MedbenchError
+from medbench.blame import line_of
+from medbench.errors import MedbenchError, PluginError
 
 COMMANDS = {
     "run": ("run", "Run a study and print its leaderboard."),
@@ -120,6 +121,10 @@ def main() -> None:
             _drop_output()
             sys.exit(6)
         message = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+        plugin, line = line_of(error)
+        if plugin:
+            _say(f"plugin {plugin!r} failed: {message} ({line}); mend it, or leave it out with -p no:{plugin}.")
+            sys.exit(PluginError.exit_code)
         click.echo(
             f"Error: this is a fault of medbench: {message}\nRun it with MEDBENCH_DEBUG=1 to see where.", err=True
         )

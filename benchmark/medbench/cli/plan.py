@@ -14,7 +14,7 @@ import click
 
 from medbench.cli.display import Display
 from medbench.cli.options import study_options, understand
-from medbench.cli.run import MANY_TRIALS, prepare
+from medbench.cli.run import MANY_TRIALS, check_recipes, prepare
 from medbench.forecast import outlook
 from medbench.matrix import Plan
 from medbench.protocols import protocol
@@ -58,6 +58,7 @@ def plan(as_json: bool, yes: bool, sbatch: int | None, **options: Any) -> None:
         return
     with Display() as display:
         made = prepare(asked, 1, display, decode=False, most=None if yes else MANY_TRIALS)
+        check_recipes(made, asked)
     there = (asked.results / MARK).is_file() or asked.results.is_file()
     store = Store(asked.results, create=False) if there else None
     known = all(source.is_decoded for source in made.sources)

@@ -46,7 +46,7 @@ from medbench.sources import (
     locate_other,
     with_others,
 )
-from medbench.store import Store
+from medbench.store import MARK, Store
 from medbench.tables import FORMATS
 from medbench.text import clean, counted
 from medbench.transfer import name_of, named_in
@@ -136,10 +136,10 @@ def carry_out(
     runner = asked.catalogue.resolve("executor", executor)
     with Display() as display:
         plan = prepare(asked, workers, display, decode=False, most=most)  # faults show before anything is written
+        check_recipes(plan, asked)
         store = Store(asked.results)
         if not all(source.is_decoded for source in plan.sources):
             plan = prepare(asked, workers, display, most=most)
-        _check_recipes(plan, store, asked)
         for source in plan.sources:
             for note in source.notes:
                 display.say(f"note: {source.text}: {note}")
@@ -207,6 +207,23 @@ def prepare(asked: Asked, workers: int, display: Display, *, decode: bool = True
     return expand(asked.study, asked.catalogue, described, most=most)
 
 
+def check_recipes(plan: Plan, asked: Asked) -> None:
+    """Ask recipes that can tell early whether they will work, where anything is left to run.
+
+    Raises:
+        UsageError: If a field is out of its range.
+        DataError: If a file that a field names cannot be read.
+        PluginError: If a recipe's ``check`` raises anything else.
+    """
+    store = Store(asked.results, create=False) if (asked.results / MARK).is_file() else None
+    waiting = [t for t in plan.trials if store is None or not (store.place(t) / "result.json").is_file()]
+    for kind, texts in (("augmenter", {t.augmenter for t in waiting}), ("classifier", {t.classifier for t in waiting})):
+        for text in sorted(texts):
+            for recipe in with_inner(asked.catalogue.resolve(kind, text)):
+                if not isinstance(recipe, Dataset) and hasattr(recipe, "check"):  # a data set's is of a folder
+                    recipe.check()
+
+
 def _learnt_from(asked: Asked) -> dict[str, Dataset]:
     """Return the data sets that the study's recipes name besides those under test, by the name a plan has for them."""
     kinds = (("augmenter", asked.study.augmenters), ("classifier", asked.study.classifiers))
@@ -265,16 +282,6 @@ def _keep_worth(store: Store, plan: Plan) -> None:
         fresh.replace(path)
     except OSError as error:
         raise StoreError(f"{path}: cannot be written ({error.strerror}); give another --results.") from None
-
-
-def _check_recipes(plan: Plan, store: Store, asked: Asked) -> None:
-    """Ask recipes that can tell early whether they will work, where anything is left to run."""
-    waiting = [t for t in plan.trials if not (store.place(t) / "result.json").is_file()]
-    for kind, texts in (("augmenter", {t.augmenter for t in waiting}), ("classifier", {t.classifier for t in waiting})):
-        for text in sorted(texts):
-            for recipe in with_inner(asked.catalogue.resolve(kind, text)):
-                if not isinstance(recipe, Dataset):  # their check is of a folder
-                    getattr(recipe, "check", lambda: None)()
 
 
 def _shard(text: str) -> tuple[int, int]:

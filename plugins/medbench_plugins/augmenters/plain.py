@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-import numpy as np
-
 import medbench
+
+balanced_sampling = medbench.balanced_sampling
 
 
 @dataclass(frozen=True)
@@ -40,22 +40,3 @@ class Balanced:
     def fit(self, train: medbench.Samples, context: medbench.Context) -> medbench.TrainingSet:
         """Return `train` with class-balanced sampling."""
         return medbench.TrainingSet(train, sampling=balanced_sampling(train))
-
-
-def balanced_sampling(samples: medbench.Samples) -> np.ndarray:
-    """Return the probability of each row under which all classes that have rows are equally likely.
-
-    Returns:
-        ``float64 (n,)`` summing to 1; rows of a class are equally likely, unlabelled rows are never drawn.
-
-    Raises:
-        medbench.DataError: If no row has a label.
-    """
-    counts = samples.class_counts
-    present = np.count_nonzero(counts)
-    if not present:
-        raise medbench.DataError(
-            f"labels: none of the {len(samples)} training rows has one, so no class can be drawn; check the labels."
-        )
-    weights = 1 / (present * np.maximum(counts, 1))
-    return np.where(samples.labels >= 0, weights[samples.labels], 0.0)

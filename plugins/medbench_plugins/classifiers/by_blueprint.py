@@ -37,6 +37,14 @@ def fit(
     return blueprint.fit(training_set, validation, context, lr=self.lr, start=start, pretrained=self.pretrained)
 
 
+def check(self: Drawn) -> None:
+    """Raise :class:`medbench.DataError` where the file of weights cannot be read; imports torch if there is one."""
+    if self.pretrained is not None:
+        from medbench_plugins import weights
+
+        weights.read(self.pretrained)
+
+
 def cut(self: Drawn) -> tuple[TrainedEncoder, LinearHead]:
     """Return what arms of features work between."""
     return TrainedEncoder(self), LinearHead()

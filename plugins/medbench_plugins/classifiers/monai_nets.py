@@ -41,6 +41,7 @@ class DenseNet121In3D:
     summary: ClassVar[str] = "DenseNet-121 (MONAI), 3-D"
     takes: ClassVar[frozenset[str]] = USES | {"3d"}
 
+    check = by_blueprint.check
     fit = by_blueprint.fit
     cut = by_blueprint.cut
 
@@ -67,6 +68,7 @@ class ResNet10In3D:
     summary: ClassVar[str] = "ResNet-10 (MONAI), 3-D"
     takes: ClassVar[frozenset[str]] = USES | {"3d"}
 
+    check = by_blueprint.check
     fit = by_blueprint.fit
     cut = by_blueprint.cut
 
@@ -85,6 +87,7 @@ class ResNet18In3D:
     summary: ClassVar[str] = "ResNet-18 (MONAI), 3-D"
     takes: ClassVar[frozenset[str]] = USES | {"3d"}
 
+    check = by_blueprint.check
     fit = by_blueprint.fit
     cut = by_blueprint.cut
 
@@ -115,6 +118,7 @@ class Monai:
             near = difflib.get_close_matches(self.network, NETWORKS, n=3, cutoff=0.4) or NETWORKS
             raise medbench.UsageError(f"monai: no network named {self.network!r}; there are {', '.join(near)}")
 
+    check = by_blueprint.check
     fit = by_blueprint.fit
     cut = by_blueprint.cut
 

@@ -60,6 +60,7 @@ class PretrainedOn:
     def control(self) -> medbench.Classifier:
         """The same on the augmenter's control; without pretraining where that has none."""
         control = self.augmenter.control
+        control = medbench.recipe("augmenter", control) if isinstance(control, str) else control
         return self.classifier if control is None else replace(self, augmenter=control)
 
     def check(self) -> None:

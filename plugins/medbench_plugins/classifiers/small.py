@@ -32,6 +32,7 @@ class SmallCNN:
         if self.width < 1:
             raise medbench.UsageError(f"small-cnn: width is {self.width}; give at least 1")
 
+    check = by_blueprint.check
     fit = by_blueprint.fit
     cut = by_blueprint.cut
 

@@ -40,6 +40,7 @@ class VGG16:
     summary: ClassVar[str] = "VGG-16 (timm), 2-D; head=narrow is a quarter of the size"
     takes: ClassVar[frozenset[str]] = TAKES
 
+    check = by_blueprint.check
     fit = by_blueprint.fit
     cut = by_blueprint.cut
 
@@ -71,6 +72,7 @@ class InceptionV3:
     summary: ClassVar[str] = "Inception-v3 (timm), 2-D"
     takes: ClassVar[frozenset[str]] = TAKES
 
+    check = by_blueprint.check
     fit = by_blueprint.fit
     cut = by_blueprint.cut
 
@@ -103,6 +105,7 @@ class Timm:
     def check(self) -> None:
         """Raise :class:`medbench.UsageError` where timm has no such model; imports timm."""
         check_model(self.model)
+        by_blueprint.check(self)
 
     fit = by_blueprint.fit
     cut = by_blueprint.cut

@@ -72,6 +72,10 @@ class UNetFeatures:
             raise medbench.UsageError(f"{self.name}.width: got {self.width}; give a number from 1 to 512.")
         if not 0 < self.lr < float("inf"):
             raise medbench.UsageError(f"{self.name}.lr: got {self.lr:g}; give a number above 0.")
+        if self.pretrained is not None:
+            from medbench_plugins import weights
+
+            weights.read(self.pretrained)
 
     def cut(self) -> tuple[UNetEncoder, LinearHead | ConvHead]:
         """Return what arms of features work between."""
