@@ -96,6 +96,38 @@ def test_one_and_four_workers_give_the_same_bits(
     assert seen[0] == seen[1]
 
 
+@pytest.mark.parametrize("workers", ["1", "3"])
+def test_a_run_whose_every_job_fails_alike_ends_with_one_sentence(
+    medbench: Medbench, tmp_path: Path, workers: str
+) -> None:
+    ask = ("-d", "phantom:toy", "-a", "adds", "-c", "fault[kind=raise]", "--folds", "3", "--repeats", "2",
+           "--no-yardsticks", "--workers", workers)  # fmt: skip
+    ran = medbench("run", *ask)
+    stored = list((tmp_path / "runs").rglob("failure.json"))
+    logs = medbench("logs")
+    again = medbench("run", *ask, "--retry-failed")
+
+    assert ran.returncode == 7
+    assert ran.stdout == ""
+    assert ran.stderr.count("ZeroDivisionError") == 2  # where it happened first, and at the end
+    assert "every job so far ended with the same failure" in ran.stderr.splitlines()[-1]
+    assert 2 <= len(stored) <= 5  # of 18
+    assert logs.returncode == 0
+    assert "ZeroDivisionError" in logs.stdout
+    assert again.returncode == 7
+    assert len(list((tmp_path / "runs" / "stages").iterdir())) <= 6
+
+
+def test_a_stage_that_fails_alone_stops_nothing(medbench: Medbench, tmp_path: Path) -> None:
+    ran = medbench("run", "-d", "phantom:toy", "-a", "adds[generator=noise[fails=true]]", "-c", "mean", "--folds", "3",
+                   "--repeats", "1", "--no-yardsticks", "--workers", "1")  # fmt: skip
+
+    assert ran.returncode == 7
+    assert "3 FAILED" in ran.stderr
+    assert "every job" not in ran.stderr
+    assert len(list((tmp_path / "runs").rglob("result.json"))) >= 3
+
+
 @pytest.mark.parametrize(
     ("kind", "stored", "says"),
     [

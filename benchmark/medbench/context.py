@@ -138,10 +138,15 @@ class TrialContext:
 
 @contextmanager
 def measured(device: str) -> Iterator[dict[str, float | str]]:
-    """Measure wall seconds and peak memory of a block; CUDA memory where torch runs on a GPU."""
+    """Measure wall seconds and peak memory of a block; CUDA memory where torch runs on a GPU.
+
+    Args:
+        device: In use already, see :func:`medbench.devices.use`.
+    """
     cost: dict[str, float | str] = {"device": device}
     torch = sys.modules.get("torch") if device.startswith("cuda") else None
     if torch is not None:
+        torch.cuda.init()  # costs nothing where it is; without it the next line fails
         torch.cuda.reset_peak_memory_stats(device)
         cost["device"] = torch.cuda.get_device_name(device)
     started = time.perf_counter()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import shutil
 import subprocess
+from typing import Any
 
 from medbench.errors import ResourceError, UsageError
 
@@ -37,6 +39,35 @@ def choose(wanted: str) -> list[str]:
     if beyond := [p for p in parts if int(p[5:]) >= found]:
         raise ResourceError(f"--device {wanted}: there are {found} GPUs, {beyond[0]} is not one; use --device cuda.")
     return parts
+
+
+def use(device: str) -> None:
+    """Make a torch device the one this process works on; does nothing for the CPU, and imports no torch for it.
+
+    Called once at the beginning of a job, before anything asks the device: a process that has not initialised CUDA
+    refuses even the question for its memory. Kernels whose sums repeat are then chosen wherever torch has them, the
+    fused attentions left out, whose gradients do not; where it has none, it warns in the job's log.
+
+    Args:
+        device: "cpu", or "cuda:0" and the like.
+
+    Raises:
+        ResourceError: If CUDA does not start, or has no such device.
+    """
+    if not device.startswith("cuda"):
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read once, when cuBLAS starts; else it never repeats
+    torch: Any = importlib.import_module("torch")
+    try:
+        torch.cuda.init()
+        torch.cuda.set_device(device)
+    except (RuntimeError, AssertionError) as error:
+        first = (str(error).splitlines() or ["no message"])[0].rstrip(".")
+        raise ResourceError(f"--device {device}: CUDA does not start ({first}); see `medbench doctor`.") from error
+    torch.set_deterministic_debug_mode("warn")
+    torch.backends.cuda.enable_flash_sdp(False)
+    torch.backends.cuda.enable_mem_efficient_sdp(False)
+    torch.backends.cuda.enable_cudnn_sdp(False)
 
 
 def gpus() -> int:

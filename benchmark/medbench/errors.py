@@ -54,6 +54,13 @@ class ResourceError(MedbenchError):
     kind = "resources"
 
 
+class RunFailed(MedbenchError):  # noqa: N818  the run ends with it, and its message names the error
+    """A run that was given up since every job ended with one and the same failure (exit code 7)."""
+
+    exit_code = 7
+    kind = "failed"
+
+
 class LeakError(MedbenchError):
     """Training has seen what it must not see (exit code 8)."""
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from medbench import __version__, plugins
+from medbench import __version__, devices, plugins
 from medbench.context import TrialContext
 from medbench.decode import open_samples
 from medbench.errors import ContractError, MedbenchError, Skip
@@ -103,6 +103,7 @@ def work(folder: str, device: str) -> int:
 
 
 def _do(task: Task, place: Path, device: str) -> None:
+    devices.use(device)
     trial = Trial.from_json(task.trial)
     catalogue = plugins.load(folders=[Path(f) for f in task.plugin_folders], blocked=task.blocked)
     samples = open_samples(Path(task.decoded))

@@ -33,6 +33,8 @@ from medbench.trial import Trial
 POLL_SECONDS = 0.25
 LOST_RETRIES = 2
 LOG_KEPT = 100_000  # characters of a failed stage's log
+COMMON_FAULTS = frozenset({"bug", "contract", "plugin", "resources"})
+"""Kinds of failure that may have one cause for all jobs; a divergence, a limit or a lost process is each job's own."""
 
 
 class Watcher(Protocol):
@@ -59,6 +61,7 @@ class Summary:
         stages: Stages fitted now.
         elsewhere: Trials that another runner was busy with when this one ended.
         seconds: Wall time.
+        stopped: Message of the one failure that every job ended with, where the run was given up for it.
     """
 
     hits: int = 0
@@ -70,6 +73,7 @@ class Summary:
     stages: int = 0
     elsewhere: int = 0
     seconds: float = 0.0
+    stopped: str = ""
 
 
 def check_settled(summaries: Sequence[Summary]) -> None:
@@ -115,6 +119,9 @@ class _Run:
     running: dict[Future[int], _Job] = field(default_factory=dict)
     broken: dict[str, Failure] = field(default_factory=dict)
     logs: dict[str, str] = field(default_factory=dict)
+    faults: dict[str, Failure] = field(default_factory=dict)
+    recipes: dict[str, tuple[str, str]] = field(default_factory=dict)
+    trials: set[str] = field(default_factory=set)
     summary: Summary = field(default_factory=Summary)
 
 
@@ -187,7 +194,9 @@ def run(
     ]
     watcher.planned(stages=len(stages), trials=len(state.waiting), hits=state.summary.hits)
     if state.waiting:
-        state.waiting = stages + state.waiting
+        state.waiting = _in_order(stages, state.waiting)
+        state.recipes = {job.key: _recipes_of(job) for job in state.waiting}
+        state.trials = {job.key for job in state.waiting if job.trial is not None}
         jobs = executor.start(workers=workers, devices=devices)
         try:
             _loop(state, jobs)
@@ -223,7 +232,11 @@ def _stage_job(stage: StageJob, decoded: Mapping[str, str], common: Mapping[str,
 
 def _loop(state: _Run, jobs: Jobs) -> None:
     while state.waiting or state.running:
-        _submit_ready(state, jobs)
+        if not _is_hopeless(state):
+            _submit_ready(state, jobs)
+        elif not state.running:
+            _give_up(state)
+            return
         if not state.running:
             if not state.waiting or not _wait_for_others(state):
                 return
@@ -238,6 +251,47 @@ def _loop(state: _Run, jobs: Jobs) -> None:
             del state.running[future]  # only now: an interruption while it settles must find its folder
 
 
+def _in_order(stages: list[_Job], trials: list[_Job]) -> list[_Job]:
+    """Put stages before trials, and before all a trial of each classifier that needs none: what fails, fails early."""
+    first = {_recipes_of(job)[0]: job for job in reversed(trials) if not job.needs}
+    ahead = [job for job in trials if job in first.values()]
+    return [*ahead, *stages, *(job for job in trials if job not in ahead)]
+
+
+def _recipes_of(job: _Job) -> tuple[str, str]:
+    """Return what a job trains: a classifier, and an augmenter or a stage."""
+    trial = Trial.from_json(job.task.trial)
+    return trial.classifier, job.task.stage or trial.augmenter
+
+
+def _is_hopeless(state: _Run) -> bool:
+    """Say whether all that ended so far failed alike, so that what is left very likely would.
+
+    Two jobs are not enough: one broken recipe may stand in both. The failed ones must be of two classifiers and of two
+    augmenters or stages, where the run has two, and a trial among them, which may need no stage. Then nothing more is
+    started until what runs has ended, and the run goes on if any of that did otherwise.
+    """
+    if len(state.faults) < 2 or state.summary.done or not state.faults.keys() & state.trials:
+        return False
+    if len(set(state.faults.values())) > 1 or next(iter(state.faults.values())).kind not in COMMON_FAULTS:
+        return False
+    failed = zip(*(state.recipes[key] for key in state.faults), strict=True)
+    planned = zip(*state.recipes.values(), strict=True)
+    return all(len(set(of)) >= min(2, len(set(among))) for of, among in zip(failed, planned, strict=True))
+
+
+def _give_up(state: _Run) -> None:
+    """Leave what waits for another run, but a trial of each stage that failed, so that its log is kept."""
+    state.summary.stopped = next(iter(state.faults.values())).message
+    kept: set[str] = set()
+    for job in list(state.waiting):
+        broken = next((k for k in job.needs if k in state.broken), None)
+        if job.trial is not None and broken is not None and broken not in kept:
+            kept.add(broken)
+            state.waiting.remove(job)
+            _fail_for(state, job, broken)
+
+
 def _submit_ready(state: _Run, jobs: Jobs) -> None:
     for job in list(state.waiting):
         busy = sum(other.share for other in state.running.values())
@@ -248,9 +302,7 @@ def _submit_ready(state: _Run, jobs: Jobs) -> None:
         broken = next((k for k in job.needs if k in state.broken), None)
         if broken is not None:
             state.waiting.remove(job)
-            job.folder = state.store.job_folder(job.key)
-            (job.folder / "log.txt").write_text(state.logs.get(broken, ""))
-            _fail(state, job, state.broken[broken])
+            _fail_for(state, job, broken)
             continue
         folders = {key: state.store.stage_folder(key) for key in job.needs}
         if not all(folders.values()) or not state.store.claim(job.key):
@@ -267,6 +319,13 @@ def _submit_ready(state: _Run, jobs: Jobs) -> None:
         state.watcher.started(job.key, job.label, job.kind)
         state.running[jobs.submit(work, str(job.folder), job.share, state.limit_s)] = job
         state.waiting.remove(job)  # only now: an interruption between the two must find the folder
+
+
+def _fail_for(state: _Run, job: _Job, broken: str) -> None:
+    """Fail a job that needs a stage which failed, with that one's log."""
+    job.folder = state.store.job_folder(job.key)
+    (job.folder / "log.txt").write_text(state.logs.get(broken, ""))
+    _fail(state, job, state.broken[broken])
 
 
 def _is_there(state: _Run, job: _Job) -> bool:
@@ -302,12 +361,12 @@ def _settle(state: _Run, job: _Job, future: Future[int]) -> None:
     try:
         code = future.result()
     except TimeoutError:
-        return _fail(state, job, Failure("timeout", f"it ran past the limit of {state.limit_s:g} s."))
+        return _fail_itself(state, job, Failure("timeout", f"it ran past the limit of {state.limit_s:g} s."))
     except (ProcessLookupError, concurrent.futures.CancelledError) as error:
         if job.lost < LOST_RETRIES:
             job.lost += 1
             return _again(state, job, f"its process died ({error}); trying again")
-        return _fail(state, job, Failure("lost", f"its process died {job.lost + 1} times ({error})."))
+        return _fail_itself(state, job, Failure("lost", f"its process died {job.lost + 1} times ({error})."))
     if code == 0 and not (job.folder / "failure.json").is_file():
         return _accept(state, job)
     failure = _read_failure(job.folder, code)
@@ -317,7 +376,14 @@ def _settle(state: _Run, job: _Job, future: Future[int]) -> None:
     if failure.kind == "memory" and not job.widened:
         job.widened, job.share = True, min(1.0, 2 * job.share)
         return _again(state, job, "there was not enough memory; trying once more with twice the share")
-    return _fail(state, job, failure)
+    return _fail_itself(state, job, failure)
+
+
+def _fail_itself(state: _Run, job: _Job, failure: Failure) -> None:
+    """Fail a job that was run, not one that needed it."""
+    if failure.kind != "skip":
+        state.faults[job.key] = failure
+    _fail(state, job, failure)
 
 
 def _accept(state: _Run, job: _Job) -> None:

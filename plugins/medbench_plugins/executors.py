@@ -123,7 +123,6 @@ def _job(tell: Connection, work: Callable[[str, str], int], folder: str, device:
     threading.Thread(target=_end_with_runner, daemon=True).start()
     with contextlib.suppress(OSError):  # where memory runs out the kernel ends a worker, not the runner
         Path("/proc/self/oom_score_adj").write_text("800")
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS needs it to repeat bit for bit
     tell.send(work(folder, device))
 
 

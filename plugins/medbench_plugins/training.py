@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 import medbench
 from medbench_plugins.networks import Resized
+from medbench_plugins.repeatable import make_repeatable
 
 WARM_UP = 0.05  # of the steps: linear from 0, then a cosine to 0
 EVALUATIONS = 10  # of the validation set in a fit; they inform, and select nothing unless a leak is asked for
@@ -94,6 +95,8 @@ def fit_network(
         optimiser = torch.optim.AdamW(_groups(network, weight_decay), lr=lr, fused=True)
         average = Average(network, steps)
         predictor = NetworkPredictor(average.network, device, batch, inverse_link_of(training_set.loss))
+        if device.type == "cuda":
+            make_repeatable(network, _as_input(torch.from_numpy(samples.x[rows[0]]).to(device)))
         losses, looked, evaluated, learning = torch.zeros(steps, device=device), 0, 0, list[Look]()
         best, chosen = -1.0, dict[str, torch.Tensor]()
 

@@ -24,6 +24,7 @@ class Display:
         self._bars: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
         self._labels: dict[str, str] = {}
+        self._failed: dict[str, str] = {}
         self._overall: TaskID | None = None
         self._total = self._finished = 0
         self._last = self._started = time.monotonic()
@@ -98,7 +99,9 @@ class Display:
                 self._bars.remove_task(self._tasks.pop(job))
             if self._overall is not None:
                 self._bars.update(self._overall, completed=self._finished)
-        if note:
+        if note and status == "failed" and label and self._failed.setdefault(note, label) != label:
+            self.say(f"{status}: {label}: as {self._failed[note]}")
+        elif note:
             self.say(f"{status}: {label}: {note}" if label else f"{status}: {note}")
         elif self._bars is None:
             seconds = time.monotonic() - self._started

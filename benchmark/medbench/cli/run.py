@@ -24,7 +24,7 @@ from medbench.cli.display import Display, can_draw_trees
 from medbench.cli.options import Asked, complete, study_options, understand
 from medbench.comparison import compare
 from medbench.comparison_tables import render as render_comparison
-from medbench.errors import LeakError, StoreError, UsageError
+from medbench.errors import LeakError, RunFailed, StoreError, UsageError
 from medbench.growth import growths
 from medbench.growth_tables import render as render_growth
 from medbench.identity import digest
@@ -128,6 +128,9 @@ def carry_out(
 
     Returns:
         The plan, the store, and how each part of the run went.
+
+    Raises:
+        RunFailed: If every job fails alike; most are then not tried.
     """
     where = devices.choose(device)
     workers = workers or (
@@ -153,6 +156,12 @@ def carry_out(
                 retry_failed=retry_failed, limit_s=limit_s, shard=shard,
             )  # fmt: skip
             display.say(_sentence(summary))
+            if summary.stopped:
+                raise RunFailed(
+                    f"every job so far ended with the same failure, so no more were started: "
+                    f"{summary.stopped.rstrip('.')}; `medbench logs` shows where, and once it is mended the same "
+                    "command with --retry-failed runs all of it."
+                )
             rescored = rescore(
                 of_plan, store, asked.catalogue, runner, display.say,
                 workers=workers, devices=where, plugin_folders=asked.plugin_folders, blocked=asked.blocked,
