@@ -253,15 +253,15 @@ def _loop(state: _Run, jobs: Jobs) -> None:
 
 def _in_order(stages: list[_Job], trials: list[_Job]) -> list[_Job]:
     """Put stages before trials, and before all a trial of each classifier that needs none: what fails, fails early."""
-    first = {_recipes_of(job)[0]: job for job in reversed(trials) if not job.needs}
-    ahead = [job for job in trials if job in first.values()]
-    return [*ahead, *stages, *(job for job in trials if job not in ahead)]
+    ahead = {_recipes_of(job)[0]: job for job in reversed(trials) if not job.needs}
+    keys = {job.key for job in ahead.values()}
+    return [*ahead.values(), *stages, *(job for job in trials if job.key not in keys)]
 
 
 def _recipes_of(job: _Job) -> tuple[str, str]:
     """Return what a job trains: a classifier, and an augmenter or a stage."""
-    trial = Trial.from_json(job.task.trial)
-    return trial.classifier, job.task.stage or trial.augmenter
+    trial = job.task.trial
+    return trial["classifier"], job.task.stage or trial["augmenter"]
 
 
 def _is_hopeless(state: _Run) -> bool:

@@ -62,4 +62,4 @@ class Dots:
 @medbench.hookimpl
 def register_datasets() -> list[Any]:
     """Return both."""
-    return [Dots(), Dots("dots:volumes", 3)]
+    return [Dots(), Dots("cubes", 3)]
