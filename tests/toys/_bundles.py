@@ -42,6 +42,7 @@ class ToyRun:
         patients: Of the phantom, two images each.
         datasets: Texts of data sets.
         data: Where those lie that are no phantoms, as ``--data`` takes it.
+        edit: What becomes of a trial's result before it is stored; claims are made from what is stored.
         study: Further keys of the study.
     """
 
@@ -54,8 +55,10 @@ class ToyRun:
         patients: int = 24,
         datasets: Sequence[str] = ("phantom:toy",),
         data: Sequence[str] = (),
+        edit: Callable[[Result], Result] = lambda result: result,
         **study: Any,
     ) -> None:
+        self.edit = edit
         self.catalogue = plugins.load(folders=[TOYS])
         values: dict[str, Any] = {"folds": 2, "repeats": 1, "yardsticks": False, **study}
         self.study = Study(
@@ -104,18 +107,20 @@ class ToyRun:
         rng = np.random.default_rng(derive_seed("toys", seed, trial.id))
         raw = rng.dirichlet([1, 1], len(test)) + 0.5 * np.eye(2)[test.labels]
         p = raw / raw.sum(1, keepdims=True)
-        frequencies = np.full(2, 0.5) if trial.augmenter == "adds" else made.class_frequencies
-        corrected = prior_corrected(p, frequencies)
+        frequencies = made.class_frequencies  # "adds" makes as many rows of a class as there are
+        corrected, adds = prior_corrected(p, frequencies), trial.augmenter == "adds"
         result = Result(
             trial, test.ids, test.patients, test.labels, p, frequencies, test.classes,
             metrics={m.__name__.replace("_", "-"): float(m(test.labels, corrected)) for m in self.metrics}, leaks=(),
             cost={"seconds": 2.0, "peak_mb": 100.0, "device": "cpu"},
             stages=dict.fromkeys(self.plan.stages_of[trial.id], "5" * 64),
             facts={"still_improving": 0.0, "note": "said in words"},
-            counts={"real": len(made.samples), "made": 7, "validation": len(validation), "test": len(test)},
+            counts={"real": len(made.samples), "made": len(made.samples) * adds, "validation": len(validation),
+                    "test": len(test)},
             scores={"kid": 0.25, "fid": float("nan")} if trial.augmenter == "adds" else {},
             scored={"extractor": "toy", "sha256": "6" * 64, "d": 4, "made": 7} if trial.augmenter == "adds" else {},
         )  # fmt: skip
+        result = self.edit(result)
         folder = self.store.place(trial)
         folder.mkdir(parents=True)
         write_result(folder, result, {"medbench": __version__, "python": "3.11.7", "platform": "Linux x86_64"})

@@ -220,6 +220,8 @@ edited(
 )
 edited("frequencies shopped for", "MB927", lambda m: in_json("trials.json", lambda v: next(
     t for t in v["trials"] if t["spec"]["augmenter"] == "none").update(frequencies=[0.9, 0.1]))(m))  # fmt: skip
+edited("frequencies of an arm with made rows shopped for", "MB927", lambda m: in_json("trials.json", lambda v: next(
+    t for t in v["trials"] if t["spec"]["augmenter"] == "adds").update(frequencies=[0.9, 0.1]))(m))  # fmt: skip
 edited("another test part", "MB927", in_json("trials.json", lambda v: v["trials"][0]["counts"].update(test=3)))
 edited(
     "another validation part", "MB927", in_json("trials.json", lambda v: v["trials"][0]["counts"].update(validation=99))

@@ -24,6 +24,7 @@ from medbench.plugins import Catalogue
 from medbench.protocols import protocol
 from medbench.publishing.container import MEMBERS
 from medbench.publishing.figures import EXACT, difference, figures
+from medbench.publishing.frequencies import Frequencies, Given, blank, given
 from medbench.publishing.reading import Bundle
 from medbench.publishing.recomputing import put, put_the_rest, record_of
 from medbench.publishing.refusals import Refused
@@ -173,16 +174,16 @@ def _in_words(what: tuple[Any, ...]) -> str:
 
 @dataclass(frozen=True)
 class _Parts:
-    """Rows of a cut: of the test part by id, and how the training part is made up."""
+    """Rows of a cut: of the test part by id, its training part without pictures, and what each recipe gives on that."""
 
     test: tuple[str, ...]
     rows: np.ndarray
     validation: int
-    train: int
-    frequencies: np.ndarray
+    train: Samples
+    given: dict[str, Given | None]
 
 
-def _parts(samples: Samples, trial: Trial) -> _Parts:
+def _parts(samples: Samples, trial: Trial, dimensions: int) -> _Parts:
     def prepare(train: Samples, *held_out: Samples) -> tuple[Any, ...]:
         return TrainingSet(train), *held_out
 
@@ -190,7 +191,7 @@ def _parts(samples: Samples, trial: Trial) -> _Parts:
     row_of = {name: row for row, name in enumerate(samples.ids.tolist())}
     ids = tuple(test.ids.tolist())
     rows = np.array([row_of[name] for name in ids], dtype=np.int64)
-    return _Parts(ids, rows, len(validation), len(made.samples), made.class_frequencies)
+    return _Parts(ids, rows, len(validation), blank(made.samples, dimensions), {})
 
 
 def _trials(bundle: Bundle, found: Mapping[str, Described], catalogue: Catalogue, store: Store, report: Report) -> None:
@@ -198,7 +199,9 @@ def _trials(bundle: Bundle, found: Mapping[str, Described], catalogue: Catalogue
     metrics = {metric_name(m): m for m in catalogue.items("metric")}
     cuts: dict[tuple[str, str, Cut], _Parts] = {}
     unknown: set[str] = set()
-    compared, signs = 0, Signs()
+    compared, signs, frequencies = 0, Signs(), Frequencies()
+    scratch = store.root.parent / "asked"
+    scratch.mkdir()
     for key, predicted in bundle.predicted():
         trial, told = bundle.planned[key], bundle.ran[key]
         if trial.dataset not in found:
@@ -206,7 +209,7 @@ def _trials(bundle: Bundle, found: Mapping[str, Described], catalogue: Catalogue
         samples = found[trial.dataset].samples
         where = (trial.dataset, trial.protocol, trial.cut)
         if where not in cuts:
-            cuts[where] = _parts(samples, trial)
+            cuts[where] = _parts(samples, trial, found[trial.dataset].dimensions)
         parts = cuts[where]
         if predicted.ids != parts.test:
             extra, lacking = set(predicted.ids) - set(parts.test), set(parts.test) - set(predicted.ids)
@@ -216,7 +219,7 @@ def _trials(bundle: Bundle, found: Mapping[str, Described], catalogue: Catalogue
                 f"{len(lacking)} images missing, {len(extra)} others"
                 + ("" if extra or lacking else ", or in another order") + ".",
             )  # fmt: skip
-        _counts(trial, told, parts, catalogue)
+        _counts(trial, told, parts, catalogue, frequencies, scratch)
         result = put(store, bundle, key, predicted, samples, parts.rows)
         signs.add(trial, result.probabilities, result.labels)
         corrected = prior_corrected(result.probabilities, result.frequencies)
@@ -233,6 +236,12 @@ def _trials(bundle: Bundle, found: Mapping[str, Described], catalogue: Catalogue
     if unknown:
         names = ", ".join(sorted(unknown)[:5])
         report.add("other metrics", f"no plugin here provides {names}", "flagged")
+    doubted = list(frequencies.sentences())
+    for sentence in doubted:
+        report.add("class frequencies", sentence, "flagged")
+    if not doubted:
+        left = f", {frequencies.believed} as the bundle says, as their counts allow" if frequencies.believed else ""
+        report.add("class frequencies", f"{frequencies.computed} trials as their recipes give them here{left}")
     odd = list(signs.sentences())
     for sentence in odd:
         report.add(NAME, sentence, "flagged")
@@ -240,19 +249,24 @@ def _trials(bundle: Bundle, found: Mapping[str, Described], catalogue: Catalogue
         report.add(NAME, "none: no scores that are labels, no calibration too good, no trials nearly the same")
 
 
-def _counts(trial: Trial, told: Any, parts: _Parts, catalogue: Catalogue) -> None:
-    """Refuse counts and frequencies that this cut cannot give."""
+def _counts(
+    trial: Trial, told: Any, parts: _Parts, catalogue: Catalogue, frequencies: Frequencies, folder: Path
+) -> None:
+    """Refuse counts and frequencies that this cut and the recipe cannot give."""
     counts = told.counts
-    if counts.get("validation", parts.validation) != parts.validation or counts.get("real", 0) > parts.train:
+    if counts.get("validation", parts.validation) != parts.validation or counts.get("real", 0) > len(parts.train):
         raise Refused("MB927", f"{_name(trial)}: trained and validated on other numbers of images than this cut has.")
     if not protocol(trial.protocol).is_honest:
         return
-    try:
-        gives = catalogue.resolve("augmenter", trial.augmenter).gives
-    except MedbenchError:
-        return
-    if gives <= {"transform"} and np.abs(np.array(told.frequencies) - parts.frequencies).max() > 1e-6:
-        raise Refused("MB927", f"{_name(trial)}: class frequencies are not those of its training part.")
+    if trial.augmenter not in parts.given:
+        try:
+            recipe = catalogue.resolve("augmenter", trial.augmenter)
+            parts.given[trial.augmenter] = given(recipe, parts.train, folder)
+        except MedbenchError:
+            parts.given[trial.augmenter] = None
+    ours = parts.given[trial.augmenter]
+    if why := frequencies.add(trial, np.array(told.frequencies), ours, counts, parts.train.class_counts):
+        raise Refused("MB927", f"{_name(trial)}: class frequencies: {why}.")
 
 
 def _as_claimed(bundle: Bundle, ours: Sequence[dict[str, Any]], found: Mapping[str, Described], report: Report) -> None:
