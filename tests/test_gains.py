@@ -114,5 +114,8 @@ def test_failures_and_leaks_reach_the_word() -> None:
     leaky = judge_all(SCORED, leaks=("copy",))[ARM.key]
 
     assert failed.verdict.withheld == "15 of 15 diverged: no verdict."
+    few = judge_all(SCORED, tallies={ARM.key: Tally(15, 15, 2, "diverged"), CHILD.key: Tally(15, 15)})
+    assert few[ARM.key].verdict.withheld == "2 of 15 diverged, more than one cell in 10: no verdict."
+    assert few[CHILD.key].verdict.withheld == "2 of 15 cells of its control failed: no verdict."
     assert leaky.verdict.word == ""
     assert "LEAKS" in leaky.verdict.withheld

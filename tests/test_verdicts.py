@@ -108,6 +108,8 @@ def test_an_arm_and_its_control_change_places(low: float, width: float, worth: f
         ({"folds": 2}, "REHEARSAL: a verdict takes at least 5 folds x 3 repeats."),
         ({"folds": 1, "repeats": 2}, "REHEARSAL: a verdict takes at least 3 repeats."),
         ({"failed": 15, "kind": "diverged"}, "15 of 15 diverged: no verdict."),
+        ({"failed": 2, "kind": "diverged"}, "2 of 15 diverged, more than one cell in 10: no verdict."),
+        ({"control_failed": 2}, "2 of 15 cells of its control failed: no verdict."),
         ({"leaks": ("images",)}, "The protocol LEAKS by design: images. Numbers, no verdict."),
     ],
 )
@@ -129,14 +131,14 @@ def test_sentence_8_nothing_is_said_before_the_control_is_complete() -> None:
 
 
 def test_sentence_8_a_failed_cell_stays_visible_and_makes_no_arm_the_same() -> None:
-    two = replace(DDTI, failed=2, kind="diverged")
+    one = replace(DDTI, failed=1, kind="diverged")
 
-    assert two.failures == "2 of 15 diverged"
+    assert one.failures == "1 of 15 diverged"
     assert DDTI.failures == ""
-    assert word(1.8, 16.0, evidence=two) == "better"
-    found = judge(interval(-1.0, 1.0), two, worth=2, auroc=0.0)
+    assert word(1.8, 16.0, evidence=one) == "better"
+    found = judge(interval(-1.0, 1.0), one, worth=2, auroc=0.0)
     assert found.word == "can't tell"
-    assert "2 of 15 diverged" in found.note
+    assert "1 of 15 diverged" in found.note
 
 
 def say(low: float, high: float, *, auroc: float = 0.09, **more: object) -> str:

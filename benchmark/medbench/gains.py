@@ -105,6 +105,7 @@ def judged(
             unit=unit,
             leaks=leaks,
             kind=tally.kind,
+            control_failed=control.failed if arm.control_key in tallies else 0,
         )
         auroc = mine.auroc - its.auroc if mine is not None and its is not None else float("nan")
         interval = found.get(arm.key)

@@ -15,6 +15,9 @@ from medbench.text import counted, printed
 FEWEST_RARE = 20
 FEWEST_REPEATS = 3
 FEWEST_FOLDS = 5
+MOST_FAILED = 10
+"""One cell in so many may have failed: each holds its control's predictions, so that leaving out bad folds, by bad luck
+or on purpose, lifts an arm up to its control there."""
 
 Word = Literal["better", "worse", "same", "can't tell", "threshold", ""]
 
@@ -36,6 +39,7 @@ class Evidence:
         unit: What they are called: "images" where nobody said who is who.
         leaks: What the protocol leaks; never ranked where it leaks anything.
         kind: Kind of the failures: "diverged", "out of memory".
+        control_failed: Cells of its control that failed for good and hold predictions of the control's own control.
     """
 
     folds: int
@@ -48,6 +52,7 @@ class Evidence:
     unit: str = "patients"
     leaks: tuple[str, ...] = ()
     kind: str = "failed"
+    control_failed: int = 0
 
     @property
     def is_rehearsal(self) -> bool:
@@ -124,6 +129,10 @@ def reasons(evidence: Evidence) -> list[str]:
         said.append(f"{e.settled} of {e.planned} cells done: no verdict yet.")
     if e.failed and e.failed >= e.planned:
         said.append(f"{e.failures}: no verdict.")
+    elif MOST_FAILED * e.failed > e.planned:
+        said.append(f"{e.failures}, more than one cell in {MOST_FAILED}: no verdict.")
+    if MOST_FAILED * e.control_failed > e.planned:
+        said.append(f"{e.control_failed} of {e.planned} cells of its control failed: no verdict.")
     if e.rare < FEWEST_RARE:
         said.append(f"{counted(e.rare, e.unit.removesuffix('s'))} of the rarest class: numbers, no verdict.")
     if e.is_rehearsal:

@@ -100,3 +100,5 @@ def show(found: Verified, *, as_json: bool) -> None:
         click.echo(line)
     if found.entry is not None:
         click.echo(f"{'tier':<26}{found.tier}" + (", not ranked" if found.tier == "claimed" else ""))
+        if found.tier == "recomputed":
+            click.echo(f"{'':<26}only `reproduce` rules out invented predictions")

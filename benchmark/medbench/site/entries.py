@@ -19,6 +19,7 @@ from medbench.publishing.figures import difference
 from medbench.publishing.refusals import Refused
 from medbench.site.history import LEDGER, History, histories
 from medbench.text import printed
+from medbench.verdicts import MOST_FAILED
 
 BUNDLE, ENTRY = "bundle.medbench.zip", "entry.json"
 LARGEST = 16 * 2**20  # bytes of entry.json
@@ -215,6 +216,8 @@ def _in_its_words(path: Path, row: Mapping[str, Any], worth: float) -> None:
     if row["word"] is None:
         return
     low, high, auroc = row["gain_low"], row["gain_high"], row["gain_auroc"]
+    if MOST_FAILED * row["failed"] > row["planned"]:
+        raise _edited(path, f"{row['augmenter']} has the word {row['word']!r} and {row['failed']} failed cells")
     if low is None or high is None:
         raise _edited(path, f"{row['augmenter']} has the word {row['word']!r} without a range")
     low, high = printed(low), printed(high)

@@ -28,9 +28,11 @@ WORDS = {
     "can't tell": "The range holds both; more patients are needed.",
     "worse": "The whole range lies below 0.",
 }
+UNPROVEN = "no cell was run again, so invented predictions are not ruled out"
 TIERS = {
     "claimed": "The numbers are the submitter's; they are shown, never ranked.",
-    "recomputed": "Every number was computed again from the submitted predictions and our labels; ranked.",
+    "recomputed": "Every number was computed again from the submitted predictions and our labels; ranked. Predictions "
+    "can be invented, or mixed with labels: only a rerun, the next tier, rules that out.",
     "reproduced": "One cell that its author could not choose was trained again by a maintainer, and agreed; ranked.",
     "withdrawn": "Taken back; kept with its history, never ranked.",
 }
@@ -102,7 +104,7 @@ def _environment() -> jinja2.Environment:
     environment.filters |= {"link": link, "slug": slug, "recipe": standings.recipe, "points": _points,
                             "percent": standings.percent, "duration": duration, "drawn": drawing.drawn}  # fmt: skip
     environment.filters |= {"counted": counted, "protocol_anchor": explained.anchor, "place": _place}
-    environment.globals |= {"policy": POLICY, "script": SCRIPT, "design": explained.design,
+    environment.globals |= {"unproven": UNPROVEN, "policy": POLICY, "script": SCRIPT, "design": explained.design,
                             "designs": explained.designs, "words": WORDS, "tiers_said": TIERS, "apart_said": APART,
                             "forms": FORMATS, "version": __version__}  # fmt: skip
     return environment
