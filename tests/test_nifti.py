@@ -117,6 +117,17 @@ def test_every_orientation_type_and_byte_order_reads_as_nibabel_reads_it(
     np.testing.assert_allclose(read_header(path).affine, nib.load(path).affine, atol=1e-4)
 
 
+def test_a_turn_that_is_nearly_half_keeps_its_last_digits_in_nifti_2(tmp_path: Path) -> None:
+    image = nib.Nifti2Image(volume(), None)
+    affine = np.eye(4)
+    affine[:3, :3] = nib.eulerangles.euler2mat(0, 0, np.pi - 4e-4)  # a is 2e-4, its square 4e-8
+    image.set_qform(affine, 1)
+    image.set_sform(None, 0)
+    nib.save(image, tmp_path / "a.nii")
+
+    np.testing.assert_allclose(read_header(tmp_path / "a.nii").affine, nib.load(tmp_path / "a.nii").affine, atol=1e-9)
+
+
 def test_a_header_of_32767_cubed_is_refused_before_anything_is_read(tmp_path: Path) -> None:
     tracemalloc.start()
     message = refused(
