@@ -402,7 +402,7 @@ def toys_can_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(TOYS)
 
 
-def test_data_behind_links_are_data_as_well(tmp_path: Path) -> None:
+def test_data_behind_links_within_the_folder_are_data_as_well(tmp_path: Path) -> None:
     from medbench.plugins import load
 
     folder = load(installed=False).resolve("dataset", "folder")
@@ -410,14 +410,13 @@ def test_data_behind_links_are_data_as_well(tmp_path: Path) -> None:
     for name in ("one", "two"):
         for label in ("a", "b"):
             images = [f"{label}{i}.png" for i in range(3)]
-            pictures(tmp_path / name / label, images)
-        Image.new("L", (12, 12), 9 if name == "one" else 90).save(tmp_path / name / "a" / "a0.png")
+            pictures(tmp_path / f"linked-{name}" / ".store" / label, images)
         linked = tmp_path / f"linked-{name}"
-        linked.mkdir()
+        Image.new("L", (12, 12), 9 if name == "one" else 90).save(linked / ".store" / "a" / "a0.png")
         for label in ("a", "b"):
-            (linked / label).symlink_to(tmp_path / name / label)
+            (linked / label).symlink_to(linked / ".store" / label)
         found.append(decode.decode(folder, linked, size=8))
-    Image.new("L", (12, 12), 200).save(tmp_path / "two" / "a" / "a0.png")
+    Image.new("L", (12, 12), 200).save(tmp_path / "linked-two" / ".store" / "a" / "a0.png")
     changed = decode.decode(folder, tmp_path / "linked-two", size=8)
 
     assert len({d.fingerprint for d in [*found, changed]}) == 3

@@ -290,6 +290,17 @@ def test_what_contradicts_itself_is_refused_by_the_index(
     assert str(tmp_path) not in str(caught.value)
 
 
+@pytest.mark.parametrize("fields", [{}, {"modalities": ("flair",)}, {"missing": "blank"}])
+def test_a_file_of_several_volumes_is_not_taken_for_flair(tmp_path: Path, fields: dict[str, object]) -> None:
+    for case in ("HGG/a", "LGG/b"):
+        write_nifti(tmp_path / case / f"{case[-1]}.nii.gz", np.ones((5, 6, 7, 4), np.int16))
+
+    with pytest.raises(
+        DataError, match=r"^a/a\.nii\.gz: has 5 x 6 x 7 x 4 voxels, several volumes in one file.*split it"
+    ):
+        index(tmp_path, **fields)
+
+
 def test_an_unknown_label_is_refused_by_the_scheme_of_the_files(tmp_path: Path) -> None:
     folder = tmp_path / "HGG" / "Brats18_a"
     write_case(folder)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from medbench import UNLABELLED, DataError, Dataset, Index, UsageError
+from medbench.files import files_in
 from medbench_datasets.folder import DATASETS, Folder
 from medbench_datasets.readers.sample_table import read_table
 
@@ -188,12 +189,29 @@ def test_a_link_to_itself_or_to_nowhere_is_refused(tmp_path: Path, target: str) 
         Folder().index(tmp_path)
 
 
-def test_linked_images_and_folders_are_followed(tmp_path: Path) -> None:
-    draw(tmp_path, "store/1.png", "store/2.png", "data/a/3.png", "data/b/4.png")
-    (tmp_path / "data" / "c").symlink_to(tmp_path / "store", target_is_directory=True)
-    (tmp_path / "data" / "a" / "5.png").symlink_to(tmp_path / "store" / "1.png")
+def test_links_within_the_folder_are_followed(tmp_path: Path) -> None:
+    draw(tmp_path, "a/3.png", "b/4.png", "b/more/6.png")
+    (tmp_path / "c").symlink_to(tmp_path / "b" / "more", target_is_directory=True)
+    (tmp_path / "a" / "5.png").symlink_to(tmp_path / "b" / "4.png")
 
-    assert Counter(labels(Folder().index(tmp_path / "data")).values()) == {"a": 2, "b": 1, "c": 2}
+    assert Counter(labels(Folder().index(tmp_path)).values()) == {"a": 2, "b": 2, "c": 1}
+
+
+@pytest.mark.parametrize("target", ["/", "../store", "../store/1.png", "../data-2"])
+def test_a_link_out_of_the_folder_is_refused_and_not_followed(tmp_path: Path, target: str) -> None:
+    draw(tmp_path, "store/1.png", "data-2/c/2.png", "data/a/3.png", "data/b/4.png")
+    (tmp_path / "data" / "out.png").symlink_to(target)
+
+    for read in (Folder().index, files_in):
+        with pytest.raises(DataError, match=r"^out\.png:? is a link out of the data folder.* not followed; "):
+            read(tmp_path / "data")
+
+
+def test_a_data_folder_may_be_a_link(tmp_path: Path) -> None:
+    draw(tmp_path, "store/a/1.png", "store/b/2.png")
+    (tmp_path / "data").symlink_to(tmp_path / "store")
+
+    assert len(Folder().index(tmp_path / "data").records) == len(files_in(tmp_path / "data")) == 2
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")

@@ -144,6 +144,18 @@ def test_what_a_mac_leaves_behind_and_blank_lines_do_not_count(tmp_path: Path) -
     assert ABNORMAL.index(tmp_path) == expected
 
 
+@pytest.mark.parametrize(
+    ("paths", "labels"), [("image_path", "study_path,label"), ("0", "0,1"), ("Path", "Path,Label")]
+)
+def test_a_header_that_a_copy_of_the_tables_has_does_not_count(tmp_path: Path, paths: str, labels: str) -> None:
+    expected = ABNORMAL.index(lay_out(tmp_path))
+    for table, header in (("train_image_paths.csv", paths), ("train_labeled_studies.csv", labels)):
+        path = tmp_path / "MURA-v1.1" / table
+        path.write_text(f"{header}\n{path.read_text()}")
+
+    assert ABNORMAL.index(tmp_path) == expected
+
+
 @pytest.mark.parametrize("gone", ["train", "valid"])
 def test_one_part_without_the_other_is_read_and_noted(tmp_path: Path, gone: str) -> None:
     root = lay_out(tmp_path)

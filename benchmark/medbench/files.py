@@ -10,7 +10,13 @@ from medbench.errors import DataError
 
 
 def files_in(root: Path) -> list[tuple[str, int, int]]:
-    """Return (relative path, size, time in ns) of every file, sorted; hidden files do not count."""
+    """Return (relative path, size, time in ns) of every file, sorted; hidden files do not count.
+
+    Raises:
+        DataError: For what cannot be listed, and for a link that leaves the folder: what lies behind it was not given,
+            and one to "/" is the whole disk.
+    """
+    inside = os.path.realpath(root)
     found: list[tuple[str, int, int]] = []
     waiting: list[tuple[str, frozenset[tuple[int, int]]]] = [(str(root), frozenset())]
     while waiting:
@@ -26,7 +32,12 @@ def files_in(root: Path) -> list[tuple[str, int, int]]:
                         continue
                     if not _is_utf8(entry.name):
                         raise DataError(f"{_escaped(entry.path)}: its name is not UTF-8; rename it.")
-                    if entry.is_dir():  # links are followed: what lies behind them is data as well
+                    if entry.is_symlink() and not f"{os.path.realpath(entry.path)}/".startswith(f"{inside}/"):
+                        raise DataError(
+                            f"{_escaped(os.path.relpath(entry.path, root))}: is a link out of the data folder and is "
+                            "not followed; put the files themselves there, or remove the link."
+                        )
+                    if entry.is_dir():  # links within the folder are followed
                         waiting.append((entry.path, above | {here}))
                     elif entry.is_file():
                         status = entry.stat()

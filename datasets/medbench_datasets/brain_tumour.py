@@ -95,6 +95,9 @@ class BrainTumour:
             DataError: Where a grade, a modality or a file is missing, or the files of a case do not fit together.
         """
         cases, notes = find_cases(root, self.grades)
+        for case in cases:  # a bare name stands for FLAIR; the Decathlon keeps all four modalities in such a file
+            if Path(case.files.get("flair", "")).name.partition(".nii")[0] == case.name:
+                read_header(root / case.files["flair"])
         cases = self._complete(cases, notes)
         odd: list[str] = []
         for case in cases:

@@ -195,16 +195,19 @@ def _read_labels(root: Path, top: str, part: str) -> dict[str, int]:
 
 
 _RESTORE = "put the file of the release back"
+_HEADER = re.compile(r"[A-Za-z_ ]+(,[A-Za-z_ ]+)*|0(,1)?")  # names of columns, or their numbers; no path
 _EXAMPLE = f"{TOP}/train/XR_WRIST/patient00001/study1_positive/"
 
 
 def _lines(path: Path, name: str) -> Iterator[tuple[int, str]]:
-    """Yield number and text of every line that is not blank; the tables have no header."""
+    """Yield number and text of every line that is not blank; the released tables have no header, copies may."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError):
         raise DataError(f"{name} cannot be read as text in UTF-8; {_RESTORE}") from None
     lines = [(number, line.strip()) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
+    if lines and _HEADER.fullmatch(lines[0][1]):
+        del lines[0]
     if not lines:
         raise DataError(f"{name} is empty; {_RESTORE}")
     yield from lines

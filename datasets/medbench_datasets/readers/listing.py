@@ -39,17 +39,19 @@ def list_images(root: Path) -> Listing:
     """Find the images under `root`.
 
     A file is known by the ending of its name in either case, and without an ending by the mark of DICOM at byte 128.
-    Links are followed. Hidden files and what file managers leave behind do not count.
+    Links within the folder are followed. Hidden files and what file managers leave behind do not count.
 
     Raises:
-        DataError: For a folder or file that cannot be read, a link in a circle or to nowhere, a named pipe or device,
-            an empty image, and a name with control characters or that is not UTF-8, shown escaped.
+        DataError: For a folder or file that cannot be read, a link in a circle, to nowhere or out of the folder (one
+            to "/" is the whole disk), a named pipe or device, an empty image, and a name with control characters or
+            that is not UTF-8, shown escaped.
     """
     if not root.is_dir():
         raise DataError(f"the data folder {escaped(root.name)} is missing or no folder; give the folder of the images")
     kinds: dict[str, Kind] = {}
     others: Counter[str] = Counter()
     empty: list[str] = []
+    inside = os.path.realpath(root)
     waiting: list[tuple[str, tuple[tuple[int, int], ...]]] = [("", ())]
     while waiting:
         folder, above = waiting.pop()
@@ -67,6 +69,11 @@ def list_images(root: Path) -> Listing:
             name = f"{folder}/{entry.name}" if folder else entry.name
             check_name(name)
             status = _status(entry, name)
+            if entry.is_symlink() and not f"{os.path.realpath(entry.path)}/".startswith(f"{inside}/"):
+                raise DataError(
+                    f"{escaped(name)} is a link out of the data folder and is not followed; put the files themselves "
+                    "there, or remove the link"
+                )
             if stat.S_ISDIR(status.st_mode):
                 waiting.append((name, (*above, here)))
             elif not stat.S_ISREG(status.st_mode):

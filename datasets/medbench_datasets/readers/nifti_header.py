@@ -213,6 +213,11 @@ def _shape(dim: np.ndarray, name: str) -> tuple[int, int, int]:
         lengths.pop()
     if len(lengths) != 3 or min(lengths) < 2:
         found = " x ".join(map(str, lengths))
+        if len(lengths) > 3:
+            raise DataError(
+                f"{name}: has {found} voxels, several volumes in one file, expected a volume with three axes; split it "
+                "into one file a modality"
+            )
         raise DataError(f"{name}: has {found} voxels, expected a volume with three axes; give one volume a file")
     return lengths[0], lengths[1], lengths[2]
 
