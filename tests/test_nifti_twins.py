@@ -98,7 +98,9 @@ REFUSED = {
     "goes on for 240 bytes": DOUBLED[:70] + struct.pack("<2h", 4, 16) + DOUBLED[74:],  # says i2 and holds f4
     "goes on for 2400 bytes": image() + image()[352:] * 10,
     "is cut off": image()[:70] + struct.pack("<2h", 16, 32) + image()[74:],  # says f4 and holds i2
-    "5 x 6 x 2 voxels, expected a volume": image()[:40] + struct.pack("<5h", 4, 4, 5, 6, 2) + image()[50:],
+    "4 x 5 x 6 x 2 voxels, several volumes in one file": image()[:40]
+    + struct.pack("<5h", 4, 4, 5, 6, 2)
+    + image()[50:],
 }
 
 
