@@ -130,4 +130,4 @@ class Outer:
 
 
 def test_a_nested_dataclass_is_described_whole() -> None:
-    assert describe(Outer())["inner"]["steps"] == 5
+    assert describe(Outer(inner=Example(steps=6)))["inner"] == {"recipe": "recipe:example", "steps": 6}

@@ -46,12 +46,13 @@ if TYPE_CHECKING:
         State,
         TrainingSet,
         Transform,
+        outside_identity,
     )
     from medbench.plugins import recipe
     from medbench.samples import UNLABELLED, Samples, balanced_sampling
     from medbench.text import counted
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = ("errors", "text", "hookspecs", "samples", "interfaces", "plugins")  # the light ones first
 
@@ -108,5 +109,6 @@ __all__ = [
     "balanced_sampling",
     "counted",
     "hookimpl",
+    "outside_identity",
     "recipe",
 ]

@@ -14,8 +14,8 @@ from typing import Any
 
 from medbench.errors import ContractError, Skip, UsageError
 from medbench.identity import derive_seed, digest
-from medbench.interfaces import Budget, Dataset, Fitted, Stage, needs, source_of
-from medbench.recipes import describe
+from medbench.interfaces import Budget, Dataset, Fitted, Stage, needs, outside_identity, source_of
+from medbench.recipes import describe_for_seeds
 from medbench.samples import Samples
 from medbench.stages import ids_of, load_state, stage_key
 from medbench.unchanged import unchanged
@@ -72,7 +72,7 @@ class TrialContext:
 
     def seed(self, *purpose: str | int) -> int:
         """Derive a seed from the split, the recipe and a purpose, not from the arm it is part of."""
-        recipe = describe(self._recipe) if self._recipe is not None else {}
+        recipe = describe_for_seeds(self._recipe) if self._recipe is not None else {}
         return derive_seed(list(self._split), self._seed, recipe, list(purpose))
 
     def progress(self, step: int, total: int, **values: float) -> None:
@@ -136,6 +136,7 @@ class TrialContext:
         return key, inner
 
 
+@outside_identity
 @contextmanager
 def measured(device: str) -> Iterator[dict[str, float | str]]:
     """Measure wall seconds and peak memory of a block; CUDA memory where torch runs on a GPU.

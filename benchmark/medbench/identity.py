@@ -1,28 +1,25 @@
-"""What a number was made by: recipes, the bytes of the code they reach, and library versions, as a SHA-256.
+"""What a number was made by: recipes, the code they can reach, and library versions, as a SHA-256.
 
-Paths, times and the order of options never count.
+Paths, times and the order of options never count; nor do comments, docstrings, places and names of code, and code that
+cannot be reached (:mod:`medbench.code_reach`).
 """
 
 from __future__ import annotations
 
-import ast
 import functools
 import hashlib
-import importlib.machinery
-import importlib.metadata
 import json
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-from medbench.recipes import describe, with_inner
+from medbench.code_reach import place_of, reach
+from medbench.interfaces import outside_identity
+from medbench.recipes import describe, full_name, with_inner
 
-SCHEME = 1
-"""Version of this module's way to build identities; raise it when ids must change."""
+SCHEME = 2
+"""Version of the way identities are built, and part of every one; raise it when ids must change."""
 
-SHAPES_A_RESULT = ("samples", "groups", "cuts", "draws", "protocols", "audit", "context", "transfer", "trial")
-_DISTRIBUTION = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml", "cv2": "opencv-python"}
+CORE = (("medbench.job", "do_task"), ("medbench.trial", "run_trial"), ("medbench.trial", "fit_stage"))
+"""Where the core's part of a result starts; what can be reached from here shapes it."""
 
 
 def digest(value: Any) -> str:
@@ -37,94 +34,33 @@ def derive_seed(*parts: Any) -> int:
 
 
 @functools.cache
-def core_code() -> dict[str, str]:
-    """SHA-256 of each core module that shapes a result."""
-    folder = Path(__file__).parent
-    return {name: hashlib.sha256((folder / f"{name}.py").read_bytes()).hexdigest() for name in SHAPES_A_RESULT}
+def core_code() -> str:
+    """Return the SHA-256 of the core's code that shapes a result.
+
+    Versions of libraries that only the core names do not count: numbers come from recipes, which name theirs.
+    """
+    return digest([SCHEME, reach(*CORE).digest])
 
 
+@outside_identity  # SCHEME stands for it
 def identity(recipe: Any) -> dict[str, Any]:
-    """Describe a recipe, the modules it reaches by static import in its own distribution or folder, and libraries.
+    """Describe a recipe, the code it and the recipes in its fields can reach, and the libraries that code names.
 
     Returns:
-        JSON value with ``recipe``, ``code`` (module to SHA-256) and ``libraries`` (distribution to version).
+        JSON value with ``scheme``, ``recipe``, ``code`` (kind and name of a recipe to SHA-256) and ``libraries``
+        (library to version).
     """
-    code: dict[str, str] = {}
-    libraries: dict[str, str] = {}
-    for part in with_inner(recipe):
-        module_code, module_libraries = _reached(type(part).__module__)
-        code |= module_code
-        libraries |= module_libraries
-    return {"recipe": describe(recipe), "code": code, "libraries": libraries}
+    reached = {full_name(part): reach(place_of(part)) for part in with_inner(recipe)}
+    libraries = {name: version for one in reached.values() for name, version in one.libraries.items()}
+    return {
+        "scheme": SCHEME,
+        "recipe": describe(recipe),
+        "code": {name: one.digest for name, one in sorted(reached.items())},
+        "libraries": dict(sorted(libraries.items())),
+    }
 
 
-@functools.cache
-def _reached(start: str) -> tuple[dict[str, str], dict[str, str]]:
-    top = start.partition(".")[0]
-    code: dict[str, str] = {}
-    libraries: set[str] = set()
-    waiting = [start]
-    while waiting:
-        name = waiting.pop()
-        path = _source(name)
-        if name in code or path is None:
-            continue
-        source = path.read_bytes()
-        code[name] = hashlib.sha256(source).hexdigest()
-        package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-        for imported, names in _imports(ast.parse(source), package):
-            other = imported.partition(".")[0]
-            if other == top or (not package and _is_neighbour(other, path.parent)):
-                # `from a import b`: b may be a module; a itself counts only where it is not, since a package's
-                # __init__ would pull in every sibling.
-                modules = [m for m in (f"{imported}.{name}" for name in names) if _source(m) is not None]
-                waiting += modules or [imported]
-            elif other not in sys.stdlib_module_names and other != "medbench":
-                libraries.add(other)
-    versions = {library: _version(library) for library in sorted(libraries)}
-    return dict(sorted(code.items())), {name: v for name, v in versions.items() if v}
-
-
-def _imports(tree: ast.AST, package: str) -> Iterator[tuple[str, list[str]]]:
-    """Yield every module that a syntax tree imports from, with the names it takes."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from ((alias.name, []) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                parent = package.split(".")[: len(package.split(".")) - node.level + 1]
-                base = ".".join([*parent, base] if base else parent)
-            yield base, [alias.name for alias in node.names]
-
-
-@functools.cache
-def _source(name: str) -> Path | None:
-    """Find a module's file without importing anything, not even its package."""
-    places: list[str] | None = None
-    parts = name.split(".")
-    spec = None
-    for depth in range(len(parts)):
-        try:
-            spec = importlib.machinery.PathFinder.find_spec(".".join(parts[: depth + 1]), places)
-        except (ImportError, ValueError, AttributeError):
-            return None
-        if spec is None:
-            return None
-        places = list(spec.submodule_search_locations or [])
-    if spec is None or not spec.origin or not spec.origin.endswith(".py"):
-        return None
-    return Path(spec.origin)
-
-
-def _is_neighbour(name: str, folder: Path) -> bool:
-    return (folder / f"{name}.py").is_file() or (folder / name / "__init__.py").is_file()
-
-
-@functools.cache
-def _version(module: str) -> str:
-    try:
-        return importlib.metadata.version(_DISTRIBUTION.get(module, module))
-    except importlib.metadata.PackageNotFoundError:
-        owners = importlib.metadata.packages_distributions().get(module, [])
-        return importlib.metadata.version(owners[0]) if owners else ""
+def code_key(thing: Any) -> str:
+    """Return the SHA-256 of the code that a function, or the class of an object, can reach, and of its libraries."""
+    reached = reach(place_of(thing))
+    return digest([SCHEME, reached.digest, reached.libraries])

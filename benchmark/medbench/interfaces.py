@@ -31,6 +31,18 @@ if TYPE_CHECKING:
     import torch
 
 State = Mapping[str, np.ndarray]
+Defined = TypeVar("Defined")
+
+
+def outside_identity(definition: Defined) -> Defined:
+    """Mark a top-level function or class that cannot change what is fitted or predicted, and return it as it is.
+
+    Results are identified by the code that recipes can reach; nothing behind this mark is. It is for pictures, curves
+    and progress: editing them then leaves stored results valid.
+    """
+    return definition
+
+
 Fitted = TypeVar("Fitted", covariant=True)
 
 

@@ -24,6 +24,7 @@ from medbench.errors import ContractError, MedbenchError, Skip
 from medbench.faults import of_machine
 from medbench.findings import waived_leaks
 from medbench.identity import SCHEME, identity
+from medbench.interfaces import outside_identity
 from medbench.protocols import protocol
 from medbench.stages import ENCODER, announced
 from medbench.stored import Failure, write_result, write_scores
@@ -82,7 +83,7 @@ def work(folder: str, device: str) -> int:
     os.dup2(log, 1)
     os.dup2(log, 2)
     try:
-        _do(task, place, device)
+        do_task(task, place, device)
     except Skip as skip:
         return _fail(place, "skip", str(skip), 0)
     except MedbenchError as error:
@@ -102,7 +103,8 @@ def work(folder: str, device: str) -> int:
     return 0
 
 
-def _do(task: Task, place: Path, device: str) -> None:
+def do_task(task: Task, place: Path, device: str) -> None:
+    """Fit the stage or run the trial of a task, and write what came out into its folder."""
     devices.use(device)
     trial = Trial.from_json(task.trial)
     catalogue = plugins.load(folders=[Path(f) for f in task.plugin_folders], blocked=task.blocked)
@@ -175,6 +177,7 @@ def _check_surroundings(before: dict[str, str], trial: Trial) -> None:
         raise ContractError(f"{trial.augmenter}/{trial.classifier} changed {changed[0]}; leave it as it is.")
 
 
+@outside_identity
 def provenance(catalogue: plugins.Catalogue, *recipes: Any) -> dict[str, Any]:
     """Say what a result was made with: versions, code, plugins and the kind of machine; no names and no paths."""
     return {
@@ -192,6 +195,7 @@ def provenance(catalogue: plugins.Catalogue, *recipes: Any) -> dict[str, Any]:
     }
 
 
+@outside_identity
 class Reporter:
     """Writes how far a fit is into a file, at most twice a second."""
 

@@ -6,11 +6,9 @@ value is then missing, with a word that says why, and is computed again from wha
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import dataclasses
 import functools
-import hashlib
 import io
 import math
 import numbers
@@ -19,14 +17,14 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from medbench.code_reach import place_of, reach
 from medbench.faults import of_machine
-from medbench.identity import _reached, digest, identity
-from medbench.interfaces import Metric
+from medbench.identity import digest, identity
+from medbench.interfaces import Metric, outside_identity
 
 UNDEFINED = "gave nan"
 """What a metric says that is not defined on the labels it was given."""
@@ -47,11 +45,13 @@ class Measured:
     passing: bool = False
 
 
+@outside_identity
 def metric_name(metric: Metric) -> str:
     """Return the name a metric is registered, stored and shown under."""
     return metric.__name__.replace("_", "-")
 
 
+@outside_identity
 def measure(metric: Metric, labels: np.ndarray, probabilities: np.ndarray, *, quiet: bool = False) -> Measured:
     """Call a metric on copies of labels and probabilities.
 
@@ -64,6 +64,7 @@ def measure(metric: Metric, labels: np.ndarray, probabilities: np.ndarray, *, qu
     return number(lambda: metric(_copy(labels), _copy(probabilities)), quiet=quiet)
 
 
+@outside_identity
 def number(compute: Callable[[], Any], *, quiet: bool = False) -> Measured:
     """Return what `compute` gives if that is a finite number; whatever it raises costs no more than this number.
 
@@ -82,6 +83,7 @@ def number(compute: Callable[[], Any], *, quiet: bool = False) -> Measured:
     return Measured(value) if math.isfinite(value) else Measured(None, f"gave {value}")
 
 
+@outside_identity
 def failed(error: BaseException, *, quiet: bool = False) -> Measured:
     """Say what was raised by its type alone: a message may name patients and paths, and goes to the log only."""
     if not quiet:
@@ -89,6 +91,7 @@ def failed(error: BaseException, *, quiet: bool = False) -> Measured:
     return Measured(None, type(error).__name__, passing=of_machine(error) is not None)
 
 
+@outside_identity
 class Ended(Exception):  # noqa: N818  what happened
     """A metric or score tried to end the process."""
 
@@ -123,6 +126,7 @@ def contained(*, quiet: bool) -> Iterator[None]:
                     os.chdir(folder)
 
 
+@outside_identity
 def measure_key(item: Any, *core: str) -> str:
     """Return a SHA-256 of a metric or score: its name, its parameters and the code that it reaches.
 
@@ -150,13 +154,13 @@ def _function(item: Any) -> list[Any]:
     if isinstance(item, functools.partial):
         return [_function(item.func), [_told(a) for a in item.args], {k: _told(v) for k, v in item.keywords.items()}]
     function = item if hasattr(item, "__code__") else type(item)
-    reached, libraries = _reached(function.__module__)
+    reached = reach(place_of(function))
     inside = getattr(function, "__code__", None)
-    own = inside.co_code.hex() if inside is not None and not reached else ""
+    own = inside.co_code.hex() if inside is not None and not reached.definitions else ""
     held = [_told(_content(cell)) for cell in getattr(item, "__closure__", None) or ()]
     held += [_told(value) for value in getattr(item, "__defaults__", None) or ()]
     held += [[name, _told(value)] for name, value in sorted((getattr(item, "__kwdefaults__", None) or {}).items())]
-    return [getattr(function, "__qualname__", ""), reached, libraries, own, held]
+    return [getattr(function, "__qualname__", ""), reached.digest, reached.libraries, own, held]
 
 
 def _told(value: Any) -> Any:
@@ -177,16 +181,9 @@ def _content(cell: Any) -> Any:
         return None
 
 
-@functools.cache
 def core_key(name: str) -> str:
-    """Return the SHA-256 of a core module's code: comments, docstrings and layout say nothing of a number."""
-    tree = ast.parse((Path(__file__).parent / f"{name}.py").read_bytes())
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if not isinstance(body, list) or not body or not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
-            continue
-        node.body = [b for b in body if not (isinstance(b, ast.Expr) and isinstance(b.value, ast.Constant))]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+    """Return the SHA-256 of a core module's code and of all it reaches."""
+    return reach((f"medbench.{name}", "*")).digest
 
 
 def _copy(rows: np.ndarray) -> np.ndarray:
@@ -196,6 +193,7 @@ def _copy(rows: np.ndarray) -> np.ndarray:
     return copied
 
 
+@outside_identity
 def plain_number(given: Any) -> float | None:
     """Return a number as a float; None for what is none, as an array of several, a text or a truth value."""
     if isinstance(given, bool | np.bool_ | str | bytes):

@@ -26,7 +26,17 @@ import pluggy
 from medbench import hookspecs
 from medbench.blame import place_of, remember
 from medbench.errors import MedbenchError, PluginError, UsageError
-from medbench.interfaces import Augmenter, Classifier, Dataset, Executor, Extractor, Generator, Score, as_tuple
+from medbench.interfaces import (
+    Augmenter,
+    Classifier,
+    Dataset,
+    Executor,
+    Extractor,
+    Generator,
+    Score,
+    as_tuple,
+    outside_identity,
+)
 from medbench.recipes import configure, did_you_mean, listing, parse, spec_of
 from medbench.registering import fault_of, name_of
 
@@ -261,6 +271,7 @@ def recipe(kind: str, text: str) -> Any:
 _current: list[Catalogue] = []  # the one that was loaded last
 
 
+@outside_identity
 def load(*, folders: Sequence[Path] = (), blocked: Iterable[str] = (), installed: bool | None = None) -> Catalogue:
     """Load the built-ins, then what is installed, then what lies in folders.
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from medbench.errors import DataError, UsageError
-from medbench.interfaces import Augmenter, Classifier, Dataset, Extractor, Generator, Stage
+from medbench.interfaces import Augmenter, Classifier, Dataset, Extractor, Generator, Score, Stage
+from medbench.seed_names import FIRST, PLACES
 
 NAME = re.compile(r"[A-Za-z0-9*?][A-Za-z0-9_.:*?/-]*")
 KINDS: dict[Any, str] = {
@@ -195,27 +196,68 @@ def with_inner(recipe: Any) -> Iterator[Any]:
             yield from with_inner(value)
 
 
+def full_name(recipe: Any) -> str:
+    """Return what a recipe is called wherever its class lies: ``augmenter:hybrid``, ``stage:trained-encoder``."""
+    return f"{_role_of(recipe)}:{recipe.name}"
+
+
+def _role_of(recipe: Any) -> str:
+    try:
+        return kind_of(recipe)
+    except TypeError:
+        return "stage" if isinstance(recipe, Stage) else "score" if isinstance(recipe, Score) else "recipe"
+
+
 def describe(recipe: Any) -> dict[str, Any]:
-    """Write a recipe with all its fields as JSON values, for identities. A file counts by its SHA-256, not its path.
+    """Write a recipe for identities: its kind and name, and the fields that differ from their defaults.
+
+    A file counts by its SHA-256, not its path. A new field that stays at its default changes nothing.
 
     Raises:
         DataError: If a file that a field names cannot be read.
     """
-    described: dict[str, Any] = {"recipe": f"{type(recipe).__module__}:{type(recipe).__qualname__}"}
-    for key, value in {"name": recipe.name, **parameters_of(recipe)}.items():
-        described[key] = _describe(value, f"{recipe.name}.{key}")
-    return described
+    values = parameters_of(recipe)
+    changed = [f.name for f in dataclasses.fields(recipe) if f.name in values and _differs(values[f.name], f)]
+    told = {key: _describe(values[key], f"{recipe.name}.{key}", describe) for key in changed}
+    return {"recipe": full_name(recipe), **told}
 
 
-def _describe(value: Any, field: str) -> Any:
+def _differs(value: Any, field: dataclasses.Field[Any]) -> bool:
+    if field.default is not dataclasses.MISSING:
+        default = field.default
+    elif field.default_factory is not dataclasses.MISSING:
+        default = field.default_factory()
+    else:
+        return True
+    return type(value) is not type(default) or bool(value != default)  # 1 and True and 1.0 are equal
+
+
+def describe_for_seeds(recipe: Any) -> dict[str, Any]:
+    """Write a recipe the way seeds have always been derived from it, wherever its class lies now.
+
+    Source:
+        :mod:`medbench.seed_names`.
+    """
+    place = PLACES.get(full_name(recipe))
+    if place is None:
+        return describe(recipe)
+    values = parameters_of(recipe)
+    fields = {f.name: f for f in dataclasses.fields(recipe)}
+    first = FIRST[place][1]
+    told = [key for key in values if key in first or _differs(values[key], fields[key])]
+    described = {key: _describe(values[key], f"{recipe.name}.{key}", describe_for_seeds) for key in told}
+    return {"recipe": place, "name": recipe.name, **described}
+
+
+def _describe(value: Any, field: str, of_recipe: Callable[[Any], Any]) -> Any:
     if isinstance(value, Path):
         return {"sha256": file_sha256(value, field)}
     if dataclasses.is_dataclass(value) and hasattr(value, "name"):
-        return describe(value)
+        return of_recipe(value)
     if isinstance(value, tuple | list):
-        return [_describe(v, field) for v in value]
+        return [_describe(v, field, of_recipe) for v in value]
     if isinstance(value, Mapping):
-        return {str(k): _describe(v, field) for k, v in sorted(value.items())}
+        return {str(k): _describe(v, field, of_recipe) for k, v in sorted(value.items())}
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise TypeError(f"{field} holds a {type(value).__name__}; fields of a recipe are plain values or recipes")

@@ -26,6 +26,7 @@ from medbench.interfaces import (
     State,
     TrainingSet,
     cut_in_two,
+    outside_identity,
 )
 from medbench.measuring import measure, measure_key, metric_name
 from medbench.protocols import EvaluationProtocol, seeded_as
@@ -323,6 +324,7 @@ def score_again(
     return _scores(training_set.samples, test, handed[0], context, extractor, scores)
 
 
+@outside_identity
 def _scores(
     training: Samples,
     test: Samples,

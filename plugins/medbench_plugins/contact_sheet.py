@@ -13,6 +13,7 @@ TILE = 96  # Least side of a tile in pixels; small images are enlarged without s
 GAP = 4
 
 
+@medbench.outside_identity
 def write_contact_sheet(
     path: Path, train: medbench.Samples, sampler: medbench.Sampler, *, seed: int, columns: int = 10
 ) -> None:

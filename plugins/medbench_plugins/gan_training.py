@@ -287,6 +287,7 @@ def mean_distance(x: np.ndarray) -> float:
     return float(np.sqrt(np.maximum(apart[above], 0) / flat.shape[1]).mean())
 
 
+@medbench.outside_identity
 def write_curves(path: Path, fits: Sequence[Trained]) -> None:
     """Write the losses of every step as CSV, and mean diversity and kernel distance where they were measured.
 
