@@ -18,6 +18,7 @@ from medbench_plugins.classifiers import register_classifiers
 from medbench_plugins.classifiers.monai_nets import NETWORKS, Monai
 from medbench_plugins.classifiers.small import SmallCNN
 from medbench_plugins.classifiers.timm_nets import VGG16, InceptionV3, Timm
+from medbench_plugins.networks import Resized, sees_all
 
 ALL = {classifier.name: classifier for classifier in register_classifiers()}
 HEAVY = {"vgg16", "inception-v3", "densenet121-3d", "resnet18-3d"}
@@ -102,6 +103,53 @@ def test_any_model_of_timm_takes_small_images(context: SandboxContext, model: st
         Timm(model=model).check()
     else:
         check(Timm(model=model), context, size=28)
+
+
+def built(classifier: Any, size: int, dimensions: int) -> tuple[torch.nn.Module, tuple[int, ...]]:
+    samples = toy_samples(4, dimensions=dimensions, size=size)
+    blueprint = classifier.blueprint(samples)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = blueprint.build()
+    small = size < blueprint.min_size
+    return (Resized(network, blueprint.min_size) if small else network), samples.x.shape[1:]
+
+
+SEEING = [(name, d) for name, d in (param.values for param in CASES)]
+OF_TIMM = ["test_vit", "vit_tiny_patch16_224", "convnext_atto", "efficientnet_b0"]
+
+
+@pytest.mark.parametrize(
+    ("classifier", "dimensions", "sizes"),
+    [
+        *(pytest.param(ALL[name], d, (28, 33), id=f"{name}-{d}") for name, d in SEEING if name != "vgg16"),
+        pytest.param(VGG16(head="narrow"), 2, (28, 33), id="vgg16-narrow"),
+        *(pytest.param(Timm(model=model), 2, (28, 40), id=model) for model in OF_TIMM),
+        pytest.param(InceptionV3(), 2, (96,), id="inception-v3-96"),
+    ],
+)
+def test_every_network_sees_the_first_and_the_last_row_column_and_slice(
+    classifier: Any, dimensions: int, sizes: tuple[int, ...]
+) -> None:
+    """A change of them changes the logits of random weights: patches of 16 used to leave 12 of 28 pixels out."""
+    for size in sizes:
+        network, shape = built(classifier, size, dimensions)
+        assert sees_all(network, shape), size
+
+
+def test_what_a_network_misses_is_found() -> None:
+    assert not sees_all(torch.nn.Sequential(torch.nn.Conv2d(1, 2, 16, 16), torch.nn.Flatten()), (1, 28, 28))
+    assert sees_all(torch.nn.Sequential(torch.nn.Conv2d(1, 2, 14, 14), torch.nn.Flatten()), (1, 28, 28))
+
+
+@pytest.mark.parametrize("size", [28, 40])
+def test_a_fitted_transformer_answers_to_its_last_row_and_column(context: SandboxContext, size: int) -> None:
+    predictor = check(Timm(model="test_vit"), context, size=size)
+    x = toy_samples(2, size=size).x
+    for place in (np.s_[:, :, -1], np.s_[:, :, :, -1]):
+        changed = x.copy()
+        changed[place] = 255 - changed[place]
+        assert not np.array_equal(predictor(x), predictor(changed))
 
 
 @pytest.mark.parametrize("model", ["resnt18", "resnet18.bogus", "hf_hub:timm/resnet18", "", "local-dir:/"])

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 import medbench
 
 SIZES = (32, 64, 96, 128, 160, 192, 224, 256)
+PATCHES = (4, 8, 14, 16, 32)  # of transformers
 
 
 class SmallCNN(nn.Module):
@@ -138,7 +139,10 @@ class Resized(nn.Module):
 
 
 def least_size(build: Callable[[int], nn.Module], shape: tuple[int, ...], *, named: str) -> int:
-    """Find the least size, at or above that of the images, which a network can be trained with.
+    """Find the least size, at or above that of the images, at which a network can be trained and sees all of them.
+
+    Strides without padding leave the last rows and columns out: of 28 pixels, patches of 16 are one patch. Then the
+    next size is taken at which every row and column counts, such as the next multiple of the patch.
 
     Args:
         build: Makes the network for images of so many pixels along every axis.
@@ -148,15 +152,47 @@ def least_size(build: Callable[[int], nn.Module], shape: tuple[int, ...], *, nam
     Raises:
         medbench.UsageError: If no size up to 256 will do.
     """
-    channels, own = shape[0], max(shape[1:])
+    channels, own, d = shape[0], max(shape[1:]), len(shape) - 1
     sizes = sorted({own, -(-own // 32) * 32, *(size for size in SIZES if size > own)})
-    with torch.random.fork_rng([]), torch.no_grad(), warnings.catch_warnings():
+    with torch.random.fork_rng([]), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about layers without elements: such a size is refused a moment later
         for size in sizes:
-            try:
-                logits = build(size).train()(torch.zeros(2, channels, *[size] * (len(shape) - 1)))
-            except (RuntimeError, AssertionError, ValueError, TypeError, IndexError):
-                continue  # each library has its own way to say that an image is too small
-            if isinstance(logits, torch.Tensor) and logits.ndim == 2:
+            if (network := _trainable(build, channels, size, d)) is None:
+                continue
+            if sees_all(network, (channels, *[size] * d)):
                 return size
+            likely = sorted({size + 1, *(-(-size // patch) * patch for patch in PATCHES)})
+            for more in (*likely, *range(size + 2, size + 33)):
+                network = _trainable(build, channels, more, d)
+                if network is not None and sees_all(network, (channels, *[more] * d)):
+                    return more
     raise medbench.UsageError(f"{named} gives no class scores for images of {shape}; choose another network")
+
+
+def _trainable(build: Callable[[int], nn.Module], channels: int, size: int, d: int) -> nn.Module | None:
+    """Return the network for images of this size where it gives logits in training."""
+    try:
+        network = build(size).train()
+        with torch.no_grad():
+            logits = network(torch.zeros(2, channels, *[size] * d))
+    except (RuntimeError, AssertionError, ValueError, TypeError, IndexError):
+        return None  # each library has its own way to say that an image is too small
+    return network if isinstance(logits, torch.Tensor) and logits.ndim == 2 else None
+
+
+def sees_all(network: nn.Module, shape: tuple[int, ...]) -> bool:
+    """Say whether the first and the last position along every axis of an image change the logits.
+
+    Args:
+        network: With random weights; those that are all 0, as some last layers begin, are changed.
+        shape: ``(channels, *spatial)``.
+    """
+    for parameter in network.parameters():
+        if not parameter.any():
+            nn.init.normal_(parameter, std=0.02)
+    x = torch.randn(1, *shape, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    with torch.enable_grad():
+        logits = network.eval()(x)
+        (slope,) = torch.autograd.grad(logits.square().sum(), x)
+    edges = [slope.select(axis, place) for axis in range(2, x.ndim) for place in (0, -1)]
+    return all(bool(edge.any()) for edge in edges)

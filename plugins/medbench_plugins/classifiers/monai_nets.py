@@ -98,7 +98,7 @@ class ResNet18In3D:
 
 @dataclass(frozen=True)
 class Monai:
-    """One of MONAI's networks that classify, in 2-D or 3-D; images too small for it are resized to the least size.
+    """One of MONAI's networks that classify, in 2-D or 3-D; images are resized to the least size it sees all of.
 
     Attributes:
         network: As MONAI writes it, such as "DenseNet169", "resnet50", "SEResNet50" or "efficientnet-b0".

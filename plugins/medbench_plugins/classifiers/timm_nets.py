@@ -56,7 +56,10 @@ class VGG16:
 
 @dataclass(frozen=True)
 class InceptionV3:
-    """Inception-v3 without its auxiliary classifier; images below 75 pixels, the least it takes, are resized to that.
+    """Inception-v3 without its auxiliary classifier; images are resized to the next of 75, 107, 139, ... pixels.
+
+    75 is the least it takes. Its first layers have strides and no padding: of other sizes, such as 96 or 224, they
+    leave out the last rows and columns. 299, the published size, is among these.
 
     Attributes:
         lr: Peak learning rate.
@@ -78,7 +81,8 @@ class InceptionV3:
 
     def blueprint(self, samples: medbench.Samples) -> Blueprint:
         """Return how to build the network for images like these."""
-        return _blueprint("inception_v3", samples, min_size=75, head=("fc.", "AuxLogits."), aux_logits=False)
+        size = 75 + max(0, -(-(max(samples.x.shape[2:]) - 75) // 32)) * 32
+        return _blueprint("inception_v3", samples, min_size=size, head=("fc.", "AuxLogits."), aux_logits=False)
 
     def fetch(self, folder: Path) -> Path:
         """Download timm's weights to ``<folder>/inception_v3.safetensors``."""
@@ -87,7 +91,7 @@ class InceptionV3:
 
 @dataclass(frozen=True)
 class Timm:
-    """Any image classifier of timm; images too small for it are resized to the least size it takes.
+    """Any image classifier of timm; images are resized to the least size that it takes and sees all of.
 
     Attributes:
         model: A name timm knows, such as "resnet18", "convnext_tiny" or "vit_small_patch16_224".
