@@ -377,7 +377,7 @@ def plan_of(extractor: str) -> dict[str, tuple[str, str, int]]:
     return found
 
 
-def test_another_extractor_is_another_trial_only_where_rows_are_made() -> None:
+def test_an_extractor_that_is_trained_is_another_trial_only_where_rows_are_made() -> None:
     usual, default, own = plan_of(""), plan_of("random-convolutions"), plan_of("own-classifier")
 
     assert usual == default
@@ -386,6 +386,13 @@ def test_another_extractor_is_another_trial_only_where_rows_are_made() -> None:
     assert own["acgan"][2] == usual["acgan"][2] + 1  # the trained network, planned and shared
     with pytest.raises(medbench.UsageError, match="no extractor is named"):
         plan_of("random-convolution")
+
+
+def test_another_fixed_extractor_is_no_other_trial() -> None:
+    usual, wide = plan_of(""), plan_of("random-convolutions[widths=8+8]")
+
+    assert wide["acgan"][1] == "random-convolutions[widths=8+8]"
+    assert [wide[name][0] for name in usual] == [usual[name][0] for name in usual]
 
 
 def test_a_study_keeps_its_extractor() -> None:

@@ -86,7 +86,8 @@ def without_gain(arms: Sequence[Arm], catalogue: Catalogue) -> Iterator[str]:
 def scored_with(study: Study, catalogue: Catalogue, augmenter: Augmenter) -> str:
     """Return the extractor that an arm's made rows are scored with; empty for the usual one, and where none are made.
 
-    So another extractor is part of what a trial is only where it can change what the trial stores.
+    One that is trained is part of what a trial is, since its training is. Others are not: scores are computed again
+    from stored generators.
     """
     text = study.extractor
     if not text or augmenter.space != "pixels" or "samples" not in augmenter.gives:
@@ -148,7 +149,7 @@ def _arm(
     name, text = catalogue.spec(augmenter), catalogue.spec(classifier)
     control, over = catalogue.control("augmenter", augmenter), catalogue.control("classifier", classifier)
     others = [(n, source.others[n]) for n in sorted(map(name_of, named_in(augmenter, classifier)))]
-    scored = scored_with(study, catalogue, augmenter)
+    scored = [(e, catalogue.resolve("extractor", e)) for e in (scored_with(study, catalogue, augmenter),) if e]
     below = name if over is not None else catalogue.spec(control) if control is not None else ""
     return Arm(
         name,
@@ -165,7 +166,7 @@ def _arm(
                 made_by("classifier", text, classifier),
                 core_code(),
                 *([n, rows.made_of, len(rows)] for n, rows in others),
-                *(made_by("extractor", e, catalogue.resolve("extractor", e)) for e in (scored,) if e),
+                *(made_by("extractor", e, x) for e, x in scored if hasattr(x, "fit")),
             ]
         ),
     )

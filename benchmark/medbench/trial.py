@@ -59,7 +59,8 @@ class Trial:
             leaderboard share it.
         id: SHA-256 over everything that can change the result.
         extractor: Text of what the made rows are scored with; empty for the first registered one, and in arms that
-            make none. What it is counts through `arm`, so that the place of its file is no part of `id`.
+            make none. It is no part of `id`, since scores are computed again from stored generators; one that is
+            trained counts through `arm`.
     """
 
     dataset: str
