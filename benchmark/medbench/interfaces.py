@@ -241,6 +241,10 @@ class Classifier(Recipe, Protocol):
     A classifier that claims an ingredient of its own, such as pretraining, has a ``control``: itself without it, or a
     name. The two stand on one leaderboard, and the one is compared with the other under the same augmenter.
 
+    A classifier that can tell before any training that its network cannot learn from such images in such batches has
+    ``check_images(samples, budget)``: samples without rows, of the shape of the data set's, and the study's budget. It
+    raises :class:`medbench.UsageError`; ``plan`` and ``run`` ask it.
+
     Attributes:
         takes: What it can work with: 2d, 3d, features, and a subset of samples, transform, sampling, loss, bags.
     """

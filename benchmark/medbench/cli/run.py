@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
 from medbench import devices
 from medbench.across_tables import render_all
@@ -37,6 +38,7 @@ from medbench.recipes import with_inner
 from medbench.rescoring import rescore
 from medbench.runner import Summary, check_settled
 from medbench.runner import run as run_plan
+from medbench.samples import Samples
 from medbench.sources import (
     Described,
     Source,
@@ -220,7 +222,7 @@ def check_recipes(plan: Plan, asked: Asked) -> None:
     """Ask recipes that can tell early whether they will work, where anything is left to run.
 
     Raises:
-        UsageError: If a field is out of its range.
+        UsageError: If a field is out of its range, or a network cannot be trained on such images in such batches.
         DataError: If a file that a field names cannot be read.
         PluginError: If a recipe's ``check`` raises anything else.
     """
@@ -229,8 +231,23 @@ def check_recipes(plan: Plan, asked: Asked) -> None:
     for kind, texts in (("augmenter", {t.augmenter for t in waiting}), ("classifier", {t.classifier for t in waiting})):
         for text in sorted(texts):
             for recipe in with_inner(asked.catalogue.resolve(kind, text)):
-                if not isinstance(recipe, Dataset) and hasattr(recipe, "check"):  # a data set's is of a folder
+                if isinstance(recipe, Dataset):  # its check is of a folder
+                    continue
+                if hasattr(recipe, "check"):
                     recipe.check()
+                for source in plan.sources if hasattr(recipe, "check_images") else ():
+                    if f"{source.dimensions}d" in getattr(recipe, "takes", ()):
+                        recipe.check_images(_like(source, asked), plan.study.budget)
+
+
+def _like(source: Described, asked: Asked) -> Samples:
+    """Return no rows of the shape that a data set's have; where they are not decoded yet, of one channel."""
+    samples = source.samples.take([])
+    if samples.x.ndim > 2:
+        return samples
+    recipe = asked.catalogue.resolve("dataset", source.text.removeprefix("phantom:"))
+    size = asked.study.budget.size or recipe.size
+    return dataclasses.replace(samples, x=np.zeros((0, 1, *[size] * source.dimensions), dtype=np.uint8))
 
 
 def _learnt_from(asked: Asked) -> dict[str, Dataset]:

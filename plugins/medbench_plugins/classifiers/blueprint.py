@@ -77,3 +77,30 @@ class Blueprint:
         for name, value in own.items():
             value.copy_(torch.from_numpy(np.array(state[name])).view(value.shape))
         return Resized(network, self.min_size) if min(shape[1:]) < self.min_size else network
+
+
+def check_single(build: Callable[[], nn.Module], shape: tuple[int, ...], *, named: str, min_size: int = 0) -> None:
+    """Raise :class:`medbench.UsageError` where a network cannot be trained on one image at a time.
+
+    A batch norm needs two values a channel: a batch of one has them while its map has two positions or more.
+
+    Args:
+        build: Makes the network.
+        shape: ``(channels, *spatial)`` of an image.
+        named: What an error calls the network.
+        min_size: Smaller images are resized to this many pixels along every axis.
+    """
+    import torch
+
+    spatial = [max(side, min_size) for side in shape[1:]] if min(shape[1:]) < min_size else shape[1:]
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        try:
+            build().train()(torch.zeros(1, shape[0], *spatial))
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise medbench.UsageError(
+                f"budget batch=1: {named} has batch norms, which learn nothing from a single image of "
+                f"{' x '.join(map(str, shape[1:]))} pixels; give --budget batch=2 or more, or a network without "
+                "them, such as vgg16."
+            ) from None

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 import medbench
-from medbench_plugins.classifiers.blueprint import Blueprint
+from medbench_plugins.classifiers.blueprint import Blueprint, check_single
 from medbench_plugins.classifiers.heads import LinearHead
 from medbench_plugins.encoders import TrainedEncoder
 
@@ -43,6 +43,13 @@ def check(self: Drawn) -> None:
         from medbench_plugins import weights
 
         weights.read(self.pretrained)
+
+
+def check_images(self: Drawn, samples: medbench.Samples, budget: medbench.Budget) -> None:
+    """Raise :class:`medbench.UsageError` where a batch leaves the network's batch norms a single value a channel."""
+    if budget.batch == 1:
+        blueprint, shape = self.blueprint(samples), samples.x.shape[1:]
+        check_single(blueprint.build, shape, named=self.name, min_size=blueprint.min_size)
 
 
 def cut(self: Drawn) -> tuple[TrainedEncoder, LinearHead]:

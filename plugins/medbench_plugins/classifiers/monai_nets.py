@@ -44,6 +44,7 @@ class DenseNet121In3D:
     check = by_blueprint.check
     fit = by_blueprint.fit
     cut = by_blueprint.cut
+    check_images = by_blueprint.check_images
 
     def blueprint(self, samples: medbench.Samples) -> Blueprint:
         """Return how to build the network for volumes like these."""
@@ -71,6 +72,7 @@ class ResNet10In3D:
     check = by_blueprint.check
     fit = by_blueprint.fit
     cut = by_blueprint.cut
+    check_images = by_blueprint.check_images
 
     def blueprint(self, samples: medbench.Samples) -> Blueprint:
         """Return how to build the network for volumes like these."""
@@ -90,6 +92,7 @@ class ResNet18In3D:
     check = by_blueprint.check
     fit = by_blueprint.fit
     cut = by_blueprint.cut
+    check_images = by_blueprint.check_images
 
     def blueprint(self, samples: medbench.Samples) -> Blueprint:
         """Return how to build the network for volumes like these."""
@@ -121,6 +124,7 @@ class Monai:
     check = by_blueprint.check
     fit = by_blueprint.fit
     cut = by_blueprint.cut
+    check_images = by_blueprint.check_images
 
     def blueprint(self, samples: medbench.Samples) -> Blueprint:
         """Return how to build the network for images like these."""

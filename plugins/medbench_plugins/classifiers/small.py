@@ -35,6 +35,7 @@ class SmallCNN:
     check = by_blueprint.check
     fit = by_blueprint.fit
     cut = by_blueprint.cut
+    check_images = by_blueprint.check_images
 
     def blueprint(self, samples: medbench.Samples) -> Blueprint:
         """Return how to build the network for images like these."""

@@ -43,6 +43,7 @@ class VGG16:
     check = by_blueprint.check
     fit = by_blueprint.fit
     cut = by_blueprint.cut
+    check_images = by_blueprint.check_images
 
     def blueprint(self, samples: medbench.Samples) -> Blueprint:
         """Return how to build the network for images like these."""
@@ -78,6 +79,7 @@ class InceptionV3:
     check = by_blueprint.check
     fit = by_blueprint.fit
     cut = by_blueprint.cut
+    check_images = by_blueprint.check_images
 
     def blueprint(self, samples: medbench.Samples) -> Blueprint:
         """Return how to build the network for images like these."""
@@ -113,6 +115,7 @@ class Timm:
 
     fit = by_blueprint.fit
     cut = by_blueprint.cut
+    check_images = by_blueprint.check_images
 
     def blueprint(self, samples: medbench.Samples) -> Blueprint:
         """Return how to build the network for images like these."""

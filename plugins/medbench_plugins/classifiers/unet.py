@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 import medbench
+from medbench_plugins.classifiers.blueprint import check_single
 from medbench_plugins.classifiers.heads import ConvHead, LinearHead
 from medbench_plugins.unet_encoder import UNetEncoder, UNetEncoding
 
@@ -76,6 +77,20 @@ class UNetFeatures:
             from medbench_plugins import weights
 
             weights.read(self.pretrained)
+
+    def check_images(self, samples: medbench.Samples, budget: medbench.Budget) -> None:
+        """Raise :class:`medbench.UsageError` where a batch leaves the U-Net's batch norms a single value a channel."""
+        if budget.batch > 1:
+            return
+        from medbench_plugins import segmentation
+
+        shape = samples.x.shape[1:]
+        least = 2**segmentation.HALVINGS  # smaller images are padded to that
+        check_single(
+            lambda: segmentation.build_unet(shape[0], width=self.width, spatial_dims=len(shape) - 1),
+            (shape[0], *[-(-side // least) * least for side in shape[1:]]),
+            named=self.name,
+        )
 
     def cut(self) -> tuple[UNetEncoder, LinearHead | ConvHead]:
         """Return what arms of features work between."""
