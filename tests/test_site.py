@@ -504,6 +504,22 @@ def test_a_changed_bundle_is_refused_with_its_row(copied: Path, tmp_path: Path) 
         build(copied, tmp_path / "site")
 
 
+@pytest.mark.parametrize(
+    ("name", "document"),
+    [
+        *(("claims", value) for value in (5, [], {}, {"boards": 5}, {"boards": [{}]}, {"boards": [{"rows": 5}]})),
+        ("environment", []),
+        ("environment", "medbench python platforms"),
+    ],
+)
+def test_documents_of_a_bundle_that_are_none_are_refused(tmp_path: Path, name: str, document: object) -> None:
+    """Nobody verified this bundle: its author wrote entry and ledger by hand."""
+    store(tmp_path / "published", entry(0, arms=2), **{name: document})
+
+    with pytest.raises(Refused, match=rf"MB909: .*{name}\.json"):
+        build(tmp_path / "published", tmp_path / "site")
+
+
 @pytest.mark.parametrize("number", [1, 4, COUNT])
 @pytest.mark.parametrize("how", ["changed", "removed", "swapped", "cut off", "twice"])
 def test_a_broken_ledger_is_refused_with_its_row(copied: Path, tmp_path: Path, number: int, how: str) -> None:

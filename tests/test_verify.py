@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from _bundles import METHOD, TOYS, ToyRun, in_json, replaced, sealed, spoilt
+from _bundles import METHOD, TOYS, Edit, Members, ToyRun, in_json, replaced, sealed, spoilt
 from medbench.errors import UsageError
 from medbench.interfaces import Budget
 from medbench.publishing import bundling, confined, container, entries, ledger, reading, reproducing, signing
@@ -302,6 +302,56 @@ def test_an_entry_that_says_something_else_is_refused(bundle: Path, found: Verif
     (place / "entry.json").write_text("{" * 100_000)
     with pytest.raises(Refused, match="MB951"):
         entries.check_entry(place, found)
+
+
+def other_words(members: Members) -> None:
+    """Put what withholds a word otherwise, as another version may."""
+
+    def change(claims: Any) -> None:
+        changed = [row for board in claims["boards"] for row in board["rows"] if row["withheld"]]
+        assert changed
+        for row in changed:
+            row["withheld"] = "put otherwise"
+
+    in_json("claims.json", change)(members)
+
+
+def by(version: str) -> Edit:
+    return in_json("environment.json", lambda v: v.update(medbench=[version]))
+
+
+def test_sentences_of_another_version_may_be_others_and_numbers_may_not(run: ToyRun, tmp_path: Path) -> None:
+    members = run.members()
+    with pytest.raises(Refused, match=r"MB930.*withheld of"):
+        run.judge(spoilt(members, other_words), tmp_path / "same")
+
+    other_words(members)
+    by("0.0.1")(members)
+    assert run.judge(spoilt(members, lambda m: None), tmp_path / "other").tier == "recomputed"
+    wrong = in_json("claims.json", lambda v: v["boards"][0]["rows"][0].update(auroc=0.99))
+    with pytest.raises(Refused, match=r"MB930.*auroc of"):
+        run.judge(spoilt(members, wrong), tmp_path / "wrong")
+
+
+def test_what_this_version_recomputed_as_it_says_must_be_the_study_here(
+    bundle: Path, found: Verified, tmp_path: Path
+) -> None:
+    """The ledger and entry.json may be written by hand: another version in the bundle is no way to leave arms out."""
+    place = entries.publish(bundle, found, tmp_path / "published")
+    line = {
+        "name": "arms and trials",
+        "outcome": "unknown",
+        "code": "MB925",
+        "detail": "made by medbench 0.0.1, here ...",
+    }
+    left_out = Verified((*found.checks, line), {**(found.entry or {}), "tier": "claimed"}, None)
+
+    with pytest.raises(
+        Refused, match=r"MB951: .*tier is recomputed by medbench .*, which cannot recompute it: made by"
+    ):
+        entries.check_entry(place, left_out)
+    missing = Verified((*found.checks, {**line, "name": "data set", "code": ""}), left_out.entry, None)
+    assert "what could not be checked" in entries.check_entry(place, missing)
 
 
 def test_a_broken_ledger_takes_no_entry(bundle: Path, found: Verified, tmp_path: Path) -> None:

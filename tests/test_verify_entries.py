@@ -40,7 +40,7 @@ class Repository:
         folder = self.published / entry
         folder.mkdir(parents=True)
         (folder / "bundle.medbench.zip").write_bytes(b"PK\0\n" + entry.encode())
-        (folder / "entry.json").write_text("{}\n")
+        (folder / "entry.json").write_text('{\n "medbench": "7.0",\n}\n')
 
     def commit(self, tag: str) -> None:
         self.git("add", "--all")
@@ -59,7 +59,8 @@ class Repository:
         program = self.root.parent / "bin"
         program.mkdir()
         (program / "medbench").write_text(
-            '#!/bin/sh\necho "ran $1 $2"\ncase $1 in\nverify) test -f "$2/entry.json" ;;\n'
+            '#!/bin/sh\n[ $1 = --version ] && echo "medbench, version 7.0" && exit\n'
+            'echo "ran $1 $2"\ncase $1 in\nverify) test -f "$2/entry.json" ;;\n'
             'site) ! grep -q broken "$2/ledger.jsonl" && mkdir "$4" ;;\nesac\n'
         )
         (program / "medbench").chmod(0o755)
@@ -88,8 +89,10 @@ def test_an_entry_that_is_added_is_verified_and_no_other(repository: Repository)
 
 
 def test_an_entry_that_a_new_row_lifts_is_written_anew_and_verified(repository: Repository) -> None:
+    lifted = '{\n "lifted": true,\n "medbench": "7.0",\n}\n'
+
     def lift(r: Repository) -> None:
-        (r.published / ONE / "entry.json").write_text("{ }\n")
+        (r.published / ONE / "entry.json").write_text(lifted)
         with (r.published / "ledger.jsonl").open("a") as file:
             file.write(f'{{"entry":"{ONE}","entry_sha256":"","event":"published","tier":"recomputed"}}\n')
 
@@ -97,7 +100,7 @@ def test_an_entry_that_a_new_row_lifts_is_written_anew_and_verified(repository: 
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.startswith(f"ran verify results/published/{ONE}/\nran site results/published\nRows that are")
-    assert (repository.published / ONE / "entry.json").read_text() == "{ }\n"
+    assert (repository.published / ONE / "entry.json").read_text() == lifted
 
 
 def test_a_row_lifts_its_own_entry_only(repository: Repository) -> None:
@@ -123,6 +126,16 @@ def test_a_row_alone_is_checked_too(repository: Repository) -> None:
 
     assert done.returncode != 0
     assert done.stdout == "ran site results/published\n"
+
+
+def test_an_entry_of_another_version_is_not_added(repository: Repository) -> None:
+    def older(r: Repository) -> None:
+        honest(r)
+        (r.published / TWO / "entry.json").write_text('{\n "medbench": "6.9",\n}\n')
+
+    done = repository.check(older)
+    assert done.returncode == 1
+    assert "entry.json: was not written by medbench 7.0; publish the bundle again." in done.stdout
 
 
 FORBIDDEN: dict[str, Callable[[Repository], object]] = {

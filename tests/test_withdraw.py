@@ -23,6 +23,7 @@ sys.path.append(str(Path(__file__).parents[1] / "docs" / "benchmarks"))
 from site_speed import add, publish
 
 from _bundles import METHOD, TOYS, ToyRun, replaced
+from medbench.cli.publish import publish as publish_command
 from medbench.cli.publish import withdraw as command
 from medbench.errors import MedbenchError, UsageError
 from medbench.identity import digest
@@ -194,6 +195,23 @@ def test_a_broken_ledger_takes_no_withdrawal(published: Path) -> None:
         entries.withdraw(published, key, "wrong")
 
 
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_rows_that_git_has_are_not_taken_away_by_a_command(published: Path) -> None:
+    path, key = published / "ledger.jsonl", numbered(published)[0]
+    who = ["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgsign=false"]
+    for call in (["init", "--quiet"], ["add", "ledger.jsonl"], ["commit", "--quiet", "-m", "rows"]):
+        subprocess.run(["git", *who, *call], cwd=published, check=True)
+    whole = path.read_bytes()
+    path.write_bytes(b"".join(whole.splitlines(keepends=True)[:-1]))  # a chain like any other
+
+    done = CliRunner().invoke(command, [key, "--reason", "the wrong cut", "--to", str(published)])
+    assert isinstance(done.exception, Refused)
+    assert "MB950" in str(done.exception)
+    assert "rows that git has at HEAD were changed or taken away" in str(done.exception)
+    path.write_bytes(whole)
+    assert CliRunner().invoke(command, [key, "--reason", "the wrong cut", "--to", str(published)]).exit_code == 0
+
+
 # -- replaced ---------------------------------------------------------------------------------------------------------
 
 
@@ -223,6 +241,26 @@ def test_an_entry_cannot_replace_itself_nor_one_that_is_gone(published: Path, tm
     add(published, sha, "corrected", "withdrawn", detail=f"replaced by {'0' * 16}")
     with pytest.raises(Refused, match="names 0000000000000000 as the better entry, which was not published before"):
         build(published, tmp_path / "site")
+
+
+def test_only_its_authors_replace_an_entry(run: ToyRun, bundle: Path, found: Verified, tmp_path: Path) -> None:
+    """What is replaced is not looked for copies, and goes for good: a stranger's copy must not put it away."""
+    folder, copy = tmp_path / "published", tmp_path / "copy.medbench.zip"
+    old = entries.publish(bundle, found, folder, date="2026-04-01")
+    copy.write_bytes(run.bundle(replaced(METHOD, authors=["Mallory"])))
+    before = (folder / "ledger.jsonl").read_bytes()
+    done = CliRunner().invoke(
+        publish_command, [str(copy), "--to", str(folder), "--replaces", old.name, "--plugins-dir", str(TOYS)]
+    )
+
+    assert isinstance(done.exception, UsageError)
+    assert f"{old.name}: is by Ada Lovelace, the other entry by none of them; only authors" in str(done.exception)
+    assert (folder / "ledger.jsonl").read_bytes() == before
+    new = entries.publish(copy, verify(copy, plugin_folders=[TOYS]), folder, date="2026-04-01")
+    sha = next(row.bundle for row in ledger.rows(folder / "ledger.jsonl") if row.entry == old.name)
+    add(folder, sha, "corrected", "withdrawn", detail=f"replaced by {new.name}", date="2026-04-01")  # by hand
+    with pytest.raises(Refused, match=r"MB950.* row 3: .*only authors replace their entries"):
+        build(folder, tmp_path / "site")
 
 
 def test_a_reason_cannot_pass_for_a_replacement(published: Path, tmp_path: Path) -> None:

@@ -118,12 +118,13 @@ def entry(number: int, *, boards: int = 2, arms: int = 12) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def store(folder: Path, value: Mapping[str, Any], *, trials: int = 2, date: str = "2026-01-31") -> str:
-    """Write an entry, a bundle that says the same, and its row of the ledger; return its id."""
+def store(folder: Path, value: Mapping[str, Any], *, trials: int = 2, date: str = "2026-01-31", **other: Any) -> str:
+    """Write an entry, a bundle that says the same but in `other` documents, and a row of the ledger; return its id."""
     own = [{k: v for k, v in b.items() if k not in ("recomputed", "sentences")} for b in value["boards"]]
     documents: dict[str, Any] = {name: {} for name in container.DOCUMENTS}
     documents |= {"claims.json": {"boards": own}, "method.json": value["method"],
                   "environment.json": value["environment"] | {"code": {}}}  # fmt: skip
+    documents |= {f"{name}.json": document for name, document in other.items()}
     members = {name: canonical.dump(document) for name, document in documents.items()}
     for number in range(trials):
         key = hashlib.sha256(str(number).encode()).hexdigest()

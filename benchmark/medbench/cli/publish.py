@@ -56,6 +56,7 @@ def publish(
     What was published as claimed can be published again once its numbers can be recomputed.
     """
     ledger.rows(folder / entries.LEDGER)  # a broken chain shows before all else
+    ledger.check_committed(folder / entries.LEDGER)
     old = None if replaces is None else entries.standing(folder, replaces).entry
     with Display() as display:
         others = entries.earlier(folder, entries.id_of(bundle), replaces=old or "")
@@ -68,6 +69,8 @@ def publish(
     if found.tier == "claimed" and not as_claimed:
         raise DataError(f"{bundle}: {_held(found)}, so it would be claimed and never ranked; mend that, or give "
                         "--as-claimed.")  # fmt: skip
+    if old is not None and found.entry is not None:
+        entries.check_authors(entries.authors(folder, old), found.entry["method"]["authors"], old)
     place = entries.publish(bundle, found, folder)
     if old is not None:
         entries.replace(folder, old, place.name)
@@ -80,6 +83,7 @@ def publish(
 @_to
 def withdraw(entry: str, reason: str, folder: Path) -> None:
     """Add a row to the ledger that takes ENTRY back for good: it stays, with the reason, and is never ranked again."""
+    ledger.check_committed(folder / entries.LEDGER)
     row = entries.withdraw(folder, entry, reason)
     click.echo(f"row {row.row} of {clean(str(folder / entries.LEDGER))}: {row.entry} is withdrawn: {clean(row.detail)}")
 
@@ -124,6 +128,7 @@ def reproduce(
     if last.tier == "claimed":
         raise UsageError(f"{place}: a correction of {last.date} made it claimed; publish a better bundle with "
                          "--replaces.")  # fmt: skip
+    ledger.check_committed(folder / entries.LEDGER)
     by = "" if key is None else _maintainer(key, folder)
     salt = _salt(salt)
     with Display() as display:

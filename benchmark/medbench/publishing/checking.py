@@ -23,12 +23,12 @@ from medbench.measuring import measure, metric_name
 from medbench.plugins import Catalogue
 from medbench.protocols import protocol
 from medbench.publishing.container import MEMBERS
-from medbench.publishing.figures import EXACT, difference, figures
+from medbench.publishing.figures import EXACT, difference, figures, without_texts
 from medbench.publishing.frequencies import Frequencies, Given, blank, given
 from medbench.publishing.reading import Bundle
 from medbench.publishing.recomputing import put, put_the_rest, record_of
 from medbench.publishing.refusals import Refused
-from medbench.publishing.report import Report
+from medbench.publishing.report import OTHER_STUDY, Report
 from medbench.publishing.signs import NAME, Signs
 from medbench.publishing.truth import no_files
 from medbench.samples import Samples
@@ -140,11 +140,17 @@ def _plan(bundle: Bundle, found: Mapping[str, Described], catalogue: Catalogue, 
         return plan
     odd = sorted(map(_in_words, ours ^ theirs)) or ["arms stand under other controls"]
     said = f"{len(ours - theirs)} trials of the study are not in the bundle, {len(theirs - ours)} are no part of it"
-    if bundle.environment.medbench != [__version__]:
+    if not _same_version(bundle):
         made = ", ".join(bundle.environment.medbench) or "an unknown medbench"
-        report.add("arms and trials", f"made by medbench {made}, here is {__version__}: {said}", "unknown")
+        report.add("arms and trials", f"made by medbench {made}, here is {__version__}: {said}", "unknown",
+                   code=OTHER_STUDY)  # fmt: skip
         return None
-    raise Refused("MB925", f"{said}, the first: {clean(odd[0])[:200]}.")
+    raise Refused(OTHER_STUDY, f"{said}, the first: {clean(odd[0])[:200]}.")
+
+
+def _same_version(bundle: Bundle) -> bool:
+    """Say whether a bundle's trials were run by this version, whose defaults and sentences are the same."""
+    return bundle.environment.medbench == [__version__]
 
 
 def bundled(study: Study) -> Study:
@@ -274,10 +280,11 @@ def _as_claimed(bundle: Bundle, ours: Sequence[dict[str, Any]], found: Mapping[s
     if len(ours) != len(theirs):
         raise Refused("MB930", f"there are {len(ours)} boards, the bundle says {len(theirs)}.")
     for one, other in zip(ours, theirs, strict=True):
-        if differs := difference(one, other):
-            where, mine, its = differs
+        mine, its = (one, other) if _same_version(bundle) else (without_texts(one), without_texts(other))
+        if differs := difference(mine, its):
+            where, here, there = differs
             name = f"{one['dataset']}, {one['protocol']}, {one['classifier']}"
-            raise Refused("MB930", f"{name}: {_of_row(one, where)} is {_short(mine)}, the bundle says {_short(its)}.")
+            raise Refused("MB930", f"{name}: {_of_row(one, where)} is {_short(here)}, the bundle says {_short(there)}.")
     n = sum(len(board["rows"]) for board in ours)
     report.add("boards", f"{len(ours)} boards, {n} arms: every number, range and word is what we compute")
 

@@ -114,11 +114,13 @@ def replace(folder: Path, old: str, new: str, *, date: str = "") -> None:
     """Add a row that withdraws an entry in favour of another; its folder stays.
 
     Raises:
-        UsageError: If the ledger does not know one of the two, or the old one is withdrawn already.
+        UsageError: If the ledger does not know one of the two, the old one is withdrawn already, or they have no author
+            in common.
     """
     last, better = standing(folder, old), last_row(folder, new)
     if last.entry == better.entry:
         raise UsageError(f"{old}: is the same entry and cannot replace itself; publish the better bundle.")
+    check_authors(authors(folder, last.entry), authors(folder, better.entry), last.entry)
     ledger.append(
         folder / LEDGER,
         event="corrected",
@@ -128,6 +130,35 @@ def replace(folder: Path, old: str, new: str, *, date: str = "") -> None:
         detail=f"replaced by {better.entry}",
         date=date,
     )
+
+
+def check_authors(old: Sequence[str], new: Sequence[str], entry: str) -> None:
+    """Refuse to let an entry be replaced by strangers: what it replaces is not looked for copies either.
+
+    Args:
+        old: Authors of the entry.
+        new: Those of the one that is to stand in its place.
+        entry: Its id.
+
+    Raises:
+        UsageError: If none of them is the same.
+    """
+    if not {name.casefold() for name in old} & {name.casefold() for name in new}:
+        raise UsageError(f"{entry}: is by {', '.join(old)}, the other entry by none of them; only authors replace "
+                         "their entries.")  # fmt: skip
+
+
+def authors(folder: Path, entry: str) -> list[str]:
+    """Return who an entry says it is by.
+
+    Raises:
+        Refused: MB951 if its ``entry.json`` is missing or damaged.
+    """
+    found = read_entry(folder / entry).get("method")
+    listed = found.get("authors") if isinstance(found, dict) else None
+    if not isinstance(listed, list) or not listed or not all(isinstance(name, str) for name in listed):
+        raise Refused("MB951", f"{folder / entry / ENTRY}: names no authors; publish the bundle again.")
+    return listed
 
 
 def withdraw(folder: Path, name: str, reason: str, *, date: str = "") -> Row:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from medbench.publishing.figures import difference
+from medbench import __version__
+from medbench.publishing.figures import difference, without_texts
 from medbench.publishing.refusals import Refused
+from medbench.publishing.report import OTHER_STUDY
 from medbench.publishing.verifying import Verified
 
 _ALWAYS = ("schema", "id", "bundle", "method", "study", "environment")
@@ -35,12 +37,16 @@ def compared(told: Mapping[str, Any], verified: Verified) -> str:
         left_out.append("who signed it (give --allowed-signers)")
     else:
         _same(computed.get("signed_by"), told.get("signed_by"), "signed_by")
+    _as_this_version_would(told, verified)
     lifts = (told.get("tier"), computed.get("tier")) == ("claimed", "recomputed")
     if not unknown and not lifts:
         hint = "; give --accept-repeated once you looked at them" if computed.get("tier") == "claimed" else ""
         _same(computed.get("tier"), told.get("tier"), "tier", hint)
     claimed = told.get("tier") == "claimed"
-    if missing := _boards(computed.get("boards"), told.get("boards"), claimed=claimed):
+    versions = {__version__, str(told.get("medbench")), *(told.get("environment") or {}).get("medbench", ())}
+    same_words = len(versions) == 1
+    missing = _boards(computed.get("boards"), told.get("boards"), claimed=claimed, same_words=same_words)
+    if missing:
         left_out.append(f"the boards on {', '.join(missing)}, which could not be recomputed here")
     elif unknown and computed.get("tier") != told.get("tier"):
         left_out.append("what could not be checked")
@@ -50,18 +56,32 @@ def compared(told: Mapping[str, Any], verified: Verified) -> str:
     return f", but not {' and '.join(left_out)}" if left_out else ""
 
 
+def _as_this_version_would(told: Mapping[str, Any], verified: Verified) -> None:
+    """Refuse an entry that was recomputed, as it says, by this very version, which finds another study in it.
+
+    Raises:
+        Refused: MB951. What an older version found may be so; what a data set or plugin would be needed for, too.
+    """
+    unknown = [c for c in verified.checks if c["outcome"] == "unknown" and c["code"] == OTHER_STUDY]
+    if unknown and told.get("tier") != "claimed" and told.get("medbench") == __version__:
+        raise Refused("MB951", f"tier is {str(told.get('tier'))[:80]} by medbench {__version__}, which cannot "
+                      f"recompute it: {unknown[0]['detail']}")  # fmt: skip
+
+
 def _is_by_somebody(verified: Verified) -> bool:
     """Say whether a signature fits and nobody said whose key it is."""
     outcomes = {(c["outcome"], c["detail"].startswith("it fits")) for c in verified.checks if c["name"] == "signature"}
     return ("note", True) in outcomes
 
 
-def _boards(ours: Any, theirs: Any, *, claimed: bool) -> list[str]:
+def _boards(ours: Any, theirs: Any, *, claimed: bool, same_words: bool) -> list[str]:
     """Compare boards whatever their order; return the data sets of those that were recomputed there and not here."""
     ours, theirs = _sorted(ours), _sorted(theirs)
     if len(ours) != len(theirs):
         _same(len(ours), len(theirs), "boards (number of)")
     missing = []
+    if not same_words:
+        ours, theirs = map(without_texts, ours), map(without_texts, theirs)
     for number, (mine, its) in enumerate(zip(ours, theirs, strict=True)):
         here, there = mine.get("recomputed"), its.get("recomputed")
         if (here, there) == (False, True):

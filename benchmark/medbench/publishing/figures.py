@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from medbench.board import Board, Row
@@ -101,6 +101,21 @@ def _gain(gain: Interval | None) -> dict[str, float | None]:
 
 def _number(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
+
+
+TEXTS = ("withheld", "title", "caption")
+"""Fields of rows and yardsticks that hold a sentence of ours, which may be put otherwise by another version."""
+
+
+def without_texts(board: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a board as JSON values with whether there is a sentence in place of each, to compare two versions."""
+
+    def bare(part: Any) -> Any:
+        if isinstance(part, dict):
+            return {key: bool(value) if key in TEXTS else value for key, value in part.items()}
+        return part
+
+    return {key: [bare(part) for part in value] if isinstance(value, list) else value for key, value in board.items()}
 
 
 def difference(ours: Any, theirs: Any, field: str = "") -> tuple[str, Any, Any] | None:

@@ -10,6 +10,8 @@ import fcntl
 import hashlib
 import os
 import re
+import shutil
+import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -97,6 +99,26 @@ def rows(path: Path) -> list[Row]:
         return _chained(path.read_bytes(), path)
     except OSError as error:
         raise StoreError(f"{path}: cannot be read ({error.strerror}); give another --to.") from None
+
+
+def check_committed(path: Path) -> None:
+    """Refuse a ledger that does not begin with the one that git has at HEAD, where git has one.
+
+    The chain shows a change in its middle, and not that rows at its end are gone.
+
+    Raises:
+        Refused: MB950.
+    """
+    git = shutil.which("git")
+    if git is None or not path.parent.is_dir():
+        return
+    done = subprocess.run(  # noqa: S603  reads one object, runs nothing of the repository
+        [git, "-C", str(path.parent), "cat-file", "blob", f"HEAD:./{path.name}"], capture_output=True, check=False
+    )
+    there = path.read_bytes() if path.exists() else b""
+    if done.returncode == 0 and not there.startswith(done.stdout):
+        raise Refused("MB950", f"{path}: rows that git has at HEAD were changed or taken away; restore it with `git "
+                      f"checkout HEAD -- {path.name}` and run the command again.")  # fmt: skip
 
 
 def append(

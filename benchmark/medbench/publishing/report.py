@@ -11,6 +11,8 @@ from medbench.publishing.reading import Bundle
 from medbench.text import clean
 
 SCHEMA = 1
+OTHER_STUDY = "MB925"
+"""Of trials that are not what the study amounts to: refused, or unknown where another version ran them."""
 Result = Literal["ok", "note", "failed", "flagged", "unknown"]
 SAID: Mapping[str, str] = {
     "ok": "ok", "note": "note", "failed": "FAILED", "flagged": "flagged", "unknown": "could not be checked",
@@ -26,7 +28,7 @@ class Check:
         outcome: ok, failed, flagged, unknown where it could not be checked, or a note where there was nothing to
             check, which holds nothing back.
         detail: What was found, or why it could not be checked.
-        code: Of a failure.
+        code: Of a failure; OTHER_STUDY of what another version may have had otherwise.
         holds_back: A flag that keeps the entry from being ranked until somebody has looked at it.
     """
 

@@ -13,9 +13,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from medbench.errors import UsageError
-from medbench.publishing import canonical, container, ledger, models
-from medbench.publishing.entries import check_reruns, check_sha256
-from medbench.publishing.figures import difference
+from medbench.publishing import canonical, container, figures, ledger, models
+from medbench.publishing.entries import check_authors, check_reruns, check_sha256
 from medbench.publishing.refusals import Refused
 from medbench.site.history import LEDGER, History, histories
 from medbench.text import printed
@@ -141,7 +140,16 @@ def read(root: Path) -> list[Published]:
         if name not in folders:
             row = history.rows[0].row
             raise Refused("MB950", f"{root / LEDGER}: row {row} tells of {name}, which has no folder; restore it.")
-    return [_published(folders[name], known[name]) for name in sorted(folders)]
+    found = {name: _published(folders[name], known[name]) for name in sorted(folders)}
+    for published in found.values():
+        if better := published.history.replaced_by:
+            try:
+                old, new = (p.entry["method"]["authors"] for p in (published, found[better]))
+                check_authors(old, new, published.entry["id"])
+            except UsageError as error:
+                row = published.history.rows[-1].row
+                raise Refused("MB950", f"{root / LEDGER}: row {row}: {error}") from None
+    return list(found.values())
 
 
 def _published(folder: Path, history: History) -> Published:
@@ -197,15 +205,28 @@ def _as_the_bundle_says(folder: Path, value: Mapping[str, Any], row: int) -> Any
         canonical.load(members[name].unpacked(name), name)
         for name in ("claims.json", "method.json", "environment.json", "plan.json")
     )
+    for name, document in (("claims.json", claims), ("environment.json", environment)):
+        if not isinstance(document, dict):
+            raise Refused("MB909", f"{where}: {name} is no object; publish a bundle that `medbench bundle` writes.")
+    try:
+        models.Claims.model_validate(claims)
+    except ValidationError as error:
+        field = ".".join(map(str, error.errors()[0]["loc"]))[:120].encode("unicode_escape").decode()
+        raise Refused(
+            "MB909", f"{where}: claims.json: {field} is no figure of a board; publish the bundle again."
+        ) from None
     own = models.BoardFigures.model_fields
     boards = [{key: board[key] for key in own} for board in value["boards"]]
+    told = claims["boards"]
+    if environment.get("medbench") != [value["medbench"]]:  # run by one version and verified by another
+        told, boards = [*map(figures.without_texts, told)], [*map(figures.without_texts, boards)]
     said = {key: environment[key] for key in value["environment"] if key in environment}
     for name, ours, theirs in (
-        ("boards", claims["boards"], boards),
+        ("boards", told, boards),
         ("method", method, value["method"]),
         ("environment", said, value["environment"]),
     ):
-        if differs := difference(ours, theirs, name):
+        if differs := figures.difference(ours, theirs, name):
             at, in_bundle, here = differs
             raise _edited(path, f"{at} is {_brief(here)}, the bundle says {_brief(in_bundle)} (ledger row {row})")
     return plan
