@@ -541,7 +541,12 @@ def test_a_damaged_result_is_named_and_stays(medbench: Medbench, tmp_path: Path)
     damaged.write_bytes(bytes(100))
     before = everything(tmp_path / "runs")
 
-    refused(medbench("leaderboard"), 5, str(damaged.parent), "delete the folder and run the same command")
+    refused(
+        medbench("leaderboard"),
+        5,
+        str(damaged.parent),
+        "run `medbench store repair`, which loses nothing, then the same command",
+    )
     assert everything(tmp_path / "runs") == before
 
 

@@ -241,12 +241,12 @@ def test_only_asked_cells_stay_in_memory(run: SyntheticRun) -> None:
 
 
 def test_many_predictions_are_read_as_one_by_one(run: SyntheticRun) -> None:
-    folders = [stored.folder for stored in run.store.rows("ddti")]
-    together = read_many(folders)
+    rows = list(run.store.rows("ddti"))
+    together = read_many(rows)
 
-    assert len(together) == len(folders) == 60
-    for folder, found in zip(folders, together, strict=True):
-        alone = read_predictions(folder)
+    assert len(together) == len(rows) == 60
+    for row, found in zip(rows, together, strict=True):
+        alone = read_predictions(row)
         for field in dataclasses.fields(alone):
             np.testing.assert_array_equal(getattr(found, field.name), getattr(alone, field.name))
     assert read_many([]) == []

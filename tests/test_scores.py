@@ -549,7 +549,7 @@ def test_scoring_changes_no_prediction(tmp_path: Path) -> None:
 def test_an_older_result_without_scores_can_be_read(tmp_path: Path) -> None:
     write_result(tmp_path, score_trial(tmp_path, Generative("copies", generator=Resample())), {})
     record = json.loads((tmp_path / "result.json").read_text())
-    del record["scores"], record["scored"]
+    del record["scores"], record["scored"], record["seal"], record["sums"]
     (tmp_path / "result.json").write_text(json.dumps(record))
 
     assert read_stored(tmp_path).scores == {}

@@ -303,7 +303,7 @@ def test_a_damaged_stage_is_named_and_not_used(tmp_path: Path, damage: str) -> N
         "no record": about.unlink,
     }[damage]()
 
-    with pytest.raises(StoreError, match="delete the folder"):
+    with pytest.raises(StoreError, match="run `medbench store repair`"):
         load_state(tmp_path)
 
 

@@ -6,7 +6,6 @@ computed from the stored predictions and kept in ``.measures`` beside the result
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from medbench import sealed
 from medbench.cells import Found
 from medbench.interfaces import Metric
 from medbench.kept_scores import FOLDER, mark_of
@@ -93,7 +93,7 @@ class CellMetrics:
             fresh = path.with_suffix(f".{os.getpid()}")
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                fresh.write_text(json.dumps(self.kept[path], sort_keys=True))
+                fresh.write_text(sealed.seal(self.kept[path]))
                 fresh.replace(path)
             except OSError:
                 continue
@@ -153,9 +153,10 @@ class CellMetrics:
     def _file(self, path: Path) -> dict[str, Any]:
         if path not in self.kept:
             try:
-                content = json.loads(path.read_text())
-                self.kept[path] = content if isinstance(content, dict) else {}
-            except (OSError, ValueError):
+                self.kept[path] = sealed.read(path)[0] if path.is_file() else {}
+            except sealed.Damaged as error:  # numbers of metrics that are not installed here stand there alone
+                raise sealed.damaged(path.parent, str(error)) from None
+            except OSError:
                 self.kept[path] = {}
         return self.kept[path]
 

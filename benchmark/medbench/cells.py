@@ -106,7 +106,7 @@ def score_complete(
 def predictions_of(found: Mapping[Key, Found]) -> dict[Key, dict[Cell, Predictions]]:
     """Read what every arm predicted, an arm at a time."""
     return {
-        key: dict(zip(of_arm.cells, read_many([stored.folder for stored in of_arm.cells.values()]), strict=True))
+        key: dict(zip(of_arm.cells, read_many(list(of_arm.cells.values())), strict=True))
         for key, of_arm in found.items()
     }
 

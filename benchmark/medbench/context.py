@@ -120,7 +120,7 @@ class TrialContext:
             if getattr(stage, "stored", True):
                 self.stages[key] = ""
             return fitted
-        state, record = load_state(stored)
+        state, record = load_state(stored, key)
         self.stages[key] = record["sha256"]
         for picture in sorted(stored.glob("*.png")):  # a trial's folder shows what its generator draws
             shutil.copyfile(picture, self.folder / picture.name)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
+from medbench.stages import read_stage
 from medbench.store import Store
 
 
@@ -36,6 +36,6 @@ class FittedStages:
     def _read(self, key: str) -> Mapping[str, Any]:
         if key not in self._known:
             folder = self._store.stage_folder(key)
-            record = json.loads((folder / "stage.json").read_text()) if folder else {"cost": {"seconds": 0.0}}
+            record = read_stage(folder) if folder else {"cost": {"seconds": 0.0}}
             self._known[key] = record
         return self._known[key]

@@ -7,13 +7,12 @@ longer there is not read.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from medbench import sealed
 from medbench.stored import Stored, read_stored
 
 FOLDER = ".measures"
@@ -22,7 +21,7 @@ FOLDER = ".measures"
 def mark_of(folder: Path) -> str:
     """Return a few digits of a result's SHA-256: a trial that was run again has another result of the same id."""
     try:
-        return hashlib.sha256((folder / "result.json").read_bytes()).hexdigest()[:16]
+        return sealed.sum_of(folder / "result.json")[:16]
     except OSError:
         return ""
 
@@ -35,13 +34,14 @@ def read(root: Path, folder: Path) -> Stored:
         folder: Of the trial.
 
     Raises:
-        StoreError: If a file of the result is missing or damaged.
+        StoreError: If a file of the result is missing or damaged, or that of its scores.
     """
     stored = read_stored(folder)
-    if stored.status != "done" or not stored.scored:
+    place = _place(root, folder)
+    if stored.status != "done" or not stored.scored or not place.is_file():
         return stored
     try:
-        kept = json.loads(_place(root, folder).read_text())
+        kept, _ = sealed.read(place)
         if kept["of"] != mark_of(folder):
             return stored
         own = {name: why for name, why in stored.unmeasured.items() if name.startswith("metric ")}
@@ -51,8 +51,10 @@ def read(root: Path, folder: Path) -> Stored:
             scored=dict(kept["scored"]),
             unmeasured={**own, **kept["unmeasured"]},
         )
-    except (OSError, ValueError, KeyError, TypeError):
-        return stored
+    except sealed.Damaged as error:
+        raise sealed.damaged(place.parent, str(error)) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise sealed.damaged(place.parent, f"{place.name} cannot be read ({type(error).__name__})") from None
 
 
 def write(root: Path, folder: Path, scored: Mapping[str, Any]) -> None:
@@ -69,7 +71,7 @@ def write(root: Path, folder: Path, scored: Mapping[str, Any]) -> None:
     place = _place(root, folder)
     place.parent.mkdir(parents=True, exist_ok=True)
     fresh = place.with_suffix(f".{os.getpid()}")
-    fresh.write_text(json.dumps({"of": mark_of(folder), **scored}, indent=1, sort_keys=True))
+    fresh.write_text(sealed.seal({"of": mark_of(folder), **scored}))
     fresh.replace(place)
 
 

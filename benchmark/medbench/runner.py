@@ -11,7 +11,7 @@ import dataclasses
 import json
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +24,7 @@ from medbench.job import Task, work
 from medbench.matrix import Plan
 from medbench.plugins import Catalogue
 from medbench.stage_jobs import StageJob
-from medbench.stages import ENCODER
+from medbench.stages import ENCODER, check_stage
 from medbench.store import Store
 from medbench.stored import Failure, read_stored
 from medbench.text import counted
@@ -105,6 +105,7 @@ class _Job:
     folder: Path | None = None
     lost: int = 0
     widened: bool = False
+    mended: bool = False
 
 
 @dataclass
@@ -117,6 +118,7 @@ class _Run:
     share: float
     waiting: list[_Job] = field(default_factory=list)
     running: dict[Future[int], _Job] = field(default_factory=dict)
+    stages: dict[str, _Job] = field(default_factory=dict)
     broken: dict[str, Failure] = field(default_factory=dict)
     logs: dict[str, str] = field(default_factory=dict)
     faults: dict[str, Failure] = field(default_factory=dict)
@@ -169,10 +171,10 @@ def run(
     for trial in plan.trials:
         if shard[1] > 1 and _part(plan, trial, shard[1]) != shard[0] - 1:
             continue
-        if (store.place(trial) / "result.json").is_file():
+        old = store.find(trial)
+        if old is not None and old.status == "done":
             state.summary.hits += 1
             continue
-        old = store.find(trial)
         if old is not None and not retry_failed:
             skipped = old.status == "skipped"
             state.summary.skipped += skipped
@@ -187,11 +189,12 @@ def run(
         )  # fmt: skip
         label = f"{trial.augmenter} / {trial.classifier}  r{trial.repeat} f{trial.fold} s{trial.seed}"
         state.waiting.append(_Job(trial.id, label, "trial", task, state.share, keys, trial))
-    stages = [
-        _stage_job(plan.stages[k], decoded, {**common, "sources": others[plan.stages[k].trial.dataset]}, state.share)
+    state.stages = {
+        k: _stage_job(plan.stages[k], decoded, {**common, "sources": others[plan.stages[k].trial.dataset]}, state.share)
         for k in needed
-        if not store.stage_folder(k)
-    ]
+    }
+    _set_damaged_aside(state, needed)
+    stages = [job for key, job in state.stages.items() if not store.stage_folder(key)]
     watcher.planned(stages=len(stages), trials=len(state.waiting), hits=state.summary.hits)
     if state.waiting:
         state.waiting = _in_order(stages, state.waiting)
@@ -373,6 +376,11 @@ def _settle(state: _Run, job: _Job, future: Future[int]) -> None:
     if failure.kind == "disk":
         _forget(state, job)
         raise ResourceError(f"{state.store.root}: {failure.message}")
+    if failure.kind == "store" and not job.mended and (damaged := _set_damaged_aside(state, job.needs)):
+        job.mended = True
+        planned = {other.key for other in (*state.waiting, *state.running.values())}
+        state.waiting[:0] = [dataclasses.replace(state.stages[key]) for key in damaged if key not in planned]
+        return _again(state, job, "what it stands on was damaged and is fitted again")
     if failure.kind == "memory" and not job.widened:
         job.widened, job.share = True, min(1.0, 2 * job.share)
         return _again(state, job, "there was not enough memory; trying once more with twice the share")
@@ -386,6 +394,28 @@ def _fail_itself(state: _Run, job: _Job, failure: Failure) -> None:
     _fail(state, job, failure)
 
 
+def _set_damaged_aside(state: _Run, keys: Iterable[str]) -> list[str]:
+    """Move stages aside that are not what was stored, and return their keys; one that is being fitted is left alone."""
+    damaged = []
+    for key in keys:
+        folder = state.store.stage_folder(key)
+        if folder is None or not state.store.claim(key):
+            continue
+        try:
+            check_stage(folder)
+        except StoreError:
+            damaged.append(key)
+            state.store.set_aside(folder)
+        state.store.release(key)
+    _tell_notes(state)
+    return damaged
+
+
+def _tell_notes(state: _Run) -> None:
+    while state.store.notes:
+        state.watcher.problem(state.store.notes.pop(0))
+
+
 def _accept(state: _Run, job: _Job) -> None:
     assert job.folder is not None
     if job.trial is None:
@@ -395,6 +425,7 @@ def _accept(state: _Run, job: _Job) -> None:
         place = state.store.accept(job.folder, state.store.place(job.trial))
         state.summary.done += 1
         _announce(state, "trial_finished", trial=job.trial, result=read_stored(place))
+    _tell_notes(state)
     state.store.release(job.key)
     state.watcher.finished(job.key, "done", "")
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from medbench.errors import ContractError, StoreError
+from medbench import sealed
+from medbench.errors import ContractError
 from medbench.identity import digest, identity
 from medbench.interfaces import Budget, Generator, needs
 from medbench.recipes import describe
@@ -66,34 +66,70 @@ def _are_generators(stage: Any) -> bool:
 
 
 def save_state(folder: Path, state: Mapping[str, np.ndarray], record: dict[str, Any]) -> str:
-    """Write a stage's arrays and record; return the SHA-256 of the arrays' file."""
+    """Write a stage's arrays and its record with the sums of all files; return the SHA-256 of the arrays' file."""
     from safetensors.numpy import save
 
     content = save({name: np.ascontiguousarray(array) for name, array in state.items()})
-    sha = hashlib.sha256(content).hexdigest()
     (folder / "state.safetensors").write_bytes(content)
-    (folder / "stage.json").write_text(json.dumps({**record, "sha256": sha}, indent=1, sort_keys=True))
+    sums = sealed.sums_of_job(folder)
+    sha = sums["state.safetensors"]
+    (folder / "stage.json").write_text(sealed.seal({**record, "sha256": sha}, sums))
     return sha
 
 
-def load_state(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def load_state(folder: Path, key: str = "") -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Read a stage's arrays and record.
+
+    Args:
+        folder: Where it lies.
+        key: What it must be stored under; "" for any.
 
     Raises:
         StoreError: If the bytes are not those that were stored.
     """
     from safetensors.numpy import load
 
+    record = read_stage(folder)
+    if key and record.get("key", key) != key:
+        raise sealed.damaged(folder, "it holds another stage")
     try:
-        record = json.loads((folder / "stage.json").read_text())
         content = (folder / "state.safetensors").read_bytes()
-    except (OSError, ValueError) as error:
-        raise StoreError(
-            f"{folder}: a fitted stage cannot be read ({type(error).__name__}); delete the folder."
-        ) from None
+    except OSError as error:
+        raise sealed.damaged(folder, f"state.safetensors cannot be read ({error.strerror})") from None
     if hashlib.sha256(content).hexdigest() != record.get("sha256"):
-        raise StoreError(f"{folder / 'state.safetensors'}: its bytes changed since it was stored; delete the folder.")
+        raise sealed.damaged(folder, "the bytes of state.safetensors changed since it was stored")
     return load(content), record
+
+
+def read_stage(folder: Path) -> dict[str, Any]:
+    """Read a stage's record alone.
+
+    Raises:
+        StoreError: If it is damaged.
+    """
+    try:
+        return sealed.read(folder / "stage.json")[0]
+    except sealed.Damaged as error:
+        raise sealed.damaged(folder, str(error)) from None
+    except OSError as error:
+        raise sealed.damaged(folder, f"stage.json cannot be read ({error.strerror})") from None
+
+
+def check_stage(folder: Path, *names: str) -> None:
+    """Compare files of a stage with what was stored, all of them by default.
+
+    Raises:
+        StoreError: If one is missing or changed.
+    """
+    try:
+        record, sums = sealed.read(folder / "stage.json")
+        if not names:
+            sealed.check(folder, {"state.safetensors": record.get("sha256", "")})
+        sealed.check(folder, sums, *names)
+    except sealed.Damaged as error:
+        raise sealed.damaged(folder, str(error)) from None
+    except OSError as error:
+        raise sealed.damaged(folder, f"it cannot be read ({error.strerror})") from None
 
 
 def features_made_of(made_of: str, encoder_key: str) -> str:

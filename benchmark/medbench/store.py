@@ -16,14 +16,22 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from medbench.errors import ResourceError, StoreError
+from medbench import sealed
+from medbench.errors import MedbenchError, ResourceError, StoreError
+from medbench.faults import of_machine
 from medbench.kept_scores import read
-from medbench.stored import Failure, Stored
+from medbench.stages import check_stage
+from medbench.stored import Failure, Stored, read_stored, write_failure
 from medbench.trial import Trial
 
 SCHEMA = 1
 MARK = "medbench-store.json"
 LOG_LIMIT = 10 * 2**20
+_NAME = re.compile(r"r\d+-f\d+-s\d+-[0-9a-z]{0,8}(\.failed-\d+)?")
+_SLUG = re.compile(r"[a-z0-9][a-z0-9.-]*")
+_JOB = re.compile(r"[0-9a-f]{12,16}-[0-9a-f]{8}")
+_STAGE = re.compile(r"[0-9a-z]{1,16}")
+_CLUTTER = frozenset({"desktop.ini", "Thumbs.db"})
 
 
 class Store:
@@ -49,7 +57,7 @@ class Store:
                 root.mkdir(parents=True, exist_ok=True)
                 _write_durably(mark, json.dumps({"schema": SCHEMA}).encode())
             except OSError as error:
-                raise StoreError(f"{root}: cannot be written ({error.strerror}); give another --results.") from None
+                raise _not_written(root, error) from None
         try:
             schema = int(json.loads(mark.read_text())["schema"])
         except (OSError, ValueError, KeyError, TypeError):
@@ -58,6 +66,8 @@ class Store:
             ) from None
         if schema > SCHEMA:
             raise StoreError(f"{root}: written by a newer medbench (schema {schema} > {SCHEMA}); update medbench.")
+        self.notes: list[str] = []
+        """What was moved aside, for whoever shows what a run does."""
         self._lock_file: int | None = None
 
     # -- places ----------------------------------------------------------------------------------------------------
@@ -83,14 +93,14 @@ class Store:
         try:
             folder.mkdir(parents=True)
         except OSError as error:
-            raise StoreError(
-                f"{folder}: cannot be made ({error.strerror}); free space or give another --results."
-            ) from None
+            raise _not_written(folder, error) from None
         return folder
 
     def sweep(self) -> None:
         """Remove the job folders of runners that were killed; a living runner holds the lock of its jobs."""
-        for folder in sorted((self.root / ".jobs").glob("*")):
+        for folder in sorted((self.root / ".jobs").glob("*-*")):
+            if not _JOB.fullmatch(folder.name):
+                continue  # what a file manager left there
             key = folder.name.partition("-")[0]
             if self.claim(key):
                 shutil.rmtree(folder, ignore_errors=True)
@@ -99,42 +109,105 @@ class Store:
     # -- reading ---------------------------------------------------------------------------------------------------
 
     def find(self, trial: Trial) -> Stored | None:
-        """Return the stored row of exactly this trial id, the result before a failure; None also where the machine
-        interrupted it."""
+        """Return the stored row of exactly this trial id, the result before a failure.
+
+        None also where the machine interrupted it, and where its folder is not whole: it is to be run then.
+
+        Raises:
+            StoreError: If its result is damaged.
+        """
         place = self.place(trial)
         for folder in [place, *self._failures(place)]:
-            if (folder / "spec.json").is_file():
-                stored = read(self.root, folder)
-                if stored.trial.id == trial.id and stored.status != "interrupted":
-                    return stored
+            if not _records(folder):
+                continue
+            stored = self._read(folder)
+            if stored.trial.id == trial.id and stored.status != "interrupted":
+                return stored
         return None
 
     def rows(self, dataset: str | None = None) -> Iterator[Stored]:
         """Yield every row, sorted by folder: results, and the latest failure of trials without one.
 
-        A trial that the machine interrupted is one where it has neither result nor failure.
-        """
-        tops = [self.root / slug(dataset)] if dataset else sorted(p for p in self.root.iterdir() if p.is_dir())
-        for top in tops:
-            if top.name.startswith(".") or top.name == "stages" or not top.is_dir():
-                continue
-            for protocol in sorted(p for p in top.glob("*/*") if p.is_dir()):
-                yield from self._rows_in(protocol)
+        A trial that the machine interrupted is one where it has neither result nor failure. Folders with names that the
+        store does not give are none of it: file managers and sync clients leave copies behind.
 
-    def _rows_in(self, protocol: Path) -> Iterator[Stored]:
-        names = sorted(p.name for p in protocol.iterdir() if (p / "spec.json").is_file())
-        attempts: dict[str, list[str]] = {}
-        for name in names:
-            attempts.setdefault(name.partition(".failed-")[0], []).append(name)
-        for base, of_trial in sorted(attempts.items()):
-            if base in of_trial:
-                yield read(self.root, protocol / base)
+        Raises:
+            StoreError: If one is damaged.
+        """
+        for protocol in self._protocols(dataset):
+            attempts: dict[str, list[str]] = {}
+            for name in sorted(p.name for p in protocol.iterdir() if _is_trial(p)):
+                attempts.setdefault(name.partition(".failed-")[0], []).append(name)
+            for base, of_trial in sorted(attempts.items()):
+                if base in of_trial:
+                    yield self._read(protocol / base)
+                    continue
+                latest_first = [self._read(protocol / name) for name in sorted(of_trial, key=_attempt, reverse=True)]
+                yield next((row for row in latest_first if row.status != "interrupted"), latest_first[0])
+
+    def folders(self) -> Iterator[Path]:
+        """Yield the folder of every result and failure, sound or not, sorted."""
+        for protocol in self._protocols():
+            yield from sorted(p for p in protocol.iterdir() if _is_trial(p))
+
+    def stages(self) -> Iterator[Path]:
+        """Yield the folder of every stage, sound or not, sorted."""
+        yield from sorted(p for p in (self.root / "stages").glob("*") if _STAGE.fullmatch(p.name) and _holds_files(p))
+
+    def foreign(self) -> Iterator[Path]:
+        """Yield what lies among results and is not the store's, sorted: left by file managers, or copies."""
+        own = {MARK, "stages"}
+        for top in sorted(self.root.iterdir()):
+            if top.name in own or (top.name.startswith(".") and top.name not in (".DS_Store",)):
                 continue
-            latest_first = [read(self.root, protocol / name) for name in sorted(of_trial, key=_attempt, reverse=True)]
-            yield next((row for row in latest_first if row.status != "interrupted"), latest_first[0])
+            levels = [[top], sorted(top.glob("*")), sorted(top.glob("*/*"))]
+            clutter = [p for level in levels for p in level if not (p.is_dir() and _SLUG.fullmatch(p.name))]
+            yield from (p for p in clutter if not any(other in p.parents for other in clutter))
+        for protocol in self._protocols():
+            yield from sorted(p for p in protocol.iterdir() if not (p.is_dir() and _NAME.fullmatch(p.name)))
+
+    def check(self, folder: Path) -> Stored:
+        """Read a row and compare all files of its folder with what was stored.
+
+        Raises:
+            StoreError: If it is damaged.
+        """
+        stored = self._read(folder)
+        stored.check()
+        if stored.status == "done":
+            stored.predictions()
+        return stored
+
+    def set_aside(self, path: Path) -> Path:
+        """Move what is damaged out of the way, into ``.damaged``; nothing is ever deleted there."""
+        name = "--".join(path.relative_to(self.root).parts)
+        aside = self.root / ".damaged" / f"{name}.{uuid.uuid4().hex[:8]}"
+        try:
+            aside.parent.mkdir(exist_ok=True)
+            path.rename(aside)
+        except OSError as error:
+            raise _not_written(path, error) from None
+        self.notes.append(f"{path}: is damaged and was moved to {aside}")
+        return aside
+
+    def _protocols(self, dataset: str | None = None) -> Iterator[Path]:
+        tops = [self.root / slug(dataset)] if dataset else sorted(self.root.iterdir())
+        for top in tops:
+            if top.name == "stages" or not _SLUG.fullmatch(top.name) or not top.is_dir():
+                continue
+            for place in sorted(top.glob("*/*")):
+                if _SLUG.fullmatch(place.name) and _SLUG.fullmatch(place.parent.name) and place.is_dir():
+                    yield place
+
+    def _read(self, folder: Path) -> Stored:
+        stored = read(self.root, folder)
+        if self.place(stored.trial) != folder.with_name(folder.name.partition(".failed-")[0]):
+            raise sealed.damaged(folder, "it holds another trial")
+        return stored
 
     def _failures(self, place: Path) -> list[Path]:
         found = place.parent.glob(f"{place.name}.failed-*") if place.parent.is_dir() else ()
+        found = (p for p in found if _is_trial(p))
         return sorted(found, key=lambda p: _attempt(p.name), reverse=True)
 
     # -- writing ---------------------------------------------------------------------------------------------------
@@ -148,9 +221,7 @@ class Store:
             try:
                 self._lock_file = os.open(self.root / ".locks", os.O_RDWR | os.O_CREAT, 0o644)
             except OSError as error:
-                raise StoreError(
-                    f"{self.root}: cannot be written ({error.strerror}); give another --results."
-                ) from None
+                raise _not_written(self.root, error) from None
         try:
             fcntl.lockf(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, int(key[:12], 16))
         except OSError as error:
@@ -167,13 +238,18 @@ class Store:
             fcntl.lockf(self._lock_file, fcntl.LOCK_UN, 1, int(key[:12], 16))
 
     def accept(self, job: Path, place: Path) -> Path:
-        """Move a finished job's folder into place; where a result is there already, that one stays."""
+        """Move a finished job's folder into place; where a whole one is there already, that one stays.
+
+        What is there and is not whole is moved aside first.
+        """
         for leftover in ("task.json", "progress.json"):
             (job / leftover).unlink(missing_ok=True)
         _shorten(job / "log.txt")
         try:
             sync_tree(job)
             place.parent.mkdir(parents=True, exist_ok=True)
+            if place.exists() and not _is_whole(place):
+                self.set_aside(place)
             if not place.exists():
                 job.rename(place)
                 _sync_folder(place.parent)
@@ -187,9 +263,10 @@ class Store:
     def accept_failure(self, job: Path, trial: Trial, failure: Failure) -> Path:
         """Store a failure or skip beside where the result would be."""
         place = self.place(trial)
-        (job / "spec.json").write_text(json.dumps(trial.to_json(), indent=1, sort_keys=True))
-        (job / "failure.json").write_text(json.dumps({"kind": failure.kind, "message": failure.message}, indent=1))
-        (job / "result.json").unlink(missing_ok=True)
+        try:
+            write_failure(job, trial, failure)
+        except OSError as error:
+            raise _not_written(job, error) from None
         attempts = [_attempt(p.name) for p in self._failures(place)]
         return self.accept(job, place.with_name(f"{place.name}.failed-{max(attempts, default=0) + 1}"))
 
@@ -198,6 +275,44 @@ def slug(text: str) -> str:
     """Turn a name with parameters into a folder's name; the full text stands in ``spec.json``."""
     plain = re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.")
     return plain[:96] or "x"
+
+
+def _is_trial(folder: Path) -> bool:
+    """Say whether a folder has the name of a result or failure, and anything in it: an empty one holds nothing."""
+    return bool(_NAME.fullmatch(folder.name)) and _holds_files(folder)
+
+
+def _holds_files(folder: Path) -> bool:
+    try:
+        return any(not name.startswith(".") and name not in _CLUTTER for name in os.listdir(folder))
+    except NotADirectoryError:
+        return False
+
+
+def _records(folder: Path) -> bool:
+    return (folder / "result.json").is_file() or (folder / "failure.json").is_file()
+
+
+def _is_whole(folder: Path) -> bool:
+    """Say whether a folder holds a result, failure or stage whose files are those that were stored."""
+    try:
+        if (folder / "stage.json").is_file():
+            check_stage(folder)
+        else:
+            stored = read_stored(folder)
+            stored.check()
+            if stored.status == "done":
+                stored.predictions()
+    except StoreError:
+        return False
+    return True
+
+
+def _not_written(place: Path, error: OSError) -> MedbenchError:
+    fault = of_machine(error)
+    if fault is not None:
+        return ResourceError(f"{place}: cannot be written ({error.strerror}): {fault[1]}")
+    return StoreError(f"{place}: cannot be written ({error.strerror}); give another --results.")
 
 
 def sync_tree(folder: Path) -> None:

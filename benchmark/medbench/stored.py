@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 import json
 import math
 import re
@@ -13,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from medbench.errors import StoreError
+from medbench import sealed
 from medbench.faults import is_interruption
 from medbench.scoring import Scored
 from medbench.trial import Predictions, Result, Trial
@@ -56,6 +57,7 @@ class Stored:
         failure: Why there is no result.
         metric_keys: By metric, what it was computed with; older results do not say.
         unmeasured: Why a number is missing, by ``metric NAME``, ``score NAME`` or ``extractor NAME``.
+        sums: SHA-256 of the other files of its folder by name; None where it was stored before there were any.
     """
 
     trial: Trial
@@ -74,14 +76,23 @@ class Stored:
     failure: Failure | None = None
     metric_keys: dict[str, str] = field(default_factory=dict)
     unmeasured: dict[str, str] = field(default_factory=dict)
+    sums: Mapping[str, str] | None = None
+
+    def check(self, *names: str) -> None:
+        """Compare files of the folder with what was stored, all of them by default.
+
+        Raises:
+            StoreError: If one is missing or changed.
+        """
+        _check(self.folder, self.sums, *names)
 
     def predictions(self) -> Predictions:
         """Read what was predicted for every test sample."""
-        return read_predictions(self.folder)
+        return read_predictions(self)
 
 
 def write_result(folder: Path, result: Result, provenance: dict[str, Any]) -> None:
-    """Write a finished trial into its job folder: spec, predictions, result."""
+    """Write a finished trial into its job folder: spec, predictions, and last the result with the sums of all."""
     import polars
 
     columns: dict[str, Any] = {"id": result.ids, "patient": result.patients, "label": result.labels}
@@ -102,12 +113,20 @@ def write_result(folder: Path, result: Result, provenance: dict[str, Any]) -> No
         "unmeasured": dict(result.unmeasured),
         "provenance": provenance,
     }
-    (folder / "result.json").write_text(json.dumps(record, indent=1, sort_keys=True))
     (folder / "spec.json").write_text(json.dumps(result.trial.to_json(), indent=1, sort_keys=True))
     if result.learning:
         lines = ["step,train_loss,validation_loss"]
         lines += [f"{int(step)},{_number(train)},{_number(watched)}" for step, train, watched in result.learning]
         (folder / "learning.csv").write_text("\n".join(lines) + "\n")
+    (folder / "result.json").write_text(sealed.seal(record, sealed.sums_of_job(folder)))
+
+
+def write_failure(folder: Path, trial: Trial, failure: Failure) -> None:
+    """Write why a trial has no result into its job folder, with the sums of all that it left there."""
+    (folder / "result.json").unlink(missing_ok=True)
+    (folder / "spec.json").write_text(json.dumps(trial.to_json(), indent=1, sort_keys=True))
+    record = {"kind": failure.kind, "message": failure.message}
+    (folder / "failure.json").write_text(sealed.seal(record, sealed.sums_of_job(folder)))
 
 
 def write_scores(folder: Path, made: Scored) -> None:
@@ -124,7 +143,7 @@ def _finite(values: Mapping[str, float | None]) -> dict[str, float | None]:
     return {name: value if value is not None and math.isfinite(value) else None for name, value in values.items()}
 
 
-def read_predictions(folder: Path) -> Predictions:
+def read_predictions(stored: Stored) -> Predictions:
     """Read a trial's predictions.
 
     Raises:
@@ -132,9 +151,11 @@ def read_predictions(folder: Path) -> Predictions:
     """
     import polars
 
-    path = folder / "predictions.parquet"
+    path = stored.folder / "predictions.parquet"
     try:
-        table = polars.read_parquet(path)
+        content = path.read_bytes()
+        sealed.check(stored.folder, stored.sums, path.name, content=content)
+        table = polars.read_parquet(io.BytesIO(content))
         names = sorted((c for c in table.columns if re.fullmatch(r"p\d+", c)), key=lambda c: int(c[1:]))
         return Predictions(
             table["id"].to_numpy().astype(np.str_),
@@ -142,13 +163,13 @@ def read_predictions(folder: Path) -> Predictions:
             table["label"].to_numpy(),
             np.column_stack([table[name].to_numpy() for name in names]),
         )
+    except sealed.Damaged as error:
+        raise sealed.damaged(stored.folder, str(error)) from None
     except (OSError, polars.exceptions.PolarsError, ValueError) as error:
-        raise StoreError(
-            f"{path}: cannot be read ({type(error).__name__}); delete its folder and run the same command."
-        ) from None
+        raise sealed.damaged(stored.folder, f"{path.name} cannot be read ({type(error).__name__})") from None
 
 
-def read_many(folders: Sequence[Path]) -> list[Predictions]:
+def read_many(rows: Sequence[Stored]) -> list[Predictions]:
     """Read the predictions of many trials at once, in the order given.
 
     Four times as quick as one by one: 10,000 files take 1.5 s instead of 6.
@@ -158,8 +179,10 @@ def read_many(folders: Sequence[Path]) -> list[Predictions]:
     """
     import polars
 
+    for row in rows:
+        row.check("predictions.parquet")
     try:
-        paths = [folder / "predictions.parquet" for folder in folders]
+        paths = [row.folder / "predictions.parquet" for row in rows]
         table = polars.concat(
             [
                 polars.scan_parquet(paths[start : start + FILES], include_file_paths="file", glob=False).collect()
@@ -176,7 +199,7 @@ def read_many(folders: Sequence[Path]) -> list[Predictions]:
         parts = zip(*(np.split(column, ends) for column in (ids, patients, labels, p)), strict=True)
         return [Predictions(*part) for part in parts]
     except (OSError, polars.exceptions.PolarsError, ValueError):
-        return [read_predictions(folder) for folder in folders]  # says which one; trials may have other columns
+        return [read_predictions(row) for row in rows]  # says which one; trials may have other columns
 
 
 def read_stored(folder: Path) -> Stored:
@@ -185,13 +208,15 @@ def read_stored(folder: Path) -> Stored:
     Raises:
         StoreError: If a file of it is missing or damaged.
     """
+    failed = (folder / "failure.json").is_file()
     try:
-        trial = _trial_reader().validate_python(json.loads((folder / "spec.json").read_text()))
-        failed = folder / "failure.json"
-        if failed.is_file():
-            failure = Failure(**json.loads(failed.read_text()))
-            return Stored(trial, folder, _status(failure), failure=failure)
-        record = json.loads((folder / "result.json").read_text())
+        record, sums = sealed.read(folder / ("failure.json" if failed else "result.json"))
+        spec = (folder / "spec.json").read_bytes()
+        sealed.check(folder, sums, "spec.json", content=spec)
+        trial = _trial_reader().validate_python(json.loads(spec))
+        if failed:
+            failure = Failure(record["kind"], record["message"])
+            return Stored(trial, folder, _status(failure), failure=failure, sums=sums)
         return Stored(
             trial,
             folder,
@@ -208,12 +233,23 @@ def read_stored(folder: Path) -> Stored:
             scored=record.get("scored", {}),
             metric_keys=record.get("metric_keys", {}),
             unmeasured=record.get("unmeasured", {}),
+            sums=sums,
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StoreError(
-            f"{folder}: this result cannot be read ({type(error).__name__}); "
-            "delete the folder and run the same command."
-        ) from None
+    except sealed.Damaged as error:
+        raise sealed.damaged(folder, str(error)) from None
+    except FileNotFoundError:
+        raise sealed.damaged(folder, "spec.json is missing") from None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise sealed.damaged(folder, f"it cannot be read ({type(error).__name__})") from None
+
+
+def _check(folder: Path, sums: Mapping[str, str] | None, *names: str) -> None:
+    try:
+        sealed.check(folder, sums, *names)
+    except sealed.Damaged as error:
+        raise sealed.damaged(folder, str(error)) from None
+    except OSError as error:
+        raise sealed.damaged(folder, f"it cannot be read ({error.strerror})") from None
 
 
 def _status(failure: Failure) -> Literal["failed", "skipped", "interrupted"]:

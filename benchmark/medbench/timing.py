@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from medbench.matrix import Plan
+from medbench.stages import read_stage
 from medbench.store import Store
 
 
@@ -44,7 +44,7 @@ def timing(plan: Plan, store: Store | None) -> Timing:
             trials.setdefault((t.dataset, t.augmenter, t.classifier), []).append(float(row.cost["seconds"]))
     stored = {key: folder for key in plan.stages if (folder := store.stage_folder(key)) is not None}
     for key, folder in stored.items():
-        seconds = float(json.loads((folder / "stage.json").read_text())["cost"]["seconds"])
+        seconds = float(read_stage(folder)["cost"]["seconds"])
         fits.setdefault(plan.stages[key].stage, []).append(seconds)
     whole = left = 0.0
     unknown = 0

@@ -33,6 +33,7 @@ COMMANDS = {
     "datasets": ("datasets", "List, show, check, draw and fetch data sets."),
     "plugins": ("plugins", "List, show, start and check plugins."),
     "weights": ("weights", "Get pretrained weights beforehand."),
+    "store": ("store", "Check and repair stored results."),
     "doctor": ("doctor", "Check this installation."),
 }
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from medbench import study
+from medbench import sealed, study
 from medbench.across_tables import render_all
 from medbench.board import Board
 from medbench.cli.display import can_draw_trees
@@ -26,6 +26,7 @@ from medbench.inflation import inflations
 from medbench.inflation_tables import render as render_inflation
 from medbench.leaderboard import boards
 from medbench.plots.style import form_of, written
+from medbench.soundness import PLANS, record_files
 from medbench.staircase import SUFFIX
 from medbench.store import Store
 from medbench.tables import FORMATS
@@ -88,7 +89,7 @@ def status(study_name: str | None, results: Path, as_json: bool) -> None:
 def _job(folder: Path) -> dict[str, Any]:
     try:
         return {"job": folder.name, **json.loads((folder / "progress.json").read_text())}
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError):
         return {"job": folder.name}
 
 
@@ -204,16 +205,20 @@ def open_record(results: Path, study_name: str | None, *, suffix: str = "") -> t
     """
     store = Store(results, create=False)
     stem = (glob.escape(_named(study_name).removesuffix(suffix)) if study_name else "*") + suffix
-    found = sorted((results / ".plans").glob(f"{stem}-????????.json"), key=lambda p: p.stat().st_mtime)
+    plans = [path for path in record_files(store) if path.parent.name == PLANS]
+    found = sorted((p for p in plans if p.match(f"{stem}-????????.json")), key=lambda p: p.stat().st_mtime)
     if not found:
-        known = sorted({p.stem[:-9] for p in (results / ".plans").glob("*.json")})
+        known = sorted({p.stem[:-9] for p in plans})
         raise UsageError(
             f"{results}: no run of {(study_name or 'any study')}{suffix} here; there are: {', '.join(known) or 'none'}."
         )
     try:
-        return store, json.loads(found[-1].read_text())
-    except (OSError, ValueError):
-        raise StoreError(f"{found[-1]}: is damaged; delete it and run the study again, results are not lost.") from None
+        return store, sealed.read(found[-1])[0]
+    except (sealed.Damaged, OSError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error).removeprefix(f"{found[-1].name} ")
+        raise StoreError(
+            f"{found[-1]}: is damaged ({why}); run `medbench store repair` and the study again, results are not lost."
+        ) from None
 
 
 def _named(study_name: str) -> str:

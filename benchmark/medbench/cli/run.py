@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import re
 import sys
@@ -15,7 +14,7 @@ from typing import Any
 import click
 import numpy as np
 
-from medbench import devices
+from medbench import devices, sealed
 from medbench.across_tables import render_all
 from medbench.arms import Checked
 from medbench.board import Board
@@ -39,6 +38,7 @@ from medbench.rescoring import rescore
 from medbench.runner import Summary, check_settled
 from medbench.runner import run as run_plan
 from medbench.samples import Samples
+from medbench.soundness import PLANS, WORTH
 from medbench.sources import (
     Described,
     Source,
@@ -267,12 +267,12 @@ def _described(source: Source, workers: int, display: Display, decode: bool) -> 
 def save_record(store: Store, plan: Plan) -> Path:
     """Keep what was planned in the store, so that status and leaderboard know it; the newest is the default."""
     record = plan.record()
-    folder = store.root / ".plans"
+    folder = store.root / PLANS
     path = folder / f"{plan.study.name}-{digest(record)[:8]}.json"
     fresh = path.with_suffix(f".{os.getpid()}")
     try:
         folder.mkdir(exist_ok=True)
-        fresh.write_text(json.dumps(record, indent=1))
+        fresh.write_text(sealed.seal(record))
         fresh.replace(path)
     except OSError as error:
         raise StoreError(f"{folder}: cannot be written ({error.strerror}); give another --results.") from None
@@ -286,15 +286,19 @@ def _keep_worth(store: Store, plan: Plan) -> None:
 
     Raises:
         UsageError: If results are there that were run with another worth.
+        StoreError: If it is damaged.
     """
-    path = store.root / ".worth.json"
+    path = store.root / WORTH
     try:
-        known: dict[str, float] = json.loads(path.read_text())
-    except (OSError, ValueError):
-        known = {}
+        known, _ = sealed.read(path) if path.exists() else ({}, None)
+    except (sealed.Damaged, OSError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error).removeprefix(f"{path.name} ")
+        raise sealed.damaged(path, str(why)) from None
     worth = plan.study.worth
     for dataset, data, text in {(t.dataset, t.data, t.protocol) for t in plan.trials}:
         before = known.get(key := f"{data} {text}", worth)
+        if not isinstance(before, int | float):
+            raise sealed.damaged(path, f"holds {before!r} where a number stands")
         # Whichever arm a result is of: the folds are the same, and so is what was seen of them.
         if before != worth and any((r.trial.data, r.trial.protocol) == (data, text) for r in store.rows(dataset)):
             raise UsageError(
@@ -304,7 +308,7 @@ def _keep_worth(store: Store, plan: Plan) -> None:
         known[key] = worth
     try:
         fresh = path.with_suffix(f".{os.getpid()}")
-        fresh.write_text(json.dumps(known, indent=1, sort_keys=True))
+        fresh.write_text(sealed.seal(known))
         fresh.replace(path)
     except OSError as error:
         raise StoreError(f"{path}: cannot be written ({error.strerror}); give another --results.") from None

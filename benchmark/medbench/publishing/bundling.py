@@ -24,6 +24,7 @@ from medbench.publishing.models import MOST_LOOKS, SCHEMA, Method
 from medbench.publishing.planned import planned
 from medbench.recipes import parse
 from medbench.sources import PHANTOM
+from medbench.stages import read_stage
 from medbench.store import Store
 from medbench.stored import Stored
 from medbench.trial import Trial
@@ -179,7 +180,7 @@ def _stages(store: Store, rows: Iterable[Stored]) -> list[dict[str, Any]]:
         folder = store.stage_folder(key)
         if folder is None:
             raise StoreError(f"stages/{key[:16]}: is missing in the store, trials need it; copy the whole store.")
-        stage = json.loads((folder / "stage.json").read_text())
+        stage = read_stage(folder)
         found[key] = {
             "key": key,
             "stage": texts.fitting(stage["stage"]) or "stage",

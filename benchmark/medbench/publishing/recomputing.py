@@ -100,8 +100,8 @@ def _look(store: Store, bundle: Bundle, dataset: str, data: str, text: str, numb
     empty: dict[str, Any] = {key: {} for key in ("metrics", "stages", "facts", "counts", "scores", "scored")}
     record = {**empty, "cost": {"seconds": 0.0, "peak_mb": 0.0, "device": "cpu"}, "frequencies": [], "classes": [],
               "leaks": []}  # fmt: skip
-    (folder / "result.json").write_text(json.dumps(record))
     (folder / "spec.json").write_text(json.dumps(trial.to_json()))
+    (folder / "result.json").write_text(json.dumps(record))
 
 
 def record_of(bundle: Bundle, datasets: Mapping[str, Described], plan: Plan | None) -> dict[str, Any]:

@@ -25,11 +25,14 @@ from medbench.leaderboard import boards
 from medbench.plugins import Catalogue
 from medbench.protocols import protocol
 from medbench.sources import PHANTOM
+from medbench.stages import check_stage, read_stage
 from medbench.store import Store
 from medbench.stored import Stored
 from medbench.study import Study
 from medbench.text import clean
 
+SHOWN = ("-samples.png", "-curves.csv")
+"""How the names of the files end that a report shows of a fit."""
 POINTS = 160
 """Points a curve is drawn with; more steps are averaged in windows."""
 SHEET_BYTES, SHEET_PIXELS = 20 * 2**20, 40_000_000
@@ -159,6 +162,9 @@ def _of_board(store: Store, board: Board) -> OfBoard:
         if (row.trial.protocol, row.trial.data) == (board.protocol, board.source["data"])
     ]
     found = {row.arm.key: find(row.arm, mine, study, folds, cells) for row in rows_of(board)}
+    for of_arm in found.values():
+        for stored in of_arm.cells.values():
+            stored.check()  # a report also shows curves and pictures
     return OfBoard(board, found, tuple(_fits(store, found)))
 
 
@@ -174,7 +180,7 @@ def _fits(store: Store, found: Mapping[tuple[str, str], Found]) -> Iterator[Fit]
                 keys.setdefault(name, set()).add(key)
             if all(store.stage_folder(key) is not None for key in stored.stages):
                 continue
-            for path in sorted([*stored.folder.glob("*-samples.png"), *stored.folder.glob("*-curves.csv")]):
+            for path in sorted(p for p in stored.folder.iterdir() if p.name.endswith(SHOWN)):
                 name = clean(stem := path.stem.rpartition("-")[0])
                 first.setdefault(name, (stored.folder, {}, glob.escape(stem)))
                 keys.setdefault(name, set()).add(str(stored.folder))
@@ -191,10 +197,9 @@ def _stages(store: Store, stored: Stored) -> dict[str, tuple[Path, Mapping[str, 
         folder = store.stage_folder(key)
         if key in seen or folder is None:
             continue
-        try:
-            record = json.loads((folder / "stage.json").read_text())
-        except (OSError, ValueError):
-            continue
+        record = read_stage(folder)
+        if shown := [p.name for p in folder.iterdir() if p.name.endswith(SHOWN)]:
+            check_stage(folder, *shown)
         seen[key] = folder, record
         waiting += sorted(record.get("stages", {}))
     return dict(sorted(seen.items()))
