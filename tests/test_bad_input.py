@@ -454,10 +454,28 @@ def make_damaged(root: Path) -> None:
     (root / "a" / "damaged.png").write_bytes((root / "a" / "0.png").read_bytes()[:60])
 
 
+def make_leave(root: Path) -> None:
+    (root / "a" / "disk").symlink_to("/")
+
+
+def make_long(root: Path) -> None:
+    Image.new("1", (60_000, 660)).save(root / "a" / "long.png")
+
+
+def make_scans(root: Path) -> None:
+    path = root / "a" / "scans.jpg"
+    Image.new("L", (1_600, 1_600)).save(path, progressive=True)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-2] + whole[whole.rindex(b"\xff\xda") : -2] * 400 + whole[-2:])
+
+
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
         (make_circle, "remove the link"),
+        (make_leave, "a/disk: is a link out of the data folder"),
+        (make_long, "a/long.png is a picture of 60000 x 660"),
+        (make_scans, "a/scans.jpg is a JPEG of 1600 x 1600 in 40"),
         (make_self, "self.png"),
         (make_twins, "differ only by"),
         (make_bytes, r"b\xff.png"),

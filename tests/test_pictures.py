@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import medbench
-from _encodings import png  # type: ignore[import-not-found]
+from _encodings import png, tiff  # type: ignore[import-not-found]
 from medbench_datasets.readers.pictures import fit_square, fit_square_mask, read_picture, read_picture_size
 
 
@@ -255,6 +255,16 @@ def test_a_webp_is_judged_by_the_canvases_that_its_decoder_keeps(tmp_path: Path)
 
     with pytest.raises(medbench.DataError, match=r"a\.webp is a picture of 16383 x 600 and would take 2.. MB"):
         read_picture(path, channels=3)
+
+
+def test_a_tiff_in_one_huge_tile_is_refused(tmp_path: Path) -> None:
+    content = tiff(np.zeros((8, 8, 1), np.int64), bits=8, photometric=1, tile=16, deflate=True)
+    for tag in (322, 323):
+        content = content.replace(struct.pack("<HHII", tag, 4, 1, 16), struct.pack("<HHII", tag, 4, 1, 1 << 15))
+    (tmp_path / "a.tif").write_bytes(content)
+
+    with pytest.raises(medbench.DataError, match=r"a\.tif is a picture of 8 x 8 and would take 1,084 MB"):
+        read_picture(tmp_path / "a.tif")
 
 
 def test_a_jpeg_of_many_scans_is_refused_and_one_of_twelve_is_not(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "GIF", "WEBP")  # no EPS, PSD and the l
 _STRIPS = 10_000_000  # bytes: what is converted at once, in float64
 
 _BITS, _PHOTOMETRIC, _PLANAR, _SUBSAMPLING = 258, 262, 284, 530  # TIFF tags
+_TILE_WIDTH, _TILE_LENGTH = 322, 323
 _YCBCR = 6
 
 # Whatever a decoder of Pillow was seen to raise on damaged files; the text of these may quote the file and is dropped.
@@ -79,7 +80,8 @@ def opened(path: Path, *, channels: int = 1) -> Iterator[ImageFile]:
                 )
                 if isinstance(picture, TiffImageFile):
                     _check_tiff(picture, name)
-                if picture.format in ("TIFF", "GIF", "PNG", "WEBP") and getattr(picture, "n_frames", 1) > 1:
+                # Whether there is a second one: to count them all takes long. A JPEG of a phone may hold a preview.
+                if picture.format in ("TIFF", "GIF", "PNG", "WEBP") and getattr(picture, "is_animated", False):
                     raise DataError(f"{name} holds several pictures, expected one; save each as a file of its own")
                 yield picture
         except Image.DecompressionBombError:
@@ -133,9 +135,13 @@ def _working_bytes(picture: ImageFile, channels: int, scans: int) -> int:
     beside = {"WEBP": 16, "GIF": 4}.get(picture.format or "", turned)  # measured: WebP keeps two canvases and a copy
     if is_wide(picture):
         beside += a_pixel  # high and low bytes are decoded apart
+    tile = 0
+    if isinstance(picture, TiffImageFile):  # libtiff unpacks a tile whole, however small the picture in it is
+        across, down = picture.tag_v2.get(_TILE_WIDTH, 0), picture.tag_v2.get(_TILE_LENGTH, 0)
+        tile = across * down * sum(picture.tag_v2.get(_BITS, (1,))) // 8
     width, height = picture.size
     kept = 2 * _samples(picture) if scans > 1 else 0  # the coefficients of the whole picture, 16 bits each
-    return _STRIPS + round(width * height * (a_pixel + beside + channels + kept))
+    return _STRIPS + tile + round(width * height * (a_pixel + beside + channels + kept))
 
 
 def _samples(picture: ImageFile) -> float:
@@ -148,9 +154,9 @@ def _scans(path: Path) -> int:
     """Count the scans of a JPEG; each is a pass over all its pixels, and a scan that adds nothing takes ten bytes."""
     count = 0
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        marker = re.compile(rb"\xff[\xc0-\xcf\xda-\xfe]")  # behind a scan: not 0, which is stuffed, nor a restart
+        marker = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")  # behind a scan: not 0, which is stuffed, nor a restart
         at = 2
-        while (found := marker.search(data, at)) and found.end() + 2 <= len(data):
+        while (found := marker.search(data, at)) and found[0] != b"\xff\xd9" and found.end() + 2 <= len(data):
             (length,) = struct.unpack_from(">H", data, found.end())
             count += found[0] == b"\xff\xda"
             at = found.end() + length
