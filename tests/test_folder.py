@@ -91,7 +91,6 @@ def test_an_expression_that_misses_files_names_how_many(tmp_path: Path) -> None:
     ("parameters", "message"),
     [
         ({"patient": "("}, "no regular expression"),
-        ({"patient": "a"}, "0 groups, expected 1"),
         ({"patient": "(a)(b)"}, "2 groups, expected 1"),
         ({"channels": 2}, "expected 1 or 3"),
         ({"size": 0}, "expected at least 1"),
@@ -100,6 +99,20 @@ def test_an_expression_that_misses_files_names_how_many(tmp_path: Path) -> None:
 def test_a_wrong_parameter_is_a_usage_error(parameters: dict, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         Folder(**parameters)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"patient": "a"}, "0 groups, expected 1"),
+        ({"label": ("dx",)}, "label names a column and there is no samples.csv"),
+    ],
+)
+def test_a_column_without_a_table_is_a_usage_error(tmp_path: Path, parameters: dict, message: str) -> None:
+    draw(tmp_path, "a/1.png", "b/2.png")
+
+    with pytest.raises(UsageError, match=message):
+        Folder(**parameters).index(tmp_path)
 
 
 @pytest.mark.parametrize("val", ["val", "Validation"])
@@ -131,6 +144,42 @@ def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
     assert list(labels(index)) == ["a/1.png", "b/2.png"]
     assert "Files that are no images were left out: 2 .txt, 1 .xlsx, 1 no ending." in index.notes
     assert "Images beside the class folders were left out: 1 (overview.png)." in index.notes
+
+
+def test_content_decides_what_an_image_is(tmp_path: Path) -> None:
+    draw(tmp_path, "a/1.png", "b/2.png", "b/4.tif")
+    Image.new("L", (9, 6), 7).save(tmp_path / "a" / "photo.jfif", format="JPEG")
+    Image.new("L", (9, 6), 8).save(tmp_path / "a" / "no_ending", format="BMP")
+    Image.new("L", (9, 6), 9).save(tmp_path / "b" / "3.txt", format="PNG")
+    (tmp_path / "b" / "BM.txt").write_text("BM are two letters, and no picture begins like this one")
+    (tmp_path / "b" / "4.tif").write_text("no picture, and called one")
+
+    index = Folder().index(tmp_path)
+
+    assert list(labels(index)) == ["a/1.png", "a/no_ending", "a/photo.jfif", "b/2.png", "b/3.txt", "b/4.tif"]
+    assert "Files that are no images were left out: 1 .txt." in index.notes
+    with pytest.raises(DataError, match=r"b/4\.tif"):  # not left out in silence
+        list(Folder().read(tmp_path, index.records, 9))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("", r"class folders without any file: 1 \(normal\)"),
+        ("n.jp2", r"that can be read here: 1 \(normal\), .*n\.jp2"),
+    ],
+)
+def test_a_class_folder_without_an_image_is_named(tmp_path: Path, name: str, message: str) -> None:
+    draw(tmp_path, "benign/1.png", "malignant/2.png")
+    (tmp_path / "normal").mkdir()
+    if name:
+        (tmp_path / "normal" / name).write_bytes(b"\0\0\0\x0cjP  and so on")
+
+    with pytest.raises(DataError, match=message):
+        Folder().index(tmp_path)
+    (tmp_path / "normal" / "readme.txt").write_text("x")
+    (tmp_path / "normal" / "n.jp2").unlink(missing_ok=True)
+    assert "Folders without an image are no classes: 1 (normal)." in Folder().index(tmp_path).notes
 
 
 def test_images_beside_an_official_cut_are_left_out_and_counted(tmp_path: Path) -> None:
@@ -366,6 +415,56 @@ def test_a_table_gives_label_patient_study_and_part(tmp_path: Path) -> None:
     assert "Patients: 2, with 3 images, at most 2 of one." in index.notes
 
 
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("sep=;\r\npath;label\r\n1.png;a\r\n2.png;b\r\n", "utf-8"),
+        ("path\tlabel\r\n1.png\ta\r\n2.png\tb\r\n", "utf-16"),
+    ],
+)
+def test_what_excel_writes_is_read(tmp_path: Path, text: str, encoding: str) -> None:
+    draw(tmp_path, "1.png", "2.png")
+    (tmp_path / "samples.csv").write_bytes(text.encode(encoding))
+
+    assert labels(Folder().index(tmp_path)) == {"1.png": "a", "2.png": "b"}
+
+
+def test_a_name_that_could_be_two_images_is_refused(tmp_path: Path) -> None:
+    draw(tmp_path, "x/1.png", "y/1.bmp", "2.png")
+    table(tmp_path, "path,label\n1,a\n2,b\n")
+
+    with pytest.raises(DataError, match=r"1 could be each of 2 \(x/1\.png, y/1\.bmp\); write the path"):
+        Folder().index(tmp_path)
+    table(tmp_path, "path,label\nx/1,a\n2,b\n")
+    assert labels(Folder().index(tmp_path)) == {"2.png": "b", "x/1.png": "a"}
+
+
+def test_rows_of_one_image_count_once_if_they_agree(tmp_path: Path) -> None:
+    """As in tables of boxes."""
+    draw(tmp_path, "1.png", "2.png")
+    boxes = Folder(table=Path("boxes.csv"), path="image", label=("kind",))
+    table(tmp_path, "image,x,kind\n1,4,a\n1,5,a\n2,,b\n", "boxes.csv")
+
+    index = boxes.index(tmp_path)
+
+    assert labels(index) == {"1.png": "a", "2.png": "b"}
+    assert "Rows of boxes.csv that say again what another row of the same image says: 1." in index.notes
+    table(tmp_path, "image,x,kind\n1,4,a\n1,5,b\n2,,b\n", "boxes.csv")
+    with pytest.raises(DataError, match=r"names 1 \(1\) with different values"):
+        boxes.index(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"), [("0,0", "0 of the columns of classes are 1"), ("1,1", "2 of the"), ("1,x", "neither 0 nor 1")]
+)
+def test_columns_of_classes_hold_a_single_one(tmp_path: Path, row: str, message: str) -> None:
+    draw(tmp_path, "1.png", "2.png")
+    table(tmp_path, f"path,MEL,NV\n1.png,1.0,0.0\n2.png,{row}\n")
+
+    with pytest.raises(DataError, match=f"line 3: .*{message}"):
+        Folder(label=("MEL", "NV")).index(tmp_path)
+
+
 def test_a_table_may_lie_elsewhere(tmp_path: Path) -> None:
     draw(tmp_path, "data/1.png", "data/2.png")
     path = table(tmp_path, "path,label\n1.png,a\n./2.png,b\n", "mine.csv")
@@ -404,7 +503,7 @@ def test_a_table_and_an_expression_work_together_but_do_not_contradict(tmp_path:
         ('path,label\n"1\n.png",a\n', r"the name 1\\n\.png holds control characters"),
         ("path,label\n1.png,a\n2.png,a\n", "only the class a"),
         ("path,label\n1.png,A\n2.png,a\n", "the classes A and a differ only by upper"),
-        ("path,label\n1.png,a\nnotes.txt,b\n", r"no images by their endings: 1 \(notes.txt\)"),
+        ("path,label\n1.png,a\nnotes.txt,b\n", r"no images by content and ending: 1 \(notes.txt\)"),
         ("path,label\n1.png,a\n" + "".join(f"gone{i}.png,b\n" for i in range(7)), r"7 \(gone0.png.* and 2 more\)"),
     ],
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import zlib
@@ -12,9 +11,12 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 from medbench import study
+from medbench.cli import cli
+from medbench.errors import MedbenchError
 from medbench.recipes import parse
 
 TOYS = str(Path(__file__).parent / "toys")
@@ -22,16 +24,23 @@ Medbench = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def medbench(tmp_path: Path) -> Medbench:
-    environment = {
-        **os.environ,
-        "MEDBENCH_CACHE": str(tmp_path / "cache"),
-        "MEDBENCH_RESULTS": str(tmp_path / "runs"),
-    }
+def medbench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Medbench:
+    monkeypatch.setenv("MEDBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("MEDBENCH_RESULTS", str(tmp_path / "runs"))
+    monkeypatch.chdir(tmp_path)
 
     def call(*arguments: object) -> subprocess.CompletedProcess[str]:
-        run = [sys.executable, "-m", "medbench", *map(str, arguments)]
-        return subprocess.run(run, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=120)
+        given = [str(argument) for argument in arguments]
+        if given[0] == "run":  # its jobs want a process of their own
+            run = [sys.executable, "-m", "medbench", *given]
+            return subprocess.run(run, capture_output=True, text=True, timeout=300)
+        ended = CliRunner().invoke(cli, given, standalone_mode=False)
+        code, said = ended.return_value or 0, ended.stderr
+        if isinstance(ended.exception, MedbenchError):
+            code, said = ended.exception.exit_code, f"{said}Error: {ended.exception}\n"
+        elif ended.exception is not None:
+            raise ended.exception
+        return subprocess.CompletedProcess(given, code, ended.stdout, said)
 
     return call
 
@@ -92,8 +101,6 @@ def test_what_it_writes_can_be_planned_and_run(
 
     begun = medbench("init", "mine", "-a", "balanced", "--size", "16")
     planned = medbench("plan", "study.toml", "--data", "mine")
-    ran = medbench("run", "study.toml", "--data", "mine", "-a", "plain-toy", "-c", "mean", "--budget", "smoke",
-                   "--folds", "2", "--repeats", "1", "--plugins-dir", TOYS, "--executor", "forks")  # fmt: skip
 
     assert begun.returncode == 0, begun.stderr
     assert says in begun.stdout
@@ -102,8 +109,11 @@ def test_what_it_writes_can_be_planned_and_run(
     assert "rehearse    medbench run study.toml --data mine --budget smoke" in begun.stdout
     assert f"{patients} patients" in planned.stdout
     assert planned.returncode == 0, planned.stderr
-    assert ran.returncode == 0, ran.stderr
-    assert "REHEARSAL" in ran.stdout
+    if make is tabled:
+        ran = medbench("run", "study.toml", "--data", "mine", "-a", "plain-toy", "-c", "mean", "--budget", "smoke",
+                       "--folds", "2", "--repeats", "1", "--plugins-dir", TOYS, "--executor", "forks")  # fmt: skip
+        assert ran.returncode == 0, ran.stderr
+        assert "REHEARSAL" in ran.stdout
     assert before == {p: p.stat().st_mtime_ns for p in (tmp_path / "mine").rglob("*")}
 
 
@@ -159,7 +169,7 @@ def test_what_cannot_be_begun_is_one_sentence_and_writes_nothing(
         draw(tmp_path / "lonely" / name, 90)
     for name in ("yes/a.png", "yes/b.png", "no/a.png", "no/b.png"):
         draw(tmp_path / "alike" / name, 90)
-        (tmp_path / "alike" / name).write_bytes((tmp_path / "alike" / "yes" / "a.png").read_bytes())
+    (tmp_path / "alike" / "yes" / "b.png").write_bytes((tmp_path / "alike" / "yes" / "a.png").read_bytes())
     (tmp_path / "there.toml").write_text("mine")
 
     begun = medbench("init", *arguments)

@@ -162,7 +162,7 @@ def locate(
                 root = phantom_root(recipe, seed=drawing.seed, patients=drawing.patients, null=drawing.null)
             else:
                 root = _root(recipe.name, family, named, plain)
-            found = Source(f"{PHANTOM}{spec}" if drawn else spec, recipe, root, size or recipe.size)
+            found = Source(f"{PHANTOM}{spec}" if drawn else spec, within(recipe, root), root, size or recipe.size)
             if found not in sources:  # globs may overlap
                 sources.append(found)
     recipes = [*(source.recipe for source in sources), *more]
@@ -189,7 +189,17 @@ def locate_other(
         root = phantom_root(dataset, seed=drawing.seed, patients=drawing.patients, null=drawing.null)
         return Source(f"{PHANTOM}{spec}", dataset, root, target.size)
     named, plain = _folders(data)
-    return Source(spec, dataset, _root(dataset.name, dataset.name.partition(":")[0], named, plain), target.size)
+    root = _root(dataset.name, dataset.name.partition(":")[0], named, plain)
+    return Source(spec, within(dataset, root), root, target.size)
+
+
+def within(dataset: Dataset, root: Path) -> Dataset:
+    """Return a data set whose fields name the files of its folder: its ``within(root)``, where it has one.
+
+    A table that is given by name lies in the data folder; what a recipe is identified by reads it there.
+    """
+    placed: Dataset = getattr(dataset, "within", lambda _: dataset)(root)
+    return placed
 
 
 def _folders(data: Sequence[str]) -> tuple[dict[str, str], list[str]]:

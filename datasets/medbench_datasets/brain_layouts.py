@@ -205,6 +205,15 @@ def _files(folder: Path, root: Path) -> dict[str, str]:
     return {role: files[role].relative_to(root).as_posix() for role in (*MODALITIES, "seg", "brain") if role in files}
 
 
+def modalities(folder: Path) -> set[str]:
+    """Return the roles of the NIfTI files directly in a folder, by the words in their names."""
+    try:
+        names = sorted(entry.name for entry in os.scandir(folder) if entry.is_file())
+    except OSError:
+        return set()
+    return {role for name in names if (role := _role(name, folder.name, folder.name))}
+
+
 def _role(name: str, case: str, place: str) -> str:
     stem = re.sub(r"\.nii(\.gz)?$", "", name.lower())
     if stem == name.lower() or name.startswith("."):

@@ -20,8 +20,10 @@ from typing import Literal
 import numpy as np
 
 from medbench import Card, DataError, Index, Record, UsageError, counted
+from medbench_datasets import layouts
 from medbench_datasets.brain_layouts import GRADES, Case, find_cases
 from medbench_datasets.brain_slices import as_picture, slice_positions
+from medbench_datasets.readers.listing import in_folder
 from medbench_datasets.readers.nifti import is_same_grid, read_labels, read_volume
 from medbench_datasets.readers.nifti_affine import apart
 from medbench_datasets.readers.nifti_header import Header, read_header
@@ -43,7 +45,8 @@ class BrainTumour:
         modalities: Channels, in this order: some of flair, t1, t1ce, t2.
         missing: What becomes of a case without one of them. "refuse": an error that names it; "leave-out": a note;
             "blank": the channel is 0 everywhere, which may tell a network where a case comes from.
-        grades: CSV with the columns case, grade and perhaps patient, for folders that have none of their own.
+        grades: CSV with the columns case, grade and perhaps patient, for folders that have none of their own; in the
+            data folder, or elsewhere.
         labels: Numbers that a segmentation may hold. "auto": 0124 for cases named as BraTS 2017 to 2020 names them,
             01234 for others.
         mask: "tumour" is 1 wherever a segmentation is above 0; "labels" keeps its numbers.
@@ -88,13 +91,17 @@ class BrainTumour:
         if not self.low < self.high:
             raise UsageError(f"{self.name}: low {self.low:g} is not below high {self.high:g}; exchange them")
 
+    def within(self, root: Path) -> BrainTumour:
+        """Return it with the grades of this data folder, where the file that is named lies there."""
+        return replace(self, grades=grades) if (grades := in_folder(self.grades, root)) else self
+
     def index(self, root: Path) -> Index:
         """List the cases, with the header of every file checked against the others.
 
         Raises:
             DataError: Where a grade, a modality or a file is missing, or the files of a case do not fit together.
         """
-        cases, notes = find_cases(root, self.grades)
+        cases, notes = find_cases(root, in_folder(self.grades, root) or self.grades)
         for case in cases:  # a bare name stands for FLAIR; the Decathlon keeps all four modalities in such a file
             if Path(case.files.get("flair", "")).name.partition(".nii")[0] == case.name:
                 read_header(root / case.files["flair"])
@@ -122,6 +129,10 @@ class BrainTumour:
         """
         for _, same in itertools.groupby(records, key=lambda record: record.files):
             yield from self._read_case(root, list(same), size)
+
+    def recognise(self, root: Path) -> str:
+        """Return how to read a folder of this layout, nothing but folders opened; "" for another."""
+        return layouts.brain(root)
 
     def phantom(self, root: Path, *, seed: int, patients: int, null: bool) -> None:
         """Write drawn brains with drawn tumours in the layout of BraTS 2020."""

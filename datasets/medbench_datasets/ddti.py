@@ -21,6 +21,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from medbench import Card, DataError, Index, Record, UsageError
+from medbench_datasets import layouts
 from medbench_datasets.ddti_notes import Notes
 from medbench_datasets.readers.outlines import read_outline
 from medbench_datasets.readers.pictures import fit_square, fit_square_mask, read_picture, read_picture_size
@@ -134,6 +135,10 @@ class DDTI:
             if polygons and record.detail["complete"] == "1":
                 mask = fit_square_mask(_mask(polygons, frame.shape[1:])[rows, columns], size)
             yield fit_square(frame[:, rows, columns], size), mask
+
+    def recognise(self, root: Path) -> str:
+        """Return how to read a folder of this layout, nothing but folders opened; "" for another."""
+        return layouts.ddti(root)
 
     def phantom(self, root: Path, *, seed: int, patients: int, null: bool) -> None:
         """Write drawn thyroid ultrasound in the real layout."""

@@ -1,14 +1,15 @@
 """One's own images: a folder a class, or a table with path, label and patient; nothing to write but a name.
 
-Pictures, DICOM files and NIfTI volumes. What belongs to whom comes from a table's column or from the names of the
-files through a regular expression; where neither says so, each image counts as a patient of its own.
+Pictures, DICOM files and NIfTI volumes. What belongs to whom comes from a table's column, from the names of the files
+through a regular expression, or from the headers of DICOM files; where nothing says so, each image counts as a patient
+of its own.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -16,9 +17,14 @@ from typing import Literal
 import numpy as np
 
 from medbench import UNLABELLED, Card, DataError, Index, Record, UsageError, counted
-from medbench_datasets.readers.listing import Listing, check_twins, escaped, kind_of, list_images, some
-from medbench_datasets.readers.sample_table import PARTS, Row, read_table
+from medbench_datasets.header_patients import disagreement, patients_in_headers
+from medbench_datasets.layouts import published
+from medbench_datasets.readers.kinds import FOREIGN, Kind
+from medbench_datasets.readers.listing import Listing, check_twins, escaped, in_folder, kind_of, list_images, some
+from medbench_datasets.readers.places import Places
+from medbench_datasets.readers.sample_table import PARTS, Row, Titles, read_header, read_table
 from medbench_datasets.readers.sides import of_sides
+from medbench_datasets.table_guess import guess_table
 
 TABLE = "samples.csv"
 """A table of this name in the data folder is used without being asked for."""
@@ -34,9 +40,15 @@ class Folder:
 
     Attributes:
         patient: Regular expression with one group, searched in the path relative to the data folder: the group is
-            the patient. Empty: the table's column, else each image is a patient of its own.
-        table: CSV file with the columns path and label, and optionally patient, study and part; None is
-            ``samples.csv`` in the data folder where there is one, else class folders.
+            the patient. Or the title of a column of the table. Empty: the table's column patient, else what the headers
+            of DICOM files say, else each image is a patient of its own.
+        table: CSV file with the columns path and label, and optionally patient, study and part, looked for in the data
+            folder first; None is ``samples.csv`` there, where there is one, else class folders.
+        path: Title of the column with paths or names of images; the ending may be left out in it, and the folder of a
+            name.
+        label: Title of the column of classes; or several with "+" between them, one a class, of which one is 1.
+        study: Title of the column of examinations.
+        part: Title of the column of the official cut.
         channels: 1 reads gray, 3 colour.
         size: Default working size in pixels.
         sides: Classes are sides of the body: no arm mirrors left to right.
@@ -45,6 +57,10 @@ class Folder:
     name: str = "folder"
     patient: str = ""
     table: Path | None = None
+    path: str = ""
+    label: tuple[str, ...] = ()
+    study: str = ""
+    part: str = ""
     channels: Literal[1, 3] = 1
     size: int = 64
     sides: bool = False
@@ -58,7 +74,7 @@ class Folder:
             raise UsageError(
                 f"{self.name}.patient is no regular expression (at character {error.pos}); correct it"
             ) from None
-        if self.patient and groups != 1:
+        if groups > 1:
             raise UsageError(f"{self.name}.patient has {groups} groups, expected 1 around the patient; use (?:...)")
         if self.channels not in (1, 3):
             raise UsageError(f"{self.name}.channels is {self.channels}, expected 1 or 3")
@@ -78,20 +94,31 @@ class Folder:
             layout=f"CLASS/**/IMAGE, or train|test/CLASS/**/IMAGE, or {TABLE} with path,label[,patient][,study][,part]",
         )
 
+    def recognise(self, root: Path) -> str:
+        """Return how to read a folder whose images a table with columns of other names lists; "" for none."""
+        if (root / TABLE).is_file():
+            return ""
+        guess = guess_table(root, list_images(root))
+        return f"{self.name}[{guess}]" if guess else ""
+
+    def within(self, root: Path) -> Folder:
+        """Return it with the table of this data folder, where the one that is named lies there."""
+        return replace(self, table=table) if (table := in_folder(self.table, root)) else self
+
     def index(self, root: Path) -> Index:
         """Describe every image without decoding any."""
         listing = list_images(root)
-        own_table = root / TABLE if (root / TABLE).is_file() else None
-        others = Counter(listing.others) - Counter([".csv"] * (own_table is not None))
+        table = self._table(root)
+        own = Counter([table.suffix.lower()] if table is not None and table.is_relative_to(root) else [])
         notes = []
-        if others:
+        if others := Counter(listing.others) - own:
             endings = ", ".join(f"{count} {escaped(ending)}" for ending, count in sorted(others.items()))
             notes.append(f"Files that are no images were left out: {endings}.")
-        table = self.table or own_table
-        rows = self._from_table(root, table, listing, notes) if table else self._from_folders(listing, notes)
+        rows = self._from_table(root, table, listing, notes) if table else self._from_folders(root, listing, notes)
         check_twins((row.path for row in rows), "files")
-        dimensions = self._dimensions(root, rows)
-        rows = self._with_patients(rows, notes)
+        kinds = {row.path: listing.kinds.get(row.path) or kind_of(root, row.path) for row in rows}
+        dimensions = self._dimensions(rows, kinds)
+        rows = self._with_patients(root, rows, [path for path, kind in kinds.items() if kind == "dicom"], notes)
         classes = _classes(rows)
         if not self.sides and (named := of_sides(classes)):
             notes.append(
@@ -131,7 +158,28 @@ class Folder:
         """Refuse: one's own data set has no look-alike."""
         raise UsageError(f"{self.name} has no phantom; use one of a data set that `medbench datasets list` shows.")
 
-    def _from_folders(self, listing: Listing, notes: list[str]) -> list[Row]:
+    def _table(self, root: Path) -> Path | None:
+        if self.table is not None:
+            return in_folder(self.table, root) or self.table
+        if (root / TABLE).is_file():
+            return root / TABLE
+        titles = {"path": self.path, "label": "+".join(self.label), "study": self.study, "part": self.part}
+        if named := next((field for field, title in titles.items() if title), ""):
+            raise UsageError(
+                f"{self.name}.{named} names a column and there is no {TABLE}; give {self.name}[table=FILE]"
+            )
+        if self.patient and not re.compile(self.patient).groups:
+            raise UsageError(
+                f"{self.name}.patient has 0 groups, expected 1 around the patient; or give the table whose column it is"
+            )
+        return None
+
+    def _from_folders(self, root: Path, listing: Listing, notes: list[str]) -> list[Row]:
+        if found := published(root):
+            raise DataError(
+                f"this is the layout of {found}, whose folders are no classes; use -d {found}, or name the images to "
+                f"use in {TABLE}"
+            )
         if not listing.kinds:
             raise DataError(
                 "no image (PNG, JPEG, BMP, TIFF, DICOM, NIfTI) in the data folder; give the one that has them"
@@ -150,31 +198,48 @@ class Folder:
                 f"the images lie directly in the data folder: {some(beside)}; put each class into a folder of its own "
                 f"or write {TABLE} with the columns path and label"
             )
+        _check_vanished(listing, cut, {row.label for row in rows}, notes)
         if beside:
             where = f"the class folders of {' and '.join(sorted(cut))}" if cut else "the class folders"
             notes.append(f"Images beside {where} were left out: {some(beside)}.")
+        if guess := guess_table(root, listing):
+            notes.append(f"A table here names the images and was not used: {self.name}[{guess}] would.")
         return rows
 
     def _from_table(self, root: Path, path: Path, listing: Listing, notes: list[str]) -> list[Row]:
-        table = read_table(path)
         name = escaped(path.name)
-        if self.patient and "patient" in table.columns:
+        columns = {title.lower() for title in read_header(path)} if self.patient else set()
+        is_title = bool(self.patient) and (
+            self.patient.lower() in columns or not re.compile(self.patient).groups  # which no pattern may do without
+        )
+        table = read_table(path, Titles(self.path, self.label, self.patient * is_title, self.study, self.part))
+        if self.patient and not is_title and "patient" in table.columns:
             raise UsageError(f"{name} has a column patient and {self.name}.patient is set as well; leave one out")
-        named = {row.path for row in table.rows}
+        places = Places(listing.kinds)
+        rows = [replace(row, path=places.find(row.path) or row.path) for row in table.rows]
+        named = {row.path for row in rows}
         absent = sorted(p for p in named if p not in listing.kinds and not (root / p).is_file())
         if absent:
             raise DataError(f"{name} names files that are not in the data folder: {some(absent)}; correct the paths")
         odd = sorted(p for p in named if p not in listing.kinds and not kind_of(root, p))
         if odd:
-            raise DataError(f"{name} names files that are no images by their endings: {some(odd)}; remove their rows")
+            raise DataError(
+                f"{name} names files that are no images by content and ending: {some(odd)}; remove their rows"
+            )
+        if len(named) < len(rows):
+            twice = sorted(path for path, count in Counter(row.path for row in rows).items() if count > 1)
+            raise DataError(f"{name} names {some(twice)} more than once; keep one row an image")
+        if table.repeated:
+            notes.append(f"Rows of {name} that say again what another row of the same image says: {table.repeated}.")
         if unnamed := len(listing.kinds.keys() - named):
             notes.append(f"Images in the folder that {name} does not name were left out: {unnamed}.")
         if table.unused:
             notes.append(f"Columns of {name} that were not used: {table.unused}.")
-        return list(table.rows)
+        return rows
 
-    def _with_patients(self, rows: list[Row], notes: list[str]) -> list[Row]:
-        if self.patient:
+    def _with_patients(self, root: Path, rows: list[Row], dicom: list[str], notes: list[str]) -> list[Row]:
+        headers = patients_in_headers(root, dicom)
+        if not rows[0].patient and self.patient:
             found = [re.search(self.patient, row.path) for row in rows]
             unmatched = [row.path for row, match in zip(rows, found, strict=True) if not (match and match[1])]
             if unmatched:
@@ -182,11 +247,27 @@ class Folder:
                     f"{self.name}.patient finds no patient in {some(unmatched)}; widen the expression or give a table"
                 )
             rows = [replace(row, patient=match[1]) for row, match in zip(rows, found, strict=True) if match]
-        elif not rows[0].patient:
+        if rows[0].patient:
+            what = f"{self.name}.patient" if self.patient else "the table's column patient"
+            if said := disagreement(headers, {row.path: row.patient for row in rows}, what):
+                notes.append(said)
+        elif headers.patient:
+            notes.append(headers.note())
+            rows = [
+                replace(
+                    row,
+                    patient=headers.patient.get(row.path, row.path),
+                    study=row.study or headers.study.get(row.path, ""),
+                )
+                for row in rows
+            ]
+        else:
             notes.append(
                 "Nothing says which images show the same patient: each image counts as a patient of its own, so one "
                 f"patient may stand on both sides of a cut. Set {self.name}.patient or give a table to mend this."
             )
+            if dicom:
+                notes.append("The DICOM headers hold no PatientID or StudyInstanceUID that tells patients apart.")
             return [replace(row, patient=row.path) for row in rows]
         images = Counter(row.patient for row in rows)
         notes.append(
@@ -194,12 +275,12 @@ class Folder:
         )
         return rows
 
-    def _dimensions(self, root: Path, rows: list[Row]) -> Literal[2, 3]:
-        volumes = [row.path for row in rows if kind_of(root, row.path) == "nifti"]
+    def _dimensions(self, rows: list[Row], kinds: Mapping[str, Kind | None]) -> Literal[2, 3]:
+        volumes = [row.path for row in rows if kinds[row.path] == "nifti"]
         if not volumes:
             return 2
         if len(volumes) < len(rows):
-            flat = next(row.path for row in rows if kind_of(root, row.path) != "nifti")
+            flat = next(row.path for row in rows if kinds[row.path] != "nifti")
             raise DataError(
                 f"volumes such as {escaped(volumes[0])} ({len(volumes)}) are mixed with flat images such as "
                 f"{escaped(flat)} ({len(rows) - len(volumes)}); keep one kind, or name the files to use in a table"
@@ -229,6 +310,31 @@ def _official_cut(tops: set[str]) -> dict[str, Literal["", "train", "test"]]:
     if "test" in parts.values():
         return parts
     return {top: "train" if top in training else "test" for top in parts}  # train and val only: val is what is held out
+
+
+def _check_vanished(
+    listing: Listing, cut: dict[str, Literal["", "train", "test"]], classes: set[str], notes: list[str]
+) -> None:
+    """Refuse a class folder without an image: a class that vanishes changes every number."""
+    depth = 2 if cut else 1
+    files: defaultdict[str, list[str]] = defaultdict(list)
+    for folder in listing.folders:
+        parts = folder.split("/")
+        if len(parts) == depth and (not cut or parts[0] in cut) and parts[-1] not in classes:
+            files[parts[-1]] += [path for path in listing.strays if path.startswith(f"{folder}/")]
+    if empty := sorted(name for name, inside in files.items() if not inside):
+        raise DataError(
+            f"class folders without any file: {some(empty)}; add the images of the class, or remove the folder"
+        )
+    foreign = sorted(name for name, inside in files.items() if any(p.lower().endswith(FOREIGN) for p in inside))
+    if foreign:
+        first = next(path for path in files[foreign[0]] if path.lower().endswith(FOREIGN))
+        raise DataError(
+            f"class folders without an image that can be read here: {some(foreign)}, which holds {escaped(first)}; "
+            "convert the images to PNG, DICOM or NIfTI, or move the folder away"
+        )
+    if files:
+        notes.append(f"Folders without an image are no classes: {some(sorted(files))}.")
 
 
 def _classes(rows: list[Row]) -> tuple[str, ...]:

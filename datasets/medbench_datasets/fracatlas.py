@@ -27,6 +27,7 @@ from typing import Literal
 import numpy as np
 
 from medbench import Card, DataError, Index, Record, UsageError
+from medbench_datasets import layouts
 from medbench_datasets.readers.boxes import Box, as_mask, as_text
 from medbench_datasets.readers.listing import list_images, some
 from medbench_datasets.readers.pictures import fit_square, fit_square_mask, read_picture
@@ -146,6 +147,10 @@ class FracAtlas:
                 mask = as_mask(record.detail["boxes"], height=height, width=width, name=f"{record.id}.xml, object in")
                 mask = fit_square_mask(mask, size)
             yield fit_square(pixels, size), mask
+
+    def recognise(self, root: Path) -> str:
+        """Return how to read a folder of this layout, nothing but folders opened; "" for another."""
+        return layouts.fracatlas(root)
 
     def phantom(self, root: Path, *, seed: int, patients: int, null: bool) -> None:
         """Write drawn radiographs of limbs in the released layout, one for each of `patients`."""

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from medbench import Card, DataError, Index, Record, ResourceError, UsageError, counted
+from medbench_datasets import layouts
 from medbench_datasets.medmnist_releases import RELEASES, Release
 from medbench_datasets.readers.npz import Archive, open_archive
 from medbench_datasets.readers.sides import of_sides
@@ -157,6 +158,10 @@ class MedMNIST:
             for record in records:
                 row = int(record.detail["row"])
                 yield self._fit(archive.row(f"{record.detail['split']}_images", row, self._image_shape), size), None
+
+    def recognise(self, root: Path) -> str:
+        """Return how to read a folder of this layout, nothing but folders opened; "" for another."""
+        return layouts.medmnist(root)
 
     def phantom(self, root: Path, *, seed: int, patients: int, null: bool) -> None:
         """Refuse: the real files are small and free."""

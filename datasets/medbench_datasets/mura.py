@@ -23,6 +23,7 @@ from typing import Literal
 import numpy as np
 
 from medbench import Card, DataError, Index, Record, UsageError, counted
+from medbench_datasets import layouts
 from medbench_datasets.readers.listing import list_images, some
 from medbench_datasets.readers.pictures import fit_square, read_picture
 
@@ -125,6 +126,10 @@ class MURA:
         """
         for record in records:
             yield fit_square(read_picture(root / record.files[0]), size), None
+
+    def recognise(self, root: Path) -> str:
+        """Return how to read a folder of this layout, nothing but folders opened; "" for another."""
+        return layouts.mura(root)
 
     def phantom(self, root: Path, *, seed: int, patients: int, null: bool) -> None:
         """Write drawn radiographs of limbs in the released layout."""

@@ -33,6 +33,7 @@ from typing import Literal
 import numpy as np
 
 from medbench import Card, DataError, Index, Record, counted
+from medbench_datasets import layouts
 from medbench_datasets.readers.boxes import Annotated, as_mask, as_text, read_annotations
 
 NORMAL = "No finding"
@@ -176,6 +177,10 @@ class VinDrSpineXR:
         from medbench_datasets.readers.audit import audit_radiographs
 
         return audit_radiographs(root, records)
+
+    def recognise(self, root: Path) -> str:
+        """Return how to read a folder of this layout, nothing but folders opened; "" for another."""
+        return layouts.vindr(root)
 
     def phantom(self, root: Path, *, seed: int, patients: int, null: bool) -> None:
         """Write drawn radiographs of `patients` studies under `root`, in the released layout."""

@@ -5,19 +5,25 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import click
+import numpy as np
 
 from medbench import study
 from medbench.cli.display import Display
 from medbench.cli.options import complete, load_catalogue, plugin_options
+from medbench.cuts import without_overlap
 from medbench.errors import UsageError
+from medbench.findings import columns_of
 from medbench.forecast import outlook
 from medbench.guess import guess_patients
 from medbench.matrix import expand
-from medbench.sources import Described, Source, describe_decoded
+from medbench.plugins import Catalogue
+from medbench.samples import Samples
+from medbench.sources import Described, Source, describe_decoded, within
 from medbench.study_tables import BudgetTable
-from medbench.text import WIDTH, clean, counted, wrapped
+from medbench.text import WIDTH, clean, counted, listed, wrapped
 from medbench.verdicts import FEWEST_RARE
 
 
@@ -51,9 +57,9 @@ def init(
     plugin_folders: tuple[Path, ...],
     plugin_switches: tuple[str, ...],
 ) -> None:
-    """Look at FOLDER (one folder a class, or a samples.csv with path, label, patient), and write a study of it.
+    """Look at FOLDER (one folder a class, or a CSV that names the images), and write a study of it.
 
-    The folder itself is only read.
+    A published layout is read as that data set. The folder itself is only read.
     """
     if out.exists() and not force:
         raise UsageError(f"{out} is there already; give another --out, or --force to overwrite it.")
@@ -64,31 +70,31 @@ def init(
     catalogue = load_catalogue(plugin_folders, plugin_switches)
     for name in augmenter:
         catalogue.resolve("augmenter", name)  # a misspelled one is told before any image is decoded
-    plain = catalogue.resolve("dataset", "folder")
-    index = plain.index(folder)
-    text, how = "folder", "none found in the file names; --patient tells how"
-    told = any(r.patient != r.files[0] for r in index.records)  # a reader that knows no patients takes the paths
-    if patient is not None:
-        text, how = f"folder[patient={patient}]", f"pattern {patient}"
-    elif told:
-        how = "as the table of samples says"
-    elif (guess := guess_patients([r.id for r in index.records])) is not None:
-        text, how = f"folder[patient={guess.pattern}]", f"guessed from file names by {guess.pattern}"
-        for path, who in guess.examples[:3]:
-            click.echo(f"  for example  {clean(path)}  is of patient {clean(who)}")
-        if guess.caution:
-            click.echo(f"  caution      {clean(guess.caution)}")
+    text = _recognised(catalogue, folder) if patient is None else ""
+    how = "as the data set says"
+    if not text or text == "folder":
+        text, how = _own(catalogue, folder, patient)
+    elif text.startswith("folder["):
+        how = "by the columns of the table" if ",patient=" in text else "the table names none"
+        click.echo(f"mapping     {clean(text)}")
+    else:
+        title = catalogue.resolve("dataset", text).card.title
+        click.echo(f"layout      this looks like {clean(text)}, {clean(title)}")
+        for line in wrapped(f"medbench run -d {shlex.quote(text)} --data {shlex.quote(str(folder))}", WIDTH - 12):
+            click.echo(f"            {line.strip()}")
     recipe = catalogue.resolve("dataset", text)
-    source = Source(catalogue.spec(recipe), recipe, folder, size or recipe.size)
+    source = Source(catalogue.spec(recipe), within(recipe, folder), folder, size or recipe.size)
     with Display() as display:
         described = describe_decoded(source, source.decode(1, display.decoding))
-    folds = _folds(described)
+    rule, said = _protocol(described)
+    folds = _folds(described) if rule == "patients" else 5
     budget = {"size": size} if size else {}
     asked = study.build(
         {
             "name": out.stem,
             "about": f"Our own images: {folder.resolve().name}",
             "datasets": [source.text],
+            "protocols": [rule],
             "augmenters": list(augmenter),
             "folds": folds,
             "repeats": 3,
@@ -96,13 +102,70 @@ def init(
         }
     )
     arms = expand(asked, catalogue, [described]).arms[source.text]
-    _report(described, how, folds, max(Counter(arm.board for arm in arms if arm.control).values(), default=1))
+    _report(described, how, rule, folds, max(Counter(arm.board for arm in arms if arm.control).values(), default=1))
+    for line in said:
+        for number, part in enumerate(wrapped(line, WIDTH - 12)):
+            click.echo(f"{'' if number else 'protocol':<12}{part.strip()}")
     out.write_text(study.to_toml(asked), encoding="utf-8")
     command = f"medbench run {shlex.quote(str(out))} --data {shlex.quote(str(folder))}"
     click.echo(f"\nwritten     {out}")
     click.echo(f"its cost    {command.replace('run', 'plan', 1)}")
-    click.echo(f"rehearse    {command} --budget smoke --folds 2 --repeats 1")
+    few = "" if rule.startswith("official") else " --folds 2"
+    click.echo(f"rehearse    {command} --budget smoke{few} --repeats 1")
     click.echo(f"run         {command}")
+
+
+def _recognised(catalogue: Catalogue, folder: Path) -> str:
+    """Ask every data set whether a folder has its layout, one's own folder last; "" if none knows it."""
+    found: list[Any] = catalogue.items("dataset")
+    for dataset in sorted(found, key=lambda d: d.name in ("folder", "source-folder")):
+        look = getattr(dataset, "recognise", None)
+        if dataset.name != "source-folder" and look is not None and (text := look(folder)):
+            return str(text)
+    return ""
+
+
+def _own(catalogue: Catalogue, folder: Path, patient: str | None) -> tuple[str, str]:
+    """Return the text of the data set for a folder of one's own, and where its patients come from."""
+    if patient is not None:
+        return f"folder[patient={patient}]", f"pattern {patient}"
+    index = catalogue.resolve("dataset", "folder").index(folder)
+    if any("DICOM headers, hashed" in note for note in index.notes):
+        return "folder", "as the DICOM headers say"
+    if any(r.patient != r.files[0] for r in index.records):  # a reader that knows no patients takes the paths
+        return "folder", "as the table of samples says"
+    guess = guess_patients([r.id for r in index.records])
+    if guess is None:
+        return "folder", "none found in the file names; --patient tells how"
+    for path, who in guess.examples[:3]:
+        click.echo(f"  for example  {clean(path)}  is of patient {clean(who)}")
+    if guess.caution:
+        click.echo(f"  caution      {clean(guess.caution)}")
+    return f"folder[patient={guess.pattern}]", f"guessed from file names by {guess.pattern}"
+
+
+def _protocol(described: Described) -> tuple[str, list[str]]:
+    """Choose the data set's own cut where it has one and it can be trained and tested on; say what it shares."""
+    s, overlap = described.samples, described.overlap
+    if s.parts is None or not {"train", "test"} <= set(s.parts.tolist()):
+        return "patients", []
+    rule = "official[overlap=drop]" if overlap.get("shared") else "official"
+    kept = without_overlap(s) if overlap.get("shared") else s
+    few = [
+        name
+        for k, name in enumerate(s.classes)
+        if len(set(kept.groups[(kept.parts == "train") & (kept.labels == k)].tolist())) < 2
+        or not ((kept.parts == "test") & (kept.labels == k)).any()
+    ]
+    if few:
+        return "patients", [f"not the official cut: {listed(few)} could not be trained or tested under it"]
+    said = "the official cut of the data set"
+    if overlap.get("shared"):
+        said += (
+            f", without {overlap['dropped']:,} of {overlap['trained']:,} training images: {overlap['twins']:,} of "
+            f"{overlap['tested']:,} test images have a twin there, {overlap['patients']:,} a patient or study"
+        )
+    return rule, [f"{said}; --protocol patients cuts anew"]
 
 
 def _folds(described: Described) -> int:
@@ -118,7 +181,7 @@ def _folds(described: Described) -> int:
     return min(5, rarest)
 
 
-def _report(described: Described, how: str, folds: int, comparisons: int) -> None:
+def _report(described: Described, how: str, rule: str, folds: int, comparisons: int) -> None:
     s = described.samples
     patients = len(set(s.patients.tolist()))
     for line in wrapped(
@@ -130,9 +193,22 @@ def _report(described: Described, how: str, folds: int, comparisons: int) -> Non
     for word, said in [("note", n) for n in described.notes] + [("!", w) for w in described.warnings]:
         for number, line in enumerate(wrapped(clean(said), WIDTH - 12)):
             click.echo(f"  {'' if number else word:<10}{line.strip()}")
-    click.echo(f"design      {counted(folds, 'fold')} x 3 repeats")
-    if min(described.class_patients) < FEWEST_RARE:
-        click.echo(f"sees        {min(described.class_patients)} patients of the rarest class: numbers, no verdict")
+    official = rule.startswith("official")
+    click.echo(f"design      {'official cut' if official else counted(folds, 'fold')} x 3 repeats")
+    tested: list[int] = described.class_patients
+    trained: list[int] = []
+    if official and s.parts is not None:
+        kept = without_overlap(s) if "drop" in rule else s
+        parts = np.array(columns_of(kept.parts, len(kept)))
+        tested, trained = (_of_class(kept.take(parts == part)) for part in ("test", "train"))
+    if min(tested) < FEWEST_RARE:
+        click.echo(f"sees        {min(tested)} patients of the rarest class: numbers, no verdict")
     else:
-        for word, line in outlook(described.class_patients, folds=folds, repeats=3, comparisons=comparisons):
+        folds = 1 if official else folds
+        for word, line in outlook(tested, folds=folds, repeats=3, comparisons=comparisons, trained=trained):
             click.echo(f"{word:<12}{line}")
+
+
+def _of_class(samples: Samples) -> list[int]:
+    """Return how many patients each class has."""
+    return [len(set(samples.patients[samples.labels == k].tolist())) for k in range(len(samples.classes))]

@@ -9,16 +9,15 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Literal
 
 from medbench import DataError
-
-Kind = Literal["picture", "dicom", "nifti"]
+from medbench_datasets.readers.kinds import Kind, sniff
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".webp")
 DICOM = (".dcm", ".dicom")
 NIFTI = (".nii", ".nii.gz")
 CLUTTER = ("thumbs.db", "desktop.ini", "__macosx")  # what file managers leave behind; hidden files as well
+INDEXES = ("dicomdir",)  # DICOM by its mark, and a list of files
 MAX_DEPTH = 32
 
 
@@ -29,17 +28,22 @@ class Listing:
     Attributes:
         kinds: Relative path, "/" between its parts, to what the file is; sorted by path.
         others: Files that are no images, counted by the ending of their names.
+        folders: Relative paths of the folders in it, sorted.
+        strays: Relative paths of the files that are no images, sorted.
     """
 
     kinds: dict[str, Kind]
     others: dict[str, int]
+    folders: tuple[str, ...] = ()
+    strays: tuple[str, ...] = ()
 
 
 def list_images(root: Path) -> Listing:
     """Find the images under `root`.
 
-    A file is known by the ending of its name in either case, and without an ending by the mark of DICOM at byte 128.
-    Links within the folder are followed. Hidden files and what file managers leave behind do not count.
+    A file is what its first bytes say; where they say nothing, what its name ends in, so that damage is met when it is
+    read and named there. Links within the folder
+    are followed. Hidden files and what file managers leave behind do not count.
 
     Raises:
         DataError: For a folder or file that cannot be read, a link in a circle, to nowhere or out of the folder (one
@@ -49,7 +53,8 @@ def list_images(root: Path) -> Listing:
     if not root.is_dir():
         raise DataError(f"the data folder {escaped(root.name)} is missing or no folder; give the folder of the images")
     kinds: dict[str, Kind] = {}
-    others: Counter[str] = Counter()
+    folders: list[str] = []
+    strays: list[str] = []
     empty: list[str] = []
     inside = os.path.realpath(root)
     waiting: list[tuple[str, tuple[tuple[int, int], ...]]] = [("", ())]
@@ -76,6 +81,7 @@ def list_images(root: Path) -> Listing:
                 )
             if stat.S_ISDIR(status.st_mode):
                 waiting.append((name, (*above, here)))
+                folders.append(name)
             elif not stat.S_ISREG(status.st_mode):
                 raise DataError(f"{escaped(name)} is a named pipe, socket or device, expected a file; remove it")
             elif kind := kind_of(root, name):
@@ -83,30 +89,40 @@ def list_images(root: Path) -> Listing:
                 if status.st_size == 0:
                     empty.append(name)
             else:
-                others[PurePosixPath(name).suffix.lower() or "no ending"] += 1
+                strays.append(name)
     if empty:
         raise DataError(f"images of 0 bytes: {some(sorted(empty))}; copy them again or remove them")
     _check_readable(root, kinds)
-    return Listing(dict(sorted(kinds.items())), dict(sorted(others.items())))
+    others = Counter(PurePosixPath(name).suffix.lower() or "no ending" for name in strays)
+    return Listing(
+        dict(sorted(kinds.items())), dict(sorted(others.items())), tuple(sorted(folders)), tuple(sorted(strays))
+    )
 
 
 def kind_of(root: Path, name: str) -> Kind | None:
-    """Say what a file under `root` is, or None where it is no image."""
+    """Say what a file under `root` is, or None where it is no image: by its content, else by its name."""
     lower = name.lower()
+    if PurePosixPath(lower).name in INDEXES:
+        return None
+    by_name: Kind | None = None
     if lower.endswith(PICTURES):
-        return "picture"
-    if lower.endswith(NIFTI):
-        return "nifti"
-    if lower.endswith(DICOM):
-        return "dicom"
-    ending = PurePosixPath(lower).suffix
-    if not ending or ending[1:].isdecimal():  # scanners name files 1.2.840.113619.2
-        try:
-            with (root / name).open("rb") as file:
-                return "dicom" if file.read(132)[128:] == b"DICM" else None
-        except OSError:
+        by_name = "picture"
+    elif lower.endswith(NIFTI):
+        by_name = "nifti"
+    elif lower.endswith(DICOM):
+        by_name = "dicom"
+    try:
+        return sniff(root / name) or by_name
+    except OSError:
+        ending = PurePosixPath(lower).suffix
+        if not ending or ending[1:].isdecimal():  # scanners name files 1.2.840.113619.2
             raise DataError(f"{escaped(name)} cannot be opened; make it readable") from None
-    return None
+        return by_name
+
+
+def in_folder(file: Path | None, root: Path) -> Path | None:
+    """Return where a file that is given by name lies in the data folder; None where it does not."""
+    return root / file if file is not None and not file.is_absolute() and (root / file).is_file() else None
 
 
 def check_name(name: str) -> None:
