@@ -42,8 +42,8 @@ def list_images(root: Path) -> Listing:
     """Find the images under `root`.
 
     A file is what its first bytes say; where they say nothing, what its name ends in, so that damage is met when it is
-    read and named there. Links within the folder
-    are followed. Hidden files and what file managers leave behind do not count.
+    read and named there. Links within the folder are followed. Hidden files and what file managers leave behind do not
+    count.
 
     Raises:
         DataError: For a folder or file that cannot be read, a link in a circle, to nowhere or out of the folder (one
