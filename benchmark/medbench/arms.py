@@ -18,6 +18,7 @@ class Arm:
         plain: It leaves training as it is and stands in the footer.
         asked: Named by the user, not only run as somebody's control.
         outside: Its training starts from outside data: a file of weights, or another data set.
+        unchecked: A plugin's recipe in it could not be checked before its first trial.
         made_by: SHA-256 over the recipes, the code they reach, the core's and the libraries'; the trials of another
             one are superseded.
     """
@@ -31,6 +32,7 @@ class Arm:
     asked: bool = True
     made_by: str = ""
     outside: bool = False
+    unchecked: bool = False
 
     @property
     def key(self) -> tuple[str, str]:

@@ -87,8 +87,9 @@ class Row:
 
     @property
     def marks(self) -> str:
-        """Letters behind it: ``g`` for a poor generator, ``e`` for outside data in training, ``i`` for incomplete."""
-        return "g" * bool(why_poor(self.scores_of_made)) + "e" * self.arm.outside + "i" * (not self.complete)
+        """Letters behind it: ``g`` poor generator, ``e`` outside data, ``u`` unchecked plugin, ``i`` incomplete."""
+        letters = "g" * bool(why_poor(self.scores_of_made)) + "e" * self.arm.outside + "u" * self.arm.unchecked
+        return letters + "i" * (not self.complete)
 
     @property
     def gain(self) -> Interval | None:

@@ -26,6 +26,7 @@ from medbench.wording import (
 
 MEANING = {
     "e": "outside data: training starts from a file of weights or from another data set",
+    "u": "unchecked: a plugin's recipe that could not be checked before its first trial",
     "i": "incomplete: cells of this arm are still to be done",
 }
 """What the marks behind a row mean, in the order they are explained."""

@@ -54,6 +54,7 @@ class Task:
         key: Its key.
         sources: Decoded folder of each other data set that recipes name.
         waived: Findings of the official cut that the study waives.
+        checks: Outcome by recipe of a plugin, as :mod:`medbench.vetting` has it.
     """
 
     kind: str
@@ -68,6 +69,7 @@ class Task:
     key: str = ""
     sources: Mapping[str, str] = field(default_factory=dict)
     waived: tuple[str, ...] = ()
+    checks: Mapping[str, str] = field(default_factory=dict)
 
 
 def work(folder: str, device: str) -> int:
@@ -154,7 +156,7 @@ def do_task(task: Task, place: Path, device: str) -> None:
         waived=waived_leaks(rules.name, task.waived),
     )  # fmt: skip
     _check_surroundings(before, trial)
-    write_result(place, result, provenance(catalogue, augmenter, classifier))
+    write_result(place, result, {**provenance(catalogue, augmenter, classifier), "checks": dict(task.checks)})
 
 
 def _seed_globals(context: TrialContext) -> None:

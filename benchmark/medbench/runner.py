@@ -141,6 +141,7 @@ def run(
     retry_failed: bool = False,
     limit_s: float = 24 * 3600,
     shard: tuple[int, int] = (1, 1),
+    checks: Mapping[str, str] | None = None,
 ) -> Summary:
     """Run what the store does not hold yet.
 
@@ -157,6 +158,7 @@ def run(
         retry_failed: Try trials again that failed before.
         limit_s: Wall-clock limit of one job, in seconds.
         shard: (i, n): only the i-th of n parts of the trials, a pure function of what they share.
+        checks: Outcome by recipe of a plugin, which becomes part of each record.
 
     Raises:
         ResourceError: If the disk is full; what was finished is stored.
@@ -165,7 +167,11 @@ def run(
     store.sweep()
     state = _Run(plan, store, catalogue, watcher, limit_s, share=1 / workers)
     decoded = {source.text: str(source.folder) for source in plan.sources}
-    common: dict[str, Any] = {"plugin_folders": tuple(plugin_folders), "blocked": tuple(blocked)}
+    common: dict[str, Any] = {
+        "plugin_folders": tuple(plugin_folders),
+        "blocked": tuple(blocked),
+        "checks": dict(checks or {}),
+    }
     others = {source.text: source.other_folders for source in plan.sources}
     needed: dict[str, None] = {}
     for trial in plan.trials:

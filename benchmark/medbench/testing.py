@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -21,6 +21,46 @@ if TYPE_CHECKING:
     import torch
 
 INGREDIENTS = {"samples", "transform", "sampling", "loss", "bags"}
+FAR = 10.0
+"""Pixels are in [-1, 1]; a transform that standardises them stays below this, one that mistakes their unit does not."""
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How far a check goes.
+
+    Attributes:
+        dimensions: Spatial axes to try.
+        channels: Of the toy samples.
+        classes: Of the toy samples.
+        budget: What a fit may spend.
+        strict: Also refuse the global random generators and what cannot be tried at all. A trial seeds the global
+            generators before it begins, so that drawing from them repeats there.
+    """
+
+    dimensions: tuple[Literal[2, 3], ...] = (2, 3)
+    channels: int = 1
+    classes: int = 2
+    budget: Budget = field(default_factory=lambda: Budget(steps=40, batch=16, generator_steps=40))
+    strict: bool = True
+
+    def samples(self, dimensions: int, *, seed: int = 0, n: int = 24) -> Samples:
+        """Draw toy samples."""
+        n = max(n, 4 * self.classes)
+        return toy_samples(n, classes=self.classes, channels=self.channels, dimensions=dimensions, seed=seed)
+
+    def nothing_tried(self, name: str) -> Exception:
+        """Return what to raise where a recipe skipped everything."""
+        said = f"{name}: skipped all toy samples in {' and '.join(f'{d}-D' for d in self.dimensions)}"
+        return (ContractError if self.strict else Skip)(f"{said}, so nothing could be checked.")
+
+
+WHOLE = Extent()
+
+
+def quick(*, dimensions: Literal[2, 3], channels: int, classes: int) -> Extent:
+    """Return the extent of the check before a recipe's first trial: samples like the data, a few steps."""
+    return Extent((dimensions,), channels, classes, Budget(steps=3, batch=8, generator_steps=3), strict=False)
 
 
 def toy_samples(
@@ -99,13 +139,15 @@ class SandboxContext:
         self.reports.append((step, total, values))
 
 
-def check_recipe_is_unchanged(recipe: Any, call: Callable[..., Any]) -> Any:
+def check_recipe_is_unchanged(recipe: Any, call: Callable[..., Any], extent: Extent = WHOLE) -> Any:
     """Run `call()`, and raise :class:`medbench.ContractError` if it changed `recipe` or a global random generator."""
-    before, drawn = _written(recipe), _global_generators()
+    if not extent.strict:
+        _seed_global_generators()
+    before, drawn = _written(recipe), _global_generators() if extent.strict else {}
     result = call()
     if _written(recipe) != before:
         raise ContractError(f"{recipe.name}: fit changed the recipe; keep what is fitted in what fit returns.")
-    after = _global_generators()
+    after = _global_generators() if drawn else {}
     if touched := [library for library, state in drawn.items() if after[library] != state]:
         raise ContractError(
             f"{recipe.name}: fit used the global generator of {touched[0]}; make one of its own from context.seed()."
@@ -113,7 +155,7 @@ def check_recipe_is_unchanged(recipe: Any, call: Callable[..., Any]) -> Any:
     return result
 
 
-def check_augmenter(augmenter: Any, folder: Path) -> None:
+def check_augmenter(augmenter: Any, folder: Path, extent: Extent = WHOLE) -> None:
     """Check that an augmenter keeps its contract on toy samples, in 2-D and 3-D as it can.
 
     It leaves its input as it is, returns what its interface and its ``gives`` say, makes rows from training rows only,
@@ -128,16 +170,14 @@ def check_augmenter(augmenter: Any, folder: Path) -> None:
     name, tried = augmenter.name, 0
     if unknown := set(augmenter.gives) - INGREDIENTS:
         raise ContractError(f"{name}: gives names {sorted(unknown)[0]!r}; it is a subset of {sorted(INGREDIENTS)}.")
-    for dimensions in (2, 3):
-        train = toy_samples(24, dimensions=dimensions)
+    for dimensions in extent.dimensions:
+        train = extent.samples(dimensions)
         if augmenter.space == "features":  # one number a row of pixels; there is nothing two- or three-dimensional
             train = replace(train, x=train.x.reshape(len(train), 16, -1).mean(2).astype(np.float32))
         before = _copy(train)
-        sandboxes = [SandboxContext(_fresh(folder, f"{dimensions}d-{n}")) for n in ("one", "other")]
+        sandboxes = [SandboxContext(_fresh(folder, f"{dimensions}d-{n}"), extent.budget) for n in ("one", "other")]
         try:
-            made, again = (
-                check_recipe_is_unchanged(augmenter, lambda c=c, t=train: augmenter.fit(t, c)) for c in sandboxes
-            )
+            made, again = (_fit_leaves_input(augmenter, c, train, before, extent) for c in sandboxes)
         except Skip:
             continue
         tried += 1
@@ -147,13 +187,15 @@ def check_augmenter(augmenter: Any, folder: Path) -> None:
                            (made.sampling, again.sampling), (_joined(made.bags), _joined(again.bags))):  # fmt: skip
             if not np.array_equal(one, other):
                 raise ContractError(f"{name}: two fits of one seed differ; draw only from context.seed().")
+        if train.x.dtype.kind == "f" and np.abs(made.samples.x).max() > 100 * np.abs(train.x).max():
+            raise ContractError(f"{name}: it made features a hundred times as large as those it was given.")
         if made.transform is not None:
             _check_transform(name, made.transform, train)
     if not tried:
-        raise ContractError(f"{name}: skipped both 2-D and 3-D toy samples, so nothing could be checked.")
+        raise extent.nothing_tried(name)
 
 
-def check_generator(generator: Any, folder: Path) -> None:
+def check_generator(generator: Any, folder: Path, extent: Extent = WHOLE) -> None:
     """Check that a generator keeps its contract on toy samples, in 2-D and 3-D as it can.
 
     It leaves its input as it is, samples one row a label like the training rows, samples the same under the same seed,
@@ -164,18 +206,16 @@ def check_generator(generator: Any, folder: Path) -> None:
     """
     name, tried = generator.name, 0
     wanted = np.array([0, 1, 1, 0, 1])
-    for dimensions in (2, 3):
-        train = toy_samples(24, dimensions=dimensions)
+    for dimensions in extent.dimensions:
+        train = extent.samples(dimensions)
         before = _copy(train)
-        sandboxes = [SandboxContext(_fresh(folder, f"{dimensions}d-{n}")) for n in ("one", "other")]
+        sandboxes = [SandboxContext(_fresh(folder, f"{dimensions}d-{n}"), extent.budget) for n in ("one", "other")]
         try:
-            fitted, again = (
-                check_recipe_is_unchanged(generator, lambda c=c, t=train: generator.fit(t, c)) for c in sandboxes
-            )
+            fitted, again = (_fit_leaves_input(generator, c, train, before, extent) for c in sandboxes)
         except Skip:
             continue
         tried += 1
-        drawn = check_recipe_is_unchanged(generator, lambda f=fitted: f.sample(wanted, 7))
+        drawn = check_recipe_is_unchanged(generator, lambda f=fitted: f.sample(wanted, 7), extent)
         for labels, x in ((wanted, drawn), (wanted[:0], fitted.sample(wanted[:0], 7))):
             expected = (len(labels), *train.x.shape[1:])
             if x.dtype != train.x.dtype or x.shape != expected:
@@ -185,6 +225,9 @@ def check_generator(generator: Any, folder: Path) -> None:
                 )
         if not np.array_equal(drawn, fitted.sample(wanted, 7)):
             raise ContractError(f"{name}: sample gave different rows for one seed.")
+        varies = len({row.tobytes() for row in drawn[wanted == 1]}) > 1
+        if varies and np.array_equal(drawn, fitted.sample(wanted, 8)):
+            raise ContractError(f"{name}: sample gave the same rows for two seeds; draw from the seed it is given.")
         if not np.array_equal(drawn, again.sample(wanted, 7)):
             raise ContractError(f"{name}: two fits of one seed differ; draw only from context.seed().")
         state = {key: np.array(array) for key, array in fitted.state().items()}
@@ -192,10 +235,10 @@ def check_generator(generator: Any, folder: Path) -> None:
             raise ContractError(f"{name}: what restore builds from state() does not sample the same.")
         _check_input(name, train, before)
     if not tried:
-        raise ContractError(f"{name}: skipped both 2-D and 3-D toy samples, so nothing could be checked.")
+        raise extent.nothing_tried(name)
 
 
-def check_classifier(classifier: Any, folder: Path) -> None:
+def check_classifier(classifier: Any, folder: Path, extent: Extent = WHOLE) -> None:
     """Check that a classifier keeps its contract on toy samples of the dimensions it takes.
 
     It leaves its input as it is, predicts probabilities, each image's without regard to the others, and predicts the
@@ -207,22 +250,22 @@ def check_classifier(classifier: Any, folder: Path) -> None:
     from medbench import audit
 
     name = classifier.name
-    dimensions = [d for d in (2, 3) if f"{d}d" in classifier.takes]
+    dimensions = [d for d in extent.dimensions if f"{d}d" in classifier.takes]
     if not dimensions:
         raise ContractError(f"{name}: takes {sorted(classifier.takes)}, which has neither 2d nor 3d.")
     for d in dimensions:
-        train, test = toy_samples(24, dimensions=d), toy_samples(12, dimensions=d, seed=1)
+        train, test = extent.samples(d), extent.samples(d, seed=1, n=12)
         before, test_before = _copy(train), _copy(test)
         budget = Budget(steps=3, batch=8, generator_steps=3)
         outcomes = []
         for fit in ("one", "other"):
             sandbox = SandboxContext(_fresh(folder, f"{d}d-{fit}"), budget)
             predict = check_recipe_is_unchanged(
-                classifier, lambda c=sandbox, t=train, v=test: classifier.fit(TrainingSet(t), v, c)
+                classifier, lambda c=sandbox, t=train, v=test: classifier.fit(TrainingSet(t), v, c), extent
             )
             outcomes.append(audit.probabilities(predict(test.x), test, classifier=name))
-        _check_input(name, train, before)
-        _check_input(name, test, test_before)
+            _check_input(name, train, before)
+            _check_input(name, test, test_before)
         if not np.array_equal(outcomes[0], outcomes[1]):
             raise ContractError(f"{name}: two fits of one seed differ; draw only from context.seed().")
         first = audit.probabilities(predict(test.x[:5]), test.take(range(5)), classifier=name)
@@ -405,8 +448,24 @@ def _global_generators() -> dict[str, Any]:
     return states
 
 
+def _seed_global_generators() -> None:
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002  as a job does before its trial
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(0)
+
+
 def _copy(samples: Samples) -> dict[str, np.ndarray]:
     return {column: getattr(samples, column).copy() for column in ("x", "labels", "ids", "patients", "groups")}
+
+
+def _fit_leaves_input(
+    recipe: Any, context: SandboxContext, train: Samples, before: dict[str, np.ndarray], extent: Extent
+) -> Any:
+    """Fit once and look at the input at once: what one fit changes, the next may undo."""
+    fitted = check_recipe_is_unchanged(recipe, lambda: recipe.fit(train, context), extent)
+    _check_input(recipe.name, train, before)
+    return fitted
 
 
 def _check_input(name: str, samples: Samples, before: dict[str, np.ndarray]) -> None:
@@ -423,7 +482,8 @@ def _joined(bags: tuple[np.ndarray, ...] | None) -> Any:
 def _check_transform(name: str, transform: Transform, train: Samples) -> None:
     import torch
 
-    x = torch.from_numpy(train.x[:6]).float() / 127.5 - 1
+    x = torch.from_numpy(train.x[:6]).float()
+    x = x / 127.5 - 1 if train.x.dtype == np.uint8 else x
     y = torch.nn.functional.one_hot(torch.from_numpy(train.labels[:6]), len(train.classes)).float()
     outcomes = [transform(x.clone(), y.clone(), torch.Generator().manual_seed(3)) for _ in range(2)]
     new_x, new_y = outcomes[0]
@@ -434,6 +494,10 @@ def _check_transform(name: str, transform: Transform, train: Samples) -> None:
         )
     if not new_x.isfinite().all() or not torch.allclose(new_y.sum(1), torch.ones(len(y)), atol=1e-4):
         raise ContractError(f"{name}: its transform gave values that are not finite, or classes that do not sum to 1.")
+    if train.x.dtype == np.uint8 and float(new_x.abs().max()) > FAR:
+        raise ContractError(
+            f"{name}: its transform gave pixels up to {float(new_x.abs().max()):.3g}; what it is given lies in -1..1."
+        )
     if not all(torch.equal(a, b) for a, b in zip(*outcomes, strict=True)):
         raise ContractError(f"{name}: two transforms with one generator differ; draw only from the one it is given.")
 

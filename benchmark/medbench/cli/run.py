@@ -52,6 +52,7 @@ from medbench.store import MARK, Store
 from medbench.tables import FORMATS
 from medbench.text import clean, counted
 from medbench.transfer import name_of, named_in
+from medbench.vetting import vet
 
 MANY_TRIALS = 100_000
 
@@ -148,6 +149,8 @@ def carry_out(
         for source in plan.sources:
             for note in source.notes:
                 display.say(f"note: {source.text}: {note}")
+        handed: dict[str, Any] = {"plugin_folders": asked.plugin_folders, "blocked": asked.blocked}
+        plan, checks = vet(plan, store, asked.catalogue, runner, display.say, limit_s=limit_s, **handed)
         _keep_worth(store, plan)
         save_record(store, plan)
 
@@ -155,7 +158,7 @@ def carry_out(
             summary = run_plan(
                 of_plan, store, asked.catalogue, runner, display,
                 workers=workers, devices=where, plugin_folders=asked.plugin_folders, blocked=asked.blocked,
-                retry_failed=retry_failed, limit_s=limit_s, shard=shard,
+                retry_failed=retry_failed, limit_s=limit_s, shard=shard, checks=checks,
             )  # fmt: skip
             display.say(_sentence(summary))
             if summary.stopped:

@@ -159,7 +159,7 @@ def bundled(study: Study) -> Study:
 
 
 def _bare(arm: Any) -> Any:
-    return dataclasses.replace(arm, made_by="")
+    return dataclasses.replace(arm, made_by="", unchecked=False)
 
 
 def asked(trial: Trial) -> tuple[Any, ...]:
