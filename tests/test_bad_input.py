@@ -653,15 +653,50 @@ def test_builds_that_do_not_fit_are_explained_with_the_way_out(
     assert "Traceback" not in ended.error
 
 
-def test_a_driver_without_a_fitting_torch_is_explained(medbench: Medbench, monkeypatch: pytest.MonkeyPatch) -> None:
-    import torch
-
+def test_a_driver_without_a_fitting_torch_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = {"torch": "2.11.0", "cuda": "13.0", "error": "The NVIDIA driver on your system is too old", "devices": []}
+    module = cli_doctor()
     monkeypatch.setattr(devices, "gpus", lambda: 2)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    finding = cli_doctor()._devices()
+    monkeypatch.setattr(module, "_asked", lambda *c: "550.1" if c[0] == "nvidia-smi" else json.dumps(told))
+    finding = module._devices()
 
     assert not finding.ok
-    assert re.search(r"2 GPUs, but torch \S+ cannot use them; install a CUDA build of torch", finding.found)
+    assert re.search(r"2 GPUs, driver 550.1, but torch 2.11.0 \(CUDA 13.0\) cannot use them: .* too old", finding.found)
+
+
+@pytest.mark.parametrize(("sm", "is_ok"), [("90", True), ("86", True), ("120", False), ("61", False)])
+def test_a_card_that_torch_is_not_built_for_is_named(monkeypatch: pytest.MonkeyPatch, sm: str, is_ok: bool) -> None:
+    card = {"name": "A card", "free": 70.0, "total": 80.0, "sm": sm}
+    told = {"torch": "2.11.0", "cuda": "13.0", "error": "", "devices": [card], "built_for": ["sm_80", "sm_90"]}
+    module = cli_doctor()
+    monkeypatch.setattr(devices, "gpus", lambda: 1)
+    monkeypatch.setattr(module, "_asked", lambda *c: json.dumps(told))
+    finding = module._devices()
+
+    assert finding.ok == is_ok
+    assert "A card" in finding.found
+    assert ("70 of 80 GiB free" in finding.found) == is_ok or not is_ok
+
+
+def test_two_builds_of_torch_and_torchvision_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    versions = {"torch": "2.11.0+cu130", "torchvision": "0.26.0+cpu"}
+    module = cli_doctor()
+    fake = SimpleNamespace(import_module=lambda name: SimpleNamespace(__version__=versions[name]))
+    monkeypatch.setattr(module, "importlib", fake)
+
+    assert not module._versions().ok
+    versions["torchvision"] = "0.26.0+cu130"
+    assert module._versions().ok
+
+
+def test_a_run_that_fails_on_a_device_is_found_by_the_doctor(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = cli_doctor()
+    ended = SimpleNamespace(returncode=7, stderr="decoding\nError: every job so far ended with the same failure.")
+    monkeypatch.setattr(module.subprocess, "run", lambda *a, **k: ended)
+    finding = module._fit("cpu")
+
+    assert not finding.ok
+    assert "ended with 7: Error: every job" in finding.found
 
 
 @pytest.mark.parametrize("place", ["file", "file/below"])

@@ -206,7 +206,7 @@ def fake_cuda() -> Iterator[FakeCuda]:
         "mem_get_info": lambda device=None: (2**34, 2**34),
         "reset_peak_memory_stats": ready,
         "max_memory_allocated": ready,
-        "is_bf16_supported": lambda including_emulation=True: True,
+        "is_bf16_supported": lambda including_emulation=True: "MEDBENCH_TEST_FLOAT32" not in os.environ,
         "is_current_stream_capturing": lambda: False,
         "synchronize": lambda device=None: None,
     }
