@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from pydicom import uid
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate, get_frame
@@ -267,4 +269,16 @@ def test_a_small_file_of_a_huge_image_is_refused_before_it_is_decoded(tmp_path: 
     image.Rows = image.Columns = 8000
 
     with pytest.raises(DataError, match=r"^image\.dcm: is an image of 8000 x 8000 and would take 512 MB of memory"):
+        shown(image, tmp_path)
+
+
+def test_a_compressed_frame_of_many_scans_is_refused(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(GREY.astype(np.uint8)).save(buffer, "JPEG", progressive=True)
+    image = radiograph(allocated=8, stored=8)
+    image.file_meta.TransferSyntaxUID = uid.JPEGBaseline8Bit
+    image.PixelData = encapsulate([buffer.getvalue()])
+    image["PixelData"].is_undefined_length = True
+
+    with pytest.raises(DataError, match=r"^image\.dcm: the compressed frame is a JPEG of several scans"):
         shown(image, tmp_path)

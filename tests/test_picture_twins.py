@@ -214,6 +214,9 @@ BMP = {
     "colour 32": bmp(GREY, bits=32),
     "colour 32, masks": bmp(GREY, bits=32, masks=(0xFF0000, 0xFF00, 0xFF)),
     "colour 32, other masks": bmp(GREY, bits=32, masks=(0xFF000000, 0xFF0000, 0xFF00)),
+    "colour 32 with an opacity of 0": bmp(
+        GREY, bits=32, masks=(0xFF0000, 0xFF00, 0xFF, 0xFF000000), header=108, opacity=0
+    ),
     "colour and opacity 32": bmp(GREY, bits=32, masks=(0xFF0000, 0xFF00, 0xFF, 0xFF000000), header=108),
 }
 

@@ -163,7 +163,13 @@ def _ifd(entries: dict[int, tuple[int, list[int]]], coded: list[bytes], at: int,
 
 
 def bmp(
-    grey: np.ndarray, *, bits: int, upside_down: bool = False, masks: tuple[int, ...] = (), header: int = 40
+    grey: np.ndarray,
+    *,
+    bits: int,
+    upside_down: bool = False,
+    masks: tuple[int, ...] = (),
+    header: int = 40,
+    opacity: int | None = None,
 ) -> bytes:
     """Write ``uint8 (H, W)`` gray as a BMP: with a palette up to 8 bits, as colour of 16, 24 or 32 bits above.
 
@@ -173,6 +179,7 @@ def bmp(
         upside_down: Whether the first row comes first, which BMP marks by a negative height.
         masks: Bit masks of red, green, blue and perhaps opacity; empty takes the defaults.
         header: Bytes of the header: 12 (OS/2), 40 or 108.
+        opacity: What every pixel has of it, where `masks` has four; None is all.
     """
     height, width = grey.shape
     palette = b""
@@ -191,7 +198,11 @@ def bmp(
         for at, mask in enumerate(masks):
             shift = (mask & -mask).bit_length() - 1
             most = mask >> shift
-            value = np.full(grey.shape, most) if at == 3 else np.rint(grey / 255 * most).astype(np.int64)
+            value = (
+                np.full(grey.shape, most if opacity is None else opacity)
+                if at == 3
+                else np.rint(grey / 255 * most).astype(np.int64)
+            )
             total |= value << shift
         rows = [row.astype(f"<u{bits // 8}").tobytes() for row in total]
     stride = -(-width * bits // 32) * 4

@@ -15,6 +15,7 @@ from pydicom.pixels.utils import pixel_array
 
 from medbench import DataError, ResourceError
 from medbench_datasets.readers.dicom_header import IMAGE_TAGS, LIBRARY_ERRORS, Header, parse, plugin_of, quiet
+from medbench_datasets.readers.jpeg import count_scans
 
 _OVERLAY_POSITIONS = [(0x6000 + 2 * plane) << 16 | 0x0102 for plane in range(16)]  # bit of an overlay within a pixel
 
@@ -98,7 +99,8 @@ def _check_frame(data: bytes, header: Header, syntax: str, name: str) -> None:
             f"{name}: HighBit is {header.bits_stored - 1 + header.shift} with BitsStored {header.bits_stored}, "
             "compressed pixels start at bit 0; correct the tag"
         )
-    coded = _coded(get_frame(data, 0, number_of_frames=1))
+    frame = get_frame(data, 0, number_of_frames=1)
+    coded = _coded(frame)
     if coded is None:
         return
     rows, columns, samples, bits = coded
@@ -107,6 +109,8 @@ def _check_frame(data: bytes, header: Header, syntax: str, name: str) -> None:
             f"{name}: the compressed frame has {rows} x {columns} pixels of {samples} samples, Rows and "
             f"Columns say {header.rows} x {header.columns} of 1; download it again"
         )
+    if frame.startswith(b"\xff\xd8") and count_scans(frame) > 1:
+        raise DataError(f"{name}: the compressed frame is a JPEG of several scans, DICOM has one; compress it again")
     if bits > header.bits_allocated:
         raise DataError(
             f"{name}: the compressed frame has {bits} bits, BitsAllocated says {header.bits_allocated}; correct the tag"

@@ -58,9 +58,12 @@ def as_bytes(picture: ImageFile, channels: int, reopened: Callable[[], ImageFile
     if wide is not None:
         return _stretched(wide, channels)
     width, height = picture.size
+    is_opaque = picture.format == "BMP" and picture.mode == "RGBA" and picture.getchannel("A").getextrema() == (0, 0)
     result = np.empty((channels, height, width), dtype=np.uint8)
     for top, bottom in _strips(width, height):
-        result[:, top:bottom] = _eight_bits(picture.crop((0, top, width, bottom)), channels)
+        strip = picture.crop((0, top, width, bottom))
+        # Programs that know no opacity leave that byte of a BMP at 0.
+        result[:, top:bottom] = _eight_bits(strip.convert("RGB") if is_opaque else strip, channels)
     return result
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mmap
-import re
 import struct
 import warnings
 import zlib
@@ -17,6 +16,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from medbench import DataError, ResourceError
 from medbench_datasets.readers.budget import check_budget
+from medbench_datasets.readers.jpeg import count_scans
 
 MAX_PIXELS = 40_000_000  # a radiograph of 43 x 43 cm at 0.1 mm has 18 million
 MAX_SIDE = 30_000  # a whole spine at 0.1 mm has 9,000; longer ones cost memory where they are brought into a square
@@ -151,16 +151,8 @@ def _samples(picture: ImageFile) -> float:
 
 
 def _scans(path: Path) -> int:
-    """Count the scans of a JPEG; each is a pass over all its pixels, and a scan that adds nothing takes ten bytes."""
-    count = 0
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        marker = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")  # behind a scan: not 0, which is stuffed, nor a restart
-        at = 2
-        while (found := marker.search(data, at)) and found[0] != b"\xff\xd9" and found.end() + 2 <= len(data):
-            (length,) = struct.unpack_from(">H", data, found.end())
-            count += found[0] == b"\xff\xda"
-            at = found.end() + length
-    return count
+        return count_scans(data)
 
 
 def _check_tiff(picture: TiffImageFile, name: str) -> None:
