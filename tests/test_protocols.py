@@ -91,6 +91,40 @@ def test_the_same_input_gives_the_same_folds_on_every_machine() -> None:
     assert hashlib.sha256(folds.astype("<i8").tobytes()).hexdigest()[:16] == golden
 
 
+GOLDEN_SIZES = {  # images a patient, and the folds; the first two are those of the first version
+    "alike": ([4] * 60, "fab95f4ce5b63058"),
+    "ddti": ([1] * 60 + [2] * 20 + [3] * 10, "cbf266541702cf60"),
+    "a few with a hundred": ([100] * 4 + [60] * 3 + [2] * 17 + [1] * 46, "d0cde677a184a05e"),
+}
+
+
+@pytest.mark.parametrize("name", GOLDEN_SIZES)
+def test_every_fold_tests_its_share_of_the_patients_of_a_class(name: str) -> None:
+    """By images alone, two folds of the last would test one patient of a class and three sixteen."""
+    sizes, golden = GOLDEN_SIZES[name]
+    labels = [n % 7 < 2 for n in range(len(sizes))]
+    samples = samples_of(sizes, [int(label) for label in labels])
+    tested = [cut_samples(samples, Cut(fold, 5, 0))[2] for fold in range(5)]
+
+    for k in (0, 1):
+        patients = [len(set(part.patients[part.labels == k].tolist())) for part in tested]
+        fair = sum(patients) / 5
+        assert all(abs(n - fair) <= 1 + fair / 2 for n in patients)
+    folds = np.array([[name in set(part.ids.tolist()) for part in tested].index(True) for name in samples.ids.tolist()])
+    assert hashlib.sha256(folds.astype("<i8").tobytes()).hexdigest()[:16] == golden
+
+
+def test_patients_of_one_size_are_dealt_as_ever() -> None:
+    """Which keeps every stored fold of such data sets where it was, whatever their labels."""
+    rng = np.random.default_rng(3)
+    for size in (1, 3, 8):
+        samples = samples_of([size] * 80, (rng.random(80) < 0.2).astype(int).tolist())
+        labels = np.where(rng.random(len(samples)) < 0.1, 1, samples.labels)
+        for salt in "01":
+            by_rows = assign_folds(samples.groups, labels, 5, salt=salt)
+            assert np.array_equal(assign_folds(samples.groups, labels, 5, salt=salt, evenly=True), by_rows)
+
+
 def test_repeats_are_different_partitions() -> None:
     samples = toy_samples(120)
     first, second = (assign_folds(samples.groups, samples.labels, 5, salt=str(r)) for r in (0, 1))

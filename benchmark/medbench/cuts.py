@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,6 +18,7 @@ from medbench.errors import DataError
 from medbench.samples import Samples
 from medbench.text import counted
 
+UNEVEN = 1 / 2  # of an even share of a class's groups, beyond one group: what a fold may be off before groups are dealt
 VALIDATION_FOLDS = 10  # a tenth of the training part only watches whether the loss still falls
 
 
@@ -56,7 +59,7 @@ def cut_samples(
 @functools.lru_cache(maxsize=8)
 def _partition(samples: Samples, by: str, folds: int, repeat: int) -> np.ndarray:
     """Assign the folds of a repeat once for all of them."""
-    return assign_folds(getattr(samples, by), samples.labels, folds, salt=str(repeat))
+    return assign_folds(getattr(samples, by), samples.labels, folds, salt=str(repeat), evenly=True)
 
 
 def official_cut(
@@ -83,28 +86,59 @@ def without_overlap(samples: Samples) -> Samples:
     return samples.take(~shared | (samples.parts == "test"))
 
 
-def assign_folds(groups: np.ndarray, labels: np.ndarray, folds: int, *, salt: str) -> np.ndarray:
+def assign_folds(groups: np.ndarray, labels: np.ndarray, folds: int, *, salt: str, evenly: bool = False) -> np.ndarray:
     """Give every row a fold so that groups stay whole and classes are spread evenly.
 
-    Greedy: the largest groups first, ties by hash, each to the fold that holds least of the group's classes. Pure
-    Python floats and SHA-256, so the same bits on every machine, for ever.
+    Greedy: the largest groups first, ties by hash, each to the fold that holds least of the group's classes, counted in
+    rows. Pure Python floats and SHA-256, so the same bits on every machine, for ever.
 
     Args:
         groups: ``str (n,)``.
         labels: ``int64 (n,)``.
         folds: Number of folds.
         salt: Another text gives another partition.
+        evenly: Count in groups where rows leave a fold far too few or too many groups of a class (see UNEVEN), as where
+            some have a hundred rows and most have one; patients are what a range is drawn over.
 
     Returns:
         ``int64 (n,)`` fold of each row, 0 to folds - 1.
     """
     counts: dict[str, dict[int, int]] = {}
-    totals: dict[int, int] = {}
     for group, label in zip(groups.tolist(), labels.tolist(), strict=True):
         of_group = counts.setdefault(group, {})
         of_group[label] = of_group.get(label, 0) + 1
-        totals[label] = totals.get(label, 0) + 1
-    items = {group: sorted(of_group.items()) for group, of_group in counts.items()}
+    fold_of = _greedy(counts, folds, salt)
+    if evenly and (uneven := _unevenness(counts, fold_of, folds)) > UNEVEN:
+        # A group counts as one, parted over its classes; scaled by what all sizes divide, so that no fraction is needed
+        # and groups of one size are dealt as by rows.
+        whole = math.lcm(*{sum(of_group.values()) for of_group in counts.values()})
+        shares = {g: {k: n * (whole // sum(of.values())) for k, n in of.items()} for g, of in counts.items()}
+        by_groups = _greedy(counts, folds, salt, weights=shares)
+        if _unevenness(counts, by_groups, folds) < uneven:
+            fold_of = by_groups
+    return np.fromiter((fold_of[g] for g in groups.tolist()), dtype=np.int64, count=len(groups))
+
+
+def _greedy(
+    counts: Mapping[str, Mapping[int, int]],
+    folds: int,
+    salt: str,
+    weights: Mapping[str, Mapping[int, int]] | None = None,
+) -> dict[str, int]:
+    """Deal groups to folds.
+
+    Args:
+        counts: Rows of each class, by group.
+        folds: Number of folds.
+        salt: Orders groups of one size.
+        weights: What a group counts of each of its classes; its rows if left out.
+    """
+    weights = weights or counts
+    totals: dict[int, int] = {}
+    for of_group in weights.values():
+        for label, weight in of_group.items():
+            totals[label] = totals.get(label, 0) + weight
+    items = {group: sorted(of_group.items()) for group, of_group in weights.items()}
     order = sorted(counts, key=lambda g: (-max(counts[g].values()), -sum(counts[g].values()), shuffled_by(salt, g)))
     held = {label: [0] * folds for label in totals}
     sizes = [0] * folds
@@ -117,10 +151,19 @@ def assign_folds(groups: np.ndarray, labels: np.ndarray, folds: int, *, salt: st
             loads = [sum(m * held[k][f] / totals[k] ** 2 for k, m in members) for f in range(folds)]
         best = min(zip(loads, sizes, range(folds), strict=True))[2]
         fold_of[group] = best
-        for label, n in members:
-            held[label][best] += n
-            sizes[best] += n
-    return np.fromiter((fold_of[g] for g in groups.tolist()), dtype=np.int64, count=len(groups))
+        sizes[best] += sum(counts[group].values())
+        for label, weight in members:
+            held[label][best] += weight
+    return fold_of
+
+
+def _unevenness(counts: Mapping[str, Mapping[int, int]], fold_of: Mapping[str, int], folds: int) -> float:
+    """Return by how much of an even share a fold's groups of a class are off, the worst of all, beyond one group."""
+    held: dict[int, list[int]] = {}
+    for group, of_group in counts.items():
+        for label in of_group:
+            held.setdefault(label, [0] * folds)[fold_of[group]] += 1
+    return max((abs(folds * n - sum(of_label)) - folds) / sum(of_label) for of_label in held.values() for n in of_label)
 
 
 def shuffled_by(salt: str, text: str) -> bytes:
