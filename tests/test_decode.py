@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,15 @@ import pytest
 
 import medbench
 from medbench.decode import already_decoded, decode, phantom_root
+from medbench.errors import StoreError
 from toy_pictures import Pictures
+
+Log = pytest.LogCaptureFixture
+
+
+@pytest.fixture
+def log(caplog: Log) -> Log:
+    return caplog
 
 
 @pytest.fixture(autouse=True)
@@ -27,12 +36,12 @@ def root(tmp_path: Path) -> Path:
     return folder
 
 
-def test_pixels_come_back_and_a_second_start_decodes_nothing(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pixels_come_back_and_a_second_start_decodes_nothing(root: Path) -> None:
+    told: list[tuple[str, int, int]] = []
     first = decode(Pictures(), root, size=8)
-    monkeypatch.setattr(Pictures, "read", None)
-    monkeypatch.setattr(Pictures, "index", None)
-    second = decode(Pictures(), root, size=8)
+    second = decode(Pictures(), root, size=8, progress=lambda *step: told.append(step))
 
+    assert told == []
     assert first == second
     samples = second.samples()
     assert isinstance(samples.x, np.memmap)
@@ -124,3 +133,82 @@ def test_a_phantom_is_written_once(cache: Path) -> None:
     assert sorted(p.stat().st_mtime_ns for p in one.iterdir()) == written
     assert phantom_root(Pictures(), patients=12, null=True) != one
     assert not list((cache / "phantoms").glob("*.partial"))
+
+
+@dataclass(frozen=True)
+class InTable(Pictures):
+    """Labels in a table, which may be hidden from the listing."""
+
+    name: str = "in-table"
+    table: str = "labels.csv"
+
+    def index(self, root: Path) -> medbench.Index:
+        labels = dict(line.split(",") for line in (root / self.table).read_text().splitlines())
+        plain = super().index(root)
+        return replace(plain, records=tuple(replace(r, label=int(labels[r.id])) for r in plain.records))
+
+
+@pytest.mark.parametrize("table", ["labels.csv", ".labels.csv"])
+def test_a_corrected_table_of_the_same_size_and_time_is_noticed(root: Path, table: str, log: Log) -> None:
+    recipe = InTable(table=table)
+    lines = [f"{p.stem},{p.stem.split('_')[1]}" for p in sorted(root.glob("*.npy"))]
+
+    def put(text: str) -> None:
+        (root / table).write_text(text)
+        os.utime(root / table, (0, 0))
+
+    put("\n".join(lines))
+    before = decode(recipe, root, size=8)
+    corrected = [f"{lines[0][:-1]}{1 - int(lines[0][-1])}", *lines[1:]]
+    put("\n".join(corrected))
+
+    assert already_decoded(recipe, root, size=8) is None
+    after = decode(recipe, root, size=8)
+    assert after.fingerprint != before.fingerprint
+    assert sorted(after.samples().labels.tolist()) != sorted(before.samples().labels.tolist()) or table[0] == "."
+    assert decode(recipe, root, size=8) == after
+    assert ("say other things than when it was decoded" in log.text) == (table[0] == ".")
+
+
+@pytest.mark.parametrize("name", ["pixels.npy", "columns.json", "manifest.json"])
+@pytest.mark.parametrize("how", ["flip", "cut", "missing"])
+def test_a_changed_cache_is_moved_aside_and_decoded_again(
+    root: Path, cache: Path, name: str, how: str, log: Log
+) -> None:
+    first = decode(Pictures(), root, size=8)
+    before = np.array(first.samples().x)
+    path = first.folder / name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    {
+        "flip": lambda: path.write_bytes(content),
+        "cut": lambda: path.write_bytes(content[:-9]),
+        "missing": path.unlink,
+    }[how]()
+
+    assert already_decoded(Pictures(), root, size=8) is None
+    second = decode(Pictures(), root, size=8)
+    assert second == first
+    assert np.array_equal(second.samples().x, before)
+    assert len(list((cache / "decoded" / ".damaged").iterdir())) == 1
+    assert f"note: {first.folder}: {name} " in log.text
+    assert "its data are decoded again" in log.text
+
+
+def test_a_changed_phantom_is_drawn_again(cache: Path, log: Log) -> None:
+    first = phantom_root(Pictures(), patients=12)
+    path = first / "p3_1_0.npy"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+
+    assert phantom_root(Pictures(), patients=12) == first
+    assert path.read_bytes() == whole
+    assert "p3_1_0.npy changed since it was stored" in log.text
+
+
+def test_decoded_data_that_vanish_are_a_store_error(root: Path) -> None:
+    decoded = decode(Pictures(), root, size=8)
+    (decoded.folder / "pixels.npy").unlink()
+
+    with pytest.raises(StoreError, match="run the same command again"):
+        decoded.samples()

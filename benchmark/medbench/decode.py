@@ -1,29 +1,38 @@
 """Decoded data sets: each decoded once, into a memory-mapped array at working size, keyed by content.
 
-A second start reads nothing but that array: the folder's listing (paths, sizes, times) tells which one it is. Where the
-listing is new, the files' bytes decide.
+A second start decodes nothing: the folder's listing (paths, sizes, times, inodes, bytes of tables) tells which array it
+is. Where the listing is new, the files' bytes decide. What was decoded is used only while its bytes have the SHA-256
+they were written with, and its index is the one that is read now.
 """
 
 from __future__ import annotations
 
+import functools
 import json
+import logging
 import os
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import platformdirs
 
-from medbench.decoding import AUDIT, Progress, decode_into
-from medbench.errors import DataError, ResourceError
-from medbench.files import files_in, sha256_of
+from medbench import sealed
+from medbench.decoding import AUDIT, Progress, check_index, decode_into, index_sum
+from medbench.errors import DataError, ResourceError, StoreError
+from medbench.files import Seen, files_in, sha256_of
 from medbench.findings import Findings
 from medbench.identity import digest, identity
 from medbench.interfaces import Dataset
 from medbench.samples import Samples
+
+FORMAT = 2  # of what is written here; raise it where the next version could not read it
+SUMS = ".sums.json"
+"""Sums of a phantom's files; hidden, so that it is no file of the data set."""
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -59,16 +68,20 @@ def cache_folder() -> Path:
 
 
 def phantom_root(dataset: Dataset, *, seed: int = 0, patients: int, null: bool = False) -> Path:
-    """Write the phantom of a data set's family, once, and return its folder."""
+    """Write the phantom of a data set's family, once, and return its folder; one that changed is drawn again."""
     family = dataset.name.partition(":")[0]
-    code = digest([identity(dataset)["code"], seed, patients, null])[:8]
+    code = digest([identity(dataset)["code"], seed, patients, null, FORMAT])[:8]
     root = cache_folder() / "phantoms" / f"{family}-{patients}-s{seed}{'-null' if null else ''}-{code}"
     if root.is_dir():
-        return root
+        if (why := _changed(root, SUMS)) is None:
+            return root
+        _set_aside(root, why, "it is drawn again")
     partial = root.with_name(f"{root.name}.{uuid.uuid4().hex[:8]}.partial")
     try:
         partial.mkdir(parents=True)
         dataset.phantom(partial, seed=seed, patients=patients, null=null)
+        names = (str(path.relative_to(partial)) for path in partial.rglob("*") if path.is_file())
+        (partial / SUMS).write_text(sealed.seal({}, sealed.sums_of(partial, names)))
         _rename(partial, root)
     except OSError as error:
         raise _not_written(partial.parent, error) from None
@@ -96,11 +109,14 @@ def decode(
     if found := already_decoded(dataset, root, size=size, prefix=prefix):
         return found
     recipe, listing, pointer = _seen(dataset, root, size, prefix)
+    content_of = {path: table or sha256_of(root / path) for path, _, _, _, _, table in listing}
     cache = cache_folder() / "decoded"
     name = dataset.name.replace(":", "-").replace("/", "-")
-    content = digest([recipe, [[path, sha256_of(root / path)] for path, _, _ in listing]])
+    content = digest([recipe, sorted(content_of.items())])
     folder = cache / f"{name}-{size}-{content[:16]}"
-    if not (folder / "manifest.json").is_file():
+    if folder.is_dir() and (why := _stale(folder, dataset, root)) is not None:
+        _set_aside(folder, why, "its data are decoded again")
+    if not folder.is_dir():
         partial = folder.with_name(f"{folder.name}.{uuid.uuid4().hex[:8]}.partial")
         try:
             decode_into(partial, dataset, root, size, workers, progress, prefix)
@@ -129,21 +145,70 @@ def _not_written(folder: Path, error: OSError) -> ResourceError:
 def already_decoded(dataset: Dataset, root: Path, *, size: int, prefix: str = "") -> Decoded | None:
     """Return what was decoded before from a folder of this listing, or None; decodes nothing.
 
+    None also where it is no longer what was written, or the folder's index another; its pixels are read once a process.
+
     Raises:
         DataError: If the folder does not exist or cannot be listed.
     """
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; give the data set's folder with --data, or use --phantom.")
     _, _, pointer = _seen(dataset, root, size, prefix)
-    if pointer.is_file():
-        folder = cache_folder() / "decoded" / pointer.read_text()
-        if (folder / "manifest.json").is_file():
-            return _opened(folder)
+    if not pointer.is_file():
+        return None
+    folder = cache_folder() / "decoded" / pointer.read_text(errors="replace").replace("\0", "")
+    if not folder.is_dir() or (why := _stale(folder, dataset, root)) is not None:
+        if folder.is_dir():
+            _LOG.warning("note: %s: %s; it is not used, a run decodes its data again", folder, why)
+        return None
+    return _opened(folder)
+
+
+def _stale(folder: Path, dataset: Dataset, root: Path) -> str | None:
+    """Say why a decoded folder is not to be used, or return None."""
+    why = _changed(folder, "manifest.json")
+    if why is None:
+        manifest, _ = sealed.read(folder / "manifest.json")
+        if manifest["index"] != index_sum(check_index(dataset.index(root), dataset.name)):
+            why = "the data folder's tables or names say other things than when it was decoded"
+    return why
+
+
+def _changed(folder: Path, record: str) -> str | None:
+    """Say what of a folder is not what was written, or return None; what did not change since is not read again."""
+    try:
+        state = [(str(p), s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino) for p, s in _stats(folder)]
+        return _compared(folder, record, tuple(sorted(state)))
+    except OSError as error:
+        return f"it cannot be read ({error.strerror})"
+
+
+def _stats(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    for path in folder.rglob("*"):
+        yield path, path.stat()
+
+
+@functools.lru_cache(maxsize=256)
+def _compared(folder: Path, record: str, state: tuple[object, ...]) -> str | None:
+    try:
+        _, sums = sealed.read(folder / record)
+        sealed.check(folder, {record: ""} if sums is None else sums)
+    except sealed.Damaged as error:
+        return str(error)
     return None
 
 
-def _seen(dataset: Dataset, root: Path, size: int, prefix: str) -> tuple[str, list[tuple[str, int, int]], Path]:
-    recipe = digest([identity(dataset), size, prefix, AUDIT])
+def _set_aside(folder: Path, why: str, then: str) -> None:
+    aside = folder.parent / ".damaged" / f"{folder.name}.{uuid.uuid4().hex[:8]}"
+    try:
+        aside.parent.mkdir(exist_ok=True)
+        folder.rename(aside)
+    except OSError as error:
+        raise _not_written(folder, error) from None
+    _LOG.warning("note: %s: %s; it was moved to %s, %s", folder, why, aside, then)
+
+
+def _seen(dataset: Dataset, root: Path, size: int, prefix: str) -> tuple[str, list[Seen], Path]:
+    recipe = digest([identity(dataset), size, prefix, AUDIT, FORMAT])
     listing = files_in(root)
     return (
         recipe,
@@ -153,8 +218,20 @@ def _seen(dataset: Dataset, root: Path, size: int, prefix: str) -> tuple[str, li
 
 
 def open_samples(folder: Path) -> Samples:
-    """Open a decoded folder; unlabelled rows are left out."""
-    manifest = json.loads((folder / "manifest.json").read_text())
+    """Open a decoded folder; unlabelled rows are left out.
+
+    Raises:
+        StoreError: If it cannot be read; whether its bytes are those that were written was looked at before.
+    """
+    try:
+        return _samples_in(folder)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        why = str(error) if isinstance(error, sealed.Damaged) else f"it cannot be read ({type(error).__name__})"
+        raise StoreError(f"{folder}: {why}; run the same command again, which decodes its data again.") from None
+
+
+def _samples_in(folder: Path) -> Samples:
+    manifest, _ = sealed.read(folder / "manifest.json")
     columns = json.loads((folder / "columns.json").read_text())
     masks = folder / "masks.npy"
     labels = np.array(columns["labels"], dtype=np.int64)
@@ -176,7 +253,7 @@ def open_samples(folder: Path) -> Samples:
 
 
 def _opened(folder: Path) -> Decoded:
-    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest, _ = sealed.read(folder / "manifest.json")
     return Decoded(
         folder,
         manifest["fingerprint"],

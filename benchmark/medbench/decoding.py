@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from medbench import sealed
 from medbench.duplicates import planes
 from medbench.errors import DataError, ResourceError
 from medbench.files import sha256_of
@@ -97,6 +98,15 @@ def check_index(index: Index, name: str) -> Index:
         twice = sorted({i for i in ids if ids.count(i) > 1})[:5] if len(ids) < 5000 else []
         raise DataError(f"{name}: the same id stands for two images {', '.join(twice)}; remove the doubled files.")
     return index
+
+
+def index_sum(index: Index) -> str:
+    """Return the SHA-256 of all that an index says."""
+    records = [
+        [r.id, list(r.files), int(r.label), r.patient, r.study, r.part, sorted(r.detail.items())] for r in index.records
+    ]
+    facts = [list(index.classes), index.channels, index.dimensions, list(index.notes)]
+    return hashlib.sha256(json.dumps([facts, records], default=str).encode()).hexdigest()
 
 
 def _run(
@@ -200,6 +210,7 @@ def _finish(
         "conflicts": seen.conflicts,
         "findings": findings.to_json(),
         "across": seen.across,
+        "index": index_sum(index),
     }
     (folder / "columns.json").write_text(json.dumps(columns))
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
+    (folder / "manifest.json").write_text(sealed.seal(manifest, sealed.sums_of_job(folder)))

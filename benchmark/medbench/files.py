@@ -1,4 +1,4 @@
-"""Files of a data set: which there are, and what bytes they hold."""
+"""Files of a data set: which there are, what bytes they hold, and what tells without reading them that they changed."""
 
 from __future__ import annotations
 
@@ -8,16 +8,25 @@ from pathlib import Path
 
 from medbench.errors import DataError
 
+TABLES = (".csv", ".tsv", ".json", ".jsonl", ".xml", ".txt", ".yaml", ".yml", ".toml", ".xls", ".xlsx", ".ods")
+"""Endings of files that hold labels, patients and parts rather than pixels."""
+TABLE_BYTES = 16 * 2**20
+Seen = tuple[str, int, int, int, int, str]
+"""Relative path, size, times of content and of status in ns, inode, and the SHA-256 of a table."""
 
-def files_in(root: Path) -> list[tuple[str, int, int]]:
-    """Return (relative path, size, time in ns) of every file, sorted; hidden files do not count.
+
+def files_in(root: Path) -> list[Seen]:
+    """Return what tells of every file whether it changed, sorted; hidden files do not count.
+
+    Sizes and times of content do not: copies, archives and layers of containers keep or set them. The kernel alone sets
+    the time of status, which not every file system has; so tables, which are small, are always read.
 
     Raises:
         DataError: For what cannot be listed, and for a link that leaves the folder: what lies behind it was not given,
             and one to "/" is the whole disk.
     """
     inside = os.path.realpath(root)
-    found: list[tuple[str, int, int]] = []
+    found: list[Seen] = []
     waiting: list[tuple[str, frozenset[tuple[int, int]]]] = [(str(root), frozenset())]
     while waiting:
         folder, above = waiting.pop()
@@ -42,7 +51,10 @@ def files_in(root: Path) -> list[tuple[str, int, int]]:
                     elif entry.is_file():
                         status = entry.stat()
                         relative = os.path.relpath(entry.path, root).replace(os.sep, "/")
-                        found.append((relative, status.st_size, status.st_mtime_ns))
+                        table = entry.name.lower().endswith(TABLES) and status.st_size <= TABLE_BYTES
+                        content = sha256_of(Path(entry.path)) if table else ""
+                        times = (status.st_mtime_ns, status.st_ctime_ns)
+                        found.append((relative, status.st_size, *times, status.st_ino, content))
         except OSError as error:
             place = _escaped(error.filename or folder)
             raise DataError(f"{place}: cannot be listed ({error.strerror}); mend it or remove it.") from None

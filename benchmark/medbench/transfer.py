@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from medbench import sealed
 from medbench.decode import open_samples
 from medbench.errors import DataError, UsageError
 from medbench.identity import digest
@@ -98,13 +100,17 @@ def opener(folders: Mapping[str, str], target: Path) -> Callable[[Dataset], Samp
 def _pixels(folder: Path, samples: Samples) -> Sequence[str]:
     """Return the SHA-256 of each labelled row's pixels, empty for a blank picture; kept beside what was decoded."""
     kept = folder / "contents.json"
+    hashes: dict[str, str] = {}
     if kept.is_file():
-        hashes: dict[str, str] = json.loads(kept.read_text())
-    else:
+        with contextlib.suppress(sealed.Damaged):  # it is worked out again
+            record, sums = sealed.read(kept)
+            if sums is not None and record["of"] == samples.made_of:
+                hashes = record["pixels"]
+    if not hashes:
         rows = zip(samples.ids.tolist(), samples.x, strict=True)
         hashes = {i: "" if row.min() == row.max() else hashlib.sha256(row.tobytes()).hexdigest() for i, row in rows}
-        fresh = kept.with_suffix(".new")
-        fresh.write_text(json.dumps(hashes))
+        fresh = kept.with_suffix(f".{os.getpid()}")
+        fresh.write_text(sealed.seal({"of": samples.made_of, "pixels": hashes}))
         fresh.replace(kept)
     return [hashes[i] for i in samples.ids.tolist()]
 
