@@ -19,10 +19,11 @@ from scipy.stats import chi2
 
 from _bundles import METHOD, TOYS, ToyRun, replaced
 from medbench.interfaces import Budget
-from medbench.publishing import canonical, container, entries, signs
+from medbench.publishing import canonical, container, entries, reading, signs
+from medbench.publishing.near_copies import near_copies
 from medbench.publishing.signs import Signs
 from medbench.publishing.verifying import verify
-from medbench.trial import Trial
+from medbench.trial import Result, Trial
 
 TRIAL = Trial("phantom:toy", "patients", 0, 0, 5, 0, 0, "adds", "mean", Budget())
 
@@ -234,6 +235,29 @@ def test_a_copy_is_flagged_in_its_entry_and_what_it_replaces_is_none(run: ToyRun
     assert entries.earlier(folder, replaces=old.name) == [(place.name, place / "bundle.medbench.zip")]
     entries.replace(folder, old.name, place.name)
     assert entries.earlier(folder, place.name) == []
+
+
+def test_a_copy_with_a_little_noise_is_named_too(tmp_path: Path) -> None:
+    def shaken(result: Result) -> Result:
+        noise = np.random.default_rng(7).uniform(-1e-9, 1e-9, (len(result.ids), 1)) * [1, -1]
+        return dataclasses.replace(result, probabilities=np.clip(result.probabilities + noise, 0, 1), metrics={})
+
+    honest, theirs = ToyRun(tmp_path / "a", patients=90), tmp_path / "theirs"
+    theirs.write_bytes(honest.bundle())
+    other = tmp_path / "other"
+    other.write_bytes(ToyRun(tmp_path / "b", patients=90, seed=1).bundle())
+    copy = tmp_path / "copy.medbench.zip"
+    copy.write_bytes(ToyRun(tmp_path / "c", patients=90, edit=shaken).bundle())
+    entries_there = [("a" * 16, theirs), ("b" * 16, other)]
+
+    found = verify(copy, plugin_folders=[TOYS], others=entries_there)
+    assert found.entry is not None
+    assert found.entry["flags"] == [
+        f"6 of 6 trials predicted what trials of entry {'a' * 16} did to four digits, not to the last one: the same "
+        "run on another machine, or a copy of it, and no further evidence"
+    ]
+    assert near_copies(reading.read(theirs), [entries_there[1]]) == []  # another training
+    assert near_copies(reading.read(theirs), [entries_there[0], ("c" * 16, tmp_path / "none")]) == []  # byte for byte
 
 
 @pytest.mark.slow

@@ -53,7 +53,7 @@ class Signs:
         right = probabilities.argmax(1) == labels
         self._answers.setdefault(arm, []).append((probabilities.max(1), right))
         self._first.setdefault(arm, t)
-        if not _is_plain(probabilities):
+        if not is_plain(probabilities):
             cell = (t.dataset, t.protocol, t.repeat, t.fold)
             self._cells.setdefault(cell, []).append((t, probabilities.astype(np.float32)))
 
@@ -136,7 +136,7 @@ def lower_tail(value: float, freedom: int) -> float:
     return min(1.0, total)
 
 
-def _is_plain(probabilities: np.ndarray) -> bool:
+def is_plain(probabilities: np.ndarray) -> bool:
     """Say whether predictions are such as many networks give: few, the same for all images, or sure of nearly all."""
     unsure = int((probabilities.max(1) < 0.99).sum())
     return len(probabilities) < FEWEST or unsure < FEWEST // 2 or float(probabilities.std(0).max()) < 0.01

@@ -10,6 +10,7 @@ from typing import Any
 from medbench import plugins
 from medbench.publishing import reading, signs, truth
 from medbench.publishing.checking import against_data, structure
+from medbench.publishing.near_copies import near_copies
 from medbench.publishing.reading import Bundle
 from medbench.publishing.refusals import Refused
 from medbench.publishing.report import Check, Report, entry
@@ -87,6 +88,7 @@ def check(given: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 def _copies(bundle: Bundle, others: list[tuple[str, Path]], report: Report) -> None:
     found, unread = signs.copies(bundle.manifest, others)
+    found += near_copies(bundle, [(entry, path) for entry, path in others if entry not in unread])
     for sentence in found:
         report.add("other entries", sentence, "flagged")
     if not found:

@@ -61,7 +61,8 @@ _COLOURS = {"claimed": "#5c6370", "recomputed": "#1f6f50", "reproduced": "#0b5ca
 def badge(history: History) -> str:
     """Draw an entry's badge: the tier in force, with the day where it was reproduced."""
     tier = history.tier
-    said = f"{tier} {history.rows[-1].date}" if tier == "reproduced" else tier
+    signed = [row.date for row in history.rows if row.event == "reproduced"]  # what follows may be anybody's
+    said = f"{tier} {signed[-1]}" if tier == "reproduced" else tier
     left, right = 66, 7 * len(said) + 14
     whole = left + right
     return (

@@ -1,0 +1,82 @@
+"""Predictions that an earlier entry holds too, but for digits that nobody sees: copies with a little noise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medbench.publishing import canonical, container
+from medbench.publishing.container import Member
+from medbench.publishing.predictions import name_of
+from medbench.publishing.reading import Bundle
+from medbench.publishing.refusals import Refused
+from medbench.publishing.signs import NEAR, is_plain
+
+ROWS = 64
+"""Images of a cell that are compared: two trainings agree on none of them to four digits."""
+
+Cell = tuple[str, str, int, int]
+"""(data set, protocol, repeat, fold)."""
+
+
+def near_copies(bundle: Bundle, others: Iterable[tuple[str, Path]]) -> list[str]:
+    """Look for trials that predicted what a trial of an earlier entry did to four digits, and not to the last one.
+
+    Byte for byte is looked for by :func:`medbench.publishing.signs.copies`. An entry that cannot be read is passed over
+    here, since that says so.
+
+    Args:
+        bundle: As read.
+        others: Ids of entries and their bundles.
+
+    Returns:
+        A sentence for each entry with such trials.
+    """
+    mine: dict[Cell, list[tuple[bytes, np.ndarray]]] = {}
+    for key, trial in bundle.planned.items():
+        if key in bundle.ran and (head := _head(bundle.members, key)):
+            mine.setdefault((trial.dataset, trial.protocol, trial.repeat, trial.fold), []).append(head)
+    total = sum(map(len, mine.values()))
+    found = []
+    for entry, path in others:
+        try:
+            _, members = container.read(path)
+            theirs = dict(_cells(members, mine))
+        except (Refused, KeyError, TypeError, ValueError):
+            continue
+        number = sum(any(_near(one, other) for other in theirs.get(cell, ())) for cell in mine for one in mine[cell])
+        if number:
+            found.append(
+                f"{number} of {total} trials predicted what trials of entry {entry} did to four digits, not to the "
+                "last one: the same run on another machine, or a copy of it, and no further evidence"
+            )
+    return found
+
+
+def _cells(
+    members: Mapping[str, Member], wanted: Mapping[Cell, Any]
+) -> Iterator[tuple[Cell, list[tuple[bytes, np.ndarray]]]]:
+    trials = canonical.load(members["trials.json"].unpacked("trials.json"), "trials.json")["trials"]
+    made: dict[Cell, list[tuple[bytes, np.ndarray]]] = {}
+    for spec in (trial["spec"] for trial in trials):
+        cell = (spec["dataset"], spec["protocol"], spec["repeat"], spec["fold"])
+        if cell in wanted and (head := _head(members, spec["id"])):
+            made.setdefault(cell, []).append(head)
+    yield from made.items()
+
+
+def _head(members: Mapping[str, Member], key: str) -> tuple[bytes, np.ndarray] | None:
+    """Return ids and probabilities of a trial's first images; None where networks often agree."""
+    name = name_of(key)
+    lines = members[name].unpacked(name).split(b"\n", ROWS + 1)[1 : ROWS + 1]
+    cells = [line.split(b",") for line in lines if line]
+    p = np.array([[float(value) for value in row[1:]] for row in cells])
+    return None if is_plain(p) else (b",".join(row[0] for row in cells), p)
+
+
+def _near(one: tuple[bytes, np.ndarray], other: tuple[bytes, np.ndarray]) -> bool:
+    (ids, p), (their_ids, q) = one, other
+    return ids == their_ids and p.shape == q.shape and 0 < float(np.abs(p - q).max()) <= NEAR
