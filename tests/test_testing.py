@@ -28,6 +28,8 @@ HEAVY = {
     "metric": (),
     "score": (),
     "extractor": (),
+    "executor": ("local",),
+    "study": (),
 }
 DIFFUSION = "diffusion[width=4,timesteps=20,sampling_steps=4]"
 SELECTED = "selected[classifier=small-cnn[width=4],generator=acgan[width=4]]"

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import json
+import os
 import random
+import signal
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -422,6 +426,66 @@ def check_extractor(extractor: Any, folder: Path) -> None:
         raise ContractError(f"{name}: skipped both 2-D and 3-D toy samples, so nothing could be checked.")
 
 
+def check_executor(executor: Any, folder: Path) -> None:
+    """Check that an executor runs work in processes of their own, with their device, and says how each ended.
+
+    Raises:
+        ContractError: With one sentence on what is wrong.
+    """
+    from concurrent.futures import CancelledError
+
+    name = executor.name
+    wanted = {"ends": 7, "sleeps": TimeoutError, "dies": ProcessLookupError}
+    jobs = executor.start(workers=1, devices=["cpu"])
+    try:
+        for what, expected in wanted.items():
+            place = _fresh(folder, what)
+            limit_s = 2.0 if what == "sleeps" else 300.0
+            try:
+                ended: Any = jobs.submit(job_for_checks, str(place), 1.0, limit_s).result(600)
+            except (TimeoutError, ProcessLookupError, CancelledError) as error:
+                ended = type(error)
+            if ended != expected:
+                says = {TimeoutError: "TimeoutError", ProcessLookupError: "ProcessLookupError"}.get(expected, expected)  # type: ignore[call-overload]
+                raise ContractError(f"{name}: a job that {what} ended with {ended}, expected {says}.")
+        noted = json.loads((folder / "ends" / "noted.json").read_text())
+        if noted["device"] != "cpu" or noted["process"] == os.getpid():
+            raise ContractError(f"{name}: a job runs in a process of its own, on the device it is given.")
+    finally:
+        jobs.close()
+
+
+def job_for_checks(folder: str, device: str) -> int:
+    """End, sleep or die as the folder is called; what an executor is checked with."""
+    place = Path(folder)
+    (place / "noted.json").write_text(json.dumps({"device": device, "process": os.getpid()}))
+    if place.name == "sleeps":
+        time.sleep(600)
+    if place.name == "dies":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return 7
+
+
+def check_study(path: Any, folder: Path) -> None:
+    """Check that a study file is one, and that everything it names is registered.
+
+    Raises:
+        UsageError: With one sentence on what is wrong.
+    """
+    from medbench.plugins import recipe
+    from medbench.protocols import protocol
+    from medbench.study import read
+
+    study = read(path)
+    names = [("dataset", text.removeprefix("phantom:")) for text in study.datasets]
+    names += [("augmenter", text) for text in study.augmenters] + [("classifier", text) for text in study.classifiers]
+    for kind, text in names:
+        if not set("*?") & set(text):
+            recipe(kind, text)
+    for text in study.protocols:
+        protocol(text)
+
+
 CHECKS: dict[str, Any] = {
     "augmenter": check_augmenter,
     "generator": check_generator,
@@ -430,6 +494,8 @@ CHECKS: dict[str, Any] = {
     "metric": check_metric,
     "score": check_score,
     "extractor": check_extractor,
+    "executor": check_executor,
+    "study": check_study,
 }
 
 

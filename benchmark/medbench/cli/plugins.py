@@ -4,82 +4,23 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import click
 
+from medbench.blame import line_of, place_of
 from medbench.cli.options import complete, load_catalogue, plugin_options
+from medbench.cli.plugin_templates import TEMPLATES, files
 from medbench.errors import ContractError, MedbenchError, PluginError, Skip, UsageError
 from medbench.plugins import HOOKS
 from medbench.recipes import as_text, parameters_of
 from medbench.testing import CHECKS
 from medbench.text import clean
 
-TEMPLATE = '''"""{title}: one sentence on what it does and where it comes from."""
-
-from __future__ import annotations
-
-from dataclasses import dataclass
-
-import medbench
-
-
-@dataclass(frozen=True)
-class {class_name}:
-    """Adds a copy of every training image with its gray values inverted.
-
-    Attributes:
-        share: Share of the training images to add, 0 to 1.
-    """
-
-    name: str = "{name}"
-    share: float = 1.0
-
-    space = "pixels"
-    gives = frozenset({{"samples"}})
-    control = None  # or the augmenter without the ingredient this one claims
-
-    def fit(self, train: medbench.Samples, context: medbench.Context) -> medbench.TrainingSet:
-        """See :class:`medbench.Augmenter`: train.x is uint8 (n, channels, *spatial)."""
-        n = round(self.share * len(train))
-        made = train.with_synthetic(255 - train.x[:n], train.labels[:n], maker=self.name)
-        return medbench.TrainingSet(made)
-
-
-@medbench.hookimpl
-def register_augmenters() -> list[medbench.Augmenter]:
-    """Return what this plugin provides."""
-    return [{class_name}()]
-'''
-PROJECT = """[build-system]
-requires = ["hatchling"]
-build-backend = "hatchling.build"
-
-[project]
-name = "medbench-{name}"
-version = "0.1.0"
-dependencies = ["medbench"]
-
-[project.entry-points.medbench]
-{name} = "{module}"
-
-[tool.hatch.build.targets.wheel]
-include = ["{module}.py"]
-
-[tool.pytest.ini_options]
-pythonpath = ["."]
-"""
-TEST = '''"""The contract every augmenter keeps."""
-
-from medbench.testing import check_augmenter
-
-from {module} import {class_name}
-
-
-def test_{module}_keeps_the_contract(tmp_path):
-    check_augmenter({class_name}(), tmp_path)
-'''
+METHODS = {"dataset": "read", "score": "score", "extractor": "features", "executor": "start"}
+"""Where to look when a check fails, by kind; fit for the others."""
 
 
 @click.group(short_help="List, show, start and check plugins.")
@@ -157,22 +98,20 @@ def _document(recipe: Any) -> str:
 
 @plugins.command("new")
 @click.argument("name")
+@click.option(
+    "--kind", type=click.Choice(list(TEMPLATES)), default="augmenter", show_default=True, help="What it provides."
+)
 @click.option("--folder", type=click.Path(path_type=Path), default=Path("."), help="Where to start it.")
-def new(name: str, folder: Path) -> None:
+def new(name: str, kind: str, folder: Path) -> None:
     """Start a plugin package NAME: one module, a test and a pyproject.toml, ready to install."""
-    module = f"medbench_{name.replace('-', '_')}"
-    if not module.isidentifier() or name != name.lower():
+    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
         raise UsageError(f"{name!r} cannot name a plugin; use lower-case letters, digits and hyphens.")
     place = folder / f"medbench-{name}"
     if place.exists():
         raise UsageError(f"{place} is there already; choose another name or --folder.")
-    class_name = "".join(part.capitalize() for part in name.split("-"))
-    words = {"name": name, "module": module, "class_name": class_name, "title": name.capitalize()}
-    place.mkdir(parents=True)
-    (place / f"{module}.py").write_text(TEMPLATE.format(**words))
-    (place / "tests").mkdir()  # a test beside the module would be taken for a plugin by --plugins-dir
-    (place / "tests" / f"test_{module}.py").write_text(TEST.format(**words))
-    (place / "pyproject.toml").write_text(PROJECT.format(**words))
+    for path, text in files(kind, name).items():
+        (place / path).parent.mkdir(parents=True, exist_ok=True)  # tests stand apart: --plugins-dir loads all beside it
+        (place / path).write_text(text, encoding="utf-8")
     click.echo(f"{place}\n  try it     medbench plugins check {name} --plugins-dir {place}")
     click.echo(f"  install it pip install -e {place}")
 
@@ -198,16 +137,19 @@ def check(name: str, plugin_folders: tuple[Path, ...], plugin_switches: tuple[st
     problems = 0
     for kind, item in items:
         with tempfile.TemporaryDirectory() as folder:
-            outcome, why = "ok", ""
+            outcome, why, at = "ok", "", ""
+            recipe = catalogue.registered(kind, item)
             try:
-                CHECKS[kind](catalogue.registered(kind, item), Path(folder))
+                CHECKS[kind](recipe, Path(folder))
             except Skip as skip:
                 outcome, why = "skipped", f": {skip}"
             except MedbenchError as error:
-                outcome, why = "FAILED", f": {error}"
+                outcome, why, at = "FAILED", f": {error}", line_of(error)[1]
             except Exception as error:  # noqa: BLE001  a plugin's call may raise anything; the next one is checked too
-                outcome, why = "FAILED", f": {type(error).__name__}: {error}"
+                outcome, why, at = "FAILED", f": {type(error).__name__}: {error}", line_of(error)[1]
         problems += outcome == "FAILED"
         click.echo(clean(f"{outcome:<8}{kind} {item}{why}"))
+        if outcome == "FAILED" and kind != "study":
+            click.echo(clean(f"        at {at or place_of(recipe, METHODS.get(kind, 'fit'))}"))
     if problems:
         raise ContractError(f"{problems} of {len(items)} checks failed.")
