@@ -18,6 +18,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from _bundles import ToyRun
+from medbench import sealed
 from medbench.cli.bundle import bundle
 from medbench.cli.compare import compare
 from medbench.cli.report import report
@@ -244,6 +245,21 @@ def test_a_metric_whose_code_changed_is_computed_again(
         values.append([row.metrics["hits"] for row in built[0].rows])
 
     assert values[1] == [pytest.approx((value or 0) + 1) for value in values[0]]
+
+
+@pytest.mark.parametrize("content", ["NAMES", "VALUES", "UNITS"])
+def test_a_file_of_what_was_computed_that_is_not_ours_changes_no_number(old: ToyRun, content: str) -> None:
+    first = ask(leaderboard, old, "--format", "json").output
+    for path in (old.store.root / ".measures").rglob("metrics.json"):
+        whole, _ = sealed.read(path)
+        spoilt = {
+            "NAMES": {name: [] for name in whole},
+            "VALUES": {n: {**of, "patient": {"hits": {"key": 1, "value": "x"}}} for n, of in whole.items()},
+            "UNITS": {n: {**of, "patient": 3} for n, of in whole.items()},
+        }
+        path.write_text(json.dumps(spoilt[content]))
+
+    assert ask(leaderboard, old, "--format", "json").output == first
 
 
 @pytest.mark.parametrize("form", ["table", "md", "csv", "latex"])

@@ -18,6 +18,7 @@ from medbench.interfaces import Budget, TrainingSet
 from medbench.protocols import EvaluationProtocol
 from medbench.samples import Samples
 from medbench.stages import load_state, save_state
+from medbench.stored import keep_unmeasured, read_stored, take_unmeasured
 from medbench.testing import toy_samples
 from medbench.trial import Result, Trial, fit_stage, prior_corrected, run_trial, training_part
 
@@ -384,6 +385,32 @@ def test_skips_pass_through(tmp_path: Path) -> None:
 
     with pytest.raises(Skip, match="it makes no sense here"):
         run(tmp_path, Calls(skips))
+
+
+def test_a_result_is_kept_before_anything_is_measured(tmp_path: Path) -> None:
+    """What ends the process in a metric or score costs no training."""
+    kept: list[Result] = []
+
+    def metric(labels: np.ndarray, probabilities: np.ndarray) -> float:
+        assert len(kept) == 1
+        return 0.25
+
+    context = context_of(tmp_path)
+    result = run_trial(TRIAL, Calls(untouched), Mean(), PATIENTS, SAMPLES, context, [metric], keep=kept.append)
+    job, place = tmp_path / "job", tmp_path / "place"
+    for folder in (job, place):
+        folder.mkdir()
+    keep_unmeasured(job, kept[0], {})
+    (job / "result.json").write_text('{"half of')
+
+    assert dict(result.metrics) == {"metric": 0.25}
+    assert take_unmeasured(job)
+    assert not take_unmeasured(job)
+    stored = read_stored(job)
+    assert (stored.status, stored.metrics, stored.metric_keys) == ("done", {}, {})
+    np.testing.assert_array_equal(stored.predictions().probabilities, result.probabilities)
+    assert {path.name for path in job.iterdir()} == {"predictions.parquet", "result.json", "spec.json"}
+    assert not take_unmeasured(place)
 
 
 @pytest.mark.parametrize("column", ["x", "labels", "ids", "patients", "groups", "masks", "parts"])

@@ -6,9 +6,10 @@ computed from the stored predictions and kept in ``.measures`` beside the result
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,12 @@ class ArmMetrics:
     why: Mapping[str, tuple[str, int]]
 
 
+@dataclass(frozen=True)
+class _Kept:
+    key: str
+    measured: Measured
+
+
 @dataclass
 class CellMetrics:
     """Finds and computes the metrics of cells, and keeps what it computed.
@@ -69,7 +76,7 @@ class CellMetrics:
         """
         unit = "patient" if by_patient else "image"
         mine = {metric_name(m): m for m in self.metrics if metric_name(m) not in ON_EVERY_BOARD}
-        held = {name for s in found.cells.values() for name in (*s.metrics, *self._names(s, unit))}
+        held = {name for s in found.cells.values() for name in (*s.metrics, *self._kept(s, unit))}
         values: dict[str, float | None] = {}
         why: dict[str, tuple[str, int]] = {}
         for name in (*mine, *sorted(held - set(mine) - ON_EVERY_BOARD)):
@@ -111,8 +118,8 @@ class CellMetrics:
     def _known(self, name: str, key: str, stored: Stored, unit: str) -> Measured | None:
         if unit == "image" and stored.metric_keys.get(name) == key and name in stored.metrics:
             return Measured(stored.metrics[name], stored.unmeasured.get(f"metric {name}", ""))
-        kept = self._entry(stored).get(unit, {}).get(name)
-        return Measured(kept["value"], kept["why"]) if kept is not None and kept["key"] == key else None
+        kept = self._kept(stored, unit).get(name)
+        return kept.measured if kept is not None and kept.key == key else None
 
     def _without(
         self, name: str, stored: Mapping[Cell, Stored], tested: Mapping[Cell, Units], unit: str
@@ -126,14 +133,22 @@ class CellMetrics:
             if unit == "image" and row.metric_keys.get(name):
                 why = row.unmeasured.get(f"metric {name}", "")
                 found.append((row.metric_keys[name], Measured(row.metrics.get(name), why)))
-            elif (kept := self._entry(row).get(unit, {}).get(name)) is not None:
-                found.append((kept["key"], Measured(kept["value"], kept["why"])))
+            elif (kept := self._kept(row, unit).get(name)) is not None:
+                found.append((kept.key, kept.measured))
         if len(found) < len(tested) or len({key for key, _ in found}) > 1:
             return [Measured(None, ELSEWHERE)] * len(tested)
         return [measured for _, measured in found]
 
-    def _names(self, stored: Stored, unit: str) -> Iterable[str]:
-        return self._entry(stored).get(unit, {})
+    def _kept(self, stored: Stored, unit: str) -> dict[str, _Kept]:
+        """Return what was kept of a result by name; what is not written as we write it was never there."""
+        of_unit = self._entry(stored).get(unit)
+        found = {}
+        for name, told in (of_unit if isinstance(of_unit, dict) else {}).items():
+            value, why, key = (told.get(part) if isinstance(told, dict) else None for part in ("value", "why", "key"))
+            is_number = isinstance(value, float | int) and math.isfinite(value)
+            if isinstance(key, str) and isinstance(why, str) and (is_number or (value is None and why)):
+                found[name] = _Kept(key, Measured(None if value is None else float(value), why))
+        return found
 
     def _entry(self, stored: Stored) -> dict[str, Any]:
         """Return what was kept of exactly this result; of one that was run again, nothing is kept."""
@@ -143,7 +158,8 @@ class CellMetrics:
     def _keep(self, stored: Stored, unit: str, name: str, value: dict[str, Any]) -> None:
         path = self._path(stored)
         entry = self._entry(stored) or {"of": mark_of(stored.folder)}
-        entry.setdefault(unit, {})[name] = value
+        of_unit = entry.get(unit)
+        entry[unit] = {**(of_unit if isinstance(of_unit, dict) else {}), name: value}
         self.kept[path][stored.folder.name] = entry
         self._changed.add(path)
 

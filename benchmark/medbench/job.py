@@ -27,9 +27,9 @@ from medbench.identity import SCHEME, identity
 from medbench.interfaces import outside_identity
 from medbench.protocols import protocol
 from medbench.stages import ENCODER, announced
-from medbench.stored import Failure, write_result, write_scores
+from medbench.stored import Failure, drop_unmeasured, keep_unmeasured, write_result, write_scores
 from medbench.transfer import name_of, named_in, opener
-from medbench.trial import Trial, encoded, fit_stage, parts, run_trial, score_again, training_part
+from medbench.trial import Result, Trial, encoded, fit_stage, parts, run_trial, score_again, training_part
 
 REPORT_SECONDS = 0.5
 SCORES = "scores"
@@ -150,13 +150,20 @@ def do_task(task: Task, place: Path, device: str) -> None:
         write_scores(place, made)
         return
     before = _surroundings()
+    made_with = {**provenance(catalogue, augmenter, classifier), "checks": dict(task.checks)}
+
+    def keep(result: Result) -> None:
+        _check_surroundings(before, trial)
+        keep_unmeasured(place, result, made_with)
+
     result = run_trial(
         trial, augmenter, classifier, rules, samples, context, catalogue.items("metric"),
         scores=catalogue.items("score"), extractor=extractor or usual,
-        waived=waived_leaks(rules.name, task.waived),
+        waived=waived_leaks(rules.name, task.waived), keep=keep,
     )  # fmt: skip
     _check_surroundings(before, trial)
-    write_result(place, result, {**provenance(catalogue, augmenter, classifier), "checks": dict(task.checks)})
+    write_result(place, result, made_with)
+    drop_unmeasured(place)
 
 
 def _seed_globals(context: TrialContext) -> None:

@@ -26,7 +26,7 @@ from medbench.plugins import Catalogue
 from medbench.stage_jobs import StageJob
 from medbench.stages import ENCODER, check_stage
 from medbench.store import Store
-from medbench.stored import Failure, read_stored
+from medbench.stored import Failure, drop_unmeasured, read_stored, take_unmeasured
 from medbench.text import counted
 from medbench.trial import Trial
 
@@ -370,11 +370,15 @@ def _settle(state: _Run, job: _Job, future: Future[int]) -> None:
     try:
         code = future.result()
     except TimeoutError:
+        if job.trial is not None and take_unmeasured(job.folder):
+            return _accept(state, job)
         return _fail_itself(state, job, Failure("timeout", f"it ran past the limit of {state.limit_s:g} s."))
     except (ProcessLookupError, concurrent.futures.CancelledError) as error:
         if job.lost < LOST_RETRIES:
             job.lost += 1
             return _again(state, job, f"its process died ({error}); trying again")
+        if job.trial is not None and take_unmeasured(job.folder):
+            return _accept(state, job)
         return _fail_itself(state, job, Failure("lost", f"its process died {job.lost + 1} times ({error})."))
     if code == 0 and not (job.folder / "failure.json").is_file():
         return _accept(state, job)
@@ -446,6 +450,7 @@ def _fail(state: _Run, job: _Job, failure: Failure) -> None:
             shutil.rmtree(job.folder, ignore_errors=True)
     else:
         folder = job.folder or state.store.job_folder(job.key)
+        drop_unmeasured(folder)
         state.store.accept_failure(folder, job.trial, failure)
         if failure.kind == "skip":
             state.summary.skipped += 1

@@ -7,6 +7,7 @@ import io
 import json
 import math
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,8 @@ from medbench.faults import is_interruption
 from medbench.scoring import Scored
 from medbench.trial import Predictions, Result, Trial
 
+UNMEASURED = "unmeasured"
+"""Folder in a job's folder that holds its result before any metric or score is computed."""
 FILES = 500  # read at once: far below the 1,024 files that a process may have open
 
 
@@ -129,6 +132,36 @@ def write_failure(folder: Path, trial: Trial, failure: Failure) -> None:
     (folder / "failure.json").write_text(sealed.seal(record, sealed.sums_of_job(folder)))
 
 
+def keep_unmeasured(folder: Path, result: Result, provenance: dict[str, Any]) -> None:
+    """Write a trial's result aside in its job folder before anything is measured; half of it is never there."""
+    aside = folder / f"{UNMEASURED}.new"
+    aside.mkdir()
+    write_result(aside, result, provenance)
+    aside.rename(folder / UNMEASURED)
+
+
+def take_unmeasured(folder: Path) -> bool:
+    """Take what was kept aside for the result of a job whose process ended while it measured.
+
+    Returns:
+        Whether there was any; if not, nothing was changed.
+    """
+    kept = folder / UNMEASURED
+    if not kept.is_dir():
+        return False
+    for path in sorted(kept.iterdir()):
+        path.replace(folder / path.name)
+    (folder / "failure.json").unlink(missing_ok=True)
+    drop_unmeasured(folder)
+    return True
+
+
+def drop_unmeasured(folder: Path) -> None:
+    """Remove what was kept aside, as soon as the whole result is there."""
+    for name in (UNMEASURED, f"{UNMEASURED}.new"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+
+
 def write_scores(folder: Path, made: Scored) -> None:
     """Write scores that were computed again into their job's folder."""
     record = {"scores": _finite(made.values), "scored": dict(made.how), "unmeasured": dict(made.why)}
@@ -231,8 +264,8 @@ def read_stored(folder: Path) -> Stored:
             leaks=tuple(record["leaks"]),
             scores=record.get("scores", {}),  # older results have none
             scored=record.get("scored", {}),
-            metric_keys=record.get("metric_keys", {}),
-            unmeasured=record.get("unmeasured", {}),
+            metric_keys=dict(record.get("metric_keys", {})),
+            unmeasured=dict(record.get("unmeasured", {})),
             sums=sums,
         )
     except sealed.Damaged as error:

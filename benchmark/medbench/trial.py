@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -212,12 +212,14 @@ def run_trial(
     extractor: Extractor | None = None,
     *,
     waived: frozenset[str] = frozenset(),
+    keep: Callable[[Result], None] | None = None,
 ) -> Result:
     """Run one trial.
 
     Rows made of pixels are scored with `extractor`, after everything was fitted and predicted; that is no part of the
     trial's cost. Whatever a metric raises or returns, the trial has a result: that number is then missing, with a word
-    why. `waived` names leaks that the study accepts besides those of the protocol.
+    why. `waived` names leaks that the study accepts besides those of the protocol. `keep` is handed the result before
+    any metric or score is computed: what ends the process there, a crash in a library, costs no training.
 
     Raises:
         LeakError: If a leak is found that the protocol does not declare, or the augmenter used what it was not given.
@@ -265,12 +267,8 @@ def run_trial(
         told.check(f"what classifier {trial.classifier!r} predicts with", TEST)
     frequencies = training_set.class_frequencies
     corrected = prior_corrected(predicted, frequencies)
-    made = None
-    if encoder is None and extractor is not None and not training_set.samples.is_real.all():
-        made = _scores(training_set.samples, test, handed[0], context, extractor, scores, folder=context.folder)
-        told.check(f"extractor {extractor.name!r}, or a score,", MADE, TRAIN, TEST)
-    numbers = {metric_name(m): (measure(m, test.labels, corrected), measure_key(m)) for m in metrics}
-    return Result(
+    is_scored = encoder is None and extractor is not None and not training_set.samples.is_real.all()
+    result = Result(
         trial=trial,
         ids=test.ids,
         patients=test.patients,
@@ -278,7 +276,7 @@ def run_trial(
         probabilities=predicted,
         frequencies=frequencies,
         classes=test.classes,
-        metrics={name: number.value for name, (number, _) in numbers.items()},
+        metrics={},
         leaks=tuple(sorted(found)),
         cost=cost,
         stages=dict(context.stages),
@@ -290,6 +288,20 @@ def run_trial(
             "validation": len(validation),
             "test": len(test),
         },
+        # Without a key, so that the scores count as missing and are computed by the next run.
+        scored={"extractor": extractor.name, "sha256": ""} if is_scored and extractor is not None else {},
+    )
+    if keep is not None:
+        keep(result)
+    numbers = {metric_name(m): (measure(m, test.labels, corrected), measure_key(m)) for m in metrics}
+    made = None
+    if is_scored and extractor is not None:
+        made = _scores(training_set.samples, test, handed[0], context, extractor, scores, folder=context.folder)
+        told.check(f"extractor {extractor.name!r}, or a score,", MADE, TRAIN, TEST)
+    return replace(
+        result,
+        metrics={name: number.value for name, (number, _) in numbers.items()},
+        stages=dict(context.stages),
         scores=made.values if made else {},
         scored=made.how if made else {},
         metric_keys={name: key for name, (number, key) in numbers.items() if key and not number.passing},
