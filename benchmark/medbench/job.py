@@ -153,7 +153,7 @@ def do_task(task: Task, place: Path, device: str) -> None:
     made_with = {**provenance(catalogue, augmenter, classifier), "checks": dict(task.checks)}
 
     def keep(result: Result) -> None:
-        _check_surroundings(before, trial)
+        _check_surroundings(before, trial)  # what measures is held to it by itself, and libraries that write are not
         keep_unmeasured(place, result, made_with)
 
     result = run_trial(
@@ -161,7 +161,6 @@ def do_task(task: Task, place: Path, device: str) -> None:
         scores=catalogue.items("score"), extractor=extractor or usual,
         waived=waived_leaks(rules.name, task.waived), keep=keep,
     )  # fmt: skip
-    _check_surroundings(before, trial)
     write_result(place, result, made_with)
     drop_unmeasured(place)
 
