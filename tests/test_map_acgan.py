@@ -166,6 +166,20 @@ def test_a_gan_of_maps_finds_where_each_class_is_bright(context: SandboxContext)
         assert np.abs(own - real).mean() < 1
 
 
+def test_the_first_norm_has_the_statistics_of_the_kept_weights(context: SandboxContext) -> None:
+    train = uneven()
+    recipe = replace(QUICK, steps=30, batch=32)
+
+    state = recipe.fit(train, context).state()
+
+    weight, bias = (state[f"project.{name}"].astype(np.float64) for name in ("weight", "bias"))
+    noise, labels = np.random.default_rng(0).normal(size=(4000, 4)), np.eye(2)[np.arange(4000) % 2]
+    seen = (np.concatenate([noise, labels], 1) @ weight.T + bias).reshape(4000, 8, -1)
+    mean, deviation = seen.mean((0, 2)), seen.std((0, 2))
+    assert np.abs((state["norms.0.norm.running_mean"] - mean) / deviation).max() < 0.1
+    assert np.abs(np.sqrt(state["norms.0.norm.running_var"]) / deviation - 1).max() < 0.1
+
+
 def test_curves_and_progress_are_kept(context: SandboxContext) -> None:
     QUICK.fit(uneven(), context)
 

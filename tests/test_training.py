@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import replace
 from typing import Any
@@ -19,6 +20,7 @@ from medbench import TrainingSet
 from medbench.interfaces import Budget
 from medbench.samples import Samples
 from medbench.testing import SandboxContext, toy_samples
+from medbench_plugins import norms
 from medbench_plugins.networks import SmallCNN
 from medbench_plugins.training import Average, NetworkPredictor, draw_rows, fit_network, schedule
 
@@ -162,24 +164,91 @@ def test_ten_looks_tell_how_the_training_went(context: SandboxContext) -> None:
     assert all(math.isnan(loss) for _, _, loss in fit(context, TrainingSet(samples)).learning)
 
 
-def test_the_average_is_the_closed_form() -> None:
+def test_the_average_is_the_closed_form_and_leaves_buffers_out() -> None:
     """After n updates towards w_i the average is d^n w_0 + (1 - d) sum_i d^(n-i) w_i."""
     steps = 25
     network = nn.Sequential(nn.Linear(1, 1, bias=False), nn.BatchNorm1d(1))
     values = np.random.default_rng(0).normal(size=steps + 1)
     network[0].weight.data.fill_(values[0])
-    network[1].running_mean.fill_(values[0])
     average = Average(network, steps)
     for value in values[1:]:
         network[0].weight.data.fill_(value)
         network[1].running_mean.fill_(value)
-        network[1].num_batches_tracked += 1
         average.update()
 
     d = 1 - 10 / steps
     expected = d**steps * values[0] + (1 - d) * sum(d ** (steps - i) * values[i] for i in range(1, steps + 1))
     assert average.network[0].weight.item() == pytest.approx(expected, abs=1e-6)
-    assert average.network[1].running_mean.item() == pytest.approx(expected, abs=1e-6)
+    assert average.network[1].running_mean.item() == 0
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_norms_are_measured_as_torch_measures_them_for_averaged_weights(dimensions: int) -> None:
+    """The reference is ``torch.optim.swa_utils.update_bn`` (Izmailov et al. 2018, section 3)."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = SmallCNN(1, 2, width=4, spatial_dims=dimensions).eval()
+        batches = [torch.randn(6, 1, *[16] * dimensions) * (k + 1) for k in range(5)]
+        before, reference = torch.random.get_rng_state(), copy.deepcopy(network)
+        norms.recompute(network, [(batch,) for batch in batches], seed=1)
+        assert torch.equal(before, torch.random.get_rng_state())
+        torch.optim.swa_utils.update_bn(batches, reference)
+
+    assert not any(module.training for module in network.modules())
+    assert {m.momentum for m in network.modules() if isinstance(m, nn.BatchNorm2d | nn.BatchNorm3d)} == {0.1}
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, reference.state_dict()[name]), name
+
+
+def test_a_fit_keeps_statistics_that_its_weights_have_on_the_training_images(context: SandboxContext) -> None:
+    """A linear map in front of a batch norm: mean and variance are those of what the kept weights give."""
+    context.budget = Budget(steps=60, batch=16)
+    samples = toy_samples(40)
+
+    def shifted(x: torch.Tensor, y: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        return x + 0.5, y
+
+    def build() -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.Linear(256, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 2))
+
+    predictor = fit_network(build, TrainingSet(samples, transform=shifted), samples, context, lr=1e-2)
+
+    x = torch.from_numpy(samples.x).float() / 127.5 - 1 + 0.5
+    seen = predictor.network[1](x.flatten(1))
+    norm = predictor.network[2]
+    deviation = seen.std(0)
+    assert ((norm.running_mean - seen.mean(0)).abs() / deviation).max() < 0.1
+    assert (norm.running_var.sqrt() / deviation - 1).abs().max() < 0.1
+
+
+def test_a_network_without_batch_norms_is_called_no_more_than_it_was(context: SandboxContext) -> None:
+    calls = []
+
+    def count(x: torch.Tensor, y: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        calls.append(len(x))
+        return x, y
+
+    training_set = TrainingSet(toy_samples(), transform=count)
+    fit_network(lambda: nn.Sequential(nn.Flatten(), nn.Linear(256, 2)), training_set, NOTHING, context)
+
+    assert len(calls) == context.budget.steps
+
+
+def test_looks_at_the_validation_set_leave_dropout_as_it_was(context: SandboxContext) -> None:
+    def build() -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.Linear(256, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 2))
+
+    training_set = TrainingSet(toy_samples())
+    fits = [fit_network(build, training_set, validation, context) for validation in (NOTHING, toy_samples(seed=3))]
+
+    assert same_bits(*fits)
+
+
+def test_a_batch_norm_that_sees_one_value_names_the_batch(context: SandboxContext) -> None:
+    context.budget = Budget(steps=3, batch=1)
+
+    with pytest.raises(medbench.UsageError, match=r"budget\.batch: got 1; in a batch norm of SmallCNN .* batch=2"):
+        fit(context, TrainingSet(toy_samples(8, size=8)))
 
 
 def test_the_predictor_has_the_average_of_the_weights_after_every_step(context: SandboxContext) -> None:

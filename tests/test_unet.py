@@ -109,6 +109,19 @@ def test_means_are_the_means_of_the_maps_and_reach_the_outputs_of_monai(context:
     torch.testing.assert_close(segmentation.logits_of(network, x), logits)
 
 
+def test_its_first_norm_has_the_statistics_of_the_kept_weights(context: SandboxContext) -> None:
+    """Recomputed with numpy from what the kept convolution makes of the training images."""
+    context.budget = Budget(steps=30, batch=16)
+    train = discs(40, size=16)
+
+    network: Any = UNetEncoder(width=2, augment=False).fit(train, context).network.conv_0.conv_0
+
+    with torch.no_grad():
+        seen = network.conv(torch.from_numpy(train.x).float() / 127.5 - 1).numpy()
+    assert np.abs(network.adn.N.running_mean.numpy() - seen.mean((0, 2, 3))).max() < 0.05 * seen.std()
+    assert np.abs(network.adn.N.running_var.numpy() / seen.var((0, 2, 3)) - 1).max() < 0.05
+
+
 @given(sides=st.lists(st.integers(1, 40), min_size=2, max_size=3))
 @settings(deadline=None, max_examples=25)
 def test_padding_appends_black_up_to_a_multiple_of_sixteen(sides: list[int]) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol, TypeAlias, cast
 
@@ -21,6 +21,7 @@ from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 import medbench
+from medbench_plugins import norms
 from medbench_plugins.gan_losses import Judge, Objective, Parts, Wasserstein
 from medbench_plugins.gan_training import mean_distance
 from medbench_plugins.rows import flat, spread, spread_of_channels
@@ -187,8 +188,8 @@ def train_dense_gan(
     """Fit the networks of `game` on the labelled rows of `train`, classes drawn equally often.
 
     Returns:
-        The averaged generator on the CPU in evaluation mode, the discriminator as the last step left it, the names of
-        the losses, and ``float32 (steps, losses)``.
+        The averaged generator on the CPU in evaluation mode, its batch norms measured, the discriminator as the
+        last step left it, the names of the losses, and ``float32 (steps, losses)``.
 
     Raises:
         medbench.Diverged: If a loss or a weight is not finite; the message names the step.
@@ -256,6 +257,14 @@ def train_dense_gan(
                 raise _diverged(recipe.name, f"the loss is not finite at step {first} of {steps}")
             news = dict(zip(objective.curves, curves[max(0, step - 49) : step + 1].mean(0).tolist(), strict=True))
         context.progress(step + 1, steps, **news)
+
+    def like_training() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        again = torch.Generator(device).manual_seed(context.seed("norms"))
+        for _ in range(min(norms.BATCHES, steps)):
+            rows = torch.multinomial(weights, recipe.batch, replacement=True, generator=again)
+            yield torch.randn(recipe.batch, generator.latent, generator=again, device=device), y[rows]
+
+    average.settle(like_training(), context)
     network = cast("RowGenerator", average.network.cpu())
     if not all(bool(value.isfinite().all()) for value in network.state_dict().values()):
         raise _diverged(recipe.name, f"a weight is not finite after {steps} steps")

@@ -5,7 +5,7 @@ Import this module inside ``fit``: it needs torch.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import medbench
+from medbench_plugins import norms
 from medbench_plugins.training import Average, draw_rows, schedule
 
 HALVINGS = 4  # of MONAI's BasicUNet, and of the study's U-Net
@@ -78,13 +79,14 @@ def fit_unet(
     """Train what `build` returns to tell foreground from background, all steps of the budget.
 
     Adam under warm-up and cosine; Dice, summed over the batch, and cross-entropy in equal parts; the last averaged
-    weights. There is no early stopping: nothing is held out, so there would be nothing to stop by.
+    weights, for which the statistics of the batch norms are measured. There is no early stopping: nothing is held out,
+    so there would be nothing to stop by.
 
     Args:
         build: As :func:`build_unet`, with the weights to begin from put in.
         train: ``uint8 (n, channels, *spatial)`` with masks; every label above 0 is foreground. All rows are drawn, also
             those without a class and those without foreground.
-        context: Gives steps, batch, threads, device and the seeds "batch", "init" and "flips".
+        context: Gives steps, batch, threads, device and the seeds "batch", "init", "flips" and "norms".
         lr: Peak learning rate.
         augment: Flip along a random choice of axes; turn by quarters where the last two axes are equally long.
 
@@ -94,16 +96,30 @@ def fit_unet(
 
     Raises:
         medbench.Diverged: If a loss or a weight is not finite.
+        medbench.UsageError: If a batch norm sees one value a channel.
     """
     from monai.losses import DiceCELoss
 
     device, steps, batch = torch.device(context.device), context.budget.steps, context.budget.batch
     assert train.masks is not None
-    rows = draw_rows(np.zeros_like(train.labels), None, steps=steps, batch=batch, seed=context.seed("batch"))
+    masks, everywhere = train.masks, np.zeros_like(train.labels)
+    rows = draw_rows(everywhere, None, steps=steps, batch=batch, seed=context.seed("batch"))
     flips = torch.Generator(device).manual_seed(context.seed("flips"))
     in_bfloat16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     loss_of = DiceCELoss(sigmoid=True, batch=True)
     torch.set_num_threads(context.budget.threads)
+
+    def drawn(chosen: np.ndarray, flips: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        x = _as_input(train.x[chosen], device)
+        y = torch.from_numpy(masks[chosen]).to(device).gt(0).unsqueeze(1).float()  # (B, 1, *spatial)
+        return flipped(x, y, flips) if augment else (x, y)
+
+    def like_training() -> Iterator[tuple[torch.Tensor]]:
+        again = torch.Generator(device).manual_seed(context.seed("norms", "flips"))
+        n = min(norms.BATCHES, steps)
+        for chosen in draw_rows(everywhere, None, steps=n, batch=batch, seed=context.seed("norms", "batch")):
+            yield (padded(drawn(chosen, again)[0]),)
+
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(context.seed("init"))
         network = build().to(device).train()
@@ -114,11 +130,8 @@ def fit_unet(
         for step, chosen in enumerate(rows):
             for group in optimiser.param_groups:
                 group["lr"] = lr * schedule(step, steps)
-            x = _as_input(train.x[chosen], device)
-            y = torch.from_numpy(train.masks[chosen]).to(device).gt(0).unsqueeze(1).float()  # (B, 1, *spatial)
-            if augment:
-                x, y = flipped(x, y, flips)
-            with torch.autocast(device.type, torch.bfloat16, enabled=in_bfloat16):
+            x, y = drawn(chosen, flips)
+            with torch.autocast(device.type, torch.bfloat16, enabled=in_bfloat16), norms.trained_with(network, batch):
                 logits = logits_of(network, x)
             loss = loss_of(logits.float(), y)
             optimiser.zero_grad(set_to_none=True)
@@ -135,6 +148,7 @@ def fit_unet(
                     raise _diverged(f"the loss is not finite at step {first} of {steps}")
                 news["loss"] = float(fresh.mean())
             context.progress(done, steps, **news)
+        average.settle(like_training(), context)
 
     found = average.network  # still on the device
     if not all(bool(v.isfinite().all()) for v in found.state_dict().values() if v.is_floating_point()):

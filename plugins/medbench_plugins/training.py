@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 
 import numpy as np
@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import medbench
+from medbench_plugins import norms
 from medbench_plugins.networks import Resized
 from medbench_plugins.repeatable import make_repeatable
 
@@ -39,6 +40,8 @@ def fit_network(
 ) -> NetworkPredictor:
     """Train what `build` returns with AdamW under warm-up and cosine; return its averaged weights as a predictor.
 
+    The statistics of batch norms are measured for the averaged weights, see :mod:`medbench_plugins.norms`.
+
     There is no early stopping and no choice between checkpoints: all arms of a study take equal steps. Only where a
     protocol that is known to leak asks for it (``context.selects``) is the most accurate of ten checkpoints kept.
     Two arms with the same seeds share initial weights, dropout and, where they have equally many rows, batch order.
@@ -50,7 +53,7 @@ def fit_network(
         build: Makes a network from ``float32 (B, channels, *spatial)`` to logits ``(B, n_classes)``.
         training_set: Rows labelled -1 are never drawn.
         validation: Scored ten times with the averaged weights, for the facts only; may be empty.
-        context: Gives steps, batch, threads, device and the seeds "batch", "init", "dropout" and "transform".
+        context: Gives steps, batch, threads, device and the seeds "batch", "init", "dropout", "transform" and "norms".
         lr: Peak learning rate.
         weight_decay: Of weights; biases and the parameters of norms have none.
         min_size: Smaller images are resized to this many pixels along every axis, on the device.
@@ -59,7 +62,7 @@ def fit_network(
     Raises:
         medbench.Diverged: If a loss or a weight is not finite.
         medbench.DataError: If no row can be drawn.
-        medbench.UsageError: If there are more bags than steps.
+        medbench.UsageError: If there are more bags than steps, or a batch norm sees one value a channel.
     """
     if training_set.bags is not None:
         from medbench_plugins.bags import fit_bags  # which calls this function for each of them
@@ -77,13 +80,26 @@ def fit_network(
     device, steps, batch = torch.device(context.device), context.budget.steps, context.budget.batch
     samples, transform, loss_of = training_set.samples, training_set.transform, training_set.loss or F.cross_entropy
     rows = draw_rows(samples.labels, training_set.sampling, steps=steps, batch=batch, seed=context.seed("batch"))
-    targets = torch.eye(len(samples.classes), device=device)[torch.from_numpy(samples.labels[rows])]  # (steps, B, K)
+    classes = torch.eye(len(samples.classes), device=device)
+    targets = classes[torch.from_numpy(samples.labels[rows])]  # (steps, B, K)
     draws = torch.Generator(device).manual_seed(context.seed("transform"))
     in_bfloat16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     looks = {*range(0, steps, max(1, min(50, steps // 20))), steps}  # rare: to look makes the device wait
     evaluations = {-(-steps * k // EVALUATIONS) for k in range(1, EVALUATIONS + 1)}
     validation = validation.take(validation.labels >= 0)
+    measured = min(norms.BATCHES, steps)
+    measured_rows = draw_rows(
+        samples.labels, training_set.sampling, steps=measured, batch=batch, seed=context.seed("norms", "batch")
+    )
     torch.set_num_threads(context.budget.threads)
+
+    def like_training(n: int) -> Iterator[tuple[torch.Tensor]]:
+        again = torch.Generator(device).manual_seed(context.seed("norms", "transform"))
+        for chosen in measured_rows[:n]:
+            x = _as_input(torch.from_numpy(samples.x[chosen]).to(device))
+            if transform is not None:
+                x, _ = transform(x, classes[torch.from_numpy(samples.labels[chosen])], again)
+            yield (x,)
 
     with torch.random.fork_rng([device] if device.type == "cuda" else []), _numerics():
         torch.manual_seed(context.seed("init"))
@@ -107,7 +123,7 @@ def fit_network(
             if transform is not None:
                 with torch.no_grad():
                     x, y = transform(x, y, draws)
-            with torch.autocast(device.type, torch.bfloat16, enabled=in_bfloat16):
+            with torch.autocast(device.type, torch.bfloat16, enabled=in_bfloat16), norms.trained_with(network, batch):
                 logits = network(x)
             loss = loss_of(logits.float(), y)
             optimiser.zero_grad(set_to_none=True)
@@ -121,6 +137,9 @@ def fit_network(
                 news["loss"], looked = _mean_loss(losses, looked, done), done
             if done in evaluations:
                 watched, fresh = float("nan"), _mean_loss(losses, evaluated, done)
+                if len(validation) or done == steps:
+                    is_kept = done == steps or context.selects
+                    average.settle(like_training(measured if is_kept else norms.BATCHES_TO_LOOK), context)
                 if len(validation):
                     predicted = predictor(validation.x)
                     news["validation_loss"] = watched = cross_entropy(predicted, validation.labels)
@@ -187,8 +206,7 @@ class Average:
     """An exponential moving average of a network's weights, about a tenth of the schedule long.
 
     The decay is ``1 - 10 / steps``: however many steps there are, exp(-10) of the initial weights is left after the
-    last. Floating buffers (a batch norm's running mean and variance) are averaged like weights, so that they belong
-    to the averaged weights; integer buffers stay as they were, since nothing reads them in evaluation.
+    last. Buffers are left out, since what they hold belongs to the weights of the moment: ``settle`` before use.
 
     Attributes:
         network: The averaged copy, in evaluation mode.
@@ -198,12 +216,25 @@ class Average:
     def __init__(self, network: nn.Module, steps: int) -> None:
         self.decay = max(0.0, 1 - 10 / steps)
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
-        self._current, self._average = _floats(network), _floats(self.network)
+        self._current, self._average = ([p.detach() for p in of.parameters()] for of in (network, self.network))
+        self._buffers = list(zip(self.network.buffers(), network.buffers(), strict=True))
 
     @torch.no_grad()
     def update(self) -> None:
         """Move the average towards the network's present weights."""
         torch._foreach_lerp_(self._average, self._current, 1 - self.decay)
+
+    @torch.no_grad()
+    def settle(self, batches: Iterable[tuple[torch.Tensor, ...]], context: medbench.Context) -> None:
+        """Take the network's present buffers, and measure those of batch norms with the averaged weights.
+
+        Args:
+            batches: As for :func:`medbench_plugins.norms.recompute`.
+            context: Gives the seed "norms".
+        """
+        for own, current in self._buffers:
+            own.copy_(current)
+        norms.recompute(self.network, batches, seed=context.seed("norms", "dropout"))
 
 
 def softmax(logits: torch.Tensor) -> torch.Tensor:
