@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -132,6 +133,94 @@ def test_a_fit_can_begin_where_another_ended(context: SandboxContext) -> None:
     second = SmallCNN(lr=0.0).fit(training_set, nothing, context, start=first.state())
 
     np.testing.assert_array_equal(second.state()["head.weight"], first.state()["head.weight"])
+
+
+def of_timm(model: str, path: Path, classes: int = 2, **options: Any) -> torch.nn.Module:
+    """Build a network of timm with random weights, write them to `path`, and return it: the reference."""
+    import timm
+
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        reference = timm.create_model(model, pretrained=False, num_classes=classes, **options)
+        for parameter in reference.parameters():
+            if not parameter.any():
+                torch.nn.init.normal_(parameter, std=0.02)
+    save_file(reference.state_dict(), path)
+    return reference.eval()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    ("model", "mean", "deviation"),
+    [
+        ("convnext_atto", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),  # ImageNet's
+        ("test_vit", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    ],
+)
+def test_pretrained_networks_see_images_in_the_units_of_their_weights(
+    model: str,
+    mean: tuple[float, ...],
+    deviation: tuple[float, ...],
+    channels: int,
+    tmp_path: Path,
+    context: SandboxContext,
+) -> None:
+    """Against timm's own network, given pixels in [0, 1] less the mean over the deviation; gray as three equal ones."""
+    from medbench_plugins.classifiers.timm_nets import Timm
+
+    options = {"img_size": 32} if model == "test_vit" else {}
+    reference = of_timm(model, tmp_path / "a.safetensors", **options)
+    samples = toy_samples(8, size=32, channels=channels)
+    context.budget = Budget(steps=1, batch=4)
+    classifier = Timm(model=model, lr=0.0, pretrained=tmp_path / "a.safetensors")
+
+    predictor: Any = classifier.fit(medbench.TrainingSet(samples), samples.take([]), context)
+
+    x = torch.from_numpy(samples.x).double().expand(-1, 3, -1, -1) / 255
+    x = (x - torch.tensor(mean).double().view(3, 1, 1)) / torch.tensor(deviation).double().view(3, 1, 1)
+    with torch.no_grad():
+        expected = reference(x.float()).double().softmax(1).numpy()
+    np.testing.assert_allclose(predictor(samples.x), expected, atol=1e-5)
+    assert set(predictor.state()) == set(reference.state_dict())
+    # Cut in two and sent through the store, the encoder sees the same.
+    encoder, _ = classifier.cut()
+    encode = encoder.fit(samples, context)
+    restored = encoder.restore(encode.state(), samples)
+    np.testing.assert_array_equal(encode(samples.x), restored(samples.x))
+    with torch.no_grad():
+        before_head = reference.forward_head(reference.forward_features(x.float()), pre_logits=True).numpy()
+    np.testing.assert_allclose(encode(samples.x), before_head, atol=1e-4)
+
+
+def test_networks_from_scratch_see_pixels_as_they_did(tmp_path: Path) -> None:
+    from medbench_plugins.classifiers.timm_nets import VGG16, Timm
+
+    samples = toy_samples(2, size=32)
+    plain, begun = (VGG16(head="narrow", pretrained=file).blueprint(samples).build() for file in (None, tmp_path))
+
+    assert not hasattr(plain, "to_statistics")
+    assert hasattr(begun, "to_statistics")
+    assert set(plain.state_dict()) == set(begun.state_dict())
+    assert begun.state_dict()["features.0.weight"].shape[1] == 3
+    of_timm("test_resnet", tmp_path / "a.safetensors")
+    other = toy_samples(2, size=32, channels=4)
+    four = Timm(model="test_resnet", pretrained=tmp_path / "a.safetensors").blueprint(other).build()
+    assert not hasattr(four, "to_statistics")  # its own are those of -1 to 1
+
+
+def test_a_pretrained_transformer_of_other_channels_answers_to_gray_as_it_did(tmp_path: Path) -> None:
+    """Its class token stands before the first convolution and is none."""
+    import timm
+
+    given = of_timm("test_vit", tmp_path / "a.safetensors", img_size=32)
+    for channels in (1, 4):
+        taken = timm.create_model("test_vit", pretrained=False, num_classes=2, in_chans=channels, img_size=32).eval()
+        weights.load(taken, tmp_path / "a.safetensors", head=("head.",))
+        gray = torch.linspace(-1, 1, 2 * 32 * 32).reshape(2, 1, 32, 32)
+        with torch.no_grad():
+            torch.testing.assert_close(
+                taken(gray.expand(-1, channels, -1, -1)), given(gray.expand(-1, 3, -1, -1)), rtol=1e-4, atol=1e-5
+            )
 
 
 class Shelf(BaseHTTPRequestHandler):

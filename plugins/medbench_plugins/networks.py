@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -136,6 +137,47 @@ class Resized(nn.Module):
         size = [self.size] * (x.ndim - 2)
         mode = "bilinear" if x.ndim == 4 else "trilinear"
         return self.network(F.interpolate(x, size, mode=mode, align_corners=False))
+
+
+def with_statistics(
+    network: nn.Module, channels: int, *, mean: Sequence[float], deviation: Sequence[float]
+) -> nn.Module:
+    """Have `network` see images in the units that its weights were trained in, and return it.
+
+    Args:
+        network: Of three channels; of `channels` where these are others than 1 and 3. It keeps its names: what is added
+            is no part of its state.
+        channels: Of the images, which lie in [-1, 1]. One is shown as three equal ones; of other numbers each is
+            normalised by the mean over colours.
+        mean: Of each colour, in [0, 1].
+        deviation: Likewise.
+    """
+    of_colours = torch.tensor([*mean]), torch.tensor([*deviation])
+    centre, width = of_colours if channels in (1, 3) else (values.mean(0, keepdim=True) for values in of_colours)
+    network.add_module("to_statistics", _Scaled(0.5 / width, (0.5 - centre) / width))
+    network.register_forward_pre_hook(_to_statistics)
+    return network
+
+
+class _Scaled(nn.Module):
+    """``x (B, 1 or C, *spatial)`` times a factor plus a term, a pair a channel."""
+
+    factor: torch.Tensor
+    term: torch.Tensor
+
+    def __init__(self, factor: torch.Tensor, term: torch.Tensor) -> None:
+        super().__init__()
+        self.register_buffer("factor", factor, persistent=False)
+        self.register_buffer("term", term, persistent=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        over_pixels = (-1, *[1] * (x.ndim - 2))
+        return x * self.factor.view(over_pixels) + self.term.view(over_pixels)
+
+
+def _to_statistics(network: nn.Module, given: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    scaled: Any = network.to_statistics  # of the copy that is called, where there are several
+    return (scaled(given[0]), *given[1:])
 
 
 def least_size(build: Callable[[int], nn.Module], shape: tuple[int, ...], *, named: str) -> int:

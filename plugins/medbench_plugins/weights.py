@@ -104,10 +104,12 @@ def insert(network: nn.Module, tensors: Mapping[str, Any], *, named: str, head: 
         medbench.DataError: If outside the head a tensor is missing, too many, or of another shape.
     """
     import torch
+    from torch import nn
 
     own = network.state_dict()
     head = head or (next(reversed(dict(network.named_parameters()))).rpartition(".")[0] + ".",)
-    stem = next((name for name, p in network.named_parameters() if p.ndim > 2), "")
+    convolutions = (nn.Conv1d, nn.Conv2d, nn.Conv3d)  # a transformer's class token, too, has three axes
+    stem = next((f"{name}.weight" for name, part in network.named_modules() if isinstance(part, convolutions)), "")
     optional = (*head, *(name for name in (*own, *tensors) if name.endswith("num_batches_tracked")))
     fitting = {}
     for name, tensor in (

@@ -26,7 +26,8 @@ class VGG16:
         head: "full" is the published head (134 million parameters in all); "narrow" has an eighth of its hidden
             units (30 million): the full head is two thirds of a step on a CPU.
         lr: Peak learning rate, a tenth of what networks with norms get.
-        pretrained: File of weights to begin from; get timm's own with ``fetch``. The narrow head keeps its own.
+        pretrained: File of weights to begin from; get timm's own with ``fetch``. The narrow head keeps its own, and
+            images are normalised as timm says for this model.
 
     Source:
         Simonyan and Zisserman, 2015, arXiv:1409.1556, configuration D, as timm has it: below 224 pixels the last
@@ -48,7 +49,7 @@ class VGG16:
     def blueprint(self, samples: medbench.Samples) -> Blueprint:
         """Return how to build the network for images like these."""
         ratio = {} if self.head == "full" else {"mlp_ratio": 0.125}
-        return _blueprint("vgg16", samples, min_size=32, head=("pre_logits.", "head."), **ratio)
+        return _blueprint("vgg16", samples, self.pretrained, min_size=32, head=("pre_logits.", "head."), **ratio)
 
     def fetch(self, folder: Path) -> Path:
         """Download timm's weights to ``<folder>/vgg16.safetensors``."""
@@ -64,7 +65,8 @@ class InceptionV3:
 
     Attributes:
         lr: Peak learning rate.
-        pretrained: File of weights to begin from; get timm's own with ``fetch``.
+        pretrained: File of weights to begin from; get timm's own with ``fetch``. Images are then
+            normalised as timm says for this model.
 
     Source:
         Szegedy et al., 2016, arXiv:1512.00567.
@@ -84,7 +86,8 @@ class InceptionV3:
     def blueprint(self, samples: medbench.Samples) -> Blueprint:
         """Return how to build the network for images like these."""
         size = 75 + max(0, -(-(max(samples.x.shape[2:]) - 75) // 32)) * 32
-        return _blueprint("inception_v3", samples, min_size=size, head=("fc.", "AuxLogits."), aux_logits=False)
+        head = ("fc.", "AuxLogits.")
+        return _blueprint("inception_v3", samples, self.pretrained, min_size=size, head=head, aux_logits=False)
 
     def fetch(self, folder: Path) -> Path:
         """Download timm's weights to ``<folder>/inception_v3.safetensors``."""
@@ -98,7 +101,8 @@ class Timm:
     Attributes:
         model: A name timm knows, such as "resnet18", "convnext_tiny" or "vit_small_patch16_224".
         lr: Peak learning rate.
-        pretrained: File of weights to begin from; get timm's own with ``fetch``.
+        pretrained: File of weights to begin from; get timm's own with ``fetch``. Images are then
+            normalised as timm says for this model.
     """
 
     model: str = "resnet18"
@@ -129,13 +133,13 @@ class Timm:
         def build(size: int) -> nn.Module:
             # A transformer is made for one size; the others take any from some least size on.
             options = {"img_size": size} if config is not None and config.fixed_input_size else {}
-            return _create(self.model, samples, **options)
+            return _create(self.model, samples.x.shape[1], len(samples.classes), **options)
 
         size = networks.least_size(build, samples.x.shape[1:], named=f"timm[model={self.model}]")
         options = {"img_size": size} if config is not None and config.fixed_input_size else {}
         classifier = () if config is None or not config.classifier else config.classifier
         head = tuple(f"{name}." for name in ((classifier,) if isinstance(classifier, str) else classifier))
-        return _blueprint(self.model, samples, min_size=size, head=head, **options)
+        return _blueprint(self.model, samples, self.pretrained, min_size=size, head=head, **options)
 
     def fetch(self, folder: Path) -> Path:
         """Download timm's weights to ``<folder>/<model>.safetensors``."""
@@ -143,15 +147,34 @@ class Timm:
 
 
 def _blueprint(
-    model: str, samples: medbench.Samples, *, min_size: int, head: tuple[str, ...], **options: Any
+    model: str,
+    samples: medbench.Samples,
+    pretrained: Path | None,
+    *,
+    min_size: int,
+    head: tuple[str, ...],
+    **options: Any,
 ) -> Blueprint:
-    return Blueprint(lambda: _create(model, samples, **options), min_size=min_size, head=head, rename=renaming(model))
+    channels, n_classes = samples.x.shape[1], len(samples.classes)
+
+    def build() -> nn.Module:
+        import timm
+
+        from medbench_plugins.networks import with_statistics
+
+        config = timm.get_pretrained_cfg(model)
+        if pretrained is None or config is None or {*config.mean, *config.std} == {0.5}:  # of -1 to 1, as pixels are
+            return _create(model, channels, n_classes, **options)
+        # Gray goes through the published first layer as three equal channels: their statistics differ.
+        network = _create(model, 3 if channels == 1 else channels, n_classes, **options)
+        return with_statistics(network, channels, mean=config.mean, deviation=config.std)
+
+    return Blueprint(build, min_size=min_size, head=head, rename=renaming(model))
 
 
-def _create(model: str, samples: medbench.Samples, **options: Any) -> nn.Module:
+def _create(model: str, channels: int, n_classes: int, **options: Any) -> nn.Module:
     import timm
 
-    channels, n_classes = samples.x.shape[1], len(samples.classes)
     return timm.create_model(model, pretrained=False, in_chans=channels, num_classes=n_classes, **options)
 
 
