@@ -78,13 +78,13 @@ def written(folder: Path, name: str, text: str) -> Callable[..., float]:
     """Import a module anew from a file, as another process would."""
     import importlib
 
-    from medbench import identity
+    from medbench import code_reach
 
     (folder / f"{name}.py").write_text(text)
     for module in (name, f"{name}_part"):
         sys.modules.pop(module, None)
     importlib.invalidate_caches()
-    identity._reached.cache_clear()
+    code_reach.forget()
     metric: Callable[..., float] = importlib.import_module(name).metric
     return metric
 

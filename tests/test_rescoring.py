@@ -11,6 +11,8 @@ import pytest
 
 from _bundles import ToyRun
 from medbench import kept_scores, sealed
+from medbench.code_reach import reach
+from medbench.identity import CORE
 from medbench.leaderboard import scores_of_made
 from medbench.rescoring import rescore
 from medbench.scoring import is_stale, score_keys, score_of
@@ -42,6 +44,15 @@ def test_every_score_and_the_core_have_keys() -> None:
 
     assert list(keys) == ["kid", "kid-by-class", "origin-label"]
     assert len(set(keys.values())) == 3
+
+
+def test_code_that_scores_is_part_of_their_keys_and_of_no_trial() -> None:
+    of_scores = {name for module, name in reach(("medbench.scoring", "*")).definitions if module == "medbench.scoring"}
+    of_trials = {name for module, name in reach(*CORE).definitions if module in ("medbench.scoring", "medbench.trial")}
+
+    assert {"score_made", "_Pool", "_draw", "_origin_label", "MOST"} <= of_scores
+    assert "run_trial" in of_trials
+    assert not of_trials & {*of_scores, "score_again", "_scores"}
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import numpy as np
 
 from medbench.errors import ContractError, Skip
 from medbench.identity import digest, identity
-from medbench.interfaces import Extractor, Score, outside_identity
+from medbench.interfaces import Extractor, Score
 from medbench.measuring import contained, core_key, failed, measure_key, plain_number
 from medbench.samples import Samples
 
@@ -49,7 +49,6 @@ class Scored:
     why: Mapping[str, str] = field(default_factory=dict)
 
 
-@outside_identity
 def score_made(
     training: Samples,
     held_out: Samples,

@@ -17,6 +17,7 @@ import numpy as np
 
 from medbench import sealed
 from medbench.faults import is_interruption
+from medbench.interfaces import outside_identity
 from medbench.scoring import Scored
 from medbench.trial import Predictions, Result, Trial
 
@@ -132,6 +133,7 @@ def write_failure(folder: Path, trial: Trial, failure: Failure) -> None:
     (folder / "failure.json").write_text(sealed.seal(record, sealed.sums_of_job(folder)))
 
 
+@outside_identity
 def keep_unmeasured(folder: Path, result: Result, provenance: dict[str, Any]) -> None:
     """Write a trial's result aside in its job folder before anything is measured; half of it is never there."""
     aside = folder / f"{UNMEASURED}.new"
@@ -140,6 +142,7 @@ def keep_unmeasured(folder: Path, result: Result, provenance: dict[str, Any]) ->
     aside.rename(folder / UNMEASURED)
 
 
+@outside_identity
 def take_unmeasured(folder: Path) -> bool:
     """Take what was kept aside for the result of a job whose process ended while it measured.
 
@@ -156,12 +159,14 @@ def take_unmeasured(folder: Path) -> bool:
     return True
 
 
+@outside_identity
 def drop_unmeasured(folder: Path) -> None:
     """Remove what was kept aside, as soon as the whole result is there."""
     for name in (UNMEASURED, f"{UNMEASURED}.new"):
         shutil.rmtree(folder / name, ignore_errors=True)
 
 
+@outside_identity
 def write_scores(folder: Path, made: Scored) -> None:
     """Write scores that were computed again into their job's folder."""
     record = {"scores": _finite(made.values), "scored": dict(made.how), "unmeasured": dict(made.why)}

@@ -310,6 +310,7 @@ def run_trial(
     )
 
 
+@outside_identity
 def score_again(
     trial: Trial,
     augmenter: Augmenter,
