@@ -315,3 +315,22 @@ def test_init_writes_the_official_cut_and_counts_its_twins(tmp_path: Path) -> No
     assert 'protocols = ["official[overlap=drop]"]' in (tmp_path / "twins.toml").read_text()
     assert "without 1 of 12 training images: 1 of 13 test images have a twin there" in twins[1]
     assert "official[overlap=drop] trains without 1 of 12 images, which share a patient or a picture" in planned[1]
+
+
+def test_a_patient_of_several_studies_is_said_where_a_reader_takes_studies_for_patients(tmp_path: Path) -> None:
+    from pydicom import dcmread
+
+    from medbench_datasets.vindr_spinexr import DATASETS
+
+    DATASETS[0].phantom(tmp_path / "d", seed=0, patients=12, null=False)
+    records = DATASETS[0].index(tmp_path / "d").records
+    first = sorted({record.study for record in records})[:2]
+    for record in records:
+        tags = dcmread(tmp_path / "d" / record.files[0])
+        tags.PatientID = "P1" if record.study in first else record.study
+        tags.save_as(tmp_path / "d" / record.files[0])
+
+    said = DATASETS[0].check(tmp_path / "d", records)
+
+    assert any(": the column study_id parts 1 patient of the headers" in note for note in said)
+    assert not any("P1" in note for note in said)

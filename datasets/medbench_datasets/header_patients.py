@@ -100,7 +100,7 @@ def disagreement(found: InHeaders, given: Mapping[str, str], what: str) -> str:
         said += (
             f"{';' if parted else ':'} {what} unites several patients of the headers in {counted(united, 'patient')}"
         )
-    return f"{said}. {what[0].upper()}{what[1:]} is used; leave it out to go by the headers."
+    return f"{said}. {what[0].upper()}{what[1:]} is used."
 
 
 def _tags(path: Path) -> tuple[str, str]:

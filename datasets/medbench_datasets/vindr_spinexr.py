@@ -174,9 +174,12 @@ class VinDrSpineXR:
         Raises:
             DataError: For the first file that is no radiograph, and for one SOPInstanceUID with different pixels.
         """
+        from medbench_datasets.header_patients import disagreement, patients_in_headers
         from medbench_datasets.readers.audit import audit_radiographs
 
-        return audit_radiographs(root, records)
+        study_of = {record.files[0]: record.study for record in records}
+        said = disagreement(patients_in_headers(root, list(study_of)), study_of, "the column study_id")
+        return (*audit_radiographs(root, records), *([said] if said else []))
 
     def recognise(self, root: Path) -> str:
         """Return how to read a folder of this layout, nothing but folders opened; "" for another."""
