@@ -504,6 +504,16 @@ def test_a_file_that_cannot_be_data_is_named(
     assert not list((tmp_path / "cache").rglob("*.partial"))
 
 
+@pytest.mark.parametrize("name", ["folder", "brain-tumour", "vindr-spinexr:abnormal", "ddti", "mura:abnormal"])
+def test_no_reader_follows_a_link_out_of_the_folder(medbench: Medbench, tmp_path: Path, name: str) -> None:
+    pictures(tmp_path / "own", ["a/0.png", "b/0.png"])
+    make_leave(tmp_path / "own")
+
+    refused(
+        medbench("datasets", "check", name, "own"), 3, "a/disk: is a link out of the data folder", "remove the link"
+    )
+
+
 # -- results, cache and memory -------------------------------------------------------------------------------------
 
 

@@ -17,6 +17,7 @@ from medbench.cli.options import complete, load_catalogue, plugin_options
 from medbench.decoding import MANY, check_index
 from medbench.duplicates import SIDE, planes
 from medbench.errors import DataError, UsageError
+from medbench.files import files_in
 from medbench.findings import blanks, labels_in_conflict
 from medbench.inspection import check_contents, inspect, is_blank
 from medbench.interfaces import Dataset, Index
@@ -83,6 +84,7 @@ def check(
     dataset = load_catalogue(plugin_folders, plugin_switches).resolve("dataset", name)
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; give the data set's folder.")
+    files_in(root)  # before a reader walks the folder: refuses links that leave it
     index = check_index(dataset.index(root), name)
     counts = ", ".join(
         f"{sum(r.label == k for r in index.records)} {clean(label)}" for k, label in enumerate(index.classes)
