@@ -18,14 +18,16 @@ from typing import Any
 import numpy as np
 
 from medbench import __version__, devices, plugins
+from medbench.blame import line_of
 from medbench.context import TrialContext
 from medbench.decode import open_samples
-from medbench.errors import ContractError, MedbenchError, Skip
+from medbench.errors import ContractError, DataError, MedbenchError, ResourceError, Skip, StoreError
 from medbench.faults import of_machine
 from medbench.findings import waived_leaks
 from medbench.identity import SCHEME, identity
 from medbench.interfaces import outside_identity
 from medbench.protocols import protocol
+from medbench.redact import sentence, without_names, without_paths
 from medbench.stages import ENCODER, announced
 from medbench.stored import Failure, drop_unmeasured, keep_unmeasured, write_result, write_scores
 from medbench.transfer import name_of, named_in, opener
@@ -87,22 +89,41 @@ def work(folder: str, device: str) -> int:
     try:
         do_task(task, place, device)
     except Skip as skip:
-        return _fail(place, "skip", str(skip), 0)
-    except MedbenchError as error:
+        return _fail(place, "skip", sentence(str(skip), _names(task)), 0)
+    except (DataError, StoreError, ResourceError) as error:  # worded here: they name the file that is to be mended
         traceback.print_exc()
         return _fail(place, error.kind, str(error), error.exit_code)
+    except MedbenchError as error:
+        names = _log(error, task)
+        return _fail(place, error.kind, sentence(str(error), names), error.exit_code)
     except (Exception, SystemExit) as error:  # noqa: BLE001  a trial is one of the two borders that must survive
-        traceback.print_exc()
+        names = _log(error, task)
         os.close(log)  # where too many files are open, the next line needs its place
         if (fault := of_machine(error)) is not None:
             return _fail(place, *fault, 6)
-        first = (str(error).splitlines() or ["no message"])[0][:300]
-        said = str(error.strerror) if isinstance(error, OSError) else first  # a file's name may name a patient
-        return _fail(place, "bug", f"{type(error).__name__}: {said}", 1)
+        said = str(error.strerror) if isinstance(error, OSError) else sentence(str(error), names)
+        where = line_of(error)[1].partition(":")[0]
+        return _fail(place, "bug", f"{type(error).__name__}: {said}{f' ({where})' if where else ''}", 1)
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
     return 0
+
+
+def _names(task: Task) -> frozenset[str]:
+    """Return the ids of the task's images, patients and groups, which no message shall hold; none where unreadable."""
+    try:
+        samples = open_samples(Path(task.decoded))
+    except (OSError, ValueError, KeyError, MedbenchError):
+        return frozenset()
+    return frozenset(name for column in (samples.ids, samples.patients, samples.groups) for name in column.tolist())
+
+
+def _log(error: BaseException, task: Task) -> frozenset[str]:
+    """Print the traceback into the log, without ids and paths; return the names that were looked for."""
+    names = _names(task)
+    print(without_names(without_paths("".join(traceback.format_exception(error))), names), file=sys.stderr)
+    return names
 
 
 def do_task(task: Task, place: Path, device: str) -> None:

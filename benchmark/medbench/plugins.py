@@ -38,6 +38,7 @@ from medbench.interfaces import (
     outside_identity,
 )
 from medbench.recipes import configure, did_you_mean, listing, parse, spec_of
+from medbench.redact import sentence
 from medbench.registering import fault_of, name_of
 
 GROUP = "medbench"
@@ -369,5 +370,4 @@ def _import(plugin: Plugin, load_module: Callable[[], Any]) -> Any:
 
 
 def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else "no message"
+    return sentence(str(error))

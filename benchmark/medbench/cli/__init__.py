@@ -13,6 +13,7 @@ import click
 from medbench import __version__
 from medbench.blame import line_of
 from medbench.errors import MedbenchError, PluginError
+from medbench.redact import sentence
 
 COMMANDS = {
     "run": ("run", "Run a study and print its leaderboard."),
@@ -121,7 +122,7 @@ def main() -> None:
             _say(f"{error.filename or 'what is written to'}: the disk is full; free some space, run the same command.")
             _drop_output()
             sys.exit(6)
-        message = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+        message = f"{type(error).__name__}: {sentence(str(error))}"
         plugin, line = line_of(error)
         if plugin:
             _say(f"plugin {plugin!r} failed: {message} ({line}); mend it, or leave it out with -p no:{plugin}.")
