@@ -122,7 +122,7 @@ def _names(task: Task) -> frozenset[str]:
 def _log(error: BaseException, task: Task) -> frozenset[str]:
     """Print the traceback into the log, without ids and paths; return the names that were looked for."""
     names = _names(task)
-    print(without_names(without_paths("".join(traceback.format_exception(error))), names), file=sys.stderr)
+    print(without_names(without_paths("".join(traceback.format_exception(error))), names), end="", file=sys.stderr)
     return names
 
 
