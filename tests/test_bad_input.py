@@ -563,6 +563,18 @@ def test_a_store_without_locks_is_refused_and_not_waited_for(
     refused(medbench("run", *TOY, "--executor", "forks"), 5, "its file system has no locks", "on a local disk")
 
 
+def test_too_little_address_space_is_one_sentence(tmp_path: Path) -> None:
+    limited = "import resource, sys; resource.setrlimit(resource.RLIMIT_AS, (400 * 2**20,) * 2); import medbench.cli; "
+    run = [sys.executable, "-c", f"{limited}sys.argv = ['medbench', 'leaderboard']; medbench.cli.main()"]
+    done = subprocess.run(run, capture_output=True, text=True, cwd=tmp_path, timeout=60, check=False)
+
+    assert done.returncode == 6
+    assert done.stderr.startswith(
+        "Error: this process may use 419 MB of address space, and needs 2,000: raise the limit"
+    )
+    assert done.stderr.count("\n") == 1
+
+
 def test_a_damaged_result_is_named_and_stays(medbench: Medbench, tmp_path: Path) -> None:
     assert ran(*TOY).code == 0
     damaged = next((tmp_path / "runs").rglob("result.json"))

@@ -612,3 +612,12 @@ def test_the_command_writes_a_file(
 def test_a_folder_as_target_is_refused(run: SyntheticRun, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is a folder; give a file to --out"):
         CliRunner().invoke(cli, ["report", "--out", str(tmp_path)], standalone_mode=False, catch_exceptions=False)
+
+
+def test_a_run_of_which_every_trial_failed_has_a_report(tmp_path: Path) -> None:
+    run = SyntheticRun(tmp_path, tree={"balanced": "", "geometric": "balanced"}, patients=24, folds=2, repeats=1)
+    run.fill({"balanced": 0.6, "geometric": 0.9}, failed={"balanced": run.cells, "geometric": run.cells})
+    made = report(gather(run.store, run.record()))
+
+    assert b"diverged" in page(made)
+    assert "diverged" in markdown(made)

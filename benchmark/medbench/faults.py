@@ -9,7 +9,7 @@ from collections.abc import Iterator
 INTERRUPTIONS = frozenset({"store", "data", "disk", "memory", "resources", "lost"})
 """Kinds of failure that are none of the recipe: such a trial is tried again by the same command."""
 
-DISK = "the disk is full or cannot be written; free some space, then run the same command."
+DISK = "the disk is full; free some space, then run the same command."
 FILES = "too many files are open; raise the limit (ulimit -n) or use fewer --workers, then run the same command."
 MEMORY = "there was not enough memory for this trial."
 DEVICE_MEMORY = "there was not enough memory on the device for this trial."
@@ -19,7 +19,7 @@ _BY_NUMBER = {
     errno.ENOSPC: ("disk", DISK),
     errno.EDQUOT: ("disk", DISK),
     errno.EFBIG: ("disk", "a file grew past the limit on a file's size; raise it (ulimit -f), run the same command."),
-    errno.EROFS: ("disk", DISK),
+    errno.EROFS: ("disk", "the disk can only be read; make it writable, then run the same command."),
     errno.EIO: ("disk", "the disk reports an error; look after it, then run the same command."),
     errno.ENOMEM: ("memory", MEMORY),
     errno.EMFILE: ("resources", FILES),
@@ -29,12 +29,15 @@ _BY_NUMBER = {
 _BY_WORDS = (
     (re.compile(r"no space left on device|disk quota exceeded|os error (28|122)\b", re.I), ("disk", DISK)),
     (re.compile(r"file too large|os error 27\b", re.I), _BY_NUMBER[errno.EFBIG]),
-    (re.compile(r"read-only file system|os error 30\b", re.I), ("disk", DISK)),
+    (re.compile(r"read-only file system|os error 30\b", re.I), _BY_NUMBER[errno.EROFS]),
     (re.compile(r"input/output error|os error 5\b", re.I), _BY_NUMBER[errno.EIO]),
     (re.compile(r"too many open files|os error (24|23)\b", re.I), ("resources", FILES)),
     (re.compile(r"can't start new thread", re.I), ("resources", THREADS)),
     (
-        re.compile(r"can(no|')t allocate memory|unable to allocate \S+ \w?i?b|bad_alloc|os error 12\b", re.I),
+        re.compile(
+            r"can(no|')t allocate memory|unable to allocate \S+ \w?i?b|bad_alloc|failed to map segment|os error 12\b",
+            re.I,
+        ),
         ("memory", MEMORY),
     ),
 )

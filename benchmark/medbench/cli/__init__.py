@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import errno
+import contextlib
 import importlib
 import os
+import resource
 import signal
 import sys
 
@@ -12,9 +13,12 @@ import click
 
 from medbench import __version__
 from medbench.blame import line_of
-from medbench.errors import MedbenchError, PluginError
+from medbench.errors import MedbenchError, PluginError, ResourceError
+from medbench.faults import of_machine
 from medbench.redact import sentence
 
+ADDRESS_SPACE = 2_000_000_000
+"""Bytes. With half of it polars' threads were seen to wait for ever, with less it aborts."""
 COMMANDS = {
     "run": ("run", "Run a study and print its leaderboard."),
     "plan": ("plan", "Say what a run would do; spend nothing."),
@@ -85,6 +89,7 @@ def main() -> None:
     debug = os.environ.get("MEDBENCH_DEBUG", "") not in ("", "0")
     stdout = sys.stdout
     try:
+        _check_address_space()
         try:
             code = cli.main(standalone_mode=False) or 0
             if stdout is not None:
@@ -118,9 +123,11 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            _say(f"{error.filename or 'what is written to'}: the disk is full; free some space, run the same command.")
-            _drop_output()
+        if (fault := of_machine(error)) is not None:
+            place = getattr(error, "filename", None)
+            _say(f"{place}: {fault[1]}" if place else fault[1])
+            with contextlib.suppress(OSError):
+                _drop_output()
             sys.exit(6)
         message = f"{type(error).__name__}: {sentence(str(error))}"
         plugin, line = line_of(error)
@@ -131,6 +138,16 @@ def main() -> None:
             f"Error: this is a fault of medbench: {message}\nRun it with MEDBENCH_DEBUG=1 to see where.", err=True
         )
         sys.exit(1)
+
+
+def _check_address_space() -> None:
+    """Refuse a limit under which libraries that are not ours end the process, or wait for each other for ever."""
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit not in (resource.RLIM_INFINITY, -1) and limit < ADDRESS_SPACE:
+        raise ResourceError(
+            f"this process may use {limit // 10**6:,} MB of address space, and needs {ADDRESS_SPACE // 10**6:,}: raise "
+            "the limit (ulimit -v unlimited)."
+        )
 
 
 def _drop_output() -> None:

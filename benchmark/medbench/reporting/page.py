@@ -79,4 +79,4 @@ def _uri(form: str, content: bytes) -> str:
 
 
 def _order(order: float | str) -> str:
-    return f"{order:.10g}" if isinstance(order, float) else order.lower()
+    return order.lower() if isinstance(order, str) else f"{order:.10g}"
