@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import struct
-import time
 import tracemalloc
 import zlib
 from collections.abc import Callable
@@ -226,20 +225,18 @@ def test_cut_off_pixels_are_counted(write) -> None:
 @pytest.mark.parametrize(
     "syntax", [uid.ExplicitVRLittleEndian, uid.RLELossless, uid.JPEG2000Lossless, uid.JPEGLSLossless]
 )
-def test_a_huge_claim_costs_neither_time_nor_memory(write, syntax: uid.UID) -> None:
+def test_a_huge_claim_costs_no_memory(write, syntax: uid.UID) -> None:
     image = radiograph(syntax=syntax, Rows=65535, Columns=65535)
     if syntax.is_compressed:
         image.PixelData = encapsulate([b"\0" * 3000])
         image["PixelData"].is_undefined_length = True
     path = write(image)
     tracemalloc.start()
-    start = time.process_time()
     message = refusal(path)
-    seconds, (_, peak) = time.process_time() - start, tracemalloc.get_traced_memory()
+    _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
     assert "65535 x 65535" in message
-    assert seconds < 1
     assert peak < 10_000_000
 
 

@@ -253,7 +253,7 @@ def test_a_small_file_of_a_huge_picture_is_refused_before_it_is_decoded(
 def test_a_webp_is_judged_by_the_canvases_that_its_decoder_keeps(tmp_path: Path) -> None:
     path = written(tmp_path / "a.webp", blank(16_383, 600, "RGB"), "WEBP", lossless=True, method=0)
 
-    with pytest.raises(medbench.DataError, match=r"a\.webp is a picture of 16383 x 600 and would take 2.. MB"):
+    with pytest.raises(medbench.DataError, match=r"a\.webp is a picture of 16383 x 600 and would take 197 MB"):
         read_picture(path, channels=3)
 
 

@@ -132,7 +132,7 @@ def _working_bytes(picture: ImageFile, channels: int, scans: int) -> int:
     """Return what decoding holds at once: Pillow's pixels, what its decoder keeps beside them, and the result."""
     a_pixel = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}.get(picture.mode, 4)
     turned = a_pixel if picture.format == "TIFF" and picture.getexif().get(ORIENTATION, 1) != 1 else 0
-    beside = {"WEBP": 16, "GIF": 4}.get(picture.format or "", turned)  # measured: WebP keeps two canvases and a copy
+    beside = {"WEBP": 12, "GIF": 4}.get(picture.format or "", turned)  # measured: WebP keeps two canvases and a copy
     if is_wide(picture):
         beside += a_pixel  # high and low bytes are decoded apart
     tile = 0
