@@ -560,6 +560,25 @@ def test_a_row_that_cannot_follow_is_refused(copied: Path, tmp_path: Path, event
         build(copied, tmp_path / "site")
 
 
+def test_each_ranked_row_that_nobody_ran_again_says_so(site: Path) -> None:
+    rows = [r for path in sorted((site / "data").glob("*.html")) for r in path.read_text(encoding="utf-8").split("<tr")]
+    for row in rows:
+        recomputed = 'class="tier recomputed"' in row
+        assert ("no cell was run again, so invented predictions are not ruled out" in row) == recomputed
+    assert any('class="tier recomputed"' in row for row in rows)
+    assert any('class="tier reproduced"' in row for row in rows)
+
+
+def test_a_word_with_too_many_failed_cells_is_refused(tmp_path: Path) -> None:
+    value = entry(0, arms=3)
+    row = next(row for row in value["boards"][0]["rows"] if row["word"])
+    row |= {"done": 13, "failed": 2}
+    store(tmp_path / "published", value)
+
+    with pytest.raises(Refused, match=r"MB951: .*has the word .* and 2 failed cells"):
+        build(tmp_path / "published", tmp_path / "site")
+
+
 def test_a_correction_is_shown_and_takes_the_tier_away(copied: Path, tmp_path: Path) -> None:
     found = numbered(copied)[1]
     add(copied, found.entry["bundle"]["sha256"], "corrected", "claimed", detail="the wrong scanner")
