@@ -74,6 +74,21 @@ def test_what_was_raised_is_named_by_its_type_alone(capsys: pytest.CaptureFixtur
     assert "MEDBENCH_MEASURED" not in os.environ
 
 
+def test_a_log_says_where_it_was_raised_and_nothing_of_what_was_said(capsys: pytest.CaptureFixture[str]) -> None:
+    said = "patient p0001 in /home/ada/scans"
+
+    def speaks(labels: np.ndarray, probabilities: np.ndarray) -> float:
+        raise ValueError(said)
+
+    assert measure(speaks, LABELS, P) == Measured(None, "ValueError")
+    log = capsys.readouterr().err
+    assert "in speaks" in log
+    assert "ValueError" in log
+    assert "p0001" not in log
+    assert "ada/scans" not in log
+    assert str(Path(__file__).parent) not in log
+
+
 def written(folder: Path, name: str, text: str) -> Callable[..., float]:
     """Import a module anew from a file, as another process would."""
     import importlib

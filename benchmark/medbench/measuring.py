@@ -13,6 +13,7 @@ import io
 import math
 import numbers
 import os
+import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -25,6 +26,7 @@ from medbench.code_reach import place_of, reach
 from medbench.faults import of_machine
 from medbench.identity import digest, identity
 from medbench.interfaces import Metric, outside_identity
+from medbench.redact import without_paths
 
 UNDEFINED = "gave nan"
 """What a metric says that is not defined on the labels it was given."""
@@ -70,7 +72,7 @@ def number(compute: Callable[[], Any], *, quiet: bool = False) -> Measured:
 
     Args:
         compute: A metric or score with its arguments.
-        quiet: As in :func:`measure`; otherwise a traceback is printed, which a trial's log takes.
+        quiet: As in :func:`measure`; otherwise the lines it was raised from are printed, which a trial's log takes.
     """
     try:
         with contained(quiet=quiet):
@@ -85,9 +87,10 @@ def number(compute: Callable[[], Any], *, quiet: bool = False) -> Measured:
 
 @outside_identity
 def failed(error: BaseException, *, quiet: bool = False) -> Measured:
-    """Say what was raised by its type alone: a message may name patients and paths, and goes to the log only."""
+    """Say what was raised by its type alone, in the log with the lines it came from: a message may name patients."""
     if not quiet:
-        traceback.print_exception(error)
+        where = without_paths("".join(traceback.format_tb(error.__traceback__)))
+        print(f"{where}{type(error).__name__}: the number is left out", file=sys.stderr)
     return Measured(None, type(error).__name__, passing=of_machine(error) is not None)
 
 

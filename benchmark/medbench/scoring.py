@@ -14,6 +14,7 @@ from medbench.errors import ContractError, Skip
 from medbench.identity import digest, identity
 from medbench.interfaces import Extractor, Score
 from medbench.measuring import contained, core_key, failed, measure_key, plain_number
+from medbench.redact import sentence
 from medbench.samples import Samples
 
 MOST = 500
@@ -102,7 +103,7 @@ def score_made(
         with contained(quiet=False):
             by_kind = _described(extractor if fit is None else fit(), scores, parts, extractor.name)
     except Skip as skip:
-        return Scored({}, how | {"skipped": str(skip)})
+        return Scored({}, how | {"skipped": sentence(str(skip))})
     except Exception as error:  # noqa: BLE001  a plugin's call, after everything was trained
         told = failed(error)
         kept = {"sha256": ""} if told.passing else {}  # what the machine did is no fault of this code: tried again
