@@ -6,6 +6,7 @@ import os
 import shutil
 from collections import Counter
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from _encodings import png, tiff  # type: ignore[import-not-found]
 from medbench import UNLABELLED, DataError, Dataset, Index, UsageError
 from medbench.files import files_in
 from medbench_datasets.folder import DATASETS, Folder
@@ -606,3 +608,28 @@ def test_volumes_are_read_by_a_table(shared_data: Path, tmp_path: Path) -> None:
     assert [record.patient for record in index.records] == ["0001", "0002", "0004", "0005"]
     assert all(x.shape == (1, 24, 24, 24) and x.dtype == np.uint8 for x in pixels)
     assert all((x > 0).mean() > 0.3 for x in pixels)  # cropped to the brain, which fills about half of its box
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_one_picture_is_one_picture_in_every_kind_of_file(tmp_path: Path, channels: Literal[1, 3]) -> None:
+    levels = np.add.outer(np.arange(24) * 4, np.arange(24) * 6)[..., None] * 17  # 12 bits, 0 to 3910
+    opaque = np.full_like(levels, 65535)
+    files = {
+        "grey.png": png(levels, bits=16, colour=0),
+        "opacity.png": png(np.concatenate([levels, opaque], -1), bits=16, colour=4),
+        "colour.png": png(np.repeat(levels, 3, -1), bits=16, colour=2, interlace=True),
+        "white-is-zero.tif": tiff(4095 - levels, bits=16, photometric=0),
+        "colour.tif": tiff(np.repeat(levels, 3, -1), bits=16, photometric=2, order=">", deflate=True),
+    }
+    for label in "ab":
+        (tmp_path / label).mkdir()
+        for name, content in files.items():
+            (tmp_path / label / name).write_bytes(content)
+    own = Folder(channels=channels, size=16)
+
+    read = [pixels for pixels, _ in own.read(tmp_path, own.index(tmp_path).records, 16)]
+
+    assert len(read) == 10
+    assert np.ptp(read[0]) > 240
+    for other in read[1:]:
+        np.testing.assert_array_equal(other, read[0])
