@@ -10,6 +10,7 @@ import random
 import signal
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -52,6 +53,11 @@ class Extent:
         """Draw toy samples."""
         n = max(n, 4 * self.classes)
         return toy_samples(n, classes=self.classes, channels=self.channels, dimensions=dimensions, seed=seed)
+
+    def context(self, folder: Path, dimensions: int) -> SandboxContext:
+        """Return a context in which every other data set is made of toy samples too."""
+        others: dict[str, Samples] = defaultdict(lambda: self.samples(dimensions, seed=2))
+        return SandboxContext(folder, self.budget, sources=others)
 
     def nothing_tried(self, name: str) -> Exception:
         """Return what to raise where a recipe skipped everything."""
@@ -179,7 +185,7 @@ def check_augmenter(augmenter: Any, folder: Path, extent: Extent = WHOLE) -> Non
         if augmenter.space == "features":  # one number a row of pixels; there is nothing two- or three-dimensional
             train = replace(train, x=train.x.reshape(len(train), 16, -1).mean(2).astype(np.float32))
         before = _copy(train)
-        sandboxes = [SandboxContext(_fresh(folder, f"{dimensions}d-{n}"), extent.budget) for n in ("one", "other")]
+        sandboxes = [extent.context(_fresh(folder, f"{dimensions}d-{n}"), dimensions) for n in ("one", "other")]
         try:
             made, again = (_fit_leaves_input(augmenter, c, train, before, extent) for c in sandboxes)
         except Skip:
@@ -213,7 +219,7 @@ def check_generator(generator: Any, folder: Path, extent: Extent = WHOLE) -> Non
     for dimensions in extent.dimensions:
         train = extent.samples(dimensions)
         before = _copy(train)
-        sandboxes = [SandboxContext(_fresh(folder, f"{dimensions}d-{n}"), extent.budget) for n in ("one", "other")]
+        sandboxes = [extent.context(_fresh(folder, f"{dimensions}d-{n}"), dimensions) for n in ("one", "other")]
         try:
             fitted, again = (_fit_leaves_input(generator, c, train, before, extent) for c in sandboxes)
         except Skip:
@@ -263,7 +269,7 @@ def check_classifier(classifier: Any, folder: Path, extent: Extent = WHOLE) -> N
         budget = Budget(steps=3, batch=8, generator_steps=3)
         outcomes = []
         for fit in ("one", "other"):
-            sandbox = SandboxContext(_fresh(folder, f"{d}d-{fit}"), budget)
+            sandbox = replace(extent.context(_fresh(folder, f"{d}d-{fit}"), d), budget=budget)
             predict = check_recipe_is_unchanged(
                 classifier, lambda c=sandbox, t=train, v=test: classifier.fit(TrainingSet(t), v, c), extent
             )
@@ -560,12 +566,12 @@ def _check_transform(name: str, transform: Transform, train: Samples) -> None:
         )
     if not new_x.isfinite().all() or not torch.allclose(new_y.sum(1), torch.ones(len(y)), atol=1e-4):
         raise ContractError(f"{name}: its transform gave values that are not finite, or classes that do not sum to 1.")
+    if not all(torch.equal(a, b) for a, b in zip(*outcomes, strict=True)):
+        raise ContractError(f"{name}: two transforms with one generator differ; draw only from the one it is given.")
     if train.x.dtype == np.uint8 and float(new_x.abs().max()) > FAR:
         raise ContractError(
             f"{name}: its transform gave pixels up to {float(new_x.abs().max()):.3g}; what it is given lies in -1..1."
         )
-    if not all(torch.equal(a, b) for a, b in zip(*outcomes, strict=True)):
-        raise ContractError(f"{name}: two transforms with one generator differ; draw only from the one it is given.")
 
 
 def _fresh(folder: Path, name: str) -> Path:
