@@ -334,3 +334,17 @@ def test_a_patient_of_several_studies_is_said_where_a_reader_takes_studies_for_p
 
     assert any(": the column study_id parts 1 patient of the headers" in note for note in said)
     assert not any("P1" in note for note in said)
+
+
+def test_check_goes_on_behind_an_image_that_cannot_be_read(tmp_path: Path) -> None:
+    for n in range(4):
+        noise(tmp_path / "d" / "yes" / f"{n}.png", seed=n)
+        noise(tmp_path / "d" / "no" / f"{n}.png", seed=10 + n)
+    for name in ("no/1.png", "no/2.png", "yes/3.png"):
+        (tmp_path / "d" / name).write_bytes((tmp_path / "d" / name).read_bytes()[:60])
+
+    code, text = say("datasets", "check", "folder", "d")
+
+    assert code == 3
+    assert "3 of 8 images cannot be read" in text
+    assert all(f"bad:  {name} " in text for name in ("no/1.png", "no/2.png", "yes/3.png"))

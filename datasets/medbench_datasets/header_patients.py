@@ -90,6 +90,8 @@ def disagreement(found: InHeaders, given: Mapping[str, str], what: str) -> str:
     if not parted and not united:
         return ""
     said = f"{what} gives {counted(len(of_given), 'patient')}, the DICOM headers give {len(of_header)}"
+    if len(files) < len(given):
+        said += f" in the {counted(len(files), 'image')} whose header names one"
     if parted:
         first = [file for file in files if found.patient[file] in parted]
         first = [file for file in first if found.patient[file] == found.patient[first[0]]]

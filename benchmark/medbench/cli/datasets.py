@@ -120,17 +120,22 @@ def _decode(dataset: Dataset, root: Path, index: Index, bad: list[str], display:
     """Decode every image small, and say what their pixels contradict; files that cannot be read are added to `bad`."""
     size = min(dataset.size, SIDE)
     views, contents, uniform, blank = [], [], [], []
-    for done, record in enumerate(index.records, start=1):
-        try:
-            [(image, _)] = dataset.read(root, [record], size)
+    done, n = 0, len(index.records)
+    while done < n:
+        try:  # all in one go: a reader may have to open a volume or an archive anew for each call
+            for image, _ in dataset.read(root, index.records[done:], size):
+                views.append(planes(image[None]))
+                contents.append(hashlib.sha256(image.tobytes()).hexdigest())
+                uniform.append(image.min() == image.max())
+                blank.append(is_blank(image))
+                done += 1
+                display.decoding("decoding", done, n)
+            if done < n:
+                raise DataError(f"{dataset.name} read {done} of {n} images; this is a fault of its recipe.")
         except DataError as error:
             bad.append(str(error))
-        else:
-            views.append(planes(image[None]))
-            contents.append(hashlib.sha256(image.tobytes()).hexdigest())
-            uniform.append(image.min() == image.max())
-            blank.append(is_blank(image))
-        display.decoding("decoding", done, len(index.records))
+            done += 1
+            display.decoding("decoding", done, n)
     if bad:
         return []
     check_contents(contents, image, str(root))
