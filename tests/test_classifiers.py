@@ -207,18 +207,3 @@ def test_published_weights_of_medicalnet_have_the_shapes_of_ours(tmp_path: Path,
 def test_impossible_fields_are_usage_errors(recipe: Any, wrong: str) -> None:
     with pytest.raises(medbench.UsageError, match=wrong):
         recipe()
-
-
-@pytest.fixture
-def on_gpu(context: SandboxContext) -> SandboxContext:
-    """The context of the other tests, on the first CUDA device."""
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device on this machine")
-    context.device = "cuda:0"
-    return context
-
-
-@pytest.mark.gpu
-@pytest.mark.parametrize("classifier", [SmallCNN(), VGG16(head="narrow"), InceptionV3()], ids=lambda c: c.name)
-def test_on_a_gpu_it_fits_and_predicts(on_gpu: SandboxContext, classifier: Any) -> None:
-    check(classifier, on_gpu)

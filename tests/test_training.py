@@ -429,36 +429,3 @@ def test_no_rows_give_no_probabilities(context: SandboxContext) -> None:
     context.budget = Budget(steps=1, batch=4)
 
     assert fit(context, TrainingSet(toy_samples()))(NOTHING.x).shape == (0, 2)
-
-
-@pytest.fixture
-def on_gpu(context: SandboxContext) -> SandboxContext:
-    """The context of the other tests, on the first CUDA device."""
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device on this machine")
-    context.device = "cuda:0"
-    return context
-
-
-@pytest.mark.gpu
-@pytest.mark.parametrize("dimensions", [2, 3])
-def test_on_a_gpu_it_learns_in_bfloat16_and_repeats_itself(on_gpu: SandboxContext, dimensions: int) -> None:
-    on_gpu.budget = Budget(steps=60, batch=16)
-    samples = toy_samples(60, classes=3, dimensions=dimensions)
-    unseen = toy_samples(30, classes=3, dimensions=dimensions, seed=1)
-
-    first = fit(on_gpu, TrainingSet(samples), validation=unseen)
-
-    assert (first(unseen.x).argmax(1) == unseen.labels).mean() > 0.9
-    assert same_bits(first, fit(on_gpu, TrainingSet(samples), validation=unseen))
-
-
-@pytest.mark.gpu
-def test_on_a_gpu_streamed_images_give_the_bits_of_resident_ones(
-    on_gpu: SandboxContext, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    training_set = TrainingSet(toy_samples())
-    resident = fit(on_gpu, training_set)
-    monkeypatch.setattr("medbench_plugins.training.RESIDENT", 0.0)
-
-    assert same_bits(resident, fit(on_gpu, training_set))

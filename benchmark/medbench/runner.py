@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from medbench.errors import DataError, LeakError, MedbenchError, ResourceError, StoreError
+from medbench.errors import DataError, LeakError, MedbenchError, ResourceError, RunFailed, StoreError
 from medbench.faults import DISK, is_interruption
 from medbench.interfaces import Executor, Jobs
 from medbench.job import Task, work
@@ -61,7 +61,7 @@ class Summary:
         stages: Stages fitted now.
         elsewhere: Trials that another runner was busy with when this one ended.
         seconds: Wall time.
-        stopped: Message of the one failure that every job ended with, where the run was given up for it.
+        stopped: The one failure that every job ended with, where the run was given up for it.
     """
 
     hits: int = 0
@@ -73,7 +73,7 @@ class Summary:
     stages: int = 0
     elsewhere: int = 0
     seconds: float = 0.0
-    stopped: str = ""
+    stopped: Failure | None = None
 
 
 def check_settled(summaries: Sequence[Summary]) -> None:
@@ -91,6 +91,24 @@ def check_settled(summaries: Sequence[Summary]) -> None:
             f"{counted(len(failures), 'trial', 'were')} ended by a fault of the machine, not counted and to be run "
             f"again; the first by {first.kind}: {first.message}{again}"
         )
+
+
+def check_not_stopped(summary: Summary) -> None:
+    """Raise where a run was given up, with its one failure.
+
+    Raises:
+        StoreError, DataError, ResourceError: For a fault of the machine, which the same command tries again.
+        RunFailed: For any other.
+    """
+    failure = summary.stopped
+    if failure is None:
+        return
+    of_machine = {"store": StoreError, "data": DataError}.get(failure.kind, ResourceError)
+    again = "the same command" if summary.interrupted else "the same command with --retry-failed"
+    raise (of_machine if summary.interrupted else RunFailed)(
+        "every job so far ended with the same failure, so no more were started: "
+        f"{failure.message.rstrip('.')}. `medbench logs` shows where; once it is mended, {again} runs all of it."
+    )
 
 
 @dataclass
@@ -244,7 +262,7 @@ def _loop(state: _Run, jobs: Jobs) -> None:
         if not _is_hopeless(state):
             _submit_ready(state, jobs)
         elif not state.running:
-            _give_up(state)
+            state.summary.stopped = next(iter(state.faults.values()))  # what waits is left for another run
             return
         if not state.running:
             if not state.waiting or not _wait_for_others(state):
@@ -287,18 +305,6 @@ def _is_hopeless(state: _Run) -> bool:
     failed = zip(*(state.recipes[key] for key in state.faults), strict=True)
     planned = zip(*state.recipes.values(), strict=True)
     return all(len(set(of)) >= min(2, len(set(among))) for of, among in zip(failed, planned, strict=True))
-
-
-def _give_up(state: _Run) -> None:
-    """Leave what waits for another run, but a trial of each stage that failed, so that its log is kept."""
-    state.summary.stopped = next(iter(state.faults.values())).message
-    kept: set[str] = set()
-    for job in list(state.waiting):
-        broken = next((k for k in job.needs if k in state.broken), None)
-        if job.trial is not None and broken is not None and broken not in kept:
-            kept.add(broken)
-            state.waiting.remove(job)
-            _fail_for(state, job, broken)
 
 
 def _submit_ready(state: _Run, jobs: Jobs) -> None:

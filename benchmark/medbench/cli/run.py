@@ -24,7 +24,7 @@ from medbench.cli.display import Display, can_draw_trees
 from medbench.cli.options import Asked, complete, study_options, understand
 from medbench.comparison import compare
 from medbench.comparison_tables import render as render_comparison
-from medbench.errors import LeakError, RunFailed, StoreError, UsageError
+from medbench.errors import LeakError, StoreError, UsageError
 from medbench.growth import growths
 from medbench.growth_tables import render as render_growth
 from medbench.identity import digest
@@ -35,7 +35,7 @@ from medbench.leaderboard import best, boards
 from medbench.matrix import Plan, expand
 from medbench.recipes import with_inner
 from medbench.rescoring import rescore
-from medbench.runner import Summary, check_settled
+from medbench.runner import Summary, check_not_stopped, check_settled
 from medbench.runner import run as run_plan
 from medbench.samples import Samples
 from medbench.soundness import PLANS, WORTH
@@ -133,7 +133,7 @@ def carry_out(
         The plan, the store, and how each part of the run went.
 
     Raises:
-        RunFailed: If every job fails alike; most are then not tried.
+        RunFailed, ResourceError: If every job fails alike; most are then not tried.
     """
     where = devices.choose(device)
     workers = workers or (
@@ -161,12 +161,7 @@ def carry_out(
                 retry_failed=retry_failed, limit_s=limit_s, shard=shard, checks=checks,
             )  # fmt: skip
             display.say(_sentence(summary))
-            if summary.stopped:
-                raise RunFailed(
-                    f"every job so far ended with the same failure, so no more were started: "
-                    f"{summary.stopped.rstrip('.')}; `medbench logs` shows where, and once it is mended the same "
-                    "command with --retry-failed runs all of it."
-                )
+            check_not_stopped(summary)
             rescored = rescore(
                 of_plan, store, asked.catalogue, runner, display.say,
                 workers=workers, devices=where, plugin_folders=asked.plugin_folders, blocked=asked.blocked,

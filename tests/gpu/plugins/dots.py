@@ -12,7 +12,7 @@ import numpy as np
 import medbench
 
 PATIENTS = 36
-SIDE = 16
+SIDES = {2: 16, 3: 12}  # generators take no less than 12 pixels
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Dots:
 
     name: str = "dots"
     dimensions: Literal[2, 3] = 2
-    size: int = SIDE
+    size: int = SIDES[2]
 
     card = medbench.Card("Dots", "CC0", "none", "medbench datasets phantom dots FOLDER", "pictures")
 
@@ -49,11 +49,12 @@ class Dots:
         """Draw all of them."""
         rng = np.random.default_rng(seed)
         labels = np.arange(PATIENTS) // 3 % 2
-        spatial = (SIDE,) * self.dimensions
+        side = SIDES[self.dimensions]
+        spatial = (side,) * self.dimensions
         x = rng.integers(0, 60, (PATIENTS, 1, *spatial))
         masks = np.zeros((PATIENTS, *spatial), dtype=np.uint8)
         for i, label in enumerate(labels):
-            place = tuple(slice(a, a + 3 + 4 * int(label)) for a in rng.integers(0, SIDE - 8, self.dimensions))
+            place = tuple(slice(a, a + 3 + 4 * int(label)) for a in rng.integers(0, side - 8, self.dimensions))
             x[(i, 0, *place)] += 150
             masks[(i, *place)] = 1
         np.savez(root / "dots.npz", x=x.astype(np.uint8), labels=labels, masks=masks)
@@ -62,4 +63,4 @@ class Dots:
 @medbench.hookimpl
 def register_datasets() -> list[Any]:
     """Return both."""
-    return [Dots(), Dots("cubes", 3)]
+    return [Dots(), Dots("cubes", 3, SIDES[3])]
