@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from multiprocessing.process import BaseProcess
@@ -87,6 +89,33 @@ def test_closing_ends_what_runs_and_starts_nothing_more(tmp_path: Path) -> None:
     assert isinstance(runs.exception(PATIENCE), ProcessLookupError)
     assert waits.cancelled()
     assert not alive(int((tmp_path / "pid").read_text()))
+
+
+RUNNER = """
+import sys
+sys.path.insert(0, sys.argv[2])
+import jobs
+from medbench_plugins.executors import Processes
+if __name__ == "__main__":
+    Processes(1, ["cpu"], ()).submit(jobs.holds_the_lock, sys.argv[1], 1.0, 600.0).result()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's signal for a closed pipe is Linux's")
+def test_a_job_that_holds_pythons_lock_ends_with_its_runner(tmp_path: Path) -> None:
+    (tmp_path / "runner.py").write_text(RUNNER)
+    run = [sys.executable, str(tmp_path / "runner.py"), str(tmp_path), str(Path(jobs.__file__).parent)]
+    with subprocess.Popen(run) as runner:
+        deadline = time.monotonic() + PATIENCE
+        while not (tmp_path / "ready").is_file() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        runner.kill()
+    worker = int((tmp_path / "pid").read_text())
+    deadline = time.monotonic() + PATIENCE
+    while alive(worker) and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+    assert not alive(worker)
 
 
 def test_the_server_that_jobs_are_forked_from_has_no_thread_but_its_own(two: medbench.Jobs, tmp_path: Path) -> None:

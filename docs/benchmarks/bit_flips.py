@@ -24,7 +24,8 @@ from pathlib import Path
 
 import numpy as np
 
-FOLDER = Path(tempfile.mkdtemp(prefix="bit-flips-"))
+FOLDER = Path(os.environ.get("BIT_FLIPS") or tempfile.mkdtemp(prefix="bit-flips-"))
+os.environ["BIT_FLIPS"] = str(FOLDER)  # for workers, which import this file
 os.environ["MEDBENCH_CACHE"] = str(FOLDER / "cache")
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "toys"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import itertools
 import multiprocessing
 import os
@@ -110,9 +111,13 @@ class Processes:
             for process in running:
                 process.terminate()
         late = time.monotonic() + PATIENCE_SECONDS
-        for process in running:
-            if not wait([process.sentinel], max(0, late - time.monotonic())):
-                process.kill()
+        try:
+            for process in running:
+                wait([process.sentinel], max(0, late - time.monotonic()))
+        finally:  # a second Ctrl-C is no patience left
+            for process in running:
+                if process.is_alive():
+                    process.kill()
         self._threads.shutdown()
 
 
@@ -120,22 +125,34 @@ def _job(tell: Connection, work: Callable[[str, str], int], folder: str, device:
     """Be the process of a job: leave Ctrl-C to the runner, end when it does, tell it of start and exit status."""
     tell.send(None)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_runner, daemon=True).start()
+    _end_with_runner()
     with contextlib.suppress(OSError):  # where memory runs out the kernel ends a worker, not the runner
         Path("/proc/self/oom_score_adj").write_text("800")
     tell.send(work(folder, device))
 
 
 def _end_with_runner() -> None:
-    """End this process once the runner is gone.
+    """Have this process end once the runner is gone.
 
     The kernel's own signal for that (PR_SET_PDEATHSIG) speaks of the parent, which is the server that forked us: it
-    outlives a runner that was killed for as long as one of its workers runs.
+    outlives a runner that was killed for as long as one of its workers runs. So the kernel is asked to kill us when the
+    runner's end of a pipe closes, which also reaches a job that never gives Python's lock back. A thread does it where
+    the kernel cannot.
     """
     runner = multiprocessing.parent_process()
-    if runner is not None:
-        runner.join()
-        os._exit(1)
+    if runner is None:
+        return
+    with contextlib.suppress(OSError, AttributeError):
+        sentinel = runner.sentinel
+        fcntl.fcntl(sentinel, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(sentinel, fcntl.F_SETSIG, signal.SIGKILL)  # Linux alone has it
+        fcntl.fcntl(sentinel, fcntl.F_SETFL, fcntl.fcntl(sentinel, fcntl.F_GETFL) | os.O_ASYNC)
+    threading.Thread(target=_end_after, args=(runner,), daemon=True).start()
+
+
+def _end_after(runner: Any) -> None:
+    runner.join()
+    os._exit(1)
 
 
 @medbench.hookimpl

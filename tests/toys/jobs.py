@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -62,4 +63,12 @@ def counts_threads_of_its_server(folder: str, device: str) -> int:
     """Write the names of the threads of the process this one was forked from."""
     tasks = Path(f"/proc/{os.getppid()}/task")
     (Path(folder) / "threads").write_text("\n".join((t / "comm").read_text().strip() for t in tasks.iterdir()))
+    return 0
+
+
+def holds_the_lock(folder: str, device: str) -> int:
+    """Never give Python's lock back: no thread of this process runs again."""
+    Path(folder, "pid").write_text(str(os.getpid()))
+    Path(folder, "ready").touch()
+    re.match(r"(a+)+$", "a" * 60 + "b")
     return 0
