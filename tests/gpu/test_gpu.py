@@ -49,8 +49,9 @@ def bits(results: Path) -> dict[str, bytes]:
     return {str(path.relative_to(results)): path.read_bytes() for path in files}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", ["dots", "cubes"])
-def test_every_augmenter_runs(medbench: Medbench, folder: Path, is_real: bool, data: str) -> None:
+def test_every_augmenter_runs(medbench: Medbench, folder: Path, data: str) -> None:
     results = folder / f"arms-{data}"
     more = [word for name in GENERATORS if data == "dots" for word in ("-a", name)]
     ran = medbench("run", "-d", f"phantom:{data}", "-a", "*", *more, "-c", "small-cnn", *ONE_CUT, *FEW, "GPU",
