@@ -13,7 +13,7 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from monai.networks.schedulers import DDPMScheduler
+from monai.networks.schedulers import DDIMScheduler, DDPMScheduler
 from PIL import Image
 from torch import nn
 
@@ -21,7 +21,8 @@ import medbench
 from medbench.testing import SandboxContext, check_augmenter, check_generator, check_recipe_is_unchanged, toy_samples
 from medbench_plugins.augmenters import register_augmenters
 from medbench_plugins.augmenters.generative import Generative
-from medbench_plugins.diffusion_training import BLOCK_ROWS, SCHEDULE, Denoiser, draw, guided
+from medbench_plugins.diffusion_training import BLOCK_ROWS, SCHEDULE, Denoiser, draw, guided, strides
+from medbench_plugins.gan_training import as_pixels
 from medbench_plugins.generators import register_generators
 from medbench_plugins.generators.diffusion import DenoisedImages, Diffusion
 
@@ -138,7 +139,43 @@ def test_one_known_image_is_drawn_exactly_in_any_number_of_strides(sampling_step
     x = draw(recipe, network, np.zeros(3, dtype=np.int64), 0)
 
     assert (x == 40).all()
-    assert network.times == list(range(9, -1, -10 // sampling_steps))
+    assert network.times == strides(10, sampling_steps)
+    assert network.times[0] == 9
+
+
+@pytest.mark.parametrize(("timesteps", "sampling_steps"), [(1000, 25), (1000, 1), (10, 10), (12, 6), (1000, 500)])
+def test_strides_go_from_pure_noise_down_and_grow_with_it(timesteps: int, sampling_steps: int) -> None:
+    times = strides(timesteps, sampling_steps)
+
+    assert len(times) == sampling_steps
+    assert times[0] == timesteps - 1
+    gaps = -np.diff([*times, -1])
+    assert (gaps > 0).all()
+    assert (np.diff(gaps[:-1]) <= 1).all()  # rounding apart
+
+
+def test_all_timesteps_are_drawn_as_monai_draws_them() -> None:
+    """The reference is ``DDIMScheduler.step``."""
+    network, labels = Known([-0.3, 0.2], 0.1, timesteps=20), np.zeros(8, dtype=np.int64)
+    recipe = Diffusion(timesteps=20, sampling_steps=20, guidance=0)
+    scheduler = DDIMScheduler(20, **SCHEDULE)
+    scheduler.set_timesteps(20)
+    x = torch.randn(8, 1, *network.padded, generator=torch.Generator().manual_seed(0))
+    for t in range(19, -1, -1):
+        x, _ = scheduler.step(network(x, torch.full((8,), t), torch.zeros(8, dtype=torch.int64)), t, x)
+
+    drawn = draw(recipe, network, labels, 0)
+
+    assert np.abs(drawn.astype(float) - as_pixels(x[:, :, :15, :14])).max() <= 1
+
+
+def test_fine_detail_keeps_its_deviation_in_25_strides() -> None:
+    """Images that are noise of .05 around grey, by an exact denoiser; equal strides kept half of it."""
+    network = Known([0.0], 0.05, timesteps=1000)
+
+    x = draw(Diffusion(guidance=0), network, np.zeros(32, dtype=np.int64), 0)
+
+    assert 0.8 < (x / 127.5 - 1).std() / 0.05 < 1
 
 
 def test_guidance_pushes_samples_away_from_the_average_image() -> None:

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 import medbench
 from medbench.testing import SandboxContext, check_recipe_is_unchanged, toy_samples
-from medbench_plugins.gan_losses import class_loss, source_loss
+from medbench_plugins.gan_losses import AuxiliaryClassifier, class_loss, source_loss
 from medbench_plugins.gan_networks import (
     DiscriminatorNetwork,
     GeneratorNetwork,
@@ -210,6 +210,26 @@ def test_source_losses_agree_with_their_formulas_in_float64(real: list[float], f
     assert source_loss(*logits, hinge=False).item() == pytest.approx(entropy, rel=1e-5, abs=1e-6)
 
 
+def test_the_keras_variant_is_mnist_acgan_up_to_a_factor() -> None:
+    """Keras' example in float64: means over real and made rows together, class weights 2 for real and 0 for made."""
+    rng = np.random.default_rng(0)
+    source, classes, labels = rng.normal(size=12), rng.normal(size=(12, 3)), rng.integers(0, 3, 6)
+    is_real = np.repeat([1.0, 0.0], 6)
+    log_p = classes - np.log(np.exp(classes).sum(1, keepdims=True))
+    of_source = -(is_real * -np.log1p(np.exp(-source)) + (1 - is_real) * -np.log1p(np.exp(source))).mean()
+    of_class = (2 * is_real * -log_p[np.arange(12), np.tile(labels, 2)]).mean()
+
+    def judge(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.from_numpy(source), torch.from_numpy(classes)
+
+    rows = torch.zeros(6, 1)
+    loss, _ = AuxiliaryClassifier("keras", 1.0).of_discriminator(
+        judge, rows, rows, torch.from_numpy(labels), torch.Generator()
+    )
+
+    assert loss.item() == pytest.approx(2 * (of_source + of_class))
+
+
 def test_only_odena_asks_the_class_of_made_images() -> None:
     rng = np.random.default_rng(0)
     real, fake, labels = rng.normal(size=(6, 3)), rng.normal(size=(6, 3)), rng.integers(0, 3, 6)
@@ -222,7 +242,7 @@ def test_only_odena_asks_the_class_of_made_images() -> None:
 
     on_real, on_fake = negative_log_likelihood(real), negative_log_likelihood(fake)
     assert class_loss(*given, variant="odena").item() == pytest.approx(on_real + on_fake)
-    assert class_loss(*given, variant="keras").item() == pytest.approx(on_real)
+    assert class_loss(*given, variant="keras").item() == pytest.approx(2 * on_real)
     assert class_loss(*given, variant="modified").item() == pytest.approx(on_real)
 
 

@@ -162,9 +162,15 @@ def source_loss(real: torch.Tensor, fake: torch.Tensor, *, hinge: bool) -> torch
 
 
 def class_loss(real: torch.Tensor, fake: torch.Tensor, labels: torch.Tensor, *, variant: str) -> torch.Tensor:
-    """Return the discriminator's loss on class logits ``(B, n_classes)``, of made images in "odena" only."""
+    """Return the discriminator's loss on class logits ``(B, n_classes)``, of made images in "odena" only.
+
+    In "keras" it counts twice: Keras' mnist_acgan takes the mean over real and made images of the source loss, which is
+    a sum of two means here, and gives real images the weight 2 in the class loss and made ones 0.
+    """
     loss = F.cross_entropy(real, labels)
-    return loss + F.cross_entropy(fake, labels) if variant == "odena" else loss
+    if variant == "odena":
+        return loss + F.cross_entropy(fake, labels)
+    return 2 * loss if variant == "keras" else loss
 
 
 def d2d_ce(

@@ -59,7 +59,8 @@ class FeatureSMOTE:
 
         Raises:
             medbench.UsageError: If a field is out of its range.
-            medbench.Skip: If a class that is to be filled has no more rows than `neighbours`.
+            medbench.Skip: If a class that is to be filled has no more rows than `neighbours`, or the rarest of these
+                gets none since it has no borderline rows.
         """
         self.check()
         counts = train.class_counts
@@ -79,7 +80,13 @@ class FeatureSMOTE:
             borderline=self.kind == "borderline",
             seed=context.seed("smote"),
         )
-        if len(labels):
+        if made.any():
+            rarest = min(np.flatnonzero(made), key=lambda k: counts[k])
+            if not (labels == rarest).any():
+                raise medbench.Skip(
+                    f"{self.name} found no borderline row of {train.classes[rarest]!r}, the rarest class to be filled, "
+                    "so that it would make none of it; ask for kind=regular"
+                )
             train = train.with_synthetic(shaped(x, train.x), labels, maker=self.name)
         return medbench.TrainingSet(train, sampling=balanced_sampling(train))
 
