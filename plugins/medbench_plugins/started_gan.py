@@ -62,7 +62,13 @@ class StartedGenerator(nn.Module):
     def begin(self, x: np.ndarray, labels: np.ndarray) -> None:
         """Take the moments of each class from ``x float64 (n, d)`` in the networks' units; every class has a row."""
         for label in range(self.n_classes):
-            parts = class_moments(x[labels == label], rank=self.rank)
+            mean, directions, rest = class_moments(x[labels == label], rank=self.rank)
+            if self.positive:
+                deviation = np.sqrt((directions**2).sum(0) + rest**2)
+                mean, wider = before_rectifying(mean, deviation)
+                ratio = np.divide(wider, deviation, out=np.zeros_like(wider), where=deviation > 0)
+                directions, rest = directions * ratio, rest * ratio
+            parts = (mean, directions, rest)
             for own, part in zip((self.mean, self.factor, self.rest), parts, strict=True):
                 own[label].copy_(torch.from_numpy(part))
 
@@ -158,6 +164,43 @@ def class_moments(x: np.ndarray, *, rank: int) -> tuple[np.ndarray, np.ndarray, 
     wanted = (1 - shrinkage) * variances + shrinkage * variances.mean()
     rest = np.sqrt(np.maximum(wanted - (directions**2).sum(0), 0))
     return mean, directions, rest
+
+
+def before_rectifying(mean: np.ndarray, deviation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the Gaussians that have a given mean and deviation behind a ReLU.
+
+    A ReLU moves the mean of a Gaussian that reaches below 0: features that are mostly 0 would start too large.
+
+    Args:
+        mean: ``float64 (d,)``, none below 0.
+        deviation: ``float64 (d,)``. Where it is more than some 1,700 times the mean, the mean alone is met.
+
+    Returns:
+        Mean and deviation ``float64 (d,)`` of the Gaussians.
+
+    Source:
+        Moments of the rectified normal distribution: with t = mean / deviation, density f and distribution F of the
+        standard normal, E x = deviation (t F + f) and E x² = deviation² ((t² + 1) F + t f). Their ratio E x² / (E x)²
+        falls with t alone, so t is found by bisection.
+    """
+    from scipy.special import ndtr
+
+    def moments(t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        density = np.exp(-(t**2) / 2) / math.sqrt(2 * math.pi)
+        return t * ndtr(t) + density, (t**2 + 1) * ndtr(t) + t * density
+
+    spread = (mean > 0) & (deviation > 0)
+    wanted = 1 + (deviation[spread] / mean[spread]) ** 2
+    low, high = np.full(len(wanted), -5.0), np.maximum(10.0, mean[spread] / deviation[spread] + 1)
+    for _ in range(64):
+        middle = (low + high) / 2
+        first, second = moments(middle)
+        above = second / first**2 > wanted
+        low, high = np.where(above, middle, low), np.where(above, high, middle)
+    found_mean, found_deviation = np.array(mean), np.zeros_like(deviation)
+    found_deviation[spread] = mean[spread] / moments(low)[0]
+    found_mean[spread] = low * found_deviation[spread]
+    return found_mean, found_deviation
 
 
 def _silent(layer: nn.Module) -> nn.Module:
