@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from _bundles import METHOD, TOYS, Edit, Members, ToyRun, in_json, replaced, sealed, spoilt
+from medbench import sealed as seals
 from medbench.errors import UsageError
 from medbench.interfaces import Budget
 from medbench.publishing import bundling, confined, container, entries, ledger, reading, reproducing, signing
@@ -117,6 +118,8 @@ def test_other_configurations_on_the_same_folds_widen_the_ranges_of_the_verifier
         shutil.copytree(folder, target)
         spec = json.loads((target / "spec.json").read_text())
         (target / "spec.json").write_text(json.dumps(spec | {"augmenter": f"other-{number}"}))
+        (record,) = (p for p in target.iterdir() if p.name in ("result.json", "failure.json"))
+        record.write_text(seals.seal(seals.read(record)[0], seals.sums_of_job(target)))
     members = bundling.members_of(Store(tmp_path / "runs"), run.record, METHOD)
     report = run.judge(sealed(members), tmp_path / "check")
     narrow = run.judge(run.bundle(), tmp_path / "narrow")
