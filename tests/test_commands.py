@@ -170,7 +170,7 @@ def test_status_tells_how_far_a_run_is(medbench: Medbench, environment: dict[str
            "--plugins-dir", TOYS]  # fmt: skip
     process = subprocess.Popen(run, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     deadline = time.monotonic() + 60
-    while not list((tmp_path / "runs").rglob("progress.json")) and time.monotonic() < deadline:
+    while not list((tmp_path / "runs" / ".jobs").glob("*/progress.json")) and time.monotonic() < deadline:
         time.sleep(0.1)
     facts = json.loads(medbench("status", "--json").stdout)
     text = medbench("status").stdout

@@ -15,6 +15,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from pathlib import Path
@@ -32,6 +33,7 @@ from medbench.store import Store
 
 PASSED, FAILED, UNCHECKED = "passed", "failed", "unchecked"
 LIMIT_S = 120.0
+POLL_SECONDS = 0.25
 KINDS = ("augmenter", "generator", "classifier")
 
 
@@ -102,12 +104,14 @@ def vet(
     keys = {part.label: _key(part, extent) for _, part in found}
     outcomes = {label: known for label, key in keys.items() if (known := _remembered(key))}
     if len(outcomes) < len(keys):
-        task = {"arms": arms, "extent": extent, "known": sorted(outcomes)}
-        task |= {"plugin_folders": list(plugin_folders), "blocked": list(blocked)}
-        fresh = _run(store, executor, task, min(limit_s, LIMIT_S))
-        for label in keys.keys() - outcomes.keys():
-            outcomes[label] = fresh.get(label, f"{UNCHECKED}: its process died")
-            _remember(keys[label], outcomes[label])
+        task = {"arms": arms, "extent": extent, "plugin_folders": list(plugin_folders), "blocked": list(blocked)}
+        with _alone(store, task) as folder:  # what another runner found meanwhile is remembered
+            outcomes |= {label: known for label, key in keys.items() if (known := _remembered(key))}
+            if len(outcomes) < len(keys):
+                fresh = _run(folder, executor, task | {"known": sorted(outcomes)}, min(limit_s, LIMIT_S))
+                for label in keys.keys() - outcomes.keys():
+                    outcomes[label] = fresh.get(label, f"{UNCHECKED}: its process died")
+                    _remember(keys[label], outcomes[label])
     for _, part in found:
         if outcomes[part.label].startswith(FAILED):
             why = outcomes[part.label].partition(": ")[2]
@@ -172,8 +176,21 @@ def _extent(plan: Plan) -> dict[str, int]:
     return {"dimensions": source.dimensions, "channels": channels, "classes": len(source.samples.classes)}
 
 
-def _run(store: Store, executor: Executor, task: Mapping[str, Any], limit_s: float) -> dict[str, str]:
-    folder = store.job_folder(digest(["check", task["arms"]]))
+@contextlib.contextmanager
+def _alone(store: Store, task: Mapping[str, Any]) -> Iterator[Path]:
+    """Lend a job folder that is locked: what is not, another runner takes for a dead one's and removes."""
+    key = digest(["check", task["arms"]])
+    while not store.claim(key):
+        time.sleep(POLL_SECONDS)
+    folder = store.job_folder(key)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        store.release(key)
+
+
+def _run(folder: Path, executor: Executor, task: Mapping[str, Any], limit_s: float) -> dict[str, str]:
     jobs = executor.start(workers=1, devices=["cpu"])
     try:
         (folder / "task.json").write_text(json.dumps(task))
@@ -183,7 +200,6 @@ def _run(store: Store, executor: Executor, task: Mapping[str, Any], limit_s: flo
         return dict(json.loads(line) for line in lines)
     finally:
         jobs.close()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _key(part: Part, extent: Mapping[str, int]) -> str:

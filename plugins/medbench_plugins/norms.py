@@ -16,7 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 import medbench
 
 BATCHES = 30  # with 64 rows each, a deviation is known to a few percent
-BATCHES_TO_LOOK = 10  # before one of ten looks at the validation loss, which selects nothing
+BATCHES_TO_LOOK = 3  # before one of ten looks at the validation loss, which selects nothing
 
 
 @torch.no_grad()
