@@ -155,6 +155,19 @@ def test_libraries_that_reached_code_names_count(house: Callable[..., str]) -> N
     assert list(reach(("house.start", "Recipe")).libraries) == ["numpy", "scipy"]
 
 
+def test_a_name_is_found_in_whichever_module_all_names_are_imported_from(house: Callable[..., str]) -> None:
+    house("attic", "def dust", "def lamp(): return 5\ndef dust")
+    house("rooms", "from house.attic import *", "from house.cellar import *\nfrom house.passage import *")
+    house("passage", "from house.hall import corridor", "from house.hall import corridor\nfrom house.attic import *")
+    house("start", "from house.rooms import paint", "from house.rooms import lamp, paint")
+    named_elsewhere = house("start", "+ dust()", "+ dust() + lamp()")
+    assert house("attic", "return 5", "return 6") != named_elsewhere
+
+    house("start", "+ dust() + lamp()", "+ dust()")
+    named_here = house("rooms", "return walls(x) + 1", "return walls(x) + lamp()")
+    assert house("attic", "return 6", "return 7") != named_here
+
+
 def test_a_marked_function_is_not_reached(house: Callable[..., str]) -> None:
     house("cellar", "def dig", "import medbench\n\n@medbench.outside_identity\ndef dig")
 

@@ -245,11 +245,22 @@ def _find(module: str, name: str, reader: str = "") -> _Found:
             module, name = outline.imports[name]
         elif name and _source(f"{module}.{name}") is not None:
             module, name = f"{module}.{name}", ""
-        elif name and outline.stars:
-            reader, module = module, outline.stars[0]
+        elif name and (home := _star_with(name, outline, module)):
+            reader, module = module, home
         else:
             break
     return _Found(tuple((module, number) for number in range(len(_outline(module).statements))))
+
+
+def _star_with(name: str, outline: _Outline, module: str, depth: int = 8) -> str:
+    """Return which of the modules whose names are all imported gives a name; "" where none that is followed does."""
+    for star in outline.stars:
+        if depth and _is_followed(star, module):
+            theirs = _outline(star)
+            known = name in theirs.binds or name in theirs.imports or name in theirs.outside
+            if known or _star_with(name, theirs, star, depth - 1):
+                return star
+    return ""
 
 
 # -- statements --------------------------------------------------------------------------------------------------------
@@ -507,10 +518,8 @@ class _Reader:
             return self.module, name
         if name in self.outline.imports:
             return self.outline.imports[name]
-        for module in self.outline.stars:
-            if _is_followed(module, self.module) and name in _outline(module).binds:
-                return module, name
-        return None
+        home = _star_with(name, self.outline, self.module)
+        return (home, name) if home else None
 
     def refer(self, module: str, name: str) -> None:
         """Append what a place stands for."""
