@@ -381,6 +381,16 @@ class _Text:
                 yield from part
 
 
+def _written(node: Any) -> str:
+    """Write a syntax tree as it stands, alike under every Python: some show what is empty, some do not."""
+    if isinstance(node, list):
+        return f"[{','.join(map(_written, node))}]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    told = [(name, value) for name, value in ast.iter_fields(node) if name not in _IGNORED and value not in (None, [])]
+    return f"{type(node).__name__}({','.join(f'{name}={_written(value)}' for name, value in told)})"
+
+
 @functools.cache
 def _text(module: str, number: int) -> _Text:
     reader = _Reader(module, _outline(module))
@@ -470,7 +480,7 @@ class _Reader:
             # Methods do not see the names of their class.
             inner = (*scopes, {} if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef) else own)
             if isinstance(statement, ast.AnnAssign):
-                self.put(f"{ast.dump(statement.annotation)}:")
+                self.put(f"{_written(statement.annotation)}:")
             self.node(statement, inner)
         self.put(")")
 
