@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from medbench.faults import is_interruption, of_machine
+from medbench.machine_faults import is_interruption, of_machine
 
 
 @pytest.mark.parametrize(

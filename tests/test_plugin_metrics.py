@@ -18,7 +18,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from _bundles import ToyRun
-from medbench import sealed
+from medbench import sealed_records
 from medbench.cli.bundle import bundle
 from medbench.cli.compare import compare
 from medbench.cli.report import report
@@ -251,7 +251,7 @@ def test_a_metric_whose_code_changed_is_computed_again(
 def test_a_file_of_what_was_computed_that_is_not_ours_changes_no_number(old: ToyRun, content: str) -> None:
     first = ask(leaderboard, old, "--format", "json").output
     for path in (old.store.root / ".measures").rglob("metrics.json"):
-        whole, _ = sealed.read(path)
+        whole, _ = sealed_records.read(path)
         spoilt = {
             "NAMES": {name: [] for name in whole},
             "VALUES": {n: {**of, "patient": {"hits": {"key": 1, "value": "x"}}} for n, of in whole.items()},

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from _bundles import TOYS, ToyRun
-from medbench import sealed
+from medbench import sealed_records
 from medbench.cli.publish import publish as publish_command
 from medbench.cli.publish import reproduce as reproduce_command
 from medbench.cli.verify import verify as verify_command
@@ -233,6 +233,6 @@ def copied(made: ToyRun, fits: Any) -> None:
     one, other = next((a, b) for a in first for b in second if fits(a, b))
     source, target = made.store.place(other), made.store.place(one)
     shutil.copyfile(source / "predictions.parquet", target / "predictions.parquet")
-    theirs, mine = (sealed.read(folder / "result.json")[0] for folder in (source, target))
+    theirs, mine = (sealed_records.read(folder / "result.json")[0] for folder in (source, target))
     mine |= {key: theirs[key] for key in ("metrics", "frequencies")}
-    (target / "result.json").write_text(sealed.seal(mine, sealed.sums_of_job(target)))
+    (target / "result.json").write_text(sealed_records.seal(mine, sealed_records.sums_of_job(target)))

@@ -23,7 +23,7 @@ from PIL import Image, PngImagePlugin
 
 from _hostile_texts import PAYLOADS, everywhere
 from _synthetic_store import SyntheticRun
-from medbench import sealed
+from medbench import sealed_records
 from medbench.cli import cli
 from medbench.errors import UsageError
 from medbench.flat_rows import table
@@ -485,7 +485,7 @@ def test_texts_of_a_store_and_of_a_plan_stay_texts(tmp_path: Path) -> None:
     run.fill(stages={STAGE: "s"})
     with_stage(run, name=bad, curve=f'step,part,"{bad.replace(chr(34), "")}"\n1,<b>,2.0\n')
     for path in run.root.rglob("result.json"):
-        stored, sums = sealed.read(path)
+        stored, sums = sealed_records.read(path)
         stored["provenance"] = {
             "medbench": bad,
             "python": bad,
@@ -493,7 +493,7 @@ def test_texts_of_a_store_and_of_a_plan_stay_texts(tmp_path: Path) -> None:
             "recipes": [{"libraries": {bad: bad}}],
         }
         stored["facts"] = {"train_loss": 0.5}
-        path.write_text(sealed.seal(stored, sums))
+        path.write_text(sealed_records.seal(stored, sums))
     record = run.record(warnings=[f"{name}: {bad}"])
     record["sources"][0] |= {"classes": [bad, "yes"], "notes": [bad]}
     record["skipped"] = [{"dataset": name, "augmenter": "x", "classifier": "net", "reason": bad}]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from _bundles import ToyRun
-from medbench import kept_scores, sealed
+from medbench import kept_scores, sealed_records
 from medbench.code_reach import reach
 from medbench.identity import CORE
 from medbench.leaderboard import scores_of_made
@@ -97,8 +97,10 @@ def test_what_was_computed_again_stands_for_what_was_stored_until_the_result_is_
 
     kept_scores.write(run.store.root, first.folder, made)
     again = run.store.find(first.trial)
-    record, sums = sealed.unseal(content)
-    (first.folder / "result.json").write_text(sealed.seal({**record, "cost": {**record["cost"], "seconds": 9.0}}, sums))
+    record, sums = sealed_records.unseal(content)
+    (first.folder / "result.json").write_text(
+        sealed_records.seal({**record, "cost": {**record["cost"], "seconds": 9.0}}, sums)
+    )
     other = run.store.find(first.trial)
     (first.folder / "result.json").write_bytes(content)
     shutil.rmtree(run.store.root / ".measures")

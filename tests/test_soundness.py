@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from _synthetic_store import SyntheticRun
-from medbench import sealed
+from medbench import sealed_records
 from medbench.cli import cli
 from medbench.errors import StoreError
 from medbench.soundness import look, repair
@@ -31,8 +31,8 @@ def filled(root: Path) -> SyntheticRun:
     sha = save_state(stage, {"w": np.arange(6.0)}, record)
     run.fill({"balanced": 0.6, "geometric": 0.9}, stages={"5" * 64: sha})
     (run.root / ".plans").mkdir()
-    (run.root / ".plans" / "synthetic-00000000.json").write_text(sealed.seal(run.record()))
-    (run.root / ".worth.json").write_text(sealed.seal({"data patients": 1.0}))
+    (run.root / ".plans" / "synthetic-00000000.json").write_text(sealed_records.seal(run.record()))
+    (run.root / ".worth.json").write_text(sealed_records.seal({"data patients": 1.0}))
     return run
 
 
@@ -188,7 +188,7 @@ def test_a_half_folder_gives_way_to_a_result_and_is_kept(tmp_path: Path) -> None
 def test_results_of_before_there_were_sums_are_read_and_counted(results: Path, medbench: Medbench) -> None:
     before = medbench("leaderboard").output
     for path in (*results.rglob("result.json"), *results.rglob("stage.json"), *results.rglob("synthetic-*.json")):
-        record, _ = sealed.read(path)
+        record, _ = sealed_records.read(path)
         path.write_text(json.dumps(record, indent=1))
 
     assert medbench("leaderboard").output == before
@@ -202,15 +202,15 @@ def test_what_matters_is_put_together_again_from_the_plans(results: Path, conten
 
     assert [place for place, _ in look(store).damaged] == [".worth.json"]
     repair(store)
-    assert list(sealed.read(results / ".worth.json")[0].values()) == [1.0]
+    assert list(sealed_records.read(results / ".worth.json")[0].values()) == [1.0]
     assert look(store).damaged == ()
 
 
 def test_a_record_without_its_seal_is_damaged() -> None:
-    text = sealed.seal({"a": 1.5}, {"x": "0"})
-    assert sealed.unseal(text.encode()) == ({"a": 1.5}, {"x": "0"})
-    assert sealed.unseal(text.replace("\n", "\r\n").encode()) == ({"a": 1.5}, {"x": "0"})
+    text = sealed_records.seal({"a": 1.5}, {"x": "0"})
+    assert sealed_records.unseal(text.encode()) == ({"a": 1.5}, {"x": "0"})
+    assert sealed_records.unseal(text.replace("\n", "\r\n").encode()) == ({"a": 1.5}, {"x": "0"})
 
     for broken in (text.replace("1.5", "1.6"), text.replace("seal", "seam"), text.replace("sums", "sumz"), "[]", ""):
-        with pytest.raises(sealed.Damaged):
-            sealed.unseal(broken.encode())
+        with pytest.raises(sealed_records.Damaged):
+            sealed_records.unseal(broken.encode())

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from _bundles import METHOD, TOYS, Edit, Members, ToyRun, in_json, replaced, sealed, spoilt
-from medbench import sealed as seals
+from medbench import sealed_records as seals
 from medbench.errors import UsageError
 from medbench.interfaces import Budget
 from medbench.publishing import bundling, confined, container, entries, ledger, reading, reproducing, signing

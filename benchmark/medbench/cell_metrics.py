@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from medbench import sealed
+from medbench import sealed_records
 from medbench.cells import Found
 from medbench.interfaces import Metric
 from medbench.kept_scores import FOLDER, mark_of
@@ -100,7 +100,7 @@ class CellMetrics:
             fresh = path.with_suffix(f".{os.getpid()}")
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                fresh.write_text(sealed.seal(self.kept[path]))
+                fresh.write_text(sealed_records.seal(self.kept[path]))
                 fresh.replace(path)
             except OSError:
                 continue
@@ -169,9 +169,9 @@ class CellMetrics:
     def _file(self, path: Path) -> dict[str, Any]:
         if path not in self.kept:
             try:
-                self.kept[path] = sealed.read(path)[0] if path.is_file() else {}
-            except sealed.Damaged as error:  # numbers of metrics that are not installed here stand there alone
-                raise sealed.damaged(path.parent, str(error)) from None
+                self.kept[path] = sealed_records.read(path)[0] if path.is_file() else {}
+            except sealed_records.Damaged as error:  # numbers of metrics that are not installed here stand there alone
+                raise sealed_records.damaged(path.parent, str(error)) from None
             except OSError:
                 self.kept[path] = {}
         return self.kept[path]

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import platformdirs
 
-from medbench import sealed
+from medbench import sealed_records
 from medbench.decoding import AUDIT, Progress, check_index, decode_into, index_sum
 from medbench.errors import DataError, ResourceError, StoreError
 from medbench.files import Seen, files_in, sha256_of
@@ -81,7 +81,7 @@ def phantom_root(dataset: Dataset, *, seed: int = 0, patients: int, null: bool =
         partial.mkdir(parents=True)
         dataset.phantom(partial, seed=seed, patients=patients, null=null)
         names = (str(path.relative_to(partial)) for path in partial.rglob("*") if path.is_file())
-        (partial / SUMS).write_text(sealed.seal({}, sealed.sums_of(partial, names)))
+        (partial / SUMS).write_text(sealed_records.seal({}, sealed_records.sums_of(partial, names)))
         _rename(partial, root)
     except OSError as error:
         raise _not_written(partial.parent, error) from None
@@ -167,7 +167,7 @@ def _stale(folder: Path, dataset: Dataset, root: Path) -> str | None:
     """Say why a decoded folder is not to be used, or return None."""
     why = _changed(folder, "manifest.json")
     if why is None:
-        manifest, _ = sealed.read(folder / "manifest.json")
+        manifest, _ = sealed_records.read(folder / "manifest.json")
         if manifest["index"] != index_sum(check_index(dataset.index(root), dataset.name)):
             why = "the data folder's tables or names say other things than when it was decoded"
     return why
@@ -190,9 +190,9 @@ def _stats(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
 @functools.lru_cache(maxsize=256)
 def _compared(folder: Path, record: str, state: tuple[object, ...]) -> str | None:
     try:
-        _, sums = sealed.read(folder / record)
-        sealed.check(folder, {record: ""} if sums is None else sums)
-    except sealed.Damaged as error:
+        _, sums = sealed_records.read(folder / record)
+        sealed_records.check(folder, {record: ""} if sums is None else sums)
+    except sealed_records.Damaged as error:
         return str(error)
     return None
 
@@ -226,12 +226,12 @@ def open_samples(folder: Path) -> Samples:
     try:
         return _samples_in(folder)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        why = str(error) if isinstance(error, sealed.Damaged) else f"it cannot be read ({type(error).__name__})"
+        why = str(error) if isinstance(error, sealed_records.Damaged) else f"it cannot be read ({type(error).__name__})"
         raise StoreError(f"{folder}: {why}; run the same command again, which decodes its data again.") from None
 
 
 def _samples_in(folder: Path) -> Samples:
-    manifest, _ = sealed.read(folder / "manifest.json")
+    manifest, _ = sealed_records.read(folder / "manifest.json")
     columns = json.loads((folder / "columns.json").read_text())
     masks = folder / "masks.npy"
     labels = np.array(columns["labels"], dtype=np.int64)
@@ -253,7 +253,7 @@ def _samples_in(folder: Path) -> Samples:
 
 
 def _opened(folder: Path) -> Decoded:
-    manifest, _ = sealed.read(folder / "manifest.json")
+    manifest, _ = sealed_records.read(folder / "manifest.json")
     return Decoded(
         folder,
         manifest["fingerprint"],

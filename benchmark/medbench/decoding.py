@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from medbench import sealed
+from medbench import sealed_records
 from medbench.duplicates import planes
 from medbench.errors import DataError, ResourceError
 from medbench.files import sha256_of
@@ -213,4 +213,4 @@ def _finish(
         "index": index_sum(index),
     }
     (folder / "columns.json").write_text(json.dumps(columns))
-    (folder / "manifest.json").write_text(sealed.seal(manifest, sealed.sums_of_job(folder)))
+    (folder / "manifest.json").write_text(sealed_records.seal(manifest, sealed_records.sums_of_job(folder)))

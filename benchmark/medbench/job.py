@@ -22,10 +22,10 @@ from medbench.blame import line_of
 from medbench.context import TrialContext
 from medbench.decode import open_samples
 from medbench.errors import ContractError, DataError, MedbenchError, ResourceError, Skip, StoreError
-from medbench.faults import of_machine
 from medbench.findings import waived_leaks
 from medbench.identity import SCHEME, identity
 from medbench.interfaces import outside_identity
+from medbench.machine_faults import of_machine
 from medbench.protocols import protocol
 from medbench.redact import sentence, without_names, without_paths
 from medbench.stages import ENCODER, announced

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from medbench import sealed
+from medbench import sealed_records
 from medbench.stored import Stored, read_stored
 
 FOLDER = ".measures"
@@ -21,7 +21,7 @@ FOLDER = ".measures"
 def mark_of(folder: Path) -> str:
     """Return a few digits of a result's SHA-256: a trial that was run again has another result of the same id."""
     try:
-        return sealed.sum_of(folder / "result.json")[:16]
+        return sealed_records.sum_of(folder / "result.json")[:16]
     except OSError:
         return ""
 
@@ -41,7 +41,7 @@ def read(root: Path, folder: Path) -> Stored:
     if stored.status != "done" or not stored.scored or not place.is_file():
         return stored
     try:
-        kept, _ = sealed.read(place)
+        kept, _ = sealed_records.read(place)
         if kept["of"] != mark_of(folder):
             return stored
         own = {name: why for name, why in stored.unmeasured.items() if name.startswith("metric ")}
@@ -51,10 +51,10 @@ def read(root: Path, folder: Path) -> Stored:
             scored=dict(kept["scored"]),
             unmeasured={**own, **kept["unmeasured"]},
         )
-    except sealed.Damaged as error:
-        raise sealed.damaged(place.parent, str(error)) from None
+    except sealed_records.Damaged as error:
+        raise sealed_records.damaged(place.parent, str(error)) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise sealed.damaged(place.parent, f"{place.name} cannot be read ({type(error).__name__})") from None
+        raise sealed_records.damaged(place.parent, f"{place.name} cannot be read ({type(error).__name__})") from None
 
 
 def write(root: Path, folder: Path, scored: Mapping[str, Any]) -> None:
@@ -71,7 +71,7 @@ def write(root: Path, folder: Path, scored: Mapping[str, Any]) -> None:
     place = _place(root, folder)
     place.parent.mkdir(parents=True, exist_ok=True)
     fresh = place.with_suffix(f".{os.getpid()}")
-    fresh.write_text(sealed.seal({"of": mark_of(folder), **scored}))
+    fresh.write_text(sealed_records.seal({"of": mark_of(folder), **scored}))
     fresh.replace(place)
 
 

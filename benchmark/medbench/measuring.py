@@ -23,9 +23,9 @@ from typing import Any
 import numpy as np
 
 from medbench.code_reach import place_of, reach
-from medbench.faults import of_machine
 from medbench.identity import digest, identity
 from medbench.interfaces import Metric, outside_identity
+from medbench.machine_faults import of_machine
 from medbench.redact import without_paths
 
 UNDEFINED = "gave nan"

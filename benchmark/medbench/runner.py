@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from medbench.errors import DataError, LeakError, MedbenchError, ResourceError, RunFailed, StoreError
-from medbench.faults import DISK, is_interruption
 from medbench.interfaces import Executor, Jobs
 from medbench.job import Task, work
+from medbench.machine_faults import DISK, is_interruption
 from medbench.matrix import Plan
 from medbench.plugins import Catalogue
 from medbench.stage_jobs import StageJob

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medbench import sealed
+from medbench import sealed_records
 from medbench.errors import StoreError
 from medbench.kept_scores import FOLDER
 from medbench.stages import check_stage, read_stage
@@ -72,15 +72,15 @@ def look(store: Store) -> Soundness:
             note(folder, error)
             continue
         counts["stages"] += 1
-        counts["unsummed"] += sealed.read(folder / "stage.json")[1] is None
+        counts["unsummed"] += sealed_records.read(folder / "stage.json")[1] is None
         needed |= {key for key, sha in record.get("stages", {}).items() if sha}
     for path in record_files(store):
         try:
-            record, sums = sealed.read(path)
+            record, sums = sealed_records.read(path)
             if path.name == WORTH and not all(isinstance(value, int | float) for value in record.values()):
-                raise sealed.Damaged("holds something else than numbers")
+                raise sealed_records.Damaged("holds something else than numbers")
             counts["unsummed"] += sums is None
-        except (sealed.Damaged, OSError) as error:
+        except (sealed_records.Damaged, OSError) as error:
             note(path, error)
             continue
         counts["plans"] += path.parent.name == PLANS
@@ -106,7 +106,7 @@ def repair(store: Store) -> list[tuple[str, str]]:
         aside = store.set_aside(store.root / place)
         moved.append((place, str(aside.relative_to(store.root))))
         if place == WORTH:
-            (store.root / WORTH).write_text(sealed.seal(_worth(store)))
+            (store.root / WORTH).write_text(sealed_records.seal(_worth(store)))
     return moved
 
 
@@ -124,11 +124,11 @@ def _worth(store: Store) -> dict[str, Any]:
     plans = [path for path in record_files(store) if path.parent.name == PLANS]
     for path in sorted(plans, key=lambda p: p.stat().st_mtime):
         try:
-            record, _ = sealed.read(path)
+            record, _ = sealed_records.read(path)
             study, sources = record["study"], record["sources"]
             for source in sources:
                 for text in study["protocols"]:
                     known.setdefault(f"{source['data']} {text}", study["worth"])
-        except (sealed.Damaged, OSError, KeyError, TypeError):
+        except (sealed_records.Damaged, OSError, KeyError, TypeError):
             continue  # it is moved aside as well
     return known

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from medbench import sealed
+from medbench import sealed_records
 from medbench.errors import ContractError
 from medbench.identity import digest, identity
 from medbench.interfaces import Budget, Generator, needs
@@ -71,9 +71,9 @@ def save_state(folder: Path, state: Mapping[str, np.ndarray], record: dict[str, 
 
     content = save({name: np.ascontiguousarray(array) for name, array in state.items()})
     (folder / "state.safetensors").write_bytes(content)
-    sums = sealed.sums_of_job(folder)
+    sums = sealed_records.sums_of_job(folder)
     sha = sums["state.safetensors"]
-    (folder / "stage.json").write_text(sealed.seal({**record, "sha256": sha}, sums))
+    (folder / "stage.json").write_text(sealed_records.seal({**record, "sha256": sha}, sums))
     return sha
 
 
@@ -91,13 +91,13 @@ def load_state(folder: Path, key: str = "") -> tuple[dict[str, np.ndarray], dict
 
     record = read_stage(folder)
     if key and record.get("key", key) != key:
-        raise sealed.damaged(folder, "it holds another stage")
+        raise sealed_records.damaged(folder, "it holds another stage")
     try:
         content = (folder / "state.safetensors").read_bytes()
     except OSError as error:
-        raise sealed.damaged(folder, f"state.safetensors cannot be read ({error.strerror})") from None
+        raise sealed_records.damaged(folder, f"state.safetensors cannot be read ({error.strerror})") from None
     if hashlib.sha256(content).hexdigest() != record.get("sha256"):
-        raise sealed.damaged(folder, "the bytes of state.safetensors changed since it was stored")
+        raise sealed_records.damaged(folder, "the bytes of state.safetensors changed since it was stored")
     return load(content), record
 
 
@@ -108,11 +108,11 @@ def read_stage(folder: Path) -> dict[str, Any]:
         StoreError: If it is damaged.
     """
     try:
-        return sealed.read(folder / "stage.json")[0]
-    except sealed.Damaged as error:
-        raise sealed.damaged(folder, str(error)) from None
+        return sealed_records.read(folder / "stage.json")[0]
+    except sealed_records.Damaged as error:
+        raise sealed_records.damaged(folder, str(error)) from None
     except OSError as error:
-        raise sealed.damaged(folder, f"stage.json cannot be read ({error.strerror})") from None
+        raise sealed_records.damaged(folder, f"stage.json cannot be read ({error.strerror})") from None
 
 
 def check_stage(folder: Path, *names: str) -> None:
@@ -122,14 +122,14 @@ def check_stage(folder: Path, *names: str) -> None:
         StoreError: If one is missing or changed.
     """
     try:
-        record, sums = sealed.read(folder / "stage.json")
+        record, sums = sealed_records.read(folder / "stage.json")
         if not names:
-            sealed.check(folder, {"state.safetensors": record.get("sha256", "")})
-        sealed.check(folder, sums, *names)
-    except sealed.Damaged as error:
-        raise sealed.damaged(folder, str(error)) from None
+            sealed_records.check(folder, {"state.safetensors": record.get("sha256", "")})
+        sealed_records.check(folder, sums, *names)
+    except sealed_records.Damaged as error:
+        raise sealed_records.damaged(folder, str(error)) from None
     except OSError as error:
-        raise sealed.damaged(folder, f"it cannot be read ({error.strerror})") from None
+        raise sealed_records.damaged(folder, f"it cannot be read ({error.strerror})") from None
 
 
 def features_made_of(made_of: str, encoder_key: str) -> str:

@@ -16,10 +16,10 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from medbench import sealed
+from medbench import sealed_records
 from medbench.errors import MedbenchError, ResourceError, StoreError
-from medbench.faults import of_machine
 from medbench.kept_scores import read
+from medbench.machine_faults import of_machine
 from medbench.stages import check_stage
 from medbench.stored import Failure, Stored, read_stored, write_failure
 from medbench.trial import Trial
@@ -202,7 +202,7 @@ class Store:
     def _read(self, folder: Path) -> Stored:
         stored = read(self.root, folder)
         if self.place(stored.trial) != folder.with_name(folder.name.partition(".failed-")[0]):
-            raise sealed.damaged(folder, "it holds another trial")
+            raise sealed_records.damaged(folder, "it holds another trial")
         return stored
 
     def _failures(self, place: Path) -> list[Path]:

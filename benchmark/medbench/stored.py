@@ -15,9 +15,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from medbench import sealed
-from medbench.faults import is_interruption
+from medbench import sealed_records
 from medbench.interfaces import outside_identity
+from medbench.machine_faults import is_interruption
 from medbench.scoring import Scored
 from medbench.trial import Predictions, Result, Trial
 
@@ -122,7 +122,7 @@ def write_result(folder: Path, result: Result, provenance: dict[str, Any]) -> No
         lines = ["step,train_loss,validation_loss"]
         lines += [f"{int(step)},{_number(train)},{_number(watched)}" for step, train, watched in result.learning]
         (folder / "learning.csv").write_text("\n".join(lines) + "\n")
-    (folder / "result.json").write_text(sealed.seal(record, sealed.sums_of_job(folder)))
+    (folder / "result.json").write_text(sealed_records.seal(record, sealed_records.sums_of_job(folder)))
 
 
 def write_failure(folder: Path, trial: Trial, failure: Failure) -> None:
@@ -130,7 +130,7 @@ def write_failure(folder: Path, trial: Trial, failure: Failure) -> None:
     (folder / "result.json").unlink(missing_ok=True)
     (folder / "spec.json").write_text(json.dumps(trial.to_json(), indent=1, sort_keys=True))
     record = {"kind": failure.kind, "message": failure.message}
-    (folder / "failure.json").write_text(sealed.seal(record, sealed.sums_of_job(folder)))
+    (folder / "failure.json").write_text(sealed_records.seal(record, sealed_records.sums_of_job(folder)))
 
 
 @outside_identity
@@ -192,7 +192,7 @@ def read_predictions(stored: Stored) -> Predictions:
     path = stored.folder / "predictions.parquet"
     try:
         content = path.read_bytes()
-        sealed.check(stored.folder, stored.sums, path.name, content=content)
+        sealed_records.check(stored.folder, stored.sums, path.name, content=content)
         table = polars.read_parquet(io.BytesIO(content))
         names = sorted((c for c in table.columns if re.fullmatch(r"p\d+", c)), key=lambda c: int(c[1:]))
         return Predictions(
@@ -201,10 +201,10 @@ def read_predictions(stored: Stored) -> Predictions:
             table["label"].to_numpy(),
             np.column_stack([table[name].to_numpy() for name in names]),
         )
-    except sealed.Damaged as error:
-        raise sealed.damaged(stored.folder, str(error)) from None
+    except sealed_records.Damaged as error:
+        raise sealed_records.damaged(stored.folder, str(error)) from None
     except (OSError, polars.exceptions.PolarsError, ValueError) as error:
-        raise sealed.damaged(stored.folder, f"{path.name} cannot be read ({type(error).__name__})") from None
+        raise sealed_records.damaged(stored.folder, f"{path.name} cannot be read ({type(error).__name__})") from None
 
 
 def read_many(rows: Sequence[Stored]) -> list[Predictions]:
@@ -248,9 +248,9 @@ def read_stored(folder: Path) -> Stored:
     """
     failed = (folder / "failure.json").is_file()
     try:
-        record, sums = sealed.read(folder / ("failure.json" if failed else "result.json"))
+        record, sums = sealed_records.read(folder / ("failure.json" if failed else "result.json"))
         spec = (folder / "spec.json").read_bytes()
-        sealed.check(folder, sums, "spec.json", content=spec)
+        sealed_records.check(folder, sums, "spec.json", content=spec)
         trial = _trial_reader().validate_python(json.loads(spec))
         if failed:
             failure = Failure(record["kind"], record["message"])
@@ -273,21 +273,21 @@ def read_stored(folder: Path) -> Stored:
             unmeasured=dict(record.get("unmeasured", {})),
             sums=sums,
         )
-    except sealed.Damaged as error:
-        raise sealed.damaged(folder, str(error)) from None
+    except sealed_records.Damaged as error:
+        raise sealed_records.damaged(folder, str(error)) from None
     except FileNotFoundError:
-        raise sealed.damaged(folder, "spec.json is missing") from None
+        raise sealed_records.damaged(folder, "spec.json is missing") from None
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise sealed.damaged(folder, f"it cannot be read ({type(error).__name__})") from None
+        raise sealed_records.damaged(folder, f"it cannot be read ({type(error).__name__})") from None
 
 
 def _check(folder: Path, sums: Mapping[str, str] | None, *names: str) -> None:
     try:
-        sealed.check(folder, sums, *names)
-    except sealed.Damaged as error:
-        raise sealed.damaged(folder, str(error)) from None
+        sealed_records.check(folder, sums, *names)
+    except sealed_records.Damaged as error:
+        raise sealed_records.damaged(folder, str(error)) from None
     except OSError as error:
-        raise sealed.damaged(folder, f"it cannot be read ({error.strerror})") from None
+        raise sealed_records.damaged(folder, f"it cannot be read ({error.strerror})") from None
 
 
 def _status(failure: Failure) -> Literal["failed", "skipped", "interrupted"]:

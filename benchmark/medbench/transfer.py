@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from medbench import sealed
+from medbench import sealed_records
 from medbench.decode import open_samples
 from medbench.errors import DataError, UsageError
 from medbench.identity import digest
@@ -102,15 +102,15 @@ def _pixels(folder: Path, samples: Samples) -> Sequence[str]:
     kept = folder / "contents.json"
     hashes: dict[str, str] = {}
     if kept.is_file():
-        with contextlib.suppress(sealed.Damaged):  # it is worked out again
-            record, sums = sealed.read(kept)
+        with contextlib.suppress(sealed_records.Damaged):  # it is worked out again
+            record, sums = sealed_records.read(kept)
             if sums is not None and record["of"] == samples.made_of:
                 hashes = record["pixels"]
     if not hashes:
         rows = zip(samples.ids.tolist(), samples.x, strict=True)
         hashes = {i: "" if row.min() == row.max() else hashlib.sha256(row.tobytes()).hexdigest() for i, row in rows}
         fresh = kept.with_suffix(f".{os.getpid()}")
-        fresh.write_text(sealed.seal({"of": samples.made_of, "pixels": hashes}))
+        fresh.write_text(sealed_records.seal({"of": samples.made_of, "pixels": hashes}))
         fresh.replace(kept)
     return [hashes[i] for i in samples.ids.tolist()]
 

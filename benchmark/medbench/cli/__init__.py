@@ -14,7 +14,7 @@ import click
 from medbench import __version__
 from medbench.blame import line_of
 from medbench.errors import MedbenchError, PluginError, ResourceError
-from medbench.faults import of_machine
+from medbench.machine_faults import of_machine
 from medbench.redact import sentence
 
 ADDRESS_SPACE = 2_000_000_000

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from medbench import sealed, study
+from medbench import sealed_records, study
 from medbench.across_tables import render_all
 from medbench.board import Board
 from medbench.cli.display import can_draw_trees
@@ -213,8 +213,8 @@ def open_record(results: Path, study_name: str | None, *, suffix: str = "") -> t
             f"{results}: no run of {(study_name or 'any study')}{suffix} here; there are: {', '.join(known) or 'none'}."
         )
     try:
-        return store, sealed.read(found[-1])[0]
-    except (sealed.Damaged, OSError) as error:
+        return store, sealed_records.read(found[-1])[0]
+    except (sealed_records.Damaged, OSError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error).removeprefix(f"{found[-1].name} ")
         raise StoreError(
             f"{found[-1]}: is damaged ({why}); run `medbench store repair` and the study again, results are not lost."

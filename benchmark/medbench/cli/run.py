@@ -14,7 +14,7 @@ from typing import Any
 import click
 import numpy as np
 
-from medbench import devices, sealed
+from medbench import devices, sealed_records
 from medbench.across_tables import render_all
 from medbench.arms import Checked
 from medbench.board import Board
@@ -270,7 +270,7 @@ def save_record(store: Store, plan: Plan) -> Path:
     fresh = path.with_suffix(f".{os.getpid()}")
     try:
         folder.mkdir(exist_ok=True)
-        fresh.write_text(sealed.seal(record))
+        fresh.write_text(sealed_records.seal(record))
         fresh.replace(path)
     except OSError as error:
         raise StoreError(f"{folder}: cannot be written ({error.strerror}); give another --results.") from None
@@ -288,15 +288,15 @@ def _keep_worth(store: Store, plan: Plan) -> None:
     """
     path = store.root / WORTH
     try:
-        known, _ = sealed.read(path) if path.exists() else ({}, None)
-    except (sealed.Damaged, OSError) as error:
+        known, _ = sealed_records.read(path) if path.exists() else ({}, None)
+    except (sealed_records.Damaged, OSError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error).removeprefix(f"{path.name} ")
-        raise sealed.damaged(path, str(why)) from None
+        raise sealed_records.damaged(path, str(why)) from None
     worth = plan.study.worth
     for dataset, data, text in {(t.dataset, t.data, t.protocol) for t in plan.trials}:
         before = known.get(key := f"{data} {text}", worth)
         if not isinstance(before, int | float):
-            raise sealed.damaged(path, f"holds {before!r} where a number stands")
+            raise sealed_records.damaged(path, f"holds {before!r} where a number stands")
         # Whichever arm a result is of: the folds are the same, and so is what was seen of them.
         if before != worth and any((r.trial.data, r.trial.protocol) == (data, text) for r in store.rows(dataset)):
             raise UsageError(
@@ -306,7 +306,7 @@ def _keep_worth(store: Store, plan: Plan) -> None:
         known[key] = worth
     try:
         fresh = path.with_suffix(f".{os.getpid()}")
-        fresh.write_text(sealed.seal(known))
+        fresh.write_text(sealed_records.seal(known))
         fresh.replace(path)
     except OSError as error:
         raise StoreError(f"{path}: cannot be written ({error.strerror}); give another --results.") from None
