@@ -17,8 +17,8 @@ from medbench import audit
 from medbench.context import TrialContext
 from medbench.errors import ContractError, LeakError
 from medbench.interfaces import Budget
-from medbench.plugins import load
 from medbench.protocols import EvaluationProtocol
+from medbench.registry.catalogue import load
 from medbench.testing import toy_samples
 from medbench.trial import Result, Trial, run_trial
 from toys import Mean, Plain

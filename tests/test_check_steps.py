@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from medbench import plugins, study
+from medbench import study
 from medbench.arms import Arm, Checked
 from medbench.board import Board
 from medbench.check_steps import doubled, plan_check
@@ -21,6 +21,7 @@ from medbench.flat_rows import table
 from medbench.identity import digest
 from medbench.leaderboard import best, boards
 from medbench.matrix import expand
+from medbench.registry import catalogue as plugins
 from medbench.samples import Samples
 from medbench.sources import Described
 from medbench.store import Store

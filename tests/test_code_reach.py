@@ -327,12 +327,12 @@ def test_the_core_reaches_what_hand_lists_missed() -> None:
         ("medbench.interfaces", "TrainingSet"),
         ("medbench.stages", "load_state"),
         ("medbench.job", "do_task"),
-        ("medbench.recipes", "describe_for_seeds"),
+        ("medbench.registry.recipes", "describe_for_seeds"),
         ("medbench.trial", "prior_corrected"),
         ("medbench.decode", "open_samples"),
     } <= set(reached)
     assert not {module for module, _ in reached} & {
-        "medbench.plugins",
+        "medbench.registry.catalogue",
         "medbench.scoring",
         "medbench.measuring",
         "medbench.code_reach",

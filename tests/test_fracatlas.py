@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import medbench
-from medbench.recipes import configure
+from medbench.registry.recipes import configure
 from medbench_datasets.fracatlas import DATASETS, FracAtlas
 from medbench_datasets.mura import MURA
 

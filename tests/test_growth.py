@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.isotonic import IsotonicRegression
 
-from medbench import audit, plugins
+from medbench import audit
 from medbench import study as studies
 from medbench.arms import Arm, Skipped
 from medbench.board import Board, Row
@@ -37,6 +37,7 @@ from medbench.matrix import expand
 from medbench.plots import growth as figure
 from medbench.plots import style
 from medbench.protocols import protocol, seeded_as, sized, with_leaks, with_share
+from medbench.registry import catalogue as plugins
 from medbench.samples import Samples
 from medbench.sources import Described
 from medbench.statistics import score, units

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medbench.guess import Guess, guess_patients
-from medbench.recipes import parse
+from medbench.registry.recipes import parse
 
 
 def grouped(guess: Guess, paths: list[str]) -> set[frozenset[str]]:

@@ -17,7 +17,7 @@ from PIL import Image
 from medbench import study
 from medbench.cli import cli
 from medbench.errors import MedbenchError
-from medbench.recipes import parse
+from medbench.registry.recipes import parse
 
 TOYS = str(Path(__file__).parent / "toys")
 Medbench = Callable[..., subprocess.CompletedProcess[str]]

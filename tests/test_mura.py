@@ -18,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import medbench
-from medbench.recipes import configure
+from medbench.registry.recipes import configure
 from medbench_datasets.mura import BODY_PARTS, DATASETS, MURA
 from medbench_datasets.phantoms.limb_drawing import LAYOUTS, UNSEEN, draw, new_finding, new_limb
 

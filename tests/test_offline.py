@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import medbench
-from medbench import audit, plugins
+from medbench import audit
 from medbench.cuts import Cut
 from medbench.interfaces import TrainingSet
 from medbench.protocols import EvaluationProtocol
+from medbench.registry import catalogue as plugins
 from medbench.testing import SandboxContext, check_augmenter, check_generator, toy_samples
 from medbench_plugins.augmenters import register_augmenters
 from medbench_plugins.augmenters.generative import Generative, made_counts

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from medbench import hookspecs
 from medbench.errors import PluginError, UsageError
-from medbench.plugins import HOOKS, load
+from medbench.registry import hookspecs
+from medbench.registry.catalogue import HOOKS, load
 
 GOOD = """
 from dataclasses import dataclass
@@ -104,7 +104,7 @@ def test_a_glob_takes_all_that_match() -> None:
 
 def test_listing_imports_nothing_heavy() -> None:
     code = (
-        "import sys; from medbench.plugins import load; load(installed=False);"
+        "import sys; from medbench.registry.catalogue import load; load(installed=False);"
         "print([m for m in ('torch', 'timm', 'monai', 'sklearn', 'polars', 'matplotlib') if m in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

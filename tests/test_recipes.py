@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 import medbench
 from medbench.errors import UsageError
-from medbench.plugins import load
-from medbench.recipes import configure, describe, parse, spec_of, split_list
+from medbench.registry.catalogue import load
+from medbench.registry.recipes import configure, describe, parse, spec_of, split_list
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from medbench import plugins, study
-from medbench.plugins import Catalogue
+from medbench import study
 from medbench.protocols import protocol
+from medbench.registry import catalogue as plugins
+from medbench.registry.catalogue import Catalogue
 from medbench.study import Study
 
 DOCS = Path(__file__).parent.parent / "docs" / "studies"

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medbench import plugins, study
+from medbench import study
 from medbench.forecast import forecast, outlook
 from medbench.matrix import Plan, expand
+from medbench.registry import catalogue
 from medbench.samples import Samples
 from medbench.sources import Described
 from medbench.store import Store
@@ -31,7 +32,7 @@ def a_plan() -> Plan:
     )  # fmt: skip
     asked = {"datasets": ["ddti"], "augmenters": ["hybrid"], "classifiers": ["small-cnn"], "folds": 2, "repeats": 1}
     source = Described("ddti", "d" * 64, None, samples, 2, (), "patient", "nothing")
-    return expand(study.build({**asked, "companions": False}), plugins.load(), [source])
+    return expand(study.build({**asked, "companions": False}), catalogue.load(), [source])
 
 
 def put(store: Store, trial: Trial, seconds: float) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import medbench
-from medbench.plugins import load
+from medbench.registry.catalogue import load
 from medbench.stages import stage_key
 from medbench.testing import SandboxContext, toy_samples
 from medbench.transfer import learnable, name_of, named_in, opener

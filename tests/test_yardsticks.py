@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score
 
-from medbench import plugins, study
+from medbench import study
 from medbench.arms import Arm
 from medbench.board import Board
 from medbench.cuts import Cut
@@ -26,6 +26,7 @@ from medbench.intervals import intervals
 from medbench.leaderboard import boards
 from medbench.matrix import expand
 from medbench.protocols import protocol, seeded_as, with_share
+from medbench.registry import catalogue as plugins
 from medbench.samples import Samples
 from medbench.sources import Described
 from medbench.statistics import score, units

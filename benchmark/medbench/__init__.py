@@ -22,7 +22,6 @@ if TYPE_CHECKING:
         StoreError,
         UsageError,
     )
-    from medbench.hookspecs import hookimpl
     from medbench.interfaces import (
         Augmenter,
         Budget,
@@ -48,13 +47,14 @@ if TYPE_CHECKING:
         Transform,
         outside_identity,
     )
-    from medbench.plugins import recipe
+    from medbench.registry.catalogue import recipe
+    from medbench.registry.hookspecs import hookimpl
     from medbench.samples import UNLABELLED, Samples, balanced_sampling
     from medbench.text import counted
 
 __version__ = "0.2.0"
 
-_HOMES = ("errors", "text", "hookspecs", "samples", "interfaces", "plugins")  # the light ones first
+_HOMES = ("errors", "text", "registry.hookspecs", "samples", "interfaces", "registry.plugins")  # the light ones first
 
 
 def __getattr__(name: str) -> Any:

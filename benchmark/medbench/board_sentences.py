@@ -8,7 +8,7 @@ from medbench.arms import Arm, Skipped
 from medbench.board import Board
 from medbench.findings import waived
 from medbench.generator_health import why_poor
-from medbench.recipes import parse
+from medbench.registry.recipes import parse
 from medbench.text import clean, counted
 from medbench.verdicts import reasons
 from medbench.wording import (

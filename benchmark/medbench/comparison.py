@@ -15,7 +15,7 @@ from medbench.board import Board, Row
 from medbench.errors import UsageError
 from medbench.intervals import Interval
 from medbench.protocols import protocol
-from medbench.recipes import parse
+from medbench.registry.recipes import parse
 from medbench.statistics import recalls_of
 from medbench.study import Study
 from medbench.study_tables import PublishedTable

@@ -15,7 +15,7 @@ from typing import Any
 from medbench.errors import ContractError, Skip, UsageError
 from medbench.identity import derive_seed, digest
 from medbench.interfaces import Budget, Dataset, Fitted, Stage, needs, outside_identity, source_of
-from medbench.recipes import describe_for_seeds
+from medbench.registry.recipes import describe_for_seeds
 from medbench.samples import Samples
 from medbench.stages import ids_of, load_state, stage_key
 from medbench.unchanged import unchanged

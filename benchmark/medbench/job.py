@@ -17,8 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from medbench import __version__, devices, plugins
-from medbench.blame import line_of
+from medbench import __version__, devices
 from medbench.context import TrialContext
 from medbench.decode import open_samples
 from medbench.errors import ContractError, DataError, MedbenchError, ResourceError, Skip, StoreError
@@ -28,6 +27,8 @@ from medbench.interfaces import outside_identity
 from medbench.machine_faults import of_machine
 from medbench.protocols import protocol
 from medbench.redact import sentence, without_names, without_paths
+from medbench.registry import catalogue as plugins
+from medbench.registry.authors_lines import line_of
 from medbench.stages import ENCODER, announced
 from medbench.stored import Failure, drop_unmeasured, keep_unmeasured, write_result, write_scores
 from medbench.transfer import name_of, named_in, opener

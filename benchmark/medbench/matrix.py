@@ -16,9 +16,9 @@ from medbench.errors import LeakError, Skip, UsageError
 from medbench.findings import WAIVABLE, waived_leaks
 from medbench.identity import digest
 from medbench.interfaces import TrainingSet
-from medbench.plugins import Catalogue
 from medbench.protocols import EvaluationProtocol, protocol, with_share
-from medbench.recipes import listing
+from medbench.registry.catalogue import Catalogue
+from medbench.registry.recipes import listing
 from medbench.samples import Samples
 from medbench.seed_block import BLOCK, SEEDS, in_block
 from medbench.sources import Described

@@ -18,7 +18,7 @@ from medbench.cuts import VALIDATION_FOLDS, Cut, assign_folds, cut_samples, offi
 from medbench.draws import a_share, draw_patients, subsample
 from medbench.errors import DataError, UsageError
 from medbench.interfaces import TrainingSet
-from medbench.recipes import configure, did_you_mean, listing, parse
+from medbench.registry.recipes import configure, did_you_mean, listing, parse
 from medbench.samples import Samples
 
 Prepare = Callable[..., tuple[Any, ...]]

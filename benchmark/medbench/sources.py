@@ -16,8 +16,8 @@ from medbench.errors import UsageError
 from medbench.findings import across_cut, blanks, columns_of, labels_in_conflict
 from medbench.groups import groups_united
 from medbench.interfaces import Dataset
-from medbench.plugins import Catalogue
-from medbench.recipes import did_you_mean, listing
+from medbench.registry.catalogue import Catalogue
+from medbench.registry.recipes import did_you_mean, listing
 from medbench.samples import Samples
 from medbench.study_tables import PhantomTable
 from medbench.text import counted

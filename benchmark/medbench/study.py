@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from medbench.errors import UsageError
 from medbench.findings import WAIVABLE
 from medbench.interfaces import Budget
-from medbench.recipes import did_you_mean, listing, split_list
+from medbench.registry.recipes import did_you_mean, listing, split_list
 from medbench.study_tables import BudgetTable, InflationTable, PhantomTable, PublishedTable, SmokeTable
 from medbench.toml_text import line_of, not_toml
 

@@ -478,8 +478,8 @@ def check_study(path: Any, folder: Path) -> None:
     Raises:
         UsageError: With one sentence on what is wrong.
     """
-    from medbench.plugins import recipe
     from medbench.protocols import protocol
+    from medbench.registry.catalogue import recipe
     from medbench.study import read
 
     study = read(path)

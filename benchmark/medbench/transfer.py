@@ -17,7 +17,7 @@ from medbench.decode import open_samples
 from medbench.errors import DataError, UsageError
 from medbench.identity import digest
 from medbench.interfaces import Dataset
-from medbench.recipes import describe, with_inner
+from medbench.registry.recipes import describe, with_inner
 from medbench.samples import Samples
 from medbench.text import counted
 

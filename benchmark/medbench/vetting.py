@@ -21,14 +21,15 @@ from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
 
-from medbench import plugins, testing
-from medbench.blame import line_of, place_of
+from medbench import testing
 from medbench.decode import cache_folder
 from medbench.errors import ContractError, LeakError, Skip, UsageError
 from medbench.identity import digest, identity
 from medbench.interfaces import Executor, needs
 from medbench.matrix import Plan
-from medbench.recipes import kind_of, with_inner
+from medbench.registry import catalogue as plugins
+from medbench.registry.authors_lines import line_of, place_of
+from medbench.registry.recipes import kind_of, with_inner
 from medbench.store import Store
 
 PASSED, FAILED, UNCHECKED = "passed", "failed", "unchecked"

@@ -12,10 +12,10 @@ import sys
 import click
 
 from medbench import __version__
-from medbench.blame import line_of
 from medbench.errors import MedbenchError, PluginError, ResourceError
 from medbench.machine_faults import of_machine
 from medbench.redact import sentence
+from medbench.registry.authors_lines import line_of
 
 ADDRESS_SPACE = 2_000_000_000
 """Bytes. With half of it polars' threads were seen to wait for ever, with less it aborts."""

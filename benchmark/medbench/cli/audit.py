@@ -18,8 +18,8 @@ from medbench.decode import Decoded
 from medbench.duplicates import DETAIL, DETAIL_OF_FEW, LOOK_ALIKE, SIDE, WHOLE, look_alikes
 from medbench.errors import UsageError
 from medbench.findings import WAIVABLE, Blank, Shortcut, blanks
-from medbench.plugins import Catalogue
 from medbench.protocols import protocol
+from medbench.registry.catalogue import Catalogue
 from medbench.sources import PHANTOM, Source, locate
 from medbench.study import Study
 from medbench.text import WIDTH, clean, counted, cut, wrapped

@@ -11,7 +11,6 @@ from typing import Any
 import click
 import numpy as np
 
-from medbench import plugins as registry
 from medbench.cli.display import Display
 from medbench.cli.options import complete, load_catalogue, plugin_options
 from medbench.decoding import MANY, check_index
@@ -21,6 +20,7 @@ from medbench.files import files_in
 from medbench.findings import blanks, labels_in_conflict
 from medbench.inspection import check_contents, inspect, is_blank
 from medbench.interfaces import Dataset, Index
+from medbench.registry import catalogue as registry
 from medbench.text import clean, counted
 
 SHOWN = 20

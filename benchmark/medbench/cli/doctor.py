@@ -17,9 +17,10 @@ from pathlib import Path
 
 import click
 
-from medbench import __version__, devices, plugins
+from medbench import __version__, devices
 from medbench.decode import cache_folder
 from medbench.errors import ResourceError
+from medbench.registry import catalogue
 
 FIT_SECONDS = 300
 TINY = (
@@ -196,7 +197,7 @@ def _asked(*command: str) -> str:
 
 
 def _plugins() -> Finding:
-    broken = [p for p in plugins.load().plugins if p.error]
+    broken = [p for p in catalogue.load().plugins if p.error]
     if broken:
         return Finding("plugins", False, f"{broken[0].name}: {broken[0].error}")
     return Finding("plugins", True, "every plugin loads")

@@ -19,7 +19,7 @@ from medbench.findings import columns_of
 from medbench.forecast import outlook
 from medbench.guess import guess_patients
 from medbench.matrix import expand
-from medbench.plugins import Catalogue
+from medbench.registry.catalogue import Catalogue
 from medbench.samples import Samples
 from medbench.sources import Described, Source, describe_decoded, within
 from medbench.study_tables import BudgetTable

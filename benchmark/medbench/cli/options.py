@@ -10,10 +10,11 @@ from typing import Any
 
 import click
 
-from medbench import plugins, study
+from medbench import study
 from medbench.errors import UsageError
 from medbench.protocols import LEAKY, protocol, with_leaks
-from medbench.recipes import parse, split_list
+from medbench.registry import catalogue as plugins
+from medbench.registry.recipes import parse, split_list
 from medbench.sources import PHANTOM
 from medbench.staircase import staircase
 from medbench.study import Study

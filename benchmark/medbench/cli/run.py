@@ -33,7 +33,7 @@ from medbench.inflation_tables import render as render_inflation
 from medbench.interfaces import Dataset
 from medbench.leaderboard import best, boards
 from medbench.matrix import Plan, expand
-from medbench.recipes import with_inner
+from medbench.registry.recipes import with_inner
 from medbench.rescoring import rescore
 from medbench.runner import Summary, check_not_stopped, check_settled
 from medbench.runner import run as run_plan

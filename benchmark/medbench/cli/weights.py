@@ -8,7 +8,7 @@ import click
 
 from medbench.cli.options import complete, load_catalogue, plugin_options
 from medbench.errors import UsageError
-from medbench.recipes import file_sha256, parse
+from medbench.registry.recipes import file_sha256, parse
 
 
 @click.group(short_help="Get pretrained weights beforehand.")

@@ -22,7 +22,7 @@ from medbench.publishing.canonical import dump
 from medbench.publishing.figures import figures
 from medbench.publishing.models import MOST_LOOKS, SCHEMA, Method
 from medbench.publishing.planned import planned
-from medbench.recipes import parse
+from medbench.registry.recipes import parse
 from medbench.sources import PHANTOM
 from medbench.stages import read_stage
 from medbench.store import Store

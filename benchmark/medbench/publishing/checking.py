@@ -20,7 +20,6 @@ from medbench.interfaces import TrainingSet
 from medbench.leaderboard import best, boards
 from medbench.matrix import Plan, expand
 from medbench.measuring import measure, metric_name
-from medbench.plugins import Catalogue
 from medbench.protocols import protocol
 from medbench.publishing.container import MEMBERS
 from medbench.publishing.figures import EXACT, difference, figures, without_texts
@@ -31,6 +30,7 @@ from medbench.publishing.refusals import Refused
 from medbench.publishing.report import OTHER_STUDY, Report
 from medbench.publishing.signs import NAME, Signs
 from medbench.publishing.truth import no_files
+from medbench.registry.catalogue import Catalogue
 from medbench.samples import Samples
 from medbench.sources import Described
 from medbench.store import Store

@@ -21,7 +21,7 @@ from medbench.publishing.container import MANIFEST, MEMBERS, SIGNATURE, Member
 from medbench.publishing.planned import planned
 from medbench.publishing.predictions import Predicted
 from medbench.publishing.refusals import Refused
-from medbench.recipes import parse
+from medbench.registry.recipes import parse
 from medbench.sources import PHANTOM
 from medbench.trial import Trial
 from medbench.yardsticks import MOST, SHARE

@@ -15,7 +15,6 @@ from medbench.check_steps import plan_check
 from medbench.errors import MedbenchError, UsageError
 from medbench.intervals import intervals
 from medbench.matrix import Plan, expand
-from medbench.plugins import Catalogue
 from medbench.publishing.bundling import instruction_set
 from medbench.publishing.checking import asked, bundled
 from medbench.publishing.evidence import Evidence, choose
@@ -24,6 +23,7 @@ from medbench.publishing.reading import Bundle
 from medbench.publishing.recomputing import predictions_with_labels
 from medbench.publishing.refusals import Refused
 from medbench.publishing.texts import fitting
+from medbench.registry.catalogue import Catalogue
 from medbench.runner import Watcher, check_settled, run
 from medbench.sources import Described
 from medbench.statistics import labels_agree, score, units

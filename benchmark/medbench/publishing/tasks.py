@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from medbench import plugins
 from medbench.publishing import reading, signs, truth
 from medbench.publishing.checking import against_data, structure
 from medbench.publishing.near_copies import near_copies
@@ -15,6 +14,7 @@ from medbench.publishing.reading import Bundle
 from medbench.publishing.refusals import Refused
 from medbench.publishing.report import Check, Report, entry
 from medbench.publishing.signing import signed_by
+from medbench.registry import catalogue as plugins
 
 
 def read(given: Mapping[str, Any], folder: Path) -> dict[str, Any]:

@@ -12,8 +12,8 @@ import numpy as np
 
 from medbench.decoding import Progress
 from medbench.errors import DataError, MedbenchError, UsageError
-from medbench.plugins import Catalogue
-from medbench.recipes import did_you_mean, listing, parameters_of, with_inner
+from medbench.registry.catalogue import Catalogue
+from medbench.registry.recipes import did_you_mean, listing, parameters_of, with_inner
 from medbench.samples import Samples
 from medbench.sources import PHANTOM, Described, Source, describe_decoded, locate, locate_other, with_others
 from medbench.study_tables import PhantomTable

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medbench import plugins
 from medbench.decoding import Progress
 from medbench.errors import UsageError
 from medbench.publishing import truth
 from medbench.publishing.confined import call
 from medbench.publishing.refusals import Refused
 from medbench.publishing.report import SAID
+from medbench.registry import catalogue as plugins
 from medbench.study_tables import PhantomTable
 from medbench.text import WIDTH, clean, wrapped
 

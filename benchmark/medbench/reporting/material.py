@@ -22,8 +22,8 @@ from medbench.growth import Growth, growths
 from medbench.inflation import Inflation, inflations
 from medbench.interfaces import Card
 from medbench.leaderboard import boards
-from medbench.plugins import Catalogue
 from medbench.protocols import protocol
+from medbench.registry.catalogue import Catalogue
 from medbench.sources import PHANTOM
 from medbench.stages import check_stage, read_stage
 from medbench.store import Store

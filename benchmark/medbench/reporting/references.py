@@ -14,8 +14,8 @@ from typing import Any
 from medbench.errors import MedbenchError
 from medbench.interfaces import needs
 from medbench.latex import escape_latex
-from medbench.plugins import Catalogue
-from medbench.recipes import with_inner
+from medbench.registry.catalogue import Catalogue
+from medbench.registry.recipes import with_inner
 from medbench.reporting.blocks import text_of
 
 _ID = re.compile(r"(?:arXiv[:\s]\s?(?P<arxiv>\d{4}\.\d{4,5})|doi[:\s]\s?(?P<doi>10\.\d{4,9}/[^\s,;\"<>]+))", re.I)

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from medbench.errors import DataError, UsageError
 from medbench.interfaces import Augmenter, Classifier, Dataset, Extractor, Generator, Score, Stage
-from medbench.seed_names import FIRST, PLACES
+from medbench.registry.seed_names import FIRST, PLACES
 
 NAME = re.compile(r"[A-Za-z0-9*?][A-Za-z0-9_.:*?/-]*")
 KINDS: dict[Any, str] = {
@@ -236,7 +236,7 @@ def describe_for_seeds(recipe: Any) -> dict[str, Any]:
     """Write a recipe the way seeds have always been derived from it, wherever its class lies now.
 
     Source:
-        :mod:`medbench.seed_names`.
+        :mod:`medbench.registry.seed_names`.
     """
     place = PLACES.get(full_name(recipe))
     if place is None:

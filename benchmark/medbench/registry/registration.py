@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from medbench.blame import place_of
+from medbench.registry.authors_lines import place_of
 
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]*")
 KNOWN = {"gives": frozenset({"samples", "transform", "sampling", "loss", "bags"})}

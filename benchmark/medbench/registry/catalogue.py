@@ -23,8 +23,6 @@ from typing import Any
 
 import pluggy
 
-from medbench import hookspecs
-from medbench.blame import place_of, remember
 from medbench.errors import MedbenchError, PluginError, UsageError
 from medbench.interfaces import (
     Augmenter,
@@ -37,9 +35,11 @@ from medbench.interfaces import (
     as_tuple,
     outside_identity,
 )
-from medbench.recipes import configure, did_you_mean, listing, parse, spec_of
 from medbench.redact import sentence
-from medbench.registering import fault_of, name_of
+from medbench.registry import hookspecs
+from medbench.registry.authors_lines import place_of, remember
+from medbench.registry.recipes import configure, did_you_mean, listing, parse, spec_of
+from medbench.registry.registration import fault_of, name_of
 
 GROUP = "medbench"
 HOOKS: dict[str, tuple[str, type | None]] = {
