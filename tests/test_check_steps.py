@@ -18,7 +18,7 @@ from medbench.arms import Arm, Checked
 from medbench.board import Board
 from medbench.check_steps import doubled, plan_check
 from medbench.flat_rows import table
-from medbench.identity import digest
+from medbench.identity.identity import digest
 from medbench.leaderboard import best, boards
 from medbench.matrix import expand
 from medbench.registry import catalogue as plugins

@@ -15,9 +15,8 @@ import pytest
 
 import medbench
 import medbench_plugins
-from medbench import code_reach
-from medbench.code_reach import forget, reach
-from medbench.identity import CORE
+from medbench.identity.code_reach import forget, reach
+from medbench.identity.identity import CORE, code_reach
 
 MADE = {
     "start": '''
@@ -335,5 +334,5 @@ def test_the_core_reaches_what_hand_lists_missed() -> None:
         "medbench.registry.catalogue",
         "medbench.scoring",
         "medbench.measuring",
-        "medbench.code_reach",
+        "medbench.identity.code_reach",
     }

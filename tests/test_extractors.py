@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import medbench
-from medbench.identity import digest, identity
+from medbench.identity.identity import digest, identity
 from medbench.registry.catalogue import load
 from medbench.testing import check_extractor, toy_samples
 from medbench_plugins.extractors.inception import Inception

@@ -18,7 +18,7 @@ import pytest
 from medbench.arms import Arm, Skipped
 from medbench.board import Board, Row
 from medbench.flat_rows import table
-from medbench.identity import digest
+from medbench.identity.identity import digest
 from medbench.interfaces import Budget
 from medbench.leaderboard import boards
 from medbench.store import Store

@@ -20,7 +20,7 @@ sys.path.append(str(Path(__file__).parents[1] / "docs" / "benchmarks"))
 import site_speed
 
 from medbench.errors import UsageError
-from medbench.identity import digest
+from medbench.identity.identity import digest
 from medbench.publishing import canonical, evidence, ledger
 from medbench.publishing.refusals import Refused
 from medbench.site.building import build

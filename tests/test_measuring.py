@@ -93,7 +93,7 @@ def written(folder: Path, name: str, text: str) -> Callable[..., float]:
     """Import a module anew from a file, as another process would."""
     import importlib
 
-    from medbench import code_reach
+    from medbench.identity.identity import code_reach
 
     (folder / f"{name}.py").write_text(text)
     for module in (name, f"{name}_part"):

@@ -11,8 +11,8 @@ import pytest
 
 from _bundles import ToyRun
 from medbench import kept_scores, sealed_records
-from medbench.code_reach import reach
-from medbench.identity import CORE
+from medbench.identity.code_reach import reach
+from medbench.identity.identity import CORE
 from medbench.leaderboard import scores_of_made
 from medbench.rescoring import rescore
 from medbench.scoring import is_stale, score_keys, score_of

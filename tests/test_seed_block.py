@@ -17,7 +17,7 @@ from medbench import study
 from medbench.cli import cli
 from medbench.comparing import spread_with_block
 from medbench.errors import UsageError
-from medbench.identity import digest
+from medbench.identity.identity import digest
 from medbench.matrix import expand
 from medbench.registry import catalogue
 from medbench.samples import Samples

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from medbench.identity import digest
+from medbench.identity.identity import digest
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "results" / "verify_entries.sh"

@@ -26,7 +26,7 @@ from _bundles import METHOD, TOYS, ToyRun, replaced
 from medbench.cli.publish import publish as publish_command
 from medbench.cli.publish import withdraw as command
 from medbench.errors import MedbenchError, UsageError
-from medbench.identity import digest
+from medbench.identity.identity import digest
 from medbench.publishing import bundling, confined, container, entries, ledger, signing
 from medbench.publishing.refusals import Refused
 from medbench.publishing.verifying import Verified, verify, written

@@ -20,7 +20,7 @@ from medbench.cuts import Cut
 from medbench.draws import a_share
 from medbench.errors import UsageError
 from medbench.flat_rows import table
-from medbench.identity import digest
+from medbench.identity.identity import digest
 from medbench.interfaces import Budget, TrainingSet
 from medbench.intervals import intervals
 from medbench.leaderboard import boards

@@ -8,7 +8,7 @@ from typing import Any
 
 from medbench.arms import Arm, Skipped
 from medbench.errors import UsageError
-from medbench.identity import core_code, digest, identity
+from medbench.identity.identity import core_code, digest, identity
 from medbench.interfaces import Augmenter, Classifier, cut_in_two
 from medbench.registry.authors_lines import place_of
 from medbench.registry.catalogue import Catalogue

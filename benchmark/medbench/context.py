@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from medbench.errors import ContractError, Skip, UsageError
-from medbench.identity import derive_seed, digest
+from medbench.identity.identity import derive_seed, digest
 from medbench.interfaces import Budget, Dataset, Fitted, Stage, needs, outside_identity, source_of
 from medbench.registry.recipes import describe_for_seeds
 from medbench.samples import Samples

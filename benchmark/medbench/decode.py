@@ -25,7 +25,7 @@ from medbench.decoding import AUDIT, Progress, check_index, decode_into, index_s
 from medbench.errors import DataError, ResourceError, StoreError
 from medbench.files import Seen, files_in, sha256_of
 from medbench.findings import Findings
-from medbench.identity import digest, identity
+from medbench.identity.identity import digest, identity
 from medbench.interfaces import Dataset
 from medbench.samples import Samples
 

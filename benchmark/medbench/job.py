@@ -22,7 +22,7 @@ from medbench.context import TrialContext
 from medbench.decode import open_samples
 from medbench.errors import ContractError, DataError, MedbenchError, ResourceError, Skip, StoreError
 from medbench.findings import waived_leaks
-from medbench.identity import SCHEME, identity
+from medbench.identity.identity import SCHEME, identity
 from medbench.interfaces import outside_identity
 from medbench.machine_faults import of_machine
 from medbench.protocols import protocol

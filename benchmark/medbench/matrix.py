@@ -14,7 +14,7 @@ from medbench.arms import Arm, Checked, Skipped, TrainedOn
 from medbench.cuts import Cut, without_overlap
 from medbench.errors import LeakError, Skip, UsageError
 from medbench.findings import WAIVABLE, waived_leaks
-from medbench.identity import digest
+from medbench.identity.identity import digest
 from medbench.interfaces import TrainingSet
 from medbench.protocols import EvaluationProtocol, protocol, with_share
 from medbench.registry.catalogue import Catalogue

@@ -10,7 +10,7 @@ import functools
 
 import numpy as np
 
-from medbench.identity import derive_seed
+from medbench.identity.identity import derive_seed
 from medbench.student import LEVEL, cumulative, quantile
 
 BLOCK = 2**22  # normals at a time: 16 MiB

@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from medbench.code_reach import place_of, reach
-from medbench.identity import digest, identity
+from medbench.identity.code_reach import place_of, reach
+from medbench.identity.identity import digest, identity
 from medbench.interfaces import Metric, outside_identity
 from medbench.machine_faults import of_machine
 from medbench.redact import without_paths

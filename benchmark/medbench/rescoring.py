@@ -14,7 +14,7 @@ from typing import Any
 
 from medbench import kept_scores
 from medbench.errors import MedbenchError, StoreError
-from medbench.identity import digest
+from medbench.identity.identity import digest
 from medbench.interfaces import Executor
 from medbench.job import SCORES, Task, work
 from medbench.matrix import Plan

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from medbench.errors import ContractError, Skip
-from medbench.identity import digest, identity
+from medbench.identity.identity import digest, identity
 from medbench.interfaces import Extractor, Score
 from medbench.measuring import contained, core_key, failed, measure_key, plain_number
 from medbench.redact import sentence

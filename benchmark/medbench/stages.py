@@ -11,7 +11,7 @@ import numpy as np
 
 from medbench import sealed_records
 from medbench.errors import ContractError
-from medbench.identity import digest, identity
+from medbench.identity.identity import digest, identity
 from medbench.interfaces import Budget, Generator, needs
 from medbench.registry.recipes import describe
 from medbench.samples import Samples

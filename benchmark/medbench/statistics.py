@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from medbench.identity import derive_seed
+from medbench.identity.identity import derive_seed
 from medbench.trial import Predictions, prior_corrected
 
 DRAWS = 2000

@@ -15,7 +15,7 @@ import numpy as np
 from medbench import sealed_records
 from medbench.decode import open_samples
 from medbench.errors import DataError, UsageError
-from medbench.identity import digest
+from medbench.identity.identity import digest
 from medbench.interfaces import Dataset
 from medbench.registry.recipes import describe, with_inner
 from medbench.samples import Samples

@@ -24,7 +24,7 @@ from typing import Any
 from medbench import testing
 from medbench.decode import cache_folder
 from medbench.errors import ContractError, LeakError, Skip, UsageError
-from medbench.identity import digest, identity
+from medbench.identity.identity import digest, identity
 from medbench.interfaces import Executor, needs
 from medbench.matrix import Plan
 from medbench.registry import catalogue as plugins

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from medbench.arms import Arm
-from medbench.identity import digest
+from medbench.identity.identity import digest
 from medbench.store import Store
 from medbench.stored import write_result
 from medbench.study import Study

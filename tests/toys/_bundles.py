@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from medbench import __version__
-from medbench.identity import derive_seed
+from medbench.identity.identity import derive_seed
 from medbench.interfaces import TrainingSet
 from medbench.matrix import Plan, expand
 from medbench.protocols import protocol

@@ -12,7 +12,7 @@ import numpy as np
 
 from medbench.arms import Arm
 from medbench.board import Board
-from medbench.identity import derive_seed, digest
+from medbench.identity.identity import derive_seed, digest
 from medbench.leaderboard import boards
 from medbench.statistics import Cell
 from medbench.store import Store

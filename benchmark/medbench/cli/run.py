@@ -27,7 +27,7 @@ from medbench.comparison_tables import render as render_comparison
 from medbench.errors import LeakError, StoreError, UsageError
 from medbench.growth import growths
 from medbench.growth_tables import render as render_growth
-from medbench.identity import digest
+from medbench.identity.identity import digest
 from medbench.inflation import inflations
 from medbench.inflation_tables import render as render_inflation
 from medbench.interfaces import Dataset

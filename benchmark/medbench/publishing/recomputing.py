@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from medbench.identity import digest
+from medbench.identity.identity import digest
 from medbench.matrix import Plan
 from medbench.protocols import protocol
 from medbench.publishing.predictions import Predicted

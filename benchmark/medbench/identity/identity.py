@@ -1,7 +1,7 @@
 """What a number was made by: recipes, the code they can reach, and library versions, as a SHA-256.
 
 Paths, times and the order of options never count; nor do comments, docstrings, places and names of code, and code that
-cannot be reached (:mod:`medbench.code_reach`).
+cannot be reached (:mod:`medbench.identity.code_reach`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import hashlib
 import json
 from typing import Any
 
-from medbench.code_reach import place_of, reach
+from medbench.identity.code_reach import place_of, reach
 from medbench.interfaces import outside_identity
 from medbench.registry.recipes import describe, full_name, with_inner
 
