@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medbench import audit
 from medbench.errors import ContractError, LeakError
 from medbench.interfaces import TrainingSet
+from medbench.protocols import contracts
 from medbench.samples import Samples
 from medbench.testing import toy_samples
 
@@ -53,7 +53,7 @@ def made_from_strangers() -> TrainingSet:
 @pytest.mark.parametrize("cheat", [stranger, changed_real_row, changed_label, made_from_strangers])
 def test_a_cheating_augmenter_is_a_leak(cheat: Callable[[], TrainingSet]) -> None:
     with pytest.raises(LeakError):
-        audit.checked(cheat(), TRAIN, augmenter="cheat")
+        contracts.checked(cheat(), TRAIN, augmenter="cheat")
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_cheating_augmenter_is_a_leak(cheat: Callable[[], TrainingSet]) -> Non
 )
 def test_an_augmenter_that_breaks_its_interface_is_told_how(broken: Callable[[], TrainingSet]) -> None:
     with pytest.raises(ContractError, match="'broken'"):
-        audit.checked(broken(), TRAIN, augmenter="broken")
+        contracts.checked(broken(), TRAIN, augmenter="broken")
 
 
 @settings(max_examples=60, deadline=None)
@@ -84,7 +84,7 @@ def test_any_selection_plus_made_rows_is_accepted(rows: list[int], made: int, se
     both = TRAIN.with_synthetic(x, rng.integers(0, 2, made), maker="m")
     kept = both.take([*rows, *range(40, 40 + made)])
 
-    assert audit.checked(TrainingSet(kept), TRAIN, augmenter="fine").samples is kept
+    assert contracts.checked(TrainingSet(kept), TRAIN, augmenter="fine").samples is kept
 
 
 @settings(max_examples=100, deadline=None)
@@ -97,10 +97,10 @@ def test_a_row_on_both_sides_is_always_found(data: st.DataObject) -> None:
         name: samples.take([side[g] == name for g in samples.groups.tolist()])
         for name in ("train", "validation", "test")
     }
-    clean = audit.leaks(parts["train"], parts["validation"], parts["test"])
+    clean = contracts.leaks(parts["train"], parts["validation"], parts["test"])
     planted = data.draw(st.integers(0, 59))
     smuggled = np.unique([*np.flatnonzero([side[g] == "train" for g in samples.groups.tolist()]), planted])
-    found = audit.leaks(samples.take(smuggled), parts["validation"], parts["test"])
+    found = contracts.leaks(samples.take(smuggled), parts["validation"], parts["test"])
 
     assert clean == frozenset()
     assert ("same-patient" in found) == (side[str(samples.groups[planted])] == "test")
@@ -113,12 +113,12 @@ def test_a_copy_a_synthetic_test_row_and_a_stage_that_saw_the_test_are_told_apar
         train.with_synthetic(test.x[:1], test.labels[:1], maker="m"), sources=(*train.sources, (str(test.ids[0]),))
     )
 
-    assert audit.leaks(copy_of_test, nothing, test) == {"copy"}
-    assert audit.leaks(train, nothing, test.with_synthetic(test.x[:1], test.labels[:1], maker="m")) == {
+    assert contracts.leaks(copy_of_test, nothing, test) == {"copy"}
+    assert contracts.leaks(train, nothing, test.with_synthetic(test.x[:1], test.labels[:1], maker="m")) == {
         "synthetic-scored"
     }
-    assert audit.leaks(train, nothing, test, [frozenset({str(test.ids[3])})]) == {"fitted-on-test"}
-    assert audit.leaks(train, test, test) == {"selected-on-test"}
+    assert contracts.leaks(train, nothing, test, [frozenset({str(test.ids[3])})]) == {"fitted-on-test"}
+    assert contracts.leaks(train, test, test) == {"selected-on-test"}
 
 
 @pytest.mark.parametrize(
@@ -133,4 +133,4 @@ def test_a_copy_a_synthetic_test_row_and_a_stage_that_saw_the_test_are_told_apar
 )
 def test_probabilities_that_are_none_are_refused(values: np.ndarray) -> None:
     with pytest.raises(ContractError, match="'broken'"):
-        audit.probabilities(values, TRAIN, classifier="broken")
+        contracts.probabilities(values, TRAIN, classifier="broken")

@@ -17,7 +17,7 @@ from medbench.context import TrialContext
 from medbench.errors import LeakError, UsageError
 from medbench.findings import WAIVABLE, waived_leaks
 from medbench.interfaces import Budget
-from medbench.protocols import EvaluationProtocol
+from medbench.protocols.protocol import EvaluationProtocol
 from medbench.samples import Samples
 from medbench.testing import toy_samples
 from medbench.text import columns

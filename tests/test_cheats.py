@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from medbench import audit
 from medbench.context import TrialContext
 from medbench.errors import ContractError, LeakError
 from medbench.interfaces import Budget
-from medbench.protocols import EvaluationProtocol
+from medbench.protocols import contracts
+from medbench.protocols.protocol import EvaluationProtocol
 from medbench.registry.catalogue import load
 from medbench.testing import toy_samples
 from medbench.trial import Result, Trial, run_trial
@@ -266,6 +266,6 @@ def test_the_mirrored_twin_of_a_training_row_is_the_data_sets_own() -> None:
     both = train.with_synthetic(twin.x[:1], twin.labels[:1], maker="turned")
     stolen = train.with_synthetic(twin.x[1:2], twin.labels[1:2], maker="stolen")
 
-    audit.check_made_rows(both, train, twin, augmenter="turns")
+    contracts.check_made_rows(both, train, twin, augmenter="turns")
     with pytest.raises(LeakError, match="1 row "):
-        audit.check_made_rows(stolen, train, twin, augmenter="steals")
+        contracts.check_made_rows(stolen, train, twin, augmenter="steals")

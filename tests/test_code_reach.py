@@ -311,7 +311,7 @@ def test_a_module_in_another_folder_leaves_every_id(copied: Path) -> None:
     for path in copied.rglob("*.py"):
         text = path.read_text().replace("medbench_plugins.classifiers.by_blueprint", "medbench_plugins.moved.loop")
         text = text.replace("classifiers import by_blueprint", "moved import loop as by_blueprint")
-        path.write_text(text.replace("medbench.cuts", "medbench.folds"))
+        path.write_text(text.replace("medbench.protocols.folds", "medbench.folds"))
     code_reach._outline.known.clear()  # type: ignore[attr-defined]
     code_reach._text.known.clear()  # type: ignore[attr-defined]
     code_reach._source.cache_clear()

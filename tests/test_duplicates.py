@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medbench import duplicates
-from medbench.cuts import without_overlap
 from medbench.decode import decode, phantom_root
 from medbench.duplicates import DETAIL, WHOLE, look_alikes, near, planes, turned
 from medbench.findings import Findings, Twins, across_cut
 from medbench.inspection import overlap_of
+from medbench.protocols.folds import without_overlap
 from medbench_datasets.ddti import DDTI
 from medbench_datasets.medmnist import MedMNIST
 from medbench_datasets.readers.pictures import fit_square, read_picture

@@ -16,7 +16,7 @@ import medbench
 from medbench import wording
 from medbench.context import TrialContext
 from medbench.generator_health import POOR, copied, why_poor
-from medbench.protocols import EvaluationProtocol
+from medbench.protocols.protocol import EvaluationProtocol
 from medbench.registry import catalogue
 from medbench.samples import Samples
 from medbench.scoring import score_made

@@ -18,14 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.isotonic import IsotonicRegression
 
-from medbench import audit
 from medbench import study as studies
 from medbench.arms import Arm, Skipped
 from medbench.board import Board, Row
 from medbench.cli.options import study_options, understand
 from medbench.cli.results import leaderboard
-from medbench.cuts import Cut
-from medbench.draws import draw_patients
 from medbench.errors import Skip, UsageError
 from medbench.gains import Judged
 from medbench.growth import Curve, Growth, Worth, curve, growths, worth
@@ -36,7 +33,10 @@ from medbench.leaderboard import boards
 from medbench.matrix import expand
 from medbench.plots import growth as figure
 from medbench.plots import style
-from medbench.protocols import protocol, seeded_as, sized, with_leaks, with_share
+from medbench.protocols import contracts
+from medbench.protocols.folds import Cut
+from medbench.protocols.protocol import protocol, seeded_as, sized, with_leaks, with_share
+from medbench.protocols.subsets import draw_patients
 from medbench.registry import catalogue as plugins
 from medbench.samples import Samples
 from medbench.sources import Described
@@ -163,7 +163,7 @@ def test_pictures_of_the_test_part_can_be_left_out_of_training() -> None:
 
     def leaks(text: str) -> frozenset[str]:
         made, watched, tested = protocol(text).arrange(across, cut, lambda train, *held: (TrainingSet(train), *held))
-        return frozenset(audit.leaks(made.samples, watched, tested))
+        return frozenset(contracts.leaks(made.samples, watched, tested))
 
     assert "same-patient" in leaks("official")
     assert not leaks("official[overlap=drop]")

@@ -26,7 +26,7 @@ from medbench.inflation_tables import flat, render, rows
 from medbench.intervals import Interval
 from medbench.plots import inflation as figure
 from medbench.plots import style
-from medbench.protocols import LEAKY, protocol
+from medbench.protocols.protocol import LEAKY, protocol
 from medbench.staircase import compared, staircase, taking_part
 from medbench.statistics import score, units
 from medbench.study import Study

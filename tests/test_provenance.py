@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, assume, given, reject, settings
 from hypothesis import strategies as st
 
 from medbench.context import TrialContext
-from medbench.cuts import Cut
 from medbench.errors import DataError, LeakError
 from medbench.interfaces import Budget, TrainingSet, needs
-from medbench.protocols import EvaluationProtocol
+from medbench.protocols.folds import Cut
+from medbench.protocols.protocol import EvaluationProtocol
 from medbench.samples import Samples
 from medbench.trial import Trial, run_trial
 from medbench_plugins.augmenters.generative import Generative

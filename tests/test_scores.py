@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import medbench
 from medbench.context import TrialContext
-from medbench.protocols import EvaluationProtocol
+from medbench.protocols.protocol import EvaluationProtocol
 from medbench.samples import Samples
 from medbench.scoring import CHUNK, MOST, score_made
 from medbench.stored import Stored, read_stored, write_result

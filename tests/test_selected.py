@@ -17,7 +17,7 @@ from PIL import Image
 import medbench
 from medbench.context import TrialContext
 from medbench.interfaces import needs
-from medbench.protocols import protocol
+from medbench.protocols.protocol import protocol
 from medbench.testing import SandboxContext, check_augmenter, check_generator, check_recipe_is_unchanged, toy_samples
 from medbench.trial import Trial, run_trial
 from medbench_plugins.augmenters import register_augmenters

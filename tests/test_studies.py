@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from medbench import study
-from medbench.protocols import protocol
+from medbench.protocols.protocol import protocol
 from medbench.registry import catalogue as plugins
 from medbench.registry.catalogue import Catalogue
 from medbench.study import Study

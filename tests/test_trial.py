@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from medbench.context import TrialContext
-from medbench.cuts import Cut
 from medbench.errors import ContractError, LeakError, Skip, StoreError
 from medbench.interfaces import Budget, TrainingSet
-from medbench.protocols import EvaluationProtocol
+from medbench.protocols.folds import Cut
+from medbench.protocols.protocol import EvaluationProtocol
 from medbench.samples import Samples
 from medbench.stages import load_state, save_state
 from medbench.stored import keep_unmeasured, read_stored, take_unmeasured

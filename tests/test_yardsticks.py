@@ -16,8 +16,6 @@ from sklearn.metrics import balanced_accuracy_score
 from medbench import study
 from medbench.arms import Arm
 from medbench.board import Board
-from medbench.cuts import Cut
-from medbench.draws import a_share
 from medbench.errors import UsageError
 from medbench.flat_rows import table
 from medbench.identity.identity import digest
@@ -25,7 +23,9 @@ from medbench.interfaces import Budget, TrainingSet
 from medbench.intervals import intervals
 from medbench.leaderboard import boards
 from medbench.matrix import expand
-from medbench.protocols import protocol, seeded_as, with_share
+from medbench.protocols.folds import Cut
+from medbench.protocols.protocol import protocol, seeded_as, with_share
+from medbench.protocols.subsets import a_share
 from medbench.registry import catalogue as plugins
 from medbench.samples import Samples
 from medbench.sources import Described

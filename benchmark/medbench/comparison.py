@@ -14,7 +14,7 @@ import numpy as np
 from medbench.board import Board, Row
 from medbench.errors import UsageError
 from medbench.intervals import Interval
-from medbench.protocols import protocol
+from medbench.protocols.protocol import protocol
 from medbench.registry.recipes import parse
 from medbench.statistics import recalls_of
 from medbench.study import Study

@@ -10,7 +10,7 @@ from medbench.board_sentences import short
 from medbench.comparison import Comparison, Figure, Line
 from medbench.latex import escape_latex
 from medbench.markup import escape_markdown, to_csv
-from medbench.protocols import protocol
+from medbench.protocols.protocol import protocol
 from medbench.text import WIDTH, clean, columns, cut, pad, wrapped
 
 NAME_WIDTH = 18

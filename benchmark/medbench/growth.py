@@ -17,7 +17,7 @@ from typing import Any, Literal
 from medbench.arms import Arm, Skipped
 from medbench.board import Board, Row
 from medbench.gains import Judged
-from medbench.protocols import sized
+from medbench.protocols.protocol import sized
 from medbench.study import Study
 
 

@@ -12,7 +12,7 @@ from medbench.findings import waived
 from medbench.growth import Growth, OfArm, Point, Worth
 from medbench.latex import escape_latex
 from medbench.markup import escape_markdown, to_csv
-from medbench.protocols import sized
+from medbench.protocols.protocol import sized
 from medbench.text import WIDTH, clean, columns, counted, cut, listed, pad, points, wrapped
 from medbench.wording import ESTIMAND, PHANTOM, by_size
 

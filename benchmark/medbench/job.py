@@ -25,7 +25,7 @@ from medbench.findings import waived_leaks
 from medbench.identity.identity import SCHEME, identity
 from medbench.interfaces import outside_identity
 from medbench.machine_faults import of_machine
-from medbench.protocols import protocol
+from medbench.protocols.protocol import protocol
 from medbench.redact import sentence, without_names, without_paths
 from medbench.registry import catalogue as plugins
 from medbench.registry.authors_lines import line_of

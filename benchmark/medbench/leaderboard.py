@@ -22,7 +22,7 @@ from medbench.intervals import rarest
 from medbench.measured import Ground, Measured, measured, trials
 from medbench.measures import measures
 from medbench.measuring import UNDEFINED
-from medbench.protocols import protocol
+from medbench.protocols.protocol import protocol
 from medbench.scoring import KEY_OF, score_of
 from medbench.staircase import taking_part
 from medbench.statistics import ArmScores, units

@@ -8,15 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from medbench import audit
 from medbench.arm_tree import arms_of, scored_with, without_gain
 from medbench.arms import Arm, Checked, Skipped, TrainedOn
-from medbench.cuts import Cut, without_overlap
 from medbench.errors import LeakError, Skip, UsageError
 from medbench.findings import WAIVABLE, waived_leaks
 from medbench.identity.identity import digest
 from medbench.interfaces import TrainingSet
-from medbench.protocols import EvaluationProtocol, protocol, with_share
+from medbench.protocols import contracts
+from medbench.protocols.folds import Cut, without_overlap
+from medbench.protocols.protocol import EvaluationProtocol, protocol, with_share
 from medbench.registry.catalogue import Catalogue
 from medbench.registry.recipes import listing
 from medbench.samples import Samples
@@ -264,12 +264,12 @@ def _checked_cut(builder: _Builder, source: Described, rule: EvaluationProtocol,
         return TrainingSet(train), *held_out
 
     made, validation, test = rule.arrange(source.samples, cut, prepare)
-    unexpected = audit.leaks(made.samples, validation, test) - rule.leaks
+    unexpected = contracts.leaks(made.samples, validation, test) - rule.leaks
     if "same-patient" in unexpected and rule.name == "official":
         _check_official(source, builder.study.waive)
         unexpected -= waived_leaks(rule.name, builder.study.waive)
     if unexpected:
-        reasons = "; ".join(audit.LEAKS[leak] for leak in sorted(unexpected))
+        reasons = "; ".join(contracts.LEAKS[leak] for leak in sorted(unexpected))
         learnt = {*made.samples.groups.tolist(), *validation.groups.tolist()}
         shared = sorted(
             digest(group)[:8] for group in learnt & set(test.groups.tolist())

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from medbench.cuts import assign_folds
 from medbench.duplicates import areas, resized
 from medbench.findings import Shortcut
+from medbench.protocols.folds import assign_folds
 
 MOST = 2000  # images looked at: a few seconds; above, whole groups are drawn
 FOLDS = 5

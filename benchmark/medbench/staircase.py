@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from medbench.arms import Arm
 from medbench.errors import UsageError
-from medbench.protocols import protocol, with_leaks
+from medbench.protocols.protocol import protocol, with_leaks
 from medbench.study import Study
 
 SUFFIX = "-inflation"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from medbench.protocols import LEAKY
+from medbench.protocols.protocol import LEAKY
 from medbench.registry.recipes import did_you_mean, listing
 
 

@@ -9,7 +9,7 @@ from medbench.board import Board, Row
 from medbench.board_sentences import arm_name, auroc_share, sentences
 from medbench.markup import latex, markdown, to_csv, values
 from medbench.measured import Measured
-from medbench.protocols import protocol
+from medbench.protocols.protocol import protocol
 from medbench.text import WIDTH, clean, columns, counted, cut, duration, pad, wrapped
 from medbench.wide_tables import wide_part
 from medbench.wording import yardstick

@@ -175,7 +175,7 @@ def check_augmenter(augmenter: Any, folder: Path, extent: Extent = WHOLE) -> Non
         ContractError: With one sentence on what is wrong.
         LeakError: If it returns rows it cannot have made from its training samples.
     """
-    from medbench import audit
+    from medbench.protocols import contracts
 
     name, tried = augmenter.name, 0
     if unknown := set(augmenter.gives) - INGREDIENTS:
@@ -192,7 +192,7 @@ def check_augmenter(augmenter: Any, folder: Path, extent: Extent = WHOLE) -> Non
             continue
         tried += 1
         _check_input(name, train, before)
-        audit.checked(made, train, augmenter=name, gives=frozenset(augmenter.gives))
+        contracts.checked(made, train, augmenter=name, gives=frozenset(augmenter.gives))
         for one, other in ((made.samples.x, again.samples.x), (made.samples.labels, again.samples.labels),
                            (made.sampling, again.sampling), (_joined(made.bags), _joined(again.bags))):  # fmt: skip
             if not np.array_equal(one, other):
@@ -257,7 +257,7 @@ def check_classifier(classifier: Any, folder: Path, extent: Extent = WHOLE) -> N
     Raises:
         ContractError: With one sentence on what is wrong.
     """
-    from medbench import audit
+    from medbench.protocols import contracts
 
     name = classifier.name
     dimensions = [d for d in extent.dimensions if f"{d}d" in classifier.takes]
@@ -273,12 +273,12 @@ def check_classifier(classifier: Any, folder: Path, extent: Extent = WHOLE) -> N
             predict = check_recipe_is_unchanged(
                 classifier, lambda c=sandbox, t=train, v=test: classifier.fit(TrainingSet(t), v, c), extent
             )
-            outcomes.append(audit.probabilities(predict(test.x), test, classifier=name))
+            outcomes.append(contracts.probabilities(predict(test.x), test, classifier=name))
             _check_input(name, train, before)
             _check_input(name, test, test_before)
         if not np.array_equal(outcomes[0], outcomes[1]):
             raise ContractError(f"{name}: two fits of one seed differ; draw only from context.seed().")
-        first = audit.probabilities(predict(test.x[:5]), test.take(range(5)), classifier=name)
+        first = contracts.probabilities(predict(test.x[:5]), test.take(range(5)), classifier=name)
         if not np.allclose(first, outcomes[1][:5], atol=1e-3):
             raise ContractError(f"{name}: what it predicts for an image depends on the other images of the call.")
     if "loss" in classifier.takes:  # in the last of the dimensions
@@ -478,7 +478,7 @@ def check_study(path: Any, folder: Path) -> None:
     Raises:
         UsageError: With one sentence on what is wrong.
     """
-    from medbench.protocols import protocol
+    from medbench.protocols.protocol import protocol
     from medbench.registry.catalogue import recipe
     from medbench.study import read
 

@@ -10,9 +10,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from medbench import audit
 from medbench.context import TrialContext, measured
-from medbench.cuts import Cut
 from medbench.errors import ContractError, LeakError, Skip
 from medbench.interfaces import (
     Augmenter,
@@ -29,7 +27,9 @@ from medbench.interfaces import (
     outside_identity,
 )
 from medbench.measuring import measure, measure_key, metric_name
-from medbench.protocols import EvaluationProtocol, seeded_as
+from medbench.protocols import contracts
+from medbench.protocols.folds import Cut
+from medbench.protocols.protocol import EvaluationProtocol, seeded_as
 from medbench.samples import Samples
 from medbench.scoring import Scored, score_made
 from medbench.stages import features_made_of, save_state
@@ -244,9 +244,9 @@ def run_trial(
                 told.add(HELD_OUT, part)
         made = augmenter.fit(_read_only(train), context.of(augmenter))
         told.check(f"augmenter {trial.augmenter!r}", TRAIN)
-        audit.checked(made, train, augmenter=trial.augmenter, gives=augmenter.gives)
+        contracts.checked(made, train, augmenter=trial.augmenter, gives=augmenter.gives)
         if "copy" not in protocol.leaks:
-            audit.check_made_rows(made.samples, train, *held_out, augmenter=trial.augmenter)
+            contracts.check_made_rows(made.samples, train, *held_out, augmenter=trial.augmenter)
         return made, *held_out
 
     with measured(context.device) as cost:
@@ -254,16 +254,16 @@ def run_trial(
         told.add(MADE, training_set)
         told.add(VALIDATION, validation)
         told.add(TEST, test)
-        found = audit.leaks(training_set.samples, validation, test, context.fitted_on.values())
+        found = contracts.leaks(training_set.samples, validation, test, context.fitted_on.values())
         steps = protocol.steps(context.budget.steps, training_set)
         if steps != context.budget.steps:
             found |= {"unequal-steps"}
         if unexpected := found - protocol.leaks - waived:
-            reasons = "; ".join(audit.LEAKS[leak] for leak in sorted(unexpected))
+            reasons = "; ".join(contracts.LEAKS[leak] for leak in sorted(unexpected))
             raise LeakError(f"{trial.augmenter}/{trial.classifier} under {trial.protocol}: {reasons}.")
         predict = head.fit(training_set, validation, context.of(head).trained(steps, selects=protocol.selects))
         told.check(f"classifier {trial.classifier!r}", MADE, VALIDATION)
-        predicted = audit.probabilities(predict(test.x), test, classifier=trial.classifier)
+        predicted = contracts.probabilities(predict(test.x), test, classifier=trial.classifier)
         told.check(f"what classifier {trial.classifier!r} predicts with", TEST)
     frequencies = training_set.class_frequencies
     corrected = prior_corrected(predicted, frequencies)
@@ -329,7 +329,7 @@ def score_again(
     def prepare(train: Samples, *held_out: Samples) -> tuple[Any, ...]:
         handed.append(train)
         made = augmenter.fit(_read_only(train), context.of(augmenter))
-        audit.checked(made, train, augmenter=trial.augmenter, gives=augmenter.gives)
+        contracts.checked(made, train, augmenter=trial.augmenter, gives=augmenter.gives)
         return made, *held_out
 
     training_set, _, test = protocol.arrange(samples, trial.cut, prepare)

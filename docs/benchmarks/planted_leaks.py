@@ -29,11 +29,11 @@ import numpy as np
 from PIL import Image
 
 import medbench
-from medbench import audit
-from medbench.cuts import Cut
 from medbench.decode import Decoded, decode, phantom_root
 from medbench.findings import across_cut
-from medbench.protocols import cut_samples
+from medbench.protocols import contracts
+from medbench.protocols.folds import Cut
+from medbench.protocols.protocol import cut_samples
 from medbench_datasets.brain_tumour import DATASETS as BRAINS
 from medbench_datasets.ddti import DDTI
 from medbench_datasets.folder import Folder
@@ -155,7 +155,7 @@ def planted_in_the_cut(kind: str, each: int) -> int:
     found = 0
     for number in range(each):
         train, validation, test = cut_samples(samples, Cut(number % 5, 5, number // 5))
-        assert not audit.leaks(train, validation, test, [frozenset(train.ids.tolist())])
+        assert not contracts.leaks(train, validation, test, [frozenset(train.ids.tolist())])
         fitted_on: list[frozenset[str]] = []
         if kind == "synthetic in test":
             made = train.with_synthetic(np.asarray(train.x[:1]), train.labels[:1], maker="m")
@@ -170,7 +170,7 @@ def planted_in_the_cut(kind: str, each: int) -> int:
             fitted_on, wanted = [frozenset(samples.ids.tolist())], {"fitted-on-test"}
         else:
             validation, wanted = test, {"selected-on-test"}
-        found += audit.leaks(train, validation, test, fitted_on) == wanted
+        found += contracts.leaks(train, validation, test, fitted_on) == wanted
     return found
 
 

@@ -13,7 +13,7 @@ from medbench import __version__
 from medbench.identity.identity import derive_seed
 from medbench.interfaces import TrainingSet
 from medbench.matrix import Plan, expand
-from medbench.protocols import protocol
+from medbench.protocols.protocol import protocol
 from medbench.publishing import bundling, checking, container, reading, truth
 from medbench.publishing.canonical import dump
 from medbench.publishing.models import Method

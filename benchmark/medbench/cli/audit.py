@@ -18,7 +18,7 @@ from medbench.decode import Decoded
 from medbench.duplicates import DETAIL, DETAIL_OF_FEW, LOOK_ALIKE, SIDE, WHOLE, look_alikes
 from medbench.errors import UsageError
 from medbench.findings import WAIVABLE, Blank, Shortcut, blanks
-from medbench.protocols import protocol
+from medbench.protocols.protocol import protocol
 from medbench.registry.catalogue import Catalogue
 from medbench.sources import PHANTOM, Source, locate
 from medbench.study import Study

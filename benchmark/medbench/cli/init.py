@@ -13,12 +13,12 @@ import numpy as np
 from medbench import study
 from medbench.cli.display import Display
 from medbench.cli.options import complete, load_catalogue, plugin_options
-from medbench.cuts import without_overlap
 from medbench.errors import UsageError
 from medbench.findings import columns_of
 from medbench.forecast import outlook
 from medbench.guess import guess_patients
 from medbench.matrix import expand
+from medbench.protocols.folds import without_overlap
 from medbench.registry.catalogue import Catalogue
 from medbench.samples import Samples
 from medbench.sources import Described, Source, describe_decoded, within

@@ -12,7 +12,7 @@ import click
 
 from medbench import study
 from medbench.errors import UsageError
-from medbench.protocols import LEAKY, protocol, with_leaks
+from medbench.protocols.protocol import LEAKY, protocol, with_leaks
 from medbench.registry import catalogue as plugins
 from medbench.registry.recipes import parse, split_list
 from medbench.sources import PHANTOM

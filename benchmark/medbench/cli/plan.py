@@ -17,7 +17,7 @@ from medbench.cli.options import study_options, understand
 from medbench.cli.run import MANY_TRIALS, check_recipes, prepare
 from medbench.forecast import outlook
 from medbench.matrix import Plan
-from medbench.protocols import protocol
+from medbench.protocols.protocol import protocol
 from medbench.samples import Samples
 from medbench.seed_block import SEEDS
 from medbench.store import MARK, Store

@@ -16,7 +16,7 @@ from medbench.cell_metrics import metrics_of
 from medbench.errors import DataError, StoreError, UsageError
 from medbench.interfaces import Metric
 from medbench.leaderboard import boards
-from medbench.protocols import protocol
+from medbench.protocols.protocol import protocol
 from medbench.publishing import container, predictions, texts
 from medbench.publishing.canonical import dump
 from medbench.publishing.figures import figures

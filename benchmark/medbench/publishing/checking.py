@@ -14,13 +14,13 @@ from medbench import __version__
 from medbench.arms import Checked
 from medbench.board_sentences import sentences
 from medbench.check_steps import plan_check
-from medbench.cuts import Cut
 from medbench.errors import LeakError, MedbenchError
 from medbench.interfaces import TrainingSet
 from medbench.leaderboard import best, boards
 from medbench.matrix import Plan, expand
 from medbench.measuring import measure, metric_name
-from medbench.protocols import protocol
+from medbench.protocols.folds import Cut
+from medbench.protocols.protocol import protocol
 from medbench.publishing.container import MEMBERS
 from medbench.publishing.figures import EXACT, difference, figures, without_texts
 from medbench.publishing.frequencies import Frequencies, Given, blank, given

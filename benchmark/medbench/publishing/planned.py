@@ -9,7 +9,7 @@ from typing import Any
 from medbench.arms import Arm, Checked
 from medbench.check_steps import doubled
 from medbench.identity.identity import digest
-from medbench.protocols import protocol
+from medbench.protocols.protocol import protocol
 from medbench.staircase import taking_part
 from medbench.study import Study
 from medbench.trial import Trial

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from medbench.arms import Arm
 from medbench.errors import UsageError
 from medbench.findings import waived_leaks
-from medbench.protocols import protocol, with_share
+from medbench.protocols.protocol import protocol, with_share
 from medbench.publishing import canonical, container, models, predictions, texts
 from medbench.publishing.container import MANIFEST, MEMBERS, SIGNATURE, Member
 from medbench.publishing.planned import planned

@@ -11,7 +11,7 @@ import numpy as np
 
 from medbench.identity.identity import digest
 from medbench.matrix import Plan
-from medbench.protocols import protocol
+from medbench.protocols.protocol import protocol
 from medbench.publishing.predictions import Predicted
 from medbench.publishing.reading import Bundle
 from medbench.publishing.refusals import Refused

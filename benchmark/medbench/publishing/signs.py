@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from medbench.protocols import protocol
+from medbench.protocols.protocol import protocol
 from medbench.publishing import canonical, container, models
 from medbench.publishing.refusals import Refused
 from medbench.trial import Trial

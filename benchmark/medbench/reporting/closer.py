@@ -18,7 +18,7 @@ from medbench.inflation_tables import sentences as stair_sentences
 from medbench.plots import confusion
 from medbench.plots.growth import draw as draw_sizes
 from medbench.plots.inflation import draw as draw_stairs
-from medbench.protocols import protocol
+from medbench.protocols.protocol import protocol
 from medbench.reporting.blocks import Block, Cell, Section, cell, heading, say, table
 from medbench.reporting.material import Material
 from medbench.reporting.pictures import figure

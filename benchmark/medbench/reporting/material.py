@@ -22,7 +22,7 @@ from medbench.growth import Growth, growths
 from medbench.inflation import Inflation, inflations
 from medbench.interfaces import Card
 from medbench.leaderboard import boards
-from medbench.protocols import protocol
+from medbench.protocols.protocol import protocol
 from medbench.registry.catalogue import Catalogue
 from medbench.sources import PHANTOM
 from medbench.stages import check_stage, read_stage

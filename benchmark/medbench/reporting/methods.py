@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from medbench.board import Board
 from medbench.board_sentences import arm_name, short
 from medbench.interfaces import Card
-from medbench.protocols import EvaluationProtocol, protocol, sized
+from medbench.protocols.protocol import EvaluationProtocol, protocol, sized
 from medbench.reporting.blocks import Section, Source, heading, say
 from medbench.reporting.material import Material, provenances
 from medbench.reporting.references import Reference, of_recipes, references, unique

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from medbench.audit import LEAKS
 from medbench.board_sentences import arm_name, left_out
 from medbench.findings import WAIVABLE
 from medbench.interfaces import Card
-from medbench.protocols import protocol
+from medbench.protocols.contracts import LEAKS
+from medbench.protocols.protocol import protocol
 from medbench.reporting.blocks import Block, Section, heading, say, table, text_of
 from medbench.reporting.material import Material, provenances, rows_of
 from medbench.reporting.results import title_of

@@ -11,7 +11,7 @@ from medbench.board_sentences import arm_name, auroc_share, sentences, short, wi
 from medbench.forest import Forest
 from medbench.plots import cost
 from medbench.plots.forest import forest
-from medbench.protocols import sized
+from medbench.protocols.protocol import sized
 from medbench.reporting.blocks import Block, Cell, Section, cell, heading, say, table
 from medbench.reporting.material import Material
 from medbench.reporting.pictures import figure

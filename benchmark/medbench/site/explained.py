@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from medbench.audit import LEAKS
 from medbench.errors import UsageError
-from medbench.protocols import LEAKY, EvaluationProtocol, protocol
+from medbench.protocols.contracts import LEAKS
+from medbench.protocols.protocol import LEAKY, EvaluationProtocol, protocol
 from medbench.site.entries import Published
 from medbench.site.texts import slug
 from medbench.text import counted

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from medbench.cuts import shuffled_by
 from medbench.errors import DataError, Skip
+from medbench.protocols.folds import shuffled_by
 from medbench.samples import Samples
 from medbench.text import counted
 

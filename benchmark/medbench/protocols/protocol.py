@@ -14,10 +14,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from medbench.cuts import VALIDATION_FOLDS, Cut, assign_folds, cut_samples, official_cut, without_overlap
-from medbench.draws import a_share, draw_patients, subsample
 from medbench.errors import DataError, UsageError
 from medbench.interfaces import TrainingSet
+from medbench.protocols.folds import VALIDATION_FOLDS, Cut, assign_folds, cut_samples, official_cut, without_overlap
+from medbench.protocols.subsets import a_share, draw_patients, subsample
 from medbench.registry.recipes import configure, did_you_mean, listing, parse
 from medbench.samples import Samples
 
@@ -32,7 +32,7 @@ LEAKY: Mapping[str, tuple[str, ...]] = {
     "steps": ("unequal-steps",),
     "selection": ("selected-on-test",),
 }
-"""Switches of a protocol, each a mistake known from published work, by what :data:`medbench.audit.LEAKS` calls it.
+"""Switches of a protocol, each a mistake known from published work, by what :data:`medbench.protocols.contracts.LEAKS` calls it.
 
 synthetic-scored  made images are among the scored ones; needs `copies`, since after the cut there are none to score
 copies            training sets are prepared before the cut: a made image and its source may lie on both sides
