@@ -14,8 +14,8 @@ import pytest
 
 from medbench import study
 from medbench.context import TrialContext
+from medbench.data.audit_findings import WAIVABLE, waived_leaks
 from medbench.errors import LeakError, UsageError
-from medbench.findings import WAIVABLE, waived_leaks
 from medbench.interfaces import Budget
 from medbench.protocols.protocol import EvaluationProtocol
 from medbench.samples import Samples

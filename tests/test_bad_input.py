@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medbench import cli, decode, devices, study
+from medbench import cli, devices, study
+from medbench.data import cache
 
 TOYS = str(Path(__file__).parent / "toys")
 TOY = ("-d", "phantom:toy", "-a", "adds", "-c", "mean", "--folds", "3", "--repeats", "1", "--no-yardsticks",
@@ -386,12 +387,12 @@ def test_data_that_changed_are_decoded_anew(tmp_path: Path) -> None:
     from toys import ToyData  # type: ignore[import-not-found]
 
     root = toy_data(tmp_path / "real", np.arange(60) // 2 % 2)
-    first = decode.decode(ToyData(), root, size=8)
-    same = decode.decode(ToyData(), root, size=8)
+    first = cache.decode(ToyData(), root, size=8)
+    same = cache.decode(ToyData(), root, size=8)
     times = (root / "toy.npz").stat()
     toy_data(root, np.arange(60) // 2 % 2, np.full((60, 8, 8), 7) + np.arange(60)[:, None, None])
     os.utime(root / "toy.npz", ns=(times.st_atime_ns, times.st_mtime_ns + 1))
-    changed = decode.decode(ToyData(), root, size=8)
+    changed = cache.decode(ToyData(), root, size=8)
 
     assert same == first
     assert changed.fingerprint != first.fingerprint
@@ -415,9 +416,9 @@ def test_data_behind_links_within_the_folder_are_data_as_well(tmp_path: Path) ->
         Image.new("L", (12, 12), 9 if name == "one" else 90).save(linked / ".store" / "a" / "a0.png")
         for label in ("a", "b"):
             (linked / label).symlink_to(linked / ".store" / label)
-        found.append(decode.decode(folder, linked, size=8))
+        found.append(cache.decode(folder, linked, size=8))
     Image.new("L", (12, 12), 200).save(tmp_path / "linked-two" / ".store" / "a" / "a0.png")
-    changed = decode.decode(folder, tmp_path / "linked-two", size=8)
+    changed = cache.decode(folder, tmp_path / "linked-two", size=8)
 
     assert len({d.fingerprint for d in [*found, changed]}) == 3
 

@@ -17,13 +17,13 @@ from medbench import study
 from medbench.arms import Arm, Checked
 from medbench.board import Board
 from medbench.check_steps import doubled, plan_check
+from medbench.data.sources import Described
 from medbench.flat_rows import table
 from medbench.identity.identity import digest
 from medbench.leaderboard import best, boards
 from medbench.matrix import expand
 from medbench.registry import catalogue as plugins
 from medbench.samples import Samples
-from medbench.sources import Described
 from medbench.store import Store
 from medbench.stored import Failure, write_result
 from medbench.study import Study

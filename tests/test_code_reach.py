@@ -328,7 +328,7 @@ def test_the_core_reaches_what_hand_lists_missed() -> None:
         ("medbench.job", "do_task"),
         ("medbench.registry.recipes", "describe_for_seeds"),
         ("medbench.trial", "prior_corrected"),
-        ("medbench.decode", "open_samples"),
+        ("medbench.data.cache", "open_samples"),
     } <= set(reached)
     assert not {module for module, _ in reached} & {
         "medbench.registry.catalogue",

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import medbench
-from medbench.decode import already_decoded, decode, phantom_root
+from medbench.data.cache import already_decoded, decode, phantom_root
 from medbench.errors import StoreError
 from toy_pictures import Pictures
 

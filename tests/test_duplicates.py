@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medbench import duplicates
-from medbench.decode import decode, phantom_root
-from medbench.duplicates import DETAIL, WHOLE, look_alikes, near, planes, turned
-from medbench.findings import Findings, Twins, across_cut
-from medbench.inspection import overlap_of
+from medbench.data import audit_duplicates
+from medbench.data.audit_duplicates import DETAIL, WHOLE, look_alikes, near, planes, turned
+from medbench.data.audit_findings import Findings, Twins, across_cut
+from medbench.data.audit_images import overlap_of
+from medbench.data.cache import decode, phantom_root
 from medbench.protocols.folds import without_overlap
 from medbench_datasets.ddti import DDTI
 from medbench_datasets.medmnist import MedMNIST
@@ -131,13 +131,13 @@ def test_within_a_group_pictures_that_differ_in_label_or_part_are_linked_too() -
 def test_pictures_with_nothing_coarse_in_them_are_not_all_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     """Noise has no blocks to be told apart by: every pair was compared in full, 87 s for a thousand pictures."""
     compared: list[int] = []
-    agree = duplicates._agreement
+    agree = audit_duplicates._agreement
 
     def counting(whole: np.ndarray, detail: np.ndarray, i: np.ndarray, j: np.ndarray, wanted: float) -> np.ndarray:
         compared.append(len(i))
         return agree(whole, detail, i, j, wanted)
 
-    monkeypatch.setattr(duplicates, "_agreement", counting)
+    monkeypatch.setattr(audit_duplicates, "_agreement", counting)
     noise = np.random.default_rng(0).integers(0, 256, (300, 1, 64, 64), dtype=np.uint8)
     noise[299] = np.rot90(noise[0], 1, axes=(1, 2))
     told: list[tuple[int, int]] = []

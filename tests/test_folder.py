@@ -16,7 +16,7 @@ from PIL import Image
 
 from _encodings import png, tiff  # type: ignore[import-not-found]
 from medbench import UNLABELLED, DataError, Dataset, Index, UsageError
-from medbench.files import files_in
+from medbench.data.files import files_in
 from medbench_datasets.folder import DATASETS, Folder
 from medbench_datasets.readers.sample_table import read_table
 

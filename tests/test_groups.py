@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from medbench.groups import Joined, groups_united, linked
+from medbench.data.groups import Joined, groups_united, linked
 
 KEYS = st.sampled_from(["", "a", "b", "c", "d", "e", "f", "g"])
 

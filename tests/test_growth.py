@@ -23,6 +23,7 @@ from medbench.arms import Arm, Skipped
 from medbench.board import Board, Row
 from medbench.cli.options import study_options, understand
 from medbench.cli.results import leaderboard
+from medbench.data.sources import Described
 from medbench.errors import Skip, UsageError
 from medbench.gains import Judged
 from medbench.growth import Curve, Growth, Worth, curve, growths, worth
@@ -39,7 +40,6 @@ from medbench.protocols.protocol import protocol, seeded_as, sized, with_leaks, 
 from medbench.protocols.subsets import draw_patients
 from medbench.registry import catalogue as plugins
 from medbench.samples import Samples
-from medbench.sources import Described
 from medbench.statistics import score, units
 from medbench.store import Store
 from medbench.tables import FORMATS

@@ -1,4 +1,4 @@
-"""medbench.guess: patients out of file names, and none where the names do not say."""
+"""medbench.data.guess_patients: patients out of file names, and none where the names do not say."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medbench.guess import Guess, guess_patients
+from medbench.data.guess_patients import Guess, guess_patients
 from medbench.registry.recipes import parse
 
 

@@ -16,13 +16,13 @@ from _synthetic_store import SyntheticRun
 from medbench import study
 from medbench.cli import cli
 from medbench.comparing import spread_with_block
+from medbench.data.sources import Described
 from medbench.errors import UsageError
 from medbench.identity.identity import digest
 from medbench.matrix import expand
 from medbench.registry import catalogue
 from medbench.samples import Samples
 from medbench.seed_block import SEEDS
-from medbench.sources import Described
 from medbench.tables import render
 from medbench.trial import Trial
 from medbench.versus import compare

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
-from medbench import shortcuts
-from medbench.decode import decode, phantom_root
-from medbench.findings import Shortcut
-from medbench.shortcuts import header, measure
+from medbench.data import audit_shortcuts
+from medbench.data.audit_findings import Shortcut
+from medbench.data.audit_shortcuts import header, measure
+from medbench.data.cache import decode, phantom_root
 from medbench_datasets.ddti import DDTI
 
 
@@ -125,7 +125,7 @@ def test_the_auroc_and_its_draws_agree_with_scikit_learn() -> None:
     times = rng.integers(0, 4, (5, 60)).astype(np.float64)
 
     expected = [roc_auc_score(positive, values, sample_weight=w) for w in times]
-    assert shortcuts._auroc(values, positive, times) == pytest.approx(expected, abs=1e-12)
+    assert audit_shortcuts._auroc(values, positive, times) == pytest.approx(expected, abs=1e-12)
 
 
 def test_few_patients_are_not_measured_and_many_are_drawn_by_group() -> None:

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 import medbench
-from medbench.decode import decode
+from medbench.data.cache import decode
 from medbench.testing import SandboxContext, toy_samples
 from medbench_datasets.folder import Folder
 from medbench_datasets.medmnist import MedMNIST

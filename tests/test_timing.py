@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medbench import study
+from medbench.data.sources import Described
 from medbench.forecast import forecast, outlook
 from medbench.matrix import Plan, expand
 from medbench.registry import catalogue
 from medbench.samples import Samples
-from medbench.sources import Described
 from medbench.store import Store
 from medbench.stored import write_result
 from medbench.text import columns

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 import medbench
+from medbench.data.transfer_sources import learnable, name_of, named_in, opener
 from medbench.registry.catalogue import load
 from medbench.stages import stage_key
 from medbench.testing import SandboxContext, toy_samples
-from medbench.transfer import learnable, name_of, named_in, opener
 
 TOYS = Path(__file__).parent / "toys"
 Medbench = Callable[..., subprocess.CompletedProcess[str]]

@@ -16,6 +16,7 @@ from sklearn.metrics import balanced_accuracy_score
 from medbench import study
 from medbench.arms import Arm
 from medbench.board import Board
+from medbench.data.sources import Described
 from medbench.errors import UsageError
 from medbench.flat_rows import table
 from medbench.identity.identity import digest
@@ -28,7 +29,6 @@ from medbench.protocols.protocol import protocol, seeded_as, with_share
 from medbench.protocols.subsets import a_share
 from medbench.registry import catalogue as plugins
 from medbench.samples import Samples
-from medbench.sources import Described
 from medbench.statistics import score, units
 from medbench.store import Store
 from medbench.stored import Failure, write_result

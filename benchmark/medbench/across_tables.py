@@ -11,7 +11,7 @@ import numpy as np
 from medbench.across import Across, Case, across
 from medbench.board import Board
 from medbench.board_sentences import short
-from medbench.findings import waived
+from medbench.data.audit_findings import waived
 from medbench.flat_rows import table
 from medbench.latex import escape_latex
 from medbench.markup import escape_markdown, to_csv

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from medbench.arms import Arm, Skipped
 from medbench.board import Board
-from medbench.findings import waived
+from medbench.data.audit_findings import waived
 from medbench.generator_health import why_poor
 from medbench.registry.recipes import parse
 from medbench.text import clean, counted

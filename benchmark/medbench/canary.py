@@ -16,9 +16,9 @@ import numpy as np
 
 from medbench.auroc_interval import auroc_interval
 from medbench.board import Board, Row
-from medbench.duplicates import near
-from medbench.findings import across_cut
-from medbench.groups import linked
+from medbench.data.audit_duplicates import near
+from medbench.data.audit_findings import across_cut
+from medbench.data.groups import linked
 from medbench.inflation import Inflation
 from medbench.samples import Samples
 from medbench.statistics import Cell, Units

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from medbench.board import Board, Row
-from medbench.findings import waived
+from medbench.data.audit_findings import waived
 from medbench.intervals import Interval
 from medbench.measured import Measured
 from medbench.measures import Measures

@@ -8,7 +8,7 @@ from math import floor, log10
 from typing import Any
 
 from medbench.board_sentences import arm_name, short
-from medbench.findings import waived
+from medbench.data.audit_findings import waived
 from medbench.growth import Growth, OfArm, Point, Worth
 from medbench.latex import escape_latex
 from medbench.markup import escape_markdown, to_csv

@@ -15,8 +15,8 @@ import numpy as np
 
 from medbench.board import Board, Row
 from medbench.comparison import NOT_COMPUTED, NOT_RUN, is_about, measure
+from medbench.data.audit_findings import waived
 from medbench.errors import UsageError
-from medbench.findings import waived
 from medbench.intervals import Interval
 from medbench.staircase import compared
 from medbench.study import Study

@@ -19,9 +19,10 @@ import numpy as np
 
 from medbench import __version__, devices
 from medbench.context import TrialContext
-from medbench.decode import open_samples
+from medbench.data.audit_findings import waived_leaks
+from medbench.data.cache import open_samples
+from medbench.data.transfer_sources import name_of, named_in, opener
 from medbench.errors import ContractError, DataError, MedbenchError, ResourceError, Skip, StoreError
-from medbench.findings import waived_leaks
 from medbench.identity.identity import SCHEME, identity
 from medbench.interfaces import outside_identity
 from medbench.machine_faults import of_machine
@@ -31,7 +32,6 @@ from medbench.registry import catalogue as plugins
 from medbench.registry.authors_lines import line_of
 from medbench.stages import ENCODER, announced
 from medbench.stored import Failure, drop_unmeasured, keep_unmeasured, write_result, write_scores
-from medbench.transfer import name_of, named_in, opener
 from medbench.trial import Result, Trial, encoded, fit_stage, parts, run_trial, score_again, training_part
 
 REPORT_SECONDS = 0.5

@@ -10,8 +10,9 @@ from typing import Any
 
 from medbench.arm_tree import arms_of, scored_with, without_gain
 from medbench.arms import Arm, Checked, Skipped, TrainedOn
+from medbench.data.audit_findings import WAIVABLE, waived_leaks
+from medbench.data.sources import Described
 from medbench.errors import LeakError, Skip, UsageError
-from medbench.findings import WAIVABLE, waived_leaks
 from medbench.identity.identity import digest
 from medbench.interfaces import TrainingSet
 from medbench.protocols import contracts
@@ -21,7 +22,6 @@ from medbench.registry.catalogue import Catalogue
 from medbench.registry.recipes import listing
 from medbench.samples import Samples
 from medbench.seed_block import BLOCK, SEEDS, in_block
-from medbench.sources import Described
 from medbench.stage_jobs import StageJob, StageJobs
 from medbench.staircase import taking_part
 from medbench.study import Study

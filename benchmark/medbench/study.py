@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from medbench.data.audit_findings import WAIVABLE
 from medbench.errors import UsageError
-from medbench.findings import WAIVABLE
 from medbench.interfaces import Budget
 from medbench.registry.recipes import did_you_mean, listing, split_list
 from medbench.study_tables import BudgetTable, InflationTable, PhantomTable, PublishedTable, SmokeTable
@@ -49,7 +49,7 @@ class Study(BaseModel):
             :mod:`medbench.check_steps`.
         seed_block: Also train every arm that is asked for and fits a generator, and its control, on one fold with three
             generator seeds times three classifier seeds; see :mod:`medbench.seed_block`.
-        waive: Findings that would stop a run under the protocol ``official``, of :data:`medbench.findings.WAIVABLE`;
+        waive: Findings that would stop a run under the protocol ``official``, of :data:`medbench.data.audit_findings.WAIVABLE`;
             every table says so.
         phantom: How phantoms are drawn.
         budget: What every fit may spend.

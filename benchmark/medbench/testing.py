@@ -308,7 +308,7 @@ def check_dataset(dataset: Any, folder: Path) -> None:
         ContractError: With one sentence on what is wrong.
         Skip: If it has no phantom.
     """
-    from medbench.decoding import check_index
+    from medbench.data.decode import check_index
 
     root = _fresh(folder, "phantom")
     try:

@@ -12,7 +12,7 @@ import numpy as np
 from medbench.board import Board, Row
 from medbench.board_sentences import arm_name, auroc_share, short, without_number
 from medbench.crosschecks import Details
-from medbench.findings import waived
+from medbench.data.audit_findings import waived
 from medbench.flat_rows import metric_key
 from medbench.forest import Bar, Forest, draw, legend
 from medbench.latex import escape_latex

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from medbench import testing
-from medbench.decode import cache_folder
+from medbench.data.cache import cache_folder
 from medbench.errors import ContractError, LeakError, Skip, UsageError
 from medbench.identity.identity import digest, identity
 from medbench.interfaces import Executor, needs

@@ -29,8 +29,8 @@ import numpy as np
 from PIL import Image
 
 import medbench
-from medbench.decode import Decoded, decode, phantom_root
-from medbench.findings import across_cut
+from medbench.data.audit_findings import across_cut
+from medbench.data.cache import Decoded, decode, phantom_root
 from medbench.protocols import contracts
 from medbench.protocols.folds import Cut
 from medbench.protocols.protocol import cut_samples

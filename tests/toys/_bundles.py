@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from medbench import __version__
+from medbench.data.sources import Described
 from medbench.identity.identity import derive_seed
 from medbench.interfaces import TrainingSet
 from medbench.matrix import Plan, expand
@@ -20,7 +21,6 @@ from medbench.publishing.models import Method
 from medbench.publishing.recomputing import UNSAID
 from medbench.publishing.report import Report, entry
 from medbench.registry import catalogue as plugins
-from medbench.sources import Described
 from medbench.store import Store
 from medbench.stored import Failure, write_result
 from medbench.study import Study

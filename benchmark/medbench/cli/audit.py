@@ -14,13 +14,13 @@ import numpy as np
 from medbench import study
 from medbench.cli.display import Display
 from medbench.cli.options import complete, load_catalogue, plugin_options
-from medbench.decode import Decoded
-from medbench.duplicates import DETAIL, DETAIL_OF_FEW, LOOK_ALIKE, SIDE, WHOLE, look_alikes
+from medbench.data.audit_duplicates import DETAIL, DETAIL_OF_FEW, LOOK_ALIKE, SIDE, WHOLE, look_alikes
+from medbench.data.audit_findings import WAIVABLE, Blank, Shortcut, blanks
+from medbench.data.cache import Decoded
+from medbench.data.sources import PHANTOM, Source, locate
 from medbench.errors import UsageError
-from medbench.findings import WAIVABLE, Blank, Shortcut, blanks
 from medbench.protocols.protocol import protocol
 from medbench.registry.catalogue import Catalogue
-from medbench.sources import PHANTOM, Source, locate
 from medbench.study import Study
 from medbench.text import WIDTH, clean, counted, cut, wrapped
 

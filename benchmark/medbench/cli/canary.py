@@ -14,7 +14,7 @@ from medbench.board_sentences import short
 from medbench.canary import LEAKY_ACCURACY, SHARE, Canary, canary
 from medbench.cli.options import Asked, load_catalogue, understand
 from medbench.cli.run import carry_out
-from medbench.decode import open_samples
+from medbench.data.cache import open_samples
 from medbench.inflation import inflations
 from medbench.leaderboard import boards
 from medbench.runner import check_settled

@@ -13,12 +13,12 @@ import numpy as np
 
 from medbench.cli.display import Display
 from medbench.cli.options import complete, load_catalogue, plugin_options
-from medbench.decoding import MANY, check_index
-from medbench.duplicates import SIDE, planes
+from medbench.data.audit_duplicates import SIDE, planes
+from medbench.data.audit_findings import blanks, labels_in_conflict
+from medbench.data.audit_images import check_contents, inspect, is_blank
+from medbench.data.decode import MANY, check_index
+from medbench.data.files import files_in
 from medbench.errors import DataError, UsageError
-from medbench.files import files_in
-from medbench.findings import blanks, labels_in_conflict
-from medbench.inspection import check_contents, inspect, is_blank
 from medbench.interfaces import Dataset, Index
 from medbench.registry import catalogue as registry
 from medbench.text import clean, counted

@@ -18,7 +18,7 @@ from pathlib import Path
 import click
 
 from medbench import __version__, devices
-from medbench.decode import cache_folder
+from medbench.data.cache import cache_folder
 from medbench.errors import ResourceError
 from medbench.registry import catalogue
 

@@ -13,15 +13,15 @@ import numpy as np
 from medbench import study
 from medbench.cli.display import Display
 from medbench.cli.options import complete, load_catalogue, plugin_options
+from medbench.data.audit_findings import columns_of
+from medbench.data.guess_patients import guess_patients
+from medbench.data.sources import Described, Source, describe_decoded, within
 from medbench.errors import UsageError
-from medbench.findings import columns_of
 from medbench.forecast import outlook
-from medbench.guess import guess_patients
 from medbench.matrix import expand
 from medbench.protocols.folds import without_overlap
 from medbench.registry.catalogue import Catalogue
 from medbench.samples import Samples
-from medbench.sources import Described, Source, describe_decoded, within
 from medbench.study_tables import BudgetTable
 from medbench.text import WIDTH, clean, counted, listed, wrapped
 from medbench.verdicts import FEWEST_RARE

@@ -12,11 +12,11 @@ from medbench import devices
 from medbench.cli.display import Display
 from medbench.cli.options import blocked, load_catalogue, plugin_options
 from medbench.cli.verify import refuse, show, standing
+from medbench.data.sources import Described
 from medbench.errors import DataError, UsageError
 from medbench.publishing import entries, evidence, ledger, reading, reproducing, signing, tasks, truth
 from medbench.publishing.texts import free
 from medbench.publishing.verifying import Verified, verify
-from medbench.sources import Described
 from medbench.study_tables import PhantomTable
 from medbench.text import clean
 

@@ -24,6 +24,16 @@ from medbench.cli.display import Display, can_draw_trees
 from medbench.cli.options import Asked, complete, study_options, understand
 from medbench.comparison import compare
 from medbench.comparison_tables import render as render_comparison
+from medbench.data.sources import (
+    Described,
+    Source,
+    describe_decoded,
+    describe_index,
+    locate,
+    locate_other,
+    with_others,
+)
+from medbench.data.transfer_sources import name_of, named_in
 from medbench.errors import LeakError, StoreError, UsageError
 from medbench.growth import growths
 from medbench.growth_tables import render as render_growth
@@ -39,19 +49,9 @@ from medbench.runner import Summary, check_not_stopped, check_settled
 from medbench.runner import run as run_plan
 from medbench.samples import Samples
 from medbench.soundness import PLANS, WORTH
-from medbench.sources import (
-    Described,
-    Source,
-    describe_decoded,
-    describe_index,
-    locate,
-    locate_other,
-    with_others,
-)
 from medbench.store import MARK, Store
 from medbench.tables import FORMATS
 from medbench.text import clean, counted
-from medbench.transfer import name_of, named_in
 from medbench.vetting import vet
 
 MANY_TRIALS = 100_000

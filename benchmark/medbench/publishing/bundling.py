@@ -13,6 +13,7 @@ from typing import Any
 
 from medbench import __version__
 from medbench.cell_metrics import metrics_of
+from medbench.data.sources import PHANTOM
 from medbench.errors import DataError, StoreError, UsageError
 from medbench.interfaces import Metric
 from medbench.leaderboard import boards
@@ -23,7 +24,6 @@ from medbench.publishing.figures import figures
 from medbench.publishing.models import MOST_LOOKS, SCHEMA, Method
 from medbench.publishing.planned import planned
 from medbench.registry.recipes import parse
-from medbench.sources import PHANTOM
 from medbench.stages import read_stage
 from medbench.store import Store
 from medbench.stored import Stored

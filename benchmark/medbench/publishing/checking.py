@@ -14,6 +14,7 @@ from medbench import __version__
 from medbench.arms import Checked
 from medbench.board_sentences import sentences
 from medbench.check_steps import plan_check
+from medbench.data.sources import Described
 from medbench.errors import LeakError, MedbenchError
 from medbench.interfaces import TrainingSet
 from medbench.leaderboard import best, boards
@@ -32,7 +33,6 @@ from medbench.publishing.signs import NAME, Signs
 from medbench.publishing.truth import no_files
 from medbench.registry.catalogue import Catalogue
 from medbench.samples import Samples
-from medbench.sources import Described
 from medbench.store import Store
 from medbench.study import Study
 from medbench.text import clean

@@ -13,8 +13,9 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from medbench.arms import Arm
+from medbench.data.audit_findings import waived_leaks
+from medbench.data.sources import PHANTOM
 from medbench.errors import UsageError
-from medbench.findings import waived_leaks
 from medbench.protocols.protocol import protocol, with_share
 from medbench.publishing import canonical, container, models, predictions, texts
 from medbench.publishing.container import MANIFEST, MEMBERS, SIGNATURE, Member
@@ -22,7 +23,6 @@ from medbench.publishing.planned import planned
 from medbench.publishing.predictions import Predicted
 from medbench.publishing.refusals import Refused
 from medbench.registry.recipes import parse
-from medbench.sources import PHANTOM
 from medbench.trial import Trial
 from medbench.yardsticks import MOST, SHARE
 

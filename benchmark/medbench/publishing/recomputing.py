@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from medbench.data.sources import Described
 from medbench.identity.identity import digest
 from medbench.matrix import Plan
 from medbench.protocols.protocol import protocol
@@ -16,7 +17,6 @@ from medbench.publishing.predictions import Predicted
 from medbench.publishing.reading import Bundle
 from medbench.publishing.refusals import Refused
 from medbench.samples import Samples
-from medbench.sources import Described
 from medbench.store import Store
 from medbench.stored import Failure, write_result
 from medbench.trial import Predictions, Result, Trial

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from medbench.check_steps import plan_check
+from medbench.data.sources import Described
 from medbench.errors import MedbenchError, UsageError
 from medbench.intervals import intervals
 from medbench.matrix import Plan, expand
@@ -25,7 +26,6 @@ from medbench.publishing.refusals import Refused
 from medbench.publishing.texts import fitting
 from medbench.registry.catalogue import Catalogue
 from medbench.runner import Watcher, check_settled, run
-from medbench.sources import Described
 from medbench.statistics import labels_agree, score, units
 from medbench.store import Store
 from medbench.trial import Predictions, Trial

@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from medbench.decoding import Progress
+from medbench.data.decode import Progress
+from medbench.data.sources import PHANTOM, Described, Source, describe_decoded, locate, locate_other, with_others
+from medbench.data.transfer_sources import name_of, named_in
 from medbench.errors import DataError, MedbenchError, UsageError
 from medbench.registry.catalogue import Catalogue
 from medbench.registry.recipes import did_you_mean, listing, parameters_of, with_inner
 from medbench.samples import Samples
-from medbench.sources import PHANTOM, Described, Source, describe_decoded, locate, locate_other, with_others
 from medbench.study_tables import PhantomTable
-from medbench.transfer import name_of, named_in
 
 MOST_DRAWN = 5_000  # patients of a phantom that is drawn only because a stranger's bundle says so
 LARGEST = 256  # pixels along an axis of such a phantom; 64 in three dimensions

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medbench.decoding import Progress
+from medbench.data.decode import Progress
 from medbench.errors import UsageError
 from medbench.publishing import truth
 from medbench.publishing.confined import call

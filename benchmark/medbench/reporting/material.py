@@ -17,6 +17,7 @@ import numpy as np
 from medbench.board import Board, Row
 from medbench.cells import Found, find
 from medbench.comparison import Comparison, compare
+from medbench.data.sources import PHANTOM
 from medbench.errors import MedbenchError
 from medbench.growth import Growth, growths
 from medbench.inflation import Inflation, inflations
@@ -24,7 +25,6 @@ from medbench.interfaces import Card
 from medbench.leaderboard import boards
 from medbench.protocols.protocol import protocol
 from medbench.registry.catalogue import Catalogue
-from medbench.sources import PHANTOM
 from medbench.stages import check_stage, read_stage
 from medbench.store import Store
 from medbench.stored import Stored

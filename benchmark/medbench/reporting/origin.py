@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from medbench.board_sentences import arm_name, left_out
-from medbench.findings import WAIVABLE
+from medbench.data.audit_findings import WAIVABLE
 from medbench.interfaces import Card
 from medbench.protocols.contracts import LEAKS
 from medbench.protocols.protocol import protocol

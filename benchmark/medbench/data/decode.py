@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from medbench import sealed_records
-from medbench.duplicates import planes
+from medbench.data.audit_duplicates import planes
+from medbench.data.audit_findings import Findings
+from medbench.data.audit_images import check_contents, inspect, is_blank
+from medbench.data.audit_shortcuts import Header, header, measure
+from medbench.data.files import sha256_of
 from medbench.errors import DataError, ResourceError
-from medbench.files import sha256_of
-from medbench.findings import Findings
-from medbench.inspection import check_contents, inspect, is_blank
 from medbench.interfaces import Dataset, Index, Record
-from medbench.shortcuts import Header, header, measure
 
 AUDIT = 4  # version of what is looked for when images are decoded; raise it where groups or findings must change
 MANY = 3000  # images; comparing more takes long enough to say so

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from medbench import sealed_records
-from medbench.decode import open_samples
+from medbench.data.cache import open_samples
 from medbench.errors import DataError, UsageError
 from medbench.identity.identity import digest
 from medbench.interfaces import Dataset

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from medbench.duplicates import areas, resized
-from medbench.findings import Shortcut
+from medbench.data.audit_duplicates import areas, resized
+from medbench.data.audit_findings import Shortcut
 from medbench.protocols.folds import assign_folds
 
 MOST = 2000  # images looked at: a few seconds; above, whole groups are drawn

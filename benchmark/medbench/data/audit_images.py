@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medbench.duplicates import FLAT, Pair, near_of
+from medbench.data.audit_duplicates import FLAT, Pair, near_of
+from medbench.data.audit_findings import Blank, Link, Overlap, Twins, across_cut
+from medbench.data.groups import groups_united, linked
 from medbench.errors import DataError
-from medbench.findings import Blank, Link, Overlap, Twins, across_cut
-from medbench.groups import groups_united, linked
 from medbench.interfaces import Index
 from medbench.text import counted
 
@@ -25,7 +25,7 @@ class Inspected:
         declared: ``str (n,)`` groups by patient and study.
         exact: ``str (n,)`` with equal pixels united.
         groups: ``str (n,)`` with nearly equal pictures united too: what no cut may part.
-        links: Nearly equal pictures, see :func:`medbench.duplicates.near`.
+        links: Nearly equal pictures, see :func:`medbench.data.audit_duplicates.near`.
         same: Ids of equal pixels, one tuple a picture.
         conflicts: Those of them with different labels, labelled ones only.
         near_conflicts: Those of the links whose images have different labels.
@@ -62,7 +62,7 @@ def inspect(
     Args:
         index: Of the data set.
         prefix: Put before ids, patients and studies.
-        views: ``float32 (n, planes, side, side)`` as :func:`medbench.duplicates.planes` gives them.
+        views: ``float32 (n, planes, side, side)`` as :func:`medbench.data.audit_duplicates.planes` gives them.
         contents: A hash of each image's pixels; empty for one of a single value, which unites nobody.
         blank: Whether each image shows nothing, as :func:`is_blank` says.
         progress: Told how many of the images were compared.

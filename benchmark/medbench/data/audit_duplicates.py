@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medbench.groups import Joined
+from medbench.data.groups import Joined
 
 SIDE = 48  # pixels a side at which pictures are compared; smaller ones at their own size
 WHOLE = 0.97  # correlation of the pictures

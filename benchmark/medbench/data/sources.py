@@ -10,18 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from medbench.decode import Decoded, already_decoded, decode, phantom_root
-from medbench.decoding import Progress, check_index
+from medbench.data.audit_findings import across_cut, blanks, columns_of, labels_in_conflict
+from medbench.data.cache import Decoded, already_decoded, decode, phantom_root
+from medbench.data.decode import Progress, check_index
+from medbench.data.groups import groups_united
+from medbench.data.transfer_sources import bare, learnable
 from medbench.errors import UsageError
-from medbench.findings import across_cut, blanks, columns_of, labels_in_conflict
-from medbench.groups import groups_united
 from medbench.interfaces import Dataset
 from medbench.registry.catalogue import Catalogue
 from medbench.registry.recipes import did_you_mean, listing
 from medbench.samples import Samples
 from medbench.study_tables import PhantomTable
 from medbench.text import counted
-from medbench.transfer import bare, learnable
 
 PHANTOM = "phantom:"
 
@@ -75,10 +75,10 @@ class Described:
         unit: What is scored.
         publish: What a published result may hold.
         others: Rows of each other data set that recipes may learn from, without pixels, by
-            :func:`medbench.transfer.name_of`.
+            :func:`medbench.data.transfer_sources.name_of`.
         other_folders: Where their decoded arrays lie, by the same.
-        across: Groups that the official cut parts, as :func:`medbench.findings.across_cut` gives them.
-        overlap: What the parts of an official cut share in images, as :meth:`medbench.findings.Overlap.facts` counts
+        across: Groups that the official cut parts, as :func:`medbench.data.audit_findings.across_cut` gives them.
+        overlap: What the parts of an official cut share in images, as :meth:`medbench.data.audit_findings.Overlap.facts` counts
             it; empty where there is no such cut or the data set is not decoded.
         warnings: What boards say of shortcuts, labels that contradict each other, images that show nothing, and sides
             that no arm may mirror.

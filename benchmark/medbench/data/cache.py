@@ -21,10 +21,10 @@ import numpy as np
 import platformdirs
 
 from medbench import sealed_records
-from medbench.decoding import AUDIT, Progress, check_index, decode_into, index_sum
+from medbench.data.audit_findings import Findings
+from medbench.data.decode import AUDIT, Progress, check_index, decode_into, index_sum
+from medbench.data.files import Seen, files_in, sha256_of
 from medbench.errors import DataError, ResourceError, StoreError
-from medbench.files import Seen, files_in, sha256_of
-from medbench.findings import Findings
 from medbench.identity.identity import digest, identity
 from medbench.interfaces import Dataset
 from medbench.samples import Samples
@@ -46,7 +46,7 @@ class Decoded:
         merged: How many patients share a picture with another and were therefore united.
         conflicts: Ids of identical pictures with different labels, united.
         findings: What the audit found.
-        across: Groups that the official cut parts, as :func:`medbench.findings.across_cut` gives them.
+        across: Groups that the official cut parts, as :func:`medbench.data.audit_findings.across_cut` gives them.
     """
 
     folder: Path
