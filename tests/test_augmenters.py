@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import medbench
-from medbench.registry.catalogue import load
+from medbench.registry.plugins import load
 from medbench.testing import SandboxContext, check_recipe_is_unchanged, toy_samples
 from medbench_plugins.augmenters import register_augmenters
 from medbench_plugins.augmenters.generative import Generative, made_counts

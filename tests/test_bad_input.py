@@ -404,7 +404,7 @@ def toys_can_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_data_behind_links_within_the_folder_are_data_as_well(tmp_path: Path) -> None:
-    from medbench.registry.catalogue import load
+    from medbench.registry.plugins import load
 
     folder = load(installed=False).resolve("dataset", "folder")
     found = []

@@ -18,7 +18,7 @@ from medbench.errors import ContractError, LeakError
 from medbench.interfaces import Budget
 from medbench.protocols import contracts
 from medbench.protocols.protocol import EvaluationProtocol
-from medbench.registry.catalogue import load
+from medbench.registry.plugins import load
 from medbench.testing import toy_samples
 from medbench.trial import Result, Trial, run_trial
 from toys import Mean, Plain

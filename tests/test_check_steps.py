@@ -22,7 +22,7 @@ from medbench.flat_rows import table
 from medbench.identity.identity import digest
 from medbench.leaderboard import best, boards
 from medbench.matrix import expand
-from medbench.registry import catalogue as plugins
+from medbench.registry import plugins
 from medbench.samples import Samples
 from medbench.store import Store
 from medbench.stored import Failure, write_result

@@ -331,7 +331,7 @@ def test_the_core_reaches_what_hand_lists_missed() -> None:
         ("medbench.data.cache", "open_samples"),
     } <= set(reached)
     assert not {module for module, _ in reached} & {
-        "medbench.registry.catalogue",
+        "medbench.registry.plugins",
         "medbench.scoring",
         "medbench.measuring",
         "medbench.identity.code_reach",

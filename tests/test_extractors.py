@@ -14,7 +14,7 @@ import pytest
 
 import medbench
 from medbench.identity.identity import digest, identity
-from medbench.registry.catalogue import load
+from medbench.registry.plugins import load
 from medbench.testing import check_extractor, toy_samples
 from medbench_plugins.extractors.inception import Inception
 from medbench_plugins.extractors.pictures import in_colour

@@ -15,7 +15,7 @@ from _bundles import TOYS, ToyRun
 from medbench.cli.verify import verify
 from medbench.interfaces import Budget
 from medbench.publishing.frequencies import Frequencies, blank, given
-from medbench.registry import catalogue
+from medbench.registry import plugins
 from medbench.samples import Samples
 from medbench.trial import Result, Trial
 
@@ -42,7 +42,7 @@ def train(*counts: int) -> Samples:
 def test_every_registered_arm_can_be_asked_without_training(tmp_path: Path) -> None:
     here = blank(train(30, 20, 10), 2)
     natural, equal = [1 / 2, 1 / 3, 1 / 6], [1 / 3, 1 / 3, 1 / 3]
-    for augmenter in catalogue.load(installed=True).items("augmenter"):
+    for augmenter in plugins.load(installed=True).items("augmenter"):
         if augmenter.name == "feature-smote":
             continue  # imbalanced-learn takes seconds to import
         found = given(augmenter, here, tmp_path)

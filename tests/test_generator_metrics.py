@@ -17,7 +17,7 @@ from medbench import wording
 from medbench.context import TrialContext
 from medbench.generator_health import POOR, copied, why_poor
 from medbench.protocols.protocol import EvaluationProtocol
-from medbench.registry import catalogue
+from medbench.registry import plugins
 from medbench.samples import Samples
 from medbench.scoring import score_made
 from medbench.study import build, to_toml
@@ -371,7 +371,7 @@ def plan_of(extractor: str) -> dict[str, tuple[str, str, int]]:
     source = Described("toy", "d", None, samples, 2, (), "patient", "nothing")
     values = {"datasets": ["toy"], "augmenters": ["acgan"], "classifiers": ["small-cnn"], "folds": 2, "repeats": 1}
     study = build({**values, "extractor": extractor, "yardsticks": False})
-    plan = expand(study, catalogue.load(installed=False), [source])
+    plan = expand(study, plugins.load(installed=False), [source])
     found: dict[str, tuple[str, str, int]] = {}
     for trial in plan.trials:
         found.setdefault(trial.augmenter, (trial.id, trial.extractor, len(plan.stages_of[trial.id])))

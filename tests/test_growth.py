@@ -38,7 +38,7 @@ from medbench.protocols import contracts
 from medbench.protocols.folds import Cut
 from medbench.protocols.protocol import protocol, seeded_as, sized, with_leaks, with_share
 from medbench.protocols.subsets import draw_patients
-from medbench.registry import catalogue as plugins
+from medbench.registry import plugins
 from medbench.samples import Samples
 from medbench.statistics import score, units
 from medbench.store import Store

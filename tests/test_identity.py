@@ -15,7 +15,7 @@ from medbench.context import TrialContext
 from medbench.identity.code_reach import forget, place_of, reach
 from medbench.identity.identity import SCHEME, derive_seed, digest, identity
 from medbench.interfaces import Budget
-from medbench.registry.catalogue import load
+from medbench.registry.plugins import load
 from medbench.registry.seed_names import PLACES
 
 CATALOGUE = load(installed=False)
@@ -62,7 +62,7 @@ def test_parameters_count_and_their_order_does_not() -> None:
 
 def test_identities_import_nothing_heavy() -> None:
     code = (
-        "import sys; from medbench.registry.catalogue import load; from medbench.identity.identity import identity;"
+        "import sys; from medbench.registry.plugins import load; from medbench.identity.identity import identity;"
         "c = load(installed=False);"
         "[identity(r) for k in ('dataset', 'augmenter', 'generator', 'classifier') for r in c.items(k)];"
         "print([m for m in ('torch', 'timm', 'monai', 'sklearn') if m in sys.modules])"

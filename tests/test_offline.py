@@ -18,7 +18,7 @@ from medbench.interfaces import TrainingSet
 from medbench.protocols import contracts
 from medbench.protocols.folds import Cut
 from medbench.protocols.protocol import EvaluationProtocol
-from medbench.registry import catalogue as plugins
+from medbench.registry import plugins
 from medbench.testing import SandboxContext, check_augmenter, check_generator, toy_samples
 from medbench_plugins.augmenters import register_augmenters
 from medbench_plugins.augmenters.generative import Generative, made_counts

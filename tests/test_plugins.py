@@ -12,7 +12,7 @@ import pytest
 
 from medbench.errors import PluginError, UsageError
 from medbench.registry import hookspecs
-from medbench.registry.catalogue import HOOKS, load
+from medbench.registry.plugins import HOOKS, load
 
 GOOD = """
 from dataclasses import dataclass
@@ -104,7 +104,7 @@ def test_a_glob_takes_all_that_match() -> None:
 
 def test_listing_imports_nothing_heavy() -> None:
     code = (
-        "import sys; from medbench.registry.catalogue import load; load(installed=False);"
+        "import sys; from medbench.registry.plugins import load; load(installed=False);"
         "print([m for m in ('torch', 'timm', 'monai', 'sklearn', 'polars', 'matplotlib') if m in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

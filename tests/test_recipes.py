@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import medbench
 from medbench.errors import UsageError
-from medbench.registry.catalogue import load
+from medbench.registry.plugins import load
 from medbench.registry.recipes import configure, describe, parse, spec_of, split_list
 
 

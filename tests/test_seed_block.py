@@ -20,7 +20,7 @@ from medbench.data.sources import Described
 from medbench.errors import UsageError
 from medbench.identity.identity import digest
 from medbench.matrix import expand
-from medbench.registry import catalogue
+from medbench.registry import plugins
 from medbench.samples import Samples
 from medbench.seed_block import SEEDS
 from medbench.tables import render
@@ -42,7 +42,7 @@ def planned(most: int | None = None, **more: Any) -> Any:
         groups=names, sources=((),) * 40, classes=("no", "yes"),
     )  # fmt: skip
     source = Described("ddti", "d" * 64, None, samples, 2, (), "patient", "nothing")
-    return expand(asked, catalogue.load(), [source], most=most)
+    return expand(asked, plugins.load(), [source], most=most)
 
 
 def test_nine_pairs_of_seeds_of_an_arm_with_a_generator_and_of_its_control_are_planned_on_one_fold() -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from medbench import study
 from medbench.protocols.protocol import protocol
-from medbench.registry import catalogue as plugins
-from medbench.registry.catalogue import Catalogue
+from medbench.registry import plugins
+from medbench.registry.plugins import Catalogue
 from medbench.study import Study
 
 DOCS = Path(__file__).parent.parent / "docs" / "studies"

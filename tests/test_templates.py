@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from medbench.cli.plugin_templates import TEMPLATES, files
-from medbench.registry.catalogue import load
+from medbench.registry.plugins import load
 from medbench.testing import CHECKS
 
 PAGE = (Path(__file__).parents[1] / "docs" / "plugins.md").read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import medbench
-from medbench.registry.catalogue import load
+from medbench.registry.plugins import load
 from medbench.testing import CHECKS, SandboxContext, check_recipe_is_unchanged, toy_samples
 
 CATALOGUE = load(installed=False)

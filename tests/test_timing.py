@@ -14,7 +14,7 @@ from medbench import study
 from medbench.data.sources import Described
 from medbench.forecast import forecast, outlook
 from medbench.matrix import Plan, expand
-from medbench.registry import catalogue
+from medbench.registry import plugins
 from medbench.samples import Samples
 from medbench.store import Store
 from medbench.stored import write_result
@@ -32,7 +32,7 @@ def a_plan() -> Plan:
     )  # fmt: skip
     asked = {"datasets": ["ddti"], "augmenters": ["hybrid"], "classifiers": ["small-cnn"], "folds": 2, "repeats": 1}
     source = Described("ddti", "d" * 64, None, samples, 2, (), "patient", "nothing")
-    return expand(study.build({**asked, "companions": False}), catalogue.load(), [source])
+    return expand(study.build({**asked, "companions": False}), plugins.load(), [source])
 
 
 def put(store: Store, trial: Trial, seconds: float) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 import medbench
 from medbench.data.transfer_sources import learnable, name_of, named_in, opener
-from medbench.registry.catalogue import load
+from medbench.registry.plugins import load
 from medbench.stages import stage_key
 from medbench.testing import SandboxContext, toy_samples
 

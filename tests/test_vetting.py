@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from medbench.registry.catalogue import load
+from medbench.registry.plugins import load
 from medbench.testing import quick
 from medbench.vetting import Part, _outcome, parts_of
 

@@ -27,7 +27,7 @@ from medbench.matrix import expand
 from medbench.protocols.folds import Cut
 from medbench.protocols.protocol import protocol, seeded_as, with_share
 from medbench.protocols.subsets import a_share
-from medbench.registry import catalogue as plugins
+from medbench.registry import plugins
 from medbench.samples import Samples
 from medbench.statistics import score, units
 from medbench.store import Store

@@ -47,8 +47,8 @@ if TYPE_CHECKING:
         Transform,
         outside_identity,
     )
-    from medbench.registry.catalogue import recipe
     from medbench.registry.hookspecs import hookimpl
+    from medbench.registry.plugins import recipe
     from medbench.samples import UNLABELLED, Samples, balanced_sampling
     from medbench.text import counted
 

@@ -13,7 +13,7 @@ from medbench.errors import UsageError
 from medbench.identity.identity import core_code, digest, identity
 from medbench.interfaces import Augmenter, Classifier, cut_in_two
 from medbench.registry.authors_lines import place_of
-from medbench.registry.catalogue import Catalogue
+from medbench.registry.plugins import Catalogue
 from medbench.registry.recipes import parameters_of, with_inner
 from medbench.study import Study
 

@@ -15,7 +15,7 @@ from medbench.cells import find, score_all
 from medbench.gains import Key
 from medbench.intervals import Interval, intervals
 from medbench.matrix import Plan, expand
-from medbench.registry.catalogue import Catalogue
+from medbench.registry.plugins import Catalogue
 from medbench.statistics import Cell
 from medbench.stored import Stored
 from medbench.study import Study

@@ -28,7 +28,7 @@ from medbench.interfaces import outside_identity
 from medbench.machine_faults import of_machine
 from medbench.protocols.protocol import protocol
 from medbench.redact import sentence, without_names, without_paths
-from medbench.registry import catalogue as plugins
+from medbench.registry import plugins
 from medbench.registry.authors_lines import line_of
 from medbench.stages import ENCODER, announced
 from medbench.stored import Failure, drop_unmeasured, keep_unmeasured, write_result, write_scores

@@ -18,7 +18,7 @@ from medbench.interfaces import TrainingSet
 from medbench.protocols import contracts
 from medbench.protocols.folds import Cut, without_overlap
 from medbench.protocols.protocol import EvaluationProtocol, protocol, with_share
-from medbench.registry.catalogue import Catalogue
+from medbench.registry.plugins import Catalogue
 from medbench.registry.recipes import listing
 from medbench.samples import Samples
 from medbench.seed_block import BLOCK, SEEDS, in_block

@@ -18,7 +18,7 @@ from medbench.identity.identity import digest
 from medbench.interfaces import Executor
 from medbench.job import SCORES, Task, work
 from medbench.matrix import Plan
-from medbench.registry.catalogue import Catalogue
+from medbench.registry.plugins import Catalogue
 from medbench.scoring import KEY_OF, extractor_key, is_stale, score_keys, score_of
 from medbench.store import Store
 from medbench.stored import Stored

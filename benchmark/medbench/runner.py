@@ -22,7 +22,7 @@ from medbench.interfaces import Executor, Jobs
 from medbench.job import Task, work
 from medbench.machine_faults import DISK, is_interruption
 from medbench.matrix import Plan
-from medbench.registry.catalogue import Catalogue
+from medbench.registry.plugins import Catalogue
 from medbench.stage_jobs import StageJob
 from medbench.stages import ENCODER, check_stage
 from medbench.store import Store

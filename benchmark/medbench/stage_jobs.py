@@ -10,7 +10,7 @@ from typing import Any
 from medbench.data.transfer_sources import name_of
 from medbench.errors import UsageError
 from medbench.interfaces import Augmenter, Classifier, needs, source_of
-from medbench.registry.catalogue import Catalogue
+from medbench.registry.plugins import Catalogue
 from medbench.samples import Samples
 from medbench.stages import ENCODER, features_made_of, ids_of, recipe_of, stage_key
 from medbench.trial import Trial, parts

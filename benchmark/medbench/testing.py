@@ -479,7 +479,7 @@ def check_study(path: Any, folder: Path) -> None:
         UsageError: With one sentence on what is wrong.
     """
     from medbench.protocols.protocol import protocol
-    from medbench.registry.catalogue import recipe
+    from medbench.registry.plugins import recipe
     from medbench.study import read
 
     study = read(path)

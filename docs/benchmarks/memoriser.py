@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from medbench.registry.catalogue import load
+from medbench.registry.plugins import load
 from medbench_plugins.likeness import nearest_alike
 from medbench_plugins.scores.copied_pictures import limit
 

@@ -25,7 +25,7 @@ import numpy as np
 
 import medbench
 from medbench.generator_health import why_poor
-from medbench.registry.catalogue import load
+from medbench.registry.plugins import load
 from medbench.scoring import score_made
 from medbench.testing import SandboxContext
 from medbench_plugins.extractors.random_convolutions import RandomConvolutions

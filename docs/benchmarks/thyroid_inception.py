@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 import medbench
-from medbench.registry.catalogue import load
+from medbench.registry.plugins import load
 from medbench.testing import SandboxContext
 from medbench_plugins.classifiers.small import SmallCNN
 from medbench_plugins.generators.dcgan import DCGAN

@@ -20,7 +20,7 @@ from medbench.publishing.canonical import dump
 from medbench.publishing.models import Method
 from medbench.publishing.recomputing import UNSAID
 from medbench.publishing.report import Report, entry
-from medbench.registry import catalogue as plugins
+from medbench.registry import plugins
 from medbench.store import Store
 from medbench.stored import Failure, write_result
 from medbench.study import Study

@@ -20,7 +20,7 @@ from medbench.data.cache import Decoded
 from medbench.data.sources import PHANTOM, Source, locate
 from medbench.errors import UsageError
 from medbench.protocols.protocol import protocol
-from medbench.registry.catalogue import Catalogue
+from medbench.registry.plugins import Catalogue
 from medbench.study import Study
 from medbench.text import WIDTH, clean, counted, cut, wrapped
 

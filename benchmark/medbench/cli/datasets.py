@@ -20,7 +20,7 @@ from medbench.data.decode import MANY, check_index
 from medbench.data.files import files_in
 from medbench.errors import DataError, UsageError
 from medbench.interfaces import Dataset, Index
-from medbench.registry import catalogue as registry
+from medbench.registry import plugins as registry
 from medbench.text import clean, counted
 
 SHOWN = 20

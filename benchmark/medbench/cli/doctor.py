@@ -20,7 +20,7 @@ import click
 from medbench import __version__, devices
 from medbench.data.cache import cache_folder
 from medbench.errors import ResourceError
-from medbench.registry import catalogue
+from medbench.registry import plugins as catalogue
 
 FIT_SECONDS = 300
 TINY = (

@@ -20,7 +20,7 @@ from medbench.errors import UsageError
 from medbench.forecast import outlook
 from medbench.matrix import expand
 from medbench.protocols.folds import without_overlap
-from medbench.registry.catalogue import Catalogue
+from medbench.registry.plugins import Catalogue
 from medbench.samples import Samples
 from medbench.study_tables import BudgetTable
 from medbench.text import WIDTH, clean, counted, listed, wrapped

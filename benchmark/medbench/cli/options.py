@@ -14,7 +14,7 @@ from medbench import study
 from medbench.data.sources import PHANTOM
 from medbench.errors import UsageError
 from medbench.protocols.protocol import LEAKY, protocol, with_leaks
-from medbench.registry import catalogue as plugins
+from medbench.registry import plugins
 from medbench.registry.recipes import parse, split_list
 from medbench.staircase import staircase
 from medbench.study import Study

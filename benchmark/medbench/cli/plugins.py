@@ -14,7 +14,7 @@ from medbench.cli.options import complete, load_catalogue, plugin_options
 from medbench.cli.plugin_templates import TEMPLATES, files
 from medbench.errors import ContractError, MedbenchError, PluginError, Skip, UsageError
 from medbench.registry.authors_lines import line_of, place_of
-from medbench.registry.catalogue import HOOKS
+from medbench.registry.plugins import HOOKS
 from medbench.registry.recipes import as_text, parameters_of
 from medbench.testing import CHECKS
 from medbench.text import clean

@@ -17,7 +17,7 @@ from medbench.data.groups import groups_united
 from medbench.data.transfer_sources import bare, learnable
 from medbench.errors import UsageError
 from medbench.interfaces import Dataset
-from medbench.registry.catalogue import Catalogue
+from medbench.registry.plugins import Catalogue
 from medbench.registry.recipes import did_you_mean, listing
 from medbench.samples import Samples
 from medbench.study_tables import PhantomTable

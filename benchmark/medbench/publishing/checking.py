@@ -31,7 +31,7 @@ from medbench.publishing.refusals import Refused
 from medbench.publishing.report import OTHER_STUDY, Report
 from medbench.publishing.signs import NAME, Signs
 from medbench.publishing.truth import no_files
-from medbench.registry.catalogue import Catalogue
+from medbench.registry.plugins import Catalogue
 from medbench.samples import Samples
 from medbench.store import Store
 from medbench.study import Study

@@ -24,7 +24,7 @@ from medbench.publishing.reading import Bundle
 from medbench.publishing.recomputing import predictions_with_labels
 from medbench.publishing.refusals import Refused
 from medbench.publishing.texts import fitting
-from medbench.registry.catalogue import Catalogue
+from medbench.registry.plugins import Catalogue
 from medbench.runner import Watcher, check_settled, run
 from medbench.statistics import labels_agree, score, units
 from medbench.store import Store

@@ -14,7 +14,7 @@ from medbench.publishing.reading import Bundle
 from medbench.publishing.refusals import Refused
 from medbench.publishing.report import Check, Report, entry
 from medbench.publishing.signing import signed_by
-from medbench.registry import catalogue as plugins
+from medbench.registry import plugins
 
 
 def read(given: Mapping[str, Any], folder: Path) -> dict[str, Any]:

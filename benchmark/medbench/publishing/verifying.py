@@ -14,7 +14,7 @@ from medbench.publishing import truth
 from medbench.publishing.confined import call
 from medbench.publishing.refusals import Refused
 from medbench.publishing.report import SAID
-from medbench.registry import catalogue as plugins
+from medbench.registry import plugins
 from medbench.study_tables import PhantomTable
 from medbench.text import WIDTH, clean, wrapped
 

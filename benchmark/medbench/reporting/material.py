@@ -24,7 +24,7 @@ from medbench.inflation import Inflation, inflations
 from medbench.interfaces import Card
 from medbench.leaderboard import boards
 from medbench.protocols.protocol import protocol
-from medbench.registry.catalogue import Catalogue
+from medbench.registry.plugins import Catalogue
 from medbench.stages import check_stage, read_stage
 from medbench.store import Store
 from medbench.stored import Stored

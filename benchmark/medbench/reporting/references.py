@@ -14,7 +14,7 @@ from typing import Any
 from medbench.errors import MedbenchError
 from medbench.interfaces import needs
 from medbench.latex import escape_latex
-from medbench.registry.catalogue import Catalogue
+from medbench.registry.plugins import Catalogue
 from medbench.registry.recipes import with_inner
 from medbench.reporting.blocks import text_of
 
