@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from medbench import study
-from medbench.context import TrialContext
 from medbench.data.audit_findings import WAIVABLE, waived_leaks
 from medbench.errors import LeakError, UsageError
 from medbench.interfaces import Budget
@@ -21,7 +20,8 @@ from medbench.protocols.protocol import EvaluationProtocol
 from medbench.samples import Samples
 from medbench.testing import toy_samples
 from medbench.text import columns
-from medbench.trial import Trial, run_trial
+from medbench.trial.context import TrialContext
+from medbench.trial.trial import Trial, run_trial
 from toys import Mean, Plain
 
 TOYS = Path(__file__).parent / "toys"

@@ -18,7 +18,7 @@ from medbench.samples import Samples
 from medbench.statistics import Cell, Units, score, units
 from medbench.study import Study
 from medbench.testing import toy_samples
-from medbench.trial import Predictions
+from medbench.trial.trial import Predictions
 from medbench.verdicts import Evidence
 
 SOUND = Canary((AtChance("none", 0.51, 0.40, 0.62),), (), 0.9, 0.75, 0.7, 8, 8, 0)

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from medbench.context import TrialContext
 from medbench.errors import ContractError, LeakError
 from medbench.interfaces import Budget
 from medbench.protocols import contracts
 from medbench.protocols.protocol import EvaluationProtocol
 from medbench.registry.plugins import load
 from medbench.testing import toy_samples
-from medbench.trial import Result, Trial, run_trial
+from medbench.trial.context import TrialContext
+from medbench.trial.trial import Result, Trial, run_trial
 from toys import Mean, Plain
 
 TOYS = str(Path(__file__).parent / "toys")

@@ -29,7 +29,7 @@ from medbench.stored import Failure, write_result
 from medbench.study import Study
 from medbench.tables import render
 from medbench.text import columns
-from medbench.trial import Result, Trial
+from medbench.trial.trial import Result, Trial
 
 TOYS = str(Path(__file__).parent / "toys")
 N = 60

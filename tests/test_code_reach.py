@@ -324,15 +324,15 @@ def test_the_core_reaches_what_hand_lists_missed() -> None:
 
     assert {
         ("medbench.interfaces", "TrainingSet"),
-        ("medbench.stages", "load_state"),
+        ("medbench.trial.stages", "load_state"),
         ("medbench.job", "do_task"),
         ("medbench.registry.recipes", "describe_for_seeds"),
-        ("medbench.trial", "prior_corrected"),
+        ("medbench.trial.trial", "prior_corrected"),
         ("medbench.data.cache", "open_samples"),
     } <= set(reached)
     assert not {module for module, _ in reached} & {
         "medbench.registry.plugins",
-        "medbench.scoring",
-        "medbench.measuring",
+        "medbench.trial.generator_scores",
+        "medbench.trial.metrics",
         "medbench.identity.code_reach",
     }

@@ -31,7 +31,7 @@ from medbench.statistics import ArmScores, score, units
 from medbench.study import Study
 from medbench.tables import FORMATS
 from medbench.text import columns
-from medbench.trial import Predictions
+from medbench.trial.trial import Predictions
 from medbench.verdicts import Evidence, Verdict
 
 SEEDS = st.integers(0, 2**32)

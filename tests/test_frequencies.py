@@ -17,7 +17,7 @@ from medbench.interfaces import Budget
 from medbench.publishing.frequencies import Frequencies, blank, given
 from medbench.registry import plugins
 from medbench.samples import Samples
-from medbench.trial import Result, Trial
+from medbench.trial.trial import Result, Trial
 
 TRIAL = Trial("phantom:toy", "patients", 0, 0, 5, 0, 0, "adds", "mean", Budget())
 ROWS = np.array([30, 10])

@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 
 import medbench
 from medbench import wording
-from medbench.context import TrialContext
 from medbench.generator_health import POOR, copied, why_poor
 from medbench.protocols.protocol import EvaluationProtocol
 from medbench.registry import plugins
 from medbench.samples import Samples
-from medbench.scoring import score_made
 from medbench.study import build, to_toml
 from medbench.testing import toy_samples
-from medbench.trial import Trial, run_trial
+from medbench.trial.context import TrialContext
+from medbench.trial.generator_scores import score_made
+from medbench.trial.trial import Trial, run_trial
 from medbench_plugins import neighbours
 from medbench_plugins.augmenters.generative import Generative
 from medbench_plugins.augmenters.synthetic import SyntheticOnly

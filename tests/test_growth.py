@@ -44,7 +44,7 @@ from medbench.statistics import score, units
 from medbench.store import Store
 from medbench.tables import FORMATS
 from medbench.text import columns
-from medbench.trial import Predictions
+from medbench.trial.trial import Predictions
 from medbench.verdicts import Evidence, Verdict, Word
 from medbench.wording import by_size
 

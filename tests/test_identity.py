@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from medbench.context import TrialContext
 from medbench.identity.code_reach import forget, place_of, reach
 from medbench.identity.identity import SCHEME, derive_seed, digest, identity
 from medbench.interfaces import Budget
 from medbench.registry.plugins import load
 from medbench.registry.seed_names import PLACES
+from medbench.trial.context import TrialContext
 
 CATALOGUE = load(installed=False)
 

@@ -32,7 +32,7 @@ from medbench.statistics import score, units
 from medbench.study import Study
 from medbench.tables import FORMATS
 from medbench.text import columns
-from medbench.trial import Predictions
+from medbench.trial.trial import Predictions
 from medbench.verdicts import Evidence, Verdict
 
 LABELS = np.array([0] * 6 + [1] * 4)

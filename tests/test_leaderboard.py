@@ -26,7 +26,7 @@ from medbench.stored import Failure, write_result
 from medbench.study import Study
 from medbench.tables import FORMATS, render
 from medbench.text import columns
-from medbench.trial import Result, Trial
+from medbench.trial.trial import Result, Trial
 
 N = 48  # patients, a third of them of class 1
 LABELS = np.array([0, 0, 1] * (N // 3))

@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 
 from medbench.measures import calibration_slope, measures
 from medbench.statistics import Cell, Units, units
-from medbench.trial import Predictions
+from medbench.trial.trial import Predictions
 
 
 def cells(seed: int, n: int, k: int, folds: int = 2) -> dict[Cell, Units]:

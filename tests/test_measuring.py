@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from medbench.measuring import Measured, measure, measure_key
+from medbench.trial.metrics import Measured, measure, measure_key
 
 LABELS, P = np.array([0, 1, 1]), np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
 

@@ -25,7 +25,7 @@ from medbench.cli.report import report
 from medbench.cli.results import leaderboard
 from medbench.leaderboard import boards
 from medbench.publishing import container, reading
-from medbench.trial import prior_corrected
+from medbench.trial.trial import prior_corrected
 
 TOYS = str(Path(__file__).parent / "toys")
 NO_SCORES = ("-p", "no:medbench.scores")

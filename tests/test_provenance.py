@@ -13,13 +13,13 @@ import pytest
 from hypothesis import HealthCheck, assume, given, reject, settings
 from hypothesis import strategies as st
 
-from medbench.context import TrialContext
 from medbench.errors import DataError, LeakError
 from medbench.interfaces import Budget, TrainingSet, needs
 from medbench.protocols.folds import Cut
 from medbench.protocols.protocol import EvaluationProtocol
 from medbench.samples import Samples
-from medbench.trial import Trial, run_trial
+from medbench.trial.context import TrialContext
+from medbench.trial.trial import Trial, run_trial
 from medbench_plugins.augmenters.generative import Generative
 from medbench_plugins.generators.blur import Blur
 from medbench_plugins.generators.resample import Resample

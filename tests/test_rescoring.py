@@ -15,8 +15,8 @@ from medbench.identity.code_reach import reach
 from medbench.identity.identity import CORE
 from medbench.leaderboard import scores_of_made
 from medbench.rescoring import rescore
-from medbench.scoring import is_stale, score_keys, score_of
 from medbench.stored import Stored
+from medbench.trial.generator_scores import is_stale, score_keys, score_of
 from medbench_plugins.scores.kid import KID, KIDByClass
 
 HOW = {"extractor": "toy", "sha256": "6" * 64, "key of kid": "a", "key of kid-by-class": "b"}
@@ -47,8 +47,16 @@ def test_every_score_and_the_core_have_keys() -> None:
 
 
 def test_code_that_scores_is_part_of_their_keys_and_of_no_trial() -> None:
-    of_scores = {name for module, name in reach(("medbench.scoring", "*")).definitions if module == "medbench.scoring"}
-    of_trials = {name for module, name in reach(*CORE).definitions if module in ("medbench.scoring", "medbench.trial")}
+    of_scores = {
+        name
+        for module, name in reach(("medbench.trial.generator_scores", "*")).definitions
+        if module == "medbench.trial.generator_scores"
+    }
+    of_trials = {
+        name
+        for module, name in reach(*CORE).definitions
+        if module in ("medbench.trial.generator_scores", "medbench.trial.trial")
+    }
 
     assert {"score_made", "_Pool", "_draw", "_origin_label", "MOST"} <= of_scores
     assert "run_trial" in of_trials

@@ -16,13 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import medbench
-from medbench.context import TrialContext
 from medbench.protocols.protocol import EvaluationProtocol
 from medbench.samples import Samples
-from medbench.scoring import CHUNK, MOST, score_made
 from medbench.stored import Stored, read_stored, write_result
 from medbench.testing import SandboxContext, check_score, toy_samples
-from medbench.trial import Trial, run_trial
+from medbench.trial.context import TrialContext
+from medbench.trial.generator_scores import CHUNK, MOST, score_made
+from medbench.trial.trial import Trial, run_trial
 from medbench_plugins.augmenters.generative import Generative
 from medbench_plugins.extractors.random_convolutions import RandomConvolutions
 from medbench_plugins.generators.blur import Blur

@@ -24,7 +24,7 @@ from medbench.registry import plugins
 from medbench.samples import Samples
 from medbench.seed_block import SEEDS
 from medbench.tables import render
-from medbench.trial import Trial
+from medbench.trial.trial import Trial
 from medbench.versus import compare
 from medbench.versus_tables import render as render_versus
 

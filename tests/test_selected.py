@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import medbench
-from medbench.context import TrialContext
 from medbench.interfaces import needs
 from medbench.protocols.protocol import protocol
 from medbench.testing import SandboxContext, check_augmenter, check_generator, check_recipe_is_unchanged, toy_samples
-from medbench.trial import Trial, run_trial
+from medbench.trial.context import TrialContext
+from medbench.trial.trial import Trial, run_trial
 from medbench_plugins.augmenters import register_augmenters
 from medbench_plugins.augmenters.feature_generative import FeatureGenerative
 from medbench_plugins.augmenters.generative import Generative

@@ -23,7 +23,7 @@ from medbench.publishing import canonical, container, entries, reading, signs
 from medbench.publishing.near_copies import near_copies
 from medbench.publishing.signs import Signs
 from medbench.publishing.verifying import verify
-from medbench.trial import Result, Trial
+from medbench.trial.trial import Result, Trial
 
 TRIAL = Trial("phantom:toy", "patients", 0, 0, 5, 0, 0, "adds", "mean", Budget())
 

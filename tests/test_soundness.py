@@ -16,8 +16,8 @@ from medbench import sealed_records
 from medbench.cli import cli
 from medbench.errors import StoreError
 from medbench.soundness import look, repair
-from medbench.stages import save_state
 from medbench.store import Store
+from medbench.trial.stages import save_state
 
 Medbench = Callable[..., Result]
 TREE = {"balanced": "", "geometric": "balanced"}

@@ -23,7 +23,7 @@ from medbench.statistics import (
     score,
     units,
 )
-from medbench.trial import Predictions, prior_corrected
+from medbench.trial.trial import Predictions, prior_corrected
 
 SEEDS = st.integers(0, 2**32)
 RNG = np.random.default_rng(0)

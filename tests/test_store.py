@@ -18,7 +18,7 @@ from medbench.errors import StoreError
 from medbench.interfaces import Budget
 from medbench.store import Store
 from medbench.stored import Failure, read_stored, write_result
-from medbench.trial import Result, Trial
+from medbench.trial.trial import Result, Trial
 
 TRIAL = Trial(
     dataset="phantom:ddti",

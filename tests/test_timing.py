@@ -20,7 +20,7 @@ from medbench.store import Store
 from medbench.stored import write_result
 from medbench.text import columns
 from medbench.timing import Timing, spoken, timing
-from medbench.trial import Result, Trial
+from medbench.trial.trial import Result, Trial
 
 
 def a_plan() -> Plan:

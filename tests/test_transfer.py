@@ -17,8 +17,8 @@ import pytest
 import medbench
 from medbench.data.transfer_sources import learnable, name_of, named_in, opener
 from medbench.registry.plugins import load
-from medbench.stages import stage_key
 from medbench.testing import SandboxContext, toy_samples
+from medbench.trial.stages import stage_key
 
 TOYS = Path(__file__).parent / "toys"
 Medbench = Callable[..., subprocess.CompletedProcess[str]]

@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from medbench.context import TrialContext
 from medbench.errors import ContractError, LeakError, Skip, StoreError
 from medbench.interfaces import Budget, TrainingSet
 from medbench.protocols.folds import Cut
 from medbench.protocols.protocol import EvaluationProtocol
 from medbench.samples import Samples
-from medbench.stages import load_state, save_state
 from medbench.stored import keep_unmeasured, read_stored, take_unmeasured
 from medbench.testing import toy_samples
-from medbench.trial import Result, Trial, fit_stage, prior_corrected, run_trial, training_part
+from medbench.trial.context import TrialContext
+from medbench.trial.stages import load_state, save_state
+from medbench.trial.trial import Result, Trial, fit_stage, prior_corrected, run_trial, training_part
 
 SAMPLES = toy_samples(60, size=8)
 TRIAL = Trial("toy", "patients", 0, 1, 3, 0, 0, "as-it-is", "mean", Budget(steps=5, generator_steps=5))

@@ -26,7 +26,7 @@ from medbench.publishing.refusals import Refused
 from medbench.publishing.report import entry, lines
 from medbench.publishing.verifying import Verified, verify, written
 from medbench.store import Store
-from medbench.trial import Predictions, Trial
+from medbench.trial.trial import Predictions, Trial
 
 
 @pytest.fixture(scope="module")

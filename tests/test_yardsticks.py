@@ -35,7 +35,7 @@ from medbench.stored import Failure, write_result
 from medbench.study import Study
 from medbench.tables import FORMATS, render
 from medbench.text import columns
-from medbench.trial import Predictions, Result, Trial
+from medbench.trial.trial import Predictions, Result, Trial
 from medbench.yardsticks import Yardsticks, root_of, trainings
 
 N = 60

@@ -20,10 +20,10 @@ from medbench import sealed_records
 from medbench.cells import Found
 from medbench.interfaces import Metric
 from medbench.kept_scores import FOLDER, mark_of
-from medbench.measuring import Measured, measure, measure_key, metric_name
 from medbench.statistics import Cell, Units
 from medbench.stored import Stored
-from medbench.trial import prior_corrected
+from medbench.trial.metrics import Measured, measure, measure_key, metric_name
+from medbench.trial.trial import prior_corrected
 
 ON_EVERY_BOARD = frozenset({"balanced-accuracy", "macro-auroc", "macro-f1", "auprc", "mcc", "brier"})
 """Metrics that boards compute for themselves, from the units of all folds, under columns of their own."""

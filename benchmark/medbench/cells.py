@@ -13,7 +13,7 @@ from medbench.seed_block import BLOCK, SEEDS
 from medbench.statistics import ArmScores, Cell, Units, labels_agree, score, units
 from medbench.stored import Stored, read_many
 from medbench.study import Study
-from medbench.trial import Predictions
+from medbench.trial.trial import Predictions
 
 
 @dataclass

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from medbench.stages import read_stage
 from medbench.store import Store
+from medbench.trial.stages import read_stage
 
 
 class FittedStages:

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 
 from medbench import __version__, devices
-from medbench.context import TrialContext
 from medbench.data.audit_findings import waived_leaks
 from medbench.data.cache import open_samples
 from medbench.data.transfer_sources import name_of, named_in, opener
@@ -30,9 +29,10 @@ from medbench.protocols.protocol import protocol
 from medbench.redact import sentence, without_names, without_paths
 from medbench.registry import plugins
 from medbench.registry.authors_lines import line_of
-from medbench.stages import ENCODER, announced
 from medbench.stored import Failure, drop_unmeasured, keep_unmeasured, write_result, write_scores
-from medbench.trial import Result, Trial, encoded, fit_stage, parts, run_trial, score_again, training_part
+from medbench.trial.context import TrialContext
+from medbench.trial.stages import ENCODER, announced
+from medbench.trial.trial import Result, Trial, encoded, fit_stage, parts, run_trial, score_again, training_part
 
 REPORT_SECONDS = 0.5
 SCORES = "scores"

@@ -21,14 +21,14 @@ from medbench.interfaces import Metric
 from medbench.intervals import rarest
 from medbench.measured import Ground, Measured, measured, trials
 from medbench.measures import measures
-from medbench.measuring import UNDEFINED
 from medbench.protocols.protocol import protocol
-from medbench.scoring import KEY_OF, score_of
 from medbench.staircase import taking_part
 from medbench.statistics import ArmScores, units
 from medbench.store import Store
 from medbench.stored import Stored
 from medbench.study import Study
+from medbench.trial.generator_scores import KEY_OF, score_of
+from medbench.trial.metrics import UNDEFINED
 from medbench.verdicts import Evidence
 from medbench.yardsticks import Yardsticks
 

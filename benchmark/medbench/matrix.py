@@ -26,7 +26,7 @@ from medbench.stage_jobs import StageJob, StageJobs
 from medbench.staircase import taking_part
 from medbench.study import Study
 from medbench.text import counted
-from medbench.trial import Trial
+from medbench.trial.trial import Trial
 from medbench.yardsticks import SHARE, Yardsticks, root_of, trainings
 
 

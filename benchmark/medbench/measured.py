@@ -18,7 +18,7 @@ from medbench.intervals import Interval, intervals
 from medbench.statistics import ArmScores, Cell, score, units
 from medbench.stored import Stored
 from medbench.study import Study
-from medbench.trial import Predictions
+from medbench.trial.trial import Predictions
 from medbench.yardsticks import FEWEST, Yardsticks
 
 Kind = Literal["seeds", "fewer", "average"]

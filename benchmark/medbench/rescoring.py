@@ -19,10 +19,10 @@ from medbench.interfaces import Executor
 from medbench.job import SCORES, Task, work
 from medbench.matrix import Plan
 from medbench.registry.plugins import Catalogue
-from medbench.scoring import KEY_OF, extractor_key, is_stale, score_keys, score_of
 from medbench.store import Store
 from medbench.stored import Stored
 from medbench.text import counted
+from medbench.trial.generator_scores import KEY_OF, extractor_key, is_stale, score_keys, score_of
 
 
 @dataclass(frozen=True)

@@ -24,11 +24,11 @@ from medbench.machine_faults import DISK, is_interruption
 from medbench.matrix import Plan
 from medbench.registry.plugins import Catalogue
 from medbench.stage_jobs import StageJob
-from medbench.stages import ENCODER, check_stage
 from medbench.store import Store
 from medbench.stored import Failure, drop_unmeasured, read_stored, take_unmeasured
 from medbench.text import counted
-from medbench.trial import Trial
+from medbench.trial.stages import ENCODER, check_stage
+from medbench.trial.trial import Trial
 
 POLL_SECONDS = 0.25
 LOST_RETRIES = 2

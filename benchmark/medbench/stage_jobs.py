@@ -12,8 +12,8 @@ from medbench.errors import UsageError
 from medbench.interfaces import Augmenter, Classifier, needs, source_of
 from medbench.registry.plugins import Catalogue
 from medbench.samples import Samples
-from medbench.stages import ENCODER, features_made_of, ids_of, recipe_of, stage_key
-from medbench.trial import Trial, parts
+from medbench.trial.stages import ENCODER, features_made_of, ids_of, recipe_of, stage_key
+from medbench.trial.trial import Trial, parts
 
 Keys = dict[tuple[str, ...], str]
 """Keys that are known already, of one cut."""

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from medbench.identity.identity import derive_seed
-from medbench.trial import Predictions, prior_corrected
+from medbench.trial.trial import Predictions, prior_corrected
 
 DRAWS = 2000
 LEVEL = 0.95

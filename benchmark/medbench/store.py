@@ -20,9 +20,9 @@ from medbench import sealed_records
 from medbench.errors import MedbenchError, ResourceError, StoreError
 from medbench.kept_scores import read
 from medbench.machine_faults import of_machine
-from medbench.stages import check_stage
 from medbench.stored import Failure, Stored, read_stored, write_failure
-from medbench.trial import Trial
+from medbench.trial.stages import check_stage
+from medbench.trial.trial import Trial
 
 SCHEMA = 1
 MARK = "medbench-store.json"

@@ -18,8 +18,8 @@ import numpy as np
 from medbench import sealed_records
 from medbench.interfaces import outside_identity
 from medbench.machine_faults import is_interruption
-from medbench.scoring import Scored
-from medbench.trial import Predictions, Result, Trial
+from medbench.trial.generator_scores import Scored
+from medbench.trial.trial import Predictions, Result, Trial
 
 UNMEASURED = "unmeasured"
 """Folder in a job's folder that holds its result before any metric or score is computed."""

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from medbench.matrix import Plan
-from medbench.stages import read_stage
 from medbench.store import Store
+from medbench.trial.stages import read_stage
 
 
 @dataclass(frozen=True)

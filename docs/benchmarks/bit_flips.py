@@ -35,7 +35,7 @@ from medbench.cli import cli  # noqa: E402
 from medbench.cli.results import open_record  # noqa: E402
 from medbench.data.cache import Decoded, decode, phantom_root  # noqa: E402
 from medbench.errors import MedbenchError  # noqa: E402
-from medbench.stages import load_state  # noqa: E402
+from medbench.trial.stages import load_state  # noqa: E402
 from toys import ToyData  # noqa: E402
 
 RESULTS = FOLDER / "runs"

@@ -26,7 +26,7 @@ from medbench.identity.identity import digest
 from medbench.store import Store
 from medbench.stored import write_result
 from medbench.study import Study
-from medbench.trial import Result, Trial
+from medbench.trial.trial import Result, Trial
 
 CLASSES = ("no", "yes")
 

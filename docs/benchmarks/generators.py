@@ -34,8 +34,8 @@ import numpy as np
 from PIL import Image
 
 import medbench
-from medbench.scoring import score_made
 from medbench.testing import SandboxContext
+from medbench.trial.generator_scores import score_made
 from medbench_plugins.classifiers.small import SmallCNN
 from medbench_plugins.extractors.random_convolutions import RandomConvolutions
 from medbench_plugins.gan_training import diversity_of

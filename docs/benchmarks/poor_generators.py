@@ -26,8 +26,8 @@ import numpy as np
 import medbench
 from medbench.generator_health import why_poor
 from medbench.registry.plugins import load
-from medbench.scoring import score_made
 from medbench.testing import SandboxContext
+from medbench.trial.generator_scores import score_made
 from medbench_plugins.extractors.random_convolutions import RandomConvolutions
 from medbench_plugins.generators.blur import Blur
 from medbench_plugins.generators.resample import Resample

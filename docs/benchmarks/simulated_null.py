@@ -30,7 +30,7 @@ from medbench.forecast import seen
 from medbench.intervals import Interval, intervals, rarest
 from medbench.statistics import Units, score, units
 from medbench.student import two_sided
-from medbench.trial import Predictions
+from medbench.trial.trial import Predictions
 from medbench.verdicts import Evidence, judge
 
 CONTROLS = (0, 0, 0, 0, 0, 2, 2, 2, 2, 3, 3, 6)  # of arm 1, 2, ...; arm 0 is the root

@@ -25,7 +25,7 @@ from medbench.store import Store
 from medbench.stored import Failure, write_result
 from medbench.study import Study
 from medbench.study_tables import PhantomTable
-from medbench.trial import Result, Trial, prior_corrected
+from medbench.trial.trial import Result, Trial, prior_corrected
 
 TOYS = Path(__file__).parent
 METHOD = Method(title="A toy", authors=["Ada Lovelace"], links=["https://example.org/paper"], licence="CC0-1.0")

@@ -18,7 +18,7 @@ from medbench.statistics import Cell
 from medbench.store import Store
 from medbench.stored import Failure, write_result
 from medbench.study import Study
-from medbench.trial import Result, Trial
+from medbench.trial.trial import Result, Trial
 
 CLASSES = ("no", "yes")
 TREE = {"balanced": "", "geometric": "balanced", "hybrid": "geometric", "mixup": "balanced"}

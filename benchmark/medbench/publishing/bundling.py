@@ -24,10 +24,10 @@ from medbench.publishing.figures import figures
 from medbench.publishing.models import MOST_LOOKS, SCHEMA, Method
 from medbench.publishing.planned import planned
 from medbench.registry.recipes import parse
-from medbench.stages import read_stage
 from medbench.store import Store
 from medbench.stored import Stored
-from medbench.trial import Trial
+from medbench.trial.stages import read_stage
+from medbench.trial.trial import Trial
 
 COMMON = {"root", "user", "home", "localhost", "admin", "runner", "ubuntu", "debian", "docker", "nobody", "medbench"}
 """Names of machines and accounts that tell nothing."""

@@ -19,7 +19,6 @@ from medbench.errors import LeakError, MedbenchError
 from medbench.interfaces import TrainingSet
 from medbench.leaderboard import best, boards
 from medbench.matrix import Plan, expand
-from medbench.measuring import measure, metric_name
 from medbench.protocols.folds import Cut
 from medbench.protocols.protocol import protocol
 from medbench.publishing.container import MEMBERS
@@ -36,7 +35,8 @@ from medbench.samples import Samples
 from medbench.store import Store
 from medbench.study import Study
 from medbench.text import clean
-from medbench.trial import Trial, prior_corrected
+from medbench.trial.metrics import measure, metric_name
+from medbench.trial.trial import Trial, prior_corrected
 
 
 def structure(bundle: Bundle, report: Report, *, accept_repeated: bool = False) -> None:

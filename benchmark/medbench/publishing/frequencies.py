@@ -17,7 +17,7 @@ import numpy as np
 
 from medbench.interfaces import Budget
 from medbench.samples import Samples
-from medbench.trial import Trial
+from medbench.trial.trial import Trial
 
 SAME = 1e-6
 SIDE = 8  # pixels of the noise

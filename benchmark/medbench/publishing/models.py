@@ -10,7 +10,7 @@ from medbench.arms import Arm, Checked, Skipped
 from medbench.publishing.container import DOCUMENTS
 from medbench.publishing.texts import LINK, RECIPE, free
 from medbench.study import Study
-from medbench.trial import Trial
+from medbench.trial.trial import Trial
 from medbench.yardsticks import Yardsticks
 
 SCHEMA = 1

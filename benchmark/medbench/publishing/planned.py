@@ -12,7 +12,7 @@ from medbench.identity.identity import digest
 from medbench.protocols.protocol import protocol
 from medbench.staircase import taking_part
 from medbench.study import Study
-from medbench.trial import Trial
+from medbench.trial.trial import Trial
 from medbench.yardsticks import Yardsticks
 
 

@@ -23,7 +23,7 @@ from medbench.publishing.planned import planned
 from medbench.publishing.predictions import Predicted
 from medbench.publishing.refusals import Refused
 from medbench.registry.recipes import parse
-from medbench.trial import Trial
+from medbench.trial.trial import Trial
 from medbench.yardsticks import MOST, SHARE
 
 CellOf = tuple[str, str, int, int]

@@ -19,7 +19,7 @@ from medbench.publishing.refusals import Refused
 from medbench.samples import Samples
 from medbench.store import Store
 from medbench.stored import Failure, write_result
-from medbench.trial import Predictions, Result, Trial
+from medbench.trial.trial import Predictions, Result, Trial
 
 UNSAID = "its words stayed with those who ran it"
 

@@ -28,7 +28,7 @@ from medbench.registry.plugins import Catalogue
 from medbench.runner import Watcher, check_settled, run
 from medbench.statistics import labels_agree, score, units
 from medbench.store import Store
-from medbench.trial import Predictions, Trial
+from medbench.trial.trial import Predictions, Trial
 
 
 @dataclass(frozen=True)

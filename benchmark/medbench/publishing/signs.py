@@ -18,7 +18,7 @@ import numpy as np
 from medbench.protocols.protocol import protocol
 from medbench.publishing import canonical, container, models
 from medbench.publishing.refusals import Refused
-from medbench.trial import Trial
+from medbench.trial.trial import Trial
 
 NAME = "signs of invention"
 FEWEST = 20  # images: fewer can all be right, or alike, by luck

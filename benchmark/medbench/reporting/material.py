@@ -25,11 +25,11 @@ from medbench.interfaces import Card
 from medbench.leaderboard import boards
 from medbench.protocols.protocol import protocol
 from medbench.registry.plugins import Catalogue
-from medbench.stages import check_stage, read_stage
 from medbench.store import Store
 from medbench.stored import Stored
 from medbench.study import Study
 from medbench.text import clean
+from medbench.trial.stages import check_stage, read_stage
 
 SHOWN = ("-samples.png", "-curves.csv")
 """How the names of the files end that a report shows of a fit."""

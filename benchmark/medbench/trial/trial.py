@@ -10,7 +10,6 @@ from typing import Any, cast
 
 import numpy as np
 
-from medbench.context import TrialContext, measured
 from medbench.errors import ContractError, LeakError, Skip
 from medbench.interfaces import (
     Augmenter,
@@ -26,14 +25,15 @@ from medbench.interfaces import (
     cut_in_two,
     outside_identity,
 )
-from medbench.measuring import measure, measure_key, metric_name
 from medbench.protocols import contracts
 from medbench.protocols.folds import Cut
 from medbench.protocols.protocol import EvaluationProtocol, seeded_as
 from medbench.samples import Samples
-from medbench.scoring import Scored, score_made
-from medbench.stages import features_made_of, save_state
-from medbench.unchanged import Handed, unchanged
+from medbench.trial.context import TrialContext, measured
+from medbench.trial.generator_scores import Scored, score_made
+from medbench.trial.metrics import measure, measure_key, metric_name
+from medbench.trial.stages import features_made_of, save_state
+from medbench.trial.tamper_check import Handed, unchanged
 
 TRAIN, HELD_OUT, MADE = "training samples", "held-out samples", "training set"
 VALIDATION, TEST = "validation samples", "test samples"
@@ -119,8 +119,8 @@ class Result:
         learning: Steps done, training and validation loss at each look at the training; empty where it told of none.
         counts: Rows in training (real, made), validation and test.
         scores: Number by score of the made rows and by ``NAME-floor``; empty where none were made of pixels.
-        scored: How: extractor, its SHA-256, features and rows, as :class:`medbench.scoring.Scored` has it.
-        metric_keys: By metric, what it was computed with: :func:`medbench.measuring.measure_key`.
+        scored: How: extractor, its SHA-256, features and rows, as :class:`medbench.trial.generator_scores.Scored` has it.
+        metric_keys: By metric, what it was computed with: :func:`medbench.trial.metrics.measure_key`.
         unmeasured: Why a number is missing, by ``metric NAME``, ``score NAME`` or ``extractor NAME``.
     """
 

@@ -17,8 +17,8 @@ from medbench.identity.identity import derive_seed, digest
 from medbench.interfaces import Budget, Dataset, Fitted, Stage, needs, outside_identity, source_of
 from medbench.registry.recipes import describe_for_seeds
 from medbench.samples import Samples
-from medbench.stages import ids_of, load_state, stage_key
-from medbench.unchanged import unchanged
+from medbench.trial.stages import ids_of, load_state, stage_key
+from medbench.trial.tamper_check import unchanged
 
 
 class TrialContext:

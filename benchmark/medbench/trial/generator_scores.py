@@ -13,9 +13,9 @@ import numpy as np
 from medbench.errors import ContractError, Skip
 from medbench.identity.identity import digest, identity
 from medbench.interfaces import Extractor, Score
-from medbench.measuring import contained, core_key, failed, measure_key, plain_number
 from medbench.redact import sentence
 from medbench.samples import Samples
+from medbench.trial.metrics import contained, core_key, failed, measure_key, plain_number
 
 MOST = 500
 """Rows of a kind and class that are looked at: scores shall cost less than what they are about."""
