@@ -25,7 +25,7 @@ from medbench.errors import DataError, UsageError
 from medbench.publishing import bundling, canonical, container, predictions, reading, texts
 from medbench.publishing.planned import planned
 from medbench.publishing.refusals import CODES, Refused
-from medbench.store import Store
+from medbench.store.store import Store
 
 ROOT = Path(__file__).parents[1]
 

@@ -24,8 +24,8 @@ from medbench.leaderboard import best, boards
 from medbench.matrix import expand
 from medbench.registry import plugins
 from medbench.samples import Samples
-from medbench.store import Store
-from medbench.stored import Failure, write_result
+from medbench.store.store import Store
+from medbench.store.trial_files import Failure, write_result
 from medbench.study import Study
 from medbench.tables import render
 from medbench.text import columns

@@ -21,7 +21,7 @@ from medbench.cli.compare import compare as command
 from medbench.comparing import corrected_t, fold_gains
 from medbench.errors import UsageError
 from medbench.intervals import intervals
-from medbench.stored import read_many, read_predictions
+from medbench.store.trial_files import read_many, read_predictions
 from medbench.tables import FORMATS
 from medbench.text import columns
 from medbench.versus import Versus, compare, every

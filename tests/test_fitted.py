@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from medbench.fitted import FittedStages
-from medbench.store import Store
+from medbench.store.stage_costs import FittedStages
+from medbench.store.store import Store
 
 
 def fitted(store: Store, key: str, seconds: float, *, inside: tuple[str, ...] = (), **facts: float) -> str:

@@ -41,7 +41,7 @@ from medbench.protocols.subsets import draw_patients
 from medbench.registry import plugins
 from medbench.samples import Samples
 from medbench.statistics import score, units
-from medbench.store import Store
+from medbench.store.store import Store
 from medbench.tables import FORMATS
 from medbench.text import columns
 from medbench.trial.trial import Predictions

@@ -24,7 +24,7 @@ from medbench.publishing.figures import figures
 from medbench.publishing.recomputing import put_the_rest, record_of
 from medbench.publishing.refusals import Refused
 from medbench.publishing.report import Report
-from medbench.store import Store
+from medbench.store.store import Store
 
 SECONDS, BYTES = 10.0, 512 * 2**20
 

@@ -21,8 +21,8 @@ from medbench.flat_rows import table
 from medbench.identity.identity import digest
 from medbench.interfaces import Budget
 from medbench.leaderboard import boards
-from medbench.store import Store
-from medbench.stored import Failure, write_result
+from medbench.store.store import Store
+from medbench.store.trial_files import Failure, write_result
 from medbench.study import Study
 from medbench.tables import FORMATS, render
 from medbench.text import columns

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from _bundles import ToyRun
-from medbench import kept_scores, sealed_records
+from medbench import sealed_records
 from medbench.identity.code_reach import reach
 from medbench.identity.identity import CORE
 from medbench.leaderboard import scores_of_made
 from medbench.rescoring import rescore
-from medbench.stored import Stored
+from medbench.store import recomputed_scores
+from medbench.store.trial_files import Stored
 from medbench.trial.generator_scores import is_stale, score_keys, score_of
 from medbench_plugins.scores.kid import KID, KIDByClass
 
@@ -103,7 +104,7 @@ def test_what_was_computed_again_stands_for_what_was_stored_until_the_result_is_
     }
     content = (first.folder / "result.json").read_bytes()
 
-    kept_scores.write(run.store.root, first.folder, made)
+    recomputed_scores.write(run.store.root, first.folder, made)
     again = run.store.find(first.trial)
     record, sums = sealed_records.unseal(content)
     (first.folder / "result.json").write_text(

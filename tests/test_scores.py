@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 import medbench
 from medbench.protocols.protocol import EvaluationProtocol
 from medbench.samples import Samples
-from medbench.stored import Stored, read_stored, write_result
+from medbench.store.trial_files import Stored, read_stored, write_result
 from medbench.testing import SandboxContext, check_score, toy_samples
 from medbench.trial.context import TrialContext
 from medbench.trial.generator_scores import CHUNK, MOST, score_made

@@ -15,8 +15,8 @@ from _synthetic_store import SyntheticRun
 from medbench import sealed_records
 from medbench.cli import cli
 from medbench.errors import StoreError
-from medbench.soundness import look, repair
-from medbench.store import Store
+from medbench.store.check_store import look, repair
+from medbench.store.store import Store
 from medbench.trial.stages import save_state
 
 Medbench = Callable[..., Result]

@@ -16,8 +16,8 @@ import pytest
 
 from medbench.errors import StoreError
 from medbench.interfaces import Budget
-from medbench.store import Store
-from medbench.stored import Failure, read_stored, write_result
+from medbench.store.store import Store
+from medbench.store.trial_files import Failure, read_stored, write_result
 from medbench.trial.trial import Result, Trial
 
 TRIAL = Trial(
@@ -110,7 +110,7 @@ def test_two_stores_copied_together_are_their_union(tmp_path: Path) -> None:
 def test_a_lock_dies_with_its_process(tmp_path: Path) -> None:
     store = Store(tmp_path / "runs")
     code = (
-        "import sys, time; from pathlib import Path; from medbench.store import Store;"
+        "import sys, time; from pathlib import Path; from medbench.store.store import Store;"
         f"print(Store(Path({str(store.root)!r})).claim({TRIAL.id!r}), flush=True); time.sleep(60)"
     )
     other = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
@@ -129,7 +129,7 @@ def test_a_killed_runners_job_folders_are_swept_and_a_living_ones_are_not(tmp_pa
     store = Store(tmp_path / "runs")
     mine = store.job_folder(TRIAL.id)
     code = (
-        "import time; from pathlib import Path; from medbench.store import Store;"
+        "import time; from pathlib import Path; from medbench.store.store import Store;"
         f"s = Store(Path({str(store.root)!r})); s.claim({'f' * 64!r});"
         f"print(s.job_folder({'f' * 64!r}), flush=True); time.sleep(60)"
     )
@@ -154,7 +154,7 @@ from dataclasses import replace
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from test_store import TRIAL, put
-from medbench.store import Store
+from medbench.store.store import Store
 store = Store(Path(sys.argv[1]))
 for i in range(10_000):
     trial = replace(TRIAL, fold=i, id=f"{i:064x}")

@@ -16,8 +16,8 @@ from medbench.forecast import forecast, outlook
 from medbench.matrix import Plan, expand
 from medbench.registry import plugins
 from medbench.samples import Samples
-from medbench.store import Store
-from medbench.stored import write_result
+from medbench.store.store import Store
+from medbench.store.trial_files import write_result
 from medbench.text import columns
 from medbench.timing import Timing, spoken, timing
 from medbench.trial.trial import Result, Trial

@@ -16,7 +16,7 @@ from medbench.interfaces import Budget, TrainingSet
 from medbench.protocols.folds import Cut
 from medbench.protocols.protocol import EvaluationProtocol
 from medbench.samples import Samples
-from medbench.stored import keep_unmeasured, read_stored, take_unmeasured
+from medbench.store.trial_files import keep_unmeasured, read_stored, take_unmeasured
 from medbench.testing import toy_samples
 from medbench.trial.context import TrialContext
 from medbench.trial.stages import load_state, save_state

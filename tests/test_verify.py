@@ -25,7 +25,7 @@ from medbench.publishing.predictions import Predicted
 from medbench.publishing.refusals import Refused
 from medbench.publishing.report import entry, lines
 from medbench.publishing.verifying import Verified, verify, written
-from medbench.store import Store
+from medbench.store.store import Store
 from medbench.trial.trial import Predictions, Trial
 
 

@@ -30,8 +30,8 @@ from medbench.protocols.subsets import a_share
 from medbench.registry import plugins
 from medbench.samples import Samples
 from medbench.statistics import score, units
-from medbench.store import Store
-from medbench.stored import Failure, write_result
+from medbench.store.store import Store
+from medbench.store.trial_files import Failure, write_result
 from medbench.study import Study
 from medbench.tables import FORMATS, render
 from medbench.text import columns

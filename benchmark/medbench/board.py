@@ -14,7 +14,7 @@ from medbench.intervals import Interval
 from medbench.measured import Measured
 from medbench.measures import Measures
 from medbench.statistics import ArmScores, Cell, Units
-from medbench.stored import Stored
+from medbench.store.trial_files import Stored
 from medbench.study import Study
 from medbench.verdicts import Evidence
 

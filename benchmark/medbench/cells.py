@@ -11,7 +11,7 @@ from medbench.arms import Arm
 from medbench.gains import Key, Tally
 from medbench.seed_block import BLOCK, SEEDS
 from medbench.statistics import ArmScores, Cell, Units, labels_agree, score, units
-from medbench.stored import Stored, read_many
+from medbench.store.trial_files import Stored, read_many
 from medbench.study import Study
 from medbench.trial.trial import Predictions
 

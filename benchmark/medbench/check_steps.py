@@ -17,7 +17,7 @@ from medbench.intervals import Interval, intervals
 from medbench.matrix import Plan, expand
 from medbench.registry.plugins import Catalogue
 from medbench.statistics import Cell
-from medbench.stored import Stored
+from medbench.store.trial_files import Stored
 from medbench.study import Study
 
 

@@ -29,7 +29,7 @@ from medbench.protocols.protocol import protocol
 from medbench.redact import sentence, without_names, without_paths
 from medbench.registry import plugins
 from medbench.registry.authors_lines import line_of
-from medbench.stored import Failure, drop_unmeasured, keep_unmeasured, write_result, write_scores
+from medbench.store.trial_files import Failure, drop_unmeasured, keep_unmeasured, write_result, write_scores
 from medbench.trial.context import TrialContext
 from medbench.trial.stages import ENCODER, announced
 from medbench.trial.trial import Result, Trial, encoded, fit_stage, parts, run_trial, score_again, training_part

@@ -14,7 +14,6 @@ from medbench.board import Board, Row
 from medbench.cell_metrics import ON_EVERY_BOARD, ArmMetrics, CellMetrics
 from medbench.cells import Found, agree, find, find_block, predictions_of, score_complete, tally, tested_in
 from medbench.check_steps import check, doubled
-from medbench.fitted import FittedStages
 from medbench.gains import Judged, Key, judged
 from medbench.generator_health import copied
 from medbench.interfaces import Metric
@@ -24,8 +23,9 @@ from medbench.measures import measures
 from medbench.protocols.protocol import protocol
 from medbench.staircase import taking_part
 from medbench.statistics import ArmScores, units
-from medbench.store import Store
-from medbench.stored import Stored
+from medbench.store.stage_costs import FittedStages
+from medbench.store.store import Store
+from medbench.store.trial_files import Stored
 from medbench.study import Study
 from medbench.trial.generator_scores import KEY_OF, score_of
 from medbench.trial.metrics import UNDEFINED

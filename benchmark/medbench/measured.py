@@ -13,10 +13,10 @@ import numpy as np
 
 from medbench.arms import Arm
 from medbench.cells import Found, find
-from medbench.fitted import FittedStages
 from medbench.intervals import Interval, intervals
 from medbench.statistics import ArmScores, Cell, score, units
-from medbench.stored import Stored
+from medbench.store.stage_costs import FittedStages
+from medbench.store.trial_files import Stored
 from medbench.study import Study
 from medbench.trial.trial import Predictions
 from medbench.yardsticks import FEWEST, Yardsticks

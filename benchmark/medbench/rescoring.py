@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medbench import kept_scores
 from medbench.errors import MedbenchError, StoreError
 from medbench.identity.identity import digest
 from medbench.interfaces import Executor
 from medbench.job import SCORES, Task, work
 from medbench.matrix import Plan
 from medbench.registry.plugins import Catalogue
-from medbench.store import Store
-from medbench.stored import Stored
+from medbench.store import recomputed_scores
+from medbench.store.store import Store
+from medbench.store.trial_files import Stored
 from medbench.text import counted
 from medbench.trial.generator_scores import KEY_OF, extractor_key, is_stale, score_keys, score_of
 
@@ -134,7 +134,7 @@ def _stale(plan: Plan, store: Store, catalogue: Catalogue) -> list[Stored]:
         if not (place / "result.json").is_file():
             continue
         try:
-            stored = kept_scores.read(store.root, place)
+            stored = recomputed_scores.read(store.root, place)
         except StoreError:
             continue  # whoever shows it says so
         if stored.trial.id != trial.id or not stored.scored:
@@ -156,7 +156,7 @@ def _accept(store: Store, stored: Stored, folder: Path, future: Future[int], sco
         if failure.is_file():
             return str(json.loads(failure.read_text())["message"])
         made = json.loads((folder / f"{SCORES}.json").read_text())
-        kept_scores.write(store.root, stored.folder, _with_others(made, stored, scores))
+        recomputed_scores.write(store.root, stored.folder, _with_others(made, stored, scores))
     except TimeoutError:
         return "it ran past its limit"
     except (ProcessLookupError, concurrent.futures.CancelledError):

@@ -24,8 +24,8 @@ from medbench.machine_faults import DISK, is_interruption
 from medbench.matrix import Plan
 from medbench.registry.plugins import Catalogue
 from medbench.stage_jobs import StageJob
-from medbench.store import Store
-from medbench.stored import Failure, drop_unmeasured, read_stored, take_unmeasured
+from medbench.store.store import Store
+from medbench.store.trial_files import Failure, drop_unmeasured, read_stored, take_unmeasured
 from medbench.text import counted
 from medbench.trial.stages import ENCODER, check_stage
 from medbench.trial.trial import Trial

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from medbench.matrix import Plan
-from medbench.store import Store
+from medbench.store.store import Store
 from medbench.trial.stages import read_stage
 
 

@@ -21,7 +21,7 @@ from medbench.interfaces import Metric
 from medbench.intervals import Interval, intervals, rarest
 from medbench.leaderboard import boards
 from medbench.registry.recipes import did_you_mean, listing
-from medbench.store import Store
+from medbench.store.store import Store
 from medbench.verdicts import Evidence, Verdict, judge
 
 

@@ -30,7 +30,7 @@ from medbench.matrix import Plan
 from medbench.registry import plugins
 from medbench.registry.authors_lines import line_of, place_of
 from medbench.registry.recipes import kind_of, with_inner
-from medbench.store import Store
+from medbench.store.store import Store
 
 PASSED, FAILED, UNCHECKED = "passed", "failed", "unchecked"
 LIMIT_S = 120.0

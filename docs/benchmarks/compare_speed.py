@@ -23,8 +23,8 @@ import numpy as np
 
 from medbench.arms import Arm
 from medbench.identity.identity import digest
-from medbench.store import Store
-from medbench.stored import write_result
+from medbench.store.store import Store
+from medbench.store.trial_files import write_result
 from medbench.study import Study
 from medbench.trial.trial import Result, Trial
 

@@ -21,8 +21,8 @@ from medbench.publishing.models import Method
 from medbench.publishing.recomputing import UNSAID
 from medbench.publishing.report import Report, entry
 from medbench.registry import plugins
-from medbench.store import Store
-from medbench.stored import Failure, write_result
+from medbench.store.store import Store
+from medbench.store.trial_files import Failure, write_result
 from medbench.study import Study
 from medbench.study_tables import PhantomTable
 from medbench.trial.trial import Result, Trial, prior_corrected

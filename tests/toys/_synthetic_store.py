@@ -15,8 +15,8 @@ from medbench.board import Board
 from medbench.identity.identity import derive_seed, digest
 from medbench.leaderboard import boards
 from medbench.statistics import Cell
-from medbench.store import Store
-from medbench.stored import Failure, write_result
+from medbench.store.store import Store
+from medbench.store.trial_files import Failure, write_result
 from medbench.study import Study
 from medbench.trial.trial import Result, Trial
 

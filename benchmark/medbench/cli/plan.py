@@ -20,7 +20,7 @@ from medbench.matrix import Plan
 from medbench.protocols.protocol import protocol
 from medbench.samples import Samples
 from medbench.seed_block import SEEDS
-from medbench.store import MARK, Store
+from medbench.store.store import MARK, Store
 from medbench.text import WIDTH, counted, wrapped
 from medbench.timing import Timing, spoken, timing
 

@@ -26,9 +26,9 @@ from medbench.inflation import inflations
 from medbench.inflation_tables import render as render_inflation
 from medbench.leaderboard import boards
 from medbench.plots.style import form_of, written
-from medbench.soundness import PLANS, record_files
 from medbench.staircase import SUFFIX
-from medbench.store import Store
+from medbench.store.check_store import PLANS, record_files
+from medbench.store.store import Store
 from medbench.tables import FORMATS
 from medbench.text import clean, counted
 

@@ -48,8 +48,8 @@ from medbench.rescoring import rescore
 from medbench.runner import Summary, check_not_stopped, check_settled
 from medbench.runner import run as run_plan
 from medbench.samples import Samples
-from medbench.soundness import PLANS, WORTH
-from medbench.store import MARK, Store
+from medbench.store.check_store import PLANS, WORTH
+from medbench.store.store import MARK, Store
 from medbench.tables import FORMATS
 from medbench.text import clean, counted
 from medbench.vetting import vet

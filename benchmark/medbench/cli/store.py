@@ -9,9 +9,9 @@ from pathlib import Path
 import click
 
 from medbench.errors import StoreError
-from medbench.soundness import look
-from medbench.soundness import repair as mend
-from medbench.store import Store
+from medbench.store.check_store import look
+from medbench.store.check_store import repair as mend
+from medbench.store.store import Store
 from medbench.text import clean, counted
 
 SHOWN = 20

@@ -24,8 +24,8 @@ from medbench.publishing.figures import figures
 from medbench.publishing.models import MOST_LOOKS, SCHEMA, Method
 from medbench.publishing.planned import planned
 from medbench.registry.recipes import parse
-from medbench.store import Store
-from medbench.stored import Stored
+from medbench.store.store import Store
+from medbench.store.trial_files import Stored
 from medbench.trial.stages import read_stage
 from medbench.trial.trial import Trial
 

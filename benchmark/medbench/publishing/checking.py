@@ -32,7 +32,7 @@ from medbench.publishing.signs import NAME, Signs
 from medbench.publishing.truth import no_files
 from medbench.registry.plugins import Catalogue
 from medbench.samples import Samples
-from medbench.store import Store
+from medbench.store.store import Store
 from medbench.study import Study
 from medbench.text import clean
 from medbench.trial.metrics import measure, metric_name

@@ -17,8 +17,8 @@ from medbench.publishing.predictions import Predicted
 from medbench.publishing.reading import Bundle
 from medbench.publishing.refusals import Refused
 from medbench.samples import Samples
-from medbench.store import Store
-from medbench.stored import Failure, write_result
+from medbench.store.store import Store
+from medbench.store.trial_files import Failure, write_result
 from medbench.trial.trial import Predictions, Result, Trial
 
 UNSAID = "its words stayed with those who ran it"

@@ -27,7 +27,7 @@ from medbench.publishing.texts import fitting
 from medbench.registry.plugins import Catalogue
 from medbench.runner import Watcher, check_settled, run
 from medbench.statistics import labels_agree, score, units
-from medbench.store import Store
+from medbench.store.store import Store
 from medbench.trial.trial import Predictions, Trial
 
 

@@ -25,8 +25,8 @@ from medbench.interfaces import Card
 from medbench.leaderboard import boards
 from medbench.protocols.protocol import protocol
 from medbench.registry.plugins import Catalogue
-from medbench.store import Store
-from medbench.stored import Stored
+from medbench.store.store import Store
+from medbench.store.trial_files import Stored
 from medbench.study import Study
 from medbench.text import clean
 from medbench.trial.stages import check_stage, read_stage

@@ -9,8 +9,8 @@ from typing import Any
 
 from medbench import sealed_records
 from medbench.errors import StoreError
-from medbench.kept_scores import FOLDER
-from medbench.store import Store
+from medbench.store.recomputed_scores import FOLDER
+from medbench.store.store import Store
 from medbench.trial.stages import check_stage, read_stage
 
 WORTH = ".worth.json"

@@ -18,9 +18,9 @@ from pathlib import Path
 
 from medbench import sealed_records
 from medbench.errors import MedbenchError, ResourceError, StoreError
-from medbench.kept_scores import read
 from medbench.machine_faults import of_machine
-from medbench.stored import Failure, Stored, read_stored, write_failure
+from medbench.store.recomputed_scores import read
+from medbench.store.trial_files import Failure, Stored, read_stored, write_failure
 from medbench.trial.stages import check_stage
 from medbench.trial.trial import Trial
 

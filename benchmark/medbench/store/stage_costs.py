@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from medbench.store import Store
+from medbench.store.store import Store
 from medbench.trial.stages import read_stage
 
 

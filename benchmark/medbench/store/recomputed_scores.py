@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from medbench import sealed_records
-from medbench.stored import Stored, read_stored
+from medbench.store.trial_files import Stored, read_stored
 
 FOLDER = ".measures"
 
