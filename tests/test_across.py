@@ -19,9 +19,9 @@ from _synthetic_store import SyntheticRun
 from medbench.across import across, case
 from medbench.across_tables import KIND, render_all
 from medbench.board import Board, Row
-from medbench.forecast import seen
-from medbench.intervals import intervals
-from medbench.statistics import ArmScores, averaged
+from medbench.statistics.intervals import intervals
+from medbench.statistics.patient_scores import ArmScores, averaged
+from medbench.statistics.power import seen
 from medbench.tables import FORMATS, render
 from medbench.text import columns
 

@@ -15,11 +15,11 @@ from medbench.board import Board, Row
 from medbench.canary import LEAKY_ACCURACY, AtChance, Canary, at_chance, plant
 from medbench.cli.audit import audit
 from medbench.samples import Samples
-from medbench.statistics import Cell, Units, score, units
+from medbench.statistics.patient_scores import Cell, Units, score, units
+from medbench.statistics.verdicts import Evidence
 from medbench.study import Study
 from medbench.testing import toy_samples
 from medbench.trial.trial import Predictions
-from medbench.verdicts import Evidence
 
 SOUND = Canary((AtChance("none", 0.51, 0.40, 0.62),), (), 0.9, 0.75, 0.7, 8, 8, 0)
 

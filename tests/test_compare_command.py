@@ -15,12 +15,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from _synthetic_store import SKILL, SyntheticRun
-from medbench.auroc_interval import auroc_interval
 from medbench.board import Row
 from medbench.cli.compare import compare as command
-from medbench.comparing import corrected_t, fold_gains
 from medbench.errors import UsageError
-from medbench.intervals import intervals
+from medbench.statistics.auroc_interval import auroc_interval
+from medbench.statistics.cross_checks import corrected_t, fold_gains
+from medbench.statistics.intervals import intervals
 from medbench.store.trial_files import read_many, read_predictions
 from medbench.tables import FORMATS
 from medbench.text import columns

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 from sklearn import metrics
 
-from medbench.comparing import corrected_t, fold_gains, fold_overlap, share_tested, spread
-from medbench.statistics import Cell, Units
+from medbench.statistics.cross_checks import corrected_t, fold_gains, fold_overlap, share_tested, spread
+from medbench.statistics.patient_scores import Cell, Units
 
 SEEDS = st.integers(0, 2**32)
 Gains = dict[tuple[int, int], np.ndarray]

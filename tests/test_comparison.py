@@ -26,13 +26,13 @@ from medbench.comparison import Comparison, compare, measure
 from medbench.comparison_tables import CAVEAT, render
 from medbench.errors import UsageError
 from medbench.gains import Judged
-from medbench.intervals import Interval
-from medbench.statistics import ArmScores, score, units
+from medbench.statistics.intervals import Interval
+from medbench.statistics.patient_scores import ArmScores, score, units
+from medbench.statistics.verdicts import Evidence, Verdict
 from medbench.study import Study
 from medbench.tables import FORMATS
 from medbench.text import columns
 from medbench.trial.trial import Predictions
-from medbench.verdicts import Evidence, Verdict
 
 SEEDS = st.integers(0, 2**32)
 LABELS = np.array([0] * 6 + [1] * 2)

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from medbench.forecast import LASTING, alternatives, forecast, patients_to_see, seen
-from medbench.intervals import Interval
+from medbench.statistics.intervals import Interval
+from medbench.statistics.power import LASTING, alternatives, forecast, patients_to_see, seen
 
 RARE = st.integers(20, 500)
 

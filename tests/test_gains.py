@@ -8,7 +8,7 @@ import numpy as np
 
 from medbench.arms import Arm
 from medbench.gains import Judged, Key, Tally, judged
-from medbench.statistics import ArmScores
+from medbench.statistics.patient_scores import ArmScores
 
 PATIENTS = 200
 

@@ -29,7 +29,6 @@ from medbench.gains import Judged
 from medbench.growth import Curve, Growth, Worth, curve, growths, worth
 from medbench.growth_tables import extra, flat, render
 from medbench.interfaces import TrainingSet
-from medbench.intervals import Interval
 from medbench.leaderboard import boards
 from medbench.matrix import expand
 from medbench.plots import growth as figure
@@ -40,12 +39,13 @@ from medbench.protocols.protocol import protocol, seeded_as, sized, with_leaks, 
 from medbench.protocols.subsets import draw_patients
 from medbench.registry import plugins
 from medbench.samples import Samples
-from medbench.statistics import score, units
+from medbench.statistics.intervals import Interval
+from medbench.statistics.patient_scores import score, units
+from medbench.statistics.verdicts import Evidence, Verdict, Word
 from medbench.store.store import Store
 from medbench.tables import FORMATS
 from medbench.text import columns
 from medbench.trial.trial import Predictions
-from medbench.verdicts import Evidence, Verdict, Word
 from medbench.wording import by_size
 
 

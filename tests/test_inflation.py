@@ -23,17 +23,17 @@ from medbench.errors import UsageError
 from medbench.gains import Judged
 from medbench.inflation import CAUSES, REMOVED, Inflation, inflations
 from medbench.inflation_tables import flat, render, rows
-from medbench.intervals import Interval
 from medbench.plots import inflation as figure
 from medbench.plots import style
 from medbench.protocols.protocol import LEAKY, protocol
 from medbench.staircase import compared, staircase, taking_part
-from medbench.statistics import score, units
+from medbench.statistics.intervals import Interval
+from medbench.statistics.patient_scores import score, units
+from medbench.statistics.verdicts import Evidence, Verdict
 from medbench.study import Study
 from medbench.tables import FORMATS
 from medbench.text import columns
 from medbench.trial.trial import Predictions
-from medbench.verdicts import Evidence, Verdict
 
 LABELS = np.array([0] * 6 + [1] * 4)
 NAMES = np.array([f"p{i}" for i in range(10)])

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn import metrics
 
-from medbench.auroc_interval import auroc_interval
-from medbench.intervals import Interval, intervals, rarest
-from medbench.statistics import ArmScores, Cell, Units, bootstrap, score
+from medbench.statistics.auroc_interval import auroc_interval
+from medbench.statistics.intervals import Interval, intervals, rarest
+from medbench.statistics.patient_scores import ArmScores, Cell, Units, bootstrap, score
 
 SEEDS = st.integers(0, 2**32)
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from sklearn import metrics
 from sklearn.linear_model import LogisticRegression
 
-from medbench.measures import calibration_slope, measures
-from medbench.statistics import Cell, Units, units
+from medbench.statistics.further_measures import calibration_slope, measures
+from medbench.statistics.patient_scores import Cell, Units, units
 from medbench.trial.trial import Predictions
 
 

@@ -15,7 +15,6 @@ from click.testing import CliRunner
 from _synthetic_store import SyntheticRun
 from medbench import study
 from medbench.cli import cli
-from medbench.comparing import spread_with_block
 from medbench.data.sources import Described
 from medbench.errors import UsageError
 from medbench.identity.identity import digest
@@ -23,6 +22,7 @@ from medbench.matrix import expand
 from medbench.registry import plugins
 from medbench.samples import Samples
 from medbench.seed_block import SEEDS
+from medbench.statistics.cross_checks import spread_with_block
 from medbench.tables import render
 from medbench.trial.trial import Trial
 from medbench.versus import compare

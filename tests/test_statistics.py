@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn import metrics
 
-from medbench.statistics import (
+from medbench.statistics.patient_scores import (
     ArmScores,
     Units,
     bootstrap,

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from medbench.student import cumulative, quantile, two_sided
+from medbench.statistics.student_t import cumulative, quantile, two_sided
 
 
 @given(t=st.floats(-50, 50), df=st.integers(1, 3000))

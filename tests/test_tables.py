@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from medbench.arms import Arm, Skipped
 from medbench.board import Board, Row
 from medbench.gains import Judged
-from medbench.intervals import Interval
-from medbench.statistics import ArmScores
+from medbench.statistics.intervals import Interval
+from medbench.statistics.patient_scores import ArmScores
+from medbench.statistics.verdicts import Evidence, judge
 from medbench.study import Study
 from medbench.tables import FORMATS, render
 from medbench.text import clean, columns, cut, pad
-from medbench.verdicts import Evidence, judge
 
 NOTHING = np.zeros(0)
 STEERING = "\x1b[2J\x1b]0;owned\x07\x9b31m\u202eevil\u200b\u2066\u2028\ud800"

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from medbench import study
 from medbench.data.sources import Described
-from medbench.forecast import forecast, outlook
 from medbench.matrix import Plan, expand
 from medbench.registry import plugins
 from medbench.samples import Samples
+from medbench.statistics.power import forecast, outlook
 from medbench.store.store import Store
 from medbench.store.trial_files import write_result
 from medbench.text import columns

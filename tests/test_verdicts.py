@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medbench.intervals import Interval
+from medbench.statistics.intervals import Interval
+from medbench.statistics.verdicts import Evidence, Verdict, judge, withheld
 from medbench.text import auroc_text, points, printed
-from medbench.verdicts import Evidence, Verdict, judge, withheld
 from medbench.wording import PHANTOM, answer, cases, legend, looks, sight, what_helps, yardstick
 
 DDTI = Evidence(folds=5, repeats=3, planned=15, settled=15, rare=52, patients=298)

@@ -21,7 +21,6 @@ from medbench.errors import UsageError
 from medbench.flat_rows import table
 from medbench.identity.identity import digest
 from medbench.interfaces import Budget, TrainingSet
-from medbench.intervals import intervals
 from medbench.leaderboard import boards
 from medbench.matrix import expand
 from medbench.protocols.folds import Cut
@@ -29,7 +28,8 @@ from medbench.protocols.protocol import protocol, seeded_as, with_share
 from medbench.protocols.subsets import a_share
 from medbench.registry import plugins
 from medbench.samples import Samples
-from medbench.statistics import score, units
+from medbench.statistics.intervals import intervals
+from medbench.statistics.patient_scores import score, units
 from medbench.store.store import Store
 from medbench.store.trial_files import Failure, write_result
 from medbench.study import Study

@@ -12,10 +12,10 @@ from typing import Any
 
 from medbench.arms import Arm
 from medbench.board import Board, Row
-from medbench.forecast import seen
 from medbench.gains import Judged, Tally, judged
-from medbench.statistics import averaged
-from medbench.verdicts import Evidence
+from medbench.statistics.patient_scores import averaged
+from medbench.statistics.power import seen
+from medbench.statistics.verdicts import Evidence
 
 
 @dataclass(frozen=True, eq=False)

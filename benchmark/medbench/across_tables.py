@@ -15,9 +15,9 @@ from medbench.data.audit_findings import waived
 from medbench.flat_rows import table
 from medbench.latex import escape_latex
 from medbench.markup import escape_markdown, to_csv
+from medbench.statistics.verdicts import reasons
 from medbench.tables import render
 from medbench.text import WIDTH, clean, columns, cut, pad, points, wrapped
-from medbench.verdicts import reasons
 from medbench.wording import PHANTOM, cases, legend
 
 NAME_WIDTH = 22

@@ -10,13 +10,13 @@ from medbench.arms import Arm, Skipped
 from medbench.check_steps import Check
 from medbench.gains import Judged
 from medbench.generator_health import why_poor
-from medbench.intervals import Interval
 from medbench.measured import Measured
-from medbench.measures import Measures
-from medbench.statistics import ArmScores, Cell, Units
+from medbench.statistics.further_measures import Measures
+from medbench.statistics.intervals import Interval
+from medbench.statistics.patient_scores import ArmScores, Cell, Units
+from medbench.statistics.verdicts import Evidence
 from medbench.store.trial_files import Stored
 from medbench.study import Study
-from medbench.verdicts import Evidence
 
 
 @dataclass(frozen=True, eq=False)

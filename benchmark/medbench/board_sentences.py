@@ -9,8 +9,8 @@ from medbench.board import Board
 from medbench.data.audit_findings import waived
 from medbench.generator_health import why_poor
 from medbench.registry.recipes import parse
+from medbench.statistics.verdicts import reasons
 from medbench.text import clean, counted
-from medbench.verdicts import reasons
 from medbench.wording import (
     ESTIMAND,
     PHANTOM,

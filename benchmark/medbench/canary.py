@@ -14,15 +14,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medbench.auroc_interval import auroc_interval
 from medbench.board import Board, Row
 from medbench.data.audit_duplicates import near
 from medbench.data.audit_findings import across_cut
 from medbench.data.groups import linked
 from medbench.inflation import Inflation
 from medbench.samples import Samples
-from medbench.statistics import Cell, Units
-from medbench.student import two_sided
+from medbench.statistics.auroc_interval import auroc_interval
+from medbench.statistics.patient_scores import Cell, Units
+from medbench.statistics.student_t import two_sided
 
 SHARE = 0.1  # of the patients of a part: the planted leak
 LEAKY_ACCURACY = 0.85  # what a leak must be worth at least where nothing can be learnt

@@ -19,7 +19,7 @@ import numpy as np
 from medbench import sealed_records
 from medbench.cells import Found
 from medbench.interfaces import Metric
-from medbench.statistics import Cell, Units
+from medbench.statistics.patient_scores import Cell, Units
 from medbench.store.recomputed_scores import FOLDER, mark_of
 from medbench.store.trial_files import Stored
 from medbench.trial.metrics import Measured, measure, measure_key, metric_name

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from medbench.arms import Arm, Checked
 from medbench.cells import find, score_all
 from medbench.gains import Key
-from medbench.intervals import Interval, intervals
 from medbench.matrix import Plan, expand
 from medbench.registry.plugins import Catalogue
-from medbench.statistics import Cell
+from medbench.statistics.intervals import Interval, intervals
+from medbench.statistics.patient_scores import Cell
 from medbench.store.trial_files import Stored
 from medbench.study import Study
 

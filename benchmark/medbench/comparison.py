@@ -13,13 +13,13 @@ import numpy as np
 
 from medbench.board import Board, Row
 from medbench.errors import UsageError
-from medbench.intervals import Interval
 from medbench.protocols.protocol import protocol
 from medbench.registry.recipes import parse
-from medbench.statistics import recalls_of
+from medbench.statistics.intervals import Interval
+from medbench.statistics.patient_scores import recalls_of
+from medbench.statistics.verdicts import Verdict
 from medbench.study import Study
 from medbench.study_tables import PublishedTable
-from medbench.verdicts import Verdict
 
 NOT_RUN = "not run"
 NOT_COMPUTED = "not computed"

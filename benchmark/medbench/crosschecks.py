@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from medbench.board import Board, Row
-from medbench.comparing import (
+from medbench.seed_block import SEEDS
+from medbench.statistics.cross_checks import (
     CorrectedT,
     Spread,
     corrected_t,
@@ -20,8 +21,7 @@ from medbench.comparing import (
     spread,
     spread_with_block,
 )
-from medbench.seed_block import SEEDS
-from medbench.statistics import Cell, Units
+from medbench.statistics.patient_scores import Cell, Units
 
 
 @dataclass(frozen=True)

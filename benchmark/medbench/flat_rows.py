@@ -9,10 +9,10 @@ import numpy as np
 
 from medbench.board import Board, Row
 from medbench.data.audit_findings import waived
-from medbench.intervals import Interval
 from medbench.measured import Measured
-from medbench.measures import Measures
-from medbench.statistics import ArmScores
+from medbench.statistics.further_measures import Measures
+from medbench.statistics.intervals import Interval
+from medbench.statistics.patient_scores import ArmScores
 from medbench.text import duration
 from medbench.wording import yardstick
 

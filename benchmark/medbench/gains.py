@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from medbench.arms import Arm
-from medbench.intervals import Interval, intervals, rarest
-from medbench.statistics import ArmScores
-from medbench.verdicts import Evidence, Verdict, judge
+from medbench.statistics.intervals import Interval, intervals, rarest
+from medbench.statistics.patient_scores import ArmScores
+from medbench.statistics.verdicts import Evidence, Verdict, judge
 from medbench.wording import IDENTICAL
 
 Key = tuple[str, str]

@@ -17,11 +17,11 @@ from medbench.board import Board, Row
 from medbench.comparison import NOT_COMPUTED, NOT_RUN, is_about, measure
 from medbench.data.audit_findings import waived
 from medbench.errors import UsageError
-from medbench.intervals import Interval
 from medbench.staircase import compared
+from medbench.statistics.intervals import Interval
+from medbench.statistics.verdicts import Verdict
 from medbench.study import Study
 from medbench.study_tables import InflationTable, PublishedTable
-from medbench.verdicts import Verdict
 
 REMOVED = {
     "synthetic-scored": "only real images are scored",

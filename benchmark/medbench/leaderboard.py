@@ -17,19 +17,19 @@ from medbench.check_steps import check, doubled
 from medbench.gains import Judged, Key, judged
 from medbench.generator_health import copied
 from medbench.interfaces import Metric
-from medbench.intervals import rarest
 from medbench.measured import Ground, Measured, measured, trials
-from medbench.measures import measures
 from medbench.protocols.protocol import protocol
 from medbench.staircase import taking_part
-from medbench.statistics import ArmScores, units
+from medbench.statistics.further_measures import measures
+from medbench.statistics.intervals import rarest
+from medbench.statistics.patient_scores import ArmScores, units
+from medbench.statistics.verdicts import Evidence
 from medbench.store.stage_costs import FittedStages
 from medbench.store.store import Store
 from medbench.store.trial_files import Stored
 from medbench.study import Study
 from medbench.trial.generator_scores import KEY_OF, score_of
 from medbench.trial.metrics import UNDEFINED
-from medbench.verdicts import Evidence
 from medbench.yardsticks import Yardsticks
 
 

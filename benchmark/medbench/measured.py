@@ -13,8 +13,8 @@ import numpy as np
 
 from medbench.arms import Arm
 from medbench.cells import Found, find
-from medbench.intervals import Interval, intervals
-from medbench.statistics import ArmScores, Cell, score, units
+from medbench.statistics.intervals import Interval, intervals
+from medbench.statistics.patient_scores import ArmScores, Cell, score, units
 from medbench.store.stage_costs import FittedStages
 from medbench.store.trial_files import Stored
 from medbench.study import Study

@@ -11,18 +11,18 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from medbench.arms import Arm
-from medbench.auroc_interval import auroc_interval
 from medbench.board import Board, Row
 from medbench.board_sentences import short
 from medbench.crosschecks import Details, alike, details
 from medbench.errors import UsageError
 from medbench.gains import Judged
 from medbench.interfaces import Metric
-from medbench.intervals import Interval, intervals, rarest
 from medbench.leaderboard import boards
 from medbench.registry.recipes import did_you_mean, listing
+from medbench.statistics.auroc_interval import auroc_interval
+from medbench.statistics.intervals import Interval, intervals, rarest
+from medbench.statistics.verdicts import Evidence, Verdict, judge
 from medbench.store.store import Store
-from medbench.verdicts import Evidence, Verdict, judge
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,9 +18,9 @@ from medbench.forest import Bar, Forest, draw, legend
 from medbench.latex import escape_latex
 from medbench.markup import escape_markdown, to_csv
 from medbench.seed_block import SEEDS
+from medbench.statistics.verdicts import reasons
 from medbench.tables import branch, heading
 from medbench.text import WIDTH, auroc_text, clean, cut, duration, pad, points, wrapped
-from medbench.verdicts import reasons
 from medbench.versus import Versus, every
 from medbench.wording import PHANTOM, answer, looks
 

@@ -1,6 +1,6 @@
 """The sentences of tables and pages: what stands under a board, beside a word, or where a word is withheld.
 
-No word is decided here; :func:`medbench.verdicts.judge` reads them off the intervals.
+No word is decided here; :func:`medbench.statistics.verdicts.judge` reads them off the intervals.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ import itertools
 from collections.abc import Sequence
 from typing import Literal
 
-from medbench.forecast import patients_to_see, seen
-from medbench.intervals import Interval
+from medbench.statistics.intervals import Interval
+from medbench.statistics.power import patients_to_see, seen
+from medbench.statistics.verdicts import Evidence, Verdict, Word
 from medbench.text import auroc_text, listed, points, printed
-from medbench.verdicts import Evidence, Verdict, Word
 
 PHANTOM = "PHANTOM DATA: this shows that medbench works, nothing about patients. Yours: medbench init FOLDER"
 IDENTICAL = "It is right and wrong about the very same patients as its control."
@@ -85,7 +85,7 @@ def looks(comparisons: int, configurations: int) -> str:
     """Say over how many comparisons the ranges hold jointly, and how many configurations were ever looked at.
 
     Args:
-        comparisons: Size of the family, as :class:`medbench.intervals.Interval` holds it.
+        comparisons: Size of the family, as :class:`medbench.statistics.intervals.Interval` holds it.
         configurations: Ever scored on these folds in this store, shown or not, controls among them.
     """
     jointly = f"Ranges hold jointly for {comparisons} comparisons" if comparisons != 1 else "One comparison"

@@ -26,12 +26,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from medbench.forecast import seen
-from medbench.intervals import Interval, intervals, rarest
-from medbench.statistics import Units, score, units
-from medbench.student import two_sided
+from medbench.statistics.intervals import Interval, intervals, rarest
+from medbench.statistics.patient_scores import Units, score, units
+from medbench.statistics.power import seen
+from medbench.statistics.student_t import two_sided
+from medbench.statistics.verdicts import Evidence, judge
 from medbench.trial.trial import Predictions
-from medbench.verdicts import Evidence, judge
 
 CONTROLS = (0, 0, 0, 0, 0, 2, 2, 2, 2, 3, 3, 6)  # of arm 1, 2, ...; arm 0 is the root
 FEATURES = 10

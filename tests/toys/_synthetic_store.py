@@ -14,7 +14,7 @@ from medbench.arms import Arm
 from medbench.board import Board
 from medbench.identity.identity import derive_seed, digest
 from medbench.leaderboard import boards
-from medbench.statistics import Cell
+from medbench.statistics.patient_scores import Cell
 from medbench.store.store import Store
 from medbench.store.trial_files import Failure, write_result
 from medbench.study import Study

@@ -17,14 +17,14 @@ from medbench.data.audit_findings import columns_of
 from medbench.data.guess_patients import guess_patients
 from medbench.data.sources import Described, Source, describe_decoded, within
 from medbench.errors import UsageError
-from medbench.forecast import outlook
 from medbench.matrix import expand
 from medbench.protocols.folds import without_overlap
 from medbench.registry.plugins import Catalogue
 from medbench.samples import Samples
+from medbench.statistics.power import outlook
+from medbench.statistics.verdicts import FEWEST_RARE
 from medbench.study_tables import BudgetTable
 from medbench.text import WIDTH, clean, counted, listed, wrapped
-from medbench.verdicts import FEWEST_RARE
 
 
 @click.command(short_help="Set up a study of one's own folder of images.")

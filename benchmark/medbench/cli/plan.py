@@ -15,11 +15,11 @@ import click
 from medbench.cli.display import Display
 from medbench.cli.options import study_options, understand
 from medbench.cli.run import MANY_TRIALS, check_recipes, prepare
-from medbench.forecast import outlook
 from medbench.matrix import Plan
 from medbench.protocols.protocol import protocol
 from medbench.samples import Samples
 from medbench.seed_block import SEEDS
+from medbench.statistics.power import outlook
 from medbench.store.store import MARK, Store
 from medbench.text import WIDTH, counted, wrapped
 from medbench.timing import Timing, spoken, timing

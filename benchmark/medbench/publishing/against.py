@@ -13,7 +13,7 @@ from medbench.errors import UsageError
 from medbench.leaderboard import boards
 from medbench.publishing.entries import find_entry, standing
 from medbench.publishing.reading import Bundle
-from medbench.statistics import Units, score, units
+from medbench.statistics.patient_scores import Units, score, units
 from medbench.store.store import Store
 from medbench.trial.trial import Predictions
 from medbench.versus import Versus, every_row, further, named

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from medbench.board import Board, Row
-from medbench.intervals import Interval
 from medbench.measured import Measured
 from medbench.publishing.texts import fitting
+from medbench.statistics.intervals import Interval
 from medbench.text import duration
 from medbench.wording import yardstick
 

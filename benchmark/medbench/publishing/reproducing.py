@@ -14,7 +14,6 @@ import numpy as np
 from medbench.check_steps import plan_check
 from medbench.data.sources import Described
 from medbench.errors import MedbenchError, UsageError
-from medbench.intervals import intervals
 from medbench.matrix import Plan, expand
 from medbench.publishing.bundling import instruction_set
 from medbench.publishing.checking import asked, bundled
@@ -26,7 +25,8 @@ from medbench.publishing.refusals import Refused
 from medbench.publishing.texts import fitting
 from medbench.registry.plugins import Catalogue
 from medbench.runner import Watcher, check_settled, run
-from medbench.statistics import labels_agree, score, units
+from medbench.statistics.intervals import intervals
+from medbench.statistics.patient_scores import labels_agree, score, units
 from medbench.store.store import Store
 from medbench.trial.trial import Predictions, Trial
 

@@ -11,8 +11,8 @@ from medbench.protocols.protocol import EvaluationProtocol, protocol, sized
 from medbench.reporting.blocks import Section, Source, heading, say
 from medbench.reporting.material import Material, provenances
 from medbench.reporting.references import Reference, of_recipes, references, unique
+from medbench.statistics.verdicts import reasons
 from medbench.text import counted, listed
-from medbench.verdicts import reasons
 
 OWN = (
     "Menon et al., Long-tail learning via logit adjustment, ICLR 2021, arXiv 2007.07314",

@@ -15,9 +15,9 @@ from medbench.protocols.protocol import sized
 from medbench.reporting.blocks import Block, Cell, Section, cell, heading, say, table
 from medbench.reporting.material import Material
 from medbench.reporting.pictures import figure
+from medbench.statistics.verdicts import reasons
 from medbench.tables import heading as board_heading
 from medbench.text import duration, points
-from medbench.verdicts import reasons
 from medbench.versus_tables import gain_forests
 from medbench.wording import PHANTOM, answer, by_board, by_size, cases, yardstick
 

@@ -17,8 +17,8 @@ from medbench.publishing import canonical, container, figures, ledger, models
 from medbench.publishing.entries import check_authors, check_reruns, check_sha256
 from medbench.publishing.refusals import Refused
 from medbench.site.history import LEDGER, History, histories
+from medbench.statistics.verdicts import MOST_FAILED
 from medbench.text import printed
-from medbench.verdicts import MOST_FAILED
 
 BUNDLE, ENTRY = "bundle.medbench.zip", "entry.json"
 LARGEST = 16 * 2**20  # bytes of entry.json
@@ -233,7 +233,7 @@ def _as_the_bundle_says(folder: Path, value: Mapping[str, Any], row: int) -> Any
 
 
 def _in_its_words(path: Path, row: Mapping[str, Any], worth: float) -> None:
-    """Read the word off the printed range again, as :func:`medbench.verdicts.judge` does."""
+    """Read the word off the printed range again, as :func:`medbench.statistics.verdicts.judge` does."""
     if row["word"] is None:
         return
     low, high, auroc = row["gain_low"], row["gain_high"], row["gain_auroc"]

@@ -12,8 +12,8 @@ from typing import Literal
 
 import numpy as np
 
-from medbench.statistics import Cell, Units, confusion_matrix, recalls_of
-from medbench.student import cumulative, two_sided
+from medbench.statistics.patient_scores import Cell, Units, confusion_matrix, recalls_of
+from medbench.statistics.student_t import cumulative, two_sided
 
 FEWEST_LEVELS = 3  # fewer draws of a kind do not show its variance
 

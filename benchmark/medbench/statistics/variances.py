@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from medbench.statistics import ArmScores
+from medbench.statistics.patient_scores import ArmScores
 
 SCARCE, MOST = 12.0, 0.6
 """Of the allowance: what is learnt from few patients depends more on who they are, and all repeats learn from the same.

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from medbench.intervals import Interval
-from medbench.statistics import Cell, Units
-from medbench.student import two_sided
-from medbench.variances import between_patients, between_trainings, degrees
+from medbench.statistics.intervals import Interval
+from medbench.statistics.patient_scores import Cell, Units
+from medbench.statistics.student_t import two_sided
+from medbench.statistics.variances import between_patients, between_trainings, degrees
 
 
 def auroc_interval(arm: Mapping[Cell, Units], control: Mapping[Cell, Units], *, folds: int) -> Interval | None:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from math import ceil, floor, log10, sqrt
 from statistics import NormalDist
 
-from medbench.intervals import Interval
-from medbench.student import two_sided
-from medbench.variances import allowance, degrees
+from medbench.statistics.intervals import Interval
+from medbench.statistics.student_t import two_sided
+from medbench.statistics.variances import allowance, degrees
 
 POWER = 0.8
 ROOM = 63  # columns of a line of a plan for further designs, with a blank or three between them

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medbench.statistics import Cell, Units, confusion_matrix
+from medbench.statistics.patient_scores import Cell, Units, confusion_matrix
 
 STEPS = 50
 STEEPEST = 50.0  # a slope beyond it has no finite estimate: the scores part the classes

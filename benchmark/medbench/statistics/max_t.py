@@ -11,7 +11,7 @@ import functools
 import numpy as np
 
 from medbench.identity.identity import derive_seed
-from medbench.student import LEVEL, cumulative, quantile
+from medbench.statistics.student_t import LEVEL, cumulative, quantile
 
 BLOCK = 2**22  # normals at a time: 16 MiB
 KEPT = 2**24  # normals that stay for the next table of as many patients, as a live board asks for: 64 MiB

@@ -34,10 +34,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medbench.max_t import max_t, same_level
-from medbench.statistics import ArmScores
-from medbench.student import two_sided
-from medbench.variances import between_patients, between_trainings, degrees, influence_of
+from medbench.statistics.max_t import max_t, same_level
+from medbench.statistics.patient_scores import ArmScores
+from medbench.statistics.student_t import two_sided
+from medbench.statistics.variances import between_patients, between_trainings, degrees, influence_of
 
 OWN = 0.75
 """Share of a comparison's own V_train in its degrees of freedom for the joint range; the rest is the board's mean.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from medbench.intervals import Interval
+from medbench.statistics.intervals import Interval
 from medbench.text import counted, printed
 
 FEWEST_RARE = 20
