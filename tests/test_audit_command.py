@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medbench import study
 from medbench.data.audit_findings import WAIVABLE, waived_leaks
 from medbench.errors import LeakError, UsageError
 from medbench.interfaces import Budget
+from medbench.planning import study
 from medbench.protocols.protocol import EvaluationProtocol
 from medbench.samples import Samples
 from medbench.testing import toy_samples

@@ -18,10 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from _bundles import METHOD, ToyRun, in_json, replaced, sealed, spoilt
-from medbench.arms import Checked
-from medbench.check_steps import plan_check
 from medbench.cli.bundle import bundle as command
 from medbench.errors import DataError, UsageError
+from medbench.planning.arms import Checked
+from medbench.planning.double_steps import plan_check
 from medbench.publishing import bundling, canonical, container, predictions, reading, texts
 from medbench.publishing.planned import planned
 from medbench.publishing.refusals import CODES, Refused

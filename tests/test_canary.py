@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from medbench.arms import Arm
 from medbench.board import Board, Row
 from medbench.canary import LEAKY_ACCURACY, AtChance, Canary, at_chance, plant
 from medbench.cli.audit import audit
+from medbench.planning.arms import Arm
+from medbench.planning.study import Study
 from medbench.samples import Samples
 from medbench.statistics.patient_scores import Cell, Units, score, units
 from medbench.statistics.verdicts import Evidence
-from medbench.study import Study
 from medbench.testing import toy_samples
 from medbench.trial.trial import Predictions
 

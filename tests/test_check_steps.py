@@ -13,20 +13,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from medbench import study
-from medbench.arms import Arm, Checked
 from medbench.board import Board
-from medbench.check_steps import doubled, plan_check
 from medbench.data.sources import Described
 from medbench.flat_rows import table
 from medbench.identity.identity import digest
 from medbench.leaderboard import best, boards
-from medbench.matrix import expand
+from medbench.planning import study
+from medbench.planning.arms import Arm, Checked
+from medbench.planning.double_steps import doubled, plan_check
+from medbench.planning.matrix import expand
+from medbench.planning.study import Study
 from medbench.registry import plugins
 from medbench.samples import Samples
 from medbench.store.store import Store
 from medbench.store.trial_files import Failure, write_result
-from medbench.study import Study
 from medbench.tables import render
 from medbench.text import columns
 from medbench.trial.trial import Result, Trial

@@ -19,17 +19,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from medbench import study as studies
-from medbench.arms import Arm
 from medbench.board import Board, Row
 from medbench.comparison import Comparison, compare, measure
 from medbench.comparison_tables import CAVEAT, render
 from medbench.errors import UsageError
 from medbench.gains import Judged
+from medbench.planning import study as studies
+from medbench.planning.arms import Arm
+from medbench.planning.study import Study
 from medbench.statistics.intervals import Interval
 from medbench.statistics.patient_scores import ArmScores, score, units
 from medbench.statistics.verdicts import Evidence, Verdict
-from medbench.study import Study
 from medbench.tables import FORMATS
 from medbench.text import columns
 from medbench.trial.trial import Predictions

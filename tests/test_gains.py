@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from medbench.arms import Arm
 from medbench.gains import Judged, Key, Tally, judged
+from medbench.planning.arms import Arm
 from medbench.statistics.patient_scores import ArmScores
 
 PATIENTS = 200

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 import medbench
 from medbench import wording
 from medbench.generator_health import POOR, copied, why_poor
+from medbench.planning.study import build, to_toml
 from medbench.protocols.protocol import EvaluationProtocol
 from medbench.registry import plugins
 from medbench.samples import Samples
-from medbench.study import build, to_toml
 from medbench.testing import toy_samples
 from medbench.trial.context import TrialContext
 from medbench.trial.generator_scores import score_made
@@ -365,7 +365,7 @@ def test_a_trial_without_an_extractor_of_its_own_is_written_as_before() -> None:
 def plan_of(extractor: str) -> dict[str, tuple[str, str, int]]:
     """Return id, extractor and number of stages of the first trial of each arm."""
     from medbench.data.sources import Described
-    from medbench.matrix import expand
+    from medbench.planning.matrix import expand
 
     samples = toy_samples(120, size=16)
     source = Described("toy", "d", None, samples, 2, (), "patient", "nothing")

@@ -18,8 +18,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.isotonic import IsotonicRegression
 
-from medbench import study as studies
-from medbench.arms import Arm, Skipped
 from medbench.board import Board, Row
 from medbench.cli.options import study_options, understand
 from medbench.cli.results import leaderboard
@@ -30,7 +28,9 @@ from medbench.growth import Curve, Growth, Worth, curve, growths, worth
 from medbench.growth_tables import extra, flat, render
 from medbench.interfaces import TrainingSet
 from medbench.leaderboard import boards
-from medbench.matrix import expand
+from medbench.planning import study as studies
+from medbench.planning.arms import Arm, Skipped
+from medbench.planning.matrix import expand
 from medbench.plots import growth as figure
 from medbench.plots import style
 from medbench.protocols import contracts

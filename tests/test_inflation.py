@@ -15,22 +15,22 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medbench import study as studies
-from medbench.arms import Arm
 from medbench.board import Board, Row
 from medbench.cli.results import leaderboard
 from medbench.errors import UsageError
 from medbench.gains import Judged
 from medbench.inflation import CAUSES, REMOVED, Inflation, inflations
 from medbench.inflation_tables import flat, render, rows
+from medbench.planning import study as studies
+from medbench.planning.arms import Arm
+from medbench.planning.leak_staircase import compared, staircase, taking_part
+from medbench.planning.study import Study
 from medbench.plots import inflation as figure
 from medbench.plots import style
 from medbench.protocols.protocol import LEAKY, protocol
-from medbench.staircase import compared, staircase, taking_part
 from medbench.statistics.intervals import Interval
 from medbench.statistics.patient_scores import score, units
 from medbench.statistics.verdicts import Evidence, Verdict
-from medbench.study import Study
 from medbench.tables import FORMATS
 from medbench.text import columns
 from medbench.trial.trial import Predictions

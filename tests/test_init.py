@@ -14,9 +14,9 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from medbench import study
 from medbench.cli import cli
 from medbench.errors import MedbenchError
+from medbench.planning import study
 from medbench.registry.recipes import parse
 
 TOYS = str(Path(__file__).parent / "toys")

@@ -15,15 +15,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from medbench.arms import Arm, Skipped
 from medbench.board import Board, Row
 from medbench.flat_rows import table
 from medbench.identity.identity import digest
 from medbench.interfaces import Budget
 from medbench.leaderboard import boards
+from medbench.planning.arms import Arm, Skipped
+from medbench.planning.study import Study
 from medbench.store.store import Store
 from medbench.store.trial_files import Failure, write_result
-from medbench.study import Study
 from medbench.tables import FORMATS, render
 from medbench.text import columns
 from medbench.trial.trial import Result, Trial

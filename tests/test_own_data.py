@@ -10,9 +10,9 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from medbench import study
 from medbench.cli import cli
 from medbench.errors import MedbenchError
+from medbench.planning import study
 from medbench.registry.recipes import parse
 
 

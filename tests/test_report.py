@@ -31,6 +31,7 @@ from medbench.growth import Curve, Growth, OfArm, Point, Worth
 from medbench.inflation import Inflation, Step
 from medbench.interfaces import Card
 from medbench.leaderboard import boards
+from medbench.planning.study_schema import InflationTable
 from medbench.reporting import making
 from medbench.reporting.blocks import Heading, Picture, placeless
 from medbench.reporting.contents import Report, report
@@ -38,7 +39,6 @@ from medbench.reporting.material import Material, curves, gather, learning
 from medbench.reporting.page import page
 from medbench.reporting.paper import latex, markdown
 from medbench.reporting.references import references, unique
-from medbench.study_tables import InflationTable
 from medbench.text import clean
 
 VOID = {"wbr", "meta", "img", "source", "input", "br", "link"}

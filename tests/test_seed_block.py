@@ -13,15 +13,15 @@ import pytest
 from click.testing import CliRunner
 
 from _synthetic_store import SyntheticRun
-from medbench import study
 from medbench.cli import cli
 from medbench.data.sources import Described
 from medbench.errors import UsageError
 from medbench.identity.identity import digest
-from medbench.matrix import expand
+from medbench.planning import study
+from medbench.planning.matrix import expand
+from medbench.planning.seed_block import SEEDS
 from medbench.registry import plugins
 from medbench.samples import Samples
-from medbench.seed_block import SEEDS
 from medbench.statistics.cross_checks import spread_with_block
 from medbench.tables import render
 from medbench.trial.trial import Trial

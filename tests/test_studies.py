@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from medbench import study
+from medbench.planning import study
+from medbench.planning.study import Study
 from medbench.protocols.protocol import protocol
 from medbench.registry import plugins
 from medbench.registry.plugins import Catalogue
-from medbench.study import Study
 
 DOCS = Path(__file__).parent.parent / "docs" / "studies"
 RERUN = ("brain-features", "spine-hybrid", "thyroid-gan", "xray-transfer")

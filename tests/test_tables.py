@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medbench.arms import Arm, Skipped
 from medbench.board import Board, Row
 from medbench.gains import Judged
+from medbench.planning.arms import Arm, Skipped
+from medbench.planning.study import Study
 from medbench.statistics.intervals import Interval
 from medbench.statistics.patient_scores import ArmScores
 from medbench.statistics.verdicts import Evidence, judge
-from medbench.study import Study
 from medbench.tables import FORMATS, render
 from medbench.text import clean, columns, cut, pad
 

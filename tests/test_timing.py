@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medbench import study
 from medbench.data.sources import Described
-from medbench.matrix import Plan, expand
+from medbench.planning import study
+from medbench.planning.matrix import Plan, expand
+from medbench.planning.time_forecast import Timing, spoken, timing
 from medbench.registry import plugins
 from medbench.samples import Samples
 from medbench.statistics.power import forecast, outlook
 from medbench.store.store import Store
 from medbench.store.trial_files import write_result
 from medbench.text import columns
-from medbench.timing import Timing, spoken, timing
 from medbench.trial.trial import Result, Trial
 
 

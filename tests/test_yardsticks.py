@@ -13,8 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score
 
-from medbench import study
-from medbench.arms import Arm
 from medbench.board import Board
 from medbench.data.sources import Described
 from medbench.errors import UsageError
@@ -22,7 +20,11 @@ from medbench.flat_rows import table
 from medbench.identity.identity import digest
 from medbench.interfaces import Budget, TrainingSet
 from medbench.leaderboard import boards
-from medbench.matrix import expand
+from medbench.planning import study
+from medbench.planning.arms import Arm
+from medbench.planning.matrix import expand
+from medbench.planning.study import Study
+from medbench.planning.yardsticks import Yardsticks, root_of, trainings
 from medbench.protocols.folds import Cut
 from medbench.protocols.protocol import protocol, seeded_as, with_share
 from medbench.protocols.subsets import a_share
@@ -32,11 +34,9 @@ from medbench.statistics.intervals import intervals
 from medbench.statistics.patient_scores import score, units
 from medbench.store.store import Store
 from medbench.store.trial_files import Failure, write_result
-from medbench.study import Study
 from medbench.tables import FORMATS, render
 from medbench.text import columns
 from medbench.trial.trial import Predictions, Result, Trial
-from medbench.yardsticks import Yardsticks, root_of, trainings
 
 N = 60
 LABELS = np.array([0, 0, 1] * (N // 3))

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from medbench.arms import Arm
 from medbench.board import Board, Row
 from medbench.gains import Judged, Tally, judged
+from medbench.planning.arms import Arm
 from medbench.statistics.patient_scores import averaged
 from medbench.statistics.power import seen
 from medbench.statistics.verdicts import Evidence

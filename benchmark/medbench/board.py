@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from medbench.arms import Arm, Skipped
-from medbench.check_steps import Check
 from medbench.gains import Judged
 from medbench.generator_health import why_poor
 from medbench.measured import Measured
+from medbench.planning.arms import Arm, Skipped
+from medbench.planning.double_steps import Check
+from medbench.planning.study import Study
 from medbench.statistics.further_measures import Measures
 from medbench.statistics.intervals import Interval
 from medbench.statistics.patient_scores import ArmScores, Cell, Units
 from medbench.statistics.verdicts import Evidence
 from medbench.store.trial_files import Stored
-from medbench.study import Study
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from medbench.arms import Arm, Skipped
 from medbench.board import Board
 from medbench.data.audit_findings import waived
 from medbench.generator_health import why_poor
+from medbench.planning.arms import Arm, Skipped
 from medbench.registry.recipes import parse
 from medbench.statistics.verdicts import reasons
 from medbench.text import clean, counted

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from medbench.arms import Arm
 from medbench.gains import Key, Tally
-from medbench.seed_block import BLOCK, SEEDS
+from medbench.planning.arms import Arm
+from medbench.planning.seed_block import BLOCK, SEEDS
+from medbench.planning.study import Study
 from medbench.statistics.patient_scores import ArmScores, Cell, Units, labels_agree, score, units
 from medbench.store.trial_files import Stored, read_many
-from medbench.study import Study
 from medbench.trial.trial import Predictions
 
 

@@ -13,13 +13,13 @@ import numpy as np
 
 from medbench.board import Board, Row
 from medbench.errors import UsageError
+from medbench.planning.study import Study
+from medbench.planning.study_schema import PublishedTable
 from medbench.protocols.protocol import protocol
 from medbench.registry.recipes import parse
 from medbench.statistics.intervals import Interval
 from medbench.statistics.patient_scores import recalls_of
 from medbench.statistics.verdicts import Verdict
-from medbench.study import Study
-from medbench.study_tables import PublishedTable
 
 NOT_RUN = "not run"
 NOT_COMPUTED = "not computed"

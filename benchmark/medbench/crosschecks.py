@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from medbench.board import Board, Row
-from medbench.seed_block import SEEDS
+from medbench.planning.seed_block import SEEDS
 from medbench.statistics.cross_checks import (
     CorrectedT,
     Spread,

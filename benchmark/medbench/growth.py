@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from math import exp, log
 from typing import Any, Literal
 
-from medbench.arms import Arm, Skipped
 from medbench.board import Board, Row
 from medbench.gains import Judged
+from medbench.planning.arms import Arm, Skipped
+from medbench.planning.study import Study
 from medbench.protocols.protocol import sized
-from medbench.study import Study
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 The rows with the study's own measure count images by argmax, as the study did; the last rows are those of the honest
 board: balanced accuracy by patient after the correction for training frequencies, over each control in turn, down to
-the arm's own one with its interval. See :mod:`medbench.staircase` for what is run.
+the arm's own one with its interval. See :mod:`medbench.planning.leak_staircase` for what is run.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from medbench.board import Board, Row
 from medbench.comparison import NOT_COMPUTED, NOT_RUN, is_about, measure
 from medbench.data.audit_findings import waived
 from medbench.errors import UsageError
-from medbench.staircase import compared
+from medbench.planning.leak_staircase import compared
+from medbench.planning.study import Study
+from medbench.planning.study_schema import InflationTable, PublishedTable
 from medbench.statistics.intervals import Interval
 from medbench.statistics.verdicts import Verdict
-from medbench.study import Study
-from medbench.study_tables import InflationTable, PublishedTable
 
 REMOVED = {
     "synthetic-scored": "only real images are scored",

@@ -9,17 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from medbench.arms import Arm, Checked, Skipped
 from medbench.board import Board, Row
 from medbench.cell_metrics import ON_EVERY_BOARD, ArmMetrics, CellMetrics
 from medbench.cells import Found, agree, find, find_block, predictions_of, score_complete, tally, tested_in
-from medbench.check_steps import check, doubled
 from medbench.gains import Judged, Key, judged
 from medbench.generator_health import copied
 from medbench.interfaces import Metric
 from medbench.measured import Ground, Measured, measured, trials
+from medbench.planning.arms import Arm, Checked, Skipped
+from medbench.planning.double_steps import check, doubled
+from medbench.planning.leak_staircase import taking_part
+from medbench.planning.study import Study
+from medbench.planning.yardsticks import Yardsticks
 from medbench.protocols.protocol import protocol
-from medbench.staircase import taking_part
 from medbench.statistics.further_measures import measures
 from medbench.statistics.intervals import rarest
 from medbench.statistics.patient_scores import ArmScores, units
@@ -27,10 +29,8 @@ from medbench.statistics.verdicts import Evidence
 from medbench.store.stage_costs import FittedStages
 from medbench.store.store import Store
 from medbench.store.trial_files import Stored
-from medbench.study import Study
 from medbench.trial.generator_scores import KEY_OF, score_of
 from medbench.trial.metrics import UNDEFINED
-from medbench.yardsticks import Yardsticks
 
 
 def boards(
@@ -45,7 +45,7 @@ def boards(
 
     Args:
         store: Where the results are.
-        record: As :meth:`medbench.matrix.Plan.record` gives it.
+        record: As :meth:`medbench.planning.matrix.Plan.record` gives it.
         keep: Arms whose cells stay in their rows; without them a board is small, whatever was predicted.
         wide: Also compute the measures of wide tables, for which scikit-learn is imported.
         metrics: Every metric that is registered: rows have those that plugins added, computed again from predictions

@@ -11,15 +11,15 @@ from typing import Literal
 
 import numpy as np
 
-from medbench.arms import Arm
 from medbench.cells import Found, find
+from medbench.planning.arms import Arm
+from medbench.planning.study import Study
+from medbench.planning.yardsticks import FEWEST, Yardsticks
 from medbench.statistics.intervals import Interval, intervals
 from medbench.statistics.patient_scores import ArmScores, Cell, score, units
 from medbench.store.stage_costs import FittedStages
 from medbench.store.trial_files import Stored
-from medbench.study import Study
 from medbench.trial.trial import Predictions
-from medbench.yardsticks import FEWEST, Yardsticks
 
 Kind = Literal["seeds", "fewer", "average"]
 

@@ -16,7 +16,7 @@ from medbench.errors import MedbenchError, StoreError
 from medbench.identity.identity import digest
 from medbench.interfaces import Executor
 from medbench.job import SCORES, Task, work
-from medbench.matrix import Plan
+from medbench.planning.matrix import Plan
 from medbench.registry.plugins import Catalogue
 from medbench.store import recomputed_scores
 from medbench.store.store import Store

@@ -478,9 +478,9 @@ def check_study(path: Any, folder: Path) -> None:
     Raises:
         UsageError: With one sentence on what is wrong.
     """
+    from medbench.planning.study import read
     from medbench.protocols.protocol import protocol
     from medbench.registry.plugins import recipe
-    from medbench.study import read
 
     study = read(path)
     names = [("dataset", text.removeprefix("phantom:")) for text in study.datasets]

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from medbench.arms import Arm
 from medbench.board import Board, Row
 from medbench.board_sentences import short
 from medbench.crosschecks import Details, alike, details
@@ -18,6 +17,7 @@ from medbench.errors import UsageError
 from medbench.gains import Judged
 from medbench.interfaces import Metric
 from medbench.leaderboard import boards
+from medbench.planning.arms import Arm
 from medbench.registry.recipes import did_you_mean, listing
 from medbench.statistics.auroc_interval import auroc_interval
 from medbench.statistics.intervals import Interval, intervals, rarest
@@ -69,7 +69,7 @@ def compare(
 
     Args:
         store: Where the results are.
-        record: As :meth:`medbench.matrix.Plan.record` gives it.
+        record: As :meth:`medbench.planning.matrix.Plan.record` gives it.
         one: Text of an augmenter as boards write it, with `` / classifier`` behind it where that is needed.
         other: Likewise.
         in_detail: Work out the cross-checks as well.

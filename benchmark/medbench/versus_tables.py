@@ -17,7 +17,7 @@ from medbench.flat_rows import metric_key
 from medbench.forest import Bar, Forest, draw, legend
 from medbench.latex import escape_latex
 from medbench.markup import escape_markdown, to_csv
-from medbench.seed_block import SEEDS
+from medbench.planning.seed_block import SEEDS
 from medbench.statistics.verdicts import reasons
 from medbench.tables import branch, heading
 from medbench.text import WIDTH, auroc_text, clean, cut, duration, pad, points, wrapped

@@ -21,11 +21,11 @@ from pathlib import Path
 
 import numpy as np
 
-from medbench.arms import Arm
 from medbench.identity.identity import digest
+from medbench.planning.arms import Arm
+from medbench.planning.study import Study
 from medbench.store.store import Store
 from medbench.store.trial_files import write_result
-from medbench.study import Study
 from medbench.trial.trial import Result, Trial
 
 CLASSES = ("no", "yes")

@@ -13,7 +13,9 @@ from medbench import __version__
 from medbench.data.sources import Described
 from medbench.identity.identity import derive_seed
 from medbench.interfaces import TrainingSet
-from medbench.matrix import Plan, expand
+from medbench.planning.matrix import Plan, expand
+from medbench.planning.study import Study
+from medbench.planning.study_schema import PhantomTable
 from medbench.protocols.protocol import protocol
 from medbench.publishing import bundling, checking, container, reading, truth
 from medbench.publishing.canonical import dump
@@ -23,8 +25,6 @@ from medbench.publishing.report import Report, entry
 from medbench.registry import plugins
 from medbench.store.store import Store
 from medbench.store.trial_files import Failure, write_result
-from medbench.study import Study
-from medbench.study_tables import PhantomTable
 from medbench.trial.trial import Result, Trial, prior_corrected
 
 TOYS = Path(__file__).parent

@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from medbench.arms import Arm
 from medbench.board import Board
 from medbench.identity.identity import derive_seed, digest
 from medbench.leaderboard import boards
+from medbench.planning.arms import Arm
+from medbench.planning.study import Study
 from medbench.statistics.patient_scores import Cell
 from medbench.store.store import Store
 from medbench.store.trial_files import Failure, write_result
-from medbench.study import Study
 from medbench.trial.trial import Result, Trial
 
 CLASSES = ("no", "yes")

@@ -11,7 +11,6 @@ from typing import Any
 import click
 import numpy as np
 
-from medbench import study
 from medbench.cli.display import Display
 from medbench.cli.options import complete, load_catalogue, plugin_options
 from medbench.data.audit_duplicates import DETAIL, DETAIL_OF_FEW, LOOK_ALIKE, SIDE, WHOLE, look_alikes
@@ -19,9 +18,10 @@ from medbench.data.audit_findings import WAIVABLE, Blank, Shortcut, blanks
 from medbench.data.cache import Decoded
 from medbench.data.sources import PHANTOM, Source, locate
 from medbench.errors import UsageError
+from medbench.planning import study
+from medbench.planning.study import Study
 from medbench.protocols.protocol import protocol
 from medbench.registry.plugins import Catalogue
-from medbench.study import Study
 from medbench.text import WIDTH, clean, counted, cut, wrapped
 
 SHOWN = 5

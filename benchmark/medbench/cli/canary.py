@@ -17,8 +17,8 @@ from medbench.cli.run import carry_out
 from medbench.data.cache import open_samples
 from medbench.inflation import inflations
 from medbench.leaderboard import boards
+from medbench.planning.leak_staircase import staircase
 from medbench.runner import check_settled
-from medbench.staircase import staircase
 from medbench.text import WIDTH, cut, pad, wrapped
 
 STUDY = "canary"

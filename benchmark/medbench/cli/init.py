@@ -10,20 +10,20 @@ from typing import Any
 import click
 import numpy as np
 
-from medbench import study
 from medbench.cli.display import Display
 from medbench.cli.options import complete, load_catalogue, plugin_options
 from medbench.data.audit_findings import columns_of
 from medbench.data.guess_patients import guess_patients
 from medbench.data.sources import Described, Source, describe_decoded, within
 from medbench.errors import UsageError
-from medbench.matrix import expand
+from medbench.planning import study
+from medbench.planning.matrix import expand
+from medbench.planning.study_schema import BudgetTable
 from medbench.protocols.folds import without_overlap
 from medbench.registry.plugins import Catalogue
 from medbench.samples import Samples
 from medbench.statistics.power import outlook
 from medbench.statistics.verdicts import FEWEST_RARE
-from medbench.study_tables import BudgetTable
 from medbench.text import WIDTH, clean, counted, listed, wrapped
 
 

@@ -10,14 +10,14 @@ from typing import Any
 
 import click
 
-from medbench import study
 from medbench.data.sources import PHANTOM
 from medbench.errors import UsageError
+from medbench.planning import study
+from medbench.planning.leak_staircase import staircase
+from medbench.planning.study import Study
 from medbench.protocols.protocol import LEAKY, protocol, with_leaks
 from medbench.registry import plugins
 from medbench.registry.recipes import parse, split_list
-from medbench.staircase import staircase
-from medbench.study import Study
 
 DEFAULT_STUDY = "quickstart"
 LIST_KEYS = {"dataset": "datasets", "augmenter": "augmenters", "classifier": "classifiers", "protocol": "protocols"}

@@ -15,14 +15,14 @@ import click
 from medbench.cli.display import Display
 from medbench.cli.options import study_options, understand
 from medbench.cli.run import MANY_TRIALS, check_recipes, prepare
-from medbench.matrix import Plan
+from medbench.planning.matrix import Plan
+from medbench.planning.seed_block import SEEDS
+from medbench.planning.time_forecast import Timing, spoken, timing
 from medbench.protocols.protocol import protocol
 from medbench.samples import Samples
-from medbench.seed_block import SEEDS
 from medbench.statistics.power import outlook
 from medbench.store.store import MARK, Store
 from medbench.text import WIDTH, counted, wrapped
-from medbench.timing import Timing, spoken, timing
 
 SLURM = """\
 #!/bin/bash

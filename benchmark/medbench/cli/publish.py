@@ -14,10 +14,10 @@ from medbench.cli.options import blocked, load_catalogue, plugin_options
 from medbench.cli.verify import refuse, show, standing
 from medbench.data.sources import Described
 from medbench.errors import DataError, UsageError
+from medbench.planning.study_schema import PhantomTable
 from medbench.publishing import entries, evidence, ledger, reading, reproducing, signing, tasks, truth
 from medbench.publishing.texts import free
 from medbench.publishing.verifying import Verified, verify
-from medbench.study_tables import PhantomTable
 from medbench.text import clean
 
 _to = click.option("--to", "folder", type=click.Path(path_type=Path), default=Path("results/published"),

@@ -10,7 +10,7 @@ import click
 from medbench.cli.options import load_catalogue, plugin_options
 from medbench.cli.results import open_record
 from medbench.errors import ResourceError, UsageError
-from medbench.staircase import SUFFIX
+from medbench.planning.leak_staircase import SUFFIX
 
 NAMES = {"html": "report.html", "md": "report.md", "latex": "report.tex"}
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from medbench import sealed_records, study
+from medbench import sealed_records
 from medbench.across_tables import render_all
 from medbench.board import Board
 from medbench.cli.display import can_draw_trees
@@ -25,8 +25,9 @@ from medbench.growth_tables import render as render_growth
 from medbench.inflation import inflations
 from medbench.inflation_tables import render as render_inflation
 from medbench.leaderboard import boards
+from medbench.planning import study
+from medbench.planning.leak_staircase import SUFFIX
 from medbench.plots.style import form_of, written
-from medbench.staircase import SUFFIX
 from medbench.store.check_store import PLANS, record_files
 from medbench.store.store import Store
 from medbench.tables import FORMATS

@@ -16,10 +16,8 @@ import numpy as np
 
 from medbench import devices, sealed_records
 from medbench.across_tables import render_all
-from medbench.arms import Checked
 from medbench.board import Board
 from medbench.board_sentences import without_number
-from medbench.check_steps import plan_check
 from medbench.cli.display import Display, can_draw_trees
 from medbench.cli.options import Asked, complete, study_options, understand
 from medbench.comparison import compare
@@ -42,7 +40,9 @@ from medbench.inflation import inflations
 from medbench.inflation_tables import render as render_inflation
 from medbench.interfaces import Dataset
 from medbench.leaderboard import best, boards
-from medbench.matrix import Plan, expand
+from medbench.planning.arms import Checked
+from medbench.planning.double_steps import plan_check
+from medbench.planning.matrix import Plan, expand
 from medbench.registry.recipes import with_inner
 from medbench.rescoring import rescore
 from medbench.runner import Summary, check_not_stopped, check_settled

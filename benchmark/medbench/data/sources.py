@@ -17,10 +17,10 @@ from medbench.data.groups import groups_united
 from medbench.data.transfer_sources import bare, learnable
 from medbench.errors import UsageError
 from medbench.interfaces import Dataset
+from medbench.planning.study_schema import PhantomTable
 from medbench.registry.plugins import Catalogue
 from medbench.registry.recipes import did_you_mean, listing
 from medbench.samples import Samples
-from medbench.study_tables import PhantomTable
 from medbench.text import counted
 
 PHANTOM = "phantom:"

@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from medbench.arms import Arm
 from medbench.board import Board, Row
 from medbench.errors import UsageError
 from medbench.leaderboard import boards
+from medbench.planning.arms import Arm
 from medbench.publishing.entries import find_entry, standing
 from medbench.publishing.reading import Bundle
 from medbench.statistics.patient_scores import Units, score, units

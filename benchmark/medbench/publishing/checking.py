@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 
 from medbench import __version__
-from medbench.arms import Checked
 from medbench.board_sentences import sentences
-from medbench.check_steps import plan_check
 from medbench.data.sources import Described
 from medbench.errors import LeakError, MedbenchError
 from medbench.interfaces import TrainingSet
 from medbench.leaderboard import best, boards
-from medbench.matrix import Plan, expand
+from medbench.planning.arms import Checked
+from medbench.planning.double_steps import plan_check
+from medbench.planning.matrix import Plan, expand
+from medbench.planning.study import Study
 from medbench.protocols.folds import Cut
 from medbench.protocols.protocol import protocol
 from medbench.publishing.container import MEMBERS
@@ -33,7 +34,6 @@ from medbench.publishing.truth import no_files
 from medbench.registry.plugins import Catalogue
 from medbench.samples import Samples
 from medbench.store.store import Store
-from medbench.study import Study
 from medbench.text import clean
 from medbench.trial.metrics import measure, metric_name
 from medbench.trial.trial import Trial, prior_corrected

@@ -6,12 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from medbench.arms import Arm, Checked, Skipped
+from medbench.planning.arms import Arm, Checked, Skipped
+from medbench.planning.study import Study
+from medbench.planning.yardsticks import Yardsticks
 from medbench.publishing.container import DOCUMENTS
 from medbench.publishing.texts import LINK, RECIPE, free
-from medbench.study import Study
 from medbench.trial.trial import Trial
-from medbench.yardsticks import Yardsticks
 
 SCHEMA = 1
 MOST_LOOKS = 2_000

@@ -6,23 +6,23 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from medbench.arms import Arm, Checked
-from medbench.check_steps import doubled
 from medbench.identity.identity import digest
+from medbench.planning.arms import Arm, Checked
+from medbench.planning.double_steps import doubled
+from medbench.planning.leak_staircase import taking_part
+from medbench.planning.study import Study
+from medbench.planning.yardsticks import Yardsticks
 from medbench.protocols.protocol import protocol
-from medbench.staircase import taking_part
-from medbench.study import Study
 from medbench.trial.trial import Trial
-from medbench.yardsticks import Yardsticks
 
 
 def planned(record: Mapping[str, Any]) -> dict[str, Trial]:
     """Return every trial of a plan by its id: of arms, of yardsticks, and of the check at twice the steps.
 
-    The seed block (:mod:`medbench.seed_block`) is left out: no number of a board is made of it.
+    The seed block (:mod:`medbench.planning.seed_block`) is left out: no number of a board is made of it.
 
     Args:
-        record: As :meth:`medbench.matrix.Plan.record` gives it. Extractors are no part of a trial's id and are left
+        record: As :meth:`medbench.planning.matrix.Plan.record` gives it. Extractors are no part of a trial's id and are left
             out here.
     """
     found = {}

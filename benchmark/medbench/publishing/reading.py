@@ -12,10 +12,11 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from medbench.arms import Arm
 from medbench.data.audit_findings import waived_leaks
 from medbench.data.sources import PHANTOM
 from medbench.errors import UsageError
+from medbench.planning.arms import Arm
+from medbench.planning.yardsticks import MOST, SHARE
 from medbench.protocols.protocol import protocol, with_share
 from medbench.publishing import canonical, container, models, predictions, texts
 from medbench.publishing.container import MANIFEST, MEMBERS, SIGNATURE, Member
@@ -24,7 +25,6 @@ from medbench.publishing.predictions import Predicted
 from medbench.publishing.refusals import Refused
 from medbench.registry.recipes import parse
 from medbench.trial.trial import Trial
-from medbench.yardsticks import MOST, SHARE
 
 CellOf = tuple[str, str, int, int]
 """(data set, protocol, repeat, fold)."""

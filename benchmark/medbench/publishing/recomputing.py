@@ -11,7 +11,7 @@ import numpy as np
 
 from medbench.data.sources import Described
 from medbench.identity.identity import digest
-from medbench.matrix import Plan
+from medbench.planning.matrix import Plan
 from medbench.protocols.protocol import protocol
 from medbench.publishing.predictions import Predicted
 from medbench.publishing.reading import Bundle

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from medbench.check_steps import plan_check
 from medbench.data.sources import Described
 from medbench.errors import MedbenchError, UsageError
-from medbench.matrix import Plan, expand
+from medbench.planning.double_steps import plan_check
+from medbench.planning.matrix import Plan, expand
 from medbench.publishing.bundling import instruction_set
 from medbench.publishing.checking import asked, bundled
 from medbench.publishing.evidence import Evidence, choose

@@ -14,10 +14,10 @@ from medbench.data.decode import Progress
 from medbench.data.sources import PHANTOM, Described, Source, describe_decoded, locate, locate_other, with_others
 from medbench.data.transfer_sources import name_of, named_in
 from medbench.errors import DataError, MedbenchError, UsageError
+from medbench.planning.study_schema import PhantomTable
 from medbench.registry.plugins import Catalogue
 from medbench.registry.recipes import did_you_mean, listing, parameters_of, with_inner
 from medbench.samples import Samples
-from medbench.study_tables import PhantomTable
 
 MOST_DRAWN = 5_000  # patients of a phantom that is drawn only because a stranger's bundle says so
 LARGEST = 256  # pixels along an axis of such a phantom; 64 in three dimensions

@@ -10,12 +10,12 @@ from typing import Any
 
 from medbench.data.decode import Progress
 from medbench.errors import UsageError
+from medbench.planning.study_schema import PhantomTable
 from medbench.publishing import truth
 from medbench.publishing.confined import call
 from medbench.publishing.refusals import Refused
 from medbench.publishing.report import SAID
 from medbench.registry import plugins
-from medbench.study_tables import PhantomTable
 from medbench.text import WIDTH, clean, wrapped
 
 

@@ -23,11 +23,11 @@ from medbench.growth import Growth, growths
 from medbench.inflation import Inflation, inflations
 from medbench.interfaces import Card
 from medbench.leaderboard import boards
+from medbench.planning.study import Study
 from medbench.protocols.protocol import protocol
 from medbench.registry.plugins import Catalogue
 from medbench.store.store import Store
 from medbench.store.trial_files import Stored
-from medbench.study import Study
 from medbench.text import clean
 from medbench.trial.stages import check_stage, read_stage
 

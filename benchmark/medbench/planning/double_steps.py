@@ -10,15 +10,15 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from medbench.arms import Arm, Checked
 from medbench.cells import find, score_all
 from medbench.gains import Key
-from medbench.matrix import Plan, expand
+from medbench.planning.arms import Arm, Checked
+from medbench.planning.matrix import Plan, expand
+from medbench.planning.study import Study
 from medbench.registry.plugins import Catalogue
 from medbench.statistics.intervals import Interval, intervals
 from medbench.statistics.patient_scores import Cell
 from medbench.store.trial_files import Stored
-from medbench.study import Study
 
 
 @dataclass(frozen=True, eq=False)

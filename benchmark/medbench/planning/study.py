@@ -13,9 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from medbench.data.audit_findings import WAIVABLE
 from medbench.errors import UsageError
 from medbench.interfaces import Budget
+from medbench.planning.study_schema import BudgetTable, InflationTable, PhantomTable, PublishedTable, SmokeTable
+from medbench.planning.toml_lines import line_of, not_toml
 from medbench.registry.recipes import did_you_mean, listing, split_list
-from medbench.study_tables import BudgetTable, InflationTable, PhantomTable, PublishedTable, SmokeTable
-from medbench.toml_text import line_of, not_toml
 
 BUDGETS = {
     "smoke": Budget(steps=60, batch=32, size=32, generator_steps=60),
@@ -44,11 +44,11 @@ class Study(BaseModel):
         extractor: Text of what made rows are scored with, as ``inception[weights=FILE]``; empty takes the first
             registered one.
         yardsticks: Also train the control of each honest board with other seeds and on fewer patients; see
-            :mod:`medbench.yardsticks`. Needs `controls`.
+            :mod:`medbench.planning.yardsticks`. Needs `controls`.
         check_steps: Train the best arm and its control at twice the steps once everything is done; see
-            :mod:`medbench.check_steps`.
+            :mod:`medbench.planning.double_steps`.
         seed_block: Also train every arm that is asked for and fits a generator, and its control, on one fold with three
-            generator seeds times three classifier seeds; see :mod:`medbench.seed_block`.
+            generator seeds times three classifier seeds; see :mod:`medbench.planning.seed_block`.
         waive: Findings that would stop a run under the protocol ``official``, of :data:`medbench.data.audit_findings.WAIVABLE`;
             every table says so.
         phantom: How phantoms are drawn.

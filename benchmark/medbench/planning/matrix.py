@@ -8,26 +8,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from medbench.arm_tree import arms_of, scored_with, without_gain
-from medbench.arms import Arm, Checked, Skipped, TrainedOn
 from medbench.data.audit_findings import WAIVABLE, waived_leaks
 from medbench.data.sources import Described
 from medbench.errors import LeakError, Skip, UsageError
 from medbench.identity.identity import digest
 from medbench.interfaces import TrainingSet
+from medbench.planning.arm_tree import arms_of, scored_with, without_gain
+from medbench.planning.arms import Arm, Checked, Skipped, TrainedOn
+from medbench.planning.leak_staircase import taking_part
+from medbench.planning.seed_block import BLOCK, SEEDS, in_block
+from medbench.planning.stage_plan import StageJob, StageJobs
+from medbench.planning.study import Study
+from medbench.planning.yardsticks import SHARE, Yardsticks, root_of, trainings
 from medbench.protocols import contracts
 from medbench.protocols.folds import Cut, without_overlap
 from medbench.protocols.protocol import EvaluationProtocol, protocol, with_share
 from medbench.registry.plugins import Catalogue
 from medbench.registry.recipes import listing
 from medbench.samples import Samples
-from medbench.seed_block import BLOCK, SEEDS, in_block
-from medbench.stage_jobs import StageJob, StageJobs
-from medbench.staircase import taking_part
-from medbench.study import Study
 from medbench.text import counted
 from medbench.trial.trial import Trial
-from medbench.yardsticks import SHARE, Yardsticks, root_of, trainings
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,7 +223,7 @@ def _trials(
         text: Its text.
         arms: Trained with every seed of the study.
         more: Further seeds by arm.
-        block: Arms that one fold trains with every pair of seeds of :data:`medbench.seed_block.SEEDS`.
+        block: Arms that one fold trains with every pair of seeds of :data:`medbench.planning.seed_block.SEEDS`.
     """
     study, catalogue = builder.study, builder.catalogue
     spending = study.spending

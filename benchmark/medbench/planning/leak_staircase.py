@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from medbench.arms import Arm
 from medbench.errors import UsageError
+from medbench.planning.arms import Arm
+from medbench.planning.study import Study
 from medbench.protocols.protocol import protocol, with_leaks
-from medbench.study import Study
 
 SUFFIX = "-inflation"
 

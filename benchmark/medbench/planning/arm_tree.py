@@ -6,16 +6,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from medbench.arms import Arm, Skipped
 from medbench.data.sources import Described
 from medbench.data.transfer_sources import name_of, named_in
 from medbench.errors import UsageError
 from medbench.identity.identity import core_code, digest, identity
 from medbench.interfaces import Augmenter, Classifier, cut_in_two
+from medbench.planning.arms import Arm, Skipped
+from medbench.planning.study import Study
 from medbench.registry.authors_lines import place_of
 from medbench.registry.plugins import Catalogue
 from medbench.registry.recipes import parameters_of, with_inner
-from medbench.study import Study
 
 
 def arms_of(

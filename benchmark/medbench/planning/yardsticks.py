@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from medbench.arms import Arm
 from medbench.interfaces import Budget, Generator, needs
+from medbench.planning.arms import Arm
 
 SHARE = 0.75
 FEWEST, MOST = 2, 5

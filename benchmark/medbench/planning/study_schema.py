@@ -1,4 +1,4 @@
-"""The tables of a study file, each checked by itself; :class:`medbench.study.Study` holds them."""
+"""The tables of a study file, each checked by itself; :class:`medbench.planning.study.Study` holds them."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class SmokeTable(BaseModel):
 
 
 class InflationTable(BaseModel):
-    """The ``[inflation]`` table: whose gain is taken apart, leak by leak; see :mod:`medbench.staircase`.
+    """The ``[inflation]`` table: whose gain is taken apart, leak by leak; see :mod:`medbench.planning.leak_staircase`.
 
     Attributes:
         arm: Text of the augmenter.

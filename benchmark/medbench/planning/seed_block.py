@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from medbench.arms import Arm
 from medbench.interfaces import needs
+from medbench.planning.arms import Arm
 from medbench.registry.plugins import Catalogue
 
 SEEDS = range(3)
