@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from medbench.board import Board
+from medbench.boards.board import Board
+from medbench.boards.build import best, boards
 from medbench.data.sources import Described
 from medbench.flat_rows import table
 from medbench.identity.identity import digest
-from medbench.leaderboard import best, boards
 from medbench.planning import study
 from medbench.planning.arms import Arm, Checked
 from medbench.planning.double_steps import doubled, plan_check

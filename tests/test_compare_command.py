@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from _synthetic_store import SKILL, SyntheticRun
-from medbench.board import Row
+from medbench.boards.board import Row
 from medbench.cli.compare import compare as command
 from medbench.errors import UsageError
 from medbench.statistics.auroc_interval import auroc_interval

@@ -19,11 +19,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from medbench.board import Board, Row
+from medbench.boards.board import Board, Row
+from medbench.boards.gains import Judged
 from medbench.comparison import Comparison, compare, measure
 from medbench.comparison_tables import CAVEAT, render
 from medbench.errors import UsageError
-from medbench.gains import Judged
 from medbench.planning import study as studies
 from medbench.planning.arms import Arm
 from medbench.planning.study import Study

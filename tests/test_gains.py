@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from medbench.gains import Judged, Key, Tally, judged
+from medbench.boards.gains import Judged, Key, Tally, judged
 from medbench.planning.arms import Arm
 from medbench.statistics.patient_scores import ArmScores
 

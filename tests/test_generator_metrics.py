@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import medbench
 from medbench import wording
-from medbench.generator_health import POOR, copied, why_poor
+from medbench.boards.generator_health import POOR, copied, why_poor
 from medbench.planning.study import build, to_toml
 from medbench.protocols.protocol import EvaluationProtocol
 from medbench.registry import plugins

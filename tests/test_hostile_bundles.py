@@ -17,7 +17,7 @@ import pytest
 from _bundles import Members, ToyRun, in_json, sealed, spoilt
 from _hostile_contents import CASES, repeated
 from _hostile_zips import Make
-from medbench.leaderboard import boards
+from medbench.boards.build import boards
 from medbench.publishing import bundling, checking, container, reading, signing
 from medbench.publishing.container import MANIFEST, SIGNATURE
 from medbench.publishing.figures import figures

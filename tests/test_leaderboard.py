@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from medbench.board import Board, Row
+from medbench.boards.board import Board, Row
+from medbench.boards.build import boards
 from medbench.flat_rows import table
 from medbench.identity.identity import digest
 from medbench.interfaces import Budget
-from medbench.leaderboard import boards
 from medbench.planning.arms import Arm, Skipped
 from medbench.planning.study import Study
 from medbench.store.store import Store

@@ -19,11 +19,11 @@ from click.testing import CliRunner, Result
 
 from _bundles import ToyRun
 from medbench import sealed_records
+from medbench.boards.build import boards
 from medbench.cli.bundle import bundle
 from medbench.cli.compare import compare
 from medbench.cli.report import report
 from medbench.cli.results import leaderboard
-from medbench.leaderboard import boards
 from medbench.publishing import container, reading
 from medbench.trial.trial import prior_corrected
 

@@ -11,9 +11,9 @@ import pytest
 
 from _bundles import ToyRun
 from medbench import sealed_records
+from medbench.boards.build import scores_of_made
 from medbench.identity.code_reach import reach
 from medbench.identity.identity import CORE
-from medbench.leaderboard import scores_of_made
 from medbench.rescoring import rescore
 from medbench.store import recomputed_scores
 from medbench.store.trial_files import Stored

@@ -583,7 +583,7 @@ def test_a_real_generator_is_worse_than_its_floor(context: SandboxContext) -> No
 
 
 def test_a_row_averages_over_cells_and_never_over_extractors() -> None:
-    from medbench.leaderboard import scores_of_made
+    from medbench.boards.build import scores_of_made
 
     def cell(kid: float | None, sha256: str = "a") -> Stored:
         return Stored(TRIAL, Path(), "done", scores={"kid": kid, "fid": None}, scored={"sha256": sha256})

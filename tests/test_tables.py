@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medbench.board import Board, Row
-from medbench.gains import Judged
+from medbench.boards.board import Board, Row
+from medbench.boards.gains import Judged
 from medbench.planning.arms import Arm, Skipped
 from medbench.planning.study import Study
 from medbench.statistics.intervals import Interval

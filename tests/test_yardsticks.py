@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score
 
-from medbench.board import Board
+from medbench.boards.board import Board
+from medbench.boards.build import boards
 from medbench.data.sources import Described
 from medbench.errors import UsageError
 from medbench.flat_rows import table
 from medbench.identity.identity import digest
 from medbench.interfaces import Budget, TrainingSet
-from medbench.leaderboard import boards
 from medbench.planning import study
 from medbench.planning.arms import Arm
 from medbench.planning.matrix import expand

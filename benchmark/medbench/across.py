@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from medbench.board import Board, Row
-from medbench.gains import Judged, Tally, judged
+from medbench.boards.board import Board, Row
+from medbench.boards.gains import Judged, Tally, judged
 from medbench.planning.arms import Arm
 from medbench.statistics.patient_scores import averaged
 from medbench.statistics.power import seen
@@ -72,7 +72,7 @@ def across(boards: Sequence[Board]) -> list[Across]:
     """Put the boards of a run side by side, for each honest protocol that two data sets or more were run under.
 
     Args:
-        boards: As :func:`medbench.leaderboard.boards` gives them, all of one study.
+        boards: As :func:`medbench.boards.build.boards` gives them, all of one study.
     """
     found = []
     for protocol in dict.fromkeys(board.protocol for board in boards if not board.leaks):

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from medbench.across import Across, Case, across
-from medbench.board import Board
 from medbench.board_sentences import short
+from medbench.boards.board import Board
 from medbench.data.audit_findings import waived
 from medbench.flat_rows import table
 from medbench.latex import escape_latex

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from medbench.board import Board
+from medbench.boards.board import Board
+from medbench.boards.generator_health import why_poor
 from medbench.data.audit_findings import waived
-from medbench.generator_health import why_poor
 from medbench.planning.arms import Arm, Skipped
 from medbench.registry.recipes import parse
 from medbench.statistics.verdicts import reasons

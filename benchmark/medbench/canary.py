@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medbench.board import Board, Row
+from medbench.boards.board import Board, Row
 from medbench.data.audit_duplicates import near
 from medbench.data.audit_findings import across_cut
 from medbench.data.groups import linked

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medbench.board import Board, Row
+from medbench.boards.board import Board, Row
 from medbench.errors import UsageError
 from medbench.planning.study import Study
 from medbench.planning.study_schema import PublishedTable
@@ -96,7 +96,7 @@ def compare(boards: Sequence[Board]) -> Comparison:
     """Put every published figure of a study beside the boards' numbers.
 
     Args:
-        boards: As :func:`medbench.leaderboard.boards` gives them, all of one study.
+        boards: As :func:`medbench.boards.build.boards` gives them, all of one study.
 
     Raises:
         UsageError: If the study names no published figure.

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from medbench.board import Board, Row
+from medbench.boards.board import Board, Row
 from medbench.planning.seed_block import SEEDS
 from medbench.statistics.cross_checks import (
     CorrectedT,
@@ -57,7 +57,7 @@ def details(board: Board, arm: Row, other: Row) -> Details | None:
 
     Args:
         board: Where both stand.
-        arm: With its cells kept, as :func:`medbench.leaderboard.boards` does on demand.
+        arm: With its cells kept, as :func:`medbench.boards.build.boards` does on demand.
         other: Likewise.
 
     Returns:

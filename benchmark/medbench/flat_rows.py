@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from medbench.board import Board, Row
+from medbench.boards.board import Board, Row
+from medbench.boards.yardstick_results import Measured
 from medbench.data.audit_findings import waived
-from medbench.measured import Measured
 from medbench.statistics.further_measures import Measures
 from medbench.statistics.intervals import Interval
 from medbench.statistics.patient_scores import ArmScores

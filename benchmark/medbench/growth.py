@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from math import exp, log
 from typing import Any, Literal
 
-from medbench.board import Board, Row
-from medbench.gains import Judged
+from medbench.boards.board import Board, Row
+from medbench.boards.gains import Judged
 from medbench.planning.arms import Arm, Skipped
 from medbench.planning.study import Study
 from medbench.protocols.protocol import sized
@@ -132,7 +132,7 @@ def growths(boards: Sequence[Board]) -> list[Growth]:
     """Put together the boards that differ only in how many patients they train on; none where a run has one size.
 
     Args:
-        boards: As :func:`medbench.leaderboard.boards` gives them, all of one run. Leaky ones are left out.
+        boards: As :func:`medbench.boards.build.boards` gives them, all of one run. Leaky ones are left out.
     """
     alike: dict[tuple[str, str, str], dict[float, Board]] = {}
     for board in boards:

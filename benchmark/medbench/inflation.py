@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medbench.board import Board, Row
+from medbench.boards.board import Board, Row
 from medbench.comparison import NOT_COMPUTED, NOT_RUN, is_about, measure
 from medbench.data.audit_findings import waived
 from medbench.errors import UsageError
@@ -133,7 +133,7 @@ def inflations(boards: Sequence[Board]) -> list[Inflation]:
     """Take the gain of a staircase's study apart, for every data set.
 
     Args:
-        boards: As :func:`medbench.leaderboard.boards` gives them, all of one run.
+        boards: As :func:`medbench.boards.build.boards` gives them, all of one run.
 
     Raises:
         UsageError: If the boards are not those of a staircase.

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from medbench.board import Board, Row
 from medbench.board_sentences import arm_name, auroc_share, sentences
+from medbench.boards.board import Board, Row
+from medbench.boards.yardstick_results import Measured
 from medbench.markup import latex, markdown, to_csv, values
-from medbench.measured import Measured
 from medbench.protocols.protocol import protocol
 from medbench.text import WIDTH, clean, columns, counted, cut, duration, pad, wrapped
 from medbench.wide_tables import wide_part

@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from medbench.board import Board, Row
 from medbench.board_sentences import short
+from medbench.boards.board import Board, Row
+from medbench.boards.build import boards
+from medbench.boards.gains import Judged
 from medbench.crosschecks import Details, alike, details
 from medbench.errors import UsageError
-from medbench.gains import Judged
 from medbench.interfaces import Metric
-from medbench.leaderboard import boards
 from medbench.planning.arms import Arm
 from medbench.registry.recipes import did_you_mean, listing
 from medbench.statistics.auroc_interval import auroc_interval

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from medbench.board import Board, Row
 from medbench.board_sentences import arm_name, auroc_share, short, without_number
+from medbench.boards.board import Board, Row
 from medbench.crosschecks import Details
 from medbench.data.audit_findings import waived
 from medbench.flat_rows import metric_key
@@ -67,7 +67,7 @@ def render_gains(board_list: Sequence[Board], form: str, *, plain: bool = False)
     """Write each arm's gain over its own control, as a forest plot for each board.
 
     Args:
-        board_list: As :func:`medbench.leaderboard.boards` gives them.
+        board_list: As :func:`medbench.boards.build.boards` gives them.
         form: Member of FORMATS.
         plain: ASCII only.
     """

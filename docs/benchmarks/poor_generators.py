@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 import medbench
-from medbench.generator_health import why_poor
+from medbench.boards.generator_health import why_poor
 from medbench.registry.plugins import load
 from medbench.testing import SandboxContext
 from medbench.trial.generator_scores import score_made

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from medbench.board import Board
+from medbench.boards.board import Board
+from medbench.boards.build import boards
 from medbench.identity.identity import derive_seed, digest
-from medbench.leaderboard import boards
 from medbench.planning.arms import Arm
 from medbench.planning.study import Study
 from medbench.statistics.patient_scores import Cell

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import click
 
+from medbench.boards.build import boards
 from medbench.cli.display import can_draw_trees
 from medbench.cli.options import load_catalogue, plugin_options
 from medbench.cli.results import open_record
 from medbench.errors import ResourceError, UsageError
 from medbench.forest import Forest
-from medbench.leaderboard import boards
 from medbench.plots import style
 from medbench.plots.forest import forest
 from medbench.tables import FORMATS

@@ -14,7 +14,8 @@ import click
 
 from medbench import sealed_records
 from medbench.across_tables import render_all
-from medbench.board import Board
+from medbench.boards.board import Board
+from medbench.boards.build import boards
 from medbench.cli.display import can_draw_trees
 from medbench.cli.options import load_catalogue, plugin_options
 from medbench.comparison import compare
@@ -24,7 +25,6 @@ from medbench.growth import growths
 from medbench.growth_tables import render as render_growth
 from medbench.inflation import inflations
 from medbench.inflation_tables import render as render_inflation
-from medbench.leaderboard import boards
 from medbench.planning import study
 from medbench.planning.leak_staircase import SUFFIX
 from medbench.plots.style import form_of, written

@@ -16,8 +16,9 @@ import numpy as np
 
 from medbench import devices, sealed_records
 from medbench.across_tables import render_all
-from medbench.board import Board
 from medbench.board_sentences import without_number
+from medbench.boards.board import Board
+from medbench.boards.build import best, boards
 from medbench.cli.display import Display, can_draw_trees
 from medbench.cli.options import Asked, complete, study_options, understand
 from medbench.comparison import compare
@@ -39,7 +40,6 @@ from medbench.identity.identity import digest
 from medbench.inflation import inflations
 from medbench.inflation_tables import render as render_inflation
 from medbench.interfaces import Dataset
-from medbench.leaderboard import best, boards
 from medbench.planning.arms import Checked
 from medbench.planning.double_steps import plan_check
 from medbench.planning.matrix import Plan, expand

@@ -10,8 +10,8 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from medbench.cells import find, score_all
-from medbench.gains import Key
+from medbench.boards.cells import find, score_all
+from medbench.boards.gains import Key
 from medbench.planning.arms import Arm, Checked
 from medbench.planning.matrix import Plan, expand
 from medbench.planning.study import Study

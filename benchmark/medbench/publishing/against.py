@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from medbench.board import Board, Row
+from medbench.boards.board import Board, Row
+from medbench.boards.build import boards
 from medbench.errors import UsageError
-from medbench.leaderboard import boards
 from medbench.planning.arms import Arm
 from medbench.publishing.entries import find_entry, standing
 from medbench.publishing.reading import Bundle

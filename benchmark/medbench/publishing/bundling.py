@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from medbench import __version__
-from medbench.cell_metrics import metrics_of
+from medbench.boards.build import boards
+from medbench.boards.metric_columns import metrics_of
 from medbench.data.sources import PHANTOM
 from medbench.errors import DataError, StoreError, UsageError
 from medbench.interfaces import Metric
-from medbench.leaderboard import boards
 from medbench.protocols.protocol import protocol
 from medbench.publishing import container, predictions, texts
 from medbench.publishing.canonical import dump

@@ -12,10 +12,10 @@ import numpy as np
 
 from medbench import __version__
 from medbench.board_sentences import sentences
+from medbench.boards.build import best, boards
 from medbench.data.sources import Described
 from medbench.errors import LeakError, MedbenchError
 from medbench.interfaces import TrainingSet
-from medbench.leaderboard import best, boards
 from medbench.planning.arms import Checked
 from medbench.planning.double_steps import plan_check
 from medbench.planning.matrix import Plan, expand

@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from medbench.board import Board, Row
-from medbench.measured import Measured
+from medbench.boards.board import Board, Row
+from medbench.boards.yardstick_results import Measured
 from medbench.publishing.texts import fitting
 from medbench.statistics.intervals import Interval
 from medbench.text import duration

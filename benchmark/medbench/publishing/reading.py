@@ -41,7 +41,7 @@ class Bundle:
         signature: Bytes of ``manifest.sig``, or None.
         method: The card.
         plan: What was asked.
-        record: The plan as JSON values, for :func:`medbench.leaderboard.boards`.
+        record: The plan as JSON values, for :func:`medbench.boards.build.boards`.
         planned: Trials by id.
         ran: Those with a result.
         failed: Those without.

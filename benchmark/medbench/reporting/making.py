@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from medbench.board import Row
 from medbench.board_sentences import arm_name
+from medbench.boards.board import Row
 from medbench.interfaces import Card
 from medbench.plots import curves as drawing
 from medbench.reporting.blocks import Block, Section, cell, heading, say, table
@@ -173,7 +173,7 @@ def _listed(rows: Sequence[Row], *, of_class: bool) -> list[list[object]]:
 
 
 def _poor(part: OfBoard) -> str:
-    from medbench.generator_health import why_poor
+    from medbench.boards.generator_health import why_poor
 
     found = [(arm_name(row.arm), why) for row in part.rows if (why := why_poor(row.scores_of_made))]
     return generator_poor(found)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from medbench.board import Board
 from medbench.board_sentences import arm_name, short
+from medbench.boards.board import Board
 from medbench.interfaces import Card
 from medbench.protocols.protocol import EvaluationProtocol, protocol, sized
 from medbench.reporting.blocks import Section, Source, heading, say

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 
 from medbench.across import across
-from medbench.board import Board, Row
 from medbench.board_sentences import arm_name, auroc_share, sentences, short, without_number
+from medbench.boards.board import Board, Row
 from medbench.forest import Forest
 from medbench.plots import cost
 from medbench.plots.forest import forest

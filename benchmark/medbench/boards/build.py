@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from medbench.board import Board, Row
-from medbench.cell_metrics import ON_EVERY_BOARD, ArmMetrics, CellMetrics
-from medbench.cells import Found, agree, find, find_block, predictions_of, score_complete, tally, tested_in
-from medbench.gains import Judged, Key, judged
-from medbench.generator_health import copied
+from medbench.boards.board import Board, Row
+from medbench.boards.cells import Found, agree, find, find_block, predictions_of, score_complete, tally, tested_in
+from medbench.boards.gains import Judged, Key, judged
+from medbench.boards.generator_health import copied
+from medbench.boards.metric_columns import ON_EVERY_BOARD, ArmMetrics, CellMetrics
+from medbench.boards.yardstick_results import Ground, Measured, measured, trials
 from medbench.interfaces import Metric
-from medbench.measured import Ground, Measured, measured, trials
 from medbench.planning.arms import Arm, Checked, Skipped
 from medbench.planning.double_steps import check, doubled
 from medbench.planning.leak_staircase import taking_part

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from medbench import sealed_records
-from medbench.cells import Found
+from medbench.boards.cells import Found
 from medbench.interfaces import Metric
 from medbench.statistics.patient_scores import Cell, Units
 from medbench.store.recomputed_scores import FOLDER, mark_of

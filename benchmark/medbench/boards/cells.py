@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from medbench.gains import Key, Tally
+from medbench.boards.gains import Key, Tally
 from medbench.planning.arms import Arm
 from medbench.planning.seed_block import BLOCK, SEEDS
 from medbench.planning.study import Study

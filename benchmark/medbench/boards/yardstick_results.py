@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from medbench.cells import Found, find
+from medbench.boards.cells import Found, find
 from medbench.planning.arms import Arm
 from medbench.planning.study import Study
 from medbench.planning.yardsticks import FEWEST, Yardsticks
