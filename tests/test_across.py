@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from _synthetic_store import SyntheticRun
-from medbench.across import across, case
 from medbench.across_tables import KIND, render_all
+from medbench.analyses.across_datasets import across, case
 from medbench.boards.board import Board, Row
 from medbench.statistics.intervals import intervals
 from medbench.statistics.patient_scores import ArmScores, averaged

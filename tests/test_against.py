@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from _bundles import TOYS, ToyRun
+from medbench.analyses.compare import compare
 from medbench.errors import UsageError
 from medbench.publishing import entries
 from medbench.publishing.against import against, place_of
 from medbench.publishing.reading import Bundle, read
 from medbench.publishing.verifying import verify
-from medbench.versus import compare
 from medbench.versus_tables import render
 
 ID = "e" * 16

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from medbench.analyses.canary import LEAKY_ACCURACY, AtChance, Canary, at_chance, plant
 from medbench.boards.board import Board, Row
-from medbench.canary import LEAKY_ACCURACY, AtChance, Canary, at_chance, plant
 from medbench.cli.audit import audit
 from medbench.planning.arms import Arm
 from medbench.planning.study import Study

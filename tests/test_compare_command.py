@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from _synthetic_store import SKILL, SyntheticRun
+from medbench.analyses.compare import Versus, compare, every
 from medbench.boards.board import Row
 from medbench.cli.compare import compare as command
 from medbench.errors import UsageError
@@ -24,7 +25,6 @@ from medbench.statistics.intervals import intervals
 from medbench.store.trial_files import read_many, read_predictions
 from medbench.tables import FORMATS
 from medbench.text import columns
-from medbench.versus import Versus, compare, every
 from medbench.versus_tables import flat, render, render_gains
 
 Compare = Callable[..., Result]

@@ -19,9 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
+from medbench.analyses.published_figures import Comparison, compare, measure
 from medbench.boards.board import Board, Row
 from medbench.boards.gains import Judged
-from medbench.comparison import Comparison, compare, measure
 from medbench.comparison_tables import CAVEAT, render
 from medbench.errors import UsageError
 from medbench.planning import study as studies

@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.isotonic import IsotonicRegression
 
+from medbench.analyses.learning_curves import Curve, Growth, Worth, curve, growths, worth
 from medbench.boards.board import Board, Row
 from medbench.boards.build import boards
 from medbench.boards.gains import Judged
@@ -25,7 +26,6 @@ from medbench.cli.options import study_options, understand
 from medbench.cli.results import leaderboard
 from medbench.data.sources import Described
 from medbench.errors import Skip, UsageError
-from medbench.growth import Curve, Growth, Worth, curve, growths, worth
 from medbench.growth_tables import extra, flat, render
 from medbench.interfaces import TrainingSet
 from medbench.planning import study as studies

@@ -15,11 +15,11 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from medbench.analyses.inflation import CAUSES, REMOVED, Inflation, inflations
 from medbench.boards.board import Board, Row
 from medbench.boards.gains import Judged
 from medbench.cli.results import leaderboard
 from medbench.errors import UsageError
-from medbench.inflation import CAUSES, REMOVED, Inflation, inflations
 from medbench.inflation_tables import flat, render, rows
 from medbench.planning import study as studies
 from medbench.planning.arms import Arm

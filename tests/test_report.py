@@ -24,12 +24,12 @@ from PIL import Image, PngImagePlugin
 from _hostile_texts import PAYLOADS, everywhere
 from _synthetic_store import SyntheticRun
 from medbench import sealed_records
+from medbench.analyses.inflation import Inflation, Step
+from medbench.analyses.learning_curves import Curve, Growth, OfArm, Point, Worth
 from medbench.boards.build import boards
 from medbench.cli import cli
 from medbench.errors import UsageError
 from medbench.flat_rows import table
-from medbench.growth import Curve, Growth, OfArm, Point, Worth
-from medbench.inflation import Inflation, Step
 from medbench.interfaces import Card
 from medbench.planning.study_schema import InflationTable
 from medbench.reporting import making

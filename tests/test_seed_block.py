@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from _synthetic_store import SyntheticRun
+from medbench.analyses.compare import compare
 from medbench.cli import cli
 from medbench.data.sources import Described
 from medbench.errors import UsageError
@@ -25,7 +26,6 @@ from medbench.samples import Samples
 from medbench.statistics.cross_checks import spread_with_block
 from medbench.tables import render
 from medbench.trial.trial import Trial
-from medbench.versus import compare
 from medbench.versus_tables import render as render_versus
 
 PAIRS = list(itertools.product(SEEDS, SEEDS))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from medbench.across import Across, Case, across
+from medbench.analyses.across_datasets import Across, Case, across
 from medbench.board_sentences import short
 from medbench.boards.board import Board
 from medbench.data.audit_findings import waived

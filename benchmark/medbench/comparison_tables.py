@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from medbench.analyses.published_figures import Comparison, Figure, Line
 from medbench.board_sentences import short
-from medbench.comparison import Comparison, Figure, Line
 from medbench.latex import escape_latex
 from medbench.markup import escape_markdown, to_csv
 from medbench.protocols.protocol import protocol

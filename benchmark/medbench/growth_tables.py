@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from math import floor, log10
 from typing import Any
 
+from medbench.analyses.learning_curves import Growth, OfArm, Point, Worth
 from medbench.board_sentences import arm_name, short
 from medbench.data.audit_findings import waived
-from medbench.growth import Growth, OfArm, Point, Worth
 from medbench.latex import escape_latex
 from medbench.markup import escape_markdown, to_csv
 from medbench.protocols.protocol import sized

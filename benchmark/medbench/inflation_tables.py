@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from medbench.analyses.inflation import CAUSES, OTHER_DATA, Inflation, Step, elsewhere
 from medbench.board_sentences import short
-from medbench.inflation import CAUSES, OTHER_DATA, Inflation, Step, elsewhere
 from medbench.latex import escape_latex
 from medbench.markup import escape_markdown, to_csv
 from medbench.text import WIDTH, clean, columns, counted, cut, pad, wrapped

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from medbench.analyses.compare import Versus, every
+from medbench.analyses.compare_details import Details
 from medbench.board_sentences import arm_name, auroc_share, short, without_number
 from medbench.boards.board import Board, Row
-from medbench.crosschecks import Details
 from medbench.data.audit_findings import waived
 from medbench.flat_rows import metric_key
 from medbench.forest import Bar, Forest, draw, legend
@@ -21,7 +22,6 @@ from medbench.planning.seed_block import SEEDS
 from medbench.statistics.verdicts import reasons
 from medbench.tables import branch, heading
 from medbench.text import WIDTH, auroc_text, clean, cut, duration, pad, points, wrapped
-from medbench.versus import Versus, every
 from medbench.wording import PHANTOM, answer, looks
 
 TITLES = {
@@ -45,7 +45,7 @@ def render(found: Sequence[Versus], form: str, *, plain: bool = False) -> str:
     """Write comparisons of two arms in one of :data:`medbench.tables.FORMATS`.
 
     Args:
-        found: As :func:`medbench.versus.compare` gives them.
+        found: As :func:`medbench.analyses.compare.compare` gives them.
         form: Member of FORMATS.
         plain: ASCII only.
     """

@@ -10,13 +10,13 @@ from typing import Any, cast
 
 import click
 
+from medbench.analyses.canary import LEAKY_ACCURACY, SHARE, Canary, canary
+from medbench.analyses.inflation import inflations
 from medbench.board_sentences import short
 from medbench.boards.build import boards
-from medbench.canary import LEAKY_ACCURACY, SHARE, Canary, canary
 from medbench.cli.options import Asked, load_catalogue, understand
 from medbench.cli.run import carry_out
 from medbench.data.cache import open_samples
-from medbench.inflation import inflations
 from medbench.planning.leak_staircase import staircase
 from medbench.runner import check_settled
 from medbench.text import WIDTH, cut, pad, wrapped

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from medbench.analyses.compare import compare as compare_arms
 from medbench.boards.build import boards
 from medbench.cli.display import can_draw_trees
 from medbench.cli.options import load_catalogue, plugin_options
@@ -16,7 +17,6 @@ from medbench.forest import Forest
 from medbench.plots import style
 from medbench.plots.forest import forest
 from medbench.tables import FORMATS
-from medbench.versus import compare as compare_arms
 from medbench.versus_tables import forests, gain_forests, render, render_gains
 
 

@@ -14,16 +14,16 @@ import click
 
 from medbench import sealed_records
 from medbench.across_tables import render_all
+from medbench.analyses.inflation import inflations
+from medbench.analyses.learning_curves import growths
+from medbench.analyses.published_figures import compare
 from medbench.boards.board import Board
 from medbench.boards.build import boards
 from medbench.cli.display import can_draw_trees
 from medbench.cli.options import load_catalogue, plugin_options
-from medbench.comparison import compare
 from medbench.comparison_tables import render as render_comparison
 from medbench.errors import StoreError, UsageError
-from medbench.growth import growths
 from medbench.growth_tables import render as render_growth
-from medbench.inflation import inflations
 from medbench.inflation_tables import render as render_inflation
 from medbench.planning import study
 from medbench.planning.leak_staircase import SUFFIX

@@ -16,12 +16,14 @@ import numpy as np
 
 from medbench import devices, sealed_records
 from medbench.across_tables import render_all
+from medbench.analyses.inflation import inflations
+from medbench.analyses.learning_curves import growths
+from medbench.analyses.published_figures import compare
 from medbench.board_sentences import without_number
 from medbench.boards.board import Board
 from medbench.boards.build import best, boards
 from medbench.cli.display import Display, can_draw_trees
 from medbench.cli.options import Asked, complete, study_options, understand
-from medbench.comparison import compare
 from medbench.comparison_tables import render as render_comparison
 from medbench.data.sources import (
     Described,
@@ -34,10 +36,8 @@ from medbench.data.sources import (
 )
 from medbench.data.transfer_sources import name_of, named_in
 from medbench.errors import LeakError, StoreError, UsageError
-from medbench.growth import growths
 from medbench.growth_tables import render as render_growth
 from medbench.identity.identity import digest
-from medbench.inflation import inflations
 from medbench.inflation_tables import render as render_inflation
 from medbench.interfaces import Dataset
 from medbench.planning.arms import Checked

@@ -56,7 +56,7 @@ class Study(BaseModel):
         inflation: Whose gain is taken apart under ``--inflation``; None where the file does not say.
         staircase: It is the staircase of `inflation`: under leaking protocols only the two arms compared are run.
         smoke: How small it becomes under ``--budget smoke``; None leaves the design as it is.
-        published: Figures of the publication that the study reruns; see :mod:`medbench.comparison`.
+        published: Figures of the publication that the study reruns; see :mod:`medbench.analyses.published_figures`.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)

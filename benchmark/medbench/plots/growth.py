@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from math import inf
 from typing import TYPE_CHECKING
 
-from medbench.growth import Growth, OfArm
+from medbench.analyses.learning_curves import Growth, OfArm
 from medbench.growth_tables import extra, name
 from medbench.plots import style
 from medbench.text import clean, cut

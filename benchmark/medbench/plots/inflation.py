@@ -5,8 +5,8 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
+from medbench.analyses.inflation import Inflation
 from medbench.board_sentences import short
-from medbench.inflation import Inflation
 from medbench.inflation_tables import rows
 from medbench.plots import style
 from medbench.text import clean

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from medbench.analyses.compare import Versus, every_row, further, named
 from medbench.boards.board import Board, Row
 from medbench.boards.build import boards
 from medbench.errors import UsageError
@@ -16,7 +17,6 @@ from medbench.publishing.reading import Bundle
 from medbench.statistics.patient_scores import Units, score, units
 from medbench.store.store import Store
 from medbench.trial.trial import Predictions
-from medbench.versus import Versus, every_row, further, named
 
 ALIKE = ("data", "protocol", "folds", "stage_seed", "budget")
 """What two trials of one cell must have in common."""

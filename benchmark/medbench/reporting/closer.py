@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from medbench.analyses.learning_curves import Growth
 from medbench.board_sentences import arm_name, short
 from medbench.comparison_tables import CAVEAT
-from medbench.growth import Growth
 from medbench.growth_tables import TITLES as SIZE_TITLES
 from medbench.growth_tables import cells as size_cells
 from medbench.growth_tables import name as size_name

@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 
+from medbench.analyses.inflation import Inflation, inflations
+from medbench.analyses.learning_curves import Growth, growths
+from medbench.analyses.published_figures import Comparison, compare
 from medbench.boards.board import Board, Row
 from medbench.boards.build import boards
 from medbench.boards.cells import Found, find
-from medbench.comparison import Comparison, compare
 from medbench.data.sources import PHANTOM
 from medbench.errors import MedbenchError
-from medbench.growth import Growth, growths
-from medbench.inflation import Inflation, inflations
 from medbench.interfaces import Card
 from medbench.planning.study import Study
 from medbench.protocols.protocol import protocol

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from medbench.across import across
+from medbench.analyses.across_datasets import across
 from medbench.board_sentences import arm_name, auroc_share, sentences, short, without_number
 from medbench.boards.board import Board, Row
 from medbench.forest import Forest

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from medbench.analyses.published_figures import NOT_COMPUTED, NOT_RUN, is_about, measure
 from medbench.boards.board import Board, Row
-from medbench.comparison import NOT_COMPUTED, NOT_RUN, is_about, measure
 from medbench.data.audit_findings import waived
 from medbench.errors import UsageError
 from medbench.planning.leak_staircase import compared

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from medbench.analyses.compare_details import Details, alike, details
 from medbench.board_sentences import short
 from medbench.boards.board import Board, Row
 from medbench.boards.build import boards
 from medbench.boards.gains import Judged
-from medbench.crosschecks import Details, alike, details
 from medbench.errors import UsageError
 from medbench.interfaces import Metric
 from medbench.planning.arms import Arm

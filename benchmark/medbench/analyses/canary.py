@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from medbench.analyses.inflation import Inflation
 from medbench.boards.board import Board, Row
 from medbench.data.audit_duplicates import near
 from medbench.data.audit_findings import across_cut
 from medbench.data.groups import linked
-from medbench.inflation import Inflation
 from medbench.samples import Samples
 from medbench.statistics.auroc_interval import auroc_interval
 from medbench.statistics.patient_scores import Cell, Units
