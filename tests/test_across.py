@@ -16,13 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from _synthetic_store import SyntheticRun
-from medbench.across_tables import KIND, render_all
 from medbench.analyses.across_datasets import across, case
 from medbench.boards.board import Board, Row
 from medbench.statistics.intervals import intervals
 from medbench.statistics.patient_scores import ArmScores, averaged
 from medbench.statistics.power import seen
-from medbench.tables import FORMATS, render
+from medbench.tables.across_datasets import KIND, render_all
+from medbench.tables.board_table import FORMATS, render
 from medbench.text import columns
 
 THREE = ("vindr-spinexr:abnormal", "ddti:benign-malignant", "brain-tumour:HGG-LGG")

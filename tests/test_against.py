@@ -15,7 +15,7 @@ from medbench.publishing import entries
 from medbench.publishing.against import against, place_of
 from medbench.publishing.reading import Bundle, read
 from medbench.publishing.verifying import verify
-from medbench.versus_tables import render
+from medbench.tables.compare import render
 
 ID = "e" * 16
 

@@ -16,7 +16,6 @@ import pytest
 from medbench.boards.board import Board
 from medbench.boards.build import best, boards
 from medbench.data.sources import Described
-from medbench.flat_rows import table
 from medbench.identity.identity import digest
 from medbench.planning import study
 from medbench.planning.arms import Arm, Checked
@@ -27,7 +26,8 @@ from medbench.registry import plugins
 from medbench.samples import Samples
 from medbench.store.store import Store
 from medbench.store.trial_files import Failure, write_result
-from medbench.tables import render
+from medbench.tables.board_table import render
+from medbench.tables.flat_rows import table
 from medbench.text import columns
 from medbench.trial.trial import Result, Trial
 

@@ -23,9 +23,9 @@ from medbench.statistics.auroc_interval import auroc_interval
 from medbench.statistics.cross_checks import corrected_t, fold_gains
 from medbench.statistics.intervals import intervals
 from medbench.store.trial_files import read_many, read_predictions
-from medbench.tables import FORMATS
+from medbench.tables.board_table import FORMATS
+from medbench.tables.compare import flat, render, render_gains
 from medbench.text import columns
-from medbench.versus_tables import flat, render, render_gains
 
 Compare = Callable[..., Result]
 

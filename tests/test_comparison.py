@@ -22,7 +22,6 @@ from sklearn import metrics
 from medbench.analyses.published_figures import Comparison, compare, measure
 from medbench.boards.board import Board, Row
 from medbench.boards.gains import Judged
-from medbench.comparison_tables import CAVEAT, render
 from medbench.errors import UsageError
 from medbench.planning import study as studies
 from medbench.planning.arms import Arm
@@ -30,7 +29,8 @@ from medbench.planning.study import Study
 from medbench.statistics.intervals import Interval
 from medbench.statistics.patient_scores import ArmScores, score, units
 from medbench.statistics.verdicts import Evidence, Verdict
-from medbench.tables import FORMATS
+from medbench.tables.board_table import FORMATS
+from medbench.tables.published_figures import CAVEAT, render
 from medbench.text import columns
 from medbench.trial.trial import Predictions
 

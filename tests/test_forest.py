@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medbench.errors import UsageError
-from medbench.forest import CHART, NAME_WIDTH, Bar, Forest, draw, legend
 from medbench.plots import style
 from medbench.plots.forest import forest
+from medbench.tables.forest import CHART, NAME_WIDTH, Bar, Forest, draw, legend
 from medbench.text import columns
 
 POINTS = st.floats(-60, 60).map(lambda x: round(x, 1))

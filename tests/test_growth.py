@@ -26,7 +26,6 @@ from medbench.cli.options import study_options, understand
 from medbench.cli.results import leaderboard
 from medbench.data.sources import Described
 from medbench.errors import Skip, UsageError
-from medbench.growth_tables import extra, flat, render
 from medbench.interfaces import TrainingSet
 from medbench.planning import study as studies
 from medbench.planning.arms import Arm, Skipped
@@ -43,10 +42,11 @@ from medbench.statistics.intervals import Interval
 from medbench.statistics.patient_scores import score, units
 from medbench.statistics.verdicts import Evidence, Verdict, Word
 from medbench.store.store import Store
-from medbench.tables import FORMATS
+from medbench.tables.board_table import FORMATS
+from medbench.tables.learning_curves import extra, flat, render
+from medbench.tables.sentences import by_size
 from medbench.text import columns
 from medbench.trial.trial import Predictions
-from medbench.wording import by_size
 
 
 def patients(n: int, *, rare: int = 4, images: int = 2) -> Samples:

@@ -20,7 +20,6 @@ from medbench.boards.board import Board, Row
 from medbench.boards.gains import Judged
 from medbench.cli.results import leaderboard
 from medbench.errors import UsageError
-from medbench.inflation_tables import flat, render, rows
 from medbench.planning import study as studies
 from medbench.planning.arms import Arm
 from medbench.planning.leak_staircase import compared, staircase, taking_part
@@ -31,7 +30,8 @@ from medbench.protocols.protocol import LEAKY, protocol
 from medbench.statistics.intervals import Interval
 from medbench.statistics.patient_scores import score, units
 from medbench.statistics.verdicts import Evidence, Verdict
-from medbench.tables import FORMATS
+from medbench.tables.board_table import FORMATS
+from medbench.tables.inflation import flat, render, rows
 from medbench.text import columns
 from medbench.trial.trial import Predictions
 

@@ -17,14 +17,14 @@ import pytest
 
 from medbench.boards.board import Board, Row
 from medbench.boards.build import boards
-from medbench.flat_rows import table
 from medbench.identity.identity import digest
 from medbench.interfaces import Budget
 from medbench.planning.arms import Arm, Skipped
 from medbench.planning.study import Study
 from medbench.store.store import Store
 from medbench.store.trial_files import Failure, write_result
-from medbench.tables import FORMATS, render
+from medbench.tables.board_table import FORMATS, render
+from medbench.tables.flat_rows import table
 from medbench.text import columns
 from medbench.trial.trial import Result, Trial
 

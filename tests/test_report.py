@@ -29,7 +29,6 @@ from medbench.analyses.learning_curves import Curve, Growth, OfArm, Point, Worth
 from medbench.boards.build import boards
 from medbench.cli import cli
 from medbench.errors import UsageError
-from medbench.flat_rows import table
 from medbench.interfaces import Card
 from medbench.planning.study_schema import InflationTable
 from medbench.reporting import making
@@ -39,6 +38,7 @@ from medbench.reporting.material import Material, curves, gather, learning
 from medbench.reporting.page import page
 from medbench.reporting.paper import latex, markdown
 from medbench.reporting.references import references, unique
+from medbench.tables.flat_rows import table
 from medbench.text import clean
 
 VOID = {"wbr", "meta", "img", "source", "input", "br", "link"}
@@ -214,7 +214,7 @@ def test_recalls_and_counts_are_those_of_the_predictions(tmp_path: Path) -> None
 
 
 def test_the_answer_is_the_boards(run: SyntheticRun, whole: bytes) -> None:
-    from medbench.board_sentences import sentences
+    from medbench.tables.board_sentences import sentences
 
     (board,) = boards(run.store, run.record())
     said = [s for s in sentences(board) if re.match(r"Yes: |No: |Can't tell|.* costs | moves the", s)]

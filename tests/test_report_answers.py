@@ -13,7 +13,7 @@ from medbench.reporting.blocks import Heading, Section, Sentences, cell, table
 from medbench.reporting.contents import Report, report
 from medbench.reporting.material import gather
 from medbench.reporting.paper import markdown
-from medbench.wording import by_board
+from medbench.tables.sentences import by_board
 
 SIZES = ("official[overlap=drop,patients=20]", "official[overlap=drop,patients=30]", "official[overlap=drop]")
 

@@ -24,9 +24,9 @@ from medbench.planning.seed_block import SEEDS
 from medbench.registry import plugins
 from medbench.samples import Samples
 from medbench.statistics.cross_checks import spread_with_block
-from medbench.tables import render
+from medbench.tables.board_table import render
+from medbench.tables.compare import render as render_versus
 from medbench.trial.trial import Trial
-from medbench.versus_tables import render as render_versus
 
 PAIRS = list(itertools.product(SEEDS, SEEDS))
 

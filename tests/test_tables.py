@@ -21,7 +21,7 @@ from medbench.planning.study import Study
 from medbench.statistics.intervals import Interval
 from medbench.statistics.patient_scores import ArmScores
 from medbench.statistics.verdicts import Evidence, judge
-from medbench.tables import FORMATS, render
+from medbench.tables.board_table import FORMATS, render
 from medbench.text import clean, columns, cut, pad
 
 NOTHING = np.zeros(0)

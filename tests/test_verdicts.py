@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from medbench.statistics.intervals import Interval
 from medbench.statistics.verdicts import Evidence, Verdict, judge, withheld
+from medbench.tables.sentences import PHANTOM, answer, cases, legend, looks, sight, what_helps, yardstick
 from medbench.text import auroc_text, points, printed
-from medbench.wording import PHANTOM, answer, cases, legend, looks, sight, what_helps, yardstick
 
 DDTI = Evidence(folds=5, repeats=3, planned=15, settled=15, rare=52, patients=298)
 GAINS = st.floats(-0.3, 0.3)

@@ -17,7 +17,6 @@ from medbench.boards.board import Board
 from medbench.boards.build import boards
 from medbench.data.sources import Described
 from medbench.errors import UsageError
-from medbench.flat_rows import table
 from medbench.identity.identity import digest
 from medbench.interfaces import Budget, TrainingSet
 from medbench.planning import study
@@ -34,7 +33,8 @@ from medbench.statistics.intervals import intervals
 from medbench.statistics.patient_scores import score, units
 from medbench.store.store import Store
 from medbench.store.trial_files import Failure, write_result
-from medbench.tables import FORMATS, render
+from medbench.tables.board_table import FORMATS, render
+from medbench.tables.flat_rows import table
 from medbench.text import columns
 from medbench.trial.trial import Predictions, Result, Trial
 

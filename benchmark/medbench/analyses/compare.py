@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from medbench.analyses.compare_details import Details, alike, details
-from medbench.board_sentences import short
 from medbench.boards.board import Board, Row
 from medbench.boards.build import boards
 from medbench.boards.gains import Judged
@@ -23,6 +22,7 @@ from medbench.statistics.auroc_interval import auroc_interval
 from medbench.statistics.intervals import Interval, intervals, rarest
 from medbench.statistics.verdicts import Evidence, Verdict, judge
 from medbench.store.store import Store
+from medbench.tables.board_sentences import short
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ from medbench.planning.arms import Arm
 from medbench.statistics.intervals import Interval, intervals, rarest
 from medbench.statistics.patient_scores import ArmScores
 from medbench.statistics.verdicts import Evidence, Verdict, judge
-from medbench.wording import IDENTICAL
+from medbench.tables.sentences import IDENTICAL
 
 Key = tuple[str, str]
 """Augmenter and classifier of an arm."""

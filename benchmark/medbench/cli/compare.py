@@ -13,11 +13,11 @@ from medbench.cli.display import can_draw_trees
 from medbench.cli.options import load_catalogue, plugin_options
 from medbench.cli.results import open_record
 from medbench.errors import ResourceError, UsageError
-from medbench.forest import Forest
 from medbench.plots import style
 from medbench.plots.forest import forest
-from medbench.tables import FORMATS
-from medbench.versus_tables import forests, gain_forests, render, render_gains
+from medbench.tables.board_table import FORMATS
+from medbench.tables.compare import forests, gain_forests, render, render_gains
+from medbench.tables.forest import Forest
 
 
 @click.command(short_help="Compare two arms, or plot every gain of a run.")

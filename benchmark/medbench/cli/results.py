@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from medbench import sealed_records
-from medbench.across_tables import render_all
 from medbench.analyses.inflation import inflations
 from medbench.analyses.learning_curves import growths
 from medbench.analyses.published_figures import compare
@@ -21,16 +20,17 @@ from medbench.boards.board import Board
 from medbench.boards.build import boards
 from medbench.cli.display import can_draw_trees
 from medbench.cli.options import load_catalogue, plugin_options
-from medbench.comparison_tables import render as render_comparison
 from medbench.errors import StoreError, UsageError
-from medbench.growth_tables import render as render_growth
-from medbench.inflation_tables import render as render_inflation
 from medbench.planning import study
 from medbench.planning.leak_staircase import SUFFIX
 from medbench.plots.style import form_of, written
 from medbench.store.check_store import PLANS, record_files
 from medbench.store.store import Store
-from medbench.tables import FORMATS
+from medbench.tables.across_datasets import render_all
+from medbench.tables.board_table import FORMATS
+from medbench.tables.inflation import render as render_inflation
+from medbench.tables.learning_curves import render as render_growth
+from medbench.tables.published_figures import render as render_comparison
 from medbench.text import clean, counted
 
 if TYPE_CHECKING:

@@ -15,16 +15,13 @@ import click
 import numpy as np
 
 from medbench import devices, sealed_records
-from medbench.across_tables import render_all
 from medbench.analyses.inflation import inflations
 from medbench.analyses.learning_curves import growths
 from medbench.analyses.published_figures import compare
-from medbench.board_sentences import without_number
 from medbench.boards.board import Board
 from medbench.boards.build import best, boards
 from medbench.cli.display import Display, can_draw_trees
 from medbench.cli.options import Asked, complete, study_options, understand
-from medbench.comparison_tables import render as render_comparison
 from medbench.data.sources import (
     Described,
     Source,
@@ -36,9 +33,7 @@ from medbench.data.sources import (
 )
 from medbench.data.transfer_sources import name_of, named_in
 from medbench.errors import LeakError, StoreError, UsageError
-from medbench.growth_tables import render as render_growth
 from medbench.identity.identity import digest
-from medbench.inflation_tables import render as render_inflation
 from medbench.interfaces import Dataset
 from medbench.planning.arms import Checked
 from medbench.planning.double_steps import plan_check
@@ -50,7 +45,12 @@ from medbench.runner import run as run_plan
 from medbench.samples import Samples
 from medbench.store.check_store import PLANS, WORTH
 from medbench.store.store import MARK, Store
-from medbench.tables import FORMATS
+from medbench.tables.across_datasets import render_all
+from medbench.tables.board_sentences import without_number
+from medbench.tables.board_table import FORMATS
+from medbench.tables.inflation import render as render_inflation
+from medbench.tables.learning_curves import render as render_growth
+from medbench.tables.published_figures import render as render_comparison
 from medbench.text import clean, counted
 from medbench.vetting import vet
 

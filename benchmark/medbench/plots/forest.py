@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from math import isfinite
 from typing import TYPE_CHECKING
 
-from medbench.forest import Bar, Forest
 from medbench.plots.style import BLUE, FAINT, GREEN, INK, ORANGE, RED, figure, settings
+from medbench.tables.forest import Bar, Forest
 from medbench.text import clean, columns, cut
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from medbench.analyses.learning_curves import Growth, OfArm
-from medbench.growth_tables import extra, name
 from medbench.plots import style
+from medbench.tables.learning_curves import extra, name
 from medbench.text import clean, cut
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from medbench.analyses.inflation import Inflation
-from medbench.board_sentences import short
-from medbench.inflation_tables import rows
 from medbench.plots import style
+from medbench.tables.board_sentences import short
+from medbench.tables.inflation import rows
 from medbench.text import clean
 
 if TYPE_CHECKING:

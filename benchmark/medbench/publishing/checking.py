@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from medbench import __version__
-from medbench.board_sentences import sentences
 from medbench.boards.build import best, boards
 from medbench.data.sources import Described
 from medbench.errors import LeakError, MedbenchError
@@ -34,6 +33,7 @@ from medbench.publishing.truth import no_files
 from medbench.registry.plugins import Catalogue
 from medbench.samples import Samples
 from medbench.store.store import Store
+from medbench.tables.board_sentences import sentences
 from medbench.text import clean
 from medbench.trial.metrics import measure, metric_name
 from medbench.trial.trial import Trial, prior_corrected

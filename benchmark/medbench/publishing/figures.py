@@ -10,8 +10,8 @@ from medbench.boards.board import Board, Row
 from medbench.boards.yardstick_results import Measured
 from medbench.publishing.texts import fitting
 from medbench.statistics.intervals import Interval
+from medbench.tables.sentences import yardstick
 from medbench.text import duration
-from medbench.wording import yardstick
 
 EXACT = 1e-9
 """How far two numbers may be apart that are the same: other machines round sums otherwise."""

@@ -7,14 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from medbench.analyses.learning_curves import Growth
-from medbench.board_sentences import arm_name, short
-from medbench.comparison_tables import CAVEAT
-from medbench.growth_tables import TITLES as SIZE_TITLES
-from medbench.growth_tables import cells as size_cells
-from medbench.growth_tables import name as size_name
-from medbench.growth_tables import sentences as size_sentences
-from medbench.inflation_tables import rows as stair_rows
-from medbench.inflation_tables import sentences as stair_sentences
 from medbench.plots import confusion
 from medbench.plots.growth import draw as draw_sizes
 from medbench.plots.inflation import draw as draw_stairs
@@ -23,8 +15,16 @@ from medbench.reporting.blocks import Block, Cell, Section, cell, heading, say, 
 from medbench.reporting.material import Material
 from medbench.reporting.pictures import figure
 from medbench.reporting.results import title_of
+from medbench.tables.board_sentences import arm_name, short
+from medbench.tables.inflation import rows as stair_rows
+from medbench.tables.inflation import sentences as stair_sentences
+from medbench.tables.learning_curves import TITLES as SIZE_TITLES
+from medbench.tables.learning_curves import cells as size_cells
+from medbench.tables.learning_curves import name as size_name
+from medbench.tables.learning_curves import sentences as size_sentences
+from medbench.tables.published_figures import CAVEAT
+from medbench.tables.sentences import PHANTOM
 from medbench.text import points
-from medbench.wording import PHANTOM
 
 
 def classes(material: Material) -> Section | None:

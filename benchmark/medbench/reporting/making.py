@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from medbench.board_sentences import arm_name
 from medbench.boards.board import Row
 from medbench.interfaces import Card
 from medbench.plots import curves as drawing
@@ -14,8 +13,9 @@ from medbench.reporting.blocks import Block, Section, cell, heading, say, table
 from medbench.reporting.material import Fit, Material, OfBoard, curves, learning, sheets
 from medbench.reporting.pictures import figure, sheet
 from medbench.reporting.results import title_of
+from medbench.tables.board_sentences import arm_name
+from medbench.tables.sentences import generator_poor
 from medbench.text import counted
-from medbench.wording import generator_poor
 
 PANELS = 12
 """Panels of a figure; further ones go into the next."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from medbench.board_sentences import arm_name, short
 from medbench.boards.board import Board
 from medbench.interfaces import Card
 from medbench.protocols.protocol import EvaluationProtocol, protocol, sized
@@ -12,6 +11,7 @@ from medbench.reporting.blocks import Section, Source, heading, say
 from medbench.reporting.material import Material, provenances
 from medbench.reporting.references import Reference, of_recipes, references, unique
 from medbench.statistics.verdicts import reasons
+from medbench.tables.board_sentences import arm_name, short
 from medbench.text import counted, listed
 
 OWN = (

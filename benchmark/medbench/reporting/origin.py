@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from medbench.board_sentences import arm_name, left_out
 from medbench.data.audit_findings import WAIVABLE
 from medbench.interfaces import Card
 from medbench.planning.study import Study
@@ -15,6 +14,7 @@ from medbench.protocols.protocol import protocol
 from medbench.reporting.blocks import Block, Section, heading, say, table, text_of
 from medbench.reporting.material import Material, provenances, rows_of
 from medbench.reporting.results import title_of
+from medbench.tables.board_sentences import arm_name, left_out
 from medbench.text import counted
 
 PUBLISH = {

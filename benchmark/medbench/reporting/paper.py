@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from medbench.markup import escape_markdown
 from medbench.reporting.blocks import Block, Heading, Picture, Sentences, Source, Table, numeric_columns
 from medbench.reporting.contents import Report
 from medbench.reporting.tex import characters, table, tex
+from medbench.tables.markup import escape_markdown
 
 INDENT = "\u2003"
 """An em space, since Markdown drops the others; a level of the tree."""

@@ -6,9 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from medbench.analyses.across_datasets import across
-from medbench.board_sentences import arm_name, auroc_share, sentences, short, without_number
 from medbench.boards.board import Board, Row
-from medbench.forest import Forest
 from medbench.plots import cost
 from medbench.plots.forest import forest
 from medbench.protocols.protocol import sized
@@ -16,10 +14,12 @@ from medbench.reporting.blocks import Block, Cell, Section, cell, heading, say, 
 from medbench.reporting.material import Material
 from medbench.reporting.pictures import figure
 from medbench.statistics.verdicts import reasons
-from medbench.tables import heading as board_heading
+from medbench.tables.board_sentences import arm_name, auroc_share, sentences, short, without_number
+from medbench.tables.board_table import heading as board_heading
+from medbench.tables.compare import gain_forests
+from medbench.tables.forest import Forest
+from medbench.tables.sentences import PHANTOM, answer, by_board, by_size, cases, yardstick
 from medbench.text import duration, points
-from medbench.versus_tables import gain_forests
-from medbench.wording import PHANTOM, answer, by_board, by_size, cases, yardstick
 
 NAMED = 3
 """Arms that a question names; of more it says how many."""

@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
-from medbench.latex import escape_latex, with_minus
 from medbench.reporting.blocks import Cell, Table, numeric_columns
+from medbench.tables.latex import escape_latex, with_minus
 
 ROOM = 41.0
 r"""What a line of an article holds, in em of ``\footnotesize``: 345 pt / 8 pt, and a little less."""

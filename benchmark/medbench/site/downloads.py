@@ -7,11 +7,11 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from medbench.markup import to_csv
 from medbench.site.entries import Published
 from medbench.site.explained import folds
 from medbench.site.standings import asked_for
 from medbench.site.texts import shown
+from medbench.tables.markup import to_csv
 
 FORMATS = ("csv", "json", "parquet")
 

@@ -15,8 +15,8 @@ from medbench.site.downloads import FORMATS
 from medbench.site.entries import Published
 from medbench.site.standings import APART, DataSet, line
 from medbench.site.texts import link, shown, slug
+from medbench.tables.sentences import PHANTOM
 from medbench.text import counted, duration, points
-from medbench.wording import PHANTOM
 
 POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'"
 SCRIPT = "tables.js"

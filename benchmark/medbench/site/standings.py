@@ -10,10 +10,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from medbench.board_sentences import auroc_share, short
 from medbench.errors import UsageError
 from medbench.site.entries import Published
 from medbench.site.texts import slug
+from medbench.tables.board_sentences import auroc_share, short
 from medbench.text import points, printed
 
 ORDER = {"better": 0, "threshold": 1, "same": 2, "can't tell": 2, "worse": 3}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from medbench.board_sentences import arm_name, auroc_share, without_number
 from medbench.boards.board import Board, Row
+from medbench.tables.board_sentences import arm_name, auroc_share, without_number
 from medbench.text import clean, columns, cut, pad, wrapped
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from medbench.board_sentences import arm_name, auroc_share, sentences
 from medbench.boards.board import Board, Row
 from medbench.boards.yardstick_results import Measured
-from medbench.markup import latex, markdown, to_csv, values
 from medbench.protocols.protocol import protocol
+from medbench.tables.board_sentences import arm_name, auroc_share, sentences
+from medbench.tables.markup import latex, markdown, to_csv, values
+from medbench.tables.sentences import yardstick
+from medbench.tables.wide_columns import wide_part
 from medbench.text import WIDTH, clean, columns, counted, cut, duration, pad, wrapped
-from medbench.wide_tables import wide_part
-from medbench.wording import yardstick
 
 NAME_WIDTH = 26
 TIME_AT = 74

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from medbench.analyses.published_figures import Comparison, Figure, Line
-from medbench.board_sentences import short
-from medbench.latex import escape_latex
-from medbench.markup import escape_markdown, to_csv
 from medbench.protocols.protocol import protocol
+from medbench.tables.board_sentences import short
+from medbench.tables.latex import escape_latex
+from medbench.tables.markup import escape_markdown, to_csv
 from medbench.text import WIDTH, clean, columns, cut, pad, wrapped
 
 NAME_WIDTH = 18
@@ -23,7 +23,7 @@ TITLES = ("arm", "published", "rerun", "honest", "inflation", "honest gain over 
 
 
 def render(comparison: Comparison, form: str, *, plain: bool = False) -> str:
-    """Write a comparison in one of :data:`medbench.tables.FORMATS`; shares are written in percent.
+    """Write a comparison in one of :data:`medbench.tables.board_table.FORMATS`; shares are written in percent.
 
     Args:
         comparison: What to write.

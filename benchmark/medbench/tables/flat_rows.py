@@ -13,8 +13,8 @@ from medbench.data.audit_findings import waived
 from medbench.statistics.further_measures import Measures
 from medbench.statistics.intervals import Interval
 from medbench.statistics.patient_scores import ArmScores
+from medbench.tables.sentences import yardstick
 from medbench.text import duration
-from medbench.wording import yardstick
 
 
 def table(board: Board) -> list[dict[str, Any]]:

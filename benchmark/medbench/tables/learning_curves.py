@@ -8,13 +8,13 @@ from math import floor, log10
 from typing import Any
 
 from medbench.analyses.learning_curves import Growth, OfArm, Point, Worth
-from medbench.board_sentences import arm_name, short
 from medbench.data.audit_findings import waived
-from medbench.latex import escape_latex
-from medbench.markup import escape_markdown, to_csv
 from medbench.protocols.protocol import sized
+from medbench.tables.board_sentences import arm_name, short
+from medbench.tables.latex import escape_latex
+from medbench.tables.markup import escape_markdown, to_csv
+from medbench.tables.sentences import ESTIMAND, PHANTOM, by_size
 from medbench.text import WIDTH, clean, columns, counted, cut, listed, pad, points, wrapped
-from medbench.wording import ESTIMAND, PHANTOM, by_size
 
 KIND = "training size"
 """What rows of this table have under ``kind`` in CSV and JSON."""
@@ -22,7 +22,7 @@ TITLES = ("patients", "control", "arm", "gain", "95 % range", "verdict", "worth"
 
 
 def render(found: Sequence[Growth], form: str, *, plain: bool = False) -> str:
-    """Write what boards say of size in one of :data:`medbench.tables.FORMATS`; shares are written in percent.
+    """Write what boards say of size in one of :data:`medbench.tables.board_table.FORMATS`; shares are written in percent.
 
     Args:
         found: What to write.

@@ -11,18 +11,18 @@ import numpy as np
 
 from medbench.analyses.compare import Versus, every
 from medbench.analyses.compare_details import Details
-from medbench.board_sentences import arm_name, auroc_share, short, without_number
 from medbench.boards.board import Board, Row
 from medbench.data.audit_findings import waived
-from medbench.flat_rows import metric_key
-from medbench.forest import Bar, Forest, draw, legend
-from medbench.latex import escape_latex
-from medbench.markup import escape_markdown, to_csv
 from medbench.planning.seed_block import SEEDS
 from medbench.statistics.verdicts import reasons
-from medbench.tables import branch, heading
+from medbench.tables.board_sentences import arm_name, auroc_share, short, without_number
+from medbench.tables.board_table import branch, heading
+from medbench.tables.flat_rows import metric_key
+from medbench.tables.forest import Bar, Forest, draw, legend
+from medbench.tables.latex import escape_latex
+from medbench.tables.markup import escape_markdown, to_csv
+from medbench.tables.sentences import PHANTOM, answer, looks
 from medbench.text import WIDTH, auroc_text, clean, cut, duration, pad, points, wrapped
-from medbench.wording import PHANTOM, answer, looks
 
 TITLES = {
     "dataset": "data set",
@@ -42,7 +42,7 @@ TITLES = {
 
 
 def render(found: Sequence[Versus], form: str, *, plain: bool = False) -> str:
-    """Write comparisons of two arms in one of :data:`medbench.tables.FORMATS`.
+    """Write comparisons of two arms in one of :data:`medbench.tables.board_table.FORMATS`.
 
     Args:
         found: As :func:`medbench.analyses.compare.compare` gives them.

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 
 from medbench.analyses.across_datasets import Across, Case, across
-from medbench.board_sentences import short
 from medbench.boards.board import Board
 from medbench.data.audit_findings import waived
-from medbench.flat_rows import table
-from medbench.latex import escape_latex
-from medbench.markup import escape_markdown, to_csv
 from medbench.statistics.verdicts import reasons
-from medbench.tables import render
+from medbench.tables.board_sentences import short
+from medbench.tables.board_table import render
+from medbench.tables.flat_rows import table
+from medbench.tables.latex import escape_latex
+from medbench.tables.markup import escape_markdown, to_csv
+from medbench.tables.sentences import PHANTOM, cases, legend
 from medbench.text import WIDTH, clean, columns, cut, pad, points, wrapped
-from medbench.wording import PHANTOM, cases, legend
 
 NAME_WIDTH = 22
 CASE_WIDTH = 19
@@ -33,7 +33,7 @@ def render_all(boards: Sequence[Board], form: str, *, wide: bool = False, plain:
 
     Args:
         boards: Of one study.
-        form: Member of :data:`medbench.tables.FORMATS`; CSV and JSON stay one document.
+        form: Member of :data:`medbench.tables.board_table.FORMATS`; CSV and JSON stay one document.
         wide: More columns of the boards.
         plain: ASCII only.
     """

@@ -7,18 +7,18 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from medbench.analyses.inflation import CAUSES, OTHER_DATA, Inflation, Step, elsewhere
-from medbench.board_sentences import short
-from medbench.latex import escape_latex
-from medbench.markup import escape_markdown, to_csv
+from medbench.tables.board_sentences import short
+from medbench.tables.latex import escape_latex
+from medbench.tables.markup import escape_markdown, to_csv
+from medbench.tables.sentences import PHANTOM
 from medbench.text import WIDTH, clean, columns, counted, cut, pad, wrapped
-from medbench.wording import PHANTOM
 
 TITLE_WIDTH = 50
 NAMED = 22  # characters of a name that stands in the heading
 
 
 def render(found: Sequence[Inflation], form: str, *, plain: bool = False) -> str:
-    """Write staircases in one of :data:`medbench.tables.FORMATS`; shares are written in percent.
+    """Write staircases in one of :data:`medbench.tables.board_table.FORMATS`; shares are written in percent.
 
     Args:
         found: What to write.

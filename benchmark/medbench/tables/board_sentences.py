@@ -10,8 +10,7 @@ from medbench.data.audit_findings import waived
 from medbench.planning.arms import Arm, Skipped
 from medbench.registry.recipes import parse
 from medbench.statistics.verdicts import reasons
-from medbench.text import clean, counted
-from medbench.wording import (
+from medbench.tables.sentences import (
     ESTIMAND,
     PHANTOM,
     answer,
@@ -23,6 +22,7 @@ from medbench.wording import (
     what_helps,
     yardstick,
 )
+from medbench.text import clean, counted
 
 MEANING = {
     "e": "outside data: training starts from a file of weights or from another data set",

@@ -7,10 +7,10 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-from medbench.board_sentences import sentences, without_number
 from medbench.boards.board import Board
-from medbench.flat_rows import metric_key, table
-from medbench.latex import escape_latex
+from medbench.tables.board_sentences import sentences, without_number
+from medbench.tables.flat_rows import metric_key, table
+from medbench.tables.latex import escape_latex
 from medbench.text import clean
 
 WORDS = ("augmenter", "control", "verdict", "marks")
