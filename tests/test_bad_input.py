@@ -18,9 +18,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medbench import cli, devices
+from medbench import cli
 from medbench.data import cache
 from medbench.planning import study
+from medbench.running import devices
 
 TOYS = str(Path(__file__).parent / "toys")
 TOY = ("-d", "phantom:toy", "-a", "adds", "-c", "mean", "--folds", "3", "--repeats", "1", "--no-yardsticks",

@@ -325,7 +325,7 @@ def test_the_core_reaches_what_hand_lists_missed() -> None:
     assert {
         ("medbench.interfaces", "TrainingSet"),
         ("medbench.trial.stages", "load_state"),
-        ("medbench.job", "do_task"),
+        ("medbench.running.job", "do_task"),
         ("medbench.registry.recipes", "describe_for_seeds"),
         ("medbench.trial.trial", "prior_corrected"),
         ("medbench.data.cache", "open_samples"),

@@ -14,7 +14,7 @@ from medbench import sealed_records
 from medbench.boards.build import scores_of_made
 from medbench.identity.code_reach import reach
 from medbench.identity.identity import CORE
-from medbench.rescoring import rescore
+from medbench.running.rescore_generators import rescore
 from medbench.store import recomputed_scores
 from medbench.store.trial_files import Stored
 from medbench.trial.generator_scores import is_stale, score_keys, score_of

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from medbench.registry.plugins import load
+from medbench.running.check_recipes import Part, _outcome, parts_of
 from medbench.testing import quick
-from medbench.vetting import Part, _outcome, parts_of
 
 TOYS = str(Path(__file__).parent / "toys")
 SOURCE = """

@@ -20,7 +20,7 @@ from typing import Any
 
 import medbench
 
-PRELOADED = ("medbench.job", "medbench_plugins.preload")
+PRELOADED = ("medbench.running.job", "medbench_plugins.preload")
 START_SECONDS = 600.0
 """How long a process may take to begin, before its job's limit counts: where none can be forked it imports first."""
 PATIENCE_SECONDS = 3.0

@@ -323,7 +323,7 @@ class Forks:
     name: str = "forks"
 
     def start(self, *, workers: int, devices: Sequence[str]) -> medbench.Jobs:
-        return Processes(workers, devices, preloaded=("medbench.job", "sklearn.metrics"))
+        return Processes(workers, devices, preloaded=("medbench.running.job", "sklearn.metrics"))
 
 
 @medbench.hookimpl

@@ -17,10 +17,11 @@ from pathlib import Path
 
 import click
 
-from medbench import __version__, devices
+from medbench import __version__
 from medbench.data.cache import cache_folder
 from medbench.errors import ResourceError
 from medbench.registry import plugins as catalogue
+from medbench.running import devices
 
 FIT_SECONDS = 300
 TINY = (

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import click
 
-from medbench import devices
 from medbench.cli.display import Display
 from medbench.cli.options import blocked, load_catalogue, plugin_options
 from medbench.cli.verify import refuse, show, standing
@@ -18,6 +17,7 @@ from medbench.planning.study_schema import PhantomTable
 from medbench.publishing import entries, evidence, ledger, reading, reproducing, signing, tasks, truth
 from medbench.publishing.texts import free
 from medbench.publishing.verifying import Verified, verify
+from medbench.running import devices
 from medbench.text import clean
 
 _to = click.option("--to", "folder", type=click.Path(path_type=Path), default=Path("results/published"),

@@ -14,7 +14,7 @@ from typing import Any
 import click
 import numpy as np
 
-from medbench import devices, sealed_records
+from medbench import sealed_records
 from medbench.analyses.inflation import inflations
 from medbench.analyses.learning_curves import growths
 from medbench.analyses.published_figures import compare
@@ -39,9 +39,11 @@ from medbench.planning.arms import Checked
 from medbench.planning.double_steps import plan_check
 from medbench.planning.matrix import Plan, expand
 from medbench.registry.recipes import with_inner
-from medbench.rescoring import rescore
-from medbench.runner import Summary, check_not_stopped, check_settled
-from medbench.runner import run as run_plan
+from medbench.running import devices
+from medbench.running.check_recipes import vet
+from medbench.running.rescore_generators import rescore
+from medbench.running.runner import Summary, check_not_stopped, check_settled
+from medbench.running.runner import run as run_plan
 from medbench.samples import Samples
 from medbench.store.check_store import PLANS, WORTH
 from medbench.store.store import MARK, Store
@@ -52,7 +54,6 @@ from medbench.tables.inflation import render as render_inflation
 from medbench.tables.learning_curves import render as render_growth
 from medbench.tables.published_figures import render as render_comparison
 from medbench.text import clean, counted
-from medbench.vetting import vet
 
 MANY_TRIALS = 100_000
 

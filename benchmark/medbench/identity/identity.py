@@ -18,7 +18,11 @@ from medbench.registry.recipes import describe, full_name, with_inner
 SCHEME = 2
 """Version of the way identities are built, and part of every one; raise it when ids must change."""
 
-CORE = (("medbench.job", "do_task"), ("medbench.trial.trial", "run_trial"), ("medbench.trial.trial", "fit_stage"))
+CORE = (
+    ("medbench.running.job", "do_task"),
+    ("medbench.trial.trial", "run_trial"),
+    ("medbench.trial.trial", "fit_stage"),
+)
 """Where the core's part of a result starts; what can be reached from here shapes it."""
 
 

@@ -24,7 +24,7 @@ from medbench.publishing.recomputing import predictions_with_labels
 from medbench.publishing.refusals import Refused
 from medbench.publishing.texts import fitting
 from medbench.registry.plugins import Catalogue
-from medbench.runner import Watcher, check_settled, run
+from medbench.running.runner import Watcher, check_settled, run
 from medbench.statistics.intervals import intervals
 from medbench.statistics.patient_scores import labels_agree, score, units
 from medbench.store.store import Store

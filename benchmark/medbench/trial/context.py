@@ -142,7 +142,7 @@ def measured(device: str) -> Iterator[dict[str, float | str]]:
     """Measure wall seconds and peak memory of a block; CUDA memory where torch runs on a GPU.
 
     Args:
-        device: In use already, see :func:`medbench.devices.use`.
+        device: In use already, see :func:`medbench.running.devices.use`.
     """
     cost: dict[str, float | str] = {"device": device}
     torch = sys.modules.get("torch") if device.startswith("cuda") else None

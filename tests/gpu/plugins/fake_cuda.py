@@ -224,7 +224,7 @@ def fake_cuda() -> Iterator[FakeCuda]:
 
 def works(folder: str, device: str) -> int:
     """Be a job on the fake GPU; leave the names of what was called on it in ``called.txt``."""
-    from medbench.job import work
+    from medbench.running.job import work
 
     with fake_cuda() as seen:
         code = work(folder, "cuda:0")

@@ -15,9 +15,9 @@ from typing import Any
 from medbench.errors import MedbenchError, StoreError
 from medbench.identity.identity import digest
 from medbench.interfaces import Executor
-from medbench.job import SCORES, Task, work
 from medbench.planning.matrix import Plan
 from medbench.registry.plugins import Catalogue
+from medbench.running.job import SCORES, Task, work
 from medbench.store import recomputed_scores
 from medbench.store.store import Store
 from medbench.store.trial_files import Stored

@@ -19,11 +19,11 @@ from typing import Any, Protocol
 
 from medbench.errors import DataError, LeakError, MedbenchError, ResourceError, RunFailed, StoreError
 from medbench.interfaces import Executor, Jobs
-from medbench.job import Task, work
 from medbench.machine_faults import DISK, is_interruption
 from medbench.planning.matrix import Plan
 from medbench.planning.stage_plan import StageJob
 from medbench.registry.plugins import Catalogue
+from medbench.running.job import Task, work
 from medbench.store.store import Store
 from medbench.store.trial_files import Failure, drop_unmeasured, read_stored, take_unmeasured
 from medbench.text import counted

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from medbench import __version__, devices
+from medbench import __version__
 from medbench.data.audit_findings import waived_leaks
 from medbench.data.cache import open_samples
 from medbench.data.transfer_sources import name_of, named_in, opener
@@ -29,6 +29,7 @@ from medbench.protocols.protocol import protocol
 from medbench.redact import sentence, without_names, without_paths
 from medbench.registry import plugins
 from medbench.registry.authors_lines import line_of
+from medbench.running import devices
 from medbench.store.trial_files import Failure, drop_unmeasured, keep_unmeasured, write_result, write_scores
 from medbench.trial.context import TrialContext
 from medbench.trial.stages import ENCODER, announced
@@ -57,7 +58,7 @@ class Task:
         key: Its key.
         sources: Decoded folder of each other data set that recipes name.
         waived: Findings of the official cut that the study waives.
-        checks: Outcome by recipe of a plugin, as :mod:`medbench.vetting` has it.
+        checks: Outcome by recipe of a plugin, as :mod:`medbench.running.check_recipes` has it.
     """
 
     kind: str
