@@ -30,7 +30,7 @@ from medbench.interfaces import TrainingSet
 from medbench.planning import study as studies
 from medbench.planning.arms import Arm, Skipped
 from medbench.planning.matrix import expand
-from medbench.plots import growth as figure
+from medbench.plots import learning_curves as figure
 from medbench.plots import style
 from medbench.protocols import contracts
 from medbench.protocols.folds import Cut

@@ -172,7 +172,7 @@ def leaderboard(
             raise UsageError(f"{name}: trains on one size only; name two protocols such as official[patients=50].")
         click.echo(render_growth(by_size, form, plain=plain))
         if plot:
-            from medbench.plots.growth import draw as draw_growth
+            from medbench.plots.learning_curves import draw as draw_growth
 
             _draw(by_size, plot, draw_growth)
     elif against:

@@ -8,8 +8,8 @@ import numpy as np
 
 from medbench.analyses.learning_curves import Growth
 from medbench.plots import confusion
-from medbench.plots.growth import draw as draw_sizes
 from medbench.plots.inflation import draw as draw_stairs
+from medbench.plots.learning_curves import draw as draw_sizes
 from medbench.protocols.protocol import protocol
 from medbench.reporting.blocks import Block, Cell, Section, cell, heading, say, table
 from medbench.reporting.material import Material

@@ -8,7 +8,7 @@ import numpy as np
 
 from medbench.boards.board import Row
 from medbench.interfaces import Card
-from medbench.plots import curves as drawing
+from medbench.plots import loss_curves as drawing
 from medbench.reporting.blocks import Block, Section, cell, heading, say, table
 from medbench.reporting.material import Fit, Material, OfBoard, curves, learning, sheets
 from medbench.reporting.pictures import figure, sheet
