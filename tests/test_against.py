@@ -11,10 +11,10 @@ import pytest
 from _bundles import TOYS, ToyRun
 from medbench.analyses.compare import compare
 from medbench.errors import UsageError
-from medbench.publishing import entries
-from medbench.publishing.against import against, place_of
-from medbench.publishing.reading import Bundle, read
-from medbench.publishing.verifying import verify
+from medbench.publishing.bundle.read import Bundle, read
+from medbench.publishing.entries import publish as entries
+from medbench.publishing.entries.arm_against_entry import against, place_of
+from medbench.publishing.verify.verify import verify
 from medbench.tables.compare import render
 
 ID = "e" * 16

@@ -22,8 +22,10 @@ from medbench.cli.bundle import bundle as command
 from medbench.errors import DataError, UsageError
 from medbench.planning.arms import Checked
 from medbench.planning.double_steps import plan_check
-from medbench.publishing import bundling, canonical, container, predictions, reading, texts
-from medbench.publishing.planned import planned
+from medbench.publishing.bundle import allowed_texts, canonical_json, predictions_csv, zip_container
+from medbench.publishing.bundle import read as reading
+from medbench.publishing.bundle import write as bundling
+from medbench.publishing.bundle.planned_trials import planned
 from medbench.publishing.refusals import CODES, Refused
 from medbench.store.store import Store
 
@@ -54,12 +56,12 @@ def test_other_programs_can_open_it(run: ToyRun) -> None:
         assert opened.testzip() is None
         assert names[0] == "manifest.json"
         assert {i.date_time for i in opened.infolist()} == {(1980, 1, 1, 0, 0, 0)}
-        assert {n for n in names if "/" not in n} == {container.MANIFEST, *container.DOCUMENTS}
+        assert {n for n in names if "/" not in n} == {zip_container.MANIFEST, *zip_container.DOCUMENTS}
 
 
 def test_what_is_read_back_is_what_was_stored(run: ToyRun) -> None:
     data = run.bundle()
-    found = reading.understood(data, container.find(data))
+    found = reading.understood(data, zip_container.find(data))
 
     assert set(found.planned) == {trial.id for trial in run.plan.trials}
     assert len(found.failed) == 1
@@ -73,26 +75,26 @@ def test_what_is_read_back_is_what_was_stored(run: ToyRun) -> None:
 
 @given(st.text(st.sampled_from("a[=] +<;-"), max_size=12))
 def test_words_about_recipes_keep_what_recipes_are_written_with(text: str) -> None:
-    kept = texts.fitting(text)
+    kept = allowed_texts.fitting(text)
 
-    assert texts.free(kept) == kept
+    assert allowed_texts.free(kept) == kept
     assert not kept.startswith("=")
-    named = texts.fitting(f"{text} / hybrid[generator=resample]")
-    assert texts.free(named) == named
+    named = allowed_texts.fitting(f"{text} / hybrid[generator=resample]")
+    assert allowed_texts.free(named) == named
     assert named.endswith("hybrid[generator=resample]")
 
 
 def test_a_recipe_that_is_cut_loses_what_it_is_written_with() -> None:
-    kept = texts.fitting(f"{'x' * 190} hybrid[generator=resample]")
+    kept = allowed_texts.fitting(f"{'x' * 190} hybrid[generator=resample]")
 
-    assert texts.free(kept) == kept
+    assert allowed_texts.free(kept) == kept
     assert "=" not in kept
 
 
 @pytest.mark.parametrize("text", ["=1", " =cmd()", "a =A1", "[link=x]y", "a[link=https://b]", "a[b=c]d[/b]", "a=b"])
 def test_outside_recipes_an_equals_sign_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"U\+003D"):
-        texts.free(text)
+        allowed_texts.free(text)
 
 
 def test_a_seed_block_is_left_out_of_the_bundle_and_of_what_is_asked_for(
@@ -134,7 +136,7 @@ def test_yardsticks_and_other_protocols_are_planned_from_the_record(
 
     assert planned(more.record) == {trial.id: trial for trial in more.plan.trials}
     data = more.bundle()
-    assert len(reading.understood(data, container.find(data)).plan.yardsticks) == 2  # of the honest protocols
+    assert len(reading.understood(data, zip_container.find(data)).plan.yardsticks) == 2  # of the honest protocols
 
 
 def test_what_is_trained_at_twice_the_steps_is_planned_from_the_record(run: ToyRun) -> None:
@@ -194,7 +196,7 @@ def test_made_images_that_are_scored_cannot_be_bundled(run: ToyRun) -> None:
 )  # fmt: skip
 def test_what_must_stay_at_home_is_found_and_only_its_field_is_named(text: str, what: str) -> None:
     with pytest.raises(Refused, match=rf"MB912: plan.json: study.name holds {what}") as refused:
-        texts.scan("plan.json", {"study": {"name": text}})
+        allowed_texts.scan("plan.json", {"study": {"name": text}})
     assert text not in str(refused.value)
 
 
@@ -207,13 +209,13 @@ def test_what_must_stay_at_home_is_found_and_only_its_field_is_named(text: str, 
     ],
 )  # fmt: skip
 def test_names_of_recipes_samples_and_versions_are_no_secrets(text: str) -> None:
-    texts.scan("plan.json", [text])
+    allowed_texts.scan("plan.json", [text])
 
 
 def test_names_of_this_machine_are_found_in_all_but_the_card() -> None:
     with pytest.raises(Refused, match="a name of this machine or its user"):
-        texts.scan("plan.json", {"study": {"name": "runs of Ada-PC"}}, names=["ada-pc"])
-    texts.scan("method.json", {"authors": ["Ada-PC"]}, names=["ada-pc"])
+        allowed_texts.scan("plan.json", {"study": {"name": "runs of Ada-PC"}}, names=["ada-pc"])
+    allowed_texts.scan("method.json", {"authors": ["Ada-PC"]}, names=["ada-pc"])
 
 
 def test_the_command_says_what_it_made_and_refuses_what_others_would(run: ToyRun, tmp_path: Path) -> None:
@@ -249,7 +251,7 @@ def test_the_command_says_what_it_made_and_refuses_what_others_would(run: ToyRun
 def test_predictions_keep_every_bit(rows: list[list[float]]) -> None:
     values = np.array(rows) / np.array(rows).sum(1, keepdims=True)
     ids = [f"toy/{n}" for n in range(len(rows))]
-    found = predictions.read(predictions.write(ids, values), "x.csv", values.shape[1], {})
+    found = predictions_csv.read(predictions_csv.write(ids, values), "x.csv", values.shape[1], {})
 
     assert found.probabilities.tobytes() == values.tobytes()
     assert list(found.ids) == ids
@@ -265,20 +267,20 @@ json_values = st.recursive(
 
 @given(json_values)
 def test_canonical_json_is_read_back_and_has_one_form(value: Any) -> None:
-    data = canonical.dump(value)
-    again = canonical.load(data, "x")
+    data = canonical_json.dump(value)
+    again = canonical_json.load(data, "x")
 
-    assert canonical.dump(again) == data
+    assert canonical_json.dump(again) == data
     for other in (b" " + data, data + b"\n", json.dumps(value, indent=1).encode() if value else b"{ }"):
         if other != data:
             with pytest.raises(Refused):
-                canonical.load(other, "x")
+                canonical_json.load(other, "x")
 
 
 def test_one_field_that_is_no_plain_text_is_named(run: ToyRun) -> None:
     data = spoilt(run.members(), in_json("plan.json", lambda plan: plan["study"].update(name="<b>")))
     with pytest.raises(Refused, match=r"MB909: plan.json: study.name: a text holds U\+003C"):
-        reading.understood(data, container.find(data))
+        reading.understood(data, zip_container.find(data))
 
 
 def test_a_card_takes_https_links_only() -> None:

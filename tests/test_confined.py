@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from _bundles import ToyRun
-from medbench.publishing import confined
+from medbench.publishing.verify import sandbox
 
 # In a process of its own, for a process that left its network never comes back.
 ISOLATED = """
@@ -98,7 +98,7 @@ def test_a_system_without_namespaces_is_no_error(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(ctypes, "CDLL", NoUnshare)
 
-    assert confined.isolate() is False
+    assert sandbox.isolate() is False
 
 
 def test_the_process_that_reads_a_bundle_has_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,10 +119,10 @@ def test_the_process_that_reads_a_bundle_has_no_network(tmp_path: Path, monkeypa
             f"Path({str(tmp_path / 'said')!r}).open('a').write(said + '\\n')\n"
         )
         given = {"bundle": str(path), "allowed": None, "accept_repeated": False}
-        seen = confined.call("read", given)
+        seen = sandbox.call("read", given)
         more = {"truth": str(tmp_path), "missing": {"phantom:toy": "it is not here"}, "blocked": [], "others": None,
                 "plugin_folders": [str(plugins)]}  # fmt: skip
         (tmp_path / "sources.json").write_text("[]")
-        confined.call("check", {**given, **seen, **more})
+        sandbox.call("check", {**given, **seen, **more})
 
     assert (tmp_path / "said").read_text().strip() not in ("", "yes")

@@ -18,12 +18,14 @@ from _bundles import Members, ToyRun, in_json, sealed, spoilt
 from _hostile_contents import CASES, repeated
 from _hostile_zips import Make
 from medbench.boards.build import boards
-from medbench.publishing import bundling, checking, container, reading, signing
-from medbench.publishing.container import MANIFEST, SIGNATURE
-from medbench.publishing.figures import figures
-from medbench.publishing.recomputing import put_the_rest, record_of
+from medbench.publishing.bundle import read, write, zip_container
+from medbench.publishing.bundle import signature as signing
+from medbench.publishing.bundle.board_numbers import figures
+from medbench.publishing.bundle.zip_container import MANIFEST, SIGNATURE
 from medbench.publishing.refusals import Refused
-from medbench.publishing.report import Report
+from medbench.publishing.verify import against_data
+from medbench.publishing.verify.outcome import Report
+from medbench.publishing.verify.recompute import put_the_rest, record_of
 from medbench.store.store import Store
 
 SECONDS, BYTES = 10.0, 512 * 2**20
@@ -51,7 +53,7 @@ def tar() -> bytes:
 
 def test_a_tar_is_no_bundle(tar: bytes) -> None:
     with pytest.raises(Refused, match=r"MB90[23]"):
-        container.find(tar)
+        zip_container.find(tar)
 
 
 # -- signatures -------------------------------------------------------------------------------------------------------
@@ -84,7 +86,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @needs_ssh
 def test_a_signature_tells_who_and_nothing_else_passes_for_it(keys: dict[str, Path], members: Members) -> None:
-    manifest = bundling.manifest_of(members)
+    manifest = write.manifest_of(members)
     good, eve = (signing.sign(manifest, keys[name]) for name in ("ada", "eve"))
 
     assert signing.signed_by(manifest, good, keys["allowed"].read_text()) == "ada@example.org"
@@ -108,9 +110,9 @@ def test_a_signature_tells_who_and_nothing_else_passes_for_it(keys: dict[str, Pa
 
 @needs_ssh
 def test_a_signature_of_another_bundle_does_not_fit(keys: dict[str, Path], members: Members) -> None:
-    signature = signing.sign(bundling.manifest_of(members), keys["ada"])
+    signature = signing.sign(write.manifest_of(members), keys["ada"])
     other = spoilt({**members, SIGNATURE: signature}, in_json("method.json", lambda v: v.update(title="Mine now")))
-    found = container.find(other)
+    found = zip_container.find(other)
 
     with pytest.raises(Refused, match="MB910"):
         signing.signed_by(
@@ -163,9 +165,9 @@ def test_a_repeated_prediction_is_flagged_and_held_back(run: ToyRun, members: Me
 
 
 def _claims_of(run: ToyRun, data: bytes, folder: Path) -> list[Any]:
-    bundle = reading.understood(data, container.find(data))
+    bundle = read.understood(data, zip_container.find(data))
     store, report = Store(folder), Report()
-    checking._trials(bundle, run.sources, run.catalogue, store, report)
+    against_data._trials(bundle, run.sources, run.catalogue, store, report)
     put_the_rest(store, bundle, run.sources)
     return [figures(board) for board in boards(store, record_of(bundle, run.sources, None))]
 

@@ -21,7 +21,8 @@ import site_speed
 
 from medbench.errors import UsageError
 from medbench.identity.identity import digest
-from medbench.publishing import canonical, evidence, ledger
+from medbench.publishing.bundle import canonical_json
+from medbench.publishing.entries import evidence, ledger
 from medbench.publishing.refusals import Refused
 from medbench.site.building import build
 
@@ -163,7 +164,7 @@ def forged(path: Path, **values: Any) -> None:
            "entry": ENTRY, "tier": "claimed", "bundle": BUNDLE, "detail": "", **values}  # fmt: skip
     row["sha256"] = digest(row)
     with path.open("ab") as file:
-        file.write(canonical.dump(row) + b"\n")
+        file.write(canonical_json.dump(row) + b"\n")
 
 
 @pytest.mark.parametrize(
@@ -216,7 +217,7 @@ def instead(folder: Path, **values: Any) -> None:
     row = {key: value for key, value in row.items() if key != "sha256" and value is not None}
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
     row["sha256"] = digest(row)
-    path.write_bytes(path.read_bytes() + canonical.dump(row) + b"\n")
+    path.write_bytes(path.read_bytes() + canonical_json.dump(row) + b"\n")
 
 
 def refused(folder: Path, why: str) -> None:
@@ -290,7 +291,7 @@ def test_evidence_is_of_the_cell_that_the_salt_chooses_and_of_what_the_bundle_pr
     ):
         row = {k: v for k, v in last(published).items() if k not in ("sha256", "signature")}
         row["evidence"] = honest | change
-        instead(published, evidence=row["evidence"], signature=site_speed.signed(published, canonical.dump(row)))
+        instead(published, evidence=row["evidence"], signature=site_speed.signed(published, canonical_json.dump(row)))
         assert len(ledger.rows(published / "ledger.jsonl")) == 3  # the signature is good
         refused(published, f"row 3 names {why}")
 

@@ -18,9 +18,12 @@ from medbench.cli.publish import publish as publish_command
 from medbench.cli.publish import reproduce as reproduce_command
 from medbench.cli.verify import verify as verify_command
 from medbench.errors import DataError, UsageError
-from medbench.publishing import container, entries, ledger, reading
+from medbench.publishing.bundle import read as reading
+from medbench.publishing.bundle import zip_container
+from medbench.publishing.entries import ledger
+from medbench.publishing.entries import publish as entries
 from medbench.publishing.refusals import Refused
-from medbench.publishing.verifying import Verified, verify
+from medbench.publishing.verify.verify import Verified, verify
 from toys import ToyData
 
 
@@ -217,7 +220,7 @@ def test_only_the_same_training_under_another_protocol_may_predict_the_same(tmp_
     copied(made, lambda one, other: one.augmenter == other.augmenter)
     assert made.judge(made.bundle(), tmp_path / "check").tier == "recomputed"
     data = made.bundle()
-    assert reading.understood(data, container.find(data)).repeated == ()
+    assert reading.understood(data, zip_container.find(data)).repeated == ()
 
     copied(made, lambda one, other: one.augmenter != other.augmenter)
     report = made.judge(made.bundle(), tmp_path / "again")

@@ -19,10 +19,13 @@ from scipy.stats import chi2
 
 from _bundles import METHOD, TOYS, ToyRun, replaced
 from medbench.interfaces import Budget
-from medbench.publishing import canonical, container, entries, reading, signs
-from medbench.publishing.near_copies import near_copies
-from medbench.publishing.signs import Signs
-from medbench.publishing.verifying import verify
+from medbench.publishing.bundle import canonical_json, zip_container
+from medbench.publishing.bundle import read as reading
+from medbench.publishing.entries import publish as entries
+from medbench.publishing.verify import signs_of_invention
+from medbench.publishing.verify.near_copies import near_copies
+from medbench.publishing.verify.signs_of_invention import Signs
+from medbench.publishing.verify.verify import verify
 from medbench.trial.trial import Result, Trial
 
 TRIAL = Trial("phantom:toy", "patients", 0, 0, 5, 0, 0, "adds", "mean", Budget())
@@ -78,7 +81,7 @@ def test_what_is_not_the_label_alone_is_not_named() -> None:
 
 @given(st.floats(0.01, 12), st.integers(1, 10))
 def test_the_lower_tail_is_that_of_the_chi_square(value: float, freedom: int) -> None:
-    assert signs.lower_tail(value, freedom) == pytest.approx(chi2.cdf(value, freedom), rel=1e-9)
+    assert signs_of_invention.lower_tail(value, freedom) == pytest.approx(chi2.cdf(value, freedom), rel=1e-9)
 
 
 def test_calibrated_answers_are_too_good_no_oftener_than_said() -> None:
@@ -86,7 +89,7 @@ def test_calibrated_answers_are_too_good_no_oftener_than_said() -> None:
     tails = []
     for _ in range(2000):
         p, labels = trained(rng, 300)
-        tails.append(signs.too_good(p.max(1), p.argmax(1) == labels))
+        tails.append(signs_of_invention.too_good(p.max(1), p.argmax(1) == labels))
     told = np.array([tail for tail in tails if tail < 1])
 
     assert len(told) > 1000
@@ -130,7 +133,7 @@ def test_sure_and_right_is_no_sign() -> None:
     labels = rng.integers(0, 2, 500)
     p = np.where(labels[:, None] == [0, 1], 1.0, 0.0) * 0.998 + 0.001 * rng.random((500, 1)) * [1, -1] + 0.001
 
-    assert signs.too_good(p.max(1), p.argmax(1) == labels) == 1.0
+    assert signs_of_invention.too_good(p.max(1), p.argmax(1) == labels) == 1.0
 
 
 # -- nearly the same --------------------------------------------------------------------------------------------------
@@ -182,7 +185,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ToyRun]:
 
 
 def manifest_of(data: bytes) -> bytes:
-    return container.find(data)[container.MANIFEST].unpacked(container.MANIFEST)
+    return zip_container.find(data)[zip_container.MANIFEST].unpacked(zip_container.MANIFEST)
 
 
 def test_predictions_of_an_earlier_entry_are_named(run: ToyRun, tmp_path: Path) -> None:
@@ -192,7 +195,7 @@ def test_predictions_of_an_earlier_entry_are_named(run: ToyRun, tmp_path: Path) 
         (tmp_path / name).write_bytes(data)
 
     def compared(*names: str) -> tuple[list[str], list[str]]:
-        return signs.copies(manifest_of(mine), [(name * 16, tmp_path / name) for name in names])
+        return signs_of_invention.copies(manifest_of(mine), [(name * 16, tmp_path / name) for name in names])
 
     assert compared() == compared("b") == ([], [])
     (sentence,), unread = compared("b", "a", "c", "d")
@@ -210,9 +213,9 @@ def test_predictions_under_another_trial_are_named_as_such(run: ToyRun, tmp_path
     files = dict(value["files"])
     for name, source in zip(names, [*names[1:], names[0]], strict=True):
         files[name] = value["files"][source]
-    members = run.members() | {container.MANIFEST: canonical.dump(value | {"files": files})}
-    (tmp_path / "x").write_bytes(container.write(members))
-    (sentence,), _ = signs.copies(mine, [("a" * 16, tmp_path / "x")])
+    members = run.members() | {zip_container.MANIFEST: canonical_json.dump(value | {"files": files})}
+    (tmp_path / "x").write_bytes(zip_container.write(members))
+    (sentence,), _ = signs_of_invention.copies(mine, [("a" * 16, tmp_path / "x")])
 
     assert sentence == f"6 of 6 trials predicted exactly what other trials of entry {'a' * 16} did"
 

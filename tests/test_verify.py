@@ -19,12 +19,18 @@ from _bundles import METHOD, TOYS, Edit, Members, ToyRun, in_json, replaced, sea
 from medbench import sealed_records as seals
 from medbench.errors import UsageError
 from medbench.interfaces import Budget
-from medbench.publishing import bundling, confined, container, entries, ledger, reading, reproducing, signing
-from medbench.publishing.planned import planned
-from medbench.publishing.predictions import Predicted
+from medbench.publishing.bundle import read as reading
+from medbench.publishing.bundle import signature as signing
+from medbench.publishing.bundle import write as bundling
+from medbench.publishing.bundle import zip_container
+from medbench.publishing.bundle.planned_trials import planned
+from medbench.publishing.bundle.predictions_csv import Predicted
+from medbench.publishing.entries import ledger
+from medbench.publishing.entries import publish as entries
 from medbench.publishing.refusals import Refused
-from medbench.publishing.report import entry, lines
-from medbench.publishing.verifying import Verified, verify, written
+from medbench.publishing.verify import reproduce, sandbox
+from medbench.publishing.verify.outcome import entry, lines
+from medbench.publishing.verify.verify import Verified, verify, written
 from medbench.store.store import Store
 from medbench.trial.trial import Predictions, Trial
 
@@ -63,7 +69,7 @@ def found(run: ToyRun, tmp_path_factory: pytest.TempPathFactory) -> Verified:
 def here(run: ToyRun, data: bytes, folder: Path) -> Verified:
     """Verify in this process: quick."""
     report = run.judge(data, folder)
-    made = entry(reading.understood(data, container.find(data)), report, None)
+    made = entry(reading.understood(data, zip_container.find(data)), report, None)
     return Verified(tuple(lines(report)), made, None)
 
 
@@ -204,7 +210,7 @@ def test_a_refusal_names_its_code_and_both_values(run: ToyRun, tmp_path: Path) -
 
 
 def test_what_takes_too_much_memory_or_time_is_refused(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(confined, "WALL_S", {"read": 0.01, "check": 0.01})
+    monkeypatch.setattr(sandbox, "WALL_S", {"read": 0.01, "check": 0.01})
     found = check(bundle)
 
     assert found.refused is not None
@@ -213,7 +219,7 @@ def test_what_takes_too_much_memory_or_time_is_refused(bundle: Path, monkeypatch
 
 def test_the_process_cannot_lift_its_bounds() -> None:
     code = (
-        "import resource, sys; from medbench.publishing.confined import confine; confine('read')\n"
+        "import resource, sys; from medbench.publishing.verify.sandbox import confine; confine('read')\n"
         "try: bytearray(3 * 2**30)\n"
         "except MemoryError: print('memory')\n"
         "try: resource.setrlimit(resource.RLIMIT_CPU, (10**6, 10**6))\n"
@@ -237,7 +243,7 @@ def test_what_is_no_file_is_refused(tmp_path: Path, make: str) -> None:
         os.mkfifo(path)
     elif make == "large":
         with path.open("wb") as file:
-            file.truncate(container.PACKED + 1)
+            file.truncate(zip_container.PACKED + 1)
     with pytest.raises(Refused, match="MB901"):
         reading.read(path)
 
@@ -250,15 +256,15 @@ def test_no_byte_of_a_signed_bundle_can_be_changed(run: ToyRun, tmp_path: Path) 
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "key")], check=True)
     members = run.members()
     manifest = bundling.manifest_of(members)
-    members |= {container.MANIFEST: manifest, container.SIGNATURE: signing.sign(manifest, tmp_path / "key")}
-    data, rng = container.write(members), random.Random(0)
-    found = container.find(data)
-    start = data.index(bytes(found[container.SIGNATURE].packed))
-    in_signature = set(range(start, start + len(found[container.SIGNATURE].packed)))
+    members |= {zip_container.MANIFEST: manifest, zip_container.SIGNATURE: signing.sign(manifest, tmp_path / "key")}
+    data, rng = zip_container.write(members), random.Random(0)
+    found = zip_container.find(data)
+    start = data.index(bytes(found[zip_container.SIGNATURE].packed))
+    in_signature = set(range(start, start + len(found[zip_container.SIGNATURE].packed)))
     for offset in rng.sample(sorted(set(range(len(data))) - in_signature), 150):  # all of them: one_byte.py
         changed = data[:offset] + bytes([data[offset] ^ (1 << rng.randrange(8))]) + data[offset + 1 :]
         with pytest.raises(Refused):
-            reading.understood(changed, container.find(changed))
+            reading.understood(changed, zip_container.find(changed))
     for offset in rng.sample(sorted(in_signature), 12):
         changed = data[:offset] + bytes([data[offset] ^ (1 << rng.randrange(8))]) + data[offset + 1 :]
         with pytest.raises(Refused):
@@ -266,7 +272,7 @@ def test_no_byte_of_a_signed_bundle_can_be_changed(run: ToyRun, tmp_path: Path) 
 
 
 def _signed(data: bytes) -> None:
-    bundle = reading.understood(data, container.find(data))
+    bundle = reading.understood(data, zip_container.find(data))
     signing.signed_by(bundle.manifest, bundle.signature, None)
 
 
@@ -393,10 +399,10 @@ def test_a_bundle_that_changes_between_is_not_published(bundle: Path, found: Ver
 
 def test_the_bundle_itself_chooses_the_cell_and_a_salt_another(run: ToyRun) -> None:
     data = run.bundle()
-    found = reading.understood(data, container.find(data))
-    cells = {reproducing.chosen(found, str(n)).id for n in range(60)}
+    found = reading.understood(data, zip_container.find(data))
+    cells = {reproduce.chosen(found, str(n)).id for n in range(60)}
 
-    assert reproducing.chosen(found) == reproducing.chosen(found)
+    assert reproduce.chosen(found) == reproduce.chosen(found)
     assert cells == set(found.ran)  # every cell with a result can be chosen
 
 
@@ -408,11 +414,11 @@ def predicted(accuracy: float, n: int = 60) -> Predictions:
     return Predictions(names, names, labels, p)
 
 
-def compare(ours: float, theirs: float, *, same: bool) -> reproducing.Rerun:
+def compare(ours: float, theirs: float, *, same: bool) -> reproduce.Rerun:
     trial = Trial("phantom:toy", "patients", 0, 0, 5, 0, 0, "adds", "mean", Budget())
     told = predicted(theirs)
     published = Predicted(tuple(told.ids.tolist()), told.probabilities)
-    return reproducing.compared(trial, predicted(ours), [0.5, 0.5], published, [0.5, 0.5], same_platform=same)
+    return reproduce.compared(trial, predicted(ours), [0.5, 0.5], published, [0.5, 0.5], same_platform=same)
 
 
 def test_the_same_platform_must_give_the_same_bits_and_another_the_same_within_chance() -> None:
@@ -422,7 +428,7 @@ def test_the_same_platform_must_give_the_same_bits_and_another_the_same_within_c
         compare(0.8, 0.82, same=True)
     with pytest.raises(Refused, match=r"MB960.*more than chance"):
         compare(0.5, 0.95, same=False)
-    assert reproducing.sentence(compare(0.8, 0.82, same=False)).startswith("adds / mean r0 f0 s0: balanced accuracy")
+    assert reproduce.sentence(compare(0.8, 0.82, same=False)).startswith("adds / mean r0 f0 s0: balanced accuracy")
 
 
 @pytest.mark.slow

@@ -27,9 +27,13 @@ from medbench.cli.publish import publish as publish_command
 from medbench.cli.publish import withdraw as command
 from medbench.errors import MedbenchError, UsageError
 from medbench.identity.identity import digest
-from medbench.publishing import bundling, confined, container, entries, ledger, signing
+from medbench.publishing.bundle import signature, zip_container
+from medbench.publishing.bundle import write as bundling
+from medbench.publishing.entries import ledger
+from medbench.publishing.entries import publish as entries
 from medbench.publishing.refusals import Refused
-from medbench.publishing.verifying import Verified, verify, written
+from medbench.publishing.verify import sandbox
+from medbench.publishing.verify.verify import Verified, verify, written
 from medbench.site.building import build
 from medbench.site.entries import read
 from medbench.site.standings import data_sets
@@ -375,10 +379,13 @@ def test_allowed_signers_refuse_what_is_not_signed_by_them(run: ToyRun, bundle: 
     assert "MB910: the bundle is not signed" in done.stderr
     members = run.members(replaced(METHOD, title="Signed"))
     manifest = bundling.manifest_of(members)
-    signed = members | {container.MANIFEST: manifest, container.SIGNATURE: signing.sign(manifest, tmp_path / "key")}
-    (tmp_path / "signed").write_bytes(container.write(signed))
+    signed = members | {
+        zip_container.MANIFEST: manifest,
+        zip_container.SIGNATURE: signature.sign(manifest, tmp_path / "key"),
+    }
+    (tmp_path / "signed").write_bytes(zip_container.write(signed))
     for known, outcome, detail in ((allowed.read_text(), "ok", "of ada"), (None, "note", "a key nobody here knows")):
         told = {"bundle": str(tmp_path / "signed"), "allowed": known, "accept_repeated": False}
-        (line,) = [c for c in confined.call("read", told)["checks"] if c["name"] == "signature"]
+        (line,) = [c for c in sandbox.call("read", told)["checks"] if c["name"] == "signature"]
         assert line["outcome"] == outcome
         assert detail in line["detail"]

@@ -11,14 +11,15 @@ import random
 import time
 from pathlib import Path
 
-from medbench.publishing import container, reading, signing
+from medbench.publishing.bundle import read, zip_container
+from medbench.publishing.bundle import signature as signing
 from medbench.publishing.refusals import Refused
 
 
 def judge(data: bytes) -> str:
     """Return the code a file is refused with, or "accepted"."""
     try:
-        bundle = reading.understood(data, container.find(data))
+        bundle = read.understood(data, zip_container.find(data))
         signing.signed_by(bundle.manifest, bundle.signature, None)
     except Refused as refused:
         return refused.code

@@ -27,7 +27,8 @@ from typing import Any
 
 import numpy as np
 
-from medbench.publishing import canonical, container, evidence, ledger, signing
+from medbench.publishing.bundle import canonical_json, signature, zip_container
+from medbench.publishing.entries import evidence, ledger
 from medbench.text import printed
 
 WORTH = 2.0
@@ -121,16 +122,16 @@ def entry(number: int, *, boards: int = 2, arms: int = 12) -> dict[str, Any]:
 def store(folder: Path, value: Mapping[str, Any], *, trials: int = 2, date: str = "2026-01-31", **other: Any) -> str:
     """Write an entry, a bundle that says the same but in `other` documents, and a row of the ledger; return its id."""
     own = [{k: v for k, v in b.items() if k not in ("recomputed", "sentences")} for b in value["boards"]]
-    documents: dict[str, Any] = {name: {} for name in container.DOCUMENTS}
+    documents: dict[str, Any] = {name: {} for name in zip_container.DOCUMENTS}
     documents |= {"claims.json": {"boards": own}, "method.json": value["method"],
                   "environment.json": value["environment"] | {"code": {}}}  # fmt: skip
     documents |= {f"{name}.json": document for name, document in other.items()}
-    members = {name: canonical.dump(document) for name, document in documents.items()}
+    members = {name: canonical_json.dump(document) for name, document in documents.items()}
     for number in range(trials):
         key = hashlib.sha256(str(number).encode()).hexdigest()
         members[f"predictions/{key}.csv"] = b"id,p0,p1\n" + b"sample-1,0.25,0.75\n" * 100
-    members["manifest.json"] = canonical.dump({"files": sorted(members), "medbench": "0.1.0", "schema": 1})
-    data = container.write(members)
+    members["manifest.json"] = canonical_json.dump({"files": sorted(members), "medbench": "0.1.0", "schema": 1})
+    data = zip_container.write(members)
     sha = hashlib.sha256(data).hexdigest()
     place = folder / sha[:16]
     place.mkdir(parents=True)
@@ -143,7 +144,7 @@ def store(folder: Path, value: Mapping[str, Any], *, trials: int = 2, date: str 
 
 
 def add(folder: Path, sha: str, event: str, tier: str, *, detail: str = "", date: str = "2026-02-01") -> None:
-    """Add a row to the ledger; unlike :func:`medbench.publishing.ledger.append` it does not read the others again."""
+    """Add a row to the ledger; unlike :func:`medbench.publishing.entries.ledger.append` it does not read the others again."""
     path = folder / "ledger.jsonl"
     first = {"row": 0, "sha256": ledger.FIRST, "date": date}
     last = json.loads(path.read_bytes().splitlines()[-1]) if path.exists() else first
@@ -151,15 +152,15 @@ def add(folder: Path, sha: str, event: str, tier: str, *, detail: str = "", date
            "entry": sha[:16], "tier": tier, "bundle": sha, "detail": detail}  # fmt: skip
     if event == "reproduced":
         row |= {"evidence": told(folder / sha[:16] / "bundle.medbench.zip", sha)}
-        row |= {"signature": signed(folder, canonical.dump(row))}
-    row["sha256"] = hashlib.sha256(canonical.dump(row)).hexdigest()
+        row |= {"signature": signed(folder, canonical_json.dump(row))}
+    row["sha256"] = hashlib.sha256(canonical_json.dump(row)).hexdigest()
     with path.open("ab") as file:
-        file.write(canonical.dump(row) + b"\n")
+        file.write(canonical_json.dump(row) + b"\n")
 
 
 def told(bundle: Path, sha: str) -> dict[str, str]:
     """Return the evidence of a rerun that gave the same bits."""
-    _, members = container.read(bundle)
+    _, members = zip_container.read(bundle)
     keys = [name[len("predictions/") : -len(".csv")] for name in members if name.startswith("predictions/")]
     trial = evidence.choose(keys, sha, "salt")
     name = f"predictions/{trial}.csv"
@@ -172,7 +173,7 @@ def signed(folder: Path, statement: bytes) -> str:
     private = key()
     public = private.with_suffix(".pub").read_text()
     (folder / evidence.MAINTAINERS).write_text(f'maintainer namespaces="{evidence.NAMESPACE}" {public}')
-    return signing.one_line(signing.sign(statement, private, namespace=evidence.NAMESPACE))
+    return signature.one_line(signature.sign(statement, private, namespace=evidence.NAMESPACE))
 
 
 @functools.cache

@@ -17,11 +17,14 @@ from medbench.planning.matrix import Plan, expand
 from medbench.planning.study import Study
 from medbench.planning.study_schema import PhantomTable
 from medbench.protocols.protocol import protocol
-from medbench.publishing import bundling, checking, container, reading, truth
-from medbench.publishing.canonical import dump
-from medbench.publishing.models import Method
-from medbench.publishing.recomputing import UNSAID
-from medbench.publishing.report import Report, entry
+from medbench.publishing.bundle import read, zip_container
+from medbench.publishing.bundle import write as bundling
+from medbench.publishing.bundle.canonical_json import dump
+from medbench.publishing.bundle.schema import Method
+from medbench.publishing.verify import against_data as checking
+from medbench.publishing.verify import our_data
+from medbench.publishing.verify.outcome import Report, entry
+from medbench.publishing.verify.recompute import UNSAID
 from medbench.registry import plugins
 from medbench.store.store import Store
 from medbench.store.trial_files import Failure, write_result
@@ -94,7 +97,7 @@ class ToyRun:
         """Return our own data sets."""
         asked = [("augmenter", "adds"), *(("classifier", text) for text in self.study.classifiers)]
         recipes = dict.fromkeys(self.study.datasets, asked)
-        found = truth.ours(truth.Wanted(recipes, self.study.phantom, None), self.catalogue, data)
+        found = our_data.ours(our_data.Wanted(recipes, self.study.phantom, None), self.catalogue, data)
         assert all(isinstance(one, Described) for one in found.values()), found
         return found  # type: ignore[return-value]
 
@@ -136,7 +139,7 @@ class ToyRun:
 
     def judge(self, data: bytes, folder: Path) -> Report:
         """Read and check a bundle in this process; raises Refused."""
-        bundle = reading.understood(data, container.find(data))
+        bundle = read.understood(data, zip_container.find(data))
         report = Report()
         checking.structure(bundle, report)
         missing = {s.dataset: "it is not here" for s in bundle.plan.sources if s.dataset not in self.sources}
@@ -149,10 +152,10 @@ class ToyRun:
 
 def sealed(members: Members) -> bytes:
     """Write members under a manifest that fits them."""
-    kept = {name: data for name, data in members.items() if name != container.MANIFEST}
-    signature = kept.pop(container.SIGNATURE, None)
-    kept[container.MANIFEST] = bundling.manifest_of(kept)
-    return container.write(kept | ({container.SIGNATURE: signature} if signature is not None else {}))
+    kept = {name: data for name, data in members.items() if name != zip_container.MANIFEST}
+    signature = kept.pop(zip_container.SIGNATURE, None)
+    kept[zip_container.MANIFEST] = bundling.manifest_of(kept)
+    return zip_container.write(kept | ({zip_container.SIGNATURE: signature} if signature is not None else {}))
 
 
 def spoilt(members: Members, edit: Edit) -> bytes:

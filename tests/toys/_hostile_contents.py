@@ -11,9 +11,10 @@ import numpy as np
 from _bundles import Edit, Members, ToyRun, in_bytes, in_json, spoilt, trial_of
 from _hostile_zips import CASES as CASES
 from _hostile_zips import case, edited, first
-from medbench.publishing import bundling, container, predictions
-from medbench.publishing.canonical import dump
-from medbench.publishing.container import MANIFEST
+from medbench.publishing.bundle import predictions_csv, zip_container
+from medbench.publishing.bundle import write as bundling
+from medbench.publishing.bundle.canonical_json import dump
+from medbench.publishing.bundle.zip_container import MANIFEST
 
 # -- JSON -------------------------------------------------------------------------------------------------------------
 
@@ -43,7 +44,7 @@ for document in ("plan.json", "trials.json", "method.json"):
     for what, change in JSON.items():
         edited(f"{document}: {what}", "MB904 MB906 MB909", in_bytes(document, change))
 for what in ("a key twice", "NaN", "depth 100", "a list", "one more field"):
-    case(f"manifest: {what}", "MB906 MB907 MB908 MB909", lambda run, m, w=what: container.write(
+    case(f"manifest: {what}", "MB906 MB907 MB908 MB909", lambda run, m, w=what: zip_container.write(
         {**m, MANIFEST: JSON[w](bundling.manifest_of(m))}))  # fmt: skip
 
 # -- texts ------------------------------------------------------------------------------------------------------------
@@ -197,9 +198,9 @@ edited("a check of nobody", "MB920", in_json("plan.json", lambda v: v["checked"]
     {"dataset": "phantom:toy", "protocol": "patients", "board": "mean", "augmenter": "x", "classifier": "mean",
      "steps": 2})))  # fmt: skip
 edited("a schema of tomorrow", "MB909", in_json("plan.json", lambda v: v.update(schema=2)))
-case("a manifest of tomorrow", "MB908", lambda run, m: container.write(
+case("a manifest of tomorrow", "MB908", lambda run, m: zip_container.write(
      {**m, MANIFEST: bundling.manifest_of(m).replace(b'"schema":1', b'"schema":2')}))  # fmt: skip
-case("a schema in words", "MB908", lambda run, m: container.write(
+case("a schema in words", "MB908", lambda run, m: zip_container.write(
      {**m, MANIFEST: bundling.manifest_of(m).replace(b'"schema":1', b'"schema":"1"')}))  # fmt: skip
 edited("a generator missing", "MB921", in_json("generators.json", lambda v: v["generators"].pop() and None))
 edited("a generator too many", "MB922", in_json("generators.json", lambda v: v["generators"].append(
@@ -308,7 +309,7 @@ def wrong_fold(members: Members) -> None:
             (fold,) = ids
             other = next(f for f in by_arm.values() if len(f) == 2)
             images = [r.split(b",")[0] for r in held[f"predictions/{other[1 - fold]}.csv"].split(b"\n")[1:-1]]
-            members[ids[fold]] = predictions.write([i.decode() for i in images], np.full((len(images), 2), 0.5))
+            members[ids[fold]] = predictions_csv.write([i.decode() for i in images], np.full((len(images), 2), 0.5))
     in_json("trials.json", lambda v: [t["counts"].pop("test") for t in v["trials"]] and None)(members)
 
 

@@ -14,8 +14,9 @@ from collections.abc import Callable
 from typing import Any
 
 from _bundles import Edit, Members, ToyRun, in_bytes, in_json, sealed, spoilt
-from medbench.publishing import bundling, container
-from medbench.publishing.container import DOCUMENTS, MANIFEST, MEMBERS
+from medbench.publishing.bundle import write as bundling
+from medbench.publishing.bundle import zip_container
+from medbench.publishing.bundle.zip_container import DOCUMENTS, MANIFEST, MEMBERS
 
 Make = Callable[[ToyRun, Members], bytes]
 CASES: list[tuple[str, str, Make]] = []
@@ -89,7 +90,7 @@ for name in (MANIFEST, *DOCUMENTS):
 def _without(members: Members, name: str) -> bytes:
     kept = {**members, MANIFEST: bundling.manifest_of(members)}
     del kept[name]
-    return container.write(kept)
+    return zip_container.write(kept)
 
 
 # -- the zip itself ---------------------------------------------------------------------------------------------------
@@ -170,25 +171,25 @@ def zeros(count: int) -> bytes:
 
 def forged(size: int, packed: bytes, name: str) -> bytes:
     """One deflated member behind an empty manifest, with a size of our choice."""
-    whole = container.write({MANIFEST: b"{}"})
+    whole = zip_container.write({MANIFEST: b"{}"})
     offset = directory(whole)
-    head = container._local(name, 8, 0, len(packed), size)
-    central = whole[offset : end(whole)] + container._entry(name, 8, 0, len(packed), size, offset)
+    head = zip_container._local(name, 8, 0, len(packed), size)
+    central = whole[offset : end(whole)] + zip_container._entry(name, 8, 0, len(packed), size, offset)
     body = whole[:offset] + head + packed
-    return body + central + container._end(2, len(central), len(body))
+    return body + central + zip_container._end(2, len(central), len(body))
 
 
 def many(size: int, count: int) -> bytes:
     """As many members of predictions, all of the same bytes, packed once."""
     rng = random.Random(0)
     held = b"".join(rng.randbytes(2048) * 16 for _ in range(size // 2**15))  # packed to a fifteenth
-    whole, packed, crc = container.write({MANIFEST: b"{}"}), container.pack(held), zlib.crc32(held)
+    whole, packed, crc = zip_container.write({MANIFEST: b"{}"}), zip_container.pack(held), zlib.crc32(held)
     body, central = bytearray(whole[: directory(whole)]), bytearray(whole[directory(whole) : end(whole)])
     for number in range(count):
         fields = (f"predictions/{number:064x}.csv", 8, crc, len(packed), len(held))
-        central += container._entry(*fields, len(body))
-        body += container._local(*fields) + packed
-    return bytes(body + central + container._end(count + 1, len(central), len(body)))
+        central += zip_container._entry(*fields, len(body))
+        body += zip_container._local(*fields) + packed
+    return bytes(body + central + zip_container._end(count + 1, len(central), len(body)))
 
 
 case("a bomb of 300 MB", "MB904", lambda run, m: forged(300 * 2**20, zeros(300), first(m)))
@@ -225,10 +226,10 @@ def _swapped(members: Members, name: str, packed: bytes) -> bytes:
     """Put another stream behind an honest header: the packed size is the stream's, the size the honest one."""
     data, target, at_ = sealed(members), name, 0
     out, central, count = bytearray(), bytearray(), 0
-    for member, found in container.find(data).items():
+    for member, found in zip_container.find(data).items():
         stream = packed if member == target else bytes(found.packed)
         at_ = len(out)
-        out += container._local(member, found.method, found.crc, len(stream), found.size) + stream
-        central += container._entry(member, found.method, found.crc, len(stream), found.size, at_)
+        out += zip_container._local(member, found.method, found.crc, len(stream), found.size) + stream
+        central += zip_container._entry(member, found.method, found.crc, len(stream), found.size, at_)
         count += 1
-    return bytes(out + central + container._end(count, len(central), len(out)))
+    return bytes(out + central + zip_container._end(count, len(central), len(out)))

@@ -12,8 +12,9 @@ from pydantic import ValidationError
 from medbench.cli.options import load_catalogue, plugin_options
 from medbench.cli.results import open_record
 from medbench.errors import ResourceError, UsageError
-from medbench.publishing import bundling, container, reading, signing
-from medbench.publishing.models import Method
+from medbench.publishing.bundle import read, signature, zip_container
+from medbench.publishing.bundle import write as bundling
+from medbench.publishing.bundle.schema import Method
 from medbench.text import clean
 
 SUFFIX = ".medbench.zip"
@@ -49,11 +50,11 @@ def bundle(
     method = _method(card, {"title": title, "authors": list(authors)})
     metrics = load_catalogue(plugin_folders, plugin_switches).items("metric")
     members = bundling.members_of(store, record, method, metrics)
-    members[container.MANIFEST] = bundling.manifest_of(members)
+    members[zip_container.MANIFEST] = bundling.manifest_of(members)
     if key is not None:
-        members[container.SIGNATURE] = signing.sign(members[container.MANIFEST], key)
-    data = container.write(members)
-    reading.understood(data, container.find(data))  # what others would refuse is refused here
+        members[zip_container.SIGNATURE] = signature.sign(members[zip_container.MANIFEST], key)
+    data = zip_container.write(members)
+    read.understood(data, zip_container.find(data))  # what others would refuse is refused here
     out = out or Path(f"{record['study']['name']}{SUFFIX}")
     try:
         out.write_bytes(data)

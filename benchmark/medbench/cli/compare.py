@@ -63,9 +63,9 @@ def compare(
     store, record = open_record(results, study_name)
     plain = plain or not can_draw_trees(sys.stdout)
     if entry is not None and one is not None and other is not None:
-        from medbench.publishing.against import against, place_of
-        from medbench.publishing.entries import BUNDLE
-        from medbench.publishing.reading import read
+        from medbench.publishing.bundle.read import read
+        from medbench.publishing.entries.arm_against_entry import against, place_of
+        from medbench.publishing.entries.publish import BUNDLE
 
         place = place_of(published, entry)
         found = against(store, record, one, other, read(place / BUNDLE), place.name)

@@ -14,9 +14,14 @@ from medbench.cli.verify import refuse, show, standing
 from medbench.data.sources import Described
 from medbench.errors import DataError, UsageError
 from medbench.planning.study_schema import PhantomTable
-from medbench.publishing import entries, evidence, ledger, reading, reproducing, signing, tasks, truth
-from medbench.publishing.texts import free
-from medbench.publishing.verifying import Verified, verify
+from medbench.publishing.bundle import read as reading
+from medbench.publishing.bundle import signature
+from medbench.publishing.bundle.allowed_texts import free
+from medbench.publishing.entries import evidence, ledger
+from medbench.publishing.entries import publish as entries
+from medbench.publishing.verify import our_data, sandbox_tasks
+from medbench.publishing.verify import reproduce as reproducing
+from medbench.publishing.verify.verify import Verified, verify
 from medbench.running import devices
 from medbench.text import clean
 
@@ -140,9 +145,9 @@ def reproduce(
             why = next(c["detail"] for c in found.checks if c["outcome"] == "unknown")
             raise UsageError(f"{place}: its numbers could not be recomputed here ({clean(why)}); that comes first.")
         bundle = reading.read(file)
-        wanted = tasks.wanted(bundle)
+        wanted = sandbox_tasks.wanted(bundle)
         catalogue = load_catalogue(plugin_folders, plugin_switches)
-        ours = truth.ours(truth.Wanted(wanted["recipes"], PhantomTable(**wanted["drawing"]), wanted["size"]),
+        ours = our_data.ours(our_data.Wanted(wanted["recipes"], PhantomTable(**wanted["drawing"]), wanted["size"]),
                           catalogue, data or standing(), workers=workers, progress=display.decoding)  # fmt: skip
         sources = {name: one for name, one in ours.items() if isinstance(one, Described)}
         trial = reproducing.chosen(bundle, salt)
@@ -163,7 +168,7 @@ def reproduce(
         bundle=bundle.sha256,
         detail=reproducing.sentence(rerun),
         told=reproducing.evidence(bundle, rerun, salt=salt, by=by),
-        sign=lambda row: signing.one_line(signing.sign(row, key, namespace=evidence.NAMESPACE)),
+        sign=lambda row: signature.one_line(signature.sign(row, key, namespace=evidence.NAMESPACE)),
     )
     click.echo(f"signed by {clean(by)}; commit {clean(str(folder / entries.LEDGER))}")
 
@@ -171,7 +176,7 @@ def reproduce(
 def _maintainer(key: Path, folder: Path) -> str:
     """Return whose key it is, before anything is run."""
     path = folder / evidence.MAINTAINERS
-    by = signing.principal(key, evidence.maintainers(folder / entries.LEDGER), namespace=evidence.NAMESPACE)
+    by = signature.principal(key, evidence.maintainers(folder / entries.LEDGER), namespace=evidence.NAMESPACE)
     if not by:
         raise UsageError(f"--sign {key}: {path} does not list this key; maintainers add theirs by a reviewed change, "
                          "see man ssh-keygen, ALLOWED SIGNERS.")  # fmt: skip

@@ -12,10 +12,10 @@ import click
 
 from medbench.cli.display import Display
 from medbench.cli.options import blocked, plugin_options
-from medbench.publishing.entries import BUNDLE, check_entry, earlier, find_entry
+from medbench.publishing.entries.publish import BUNDLE, check_entry, earlier, find_entry
 from medbench.publishing.refusals import Refused
-from medbench.publishing.verifying import Verified, written
-from medbench.publishing.verifying import verify as verify_bundle
+from medbench.publishing.verify.verify import Verified, written
+from medbench.publishing.verify.verify import verify as verify_bundle
 from medbench.text import WIDTH, clean, wrapped
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from medbench import __version__
 from medbench.errors import ResourceError, UsageError
-from medbench.publishing.evidence import MAINTAINERS
+from medbench.publishing.entries.evidence import MAINTAINERS
 from medbench.site import downloads, drawing, pages
 from medbench.site.entries import BUNDLE, Published, read
 from medbench.site.history import LEDGER

@@ -13,8 +13,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from medbench.errors import UsageError
-from medbench.publishing import canonical, container, figures, ledger, models
-from medbench.publishing.entries import check_authors, check_reruns, check_sha256
+from medbench.publishing.bundle import board_numbers, canonical_json, schema, zip_container
+from medbench.publishing.entries import ledger
+from medbench.publishing.entries.publish import check_authors, check_reruns, check_sha256
 from medbench.publishing.refusals import Refused
 from medbench.site.history import LEDGER, History, histories
 from medbench.statistics.verdicts import MOST_FAILED
@@ -35,8 +36,8 @@ class _Part(BaseModel):
 class BundleFacts(_Part):
     """Which file was checked."""
 
-    bytes: models.Count
-    sha256: models.Sha
+    bytes: schema.Count
+    sha256: schema.Sha
 
 
 class StudyFacts(_Part):
@@ -44,14 +45,14 @@ class StudyFacts(_Part):
 
     name: Said
     protocols: SaidList
-    folds: models.Count
-    repeats: models.Count
-    seeds: models.Count
-    worth: models.Number
-    budget: dict[Said, models.Number | Said | None]
+    folds: schema.Count
+    repeats: schema.Count
+    seeds: schema.Count
+    worth: schema.Number
+    budget: dict[Said, schema.Number | Said | None]
 
 
-class BoardEntry(models.BoardFigures):
+class BoardEntry(schema.BoardFigures):
     """A board, whether it was computed from our labels, and the sentences under it."""
 
     recomputed: bool
@@ -66,7 +67,7 @@ class EnvironmentFacts(_Part):
     platforms: SaidList
     devices: SaidList
     libraries: dict[Said, SaidList]
-    plugins: list[models.PluginVersion]
+    plugins: list[schema.PluginVersion]
     isa: Said
 
 
@@ -89,7 +90,7 @@ class Entry(_Part):
     medbench: Said
     signed_by: Said | None
     flags: SaidList
-    method: models.Method
+    method: schema.Method
     study: StudyFacts
     boards: list[BoardEntry] = Field(max_length=2000)
     environment: EnvironmentFacts
@@ -196,37 +197,37 @@ def _as_the_bundle_says(folder: Path, value: Mapping[str, Any], row: int) -> Any
     path, where = folder / ENTRY, folder / BUNDLE
     if where.is_symlink():
         raise Refused("MB901", f"{where}: is a link; put the file itself there.")
-    data, members = container.read(where)
+    data, members = zip_container.read(where)
     found = hashlib.sha256(data).hexdigest()
     if found != value["bundle"]["sha256"] or len(data) != value["bundle"]["bytes"]:
         raise Refused("MB950", f"{where}: its SHA-256 is {found[:16]}..., row {row} of the ledger has another; "
                       "restore the file.")  # fmt: skip
     claims, method, environment, plan = (
-        canonical.load(members[name].unpacked(name), name)
+        canonical_json.load(members[name].unpacked(name), name)
         for name in ("claims.json", "method.json", "environment.json", "plan.json")
     )
     for name, document in (("claims.json", claims), ("environment.json", environment)):
         if not isinstance(document, dict):
             raise Refused("MB909", f"{where}: {name} is no object; publish a bundle that `medbench bundle` writes.")
     try:
-        models.Claims.model_validate(claims)
+        schema.Claims.model_validate(claims)
     except ValidationError as error:
         field = ".".join(map(str, error.errors()[0]["loc"]))[:120].encode("unicode_escape").decode()
         raise Refused(
             "MB909", f"{where}: claims.json: {field} is no figure of a board; publish the bundle again."
         ) from None
-    own = models.BoardFigures.model_fields
+    own = schema.BoardFigures.model_fields
     boards = [{key: board[key] for key in own} for board in value["boards"]]
     told = claims["boards"]
     if environment.get("medbench") != [value["medbench"]]:  # run by one version and verified by another
-        told, boards = [*map(figures.without_texts, told)], [*map(figures.without_texts, boards)]
+        told, boards = [*map(board_numbers.without_texts, told)], [*map(board_numbers.without_texts, boards)]
     said = {key: environment[key] for key in value["environment"] if key in environment}
     for name, ours, theirs in (
         ("boards", told, boards),
         ("method", method, value["method"]),
         ("environment", said, value["environment"]),
     ):
-        if differs := figures.difference(ours, theirs, name):
+        if differs := board_numbers.difference(ours, theirs, name):
             at, in_bundle, here = differs
             raise _edited(path, f"{at} is {_brief(here)}, the bundle says {_brief(in_bundle)} (ledger row {row})")
     return plan

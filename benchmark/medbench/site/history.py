@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from medbench.publishing import ledger
-from medbench.publishing.ledger import Row
+from medbench.publishing.entries import ledger
+from medbench.publishing.entries.ledger import Row
 from medbench.publishing.refusals import Refused
 
 LEDGER = "ledger.jsonl"

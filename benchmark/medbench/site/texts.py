@@ -7,7 +7,7 @@ import re
 import unicodedata
 from itertools import groupby
 
-from medbench.publishing.texts import LINK
+from medbench.publishing.bundle.allowed_texts import LINK
 from medbench.text import clean
 
 LONGEST = 2000

@@ -8,7 +8,7 @@ from typing import Any
 
 from medbench.boards.board import Board, Row
 from medbench.boards.yardstick_results import Measured
-from medbench.publishing.texts import fitting
+from medbench.publishing.bundle.allowed_texts import fitting
 from medbench.statistics.intervals import Interval
 from medbench.tables.sentences import yardstick
 from medbench.text import duration

@@ -18,10 +18,11 @@ from medbench.errors import UsageError
 from medbench.planning.arms import Arm
 from medbench.planning.yardsticks import MOST, SHARE
 from medbench.protocols.protocol import protocol, with_share
-from medbench.publishing import canonical, container, models, predictions, texts
-from medbench.publishing.container import MANIFEST, MEMBERS, SIGNATURE, Member
-from medbench.publishing.planned import planned
-from medbench.publishing.predictions import Predicted
+from medbench.publishing.bundle import allowed_texts, canonical_json, predictions_csv, zip_container
+from medbench.publishing.bundle import schema as models
+from medbench.publishing.bundle.planned_trials import planned
+from medbench.publishing.bundle.predictions_csv import Predicted
+from medbench.publishing.bundle.zip_container import MANIFEST, MEMBERS, SIGNATURE, Member
 from medbench.publishing.refusals import Refused
 from medbench.registry.recipes import parse
 from medbench.trial.trial import Trial
@@ -77,9 +78,9 @@ class Bundle:
         """Yield what every trial predicted, one at a time."""
         known: dict[str, str] = {}
         for key in sorted(self.ran):
-            member = predictions.name_of(key)
+            member = predictions_csv.name_of(key)
             data = self.members[member].unpacked(member)
-            yield key, predictions.read(data, member, self.n_classes(self.planned[key].dataset), known)
+            yield key, predictions_csv.read(data, member, self.n_classes(self.planned[key].dataset), known)
 
 
 def read(path: Path) -> Bundle:
@@ -88,20 +89,20 @@ def read(path: Path) -> Bundle:
     Raises:
         Refused: For the first thing that is wrong.
     """
-    data, members = container.read(path)
+    data, members = zip_container.read(path)
     return understood(data, members)
 
 
 def understood(data: bytes, members: Mapping[str, Member]) -> Bundle:
     """Check the members of a bundle against each other; see :func:`read`."""
-    raw = {name: members[name].unpacked(name) for name in (MANIFEST, *container.DOCUMENTS)}
-    values = {name: canonical.load(of_member, name) for name, of_member in raw.items()}
+    raw = {name: members[name].unpacked(name) for name in (MANIFEST, *zip_container.DOCUMENTS)}
+    values = {name: canonical_json.load(of_member, name) for name, of_member in raw.items()}
     _known_schema(values[MANIFEST])
     found = {name: _fitting(name, raw[name], values[name]) for name in raw}
     _as_the_manifest_says(found[MANIFEST], members)
     for name, value in values.items():
         if name != MANIFEST:
-            texts.scan(name, value)
+            allowed_texts.scan(name, value)
     plan: models.PlanRecord = found["plan.json"]
     record = values["plan.json"] | {"warnings": [], "sources": [
         {**source, "notes": [], "across": {}} for source in values["plan.json"]["sources"]
@@ -144,11 +145,11 @@ def _known_schema(manifest: Any) -> None:
 
 def _fitting(name: str, raw: bytes, value: Any) -> Any:
     """Read a member as its model; every string in it must be a plain one."""
-    for place, text in texts.strings(value):
-        if not text or texts.RECIPE.fullmatch(text):
+    for place, text in allowed_texts.strings(value):
+        if not text or allowed_texts.RECIPE.fullmatch(text):
             continue
         try:
-            texts.free(text, "a text")
+            allowed_texts.free(text, "a text")
         except ValueError as error:
             raise Refused("MB909", f"{name}: {_shown(place)}: {error}.") from None
     model: type[BaseModel] = models.OF_MEMBER[name]
@@ -222,7 +223,7 @@ def _consistent(plan: models.PlanRecord) -> None:
 def _bad_arm(arm: Arm) -> bool:
     wanted = (arm.augmenter, arm.classifier, *filter(None, (arm.control, arm.over, arm.board)))
     try:
-        return any(not texts.RECIPE.fullmatch(text) or not parse(text) for text in wanted) or not re.fullmatch(
+        return any(not allowed_texts.RECIPE.fullmatch(text) or not parse(text) for text in wanted) or not re.fullmatch(
             r"[0-9a-f]{64}", arm.made_by
         )
     except UsageError:
@@ -257,7 +258,7 @@ def _complete(
             f"{t.protocol}, repeat {t.repeat}, fold {t.fold}, seed {t.seed}; bundle the whole run.",
         )
     there = {name for name in members if name.startswith("predictions/")}
-    wanted = {predictions.name_of(key) for key in ran}
+    wanted = {predictions_csv.name_of(key) for key in ran}
     if odd := sorted(there ^ wanted):
         raise Refused("MB903", f"{odd[0]} belongs to no trial, or is missing.")
 
@@ -295,7 +296,7 @@ def _cells(bundle: Bundle) -> None:
     tested: dict[CellOf, tuple[str, ...]] = {}
     scanned: set[str] = set()
     for key, found in bundle.predicted():
-        texts.scan(predictions.name_of(key), [name for name in found.ids if name not in scanned])
+        allowed_texts.scan(predictions_csv.name_of(key), [name for name in found.ids if name not in scanned])
         scanned.update(found.ids)
         trial, ran = bundle.planned[key], bundle.ran[key]
         rule = protocol(trial.protocol)
@@ -304,7 +305,7 @@ def _cells(bundle: Bundle) -> None:
         if tested.setdefault(cell, found.ids) != found.ids:
             raise Refused("MB923", f"{name}: another arm tested other images, or in another order.")
         n = bundle.n_classes(trial.dataset)
-        if len(ran.frequencies) != n or abs(sum(ran.frequencies) - 1) > predictions.SUM:
+        if len(ran.frequencies) != n or abs(sum(ran.frequencies) - 1) > predictions_csv.SUM:
             raise Refused("MB927", f"{name}: class frequencies are not {n} numbers that sum to 1.")
         if ran.counts.get("test") not in (None, len(found.ids)):
             raise Refused("MB927", f"{name}: {ran.counts['test']} images tested, {len(found.ids)} predicted.")

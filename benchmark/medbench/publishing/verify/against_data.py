@@ -21,15 +21,15 @@ from medbench.planning.matrix import Plan, expand
 from medbench.planning.study import Study
 from medbench.protocols.folds import Cut
 from medbench.protocols.protocol import protocol
-from medbench.publishing.container import MEMBERS
-from medbench.publishing.figures import EXACT, difference, figures, without_texts
-from medbench.publishing.frequencies import Frequencies, Given, blank, given
-from medbench.publishing.reading import Bundle
-from medbench.publishing.recomputing import put, put_the_rest, record_of
+from medbench.publishing.bundle.board_numbers import EXACT, difference, figures, without_texts
+from medbench.publishing.bundle.read import Bundle
+from medbench.publishing.bundle.zip_container import MEMBERS
 from medbench.publishing.refusals import Refused
-from medbench.publishing.report import OTHER_STUDY, Report
-from medbench.publishing.signs import NAME, Signs
-from medbench.publishing.truth import no_files
+from medbench.publishing.verify.class_frequencies import Frequencies, Given, blank, given
+from medbench.publishing.verify.our_data import no_files
+from medbench.publishing.verify.outcome import OTHER_STUDY, Report
+from medbench.publishing.verify.recompute import put, put_the_rest, record_of
+from medbench.publishing.verify.signs_of_invention import NAME, Signs
 from medbench.registry.plugins import Catalogue
 from medbench.samples import Samples
 from medbench.store.store import Store

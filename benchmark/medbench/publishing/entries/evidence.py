@@ -13,9 +13,9 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from medbench.errors import StoreError
-from medbench.publishing import signing
-from medbench.publishing.container import Member
-from medbench.publishing.models import Filled, Sha
+from medbench.publishing.bundle import signature as signing
+from medbench.publishing.bundle.schema import Filled, Sha
+from medbench.publishing.bundle.zip_container import Member
 
 NAMESPACE = "medbench-ledger"
 MAINTAINERS = "maintainers"
@@ -94,7 +94,7 @@ def unsigned(statement: bytes, signature: str, told: Evidence | None, signers: s
 
     Args:
         statement: The row without its signature and SHA-256, in canonical form.
-        signature: As :func:`medbench.publishing.signing.one_line` writes it.
+        signature: As :func:`medbench.publishing.bundle.signature.one_line` writes it.
         told: Its evidence.
         signers: What :func:`maintainers` returned.
         date: Of the row.

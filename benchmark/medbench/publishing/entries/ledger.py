@@ -19,10 +19,11 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from medbench.errors import StoreError, UsageError
-from medbench.publishing import canonical, evidence
-from medbench.publishing.evidence import Evidence
+from medbench.publishing.bundle import canonical_json
+from medbench.publishing.bundle.allowed_texts import free
+from medbench.publishing.entries import evidence
+from medbench.publishing.entries.evidence import Evidence
 from medbench.publishing.refusals import Refused
-from medbench.publishing.texts import free
 
 FIRST = "0" * 64
 LARGEST = 64 * 2**20
@@ -59,7 +60,7 @@ class Row(BaseModel):
             before there was this field. The row on the disk has no such key then.
         evidence: What a row that says reproduced stands on; None, and no such key, in all others.
         signature: Of a maintainer over all of the row but this field and `sha256`, in canonical form: base64 as
-            :func:`medbench.publishing.signing.one_line` writes it. "", and no such key, where there is no evidence.
+            :func:`medbench.publishing.bundle.signature.one_line` writes it. "", and no such key, where there is no evidence.
         sha256: Of this row without this field, in canonical form.
     """
 
@@ -146,7 +147,7 @@ def append(
         entry_sha256: SHA-256 of its ``entry.json``, where it is published.
         date: ``2026-01-31``; today where it is empty.
         told: Evidence, of a row that says reproduced.
-        sign: Signs the row's bytes, as :func:`medbench.publishing.signing.one_line` writes it.
+        sign: Signs the row's bytes, as :func:`medbench.publishing.bundle.signature.one_line` writes it.
 
     Raises:
         Refused: MB950 where the chain is broken, or the row would break it: nothing is added to it.
@@ -170,8 +171,8 @@ def append(
                 **({"evidence": told.model_dump()} if told else {}),
             }  # fmt: skip
             if sign is not None:
-                values["signature"] = sign(canonical.dump(values))
-            line = canonical.dump({**values, "sha256": _sha(values)}) + b"\n"
+                values["signature"] = sign(canonical_json.dump(values))
+            line = canonical_json.dump({**values, "sha256": _sha(values)}) + b"\n"
             row = Row.model_validate_json(line)
             _sound(row, values, known[-1:], evidence.maintainers(path) if event == "reproduced" else "", path)
             file.write(line)
@@ -239,7 +240,7 @@ def _chained(data: bytes, path: Path) -> list[Row]:
         raise _broken(path, data.count(b"\n") + 1, "is cut off")
     for number, line in enumerate(data.split(b"\n")[:-1], start=1):
         try:
-            values = canonical.load(line, "it", fix="")
+            values = canonical_json.load(line, "it", fix="")
             row = Row.model_validate_json(line)
         except (Refused, ValidationError) as error:
             first = re.sub(r"\s+", " ", error.message if isinstance(error, Refused) else error.errors()[0]["msg"])
@@ -282,7 +283,7 @@ def _sound(row: Row, values: Mapping[str, object], before: Sequence[Row], signer
         if row.evidence is not None or row.signature:
             raise _broken(path, row.row, f"says {row.event} and is signed, which rows that say reproduced are")
     elif row.sha256 not in BEFORE_SIGNATURES:
-        statement = canonical.dump({key: value for key, value in values.items() if key != "signature"})
+        statement = canonical_json.dump({key: value for key, value in values.items() if key != "signature"})
         if why := evidence.unsigned(statement, row.signature, row.evidence, signers, row.date):
             raise _broken(path, row.row, why)
 
@@ -292,7 +293,7 @@ def _today() -> datetime.date:
 
 
 def _sha(values: dict[str, object]) -> str:
-    return hashlib.sha256(canonical.dump(values)).hexdigest()
+    return hashlib.sha256(canonical_json.dump(values)).hexdigest()
 
 
 def _broken(path: Path, number: int, why: str) -> Refused:

@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from medbench.publishing import reading, signs, truth
-from medbench.publishing.checking import against_data, structure
-from medbench.publishing.near_copies import near_copies
-from medbench.publishing.reading import Bundle
+from medbench.publishing.bundle import read as reading
+from medbench.publishing.bundle.read import Bundle
+from medbench.publishing.bundle.signature import signed_by
 from medbench.publishing.refusals import Refused
-from medbench.publishing.report import Check, Report, entry
-from medbench.publishing.signing import signed_by
+from medbench.publishing.verify import our_data, signs_of_invention
+from medbench.publishing.verify.against_data import against_data, structure
+from medbench.publishing.verify.near_copies import near_copies
+from medbench.publishing.verify.outcome import Check, Report, entry
 from medbench.registry import plugins
 
 
@@ -44,7 +45,7 @@ def read(given: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def wanted(bundle: Bundle) -> dict[str, Any]:
-    """Say which data sets the bundle speaks of, as :class:`medbench.publishing.truth.Wanted` needs it."""
+    """Say which data sets the bundle speaks of, as :class:`medbench.publishing.verify.our_data.Wanted` needs it."""
     study = bundle.plan.study
     kinds = ("augmenter", "classifier")
     recipes = {
@@ -80,14 +81,14 @@ def check(given: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         if given["others"] is not None:
             _copies(bundle, [(entry, Path(path)) for entry, path in given["others"]], report)
         catalogue = plugins.load(folders=[Path(f) for f in given["plugin_folders"]], blocked=given["blocked"])
-        against_data(bundle, truth.load(Path(given["truth"])), given["missing"], catalogue, folder, report)
+        against_data(bundle, our_data.load(Path(given["truth"])), given["missing"], catalogue, folder, report)
     except Refused as refused:
         return _refused(report, refused)
     return {"checks": _checks(report), "entry": entry(bundle, report, given["signer"])}
 
 
 def _copies(bundle: Bundle, others: list[tuple[str, Path]], report: Report) -> None:
-    found, unread = signs.copies(bundle.manifest, others)
+    found, unread = signs_of_invention.copies(bundle.manifest, others)
     found += near_copies(bundle, [(entry, path) for entry, path in others if entry not in unread])
     for sentence in found:
         report.add("other entries", sentence, "flagged")

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from medbench import __version__
-from medbench.publishing.figures import difference, without_texts
+from medbench.publishing.bundle.board_numbers import difference, without_texts
 from medbench.publishing.refusals import Refused
-from medbench.publishing.report import OTHER_STUDY
-from medbench.publishing.verifying import Verified
+from medbench.publishing.verify.outcome import OTHER_STUDY
+from medbench.publishing.verify.verify import Verified
 
 _ALWAYS = ("schema", "id", "bundle", "method", "study", "environment")
 _OURS = ("recomputed", "sentences")  # of a board: what only whoever has the data set can say

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from medbench.publishing import canonical, container
-from medbench.publishing.container import Member
-from medbench.publishing.predictions import name_of
-from medbench.publishing.reading import Bundle
+from medbench.publishing.bundle import canonical_json, zip_container
+from medbench.publishing.bundle.predictions_csv import name_of
+from medbench.publishing.bundle.read import Bundle
+from medbench.publishing.bundle.zip_container import Member
 from medbench.publishing.refusals import Refused
-from medbench.publishing.signs import NEAR, is_plain
+from medbench.publishing.verify.signs_of_invention import NEAR, is_plain
 
 ROWS = 64
 """Images of a cell that are compared: two trainings agree on none of them to four digits."""
@@ -25,7 +25,7 @@ Cell = tuple[str, str, int, int]
 def near_copies(bundle: Bundle, others: Iterable[tuple[str, Path]]) -> list[str]:
     """Look for trials that predicted what a trial of an earlier entry did to four digits, and not to the last one.
 
-    Byte for byte is looked for by :func:`medbench.publishing.signs.copies`. An entry that cannot be read is passed over
+    Byte for byte is looked for by :func:`medbench.publishing.verify.signs_of_invention.copies`. An entry that cannot be read is passed over
     here, since that says so.
 
     Args:
@@ -43,7 +43,7 @@ def near_copies(bundle: Bundle, others: Iterable[tuple[str, Path]]) -> list[str]
     found = []
     for entry, path in others:
         try:
-            _, members = container.read(path)
+            _, members = zip_container.read(path)
             theirs = dict(_cells(members, mine))
         except (Refused, KeyError, TypeError, ValueError):
             continue
@@ -59,7 +59,7 @@ def near_copies(bundle: Bundle, others: Iterable[tuple[str, Path]]) -> list[str]
 def _cells(
     members: Mapping[str, Member], wanted: Mapping[Cell, Any]
 ) -> Iterator[tuple[Cell, list[tuple[bytes, np.ndarray]]]]:
-    trials = canonical.load(members["trials.json"].unpacked("trials.json"), "trials.json")["trials"]
+    trials = canonical_json.load(members["trials.json"].unpacked("trials.json"), "trials.json")["trials"]
     made: dict[Cell, list[tuple[bytes, np.ndarray]]] = {}
     for spec in (trial["spec"] for trial in trials):
         cell = (spec["dataset"], spec["protocol"], spec["repeat"], spec["fold"])

@@ -9,8 +9,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from medbench.planning.arms import Arm, Checked, Skipped
 from medbench.planning.study import Study
 from medbench.planning.yardsticks import Yardsticks
-from medbench.publishing.container import DOCUMENTS
-from medbench.publishing.texts import LINK, RECIPE, free
+from medbench.publishing.bundle.allowed_texts import LINK, RECIPE, free
+from medbench.publishing.bundle.zip_container import DOCUMENTS
 from medbench.trial.trial import Trial
 
 SCHEMA = 1
@@ -213,7 +213,7 @@ class Generators(_Model):
 
 
 class RowFigures(_Model):
-    """An arm of a board; see :func:`medbench.publishing.figures.figures`."""
+    """An arm of a board; see :func:`medbench.publishing.bundle.board_numbers.figures`."""
 
     augmenter: Recipe
     classifier: Recipe

@@ -32,7 +32,7 @@ _ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")
 
 
 def call(task: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Do a task of :mod:`medbench.publishing.tasks` elsewhere and return its JSON values.
+    """Do a task of :mod:`medbench.publishing.verify.sandbox_tasks` elsewhere and return its JSON values.
 
     Args:
         task: "read" or "check".
@@ -47,7 +47,7 @@ def call(task: str, values: Mapping[str, Any]) -> dict[str, Any]:
         environment = {**os.environ, **_ONE_THREAD, "TMPDIR": folder, "PYTHONSAFEPATH": "1"}
         try:
             done = subprocess.run(
-                [sys.executable, "-B", "-m", "medbench.publishing.confined"],
+                [sys.executable, "-B", "-m", "medbench.publishing.verify.sandbox"],
                 input=given, capture_output=True, timeout=WALL_S[task], cwd=folder, env=environment, check=False,
             )  # fmt: skip
         except subprocess.TimeoutExpired:
@@ -126,7 +126,7 @@ def main() -> None:
     answers = os.dup(1)
     os.dup2(2, 1)
     try:
-        from medbench.publishing.tasks import TASKS
+        from medbench.publishing.verify.sandbox_tasks import TASKS
 
         answer = TASKS[given["task"]](given, Path(given["folder"]))
     except MemoryError:

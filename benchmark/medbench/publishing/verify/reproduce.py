@@ -15,14 +15,14 @@ from medbench.data.sources import Described
 from medbench.errors import MedbenchError, UsageError
 from medbench.planning.double_steps import plan_check
 from medbench.planning.matrix import Plan, expand
-from medbench.publishing.bundling import instruction_set
-from medbench.publishing.checking import asked, bundled
-from medbench.publishing.evidence import Evidence, choose
-from medbench.publishing.predictions import Predicted, name_of, write
-from medbench.publishing.reading import Bundle
-from medbench.publishing.recomputing import predictions_with_labels
+from medbench.publishing.bundle.allowed_texts import fitting
+from medbench.publishing.bundle.predictions_csv import Predicted, name_of, write
+from medbench.publishing.bundle.read import Bundle
+from medbench.publishing.bundle.write import instruction_set
+from medbench.publishing.entries.evidence import Evidence, choose
 from medbench.publishing.refusals import Refused
-from medbench.publishing.texts import fitting
+from medbench.publishing.verify.against_data import asked, bundled
+from medbench.publishing.verify.recompute import predictions_with_labels
 from medbench.registry.plugins import Catalogue
 from medbench.running.runner import Watcher, check_settled, run
 from medbench.statistics.intervals import intervals
@@ -40,7 +40,7 @@ class Rerun:
         same_bits: Whether every probability is the same, bit for bit.
         same_platform: Whether that was to be expected: same code, libraries, data, processor and system.
         detail: A sentence.
-        predictions: As :func:`medbench.publishing.predictions.write` writes what was predicted this time.
+        predictions: As :func:`medbench.publishing.bundle.predictions_csv.write` writes what was predicted this time.
     """
 
     trial: Trial

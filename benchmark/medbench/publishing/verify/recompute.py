@@ -13,8 +13,8 @@ from medbench.data.sources import Described
 from medbench.identity.identity import digest
 from medbench.planning.matrix import Plan
 from medbench.protocols.protocol import protocol
-from medbench.publishing.predictions import Predicted
-from medbench.publishing.reading import Bundle
+from medbench.publishing.bundle.predictions_csv import Predicted
+from medbench.publishing.bundle.read import Bundle
 from medbench.publishing.refusals import Refused
 from medbench.samples import Samples
 from medbench.store.store import Store

@@ -12,8 +12,8 @@ from medbench.boards.board import Board, Row
 from medbench.boards.build import boards
 from medbench.errors import UsageError
 from medbench.planning.arms import Arm
-from medbench.publishing.entries import find_entry, standing
-from medbench.publishing.reading import Bundle
+from medbench.publishing.bundle.read import Bundle
+from medbench.publishing.entries.publish import find_entry, standing
 from medbench.statistics.patient_scores import Units, score, units
 from medbench.store.store import Store
 from medbench.trial.trial import Predictions

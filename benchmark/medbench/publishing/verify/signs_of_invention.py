@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from medbench.protocols.protocol import protocol
-from medbench.publishing import canonical, container, models
+from medbench.publishing.bundle import canonical_json, schema, zip_container
 from medbench.publishing.refusals import Refused
 from medbench.trial.trial import Trial
 
@@ -170,8 +170,8 @@ def copies(manifest: bytes, others: Iterable[tuple[str, Path]]) -> tuple[list[st
     unread = []
     for entry, path in others:
         try:
-            _, members = container.read(path)
-            theirs = _predictions(members[container.MANIFEST].unpacked(container.MANIFEST))
+            _, members = zip_container.read(path)
+            theirs = _predictions(members[zip_container.MANIFEST].unpacked(zip_container.MANIFEST))
         except (Refused, KeyError):
             unread.append(entry)
             continue
@@ -195,7 +195,7 @@ def copies(manifest: bytes, others: Iterable[tuple[str, Path]]) -> tuple[list[st
 def _predictions(manifest: bytes) -> Mapping[str, str]:
     """Return the SHA-256 of every member with predictions, by name."""
     try:
-        read = models.Manifest.model_validate(canonical.load(manifest, container.MANIFEST))
+        read = schema.Manifest.model_validate(canonical_json.load(manifest, zip_container.MANIFEST))
     except ValueError:
         raise Refused("MB909", "manifest.json: is none.") from None
     return {name: told.sha256 for name, told in read.files.items() if name.startswith("predictions/")}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from medbench import __version__
-from medbench.publishing.reading import Bundle
+from medbench.publishing.bundle.read import Bundle
 from medbench.text import clean
 
 SCHEMA = 1

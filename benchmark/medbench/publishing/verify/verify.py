@@ -11,10 +11,10 @@ from typing import Any
 from medbench.data.decode import Progress
 from medbench.errors import UsageError
 from medbench.planning.study_schema import PhantomTable
-from medbench.publishing import truth
-from medbench.publishing.confined import call
 from medbench.publishing.refusals import Refused
-from medbench.publishing.report import SAID
+from medbench.publishing.verify import our_data
+from medbench.publishing.verify.outcome import SAID
+from medbench.publishing.verify.sandbox import call
 from medbench.registry import plugins
 from medbench.text import WIDTH, clean, wrapped
 
@@ -24,7 +24,7 @@ class Verified:
     """What became of a bundle.
 
     Attributes:
-        checks: One line each, as :class:`medbench.publishing.report.Check` has them.
+        checks: One line each, as :class:`medbench.publishing.verify.outcome.Check` has them.
         entry: ``entry.json``; None where it was refused.
         refused: Why it was refused, or None.
     """
@@ -71,7 +71,7 @@ def verify(
         UsageError: If no data set of the bundle has a name in `data`.
         MedbenchError: Where something of ours is wrong, such as a plugin folder; a bundle's faults are returned.
     """
-    truth.check_folders(data)
+    our_data.check_folders(data)
     common = {
         "bundle": str(bundle.absolute()),
         "allowed": _text(allowed) if allowed else None,
@@ -85,11 +85,11 @@ def verify(
         return Verified(tuple(seen["checks"]), None, Refused(**seen["refused"]))
     folders = [folder.absolute() for folder in plugin_folders]
     catalogue = plugins.load(folders=folders, blocked=blocked)
-    wanted = truth.Wanted(seen["recipes"], PhantomTable(**seen["drawing"]), seen["size"])
-    truth.check_names(wanted, catalogue, data)
-    ours = truth.ours(wanted, catalogue, data or standing, workers=workers, progress=progress)
+    wanted = our_data.Wanted(seen["recipes"], PhantomTable(**seen["drawing"]), seen["size"])
+    our_data.check_names(wanted, catalogue, data)
+    ours = our_data.ours(wanted, catalogue, data or standing, workers=workers, progress=progress)
     with tempfile.TemporaryDirectory(prefix="medbench-truth-") as folder:
-        truth.save({name: one for name, one in ours.items() if not isinstance(one, str)}, Path(folder))
+        our_data.save({name: one for name, one in ours.items() if not isinstance(one, str)}, Path(folder))
         more = {
             "truth": folder,
             "missing": {name: why for name, why in ours.items() if isinstance(why, str)},

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from medbench.errors import StoreError, UsageError
-from medbench.publishing import container, entry_check, evidence, ledger
-from medbench.publishing.container import PACKED
-from medbench.publishing.ledger import Row
+from medbench.publishing.bundle import zip_container
+from medbench.publishing.bundle.allowed_texts import free, scan
+from medbench.publishing.bundle.zip_container import PACKED
+from medbench.publishing.entries import entry_check, evidence, ledger
+from medbench.publishing.entries.ledger import Row
 from medbench.publishing.refusals import Refused
-from medbench.publishing.texts import free, scan
-from medbench.publishing.verifying import Verified
+from medbench.publishing.verify.verify import Verified
 
 BUNDLE, ENTRY, LEDGER = "bundle.medbench.zip", "entry.json", "ledger.jsonl"
 LARGEST = 64 * 2**20
@@ -306,7 +307,7 @@ def check_reruns(bundle: Path, known: Sequence[Row], path: Path) -> None:
     signed = [(row, row.evidence) for row in known if row.evidence is not None]
     if not signed:
         return
-    _, members = container.read(bundle)
+    _, members = zip_container.read(bundle)
     for row, told in signed:
         if why := evidence.misfit(told, row.bundle, members):
             raise Refused("MB950", f"{path}: row {row.row} {why}; run the cell again.")

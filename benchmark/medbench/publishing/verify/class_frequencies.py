@@ -41,7 +41,7 @@ class Given:
 def blank(train: Samples, dimensions: int) -> Samples:
     """Return a training part with noise for images: one channel, SIDE pixels along each of `dimensions` axes.
 
-    Our data sets are here without their pixels; see :func:`medbench.publishing.truth.load`.
+    Our data sets are here without their pixels; see :func:`medbench.publishing.verify.our_data.load`.
     """
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, (len(train), 1, *[SIDE] * dimensions), dtype=np.uint8)

@@ -18,11 +18,11 @@ from medbench.data.sources import PHANTOM
 from medbench.errors import DataError, StoreError, UsageError
 from medbench.interfaces import Metric
 from medbench.protocols.protocol import protocol
-from medbench.publishing import container, predictions, texts
-from medbench.publishing.canonical import dump
-from medbench.publishing.figures import figures
-from medbench.publishing.models import MOST_LOOKS, SCHEMA, Method
-from medbench.publishing.planned import planned
+from medbench.publishing.bundle import allowed_texts, predictions_csv, zip_container
+from medbench.publishing.bundle.board_numbers import figures
+from medbench.publishing.bundle.canonical_json import dump
+from medbench.publishing.bundle.planned_trials import planned
+from medbench.publishing.bundle.schema import MOST_LOOKS, SCHEMA, Method
 from medbench.registry.recipes import parse
 from medbench.store.store import Store
 from medbench.store.trial_files import Stored
@@ -70,21 +70,21 @@ def members_of(
     }  # fmt: skip
     names = own_names()
     for member, value in values.items():
-        texts.scan(member, value, names=names)
+        allowed_texts.scan(member, value, names=names)
     made = {member: dump(value) for member, value in values.items()}
     scanned: set[str] = set()
     for key, row in sorted(done.items()):
         known = row.predictions()
         ids = [str(name) for name in known.ids.tolist()]
-        texts.scan(predictions.name_of(key), [name for name in ids if name not in scanned], names=names)
+        allowed_texts.scan(predictions_csv.name_of(key), [name for name in ids if name not in scanned], names=names)
         scanned.update(ids)
-        made[predictions.name_of(key)] = predictions.write(ids, known.probabilities)
+        made[predictions_csv.name_of(key)] = predictions_csv.write(ids, known.probabilities)
     return made
 
 
 def manifest_of(members: Mapping[str, bytes]) -> bytes:
     """Return ``manifest.json`` of these members."""
-    packed = {name: container.pack(data) for name, data in members.items()}
+    packed = {name: zip_container.pack(data) for name, data in members.items()}
     files = {
         name: {
             "bytes": len(data),
@@ -125,7 +125,7 @@ def _plan(store: Store, record: Mapping[str, Any], wanted: Mapping[str, Trial]) 
         study["extractor"] = parse(study["extractor"]).name  # its parameters name a file here
     if study["inflation"]:
         study["inflation"] = {**study["inflation"], "note": ""}
-    skipped = [{**skip, "reason": texts.fitting(skip["reason"])} for skip in record["skipped"]]
+    skipped = [{**skip, "reason": allowed_texts.fitting(skip["reason"])} for skip in record["skipped"]]
     unseen: dict[str, dict[str, int]] = {}
     for source in record["sources"]:
         rows = [row for row in store.rows(source["dataset"]) if row.trial.data == source["data"]]
@@ -183,7 +183,7 @@ def _stages(store: Store, rows: Iterable[Stored]) -> list[dict[str, Any]]:
         stage = read_stage(folder)
         found[key] = {
             "key": key,
-            "stage": texts.fitting(stage["stage"]) or "stage",
+            "stage": allowed_texts.fitting(stage["stage"]) or "stage",
             "sha256": stage["sha256"],
             "cost": stage["cost"],
             "facts": _numbers(stage.get("facts", {})),
@@ -214,7 +214,7 @@ def _environment(rows: Collection[Stored]) -> dict[str, Any]:
         "medbench": sorted({p["medbench"] for p in known if "medbench" in p}),
         "python": sorted({p["python"] for p in known if "python" in p}),
         "platforms": sorted({p["platform"] for p in known if "platform" in p}),
-        "devices": sorted({texts.fitting(str(row.cost["device"])) for row in rows}),
+        "devices": sorted({allowed_texts.fitting(str(row.cost["device"])) for row in rows}),
         "isa": instruction_set(),
         "libraries": every((n, v) for r in recipes for n, v in r["libraries"].items()),
         "plugins": [dict(zip(("name", "distribution", "version"), p, strict=True)) for p in sorted(plugins)],

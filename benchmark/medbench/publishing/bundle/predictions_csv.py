@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from medbench.publishing.bundle.allowed_texts import ID
 from medbench.publishing.refusals import Refused
-from medbench.publishing.texts import ID
 
 SUM = 1e-6
 """How far a row may be from 1: the core scales rows before it stores them, so only rounding is left."""
