@@ -25,11 +25,11 @@ from site_speed import publish
 
 from _hostile_texts import PAYLOADS, everywhere, hostile
 from _synthetic_store import SyntheticRun
-from medbench.reporting.blocks import Section, Table
-from medbench.reporting.contents import Report, report
-from medbench.reporting.material import gather
-from medbench.reporting.page import page as written
-from medbench.reporting.pictures import sheet
+from medbench.report.blocks import Section, Table
+from medbench.report.figures import sheet
+from medbench.report.inputs import gather
+from medbench.report.report import Report, report
+from medbench.report.write_html import page as written
 from medbench.site import pages
 from medbench.site.building import build
 from medbench.site.entries import read
@@ -369,7 +369,7 @@ def test_a_site_runs_no_script_but_its_own(browser: Any, site: Path, tmp_path: P
 # -- hostile texts ----------------------------------------------------------------------------------------------------
 
 
-OWN = resources.files("medbench.reporting").joinpath("page.js").read_text(encoding="utf-8")
+OWN = resources.files("medbench.report").joinpath("page.js").read_text(encoding="utf-8")
 PARSED = (
     f"(texts) => texts.map((text) => ({ACTIVE})(new DOMParser().parseFromString(text, 'text/html'), {json.dumps(OWN)}))"
 )

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from _hostile_texts import PAYLOADS, everywhere
 from _synthetic_store import SyntheticRun
-from medbench.reporting.blocks import Cell, Section, Table, cell, heading, table
-from medbench.reporting.contents import Report, report
-from medbench.reporting.material import gather
-from medbench.reporting.paper import latex, markdown
-from medbench.reporting.tex import CHARACTER, ROOM, ems, pieces, shared, tex
+from medbench.report.blocks import Cell, Section, Table, cell, heading, table
+from medbench.report.inputs import gather
+from medbench.report.latex import CHARACTER, ROOM, ems, pieces, shared, tex
+from medbench.report.report import Report, report
+from medbench.report.write_markdown_latex import latex, markdown
 from medbench.text import clean
 
 MADE_BY_US = set(

@@ -31,13 +31,13 @@ from medbench.cli import cli
 from medbench.errors import UsageError
 from medbench.interfaces import Card
 from medbench.planning.study_schema import InflationTable
-from medbench.reporting import making
-from medbench.reporting.blocks import Heading, Picture, placeless
-from medbench.reporting.contents import Report, report
-from medbench.reporting.material import Material, curves, gather, learning
-from medbench.reporting.page import page
-from medbench.reporting.paper import latex, markdown
-from medbench.reporting.references import references, unique
+from medbench.report import section_generators
+from medbench.report.bibtex import references, unique
+from medbench.report.blocks import Heading, Picture, placeless
+from medbench.report.inputs import Material, curves, gather, learning
+from medbench.report.report import Report, report
+from medbench.report.write_html import page
+from medbench.report.write_markdown_latex import latex, markdown
 from medbench.tables.flat_rows import table
 from medbench.text import clean
 
@@ -384,7 +384,7 @@ def test_images_are_shown_only_where_they_may_be(
     record["sources"][0]["publish"] = publish
     known = {dataset: Card("t", "l", "c", "a", card)} if card else {}  # type: ignore[arg-type]
 
-    section = making.samples(gather(run.store, record), known, pictures=asked)
+    section = section_generators.samples(gather(run.store, record), known, pictures=asked)
 
     assert section is not None
     assert any(isinstance(b, Picture) for b in section.blocks) == shown
@@ -399,7 +399,7 @@ def test_a_sheet_holds_pixels_and_nothing_else(tmp_path: Path) -> None:
     folder = with_stage(run)
     (folder / "b-samples.png").write_bytes(b"<svg onload=alert(1)>")  # no picture at all
 
-    section = making.samples(made_of(run), {})
+    section = section_generators.samples(made_of(run), {})
 
     assert section is not None
     (sheet,) = (b for b in section.blocks if isinstance(b, Picture))
@@ -437,7 +437,7 @@ def test_learning_curves_are_the_mean_over_cells_that_looked_at_the_same_steps(t
     assert list(lines) == ["training loss", "validation loss"]
     assert np.allclose(lines["training loss"], [(4, 0.7), (8, 0.3)])
     assert np.allclose(lines["validation loss"], [(4, 0.9), (8, 0.7)])  # one cell of two tells all of it
-    section = making.training(material)
+    section = section_generators.training(material)
     assert section is not None
     assert any("learning curves" in block.caption for block in section.blocks if isinstance(block, Picture))
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from _synthetic_store import SyntheticRun
-from medbench.reporting.blocks import Heading, Section, Sentences, cell, table
-from medbench.reporting.contents import Report, report
-from medbench.reporting.material import gather
-from medbench.reporting.paper import markdown
+from medbench.report.blocks import Heading, Section, Sentences, cell, table
+from medbench.report.inputs import gather
+from medbench.report.report import Report, report
+from medbench.report.write_markdown_latex import markdown
 from medbench.tables.sentences import by_board
 
 SIZES = ("official[overlap=drop,patients=20]", "official[overlap=drop,patients=30]", "official[overlap=drop]")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from medbench.reporting.blocks import Picture, Section, Source, cell, heading, say, table
-from medbench.reporting.contents import Report
+from medbench.report.blocks import Picture, Section, Source, cell, heading, say, table
+from medbench.report.report import Report
 from medbench.site.entries import Published
 from medbench.text import clean
 

@@ -43,9 +43,10 @@ def report(
     if study_name is None and record["study"].get("staircase"):
         record = _of_study(results, record)
     catalogue = load_catalogue(plugin_folders, plugin_switches)
-    from medbench.reporting import contents, material
+    from medbench.report import inputs
+    from medbench.report import report as contents
 
-    found = material.gather(store, record, stairs=_stairs(results, record), catalogue=catalogue)
+    found = inputs.gather(store, record, stairs=_stairs(results, record), catalogue=catalogue)
     made = contents.report(found, pictures=not no_pictures)
     try:
         target.write_bytes(_written(made, form))
@@ -72,9 +73,9 @@ def _stairs(results: Path, record: dict[str, Any]) -> dict[str, Any] | None:
 
 def _written(made: Any, form: str) -> bytes:
     if form == "html":
-        from medbench.reporting.page import page
+        from medbench.report.write_html import page
 
         return page(made)
-    from medbench.reporting.paper import latex, markdown
+    from medbench.report.write_markdown_latex import latex, markdown
 
     return (markdown if form == "md" else latex)(made).encode("utf-8", "replace")

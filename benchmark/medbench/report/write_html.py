@@ -10,9 +10,9 @@ import base64
 import hashlib
 from importlib import resources
 
-from medbench.reporting.blocks import Block, Cell, numeric_columns
-from medbench.reporting.contents import Report
-from medbench.reporting.tex import pieces
+from medbench.report.blocks import Block, Cell, numeric_columns
+from medbench.report.latex import pieces
+from medbench.report.report import Report
 
 DEEPEST = 6
 UNBROKEN = 24  # characters of a word that phones show in one line
@@ -61,7 +61,7 @@ def page(report: Report) -> bytes:
 
 
 def _own(name: str) -> str:
-    return resources.files("medbench.reporting").joinpath(name).read_text(encoding="utf-8")
+    return resources.files("medbench.report").joinpath(name).read_text(encoding="utf-8")
 
 
 def _hash(text: str) -> str:

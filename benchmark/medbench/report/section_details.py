@@ -11,10 +11,10 @@ from medbench.plots import confusion
 from medbench.plots.inflation import draw as draw_stairs
 from medbench.plots.learning_curves import draw as draw_sizes
 from medbench.protocols.protocol import protocol
-from medbench.reporting.blocks import Block, Cell, Section, cell, heading, say, table
-from medbench.reporting.material import Material
-from medbench.reporting.pictures import figure
-from medbench.reporting.results import title_of
+from medbench.report.blocks import Block, Cell, Section, cell, heading, say, table
+from medbench.report.figures import figure
+from medbench.report.inputs import Material
+from medbench.report.section_results import title_of
 from medbench.tables.board_sentences import arm_name, short
 from medbench.tables.inflation import rows as stair_rows
 from medbench.tables.inflation import sentences as stair_sentences

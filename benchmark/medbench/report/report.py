@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from medbench.reporting import closer, making, methods, origin, results
-from medbench.reporting.blocks import Section, Sentences, text_of
-from medbench.reporting.material import Material, cards
+from medbench.report import section_details, section_generators, section_methods, section_provenance, section_results
+from medbench.report.blocks import Section, Sentences, text_of
+from medbench.report.inputs import Material, cards
 
 
 @dataclass(frozen=True)
@@ -26,26 +26,26 @@ def report(material: Material, *, pictures: bool = True) -> Report:
     """Write a report of a run.
 
     Args:
-        material: As :func:`medbench.reporting.material.gather` gives it.
+        material: As :func:`medbench.report.inputs.gather` gives it.
         pictures: Whether sheets of images may be shown; where a data set's card forbids them they never are.
     """
     known = cards(material)
     sections = (
-        results.answers(material),
-        results.leaderboards(material),
-        results.gains(material),
-        closer.published(material),
-        closer.inflation(material),
-        closer.classes(material),
-        closer.sizes(material),
-        results.costs(material),
-        making.training(material),
-        making.samples(material, known, pictures=pictures),
-        making.scores(material),
-        origin.audit(material, known),
-        origin.failures(material),
-        origin.provenance(material),
-        methods.methods(material, known),
+        section_results.answers(material),
+        section_results.leaderboards(material),
+        section_results.gains(material),
+        section_details.published(material),
+        section_details.inflation(material),
+        section_details.classes(material),
+        section_details.sizes(material),
+        section_results.costs(material),
+        section_generators.training(material),
+        section_generators.samples(material, known, pictures=pictures),
+        section_generators.scores(material),
+        section_provenance.audit(material, known),
+        section_provenance.failures(material),
+        section_provenance.provenance(material),
+        section_methods.methods(material, known),
     )
     kept = [_without_empty(section) for section in sections if section is not None]
     return Report(text_of(f"Report of {material.study.name}"), tuple(kept))

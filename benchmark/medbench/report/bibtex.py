@@ -15,7 +15,7 @@ from medbench.errors import MedbenchError
 from medbench.interfaces import needs
 from medbench.registry.plugins import Catalogue
 from medbench.registry.recipes import with_inner
-from medbench.reporting.blocks import text_of
+from medbench.report.blocks import text_of
 from medbench.tables.latex import escape_latex
 
 _ID = re.compile(r"(?:arXiv[:\s]\s?(?P<arxiv>\d{4}\.\d{4,5})|doi[:\s]\s?(?P<doi>10\.\d{4,9}/[^\s,;\"<>]+))", re.I)

@@ -10,9 +10,9 @@ from medbench.boards.board import Board, Row
 from medbench.plots import cost
 from medbench.plots.forest import forest
 from medbench.protocols.protocol import sized
-from medbench.reporting.blocks import Block, Cell, Section, cell, heading, say, table
-from medbench.reporting.material import Material
-from medbench.reporting.pictures import figure
+from medbench.report.blocks import Block, Cell, Section, cell, heading, say, table
+from medbench.report.figures import figure
+from medbench.report.inputs import Material
 from medbench.statistics.verdicts import reasons
 from medbench.tables.board_sentences import arm_name, auroc_share, sentences, short, without_number
 from medbench.tables.board_table import heading as board_heading

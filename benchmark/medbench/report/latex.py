@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
-from medbench.reporting.blocks import Cell, Table, numeric_columns
+from medbench.report.blocks import Cell, Table, numeric_columns
 from medbench.tables.latex import escape_latex, with_minus
 
 ROOM = 41.0

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from medbench.reporting.blocks import Block, Heading, Picture, Sentences, Source, Table, numeric_columns
-from medbench.reporting.contents import Report
-from medbench.reporting.tex import characters, table, tex
+from medbench.report.blocks import Block, Heading, Picture, Sentences, Source, Table, numeric_columns
+from medbench.report.latex import characters, table, tex
+from medbench.report.report import Report
 from medbench.tables.markup import escape_markdown
 
 INDENT = "\u2003"
