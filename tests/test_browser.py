@@ -31,9 +31,9 @@ from medbench.report.inputs import gather
 from medbench.report.report import Report, report
 from medbench.report.write_html import page as written
 from medbench.site import pages
-from medbench.site.building import build
-from medbench.site.entries import read
-from medbench.site.standings import data_sets
+from medbench.site.build import build
+from medbench.site.ranking import data_sets
+from medbench.site.read_entries import read
 from medbench.text import clean
 
 SIZES = [(360, "light"), (360, "dark"), (1440, "light"), (1440, "dark")]

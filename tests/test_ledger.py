@@ -24,7 +24,7 @@ from medbench.identity.identity import digest
 from medbench.publishing.bundle import canonical_json
 from medbench.publishing.entries import evidence, ledger
 from medbench.publishing.refusals import Refused
-from medbench.site.building import build
+from medbench.site.build import build
 
 ENTRY, BUNDLE = "0123456789abcdef", "a" * 64
 

@@ -31,12 +31,12 @@ from site_speed import add, board, entry, publish, store
 from _hostile_texts import PAYLOADS, hostile
 from medbench.errors import UsageError
 from medbench.publishing.refusals import Refused
-from medbench.site import downloads, drawing, pages
-from medbench.site.building import build
-from medbench.site.entries import Published, _asked, read
-from medbench.site.explained import explained
-from medbench.site.standings import asked_for, data_sets, surest
-from medbench.site.texts import LONGEST, link, shown, slug
+from medbench.site import downloads, pages, svg
+from medbench.site.build import build
+from medbench.site.protocol_pages import explained
+from medbench.site.ranking import asked_for, data_sets, surest
+from medbench.site.read_entries import Published, _asked, read
+from medbench.site.safe_texts import LONGEST, link, shown, slug
 
 SHIPPED = Path(__file__).parents[1] / "results" / "published"
 COUNT = 12  # number 3 is claimed, 5 withdrawn, 7 leaky, 1 and 8 reproduced
@@ -738,10 +738,10 @@ def test_only_plain_https_links_may_be_followed() -> None:
 
 
 def test_a_range_is_drawn_where_it_lies() -> None:
-    points = drawing.reach([(-1.0, 1.0, 3.0), None, (2.0, 4.0, 7.5)])
-    at = drawing.drawn((-10.0, 0.0, 5.0), points)
+    points = svg.reach([(-1.0, 1.0, 3.0), None, (2.0, 4.0, 7.5)])
+    at = svg.drawn((-10.0, 0.0, 5.0), points)
 
     assert points == 10.0
-    assert at == drawing.Drawn(low=4.0, at=80.0, high=118.0, zero=80.0, cut=False)
-    assert drawing.drawn((0.0, 5.0, 12.0), points).cut  # type: ignore[union-attr]
-    assert drawing.drawn(None, points) is None
+    assert at == svg.Drawn(low=4.0, at=80.0, high=118.0, zero=80.0, cut=False)
+    assert svg.drawn((0.0, 5.0, 12.0), points).cut  # type: ignore[union-attr]
+    assert svg.drawn(None, points) is None

@@ -34,9 +34,9 @@ from medbench.publishing.entries import publish as entries
 from medbench.publishing.refusals import Refused
 from medbench.publishing.verify import sandbox
 from medbench.publishing.verify.verify import Verified, verify, written
-from medbench.site.building import build
-from medbench.site.entries import read
-from medbench.site.standings import data_sets
+from medbench.site.build import build
+from medbench.site.ranking import data_sets
+from medbench.site.read_entries import read
 
 ROOT = Path(__file__).parents[1]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from medbench.report.blocks import Picture, Section, Source, cell, heading, say, table
 from medbench.report.report import Report
-from medbench.site.entries import Published
+from medbench.site.read_entries import Published
 from medbench.text import clean
 
 SCRIPT = "<script>alert(1)</script>"

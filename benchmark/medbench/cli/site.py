@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from medbench.site.building import build
+from medbench.site.build import build
 
 
 @click.command(short_help="Write static pages of published entries.")

@@ -7,10 +7,10 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from medbench.site.entries import Published
-from medbench.site.explained import folds
-from medbench.site.standings import asked_for
-from medbench.site.texts import shown
+from medbench.site.protocol_pages import folds
+from medbench.site.ranking import asked_for
+from medbench.site.read_entries import Published
+from medbench.site.safe_texts import shown
 from medbench.tables.markup import to_csv
 
 FORMATS = ("csv", "json", "parquet")

@@ -10,11 +10,12 @@ import jinja2
 from markupsafe import Markup
 
 from medbench import __version__
-from medbench.site import drawing, explained, standings
+from medbench.site import protocol_pages, svg
+from medbench.site import ranking as standings
 from medbench.site.downloads import FORMATS
-from medbench.site.entries import Published
-from medbench.site.standings import APART, DataSet, line
-from medbench.site.texts import link, shown, slug
+from medbench.site.ranking import APART, DataSet, line
+from medbench.site.read_entries import Published
+from medbench.site.safe_texts import link, shown, slug
 from medbench.tables.sentences import PHANTOM
 from medbench.text import counted, duration, points
 
@@ -57,7 +58,7 @@ def index(entries: Sequence[Published], sets: Sequence[DataSet], head: str, *, h
 
 def protocols_page(entries: Sequence[Published]) -> str:
     """Return the page that explains every protocol which a board of the entries stands on."""
-    return _render("protocols.html", root="", protocols=explained.explained(entries))
+    return _render("protocols.html", root="", protocols=protocol_pages.explained(entries))
 
 
 def data_page(of_set: DataSet, *, has_bundles: bool = True) -> str:
@@ -68,7 +69,7 @@ def data_page(of_set: DataSet, *, has_bundles: bool = True) -> str:
         has_bundles: Whether the site holds the bundles themselves.
     """
     tables = [*(ranking.standings for ranking in of_set.rankings), *of_set.apart.values()]
-    reach = drawing.reach(s.line.span for table in tables for s in table)
+    reach = svg.reach(s.line.span for table in tables for s in table)
     return _render("data.html", root="../", set=of_set, reach=reach, phantom_said=PHANTOM, has_bundle=has_bundles)
 
 
@@ -83,7 +84,7 @@ def entry_page(published: Published, *, has_bundle: bool) -> str:
     boards = [(board, [line(row) for row in board["rows"]]) for board in entry["boards"]]
     spans = [*(of_row.span for _, rows in boards for of_row in rows)]
     return _render("entry.html", root="../", entry=entry, history=published.history, boards=boards,
-                   reach=drawing.reach(spans), has_bundle=has_bundle)  # fmt: skip
+                   reach=svg.reach(spans), has_bundle=has_bundle)  # fmt: skip
 
 
 def _render(name: str, **values: Any) -> str:
@@ -102,10 +103,10 @@ def _environment() -> jinja2.Environment:
         keep_trailing_newline=True,
     )
     environment.filters |= {"link": link, "slug": slug, "recipe": standings.recipe, "points": _points,
-                            "percent": standings.percent, "duration": duration, "drawn": drawing.drawn}  # fmt: skip
-    environment.filters |= {"counted": counted, "protocol_anchor": explained.anchor, "place": _place}
-    environment.globals |= {"unproven": UNPROVEN, "policy": POLICY, "script": SCRIPT, "design": explained.design,
-                            "designs": explained.designs, "words": WORDS, "tiers_said": TIERS, "apart_said": APART,
+                            "percent": standings.percent, "duration": duration, "drawn": svg.drawn}  # fmt: skip
+    environment.filters |= {"counted": counted, "protocol_anchor": protocol_pages.anchor, "place": _place}
+    environment.globals |= {"unproven": UNPROVEN, "policy": POLICY, "script": SCRIPT, "design": protocol_pages.design,
+                            "designs": protocol_pages.designs, "words": WORDS, "tiers_said": TIERS, "apart_said": APART,
                             "forms": FORMATS, "version": __version__}  # fmt: skip
     return environment
 
@@ -141,7 +142,7 @@ def facts(entry: Mapping[str, Any]) -> str:
         return shown(value) if isinstance(value, str) else value
 
     asked = entry["study"]["folds"]
-    boards = [board | {"folds": explained.folds(board["protocol"], asked)} for board in entry["boards"]]
+    boards = [board | {"folds": protocol_pages.folds(board["protocol"], asked)} for board in entry["boards"]]
     return (
         json.dumps(clean({**entry, "boards": boards}), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
         + "\n"

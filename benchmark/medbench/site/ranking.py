@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from medbench.errors import UsageError
-from medbench.site.entries import Published
-from medbench.site.texts import slug
+from medbench.site.read_entries import Published
+from medbench.site.safe_texts import slug
 from medbench.tables.board_sentences import auroc_share, short
 from medbench.text import points, printed
 

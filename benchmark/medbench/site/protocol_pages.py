@@ -9,8 +9,8 @@ from typing import Any
 from medbench.errors import UsageError
 from medbench.protocols.contracts import LEAKS
 from medbench.protocols.protocol import LEAKY, EvaluationProtocol, protocol
-from medbench.site.entries import Published
-from medbench.site.texts import slug
+from medbench.site.read_entries import Published
+from medbench.site.safe_texts import slug
 from medbench.text import counted
 
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from medbench import __version__
 from medbench.errors import ResourceError, UsageError
 from medbench.publishing.entries.evidence import MAINTAINERS
-from medbench.site import downloads, drawing, pages
-from medbench.site.entries import BUNDLE, Published, read
+from medbench.site import downloads, pages, svg
 from medbench.site.history import LEDGER
-from medbench.site.standings import data_sets
+from medbench.site.ranking import data_sets
+from medbench.site.read_entries import BUNDLE, Published, read
 
 MARK = "site.json"
 """A folder with this file is a site of ours and may be replaced."""
@@ -73,7 +73,7 @@ def _write(folder: Path, entries: list[Published], ledger: Path, bundles: bool) 
         texts = {
             "html": pages.entry_page(published, has_bundle=bundles),
             "json": pages.facts(published.entry),
-            "svg": drawing.badge(published.history),
+            "svg": svg.badge(published.history),
         }
         for ending, text in texts.items():
             (folder / "entries" / f"{key}.{ending}").write_text(text, encoding="utf-8", newline="\n")
