@@ -22,8 +22,8 @@ from medbench.analyses.learning_curves import Curve, Growth, Worth, curve, growt
 from medbench.boards.board import Board, Row
 from medbench.boards.build import boards
 from medbench.boards.gains import Judged
+from medbench.cli.leaderboard import leaderboard
 from medbench.cli.options import study_options, understand
-from medbench.cli.results import leaderboard
 from medbench.data.sources import Described
 from medbench.errors import Skip, UsageError
 from medbench.interfaces import TrainingSet

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from medbench.analyses.inflation import CAUSES, REMOVED, Inflation, inflations
 from medbench.boards.board import Board, Row
 from medbench.boards.gains import Judged
-from medbench.cli.results import leaderboard
+from medbench.cli.leaderboard import leaderboard
 from medbench.errors import UsageError
 from medbench.planning import study as studies
 from medbench.planning.arms import Arm

@@ -22,8 +22,8 @@ from medbench import sealed_records
 from medbench.boards.build import boards
 from medbench.cli.bundle import bundle
 from medbench.cli.compare import compare
+from medbench.cli.leaderboard import leaderboard
 from medbench.cli.report import report
-from medbench.cli.results import leaderboard
 from medbench.publishing.bundle import read as reading
 from medbench.publishing.bundle import zip_container
 from medbench.trial.trial import prior_corrected

@@ -9,8 +9,8 @@ from typing import Any
 import click
 from pydantic import ValidationError
 
+from medbench.cli.leaderboard import open_record
 from medbench.cli.options import load_catalogue, plugin_options
-from medbench.cli.results import open_record
 from medbench.errors import ResourceError, UsageError
 from medbench.publishing.bundle import read, signature, zip_container
 from medbench.publishing.bundle import write as bundling

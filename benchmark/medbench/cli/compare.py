@@ -10,8 +10,8 @@ import click
 from medbench.analyses.compare import compare as compare_arms
 from medbench.boards.build import boards
 from medbench.cli.display import can_draw_trees
+from medbench.cli.leaderboard import open_record
 from medbench.cli.options import load_catalogue, plugin_options
-from medbench.cli.results import open_record
 from medbench.errors import ResourceError, UsageError
 from medbench.plots import style
 from medbench.plots.forest import forest

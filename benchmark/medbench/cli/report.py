@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
+from medbench.cli.leaderboard import open_record
 from medbench.cli.options import load_catalogue, plugin_options
-from medbench.cli.results import open_record
 from medbench.errors import ResourceError, UsageError
 from medbench.planning.leak_staircase import SUFFIX
 

@@ -57,7 +57,7 @@ def build(root: Path, out: Path, *, bundles: bool = True) -> int:
 def _write(folder: Path, entries: list[Published], ledger: Path, bundles: bool) -> None:
     for name in ("data", "entries", *["bundles"] * bundles):
         (folder / name).mkdir()
-    for package, name, stored in (("site", "style.css", "style.css"), ("reporting", "page.js", pages.SCRIPT)):
+    for package, name, stored in (("site", "style.css", "style.css"), ("report", "page.js", pages.SCRIPT)):
         (folder / stored).write_bytes(files(f"medbench.{package}").joinpath(name).read_bytes())
     if entries:
         shutil.copyfile(ledger, folder / LEDGER)
