@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medbench_plugins.affine import flip, random_affine, rotation, spine_hybrid, warp
+from medbench_plugins.transforms.affine import flip, random_affine, rotation, spine_hybrid, warp
 
 STILL = {"rotate": 0.0, "scale": 0.0, "shear": 0.0, "shift": 0.0, "flips": (), "probability": 1.0}
 SHAPES = st.sampled_from([(3, 1, 16, 16), (2, 3, 12, 20), (2, 1, 9, 9, 9), (1, 4, 8, 10, 6)])

@@ -18,7 +18,7 @@ from medbench_plugins.classifiers import register_classifiers
 from medbench_plugins.classifiers.monai_nets import NETWORKS, Monai
 from medbench_plugins.classifiers.small import SmallCNN
 from medbench_plugins.classifiers.timm_nets import VGG16, InceptionV3, Timm
-from medbench_plugins.networks import Resized, sees_all
+from medbench_plugins.networks.small import Resized, sees_all
 
 ALL = {classifier.name: classifier for classifier in register_classifiers()}
 HEAVY = {"vgg16", "inception-v3", "densenet121-3d", "resnet18-3d"}

@@ -27,7 +27,7 @@ from medbench_plugins.generators.feature_acgan import FeatureACGAN
 from medbench_plugins.generators.map_acgan import MapACGAN
 from medbench_plugins.generators.resample import Resample
 from medbench_plugins.map_gan import MapDiscriminator, MapGenerator
-from medbench_plugins.rows import spread_of_channels
+from medbench_plugins.row_vectors import spread_of_channels
 
 QUICK = MapACGAN(width=4, latent=4, steps=5, lr_g=5e-3)
 BY_RANK = FeatureACGAN(start="noise", dense=DenseACGAN(hidden=8, latent=4, steps=5), maps=QUICK)

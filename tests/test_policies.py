@@ -15,7 +15,6 @@ from torchvision.transforms.v2 import functional as tv
 
 import medbench
 from medbench.testing import SandboxContext, check_augmenter, toy_samples
-from medbench_plugins import intensity
 from medbench_plugins.augmenters.plain import Balanced, balanced_sampling
 from medbench_plugins.augmenters.policies import (
     OPERATIONS,
@@ -25,6 +24,7 @@ from medbench_plugins.augmenters.policies import (
     apply_operation,
     random_operation,
 )
+from medbench_plugins.transforms import intensity
 
 SHAPES = [(5, 1, 16, 16), (3, 3, 9, 14), (4, 2, 8, 9, 10)]
 CHANGES = sorted(set(OPERATIONS) - {"identity"})

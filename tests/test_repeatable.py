@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from medbench_plugins import repeatable
+from medbench_plugins.networks import repeatable_gradients
 
 
 def same(
@@ -33,7 +33,7 @@ def same(
 @pytest.mark.parametrize(("side", "size"), [(1, 7), (4, 7), (5, (7, None)), (9, 2)])
 def test_adaptive_averages_are_those_of_torch(side: int, size: Any) -> None:
     same(
-        lambda x: repeatable.adaptive_average(x, size),
+        lambda x: repeatable_gradients.adaptive_average(x, size),
         lambda x: F.adaptive_avg_pool2d(x, size),
         (2, 3, side, side + 1),
     )
@@ -41,7 +41,7 @@ def test_adaptive_averages_are_those_of_torch(side: int, size: Any) -> None:
 
 def test_adaptive_averages_of_volumes_are_those_of_torch() -> None:
     same(
-        lambda x: repeatable.adaptive_average(x, (3, 2, 5)),
+        lambda x: repeatable_gradients.adaptive_average(x, (3, 2, 5)),
         lambda x: F.adaptive_avg_pool3d(x, (3, 2, 5)),
         (2, 3, 4, 5, 6),
     )
@@ -51,7 +51,7 @@ def test_adaptive_averages_of_volumes_are_those_of_torch() -> None:
 def test_maxima_of_volumes_are_those_of_torch(kernel: Any, stride: Any, padding: Any) -> None:
     for levels in (0, 3):
         same(
-            lambda x: repeatable.maximum(x, kernel, stride, padding),
+            lambda x: repeatable_gradients.maximum(x, kernel, stride, padding),
             lambda x: F.max_pool3d(x, kernel, stride, padding),
             (2, 3, 6, 7, 8),
             levels,
@@ -65,7 +65,7 @@ def test_maxima_of_volumes_are_those_of_torch(kernel: Any, stride: Any, padding:
 @pytest.mark.parametrize("align", [False, True])
 def test_resized_images_are_those_of_torch(mode: str, spatial: tuple[int, ...], size: Any, align: bool) -> None:
     same(
-        lambda x: repeatable.resized(x, size, mode=mode, align_corners=align),
+        lambda x: repeatable_gradients.resized(x, size, mode=mode, align_corners=align),
         lambda x: F.interpolate(x, size, mode=mode, align_corners=align),
         (2, 3, *spatial),
     )
@@ -74,10 +74,10 @@ def test_resized_images_are_those_of_torch(mode: str, spatial: tuple[int, ...], 
 def test_what_repeats_anyway_is_left_to_torch() -> None:
     x = torch.zeros(1, 1, 4, 4)
 
-    assert repeatable.adaptive_average(x, 1) is None
-    assert repeatable.adaptive_average(x, 2) is None
-    assert repeatable.maximum(x[None], 2, 2) is None
-    assert repeatable.resized(x, 8, mode="nearest") is None
+    assert repeatable_gradients.adaptive_average(x, 1) is None
+    assert repeatable_gradients.adaptive_average(x, 2) is None
+    assert repeatable_gradients.maximum(x[None], 2, 2) is None
+    assert repeatable_gradients.resized(x, 8, mode="nearest") is None
 
 
 def test_a_network_is_changed_only_where_it_needs_it() -> None:
@@ -85,8 +85,8 @@ def test_a_network_is_changed_only_where_it_needs_it() -> None:
     plain = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.AdaptiveAvgPool2d(1))
     pooled = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.AdaptiveAvgPool2d(4)).train()
     before, state = pooled(x), {k: v.clone() for k, v in pooled.state_dict().items()}
-    repeatable.make_repeatable(plain, x)
-    repeatable.make_repeatable(pooled, x)
+    repeatable_gradients.make_repeatable(plain, x)
+    repeatable_gradients.make_repeatable(pooled, x)
 
     assert "forward" not in vars(plain)
     assert "forward" in vars(pooled)

@@ -20,9 +20,9 @@ from medbench import TrainingSet
 from medbench.interfaces import Budget
 from medbench.samples import Samples
 from medbench.testing import SandboxContext, toy_samples
-from medbench_plugins import norms
-from medbench_plugins.networks import SmallCNN
-from medbench_plugins.training import Average, NetworkPredictor, draw_rows, fit_network, schedule
+from medbench_plugins.networks.small import SmallCNN
+from medbench_plugins.training import batch_norms
+from medbench_plugins.training.classifier_loop import Average, NetworkPredictor, draw_rows, fit_network, schedule
 
 NOTHING = toy_samples(4).take([])
 
@@ -190,7 +190,7 @@ def test_norms_are_measured_as_torch_measures_them_for_averaged_weights(dimensio
         network = SmallCNN(1, 2, width=4, spatial_dims=dimensions).eval()
         batches = [torch.randn(6, 1, *[16] * dimensions) * (k + 1) for k in range(5)]
         before, reference = torch.random.get_rng_state(), copy.deepcopy(network)
-        norms.recompute(network, [(batch,) for batch in batches], seed=1)
+        batch_norms.recompute(network, [(batch,) for batch in batches], seed=1)
         assert torch.equal(before, torch.random.get_rng_state())
         torch.optim.swa_utils.update_bn(batches, reference)
 

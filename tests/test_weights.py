@@ -18,9 +18,9 @@ import medbench
 from medbench.interfaces import Budget
 from medbench.samples import Samples
 from medbench.testing import SandboxContext, toy_samples
-from medbench_plugins import weights
 from medbench_plugins.classifiers.small import SmallCNN
-from medbench_plugins.networks import SmallCNN as Network
+from medbench_plugins.networks import weights
+from medbench_plugins.networks.small import SmallCNN as Network
 
 
 def network(channels: int = 1, classes: int = 2, width: int = 8, seed: int = 0) -> Network:

@@ -24,8 +24,8 @@ from torch.nn import functional as F
 from medbench import TrainingSet
 from medbench.interfaces import Budget
 from medbench.testing import SandboxContext, toy_samples
-from medbench_plugins.networks import SmallCNN
-from medbench_plugins.training import fit_network
+from medbench_plugins.networks.small import SmallCNN
+from medbench_plugins.training.classifier_loop import fit_network
 
 
 def wait(device: torch.device) -> float:

@@ -21,11 +21,11 @@ from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 import medbench
-from medbench_plugins import norms
 from medbench_plugins.gan_losses import Judge, Objective, Parts, Wasserstein
 from medbench_plugins.gan_training import mean_distance
-from medbench_plugins.rows import flat, spread, spread_of_channels
-from medbench_plugins.training import Average
+from medbench_plugins.row_vectors import flat, spread, spread_of_channels
+from medbench_plugins.training import batch_norms
+from medbench_plugins.training.classifier_loop import Average
 
 if TYPE_CHECKING:
     from medbench_plugins.map_gan import MapGenerator
@@ -260,7 +260,7 @@ def train_dense_gan(
 
     def like_training() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         again = torch.Generator(device).manual_seed(context.seed("norms"))
-        for _ in range(min(norms.BATCHES, steps)):
+        for _ in range(min(batch_norms.BATCHES, steps)):
             rows = torch.multinomial(weights, recipe.batch, replacement=True, generator=again)
             yield torch.randn(recipe.batch, generator.latent, generator=again, device=device), y[rows]
 

@@ -10,7 +10,7 @@ import numpy as np
 import medbench
 from medbench_plugins.gan_recipes import check_fields, facts_of
 from medbench_plugins.judges import Discriminator, judge_of
-from medbench_plugins.rows import flat, shaped
+from medbench_plugins.row_vectors import flat, shaped
 
 if TYPE_CHECKING:
     import torch

@@ -12,6 +12,8 @@ import sklearn.metrics
 import torch
 import torch._dynamo
 
-from medbench_plugins import affine, gan_training, intensity, training
+from medbench_plugins import gan_training
+from medbench_plugins.training import classifier_loop
+from medbench_plugins.transforms import affine, intensity
 
 __all__ = ["affine", "gan_training", "intensity", "sklearn", "torch", "training"]

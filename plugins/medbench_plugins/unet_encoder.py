@@ -54,7 +54,8 @@ class UNetEncoder:
             medbench.Diverged: If a loss or a weight is not finite.
         """
         check_masks(train, needed_by="unet-features")
-        from medbench_plugins import segmentation, weights
+        from medbench_plugins.networks import weights
+        from medbench_plugins.training import segmentation_loop
 
         start = context.fit(self.needs[0], train).state() if self.needs else None
         if start is not None:
@@ -62,7 +63,7 @@ class UNetEncoder:
         build, facts = weights.beginning(
             self._build(train), pretrained=self.pretrained, start=start, head=("final_conv.",)
         )
-        network, learnt = segmentation.fit_unet(build, train, context, lr=self.lr, augment=self.augment)
+        network, learnt = segmentation_loop.fit_unet(build, train, context, lr=self.lr, augment=self.augment)
         return UNetEncoding(network.cpu(), self.spatial, context.budget.threads, {**learnt, **facts})
 
     def restore(self, state: medbench.State, train: medbench.Samples) -> UNetEncoding:
@@ -78,9 +79,9 @@ class UNetEncoder:
         channels, spatial_dims = train.x.shape[1], train.x.ndim - 2
 
         def build() -> nn.Module:
-            from medbench_plugins import segmentation
+            from medbench_plugins.training import segmentation_loop
 
-            return segmentation.build_unet(channels, width=self.width, spatial_dims=spatial_dims)
+            return segmentation_loop.build_unet(channels, width=self.width, spatial_dims=spatial_dims)
 
         return build
 
@@ -132,12 +133,12 @@ class UNetEncoding:
         """Turn pixels ``uint8 (n, channels, *spatial)`` into ``float32 (n, d)`` or ``(n, d, *spatial / 16)``."""
         import torch
 
-        from medbench_plugins import segmentation
+        from medbench_plugins.training import segmentation_loop
 
         if not len(x):
             return self(np.zeros((1, *x.shape[1:]), x.dtype))[:0]
         torch.set_num_threads(self.threads)
-        return segmentation.encode(self.network, x, spatial=self.spatial)
+        return segmentation_loop.encode(self.network, x, spatial=self.spatial)
 
     def state(self) -> medbench.State:
         """Return the floating tensors of the network by name, and the number of threads."""

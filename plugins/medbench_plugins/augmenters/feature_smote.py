@@ -11,7 +11,7 @@ import medbench
 from medbench_plugins.augmenters.feature_none import FeatureNone
 from medbench_plugins.augmenters.generative import check_filling, made_counts
 from medbench_plugins.augmenters.plain import balanced_sampling
-from medbench_plugins.rows import flat, shaped
+from medbench_plugins.row_vectors import flat, shaped
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ class Geometric:
     def _transform(
         self, x: torch.Tensor, y: torch.Tensor, generator: torch.Generator, *, sides: bool
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        from medbench_plugins.affine import random_affine, spine_hybrid
+        from medbench_plugins.transforms.affine import random_affine, spine_hybrid
 
         if self.policy == "spine-hybrid":
             return spine_hybrid(x, generator, probability=self.probability, sides=sides), y

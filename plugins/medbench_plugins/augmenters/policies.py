@@ -236,7 +236,7 @@ def apply_operation(
     Raises:
         ValueError: If the operation is unknown.
     """
-    from medbench_plugins import intensity
+    from medbench_plugins.transforms import intensity
 
     signed = sign * strength
     match operation:
@@ -269,7 +269,7 @@ def _move(operation: str, x: torch.Tensor, amount: torch.Tensor, place: torch.Te
     """Turn by `amount` degrees, shear by a factor, or move by a fraction, each row in a plane or along an axis."""
     import torch
 
-    from medbench_plugins.affine import rotation, warp
+    from medbench_plugins.transforms.affine import rotation, warp
 
     B, d = len(x), x.ndim - 2
     rows = torch.arange(B, device=x.device)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from medbench_plugins.training import NetworkPredictor
+    from medbench_plugins.training.classifier_loop import NetworkPredictor
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,8 +25,8 @@ class Blueprint:
     Attributes:
         build: Makes the network with its own initial weights.
         min_size: Smaller images are resized to this many pixels along every axis.
-        head: Beginnings of the names that make the head, see :func:`medbench_plugins.weights.insert`.
-        rename: Turns the names in a file of weights into the network's, see :func:`medbench_plugins.weights.load`.
+        head: Beginnings of the names that make the head, see :func:`medbench_plugins.networks.weights.insert`.
+        rename: Turns the names in a file of weights into the network's, see :func:`medbench_plugins.networks.weights.load`.
     """
 
     build: Callable[[], nn.Module]
@@ -45,12 +45,13 @@ class Blueprint:
         pretrained: Path | None = None,
     ) -> NetworkPredictor:
         """Train the network from its own weights, those of a file or those of another fit."""
-        from medbench_plugins import training, weights
+        from medbench_plugins.networks import weights
+        from medbench_plugins.training import classifier_loop
 
         build, facts = weights.beginning(
             self.build, pretrained=pretrained, start=start, head=self.head, rename=self.rename
         )
-        return training.fit_network(
+        return classifier_loop.fit_network(
             build, training_set, validation, context, lr=lr, min_size=self.min_size, facts=facts
         )
 
@@ -67,7 +68,7 @@ class Blueprint:
         """
         import torch
 
-        from medbench_plugins.networks import Resized
+        from medbench_plugins.networks.small import Resized
 
         with torch.random.fork_rng(devices=[]):  # the first weights are replaced; drawing them moves no generator on
             network: Any = self.build().eval().requires_grad_(False)

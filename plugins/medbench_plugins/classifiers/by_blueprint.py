@@ -32,7 +32,7 @@ def fit(
     context: medbench.Context,
     start: medbench.State | None = None,
 ) -> medbench.Predictor:
-    """Train the network; see :func:`medbench_plugins.training.fit_network`."""
+    """Train the network; see :func:`medbench_plugins.training.classifier_loop.fit_network`."""
     blueprint = self.blueprint(training_set.samples)
     return blueprint.fit(training_set, validation, context, lr=self.lr, start=start, pretrained=self.pretrained)
 
@@ -40,7 +40,7 @@ def fit(
 def check(self: Drawn) -> None:
     """Raise :class:`medbench.DataError` where the file of weights cannot be read; imports torch if there is one."""
     if self.pretrained is not None:
-        from medbench_plugins import weights
+        from medbench_plugins.networks import weights
 
         weights.read(self.pretrained)
 

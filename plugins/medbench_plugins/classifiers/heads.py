@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import medbench
 from medbench_plugins.classifiers.blueprint import Blueprint
-from medbench_plugins.rows import spread, spread_of_channels
+from medbench_plugins.row_vectors import spread, spread_of_channels
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,13 @@ class LinearHead:
         start: medbench.State | None = None,
     ) -> medbench.Predictor:
         """Train on ``float32 (n, d)`` or ``(n, d, *spatial)``."""
-        from medbench_plugins import networks
+        from medbench_plugins.networks import small
 
         samples = training_set.samples
         real = samples.x[samples.is_real] if samples.is_real.any() else samples.x
         mean, deviation = spread(real.reshape(*real.shape[:2], -1).mean(2, dtype="float64"))
 
-        blueprint = Blueprint(lambda: networks.StandardisedLinear(mean, deviation, len(samples.classes)))
+        blueprint = Blueprint(lambda: small.StandardisedLinear(mean, deviation, len(samples.classes)))
         return blueprint.fit(training_set, validation, context, lr=self.lr, start=start)
 
 
@@ -79,7 +79,7 @@ class ConvHead:
         Raises:
             medbench.Skip: If the features are no maps of two or three axes.
         """
-        from medbench_plugins import networks
+        from medbench_plugins.networks import small
 
         samples = training_set.samples
         if samples.x.ndim not in (4, 5):
@@ -87,7 +87,7 @@ class ConvHead:
         mean, deviation = spread_of_channels(samples.x[samples.is_real] if samples.is_real.any() else samples.x)
         n_classes, spatial = len(samples.classes), samples.x.shape[2:]
         blueprint = Blueprint(
-            lambda: networks.ConvolutionalHead(
+            lambda: small.ConvolutionalHead(
                 mean, deviation, n_classes, spatial=spatial, width=self.width, hidden=self.hidden
             )
         )

@@ -128,9 +128,9 @@ class Monai:
 
     def blueprint(self, samples: medbench.Samples) -> Blueprint:
         """Return how to build the network for images like these."""
-        from medbench_plugins import networks
+        from medbench_plugins.networks import small
 
-        size = networks.least_size(
+        size = small.least_size(
             lambda _: _create(self.network, samples), samples.x.shape[1:], named=f"monai[network={self.network}]"
         )
         return _blueprint(self.network, samples, min_size=size)

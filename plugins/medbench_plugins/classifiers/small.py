@@ -39,7 +39,7 @@ class SmallCNN:
 
     def blueprint(self, samples: medbench.Samples) -> Blueprint:
         """Return how to build the network for images like these."""
-        from medbench_plugins import networks
+        from medbench_plugins.networks import small
 
         channels, n_classes, dimensions = samples.x.shape[1], len(samples.classes), samples.x.ndim - 2
-        return Blueprint(lambda: networks.SmallCNN(channels, n_classes, width=self.width, spatial_dims=dimensions))
+        return Blueprint(lambda: small.SmallCNN(channels, n_classes, width=self.width, spatial_dims=dimensions))

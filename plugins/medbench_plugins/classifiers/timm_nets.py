@@ -126,7 +126,7 @@ class Timm:
         self.check()
         import timm
 
-        from medbench_plugins import networks
+        from medbench_plugins.networks import small
 
         config = timm.get_pretrained_cfg(self.model)
 
@@ -135,7 +135,7 @@ class Timm:
             options = {"img_size": size} if config is not None and config.fixed_input_size else {}
             return _create(self.model, samples.x.shape[1], len(samples.classes), **options)
 
-        size = networks.least_size(build, samples.x.shape[1:], named=f"timm[model={self.model}]")
+        size = small.least_size(build, samples.x.shape[1:], named=f"timm[model={self.model}]")
         options = {"img_size": size} if config is not None and config.fixed_input_size else {}
         classifier = () if config is None or not config.classifier else config.classifier
         head = tuple(f"{name}." for name in ((classifier,) if isinstance(classifier, str) else classifier))
@@ -160,7 +160,7 @@ def _blueprint(
     def build() -> nn.Module:
         import timm
 
-        from medbench_plugins.networks import with_statistics
+        from medbench_plugins.networks.small import with_statistics
 
         config = timm.get_pretrained_cfg(model)
         if pretrained is None or config is None or {*config.mean, *config.std} == {0.5}:  # of -1 to 1, as pixels are
@@ -187,7 +187,7 @@ def renaming(model: str) -> Any:
 
 
 def _fetch(model: str, folder: Path) -> Path:
-    from medbench_plugins import weights
+    from medbench_plugins.networks import weights
 
     check_model(model)
     return weights.fetch_timm(model, folder)

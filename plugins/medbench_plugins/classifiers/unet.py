@@ -74,7 +74,7 @@ class UNetFeatures:
         if not 0 < self.lr < float("inf"):
             raise medbench.UsageError(f"{self.name}.lr: got {self.lr:g}; give a number above 0.")
         if self.pretrained is not None:
-            from medbench_plugins import weights
+            from medbench_plugins.networks import weights
 
             weights.read(self.pretrained)
 
@@ -82,12 +82,12 @@ class UNetFeatures:
         """Raise :class:`medbench.UsageError` where a batch leaves the U-Net's batch norms a single value a channel."""
         if budget.batch > 1:
             return
-        from medbench_plugins import segmentation
+        from medbench_plugins.training import segmentation_loop
 
         shape = samples.x.shape[1:]
-        least = 2**segmentation.HALVINGS  # smaller images are padded to that
+        least = 2**segmentation_loop.HALVINGS  # smaller images are padded to that
         check_single(
-            lambda: segmentation.build_unet(shape[0], width=self.width, spatial_dims=len(shape) - 1),
+            lambda: segmentation_loop.build_unet(shape[0], width=self.width, spatial_dims=len(shape) - 1),
             (shape[0], *[-(-side // least) * least for side in shape[1:]]),
             named=self.name,
         )

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 import medbench
-from medbench_plugins import weights as files
 from medbench_plugins.extractors.pictures import in_colour
+from medbench_plugins.networks import weights as files
 
 if TYPE_CHECKING:
     from torch import nn

@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 import medbench
-from medbench_plugins import weights as files
 from medbench_plugins.classifiers.timm_nets import check_model, renaming
 from medbench_plugins.extractors.pictures import in_colour
+from medbench_plugins.networks import weights as files
 
 ROWS = 16
 

@@ -13,7 +13,7 @@ import medbench
 from medbench_plugins.generators.acgan import ACGAN
 from medbench_plugins.judges import Judge
 from medbench_plugins.neighbours import coverage
-from medbench_plugins.rows import flat
+from medbench_plugins.row_vectors import flat
 from medbench_plugins.selection import Rule, RuleName, draw_selected
 from medbench_plugins.selector import FittedSelector, Selector
 

@@ -41,7 +41,7 @@ class Transformed:
 
     Source:
         Sivakumar and Anand, medRxiv 10.64898/2026.04.15.26350121 and its project page, whose text has a turn of 45
-        degrees where its slides have 90. Deliberate differences: those of :func:`medbench_plugins.affine.spine_hybrid`.
+        degrees where its slides have 90. Deliberate differences: those of :func:`medbench_plugins.transforms.affine.spine_hybrid`.
     """
 
     name: str = "transformed"
@@ -129,7 +129,7 @@ class TransformedImages:
 
     def _choices(self, rows: np.ndarray, seed: int) -> np.ndarray:
         """Return the number of each row's change; every image walks through the list in an order of its own."""
-        from medbench_plugins.affine import SPINE_CHANGES, left_right_mirror
+        from medbench_plugins.transforms.affine import SPINE_CHANGES, left_right_mirror
 
         if self.policy == "safe":
             return np.zeros(len(rows), dtype=np.int64)
@@ -148,10 +148,9 @@ class TransformedImages:
         """Change ``float32 (B, C, *spatial)`` in [-1, 1]."""
         import torch
 
-        from medbench_plugins.affine import random_affine, spine_change
-
         # Imported here: the package of augmenters imports the generators.
         from medbench_plugins.augmenters.geometric import Geometric
+        from medbench_plugins.transforms.affine import random_affine, spine_change
 
         if self.policy != "safe":
             return spine_change(x, torch.from_numpy(choice), torch.rand(len(x), 2, generator=draws))

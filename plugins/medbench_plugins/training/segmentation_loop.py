@@ -14,8 +14,8 @@ from torch import nn
 from torch.nn import functional as F
 
 import medbench
-from medbench_plugins import norms
-from medbench_plugins.training import Average, draw_rows, schedule
+from medbench_plugins.training import batch_norms
+from medbench_plugins.training.classifier_loop import Average, draw_rows, schedule
 
 HALVINGS = 4  # of MONAI's BasicUNet, and of the study's U-Net
 LOOK = 50  # steps between two looks at the loss: to look makes the device wait
@@ -116,7 +116,7 @@ def fit_unet(
 
     def like_training() -> Iterator[tuple[torch.Tensor]]:
         again = torch.Generator(device).manual_seed(context.seed("norms", "flips"))
-        n = min(norms.BATCHES, steps)
+        n = min(batch_norms.BATCHES, steps)
         for chosen in draw_rows(everywhere, None, steps=n, batch=batch, seed=context.seed("norms", "batch")):
             yield (padded(drawn(chosen, again)[0]),)
 
@@ -131,7 +131,10 @@ def fit_unet(
             for group in optimiser.param_groups:
                 group["lr"] = lr * schedule(step, steps)
             x, y = drawn(chosen, flips)
-            with torch.autocast(device.type, torch.bfloat16, enabled=in_bfloat16), norms.trained_with(network, batch):
+            with (
+                torch.autocast(device.type, torch.bfloat16, enabled=in_bfloat16),
+                batch_norms.trained_with(network, batch),
+            ):
                 logits = logits_of(network, x)
             loss = loss_of(logits.float(), y)
             optimiser.zero_grad(set_to_none=True)

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 import medbench
-from medbench_plugins import training
+from medbench_plugins.training import classifier_loop
 
 Fitted = TypeVar("Fitted")
 
@@ -27,8 +27,8 @@ def fit_bags(
     *,
     facts: Mapping[str, float | str] | None = None,
     **options: Any,
-) -> training.NetworkPredictor:
-    """Train one network on each bag by :func:`medbench_plugins.training.fit_network`; average their probabilities.
+) -> classifier_loop.NetworkPredictor:
+    """Train one network on each bag by :func:`medbench_plugins.training.classifier_loop.fit_network`; average their probabilities.
 
     The networks share the budget's steps equally, and what is left over goes one step each to the first bags: an arm of
     bags takes as many steps as every other. The seeds of the first bag are those of a network without bags, the
@@ -55,7 +55,7 @@ def fit_bags(
     shares = [steps // len(bags) + (k < steps % len(bags)) for k in range(len(bags))]
     done = [0, *accumulate(shares)]
     fits = [
-        training.fit_network(
+        classifier_loop.fit_network(
             build,
             _only(training_set, rows),
             validation,
@@ -66,8 +66,8 @@ def fit_bags(
         for k, (share, rows) in enumerate(zip(shares, bags, strict=True))
     ]
     device, batch = torch.device(context.device), context.budget.batch
-    mean = MeanOfNetworks([fit.network for fit in fits], training.inverse_link_of(training_set.loss))
-    together = training.NetworkPredictor(mean.eval(), device, batch)
+    mean = MeanOfNetworks([fit.network for fit in fits], classifier_loop.inverse_link_of(training_set.loss))
+    together = classifier_loop.NetworkPredictor(mean.eval(), device, batch)
     together.facts = {**fits[0].facts, "networks": len(fits), "steps": steps}
     together.facts["parameters"] = sum(float(fit.facts["parameters"]) for fit in fits)
     for name in {"train_loss", "still_improving"} & set(together.facts):
@@ -78,7 +78,7 @@ def fit_bags(
     )
     if "validation_loss" in together.facts:
         known = validation.take(validation.labels >= 0)
-        together.facts["validation_loss"] = training.cross_entropy(together(known.x), known.labels)
+        together.facts["validation_loss"] = classifier_loop.cross_entropy(together(known.x), known.labels)
     return together
 
 
@@ -88,7 +88,7 @@ class MeanOfNetworks(nn.Module):
     def __init__(
         self,
         networks: list[nn.Module],
-        inverse_link: Callable[[torch.Tensor], torch.Tensor] = training.softmax,
+        inverse_link: Callable[[torch.Tensor], torch.Tensor] = classifier_loop.softmax,
     ) -> None:
         """Take networks from ``(B, ...)`` to logits ``(B, n_classes)``, and what makes probabilities of these."""
         super().__init__()
@@ -103,7 +103,9 @@ class MeanOfNetworks(nn.Module):
 
     def _log_probabilities(self, logits: torch.Tensor) -> torch.Tensor:
         # The logarithm of a softmax would lose what is very small; another inverse link has no better form at hand.
-        return logits.log_softmax(1) if self.inverse_link is training.softmax else self.inverse_link(logits).log()
+        return (
+            logits.log_softmax(1) if self.inverse_link is classifier_loop.softmax else self.inverse_link(logits).log()
+        )
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from torch import nn
 from torch.nn import functional as F
 
 import medbench
-from medbench_plugins import norms
-from medbench_plugins.networks import Resized
-from medbench_plugins.repeatable import make_repeatable
+from medbench_plugins.networks.repeatable_gradients import make_repeatable
+from medbench_plugins.networks.small import Resized
+from medbench_plugins.training import batch_norms
 
 WARM_UP = 0.05  # of the steps: linear from 0, then a cosine to 0
 EVALUATIONS = 10  # of the validation set in a fit; they inform, and select nothing unless a leak is asked for
@@ -40,14 +40,14 @@ def fit_network(
 ) -> NetworkPredictor:
     """Train what `build` returns with AdamW under warm-up and cosine; return its averaged weights as a predictor.
 
-    The statistics of batch norms are measured for the averaged weights, see :mod:`medbench_plugins.norms`.
+    The statistics of batch norms are measured for the averaged weights, see :mod:`medbench_plugins.training.batch_norms`.
 
     There is no early stopping and no choice between checkpoints: all arms of a study take equal steps. Only where a
     protocol that is known to leak asks for it (``context.selects``) is the most accurate of ten checkpoints kept.
     Two arms with the same seeds share initial weights, dropout and, where they have equally many rows, batch order.
     Here alone torch's global state is touched: the number of threads stays set, the random state is put back.
 
-    Where the training set has bags, each has a network of its own, see :func:`medbench_plugins.bags.fit_bags`.
+    Where the training set has bags, each has a network of its own, see :func:`medbench_plugins.training.bagging.fit_bags`.
 
     Args:
         build: Makes a network from ``float32 (B, channels, *spatial)`` to logits ``(B, n_classes)``.
@@ -65,7 +65,7 @@ def fit_network(
         medbench.UsageError: If there are more bags than steps, or a batch norm sees one value a channel.
     """
     if training_set.bags is not None:
-        from medbench_plugins.bags import fit_bags  # which calls this function for each of them
+        from medbench_plugins.training.bagging import fit_bags  # which calls this function for each of them
 
         return fit_bags(
             build,
@@ -87,7 +87,7 @@ def fit_network(
     looks = {*range(0, steps, max(1, min(50, steps // 20))), steps}  # rare: to look makes the device wait
     evaluations = {-(-steps * k // EVALUATIONS) for k in range(1, EVALUATIONS + 1)}
     validation = validation.take(validation.labels >= 0)
-    measured = min(norms.BATCHES, steps)
+    measured = min(batch_norms.BATCHES, steps)
     measured_rows = draw_rows(
         samples.labels, training_set.sampling, steps=measured, batch=batch, seed=context.seed("norms", "batch")
     )
@@ -123,7 +123,10 @@ def fit_network(
             if transform is not None:
                 with torch.no_grad():
                     x, y = transform(x, y, draws)
-            with torch.autocast(device.type, torch.bfloat16, enabled=in_bfloat16), norms.trained_with(network, batch):
+            with (
+                torch.autocast(device.type, torch.bfloat16, enabled=in_bfloat16),
+                batch_norms.trained_with(network, batch),
+            ):
                 logits = network(x)
             loss = loss_of(logits.float(), y)
             optimiser.zero_grad(set_to_none=True)
@@ -139,7 +142,7 @@ def fit_network(
                 watched, fresh = float("nan"), _mean_loss(losses, evaluated, done)
                 if len(validation) or done == steps:
                     is_kept = done == steps or context.selects
-                    average.settle(like_training(measured if is_kept else norms.BATCHES_TO_LOOK), context)
+                    average.settle(like_training(measured if is_kept else batch_norms.BATCHES_TO_LOOK), context)
                 if len(validation):
                     predicted = predictor(validation.x)
                     news["validation_loss"] = watched = cross_entropy(predicted, validation.labels)
@@ -229,12 +232,12 @@ class Average:
         """Take the network's present buffers, and measure those of batch norms with the averaged weights.
 
         Args:
-            batches: As for :func:`medbench_plugins.norms.recompute`.
+            batches: As for :func:`medbench_plugins.training.batch_norms.recompute`.
             context: Gives the seed "norms".
         """
         for own, current in self._buffers:
             own.copy_(current)
-        norms.recompute(self.network, batches, seed=context.seed("norms", "dropout"))
+        batch_norms.recompute(self.network, batches, seed=context.seed("norms", "dropout"))
 
 
 def softmax(logits: torch.Tensor) -> torch.Tensor:
