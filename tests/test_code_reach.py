@@ -309,7 +309,7 @@ def test_a_module_in_another_folder_leaves_every_id(copied: Path) -> None:
     )
     (copied / "medbench" / "cuts.py").rename(copied / "medbench" / "folds.py")
     for path in copied.rglob("*.py"):
-        text = path.read_text().replace("medbench_plugins.classifiers.by_blueprint", "medbench_plugins.moved.loop")
+        text = path.read_text().replace("medbench_plugins.classifiers.fit_and_cut", "medbench_plugins.moved.loop")
         text = text.replace("classifiers import by_blueprint", "moved import loop as by_blueprint")
         path.write_text(text.replace("medbench.protocols.folds", "medbench.folds"))
     code_reach._outline.known.clear()  # type: ignore[attr-defined]

@@ -15,11 +15,11 @@ from medbench.interfaces import Budget, cut_in_two
 from medbench.testing import SandboxContext, check_recipe_is_unchanged, toy_samples
 from medbench_plugins.classifiers import register_classifiers
 from medbench_plugins.classifiers.blueprint import Blueprint
+from medbench_plugins.classifiers.encoder import TrainedEncoder
 from medbench_plugins.classifiers.heads import LinearHead
 from medbench_plugins.classifiers.monai_nets import Monai, ResNet10In3D
 from medbench_plugins.classifiers.small import SmallCNN
 from medbench_plugins.classifiers.timm_nets import Timm
-from medbench_plugins.encoders import TrainedEncoder
 
 QUICK = TrainedEncoder(SmallCNN(width=4))
 NOTHING = toy_samples(4).take([])

@@ -23,19 +23,19 @@ from medbench.testing import toy_samples
 from medbench.trial.context import TrialContext
 from medbench.trial.generator_scores import score_made
 from medbench.trial.trial import Trial, run_trial
-from medbench_plugins import neighbours
 from medbench_plugins.augmenters.generative import Generative
 from medbench_plugins.augmenters.synthetic import SyntheticOnly
 from medbench_plugins.extractors.own_classifier import OwnClassifier
 from medbench_plugins.extractors.random_convolutions import RandomConvolutions
+from medbench_plugins.generator_scores import neighbours
+from medbench_plugins.generator_scores.balls import Coverage
+from medbench_plugins.generator_scores.by_class import DomainInceptionScore, Origin, TrainedOnMade, TriedOnMade
+from medbench_plugins.generator_scores.copied_pictures import CopiesPixels
+from medbench_plugins.generator_scores.inception_score import InceptionScore
+from medbench_plugins.generator_scores.kid import KIDByClass, kernel_distance
+from medbench_plugins.generator_scores.likeness import nearest_alike
 from medbench_plugins.generators.blur import Blur
 from medbench_plugins.generators.resample import Resample
-from medbench_plugins.likeness import nearest_alike
-from medbench_plugins.scores.balls import Coverage
-from medbench_plugins.scores.by_class import DomainInceptionScore, Origin, TrainedOnMade, TriedOnMade
-from medbench_plugins.scores.copied_pictures import CopiesPixels
-from medbench_plugins.scores.inception_score import InceptionScore
-from medbench_plugins.scores.kid import KIDByClass, kernel_distance
 
 # -- the numbers, against loops written out -----------------------------------------------------------------------
 

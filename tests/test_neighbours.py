@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medbench_plugins import neighbours
-from medbench_plugins.neighbours import coverage, density, precision, recall
+from medbench_plugins.generator_scores import neighbours
+from medbench_plugins.generator_scores.neighbours import coverage, density, precision, recall
 
 ALL = (precision, recall, density, coverage)
 

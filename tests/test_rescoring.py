@@ -18,7 +18,7 @@ from medbench.running.rescore_generators import rescore
 from medbench.store import recomputed_scores
 from medbench.store.trial_files import Stored
 from medbench.trial.generator_scores import is_stale, score_keys, score_of
-from medbench_plugins.scores.kid import KID, KIDByClass
+from medbench_plugins.generator_scores.kid import KID, KIDByClass
 
 HOW = {"extractor": "toy", "sha256": "6" * 64, "key of kid": "a", "key of kid-by-class": "b"}
 

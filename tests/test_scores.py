@@ -25,14 +25,14 @@ from medbench.trial.generator_scores import CHUNK, MOST, score_made
 from medbench.trial.trial import Trial, run_trial
 from medbench_plugins.augmenters.generative import Generative
 from medbench_plugins.extractors.random_convolutions import RandomConvolutions
+from medbench_plugins.generator_scores import register_scores
+from medbench_plugins.generator_scores.balls import Density, Precision
+from medbench_plugins.generator_scores.copies import Copies, CopiesAUC
+from medbench_plugins.generator_scores.fid import frechet_distance
+from medbench_plugins.generator_scores.inception_score import InceptionScore
+from medbench_plugins.generator_scores.kid import KID, KIDByClass, kernel_distance
 from medbench_plugins.generators.blur import Blur
 from medbench_plugins.generators.resample import Resample
-from medbench_plugins.scores import register_scores
-from medbench_plugins.scores.balls import Density, Precision
-from medbench_plugins.scores.copies import Copies, CopiesAUC
-from medbench_plugins.scores.fid import frechet_distance
-from medbench_plugins.scores.inception_score import InceptionScore
-from medbench_plugins.scores.kid import KID, KIDByClass, kernel_distance
 
 ALL = tuple(register_scores())
 

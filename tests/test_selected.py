@@ -34,9 +34,9 @@ from medbench_plugins.generators.reacgan import ReACGAN
 from medbench_plugins.generators.resample import Resample
 from medbench_plugins.generators.selected import Selected
 from medbench_plugins.generators.wgan_gp import PenalisedWGAN
-from medbench_plugins.judges import judge_of
-from medbench_plugins.selection import Rule, draw_selected
-from medbench_plugins.selector import Selector
+from medbench_plugins.selection.classifier_judge import Selector
+from medbench_plugins.selection.judges import judge_of
+from medbench_plugins.selection.rules import Rule, draw_selected
 
 SMALL: dict[str, Any] = {"width": 4, "latent": 8, "batch": 8, "batch_3d": 4, "steps": 3}
 QUICK = {

@@ -19,8 +19,8 @@ from medbench_plugins.augmenters.feature_none import FeatureNone
 from medbench_plugins.augmenters.plain import Balanced, Unchanged
 from medbench_plugins.classifiers.heads import ConvHead, LinearHead
 from medbench_plugins.classifiers.unet import UNetFeatures
+from medbench_plugins.classifiers.unet_encoder import SegmentationPretraining, UNetEncoder
 from medbench_plugins.training import segmentation_loop
-from medbench_plugins.unet_encoder import SegmentationPretraining, UNetEncoder
 
 QUICK = UNetFeatures(width=2)
 CHEAP = Budget(steps=3, batch=4)

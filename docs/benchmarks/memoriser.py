@@ -22,8 +22,8 @@ from PIL import Image
 from scipy import ndimage
 
 from medbench.registry.plugins import load
-from medbench_plugins.likeness import nearest_alike
-from medbench_plugins.scores.copied_pictures import limit
+from medbench_plugins.generator_scores.copied_pictures import limit
+from medbench_plugins.generator_scores.likeness import nearest_alike
 
 PROMISED = ("copy", "noise 10", "blur 1", "mirror", "contrast")
 PICTURES = (".png", ".jpg", ".jpeg")

@@ -38,9 +38,9 @@ from medbench_plugins.augmenters.feature_gaussian import FeatureGaussian
 from medbench_plugins.augmenters.feature_generative import FeatureGenerative
 from medbench_plugins.augmenters.feature_none import FeatureNone
 from medbench_plugins.augmenters.feature_smote import FeatureSMOTE
+from medbench_plugins.classifiers.encoder import TrainedEncoder
 from medbench_plugins.classifiers.heads import ConvHead, LinearHead
 from medbench_plugins.classifiers.small import SmallCNN
-from medbench_plugins.encoders import TrainedEncoder
 from medbench_plugins.generators.feature_acgan import FeatureACGAN
 from medbench_plugins.generators.refined_acgan import RefinedACGAN
 from medbench_plugins.generators.resample import Resample

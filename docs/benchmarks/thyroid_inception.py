@@ -25,9 +25,9 @@ import medbench
 from medbench.registry.plugins import load
 from medbench.testing import SandboxContext
 from medbench_plugins.classifiers.small import SmallCNN
+from medbench_plugins.generator_scores.inception_score import InceptionScore
 from medbench_plugins.generators.dcgan import DCGAN
-from medbench_plugins.scores.inception_score import InceptionScore
-from medbench_plugins.selector import Selector
+from medbench_plugins.selection.classifier_judge import Selector
 
 REAL, MADE, DRAWS = 46, 550, 400
 

@@ -11,7 +11,7 @@ from torch import nn
 
 import medbench
 from medbench_plugins.extractors.random_convolutions import RandomConvolutions
-from medbench_plugins.scores.kid import kernel_distance
+from medbench_plugins.generator_scores.kid import kernel_distance
 
 SHARE = 0.1  # of the real rows of each class
 LEAST = 20  # rows a class; with fewer, the distance is more noise than distance

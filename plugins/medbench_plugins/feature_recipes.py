@@ -9,8 +9,8 @@ import numpy as np
 
 import medbench
 from medbench_plugins.gan_recipes import check_fields, facts_of
-from medbench_plugins.judges import Discriminator, judge_of
 from medbench_plugins.row_vectors import flat, shaped
+from medbench_plugins.selection.judges import Discriminator, judge_of
 
 if TYPE_CHECKING:
     import torch

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 import medbench
-from medbench_plugins.judges import Discriminator, judge_of
+from medbench_plugins.selection.judges import Discriminator, judge_of
 
 if TYPE_CHECKING:
     import torch

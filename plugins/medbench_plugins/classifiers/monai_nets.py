@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import medbench
-from medbench_plugins.classifiers import by_blueprint
+from medbench_plugins.classifiers import fit_and_cut
 from medbench_plugins.classifiers.blueprint import Blueprint
 
 if TYPE_CHECKING:
@@ -41,10 +41,10 @@ class DenseNet121In3D:
     summary: ClassVar[str] = "DenseNet-121 (MONAI), 3-D"
     takes: ClassVar[frozenset[str]] = USES | {"3d"}
 
-    check = by_blueprint.check
-    fit = by_blueprint.fit
-    cut = by_blueprint.cut
-    check_images = by_blueprint.check_images
+    check = fit_and_cut.check
+    fit = fit_and_cut.fit
+    cut = fit_and_cut.cut
+    check_images = fit_and_cut.check_images
 
     def blueprint(self, samples: medbench.Samples) -> Blueprint:
         """Return how to build the network for volumes like these."""
@@ -69,10 +69,10 @@ class ResNet10In3D:
     summary: ClassVar[str] = "ResNet-10 (MONAI), 3-D"
     takes: ClassVar[frozenset[str]] = USES | {"3d"}
 
-    check = by_blueprint.check
-    fit = by_blueprint.fit
-    cut = by_blueprint.cut
-    check_images = by_blueprint.check_images
+    check = fit_and_cut.check
+    fit = fit_and_cut.fit
+    cut = fit_and_cut.cut
+    check_images = fit_and_cut.check_images
 
     def blueprint(self, samples: medbench.Samples) -> Blueprint:
         """Return how to build the network for volumes like these."""
@@ -89,10 +89,10 @@ class ResNet18In3D:
     summary: ClassVar[str] = "ResNet-18 (MONAI), 3-D"
     takes: ClassVar[frozenset[str]] = USES | {"3d"}
 
-    check = by_blueprint.check
-    fit = by_blueprint.fit
-    cut = by_blueprint.cut
-    check_images = by_blueprint.check_images
+    check = fit_and_cut.check
+    fit = fit_and_cut.fit
+    cut = fit_and_cut.cut
+    check_images = fit_and_cut.check_images
 
     def blueprint(self, samples: medbench.Samples) -> Blueprint:
         """Return how to build the network for volumes like these."""
@@ -121,10 +121,10 @@ class Monai:
             near = difflib.get_close_matches(self.network, NETWORKS, n=3, cutoff=0.4) or NETWORKS
             raise medbench.UsageError(f"monai: no network named {self.network!r}; there are {', '.join(near)}")
 
-    check = by_blueprint.check
-    fit = by_blueprint.fit
-    cut = by_blueprint.cut
-    check_images = by_blueprint.check_images
+    check = fit_and_cut.check
+    fit = fit_and_cut.fit
+    cut = fit_and_cut.cut
+    check_images = fit_and_cut.check_images
 
     def blueprint(self, samples: medbench.Samples) -> Blueprint:
         """Return how to build the network for images like these."""

@@ -11,12 +11,12 @@ import numpy as np
 import medbench
 from medbench_plugins.augmenters.plain import Balanced
 from medbench_plugins.classifiers.blueprint import Blueprint
+from medbench_plugins.classifiers.encoder import TrainedEncoder
 from medbench_plugins.classifiers.heads import LinearHead
 from medbench_plugins.classifiers.small import SmallCNN
-from medbench_plugins.encoders import TrainedEncoder
 
 if TYPE_CHECKING:
-    from medbench_plugins.classifiers.by_blueprint import Drawn
+    from medbench_plugins.classifiers.fit_and_cut import Drawn
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import medbench
-from medbench_plugins.classifiers import by_blueprint
+from medbench_plugins.classifiers import fit_and_cut
 from medbench_plugins.classifiers.blueprint import Blueprint
 
 
@@ -32,10 +32,10 @@ class SmallCNN:
         if self.width < 1:
             raise medbench.UsageError(f"small-cnn: width is {self.width}; give at least 1")
 
-    check = by_blueprint.check
-    fit = by_blueprint.fit
-    cut = by_blueprint.cut
-    check_images = by_blueprint.check_images
+    check = fit_and_cut.check
+    fit = fit_and_cut.fit
+    cut = fit_and_cut.cut
+    check_images = fit_and_cut.check_images
 
     def blueprint(self, samples: medbench.Samples) -> Blueprint:
         """Return how to build the network for images like these."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import medbench
-from medbench_plugins.classifiers import by_blueprint
+from medbench_plugins.classifiers import fit_and_cut
 from medbench_plugins.classifiers.blueprint import Blueprint
 
 if TYPE_CHECKING:
@@ -41,10 +41,10 @@ class VGG16:
     summary: ClassVar[str] = "VGG-16 (timm), 2-D; head=narrow is a quarter of the size"
     takes: ClassVar[frozenset[str]] = TAKES
 
-    check = by_blueprint.check
-    fit = by_blueprint.fit
-    cut = by_blueprint.cut
-    check_images = by_blueprint.check_images
+    check = fit_and_cut.check
+    fit = fit_and_cut.fit
+    cut = fit_and_cut.cut
+    check_images = fit_and_cut.check_images
 
     def blueprint(self, samples: medbench.Samples) -> Blueprint:
         """Return how to build the network for images like these."""
@@ -78,10 +78,10 @@ class InceptionV3:
     summary: ClassVar[str] = "Inception-v3 (timm), 2-D"
     takes: ClassVar[frozenset[str]] = TAKES
 
-    check = by_blueprint.check
-    fit = by_blueprint.fit
-    cut = by_blueprint.cut
-    check_images = by_blueprint.check_images
+    check = fit_and_cut.check
+    fit = fit_and_cut.fit
+    cut = fit_and_cut.cut
+    check_images = fit_and_cut.check_images
 
     def blueprint(self, samples: medbench.Samples) -> Blueprint:
         """Return how to build the network for images like these."""
@@ -115,11 +115,11 @@ class Timm:
     def check(self) -> None:
         """Raise :class:`medbench.UsageError` where timm has no such model; imports timm."""
         check_model(self.model)
-        by_blueprint.check(self)
+        fit_and_cut.check(self)
 
-    fit = by_blueprint.fit
-    cut = by_blueprint.cut
-    check_images = by_blueprint.check_images
+    fit = fit_and_cut.fit
+    cut = fit_and_cut.cut
+    check_images = fit_and_cut.check_images
 
     def blueprint(self, samples: medbench.Samples) -> Blueprint:
         """Return how to build the network for images like these."""

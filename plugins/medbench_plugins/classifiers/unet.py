@@ -11,7 +11,7 @@ import numpy as np
 import medbench
 from medbench_plugins.classifiers.blueprint import check_single
 from medbench_plugins.classifiers.heads import ConvHead, LinearHead
-from medbench_plugins.unet_encoder import UNetEncoder, UNetEncoding
+from medbench_plugins.classifiers.unet_encoder import UNetEncoder, UNetEncoding
 
 
 @dataclass(frozen=True)

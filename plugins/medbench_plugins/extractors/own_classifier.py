@@ -9,7 +9,7 @@ import numpy as np
 
 import medbench
 from medbench_plugins.classifiers.small import SmallCNN
-from medbench_plugins.selector import FittedSelector, Selector
+from medbench_plugins.selection.classifier_judge import FittedSelector, Selector
 
 
 @dataclass(frozen=True)

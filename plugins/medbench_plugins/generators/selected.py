@@ -10,12 +10,12 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 import medbench
+from medbench_plugins.generator_scores.neighbours import coverage
 from medbench_plugins.generators.acgan import ACGAN
-from medbench_plugins.judges import Judge
-from medbench_plugins.neighbours import coverage
 from medbench_plugins.row_vectors import flat
-from medbench_plugins.selection import Rule, RuleName, draw_selected
-from medbench_plugins.selector import FittedSelector, Selector
+from medbench_plugins.selection.classifier_judge import FittedSelector, Selector
+from medbench_plugins.selection.judges import Judge
+from medbench_plugins.selection.rules import Rule, RuleName, draw_selected
 
 MOST = 200  # rows a class of the draw in which the filter is measured
 NEAREST = 5  # the k of coverage, as its authors set it

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 import medbench
-from medbench_plugins.judges import Judge
+from medbench_plugins.selection.judges import Judge
 
 RuleName = Literal["threshold", "top", "quantile"]
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from medbench_plugins.neighbours import nearest
+from medbench_plugins.generator_scores.neighbours import nearest
 
 PERCENTILE = 1.0
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from medbench_plugins import neighbours
+from medbench_plugins.generator_scores import neighbours
 
 
 @dataclass(frozen=True)

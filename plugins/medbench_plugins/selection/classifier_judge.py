@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 import medbench
-from medbench_plugins.encoders import NetworkEncoding, TrainedEncoder
+from medbench_plugins.classifiers.encoder import NetworkEncoding, TrainedEncoder
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Selector:
         return tuple(getattr(self.classifier, "needs", ()))
 
     def fit(self, train: medbench.Samples, context: medbench.Context) -> FittedSelector:
-        """Train for the budget's steps, see :class:`medbench_plugins.encoders.TrainedEncoder`.
+        """Train for the budget's steps, see :class:`medbench_plugins.classifiers.encoder.TrainedEncoder`.
 
         Raises:
             medbench.Skip: If the classifier does not take rows like these, or its network cannot be cut.

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from medbench_plugins.scores.inception_score import InceptionScore
+from medbench_plugins.generator_scores.inception_score import InceptionScore
 
 STRENGTH = 0.1
 """Inverse of the penalty on standardised features: there are often more features than rows of a class."""

@@ -10,8 +10,8 @@ from typing import Protocol
 
 import medbench
 from medbench_plugins.classifiers.blueprint import Blueprint, check_single
+from medbench_plugins.classifiers.encoder import TrainedEncoder
 from medbench_plugins.classifiers.heads import LinearHead
-from medbench_plugins.encoders import TrainedEncoder
 
 
 class Drawn(medbench.Classifier, Protocol):

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from medbench_plugins.contact_sheet import sheet, slice_of
-from medbench_plugins.likeness import nearest_alike
+from medbench_plugins.generator_scores.likeness import nearest_alike
 
 PERCENTILE = 99.0
 MARGIN = 0.25
