@@ -14,11 +14,11 @@ from sklearn.metrics.pairwise import polynomial_kernel
 
 import medbench
 from medbench.testing import SandboxContext, toy_samples
-from medbench_plugins.checkpoints import held_out, looks, watch
 from medbench_plugins.extractors.random_convolutions import RandomConvolutions
-from medbench_plugins.feature_gan import relative_diversity
-from medbench_plugins.gan_recipes import COLLAPSED, MadeImages, facts_of
 from medbench_plugins.generators.dense_acgan import DenseACGAN
+from medbench_plugins.generators.feature_gans.loop import relative_diversity
+from medbench_plugins.generators.image_gans.checkpoints import held_out, looks, watch
+from medbench_plugins.generators.image_gans.recipe import COLLAPSED, MadeImages, facts_of
 from medbench_plugins.generators.reacgan import ReACGAN
 
 QUICK = ReACGAN(width=4, latent=8, batch=8, batch_3d=4, steps=12, embedding=6)

@@ -21,10 +21,10 @@ import medbench
 from medbench.testing import SandboxContext, check_augmenter, check_generator, check_recipe_is_unchanged, toy_samples
 from medbench_plugins.augmenters import register_augmenters
 from medbench_plugins.augmenters.generative import Generative
-from medbench_plugins.diffusion_training import BLOCK_ROWS, SCHEDULE, Denoiser, draw, guided, strides
-from medbench_plugins.gan_training import as_pixels
 from medbench_plugins.generators import register_generators
 from medbench_plugins.generators.diffusion import DenoisedImages, Diffusion
+from medbench_plugins.generators.diffusion_loop import BLOCK_ROWS, SCHEDULE, Denoiser, draw, guided, strides
+from medbench_plugins.generators.image_gans.loop import as_pixels
 
 QUICK = Diffusion(width=4, steps=3, batch=6, batch_3d=4, timesteps=20, sampling_steps=2, lr=0.01)
 

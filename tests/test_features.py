@@ -27,10 +27,10 @@ from medbench_plugins.augmenters.feature_generative import FeatureGenerative
 from medbench_plugins.augmenters.feature_mixup import FeatureMixup
 from medbench_plugins.augmenters.feature_none import FeatureNone
 from medbench_plugins.augmenters.feature_smote import FeatureSMOTE, smote
-from medbench_plugins.feature_gan import ClassifiedWasserstein, DenseCritic, linear_softmax
-from medbench_plugins.gan_losses import Wasserstein
 from medbench_plugins.generators.clswgan import ClsWGAN
 from medbench_plugins.generators.dense_acgan import DenseACGAN
+from medbench_plugins.generators.feature_gans.loop import ClassifiedWasserstein, DenseCritic, linear_softmax
+from medbench_plugins.generators.image_gans.losses import Wasserstein
 from medbench_plugins.generators.resample import Resample
 
 QUICK_ACGAN, QUICK_CLSWGAN = DenseACGAN(hidden=16, latent=4, steps=5), ClsWGAN(hidden=16, latent=4, steps=5)

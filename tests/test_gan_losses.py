@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from medbench_plugins.gan_losses import (
+from medbench_plugins.generators.image_gans.diff_augment import shown
+from medbench_plugins.generators.image_gans.losses import (
     DataToData,
     NonSaturating,
     Wasserstein,
@@ -17,8 +18,7 @@ from medbench_plugins.gan_losses import (
     d2d_ce,
     gradient_penalty,
 )
-from medbench_plugins.gan_networks import Critic, EmbeddingDiscriminator
-from medbench_plugins.gan_views import shown
+from medbench_plugins.generators.image_gans.networks import Critic, EmbeddingDiscriminator
 
 
 def unit(rng: np.random.Generator, n: int, e: int) -> np.ndarray:

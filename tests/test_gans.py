@@ -15,10 +15,10 @@ from PIL import Image
 import medbench
 from medbench.testing import SandboxContext, check_generator, check_recipe_is_unchanged, toy_samples
 from medbench_plugins.augmenters import register_augmenters
-from medbench_plugins.gan_networks import Critic, GeneratorNetwork, OneAClass, initialise_as_dcgan
 from medbench_plugins.generators import register_generators
 from medbench_plugins.generators.acgan import ACGAN
 from medbench_plugins.generators.dcgan import DCGAN
+from medbench_plugins.generators.image_gans.networks import Critic, GeneratorNetwork, OneAClass, initialise_as_dcgan
 from medbench_plugins.generators.reacgan import ReACGAN
 from medbench_plugins.generators.wgan_clip import ClippedWGAN
 from medbench_plugins.generators.wgan_gp import PenalisedWGAN

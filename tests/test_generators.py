@@ -16,18 +16,18 @@ from torch.nn import functional as F
 
 import medbench
 from medbench.testing import SandboxContext, check_recipe_is_unchanged, toy_samples
-from medbench_plugins.gan_losses import AuxiliaryClassifier, class_loss, source_loss
-from medbench_plugins.gan_networks import (
+from medbench_plugins.generators import register_generators
+from medbench_plugins.generators.acgan import ACGAN
+from medbench_plugins.generators.image_gans.diff_augment import shown
+from medbench_plugins.generators.image_gans.loop import mean_distance, relative_diversity
+from medbench_plugins.generators.image_gans.losses import AuxiliaryClassifier, class_loss, source_loss
+from medbench_plugins.generators.image_gans.networks import (
     DiscriminatorNetwork,
     GeneratorNetwork,
     MovingAverage,
     UpsampledConvolution,
     halvings,
 )
-from medbench_plugins.gan_training import mean_distance, relative_diversity
-from medbench_plugins.gan_views import shown
-from medbench_plugins.generators import register_generators
-from medbench_plugins.generators.acgan import ACGAN
 from medbench_plugins.generators.resample import Resample
 
 QUICK = ACGAN(width=4, latent=8, steps=4, batch=8, batch_3d=4)

@@ -29,10 +29,10 @@ def test_a_recipe_reaches_the_modules_it_uses_and_not_its_siblings() -> None:
     hybrid = modules("augmenter", "hybrid")
 
     assert {"medbench_plugins.augmenters.generative", "medbench_plugins.generators.acgan"} <= hybrid
-    assert {"medbench_plugins.gan_training", "medbench_plugins.gan_networks"} <= hybrid
+    assert {"medbench_plugins.generators.image_gans.loop", "medbench_plugins.generators.image_gans.networks"} <= hybrid
     assert not any("classifiers" in name or name.endswith("__init__") for name in hybrid)
-    assert "medbench_plugins.gan_training" not in modules("augmenter", "balanced")
-    assert "medbench_plugins.gan_training" not in modules("classifier", "small-cnn")
+    assert "medbench_plugins.generators.image_gans.loop" not in modules("augmenter", "balanced")
+    assert "medbench_plugins.generators.image_gans.loop" not in modules("classifier", "small-cnn")
 
 
 def test_a_recipe_is_named_by_its_kind_and_name_and_what_differs_from_its_defaults() -> None:

@@ -18,17 +18,17 @@ from sklearn.covariance import LedoitWolf
 
 import medbench
 from medbench.testing import SandboxContext, check_generator, toy_samples
-from medbench_plugins.feature_gan import blurred
-from medbench_plugins.gan_losses import AuxiliaryClassifier
 from medbench_plugins.generators.feature_acgan import FeatureACGAN
-from medbench_plugins.generators.refined_acgan import RefinedACGAN
-from medbench_plugins.started_gan import (
+from medbench_plugins.generators.feature_gans.gaussian_start import (
     DenseCorrection,
     MapCorrection,
     StartedGenerator,
     before_rectifying,
     class_moments,
 )
+from medbench_plugins.generators.feature_gans.loop import blurred
+from medbench_plugins.generators.image_gans.losses import AuxiliaryClassifier
+from medbench_plugins.generators.refined_acgan import RefinedACGAN
 
 QUICK = RefinedACGAN(hidden=8, width=4, rank=3, steps=5, lr_g=5e-3)
 SHAPES = [(5,), (5, 3, 2), (3, 2, 3, 2)]

@@ -25,11 +25,11 @@ from medbench_plugins.augmenters.feature_generative import FeatureGenerative
 from medbench_plugins.augmenters.generative import Generative
 from medbench_plugins.classifiers.small import SmallCNN
 from medbench_plugins.classifiers.timm_nets import VGG16
-from medbench_plugins.gan_networks import DiscriminatorNetwork, EmbeddingDiscriminator
 from medbench_plugins.generators import register_generators
 from medbench_plugins.generators.acgan import ACGAN
 from medbench_plugins.generators.dcgan import DCGAN
 from medbench_plugins.generators.dense_acgan import DenseACGAN
+from medbench_plugins.generators.image_gans.networks import DiscriminatorNetwork, EmbeddingDiscriminator
 from medbench_plugins.generators.reacgan import ReACGAN
 from medbench_plugins.generators.resample import Resample
 from medbench_plugins.generators.selected import Selected

@@ -38,9 +38,9 @@ from medbench.testing import SandboxContext
 from medbench.trial.generator_scores import score_made
 from medbench_plugins.classifiers.small import SmallCNN
 from medbench_plugins.extractors.random_convolutions import RandomConvolutions
-from medbench_plugins.gan_training import diversity_of
 from medbench_plugins.generator_scores import register_scores
 from medbench_plugins.generators.acgan import ACGAN
+from medbench_plugins.generators.image_gans.loop import diversity_of
 from medbench_plugins.generators.reacgan import ReACGAN
 from medbench_plugins.generators.wgan_clip import ClippedWGAN
 

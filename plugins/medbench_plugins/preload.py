@@ -12,7 +12,7 @@ import sklearn.metrics
 import torch
 import torch._dynamo
 
-from medbench_plugins import gan_training
+from medbench_plugins.generators.image_gans import loop
 from medbench_plugins.training import classifier_loop
 from medbench_plugins.transforms import affine, intensity
 

@@ -7,10 +7,10 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import medbench
-from medbench_plugins import gan_recipes
+from medbench_plugins.generators.image_gans import recipe
 
 if TYPE_CHECKING:
-    from medbench_plugins.gan_training import Game
+    from medbench_plugins.generators.image_gans.loop import Game
 
 
 @dataclass(frozen=True)
@@ -62,18 +62,18 @@ class ACGAN:
             raise medbench.UsageError(
                 f"{self.name}.variant: {self.variant!r} is unknown; use odena, keras or modified."
             )
-        gan_recipes.check_fields(self)
+        recipe.check_fields(self)
 
-    fit = gan_recipes.fit_gan
-    restore = gan_recipes.restore_gan
+    fit = recipe.fit_gan
+    restore = recipe.restore_gan
 
     def game(self) -> Game:
         """Return the networks, losses and optimisers of this configuration."""
         from torch.optim import Adam
 
-        from medbench_plugins.gan_losses import AuxiliaryClassifier
-        from medbench_plugins.gan_networks import DiscriminatorNetwork, GeneratorNetwork
-        from medbench_plugins.gan_training import Game
+        from medbench_plugins.generators.image_gans.loop import Game
+        from medbench_plugins.generators.image_gans.losses import AuxiliaryClassifier
+        from medbench_plugins.generators.image_gans.networks import DiscriminatorNetwork, GeneratorNetwork
 
         return Game(
             objective=AuxiliaryClassifier(self.variant, self.class_weight),

@@ -8,13 +8,13 @@ from math import prod
 from typing import TYPE_CHECKING, ClassVar
 
 import medbench
-from medbench_plugins.feature_recipes import MadeRows, fit_dense_gan, restore_dense_gan
-from medbench_plugins.gan_recipes import check_fields
+from medbench_plugins.generators.feature_gans.recipe import MadeRows, fit_dense_gan, restore_dense_gan
+from medbench_plugins.generators.image_gans.recipe import check_fields
 
 if TYPE_CHECKING:
     import torch
 
-    from medbench_plugins.feature_gan import ClassifiedWasserstein, DenseGame
+    from medbench_plugins.generators.feature_gans.loop import ClassifiedWasserstein, DenseGame
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class ClsWGAN:
         check_fields(self)
 
     def fit(self, train: medbench.Samples, context: medbench.Context) -> MadeRows:
-        """Train on the labelled rows of `train`, see :func:`medbench_plugins.feature_recipes.fit_dense_gan`."""
+        """Train on the labelled rows of `train`, see :func:`medbench_plugins.generators.feature_gans.recipe.fit_dense_gan`."""
         return fit_dense_gan(self, train, context)
 
     def restore(self, state: medbench.State, train: medbench.Samples) -> MadeRows:
@@ -73,7 +73,7 @@ class ClsWGAN:
         """Return the networks, losses and optimisers of this configuration."""
         from torch.optim import Adam
 
-        from medbench_plugins.feature_gan import DenseCritic, DenseGame, DenseGenerator
+        from medbench_plugins.generators.feature_gans.loop import DenseCritic, DenseGame, DenseGenerator
 
         return DenseGame(
             objective=self._objective,
@@ -84,8 +84,8 @@ class ClsWGAN:
         )
 
     def _objective(self, x: torch.Tensor, labels: torch.Tensor) -> ClassifiedWasserstein:
-        from medbench_plugins.feature_gan import ClassifiedWasserstein, linear_softmax
-        from medbench_plugins.gan_losses import Wasserstein
+        from medbench_plugins.generators.feature_gans.loop import ClassifiedWasserstein, linear_softmax
+        from medbench_plugins.generators.image_gans.losses import Wasserstein
 
         judge = linear_softmax(x, labels, int(labels.max()) + 1)
         return ClassifiedWasserstein(Wasserstein(self.penalty), judge, self.class_weight)

@@ -8,11 +8,11 @@ from math import prod
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import medbench
-from medbench_plugins.feature_recipes import MadeRows, fit_dense_gan, restore_dense_gan
-from medbench_plugins.gan_recipes import check_fields
+from medbench_plugins.generators.feature_gans.recipe import MadeRows, fit_dense_gan, restore_dense_gan
+from medbench_plugins.generators.image_gans.recipe import check_fields
 
 if TYPE_CHECKING:
-    from medbench_plugins.feature_gan import DenseGame
+    from medbench_plugins.generators.feature_gans.loop import DenseGame
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class DenseACGAN:
         check_fields(self)
 
     def fit(self, train: medbench.Samples, context: medbench.Context) -> MadeRows:
-        """Train on the labelled rows of `train`, see :func:`medbench_plugins.feature_recipes.fit_dense_gan`."""
+        """Train on the labelled rows of `train`, see :func:`medbench_plugins.generators.feature_gans.recipe.fit_dense_gan`."""
         if self.variant not in ("odena", "keras", "modified"):
             raise medbench.UsageError(
                 f"{self.name}.variant: {self.variant!r} is unknown; use odena, keras or modified."
@@ -72,8 +72,8 @@ class DenseACGAN:
         """Return the networks, losses and optimisers of this configuration."""
         from torch.optim import Adam
 
-        from medbench_plugins.feature_gan import DenseDiscriminator, DenseGame, DenseGenerator
-        from medbench_plugins.gan_losses import AuxiliaryClassifier
+        from medbench_plugins.generators.feature_gans.loop import DenseDiscriminator, DenseGame, DenseGenerator
+        from medbench_plugins.generators.image_gans.losses import AuxiliaryClassifier
 
         objective = AuxiliaryClassifier(self.variant, self.class_weight)
         return DenseGame(

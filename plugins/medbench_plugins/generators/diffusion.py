@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 import medbench
-from medbench_plugins import gan_recipes
+from medbench_plugins.generators.image_gans import recipe as gan_recipes
 
 if TYPE_CHECKING:
-    from medbench_plugins.diffusion_training import Denoiser
+    from medbench_plugins.generators.diffusion_loop import Denoiser
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,8 @@ class Diffusion:
                 f"{self.name}.levels: {self.levels} halve {shortest} pixels to nothing; give fewer, or 0."
             )
         from medbench_plugins.contact_sheet import write_contact_sheet
-        from medbench_plugins.diffusion_training import train_diffusion
-        from medbench_plugins.gan_training import write_curves
+        from medbench_plugins.generators.diffusion_loop import train_diffusion
+        from medbench_plugins.generators.image_gans.loop import write_curves
 
         fitted = train_diffusion(self, train, context)
         sampler = DenoisedImages(self, fitted.network, fitted.diversity[-1][1])
@@ -127,7 +127,7 @@ class Diffusion:
         """
         import torch
 
-        from medbench_plugins.diffusion_training import Denoiser
+        from medbench_plugins.generators.diffusion_loop import Denoiser
 
         shape, n_classes = train.x.shape[1:], len(train.classes)
         with torch.random.fork_rng(devices=[]):  # the first weights are replaced; drawing them moves no generator on
@@ -165,7 +165,7 @@ class DenoisedImages:
         Returns:
             ``uint8 (n, channels, *spatial)``.
         """
-        from medbench_plugins.diffusion_training import draw
+        from medbench_plugins.generators.diffusion_loop import draw
 
         return draw(self.recipe, self.network, labels, seed)
 

@@ -7,11 +7,11 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import medbench
-from medbench_plugins.feature_recipes import MadeRows, fit_gan_of_rows, restore_dense_gan
-from medbench_plugins.gan_recipes import check_fields
+from medbench_plugins.generators.feature_gans.recipe import MadeRows, fit_gan_of_rows, restore_dense_gan
+from medbench_plugins.generators.image_gans.recipe import check_fields
 
 if TYPE_CHECKING:
-    from medbench_plugins.feature_gan import DenseGame
+    from medbench_plugins.generators.feature_gans.loop import DenseGame
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class MapACGAN:
         check_fields(self)
 
     def fit(self, train: medbench.Samples, context: medbench.Context) -> MadeRows:
-        """Train on the labelled rows of `train`, see :func:`medbench_plugins.feature_recipes.fit_dense_gan`.
+        """Train on the labelled rows of `train`, see :func:`medbench_plugins.generators.feature_gans.recipe.fit_dense_gan`.
 
         Raises:
             medbench.UsageError: If a field is out of its range.
@@ -81,9 +81,9 @@ class MapACGAN:
         """Return the networks, losses and optimisers of this configuration."""
         from torch.optim import Adam
 
-        from medbench_plugins.feature_gan import DenseGame
-        from medbench_plugins.gan_losses import AuxiliaryClassifier
-        from medbench_plugins.map_gan import MapDiscriminator, MapGenerator
+        from medbench_plugins.generators.feature_gans.loop import DenseGame
+        from medbench_plugins.generators.feature_gans.map_networks import MapDiscriminator, MapGenerator
+        from medbench_plugins.generators.image_gans.losses import AuxiliaryClassifier
 
         objective = AuxiliaryClassifier(self.variant, self.class_weight)
         return DenseGame(

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from medbench_plugins import gan_recipes
+from medbench_plugins.generators.image_gans import recipe
 
 if TYPE_CHECKING:
-    from medbench_plugins.gan_training import Game
+    from medbench_plugins.generators.image_gans.loop import Game
 
 
 @dataclass(frozen=True)
@@ -66,17 +66,17 @@ class ReACGAN:
     stored: ClassVar[bool] = True
     summary: ClassVar[str] = "ReACGAN for images and volumes: the strong default"
 
-    check = gan_recipes.check_fields
-    fit = gan_recipes.fit_gan
-    restore = gan_recipes.restore_gan
+    check = recipe.check_fields
+    fit = recipe.fit_gan
+    restore = recipe.restore_gan
 
     def game(self) -> Game:
         """Return the networks, losses and optimisers of this configuration."""
         from torch.optim import Adam
 
-        from medbench_plugins.gan_losses import DataToData
-        from medbench_plugins.gan_networks import EmbeddingDiscriminator, GeneratorNetwork
-        from medbench_plugins.gan_training import Game
+        from medbench_plugins.generators.image_gans.loop import Game
+        from medbench_plugins.generators.image_gans.losses import DataToData
+        from medbench_plugins.generators.image_gans.networks import EmbeddingDiscriminator, GeneratorNetwork
 
         return Game(
             objective=DataToData(self.class_weight, self.margin, self.temperature),

@@ -8,11 +8,11 @@ from math import prod
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import medbench
-from medbench_plugins.feature_recipes import MadeRows, fit_dense_gan, fit_gan_of_rows, restore_dense_gan
-from medbench_plugins.gan_recipes import check_fields
+from medbench_plugins.generators.feature_gans.recipe import MadeRows, fit_dense_gan, fit_gan_of_rows, restore_dense_gan
+from medbench_plugins.generators.image_gans.recipe import check_fields
 
 if TYPE_CHECKING:
-    from medbench_plugins.feature_gan import DenseGame
+    from medbench_plugins.generators.feature_gans.loop import DenseGame
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class RefinedACGAN:
         check_fields(self)
 
     def fit(self, train: medbench.Samples, context: medbench.Context) -> MadeRows:
-        """Train on the labelled rows of `train`, see :func:`medbench_plugins.feature_recipes.fit_dense_gan`."""
+        """Train on the labelled rows of `train`, see :func:`medbench_plugins.generators.feature_gans.recipe.fit_dense_gan`."""
         self.check()
         fit = fit_gan_of_rows if train.x.ndim in (4, 5) else fit_dense_gan
         return fit(self, train, context)
@@ -90,10 +90,14 @@ class RefinedACGAN:
         from torch import nn
         from torch.optim import Adam
 
-        from medbench_plugins.feature_gan import DenseDiscriminator, DenseGame
-        from medbench_plugins.gan_losses import AuxiliaryClassifier
-        from medbench_plugins.map_gan import MapDiscriminator
-        from medbench_plugins.started_gan import DenseCorrection, MapCorrection, StartedGenerator
+        from medbench_plugins.generators.feature_gans.gaussian_start import (
+            DenseCorrection,
+            MapCorrection,
+            StartedGenerator,
+        )
+        from medbench_plugins.generators.feature_gans.loop import DenseDiscriminator, DenseGame
+        from medbench_plugins.generators.feature_gans.map_networks import MapDiscriminator
+        from medbench_plugins.generators.image_gans.losses import AuxiliaryClassifier
 
         objective = AuxiliaryClassifier(self.variant, self.class_weight, self.made_class_weight)
 

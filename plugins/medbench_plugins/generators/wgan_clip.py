@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
-from medbench_plugins import gan_recipes
+from medbench_plugins.generators.image_gans import recipe
 
 if TYPE_CHECKING:
-    from medbench_plugins.gan_training import Game
+    from medbench_plugins.generators.image_gans.loop import Game
 
 
 @dataclass(frozen=True)
@@ -52,17 +52,17 @@ class ClippedWGAN:
     stored: ClassVar[bool] = True
     summary: ClassVar[str] = "Wasserstein GAN with weight clipping, one a class"
 
-    check = gan_recipes.check_fields
-    fit = gan_recipes.fit_gan
-    restore = gan_recipes.restore_gan
+    check = recipe.check_fields
+    fit = recipe.fit_gan
+    restore = recipe.restore_gan
 
     def game(self) -> Game:
         """Return the networks, losses and optimisers of this configuration."""
         from torch.optim import RMSprop
 
-        from medbench_plugins.gan_losses import Wasserstein
-        from medbench_plugins.gan_networks import Critic, GeneratorNetwork, initialise_as_dcgan
-        from medbench_plugins.gan_training import Game
+        from medbench_plugins.generators.image_gans.loop import Game
+        from medbench_plugins.generators.image_gans.losses import Wasserstein
+        from medbench_plugins.generators.image_gans.networks import Critic, GeneratorNetwork, initialise_as_dcgan
 
         return Game(
             objective=Wasserstein(),

@@ -1,7 +1,7 @@
 """GANs of features: dense networks, and the loop that trains any. Imported late, since it needs torch.
 
 A row is a vector here, whatever its shape; networks that want maps shape it themselves, see
-:mod:`medbench_plugins.map_gan`. The networks work on features in units of their own deviation. Features that are never
+:mod:`medbench_plugins.generators.feature_gans.map_networks`. The networks work on features in units of their own deviation. Features that are never
 negative, as behind a ReLU, are scaled and not centred, and the generator's last layer is a ReLU too: zeros stay zeros,
 and many features are.
 """
@@ -21,15 +21,15 @@ from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 import medbench
-from medbench_plugins.gan_losses import Judge, Objective, Parts, Wasserstein
-from medbench_plugins.gan_training import mean_distance
+from medbench_plugins.generators.image_gans.loop import mean_distance
+from medbench_plugins.generators.image_gans.losses import Judge, Objective, Parts, Wasserstein
 from medbench_plugins.row_vectors import flat, spread, spread_of_channels
 from medbench_plugins.training import batch_norms
 from medbench_plugins.training.classifier_loop import Average
 
 if TYPE_CHECKING:
-    from medbench_plugins.map_gan import MapGenerator
-    from medbench_plugins.started_gan import StartedGenerator
+    from medbench_plugins.generators.feature_gans.gaussian_start import StartedGenerator
+    from medbench_plugins.generators.feature_gans.map_networks import MapGenerator
 
     RowGenerator: TypeAlias = "DenseGenerator | MapGenerator | StartedGenerator"
 

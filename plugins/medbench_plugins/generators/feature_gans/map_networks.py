@@ -1,6 +1,6 @@
 """Networks of a GAN for maps of features, which are small and have many channels. Imported late, since it needs torch.
 
-Both see a row as one vector ``(B, d * positions)``, as the dense networks of :mod:`medbench_plugins.feature_gan` do, so
+Both see a row as one vector ``(B, d * positions)``, as the dense networks of :mod:`medbench_plugins.generators.feature_gans.loop` do, so
 that one loop trains either kind; the shape of a map is known to the networks alone.
 """
 
@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from medbench_plugins.feature_gan import with_class
-from medbench_plugins.gan_networks import PlainBatchNorm, UpsampledConvolution
+from medbench_plugins.generators.feature_gans.loop import with_class
+from medbench_plugins.generators.image_gans.networks import PlainBatchNorm, UpsampledConvolution
 
 CHUNK = 64  # rows drawn at a time; fixed, since the size of a block changes bits
 

@@ -14,10 +14,10 @@ import torch
 from torch import nn
 
 import medbench
-from medbench_plugins.checkpoints import looks, watch
-from medbench_plugins.gan_losses import Objective, clip_weights
-from medbench_plugins.gan_networks import GeneratorNetwork, MovingAverage, Network, OneAClass
-from medbench_plugins.gan_views import shown
+from medbench_plugins.generators.image_gans.checkpoints import looks, watch
+from medbench_plugins.generators.image_gans.diff_augment import shown
+from medbench_plugins.generators.image_gans.losses import Objective, clip_weights
+from medbench_plugins.generators.image_gans.networks import GeneratorNetwork, MovingAverage, Network, OneAClass
 
 CHUNK = 64  # Rows drawn at a time.
 
@@ -35,10 +35,10 @@ class Game:
             for all images, labels ignored.
         critic_steps: Steps of the discriminator for each of the generator.
         clip: The discriminator's weights are clamped to this after each of its steps; 0 leaves them.
-        augment: Show the discriminator changed images, see :func:`medbench_plugins.gan_views.shown`.
+        augment: Show the discriminator changed images, see :func:`medbench_plugins.generators.image_gans.diff_augment.shown`.
         initialise: Called on each new network; None keeps torch's own initialisation.
         checkpoint: "last" keeps the last averaged weights; "kid" the best of ten looks at them, see
-            :mod:`medbench_plugins.checkpoints`.
+            :mod:`medbench_plugins.generators.image_gans.checkpoints`.
     """
 
     objective: Objective

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 import medbench
-from medbench_plugins.gan_recipes import check_fields, facts_of
+from medbench_plugins.generators.image_gans.recipe import check_fields, facts_of
 from medbench_plugins.row_vectors import flat, shaped
 from medbench_plugins.selection.judges import Discriminator, judge_of
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from medbench_plugins.feature_gan import DenseGame, RowGenerator, Settings
+    from medbench_plugins.generators.feature_gans.loop import DenseGame, RowGenerator, Settings
 
     class Recipe(Settings, Protocol):
         """A recipe that says what game it plays."""
@@ -52,7 +52,7 @@ def fit_gan_of_rows(recipe: Recipe, train: medbench.Samples, context: medbench.C
     empty = [name for name, count in zip(train.classes, train.class_counts, strict=True) if not count]
     if empty:
         raise medbench.Skip(f"{recipe.name} cannot learn a class without training rows: {', '.join(empty)}")
-    from medbench_plugins.feature_gan import relative_diversity, train_dense_gan
+    from medbench_plugins.generators.feature_gans.loop import relative_diversity, train_dense_gan
 
     network, discriminator, names, curves = train_dense_gan(recipe, recipe.game(), train, context)
     path = context.folder / f"{recipe.name}-curves.csv"
@@ -69,7 +69,7 @@ def restore_dense_gan(recipe: Recipe, state: medbench.State, train: medbench.Sam
     """
     import torch
 
-    from medbench_plugins.feature_gan import build_generator
+    from medbench_plugins.generators.feature_gans.loop import build_generator
 
     with torch.random.fork_rng(devices=[]):  # the first weights are replaced; drawing them moves no generator on
         game = recipe.game()
@@ -118,7 +118,7 @@ class MadeRows:
 
     @property
     def facts(self) -> dict[str, float]:
-        """Numbers worth logging: diversity, see :func:`medbench_plugins.gan_recipes.facts_of`."""
+        """Numbers worth logging: diversity, see :func:`medbench_plugins.generators.image_gans.recipe.facts_of`."""
         return facts_of(self.diversity)
 
     def sample(self, labels: np.ndarray, seed: int) -> np.ndarray:
@@ -131,7 +131,7 @@ class MadeRows:
         Returns:
             ``(n, ...)`` in the dtype and shape of the training rows.
         """
-        from medbench_plugins.feature_gan import draw
+        from medbench_plugins.generators.feature_gans.loop import draw
 
         return shaped(draw(self.network, labels, seed), self.like)
 

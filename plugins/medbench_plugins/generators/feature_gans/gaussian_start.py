@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from medbench_plugins.feature_gan import with_class
+from medbench_plugins.generators.feature_gans.loop import with_class
 
 CHUNK = 64  # rows drawn at a time; fixed, since the size of a block changes bits
 

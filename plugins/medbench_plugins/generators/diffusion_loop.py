@@ -27,8 +27,8 @@ from monai.networks.schedulers import DDIMScheduler, DDPMScheduler
 from torch import nn
 
 import medbench
-from medbench_plugins.gan_networks import MovingAverage, halvings
-from medbench_plugins.gan_training import Trained, as_pixels, balanced_batches, check_finite, diversity_of
+from medbench_plugins.generators.image_gans.loop import Trained, as_pixels, balanced_batches, check_finite, diversity_of
+from medbench_plugins.generators.image_gans.networks import MovingAverage, halvings
 
 # Cosine: the linear schedule's last steps are noise upon noise below 64 pixels (Nichol and Dhariwal 2021, 2102.09672).
 SCHEDULE = {"schedule": "cosine", "prediction_type": "v_prediction"}

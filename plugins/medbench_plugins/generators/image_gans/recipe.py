@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from medbench_plugins.gan_networks import GeneratorNetwork, OneAClass
-    from medbench_plugins.gan_training import Game, Settings
+    from medbench_plugins.generators.image_gans.loop import Game, Settings
+    from medbench_plugins.generators.image_gans.networks import GeneratorNetwork, OneAClass
 
     class Recipe(Settings, Protocol):
         """A recipe that says what game it plays."""
@@ -83,8 +83,8 @@ def fit_gan(recipe: Recipe, train: medbench.Samples, context: medbench.Context) 
     recipe.check()
     check_rows(recipe, train)
     from medbench_plugins.contact_sheet import write_contact_sheet
-    from medbench_plugins.gan_networks import OneAClass
-    from medbench_plugins.gan_training import train_gan, write_curves
+    from medbench_plugins.generators.image_gans.loop import train_gan, write_curves
+    from medbench_plugins.generators.image_gans.networks import OneAClass
 
     game = recipe.game()
     fits = train_gan(recipe, game, train, context)
@@ -235,7 +235,7 @@ class MadeImages:
         Returns:
             ``uint8 (n, channels, *spatial)``.
         """
-        from medbench_plugins.gan_training import draw
+        from medbench_plugins.generators.image_gans.loop import draw
 
         return draw(self.network, labels, seed)
 
