@@ -21,8 +21,8 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels.decoders.base import get_decoder
 
 from medbench import DataError, MedbenchError, ResourceError
-from medbench_datasets.readers.dicom import read_radiograph
-from medbench_datasets.readers.dicom_header import inspect
+from medbench_datasets.readers.dicom.header import inspect
+from medbench_datasets.readers.dicom.read import read_radiograph
 
 RAMP = np.arange(64, dtype=np.uint16).reshape(8, 8) * 16
 LARGE = np.arange(1600, dtype=np.uint16).reshape(40, 40) * 5  # JPEG 2000 needs 32 pixels

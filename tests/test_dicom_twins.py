@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate, get_frame
 
 from medbench import DataError
-from medbench_datasets.readers.dicom import read_radiograph
+from medbench_datasets.readers.dicom.read import read_radiograph
 
 Y, X = np.mgrid[:33, :35]
 GREY = ((X * 7 + Y * Y) % 256 * (X + Y < 60)).astype(np.int64)  # 0 to 255, odd sides, no symmetry

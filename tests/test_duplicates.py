@@ -19,7 +19,7 @@ from medbench.data.cache import decode, phantom_root
 from medbench.protocols.folds import without_overlap
 from medbench_datasets.ddti import DDTI
 from medbench_datasets.medmnist import MedMNIST
-from medbench_datasets.readers.pictures import fit_square, read_picture
+from medbench_datasets.readers.pictures.read import fit_square, read_picture
 from toy_pictures import Pictures
 
 sys.path.append(str(Path(__file__).parents[1] / "docs" / "benchmarks"))

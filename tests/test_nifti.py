@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medbench import DataError
-from medbench_datasets.readers.nifti import is_same_grid, read_labels, read_volume
-from medbench_datasets.readers.nifti_header import MAX_BYTES, read_header
+from medbench_datasets.readers.nifti.header import MAX_BYTES, read_header
+from medbench_datasets.readers.nifti.read import is_same_grid, read_labels, read_volume
 from medbench_datasets.readers.volumes import (
     bounding_box,
     fit_image,

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from medbench import DataError
-from medbench_datasets.readers.nifti import read_labels, read_volume
+from medbench_datasets.readers.nifti.read import read_labels, read_volume
 
 VOXELS = (np.arange(4 * 5 * 6).reshape(4, 5, 6) * 7 % 120).astype(np.float32)  # in RAS order, no symmetry
 AFFINE = np.array([[1.5, 0, 0, -7], [0, 2, 0, 3], [0, 0, 3.0, 11], [0, 0, 0, 1]])

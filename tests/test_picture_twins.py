@@ -13,7 +13,7 @@ from PIL import Image
 
 import medbench
 from _encodings import bmp, png, tiff  # type: ignore[import-not-found]
-from medbench_datasets.readers.pictures import read_picture, read_picture_size
+from medbench_datasets.readers.pictures.read import read_picture, read_picture_size
 
 # 16 levels from 0 to 255, so that 4 bits hold it and neither a flip nor a turn leaves it as it is; odd sides, so that
 # rows and tiles end within a byte.

@@ -17,7 +17,7 @@ from PIL import Image
 
 import medbench
 from _encodings import png, tiff  # type: ignore[import-not-found]
-from medbench_datasets.readers.pictures import fit_square, fit_square_mask, read_picture, read_picture_size
+from medbench_datasets.readers.pictures.read import fit_square, fit_square_mask, read_picture, read_picture_size
 
 
 def ramp(height: int = 20, width: int = 30) -> np.ndarray:
@@ -290,7 +290,7 @@ def test_large_pictures_are_read_and_fitted_in_little_memory(tmp_path: Path) -> 
     script = """
 import resource, sys
 from pathlib import Path
-from medbench_datasets.readers.pictures import fit_square, fit_square_mask, read_picture, read_picture_size
+from medbench_datasets.readers.pictures.read import fit_square, fit_square_mask, read_picture, read_picture_size
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 for name in sys.argv[1:]:
     fit_square(read_picture(Path(name)), 64)

@@ -24,9 +24,9 @@ from medbench_datasets import layouts
 from medbench_datasets.brain_layouts import GRADES, Case, find_cases
 from medbench_datasets.brain_slices import as_picture, slice_positions
 from medbench_datasets.readers.listing import in_folder
-from medbench_datasets.readers.nifti import is_same_grid, read_labels, read_volume
-from medbench_datasets.readers.nifti_affine import apart
-from medbench_datasets.readers.nifti_header import Header, read_header
+from medbench_datasets.readers.nifti.affine import apart
+from medbench_datasets.readers.nifti.header import Header, read_header
+from medbench_datasets.readers.nifti.read import is_same_grid, read_labels, read_volume
 from medbench_datasets.readers.volumes import bounding_box, fit_image, fit_labels, foreground, standardise
 
 MODALITIES = ("flair", "t1", "t1ce", "t2")

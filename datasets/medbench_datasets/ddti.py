@@ -24,7 +24,7 @@ from medbench import Card, DataError, Index, Record, UsageError
 from medbench_datasets import layouts
 from medbench_datasets.ddti_notes import Notes
 from medbench_datasets.readers.outlines import read_outline
-from medbench_datasets.readers.pictures import fit_square, fit_square_mask, read_picture, read_picture_size
+from medbench_datasets.readers.pictures.read import fit_square, fit_square_mask, read_picture, read_picture_size
 from medbench_datasets.readers.xml import Element, read_xml
 
 TIRADS = ("2", "3", "4a", "4b", "4c", "5")

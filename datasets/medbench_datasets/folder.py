@@ -17,8 +17,8 @@ from typing import Literal
 import numpy as np
 
 from medbench import UNLABELLED, Card, DataError, Index, Record, UsageError, counted
-from medbench_datasets.header_patients import disagreement, patients_in_headers
 from medbench_datasets.layouts import published
+from medbench_datasets.readers.header_patients import disagreement, patients_in_headers
 from medbench_datasets.readers.kinds import FOREIGN, Kind
 from medbench_datasets.readers.listing import Listing, check_twins, escaped, in_folder, kind_of, list_images, some
 from medbench_datasets.readers.places import Places
@@ -290,10 +290,10 @@ class Folder:
         return 3
 
     def _read_flat(self, path: Path, name: str, is_dicom: bool, size: int) -> np.ndarray:
-        from medbench_datasets.readers.pictures import fit_square, read_picture
+        from medbench_datasets.readers.pictures.read import fit_square, read_picture
 
         if is_dicom:
-            from medbench_datasets.readers.dicom import read_radiograph
+            from medbench_datasets.readers.dicom.read import read_radiograph
 
             pixels = read_radiograph(path, name=escaped(name)).repeat(self.channels, axis=0)  # (channels, H, W)
         else:
@@ -372,7 +372,7 @@ def _tell_oddities(rows: list[Row], notes: list[str]) -> None:
 
 
 def _read_volume(path: Path, size: int) -> np.ndarray:
-    from medbench_datasets.readers.nifti import read_volume
+    from medbench_datasets.readers.nifti.read import read_volume
     from medbench_datasets.readers.volumes import bounding_box, fit_image, foreground, standardise
 
     voxels, affine = read_volume(path)

@@ -30,7 +30,7 @@ from medbench import Card, DataError, Index, Record, UsageError
 from medbench_datasets import layouts
 from medbench_datasets.readers.boxes import Box, as_mask, as_text
 from medbench_datasets.readers.listing import list_images, some
-from medbench_datasets.readers.pictures import fit_square, fit_square_mask, read_picture
+from medbench_datasets.readers.pictures.read import fit_square, fit_square_mask, read_picture
 from medbench_datasets.readers.xml import read_xml
 
 TABLE = "dataset.csv"

@@ -251,7 +251,7 @@ class MedMNIST:
         if size == self.resolution:
             return np.ascontiguousarray(pixels)
         if self.release.dimensions == 2:
-            from medbench_datasets.readers.pictures import fit_square
+            from medbench_datasets.readers.pictures.read import fit_square
 
             return fit_square(np.ascontiguousarray(pixels), size)
         from medbench_datasets.readers.volumes import resample

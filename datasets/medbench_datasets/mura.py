@@ -25,7 +25,7 @@ import numpy as np
 from medbench import Card, DataError, Index, Record, UsageError, counted
 from medbench_datasets import layouts
 from medbench_datasets.readers.listing import list_images, some
-from medbench_datasets.readers.pictures import fit_square, read_picture
+from medbench_datasets.readers.pictures.read import fit_square, read_picture
 
 BODY_PARTS = ("XR_ELBOW", "XR_FINGER", "XR_FOREARM", "XR_HAND", "XR_HUMERUS", "XR_SHOULDER", "XR_WRIST")
 TOP = "MURA-v1.1"

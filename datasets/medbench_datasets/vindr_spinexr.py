@@ -156,8 +156,8 @@ class VinDrSpineXR:
         Raises:
             DataError: For the first image that cannot be read, or that a box lies outside of.
         """
-        from medbench_datasets.readers.dicom import read_radiograph
-        from medbench_datasets.readers.pictures import fit_square, fit_square_mask
+        from medbench_datasets.readers.dicom.read import read_radiograph
+        from medbench_datasets.readers.pictures.read import fit_square, fit_square_mask
 
         for record in records:
             pixels = read_radiograph(root / record.files[0], name=record.files[0])
@@ -174,8 +174,8 @@ class VinDrSpineXR:
         Raises:
             DataError: For the first file that is no radiograph, and for one SOPInstanceUID with different pixels.
         """
-        from medbench_datasets.header_patients import disagreement, patients_in_headers
         from medbench_datasets.readers.audit import audit_radiographs
+        from medbench_datasets.readers.header_patients import disagreement, patients_in_headers
 
         study_of = {record.files[0]: record.study for record in records}
         said = disagreement(patients_in_headers(root, list(study_of)), study_of, "the column study_id")

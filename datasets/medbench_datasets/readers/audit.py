@@ -9,8 +9,8 @@ from pathlib import Path
 
 from medbench import DataError, Record, counted
 from medbench_datasets.readers.boxes import from_text
-from medbench_datasets.readers.dicom import read_radiograph
-from medbench_datasets.readers.dicom_header import inspect
+from medbench_datasets.readers.dicom.header import inspect
+from medbench_datasets.readers.dicom.read import read_radiograph
 
 
 def audit_radiographs(root: Path, records: Sequence[Record]) -> tuple[str, ...]:

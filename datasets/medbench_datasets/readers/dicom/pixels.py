@@ -14,8 +14,8 @@ from pydicom.encaps import get_frame, parse_basic_offsets
 from pydicom.pixels.utils import pixel_array
 
 from medbench import DataError, ResourceError
-from medbench_datasets.readers.dicom_header import IMAGE_TAGS, LIBRARY_ERRORS, Header, parse, plugin_of, quiet
-from medbench_datasets.readers.jpeg import count_scans
+from medbench_datasets.readers.dicom.header import IMAGE_TAGS, LIBRARY_ERRORS, Header, parse, plugin_of, quiet
+from medbench_datasets.readers.pictures.jpeg import count_scans
 
 _OVERLAY_POSITIONS = [(0x6000 + 2 * plane) << 16 | 0x0102 for plane in range(16)]  # bit of an overlay within a pixel
 

@@ -11,7 +11,7 @@ from PIL import Image
 from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
-from medbench_datasets.readers.picture_header import is_wide
+from medbench_datasets.readers.pictures.header import is_wide
 
 STRIP = 1 << 20  # pixels that are converted at once
 _PHOTOMETRIC, _SAMPLE_FORMAT = 262, 339  # TIFF tags

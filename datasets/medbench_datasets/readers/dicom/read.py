@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from medbench_datasets.readers.dicom_grey import shown_values
-from medbench_datasets.readers.dicom_header import inspect
-from medbench_datasets.readers.dicom_pixels import read_stored
+from medbench_datasets.readers.dicom.header import inspect
+from medbench_datasets.readers.dicom.pixels import read_stored
+from medbench_datasets.readers.dicom.windowing import shown_values
 
 
 def read_radiograph(path: Path, *, name: str) -> np.ndarray:

@@ -14,8 +14,8 @@ import numpy as np
 
 from medbench import DataError, ResourceError
 from medbench_datasets.readers.budget import check_budget
-from medbench_datasets.readers.nifti_affine import apart
-from medbench_datasets.readers.nifti_header import Header, open_stream, parse_header, read_exactly, short_name
+from medbench_datasets.readers.nifti.affine import apart
+from medbench_datasets.readers.nifti.header import Header, open_stream, parse_header, read_exactly, short_name
 
 TRAILING_BYTES = 1 << 20  # some converters pad; more than 1 MiB behind the voxels is another thing than claimed
 SLAB = 1 << 20  # voxels that are converted at once

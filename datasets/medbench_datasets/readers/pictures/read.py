@@ -11,8 +11,8 @@ from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
 from medbench import DataError
-from medbench_datasets.readers.picture_depth import as_bytes
-from medbench_datasets.readers.picture_header import FORMATS, MAX_PIXELS, ORIENTATION, opened, shown
+from medbench_datasets.readers.pictures.depth import as_bytes
+from medbench_datasets.readers.pictures.header import FORMATS, MAX_PIXELS, ORIENTATION, opened, shown
 
 __all__ = ["MAX_PIXELS", "fit_square", "fit_square_mask", "read_picture", "read_picture_size", "shown"]
 

@@ -16,7 +16,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from medbench import DataError, ResourceError
 from medbench_datasets.readers.budget import check_budget
-from medbench_datasets.readers.jpeg import count_scans
+from medbench_datasets.readers.pictures.jpeg import count_scans
 
 MAX_PIXELS = 40_000_000  # a radiograph of 43 x 43 cm at 0.1 mm has 18 million
 MAX_SIDE = 30_000  # a whole spine at 0.1 mm has 9,000; longer ones cost memory where they are brought into a square

@@ -19,7 +19,7 @@ from typing import BinaryIO, Literal
 import numpy as np
 
 from medbench import DataError
-from medbench_datasets.readers.nifti_affine import best_affine
+from medbench_datasets.readers.nifti.affine import best_affine
 
 MAX_BYTES = 1 << 29
 """Largest uncompressed voxel array that is read: 512 MiB, 512 x 512 x 1024 of int16."""

@@ -109,7 +109,7 @@ def _tags(path: Path) -> tuple[str, str]:
     """Return PatientID and StudyInstanceUID, empty where there is none or it stands for nobody."""
     import pydicom
 
-    from medbench_datasets.readers.dicom_header import LIBRARY_ERRORS, quiet
+    from medbench_datasets.readers.dicom.header import LIBRARY_ERRORS, quiet
 
     try:
         with quiet():

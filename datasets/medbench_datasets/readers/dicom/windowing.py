@@ -7,7 +7,7 @@ from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_windowing
 
 from medbench import DataError
-from medbench_datasets.readers.dicom_header import LIBRARY_ERRORS, quiet
+from medbench_datasets.readers.dicom.header import LIBRARY_ERRORS, quiet
 
 
 def shown_values(stored: np.ndarray, tags: Dataset, name: str) -> np.ndarray:
