@@ -144,7 +144,7 @@ def store(folder: Path, value: Mapping[str, Any], *, trials: int = 2, date: str 
 
 
 def add(folder: Path, sha: str, event: str, tier: str, *, detail: str = "", date: str = "2026-02-01") -> None:
-    """Add a row to the ledger; unlike :func:`medbench.publishing.entries.ledger.append` it does not read the others again."""
+    """Add a row to the ledger; unlike :func:`.append` it does not read the others again."""
     path = folder / "ledger.jsonl"
     first = {"row": 0, "sha256": ledger.FIRST, "date": date}
     last = json.loads(path.read_bytes().splitlines()[-1]) if path.exists() else first

@@ -16,4 +16,4 @@ from medbench_plugins.generators.image_gans import loop
 from medbench_plugins.training import classifier_loop
 from medbench_plugins.transforms import affine, intensity
 
-__all__ = ["affine", "gan_training", "intensity", "sklearn", "torch", "training"]
+__all__ = ["affine", "classifier_loop", "intensity", "loop", "sklearn", "torch"]

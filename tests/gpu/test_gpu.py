@@ -89,7 +89,10 @@ def test_maps_of_features_are_made(medbench: Medbench, folder: Path) -> None:
 
 
 def test_the_server_that_jobs_are_forked_from_leaves_cuda_alone(folder: Path) -> None:
-    asked = "import torch; torch._C._cuda_getDeviceCount = lambda: 1 / 0; import medbench.running.job, medbench_plugins.preload"
+    asked = (
+        "import torch; torch._C._cuda_getDeviceCount = lambda: 1 / 0; "
+        "import medbench.running.job, medbench_plugins.preload"
+    )
     ended = subprocess.run(
         [sys.executable, "-c", f"{asked}; assert not torch.cuda.is_initialized()"], check=False, capture_output=True
     )

@@ -291,7 +291,7 @@ def _named(rows: Sequence[int], ids: Sequence[str], parts: Sequence[str]) -> tup
 
 
 def waived_leaks(protocol: str, waived: Sequence[str]) -> frozenset[str]:
-    """Return the leaks of :data:`medbench.protocols.contracts.LEAKS` that a study's waivers allow under a protocol of that name."""
+    """Return the leaks of :data:`.LEAKS` that a study's waivers allow under a protocol of that name."""
     return frozenset({"same-patient"}) if protocol == "official" and set(waived) & set(WAIVABLE) else frozenset()
 
 

@@ -78,7 +78,7 @@ class Described:
             :func:`medbench.data.transfer_sources.name_of`.
         other_folders: Where their decoded arrays lie, by the same.
         across: Groups that the official cut parts, as :func:`medbench.data.audit_findings.across_cut` gives them.
-        overlap: What the parts of an official cut share in images, as :meth:`medbench.data.audit_findings.Overlap.facts` counts
+        overlap: What the parts of an official cut share in images, as :meth:`.Overlap.facts` counts
             it; empty where there is no such cut or the data set is not decoded.
         warnings: What boards say of shortcuts, labels that contradict each other, images that show nothing, and sides
             that no arm may mirror.

@@ -49,7 +49,7 @@ class Study(BaseModel):
             :mod:`medbench.planning.double_steps`.
         seed_block: Also train every arm that is asked for and fits a generator, and its control, on one fold with three
             generator seeds times three classifier seeds; see :mod:`medbench.planning.seed_block`.
-        waive: Findings that would stop a run under the protocol ``official``, of :data:`medbench.data.audit_findings.WAIVABLE`;
+        waive: Findings that would stop a run under the protocol ``official``, of :data:`.WAIVABLE`;
             every table says so.
         phantom: How phantoms are drawn.
         budget: What every fit may spend.

@@ -2,7 +2,7 @@
 
 The same control with other seeds (noise of training), on three quarters of the patients (what data buys), and averaged
 over as many trainings as the dearest arm's time pays for. They are planned and run like any trial, and are neither arms
-nor looks: nothing is chosen among them. This module says which are planned, :mod:`medbench.boards.yardstick_results` what they gave.
+nor looks: nothing is chosen among them. This module says which are planned, :mod:`.yardstick_results` what they gave.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ LEAKY: Mapping[str, tuple[str, ...]] = {
     "steps": ("unequal-steps",),
     "selection": ("selected-on-test",),
 }
-"""Switches of a protocol, each a mistake known from published work, by what :data:`medbench.protocols.contracts.LEAKS` calls it.
+"""Switches of a protocol, each a mistake known from published work, by what :data:`.LEAKS` calls it.
 
 synthetic-scored  made images are among the scored ones; needs `copies`, since after the cut there are none to score
 copies            training sets are prepared before the cut: a made image and its source may lie on both sides

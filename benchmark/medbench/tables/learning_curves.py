@@ -22,7 +22,7 @@ TITLES = ("patients", "control", "arm", "gain", "95 % range", "verdict", "worth"
 
 
 def render(found: Sequence[Growth], form: str, *, plain: bool = False) -> str:
-    """Write what boards say of size in one of :data:`medbench.tables.board_table.FORMATS`; shares are written in percent.
+    """Write what boards say of size in one of :data:`.FORMATS`; shares are written in percent.
 
     Args:
         found: What to write.

@@ -119,7 +119,7 @@ class Result:
         learning: Steps done, training and validation loss at each look at the training; empty where it told of none.
         counts: Rows in training (real, made), validation and test.
         scores: Number by score of the made rows and by ``NAME-floor``; empty where none were made of pixels.
-        scored: How: extractor, its SHA-256, features and rows, as :class:`medbench.trial.generator_scores.Scored` has it.
+        scored: How: extractor, its SHA-256, features and rows, as :class:`.Scored` has it.
         metric_keys: By metric, what it was computed with: :func:`medbench.trial.metrics.measure_key`.
         unmeasured: Why a number is missing, by ``metric NAME``, ``score NAME`` or ``extractor NAME``.
     """

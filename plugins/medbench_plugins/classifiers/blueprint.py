@@ -26,7 +26,7 @@ class Blueprint:
         build: Makes the network with its own initial weights.
         min_size: Smaller images are resized to this many pixels along every axis.
         head: Beginnings of the names that make the head, see :func:`medbench_plugins.networks.weights.insert`.
-        rename: Turns the names in a file of weights into the network's, see :func:`medbench_plugins.networks.weights.load`.
+        rename: Turns the names in a file of weights into the network's, see :func:`.load`.
     """
 
     build: Callable[[], nn.Module]

@@ -62,7 +62,7 @@ class ClsWGAN:
         check_fields(self)
 
     def fit(self, train: medbench.Samples, context: medbench.Context) -> MadeRows:
-        """Train on the labelled rows of `train`, see :func:`medbench_plugins.generators.feature_gans.recipe.fit_dense_gan`."""
+        """Train on the labelled rows of `train`, see :func:`.fit_dense_gan`."""
         return fit_dense_gan(self, train, context)
 
     def restore(self, state: medbench.State, train: medbench.Samples) -> MadeRows:

@@ -57,7 +57,7 @@ class DenseACGAN:
         check_fields(self)
 
     def fit(self, train: medbench.Samples, context: medbench.Context) -> MadeRows:
-        """Train on the labelled rows of `train`, see :func:`medbench_plugins.generators.feature_gans.recipe.fit_dense_gan`."""
+        """Train on the labelled rows of `train`, see :func:`.fit_dense_gan`."""
         if self.variant not in ("odena", "keras", "modified"):
             raise medbench.UsageError(
                 f"{self.name}.variant: {self.variant!r} is unknown; use odena, keras or modified."

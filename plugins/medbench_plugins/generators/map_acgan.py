@@ -62,7 +62,7 @@ class MapACGAN:
         check_fields(self)
 
     def fit(self, train: medbench.Samples, context: medbench.Context) -> MadeRows:
-        """Train on the labelled rows of `train`, see :func:`medbench_plugins.generators.feature_gans.recipe.fit_dense_gan`.
+        """Train on the labelled rows of `train`, see :func:`.fit_dense_gan`.
 
         Raises:
             medbench.UsageError: If a field is out of its range.

@@ -76,7 +76,7 @@ class RefinedACGAN:
         check_fields(self)
 
     def fit(self, train: medbench.Samples, context: medbench.Context) -> MadeRows:
-        """Train on the labelled rows of `train`, see :func:`medbench_plugins.generators.feature_gans.recipe.fit_dense_gan`."""
+        """Train on the labelled rows of `train`, see :func:`.fit_dense_gan`."""
         self.check()
         fit = fit_gan_of_rows if train.x.ndim in (4, 5) else fit_dense_gan
         return fit(self, train, context)

@@ -41,7 +41,7 @@ class Transformed:
 
     Source:
         Sivakumar and Anand, medRxiv 10.64898/2026.04.15.26350121 and its project page, whose text has a turn of 45
-        degrees where its slides have 90. Deliberate differences: those of :func:`medbench_plugins.transforms.affine.spine_hybrid`.
+        degrees where its slides have 90. Deliberate differences: those of :func:`.spine_hybrid`.
     """
 
     name: str = "transformed"

@@ -28,7 +28,7 @@ def fit_bags(
     facts: Mapping[str, float | str] | None = None,
     **options: Any,
 ) -> classifier_loop.NetworkPredictor:
-    """Train one network on each bag by :func:`medbench_plugins.training.classifier_loop.fit_network`; average their probabilities.
+    """Train one network on each bag by :func:`.fit_network`; average their probabilities.
 
     The networks share the budget's steps equally, and what is left over goes one step each to the first bags: an arm of
     bags takes as many steps as every other. The seeds of the first bag are those of a network without bags, the

@@ -40,14 +40,14 @@ def fit_network(
 ) -> NetworkPredictor:
     """Train what `build` returns with AdamW under warm-up and cosine; return its averaged weights as a predictor.
 
-    The statistics of batch norms are measured for the averaged weights, see :mod:`medbench_plugins.training.batch_norms`.
+    The statistics of batch norms are measured for the averaged weights, see :mod:`.batch_norms`.
 
     There is no early stopping and no choice between checkpoints: all arms of a study take equal steps. Only where a
     protocol that is known to leak asks for it (``context.selects``) is the most accurate of ten checkpoints kept.
     Two arms with the same seeds share initial weights, dropout and, where they have equally many rows, batch order.
     Here alone torch's global state is touched: the number of threads stays set, the random state is put back.
 
-    Where the training set has bags, each has a network of its own, see :func:`medbench_plugins.training.bagging.fit_bags`.
+    Where the training set has bags, each has a network of its own, see :func:`.fit_bags`.
 
     Args:
         build: Makes a network from ``float32 (B, channels, *spatial)`` to logits ``(B, n_classes)``.

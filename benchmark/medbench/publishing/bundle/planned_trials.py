@@ -22,7 +22,7 @@ def planned(record: Mapping[str, Any]) -> dict[str, Trial]:
     The seed block (:mod:`medbench.planning.seed_block`) is left out: no number of a board is made of it.
 
     Args:
-        record: As :meth:`medbench.planning.matrix.Plan.record` gives it. Extractors are no part of a trial's id and are left
+        record: As :meth:`.Plan.record` gives it. Extractors are no part of a trial's id and are left
             out here.
     """
     found = {}

@@ -60,7 +60,7 @@ class Row(BaseModel):
             before there was this field. The row on the disk has no such key then.
         evidence: What a row that says reproduced stands on; None, and no such key, in all others.
         signature: Of a maintainer over all of the row but this field and `sha256`, in canonical form: base64 as
-            :func:`medbench.publishing.bundle.signature.one_line` writes it. "", and no such key, where there is no evidence.
+            :func:`.one_line` writes it. "", and no such key, where there is no evidence.
         sha256: Of this row without this field, in canonical form.
     """
 

@@ -25,7 +25,7 @@ Cell = tuple[str, str, int, int]
 def near_copies(bundle: Bundle, others: Iterable[tuple[str, Path]]) -> list[str]:
     """Look for trials that predicted what a trial of an earlier entry did to four digits, and not to the last one.
 
-    Byte for byte is looked for by :func:`medbench.publishing.verify.signs_of_invention.copies`. An entry that cannot be read is passed over
+    Byte for byte is looked for by :func:`.copies`. An entry that cannot be read is passed over
     here, since that says so.
 
     Args:

@@ -1,7 +1,7 @@
 """GANs of features: dense networks, and the loop that trains any. Imported late, since it needs torch.
 
 A row is a vector here, whatever its shape; networks that want maps shape it themselves, see
-:mod:`medbench_plugins.generators.feature_gans.map_networks`. The networks work on features in units of their own deviation. Features that are never
+:mod:`.map_networks`. The networks work on features in units of their own deviation. Features that are never
 negative, as behind a ReLU, are scaled and not centred, and the generator's last layer is a ReLU too: zeros stay zeros,
 and many features are.
 """

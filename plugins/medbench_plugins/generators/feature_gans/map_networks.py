@@ -1,6 +1,6 @@
 """Networks of a GAN for maps of features, which are small and have many channels. Imported late, since it needs torch.
 
-Both see a row as one vector ``(B, d * positions)``, as the dense networks of :mod:`medbench_plugins.generators.feature_gans.loop` do, so
+Both see a row as one vector ``(B, d * positions)``, as the dense networks of :mod:`.loop` do, so
 that one loop trains either kind; the shape of a map is known to the networks alone.
 """
 

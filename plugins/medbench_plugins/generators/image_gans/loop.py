@@ -35,7 +35,7 @@ class Game:
             for all images, labels ignored.
         critic_steps: Steps of the discriminator for each of the generator.
         clip: The discriminator's weights are clamped to this after each of its steps; 0 leaves them.
-        augment: Show the discriminator changed images, see :func:`medbench_plugins.generators.image_gans.diff_augment.shown`.
+        augment: Show the discriminator changed images, see :func:`.shown`.
         initialise: Called on each new network; None keeps torch's own initialisation.
         checkpoint: "last" keeps the last averaged weights; "kid" the best of ten looks at them, see
             :mod:`medbench_plugins.generators.image_gans.checkpoints`.
