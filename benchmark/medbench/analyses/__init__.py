@@ -1,1 +1,1 @@
-"""analyses."""
+"""What is computed over whole boards: one file per question."""

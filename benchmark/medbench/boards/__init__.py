@@ -1,1 +1,1 @@
-"""boards."""
+"""Stored trials become cells, gains and boards."""

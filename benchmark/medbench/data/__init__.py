@@ -1,1 +1,1 @@
-"""data."""
+"""Images and patients: where they lie, how they are decoded and audited."""

@@ -1,1 +1,1 @@
-"""identity."""
+"""What a number was made by, as a digest: recipes, the code they reach, library versions."""

@@ -1,1 +1,1 @@
-"""protocols."""
+"""Who is trained on and who is tested: folds, subsets, leaks and contracts."""

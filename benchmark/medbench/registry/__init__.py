@@ -1,1 +1,1 @@
-"""registry."""
+"""Plugins: hooks, what they register, and recipes by name."""

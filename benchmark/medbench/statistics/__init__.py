@@ -1,1 +1,1 @@
-"""statistics."""
+"""Scores of patients, their intervals, tests and power; no files, no study."""

@@ -1,1 +1,1 @@
-"""store."""
+"""Results on disk, and whether they still are what was stored."""

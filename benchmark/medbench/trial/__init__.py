@@ -1,1 +1,1 @@
-"""trial."""
+"""One trial: arrange, fit, predict, check, measure."""

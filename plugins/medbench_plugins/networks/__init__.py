@@ -1,1 +1,1 @@
-"""networks."""
+"""Layers, small networks and their weights."""

@@ -1,1 +1,1 @@
-"""selection."""
+"""Which synthetic images are kept."""

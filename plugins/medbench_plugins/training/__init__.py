@@ -1,1 +1,1 @@
-"""training."""
+"""Training loops of classifiers and segmentation networks."""

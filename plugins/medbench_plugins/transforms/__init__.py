@@ -1,1 +1,1 @@
-"""transforms."""
+"""Maps of images, drawn at random in training."""

@@ -1,1 +1,1 @@
-"""entries."""
+"""Published entries and their ledger."""

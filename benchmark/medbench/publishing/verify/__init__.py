@@ -1,1 +1,1 @@
-"""verify."""
+"""Recompute a stranger's numbers from a bundle, apart from this process."""

@@ -1,1 +1,1 @@
-"""dicom."""
+"""DICOM files."""

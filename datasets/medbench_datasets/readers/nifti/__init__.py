@@ -1,1 +1,1 @@
-"""nifti."""
+"""NIfTI files."""

@@ -1,1 +1,1 @@
-"""pictures."""
+"""PNG, JPEG, TIFF, BMP and WebP files."""

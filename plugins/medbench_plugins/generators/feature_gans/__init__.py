@@ -1,1 +1,1 @@
-"""feature_gans."""
+"""GANs of features: networks, loop and recipe."""

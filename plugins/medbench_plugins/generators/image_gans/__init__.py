@@ -1,1 +1,1 @@
-"""image_gans."""
+"""GANs of images: networks, losses, loop and recipe."""

@@ -28,7 +28,7 @@ from medbench.publishing.bundle import read as reading
 from medbench.publishing.bundle import zip_container
 from medbench.trial.trial import prior_corrected
 
-TOYS = str(Path(__file__).parent / "toys")
+TOYS = str(Path(__file__).parents[1] / "toys")
 NO_SCORES = ("-p", "no:medbench.scores")
 TOY = ("-d", "phantom:toy", "-a", "adds", "-c", "mean", "--folds", "2", "--repeats", "1", "--no-controls")
 HEAD = "import os\nimport numpy as np\nimport medbench\n\n"

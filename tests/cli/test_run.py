@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-TOYS = str(Path(__file__).parent / "toys")
+TOYS = str(Path(__file__).parents[1] / "toys")
 PIPES: dict[str, Any] = {"stderr": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
 NO_SCORES = ("-p", "no:medbench.scores")  # they take most of the time of a toy's trial
 Medbench = Callable[..., subprocess.CompletedProcess[str]]

@@ -24,7 +24,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-sys.path.append(str(Path(__file__).parents[1] / "docs" / "benchmarks"))
+sys.path.append(str(Path(__file__).parents[2] / "docs" / "benchmarks"))
 
 from site_speed import add, board, entry, publish, store
 
@@ -38,7 +38,7 @@ from medbench.site.ranking import asked_for, data_sets, surest
 from medbench.site.read_entries import Published, _asked, read
 from medbench.site.safe_texts import LONGEST, link, shown, slug
 
-SHIPPED = Path(__file__).parents[1] / "results" / "published"
+SHIPPED = Path(__file__).parents[2] / "results" / "published"
 COUNT = 12  # number 3 is claimed, 5 withdrawn, 7 leaky, 1 and 8 reproduced
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 ACTIVE = {"script", "iframe", "object", "embed", "form", "input", "button", "base", "style", "audio", "video", "source"}

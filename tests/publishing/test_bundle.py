@@ -29,7 +29,7 @@ from medbench.publishing.bundle.planned_trials import planned
 from medbench.publishing.refusals import CODES, Refused
 from medbench.store.store import Store
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")

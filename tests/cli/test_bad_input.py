@@ -23,7 +23,7 @@ from medbench.data import cache
 from medbench.planning import study
 from medbench.running import devices
 
-TOYS = str(Path(__file__).parent / "toys")
+TOYS = str(Path(__file__).parents[1] / "toys")
 TOY = ("-d", "phantom:toy", "-a", "adds", "-c", "mean", "--folds", "3", "--repeats", "1", "--no-yardsticks",
        "--plugins-dir", TOYS)  # fmt: skip
 REAL = ("-d", "toy", "-a", "plain-toy", "-c", "mean", "--folds", "3", "--repeats", "1", "--no-yardsticks",

@@ -14,8 +14,8 @@ import pytest
 
 from medbench.cli import COMMANDS
 
-TOYS = str(Path(__file__).parent / "toys")
-PAGE = (Path(__file__).parents[1] / "docs" / "commands.md").read_text(encoding="utf-8")
+TOYS = str(Path(__file__).parents[1] / "toys")
+PAGE = (Path(__file__).parents[2] / "docs" / "commands.md").read_text(encoding="utf-8")
 Medbench = Callable[..., subprocess.CompletedProcess[str]]
 
 

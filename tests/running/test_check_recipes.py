@@ -15,7 +15,7 @@ from medbench.registry.plugins import load
 from medbench.running.check_recipes import Part, _outcome, parts_of
 from medbench.testing import quick
 
-TOYS = str(Path(__file__).parent / "toys")
+TOYS = str(Path(__file__).parents[1] / "toys")
 SOURCE = """
 import os
 from dataclasses import dataclass, field, replace

@@ -19,7 +19,7 @@ from medbench.errors import MedbenchError
 from medbench.planning import study
 from medbench.registry.recipes import parse
 
-TOYS = str(Path(__file__).parent / "toys")
+TOYS = str(Path(__file__).parents[1] / "toys")
 Medbench = Callable[..., subprocess.CompletedProcess[str]]
 
 

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-sys.path.append(str(Path(__file__).parents[1] / "docs" / "benchmarks"))
+sys.path.append(str(Path(__file__).parents[2] / "docs" / "benchmarks"))
 
 from site_speed import add, publish
 
@@ -38,7 +38,7 @@ from medbench.site.build import build
 from medbench.site.ranking import data_sets
 from medbench.site.read_entries import read
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")

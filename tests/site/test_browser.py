@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-sys.path.append(str(Path(__file__).parents[1] / "docs" / "benchmarks"))
+sys.path.append(str(Path(__file__).parents[2] / "docs" / "benchmarks"))
 
 from site_speed import publish
 

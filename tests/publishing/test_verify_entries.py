@@ -14,7 +14,7 @@ import pytest
 
 from medbench.identity.identity import digest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "results" / "verify_entries.sh"
 ADDED = 'Rows that are added:\n{"row":2}\n'
 ONE, TWO = "0" * 16, "abcdef0123456789"

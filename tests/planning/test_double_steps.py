@@ -31,7 +31,7 @@ from medbench.tables.flat_rows import table
 from medbench.text import columns
 from medbench.trial.trial import Result, Trial
 
-TOYS = str(Path(__file__).parent / "toys")
+TOYS = str(Path(__file__).parents[1] / "toys")
 N = 60
 LABELS = np.array([0, 0, 1] * (N // 3))
 NAMES = np.array([f"p{i:02d}" for i in range(N)])

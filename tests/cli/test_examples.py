@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-PROJECT = Path(__file__).parents[1]
+PROJECT = Path(__file__).parents[2]
 EXAMPLES = PROJECT / "docs" / "examples"
-TOYS = Path(__file__).parent / "toys"
+TOYS = Path(__file__).parents[1] / "toys"
 PAGE = (PROJECT / "docs" / "plugins.md").read_text(encoding="utf-8")
 QUICK = ("--folds", "2", "--repeats", "1", "--budget", "smoke", "--plugins-dir", str(TOYS), "-p", "no:medbench.scores")
 

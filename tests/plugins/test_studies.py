@@ -13,7 +13,7 @@ from medbench.protocols.protocol import protocol
 from medbench.registry import plugins
 from medbench.registry.plugins import Catalogue
 
-DOCS = Path(__file__).parent.parent / "docs" / "studies"
+DOCS = Path(__file__).parents[2] / "docs" / "studies"
 RERUN = ("brain-features", "spine-hybrid", "thyroid-gan", "xray-transfer")
 
 # Read from the publications by hand, not from the files: (arm begins with, classifier, metric) and the figure.

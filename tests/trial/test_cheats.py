@@ -23,7 +23,7 @@ from medbench.trial.context import TrialContext
 from medbench.trial.trial import Result, Trial, run_trial
 from toys import Mean, Plain
 
-TOYS = str(Path(__file__).parent / "toys")
+TOYS = str(Path(__file__).parents[1] / "toys")
 CHEATS = '''
 """They behave where they are checked, on samples of other classes, and cheat in a trial."""
 

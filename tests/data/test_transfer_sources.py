@@ -20,7 +20,7 @@ from medbench.registry.plugins import load
 from medbench.testing import SandboxContext, toy_samples
 from medbench.trial.stages import stage_key
 
-TOYS = Path(__file__).parent / "toys"
+TOYS = Path(__file__).parents[1] / "toys"
 Medbench = Callable[..., subprocess.CompletedProcess[str]]
 ASK = ("--no-yardsticks", "-d", "phantom:toy", "-a", "plain-toy", "--folds", "3", "--repeats", "1")
 BEFORE = "before[source=other,extra=adds]"

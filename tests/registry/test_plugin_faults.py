@@ -12,7 +12,7 @@ import pytest
 
 from medbench import cli
 
-TOYS = str(Path(__file__).parent / "toys")
+TOYS = str(Path(__file__).parents[1] / "toys")
 GOOD = """
 from dataclasses import dataclass
 from typing import ClassVar

@@ -22,7 +22,7 @@ from medbench_datasets.medmnist import MedMNIST
 from medbench_datasets.readers.pictures.read import fit_square, read_picture
 from toy_pictures import Pictures
 
-sys.path.append(str(Path(__file__).parents[1] / "docs" / "benchmarks"))
+sys.path.append(str(Path(__file__).parents[2] / "docs" / "benchmarks"))
 
 
 @pytest.fixture(autouse=True)

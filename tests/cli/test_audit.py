@@ -24,7 +24,7 @@ from medbench.trial.context import TrialContext
 from medbench.trial.trial import Trial, run_trial
 from toys import Mean, Plain
 
-TOYS = Path(__file__).parent / "toys"
+TOYS = Path(__file__).parents[1] / "toys"
 TRIAL = Trial("toy", "official", 0, 0, 1, 0, 0, "plain-toy", "mean", Budget(steps=5, generator_steps=5))
 Medbench = Callable[..., subprocess.CompletedProcess[str]]
 
