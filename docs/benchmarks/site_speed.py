@@ -28,7 +28,8 @@ from typing import Any
 import numpy as np
 
 from medbench.publishing.bundle import canonical_json, signature, zip_container
-from medbench.publishing.entries import evidence, ledger
+from medbench.publishing.entries import ledger
+from medbench.publishing.verify import evidence
 from medbench.text import printed
 
 WORTH = 2.0

@@ -15,8 +15,9 @@ import pytest
 
 import medbench
 import medbench_plugins
+from medbench.identity import code_reach
 from medbench.identity.code_reach import forget, reach
-from medbench.identity.identity import CORE, code_reach
+from medbench.identity.identity import CORE
 
 MADE = {
     "start": '''

@@ -22,8 +22,9 @@ import site_speed
 from medbench.errors import UsageError
 from medbench.identity.identity import digest
 from medbench.publishing.bundle import canonical_json
-from medbench.publishing.entries import evidence, ledger
+from medbench.publishing.entries import ledger
 from medbench.publishing.refusals import Refused
+from medbench.publishing.verify import evidence
 from medbench.site.build import build
 
 ENTRY, BUNDLE = "0123456789abcdef", "a" * 64

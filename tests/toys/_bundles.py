@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from medbench import __version__
+from medbench.data.find_phantom import PhantomTable
 from medbench.data.sources import Described
 from medbench.identity.identity import derive_seed
 from medbench.interfaces import TrainingSet
 from medbench.planning.matrix import Plan, expand
 from medbench.planning.study import Study
-from medbench.planning.study_schema import PhantomTable
 from medbench.protocols.protocol import protocol
 from medbench.publishing.bundle import read, zip_container
 from medbench.publishing.bundle import write as bundling

@@ -16,13 +16,13 @@ from medbench.boards.build import boards
 from medbench.boards.gains import Judged
 from medbench.errors import UsageError
 from medbench.interfaces import Metric
+from medbench.planning.arm_names import short
 from medbench.planning.arms import Arm
 from medbench.registry.recipes import did_you_mean, listing
 from medbench.statistics.auroc_interval import auroc_interval
 from medbench.statistics.intervals import Interval, intervals, rarest
 from medbench.statistics.verdicts import Evidence, Verdict, judge
 from medbench.store.store import Store
-from medbench.tables.board_sentences import short
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from medbench.boards.double_steps import Check
 from medbench.boards.gains import Judged
 from medbench.boards.generator_health import why_poor
 from medbench.boards.yardstick_results import Measured
 from medbench.planning.arms import Arm, Skipped
-from medbench.planning.double_steps import Check
 from medbench.planning.study import Study
 from medbench.statistics.further_measures import Measures
 from medbench.statistics.intervals import Interval

@@ -11,13 +11,14 @@ import numpy as np
 
 from medbench.boards.board import Board, Row
 from medbench.boards.cells import Found, agree, find, find_block, predictions_of, score_complete, tally, tested_in
+from medbench.boards.double_steps import check
 from medbench.boards.gains import Judged, Key, judged
 from medbench.boards.generator_health import copied
 from medbench.boards.metric_columns import ON_EVERY_BOARD, ArmMetrics, CellMetrics
 from medbench.boards.yardstick_results import Ground, Measured, measured, trials
 from medbench.interfaces import Metric
 from medbench.planning.arms import Arm, Checked, Skipped
-from medbench.planning.double_steps import check, doubled
+from medbench.planning.double_steps import doubled
 from medbench.planning.leak_staircase import taking_part
 from medbench.planning.study import Study
 from medbench.planning.yardsticks import Yardsticks

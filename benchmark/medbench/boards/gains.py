@@ -10,8 +10,7 @@ import numpy as np
 from medbench.planning.arms import Arm
 from medbench.statistics.intervals import Interval, intervals, rarest
 from medbench.statistics.patient_scores import ArmScores
-from medbench.statistics.verdicts import Evidence, Verdict, judge
-from medbench.tables.sentences import IDENTICAL
+from medbench.statistics.verdicts import IDENTICAL, Evidence, Verdict, judge
 
 Key = tuple[str, str]
 """Augmenter and classifier of an arm."""

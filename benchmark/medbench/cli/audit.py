@@ -16,7 +16,8 @@ from medbench.cli.options import complete, load_catalogue, plugin_options
 from medbench.data.audit_duplicates import DETAIL, DETAIL_OF_FEW, LOOK_ALIKE, SIDE, WHOLE, look_alikes
 from medbench.data.audit_findings import WAIVABLE, Blank, Shortcut, blanks
 from medbench.data.cache import Decoded
-from medbench.data.sources import PHANTOM, Source, locate
+from medbench.data.find_phantom import PHANTOM
+from medbench.data.sources import Source, locate
 from medbench.errors import UsageError
 from medbench.planning import study
 from medbench.planning.study import Study

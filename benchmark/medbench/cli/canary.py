@@ -16,9 +16,9 @@ from medbench.boards.build import boards
 from medbench.cli.options import Asked, load_catalogue, understand
 from medbench.cli.run import carry_out
 from medbench.data.cache import open_samples
+from medbench.planning.arm_names import short
 from medbench.planning.leak_staircase import staircase
 from medbench.running.runner import check_settled
-from medbench.tables.board_sentences import short
 from medbench.text import WIDTH, cut, pad, wrapped
 
 STUDY = "canary"

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from medbench.data.sources import PHANTOM
+from medbench.data.find_phantom import PHANTOM
 from medbench.errors import UsageError
 from medbench.planning import study
 from medbench.planning.leak_staircase import staircase

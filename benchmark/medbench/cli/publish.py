@@ -11,15 +11,15 @@ import click
 from medbench.cli.display import Display
 from medbench.cli.options import blocked, load_catalogue, plugin_options
 from medbench.cli.verify import refuse, show, standing
+from medbench.data.find_phantom import PhantomTable
 from medbench.data.sources import Described
 from medbench.errors import DataError, UsageError
-from medbench.planning.study_schema import PhantomTable
 from medbench.publishing.bundle import read as reading
 from medbench.publishing.bundle import signature
 from medbench.publishing.bundle.allowed_texts import free
-from medbench.publishing.entries import evidence, ledger
+from medbench.publishing.entries import ledger
 from medbench.publishing.entries import publish as entries
-from medbench.publishing.verify import our_data, sandbox_tasks
+from medbench.publishing.verify import evidence, our_data, sandbox_tasks
 from medbench.publishing.verify import reproduce as reproducing
 from medbench.publishing.verify.verify import Verified, verify
 from medbench.running import devices

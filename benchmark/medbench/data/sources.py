@@ -13,17 +13,15 @@ import numpy as np
 from medbench.data.audit_findings import across_cut, blanks, columns_of, labels_in_conflict
 from medbench.data.cache import Decoded, already_decoded, decode, phantom_root
 from medbench.data.decode import Progress, check_index
+from medbench.data.find_phantom import PHANTOM, PhantomTable
 from medbench.data.groups import groups_united
 from medbench.data.transfer_sources import bare, learnable
 from medbench.errors import UsageError
 from medbench.interfaces import Dataset
-from medbench.planning.study_schema import PhantomTable
 from medbench.registry.plugins import Catalogue
 from medbench.registry.recipes import did_you_mean, listing
 from medbench.samples import Samples
 from medbench.text import counted
-
-PHANTOM = "phantom:"
 
 
 @dataclass(frozen=True)

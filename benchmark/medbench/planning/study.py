@@ -11,9 +11,10 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from medbench.data.audit_findings import WAIVABLE
+from medbench.data.find_phantom import PhantomTable
 from medbench.errors import UsageError
 from medbench.interfaces import Budget
-from medbench.planning.study_schema import BudgetTable, InflationTable, PhantomTable, PublishedTable, SmokeTable
+from medbench.planning.study_schema import BudgetTable, InflationTable, PublishedTable, SmokeTable
 from medbench.planning.toml_lines import line_of, not_toml
 from medbench.registry.recipes import did_you_mean, listing, split_list
 

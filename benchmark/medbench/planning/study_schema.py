@@ -20,23 +20,6 @@ class BudgetTable(BaseModel):
     tries: int = Field(1, ge=1, le=1)  # tuning is not offered yet: untuned and equal in all arms
 
 
-class PhantomTable(BaseModel):
-    """The ``[phantom]`` table.
-
-    Attributes:
-        patients: About how many patients a phantom has.
-        seed: Another seed draws others.
-        null: Labels are noise.
-        datasets: What ``--phantom`` draws in place of the study's data sets, where one of these cannot be drawn.
-    """
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-    patients: int = Field(120, ge=12, le=100_000)
-    seed: int = Field(0, ge=0)
-    null: bool = False
-    datasets: list[str] = Field(default_factory=list)
-
-
 SHARES = ("accuracy", "balanced-accuracy", "auroc", "macro-f1")
 """Metrics that are shares; so is ``recall-CLASS``. Tables write them in percent."""
 

@@ -6,8 +6,8 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from medbench.analyses.inflation import Inflation
+from medbench.planning.arm_names import short
 from medbench.plots import style
-from medbench.tables.board_sentences import short
 from medbench.tables.inflation import rows
 from medbench.text import clean
 

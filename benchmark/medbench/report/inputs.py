@@ -20,7 +20,7 @@ from medbench.analyses.published_figures import Comparison, compare
 from medbench.boards.board import Board, Row
 from medbench.boards.build import boards
 from medbench.boards.cells import Found, find
-from medbench.data.sources import PHANTOM
+from medbench.data.find_phantom import PHANTOM
 from medbench.errors import MedbenchError
 from medbench.interfaces import Card
 from medbench.planning.study import Study

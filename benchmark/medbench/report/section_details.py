@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from medbench.analyses.learning_curves import Growth
+from medbench.planning.arm_names import arm_name, short
 from medbench.plots import confusion
 from medbench.plots.inflation import draw as draw_stairs
 from medbench.plots.learning_curves import draw as draw_sizes
@@ -15,7 +16,6 @@ from medbench.report.blocks import Block, Cell, Section, cell, heading, say, tab
 from medbench.report.figures import figure
 from medbench.report.inputs import Material
 from medbench.report.section_results import title_of
-from medbench.tables.board_sentences import arm_name, short
 from medbench.tables.inflation import rows as stair_rows
 from medbench.tables.inflation import sentences as stair_sentences
 from medbench.tables.learning_curves import TITLES as SIZE_TITLES

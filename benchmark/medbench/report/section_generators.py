@@ -8,12 +8,12 @@ import numpy as np
 
 from medbench.boards.board import Row
 from medbench.interfaces import Card
+from medbench.planning.arm_names import arm_name
 from medbench.plots import loss_curves as drawing
 from medbench.report.blocks import Block, Section, cell, heading, say, table
 from medbench.report.figures import figure, sheet
 from medbench.report.inputs import Fit, Material, OfBoard, curves, learning, sheets
 from medbench.report.section_results import title_of
-from medbench.tables.board_sentences import arm_name
 from medbench.tables.sentences import generator_poor
 from medbench.text import counted
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from medbench.boards.board import Board
 from medbench.interfaces import Card
+from medbench.planning.arm_names import arm_name, short
 from medbench.protocols.protocol import EvaluationProtocol, protocol, sized
 from medbench.report.bibtex import Reference, of_recipes, references, unique
 from medbench.report.blocks import Section, Source, heading, say
 from medbench.report.inputs import Material, provenances
 from medbench.statistics.verdicts import reasons
-from medbench.tables.board_sentences import arm_name, short
 from medbench.text import counted, listed
 
 OWN = (

@@ -8,13 +8,13 @@ from typing import Any
 
 from medbench.data.audit_findings import WAIVABLE
 from medbench.interfaces import Card
+from medbench.planning.arm_names import arm_name, left_out
 from medbench.planning.study import Study
 from medbench.protocols.contracts import LEAKS
 from medbench.protocols.protocol import protocol
 from medbench.report.blocks import Block, Section, heading, say, table, text_of
 from medbench.report.inputs import Material, provenances, rows_of
 from medbench.report.section_results import title_of
-from medbench.tables.board_sentences import arm_name, left_out
 from medbench.text import counted
 
 PUBLISH = {

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from medbench.analyses.across_datasets import across
 from medbench.boards.board import Board, Row
+from medbench.planning.arm_names import arm_name, short
 from medbench.plots import cost
 from medbench.plots.forest import forest
 from medbench.protocols.protocol import sized
@@ -14,7 +15,7 @@ from medbench.report.blocks import Block, Cell, Section, cell, heading, say, tab
 from medbench.report.figures import figure
 from medbench.report.inputs import Material
 from medbench.statistics.verdicts import reasons
-from medbench.tables.board_sentences import arm_name, auroc_share, sentences, short, without_number
+from medbench.tables.board_sentences import auroc_share, sentences, without_number
 from medbench.tables.board_table import heading as board_heading
 from medbench.tables.compare import gain_forests
 from medbench.tables.forest import Forest

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from medbench import __version__
 from medbench.errors import ResourceError, UsageError
-from medbench.publishing.entries.evidence import MAINTAINERS
+from medbench.publishing.verify.evidence import MAINTAINERS
 from medbench.site import downloads, pages, svg
 from medbench.site.history import LEDGER
 from medbench.site.ranking import data_sets

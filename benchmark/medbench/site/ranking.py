@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from medbench.errors import UsageError
+from medbench.planning.arm_names import short
 from medbench.site.read_entries import Published
 from medbench.site.safe_texts import slug
-from medbench.tables.board_sentences import auroc_share, short
+from medbench.tables.board_sentences import auroc_share
 from medbench.text import points, printed
 
 ORDER = {"better": 0, "threshold": 1, "same": 2, "can't tell": 2, "worse": 3}

@@ -139,3 +139,6 @@ def reasons(evidence: Evidence) -> list[str]:
         cells = f"{FEWEST_REPEATS} repeats" if e.folds == 1 else f"{FEWEST_FOLDS} folds x {FEWEST_REPEATS} repeats"
         said.append(f"REHEARSAL: a verdict takes at least {cells}.")
     return said
+
+
+IDENTICAL = "It is right and wrong about the very same patients as its control."

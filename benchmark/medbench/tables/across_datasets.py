@@ -11,8 +11,8 @@ import numpy as np
 from medbench.analyses.across_datasets import Across, Case, across
 from medbench.boards.board import Board
 from medbench.data.audit_findings import waived
+from medbench.planning.arm_names import short
 from medbench.statistics.verdicts import reasons
-from medbench.tables.board_sentences import short
 from medbench.tables.board_table import render
 from medbench.tables.flat_rows import table
 from medbench.tables.latex import escape_latex

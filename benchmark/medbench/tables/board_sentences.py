@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from medbench.boards.board import Board
 from medbench.boards.generator_health import why_poor
 from medbench.data.audit_findings import waived
-from medbench.planning.arms import Arm, Skipped
-from medbench.registry.recipes import parse
+from medbench.planning.arm_names import arm_name, left_out, short
+from medbench.planning.arms import Arm
 from medbench.statistics.verdicts import reasons
 from medbench.tables.sentences import (
     ESTIMAND,
@@ -22,7 +22,7 @@ from medbench.tables.sentences import (
     what_helps,
     yardstick,
 )
-from medbench.text import clean, counted
+from medbench.text import counted
 
 MEANING = {
     "e": "outside data: training starts from a file of weights or from another data set",
@@ -30,23 +30,6 @@ MEANING = {
     "i": "incomplete: cells of this arm are still to be done",
 }
 """What the marks behind a row mean, in the order they are explained."""
-
-
-def short(text: str) -> str:
-    """Write ``hybrid[generator=reacgan]`` as ``hybrid (reacgan)``."""
-    spec = parse(text)
-    values = ", ".join(value for _, value in spec.parameters)
-    return clean(f"{spec.name} ({values})" if values else spec.name)
-
-
-def left_out(skipped: Skipped) -> str:
-    """Name what was left out: an arm, or a protocol whole."""
-    return clean(skipped.protocol) or f"{short(skipped.augmenter)} / {short(skipped.classifier)}"
-
-
-def arm_name(arm: Arm) -> str:
-    """Write the augmenter, and the classifier where that claims something itself and so is not the board's."""
-    return f"{short(arm.augmenter)} / {short(arm.classifier)}" if arm.over else short(arm.augmenter)
 
 
 def sentences(board: Board) -> list[str]:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from medbench.boards.board import Board, Row
 from medbench.boards.yardstick_results import Measured
+from medbench.planning.arm_names import arm_name
 from medbench.protocols.protocol import protocol
-from medbench.tables.board_sentences import arm_name, auroc_share, sentences
+from medbench.tables.board_sentences import auroc_share, sentences
 from medbench.tables.markup import latex, markdown, to_csv, values
 from medbench.tables.sentences import yardstick
 from medbench.tables.wide_columns import wide_part

@@ -13,9 +13,10 @@ from medbench.analyses.compare import Versus, every
 from medbench.analyses.compare_details import Details
 from medbench.boards.board import Board, Row
 from medbench.data.audit_findings import waived
+from medbench.planning.arm_names import arm_name, short
 from medbench.planning.seed_block import SEEDS
 from medbench.statistics.verdicts import reasons
-from medbench.tables.board_sentences import arm_name, auroc_share, short, without_number
+from medbench.tables.board_sentences import auroc_share, without_number
 from medbench.tables.board_table import branch, heading
 from medbench.tables.flat_rows import metric_key
 from medbench.tables.forest import Bar, Forest, draw, legend

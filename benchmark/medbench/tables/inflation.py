@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from medbench.analyses.inflation import CAUSES, OTHER_DATA, Inflation, Step, elsewhere
-from medbench.tables.board_sentences import short
+from medbench.planning.arm_names import short
 from medbench.tables.latex import escape_latex
 from medbench.tables.markup import escape_markdown, to_csv
 from medbench.tables.sentences import PHANTOM

@@ -9,8 +9,8 @@ from typing import Any
 
 from medbench.analyses.learning_curves import Growth, OfArm, Point, Worth
 from medbench.data.audit_findings import waived
+from medbench.planning.arm_names import arm_name, short
 from medbench.protocols.protocol import sized
-from medbench.tables.board_sentences import arm_name, short
 from medbench.tables.latex import escape_latex
 from medbench.tables.markup import escape_markdown, to_csv
 from medbench.tables.sentences import ESTIMAND, PHANTOM, by_size

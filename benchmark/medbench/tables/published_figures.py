@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from medbench.analyses.published_figures import Comparison, Figure, Line
+from medbench.planning.arm_names import short
 from medbench.protocols.protocol import protocol
-from medbench.tables.board_sentences import short
 from medbench.tables.latex import escape_latex
 from medbench.tables.markup import escape_markdown, to_csv
 from medbench.text import WIDTH, clean, columns, cut, pad, wrapped

@@ -15,7 +15,6 @@ from medbench.statistics.verdicts import Evidence, Verdict, Word
 from medbench.text import auroc_text, listed, points, printed
 
 PHANTOM = "PHANTOM DATA: this shows that medbench works, nothing about patients. Yours: medbench init FOLDER"
-IDENTICAL = "It is right and wrong about the very same patients as its control."
 ESTIMAND = "Expected gain over its control, trained on so many such patients."
 _NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight", 9: "nine"}
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from medbench.boards.board import Board, Row
-from medbench.tables.board_sentences import arm_name, auroc_share, without_number
+from medbench.planning.arm_names import arm_name
+from medbench.tables.board_sentences import auroc_share, without_number
 from medbench.text import clean, columns, cut, pad, wrapped
 
 

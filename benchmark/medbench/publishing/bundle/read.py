@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from medbench.data.audit_findings import waived_leaks
-from medbench.data.sources import PHANTOM
+from medbench.data.find_phantom import PHANTOM
 from medbench.errors import UsageError
 from medbench.planning.arms import Arm
 from medbench.planning.yardsticks import MOST, SHARE

@@ -14,7 +14,7 @@ from typing import Any
 from medbench import __version__
 from medbench.boards.build import boards
 from medbench.boards.metric_columns import metrics_of
-from medbench.data.sources import PHANTOM
+from medbench.data.find_phantom import PHANTOM
 from medbench.errors import DataError, StoreError, UsageError
 from medbench.interfaces import Metric
 from medbench.protocols.protocol import protocol

@@ -21,9 +21,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from medbench.errors import StoreError, UsageError
 from medbench.publishing.bundle import canonical_json
 from medbench.publishing.bundle.allowed_texts import free
-from medbench.publishing.entries import evidence
-from medbench.publishing.entries.evidence import Evidence
 from medbench.publishing.refusals import Refused
+from medbench.publishing.verify import evidence
+from medbench.publishing.verify.evidence import Evidence
 
 FIRST = "0" * 64
 LARGEST = 64 * 2**20

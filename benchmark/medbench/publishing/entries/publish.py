@@ -14,9 +14,10 @@ from medbench.errors import StoreError, UsageError
 from medbench.publishing.bundle import zip_container
 from medbench.publishing.bundle.allowed_texts import free, scan
 from medbench.publishing.bundle.zip_container import PACKED
-from medbench.publishing.entries import entry_check, evidence, ledger
+from medbench.publishing.entries import entry_check, ledger
 from medbench.publishing.entries.ledger import Row
 from medbench.publishing.refusals import Refused
+from medbench.publishing.verify import evidence
 from medbench.publishing.verify.verify import Verified
 
 BUNDLE, ENTRY, LEDGER = "bundle.medbench.zip", "entry.json", "ledger.jsonl"

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from medbench.data.decode import Progress
-from medbench.data.sources import PHANTOM, Described, Source, describe_decoded, locate, locate_other, with_others
+from medbench.data.find_phantom import PHANTOM, PhantomTable
+from medbench.data.sources import Described, Source, describe_decoded, locate, locate_other, with_others
 from medbench.data.transfer_sources import name_of, named_in
 from medbench.errors import DataError, MedbenchError, UsageError
-from medbench.planning.study_schema import PhantomTable
 from medbench.registry.plugins import Catalogue
 from medbench.registry.recipes import did_you_mean, listing, parameters_of, with_inner
 from medbench.samples import Samples

@@ -19,9 +19,9 @@ from medbench.publishing.bundle.allowed_texts import fitting
 from medbench.publishing.bundle.predictions_csv import Predicted, name_of, write
 from medbench.publishing.bundle.read import Bundle
 from medbench.publishing.bundle.write import instruction_set
-from medbench.publishing.entries.evidence import Evidence, choose
 from medbench.publishing.refusals import Refused
 from medbench.publishing.verify.against_data import asked, bundled
+from medbench.publishing.verify.evidence import Evidence, choose
 from medbench.publishing.verify.recompute import predictions_with_labels
 from medbench.registry.plugins import Catalogue
 from medbench.running.runner import Watcher, check_settled, run

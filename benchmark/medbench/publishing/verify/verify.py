@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from medbench.data.decode import Progress
+from medbench.data.find_phantom import PhantomTable
 from medbench.errors import UsageError
-from medbench.planning.study_schema import PhantomTable
 from medbench.publishing.refusals import Refused
 from medbench.publishing.verify import our_data
 from medbench.publishing.verify.outcome import SAID
