@@ -11,7 +11,7 @@ import numpy as np
 
 from medbench.boards.board import Board, Row
 from medbench.boards.cells import Found, agree, find, find_block, predictions_of, score_complete, tally, tested_in
-from medbench.boards.double_steps import check
+from medbench.boards.double_steps import score_double_steps
 from medbench.boards.gains import Judged, Key, judged
 from medbench.boards.generator_health import copied
 from medbench.boards.metric_columns import ON_EVERY_BOARD, ArmMetrics, CellMetrics
@@ -155,7 +155,7 @@ def _board(
     at_twice = None
     for chosen in longer:
         if (chosen.protocol, chosen.board) == (text, classifier) and any(arm.key == chosen.key for arm in mine):
-            at_twice = check(
+            at_twice = score_double_steps(
                 chosen,
                 mine,
                 [r for r in of_data if r.trial.protocol == text],
@@ -192,7 +192,7 @@ def _board(
         warnings=tuple(w for w in record.get("warnings", ()) if w.startswith(f"{source['dataset']}: ")),
         yardsticks=yardsticks,
         yardstick_trials=counted,
-        check=at_twice,
+        score_double_steps=at_twice,
         unseen=max(0, looks - on_board),
         trained_on=next(
             (

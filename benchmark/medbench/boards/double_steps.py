@@ -40,7 +40,7 @@ class Check:
     gain: Interval | None
 
 
-def check(
+def score_double_steps(
     chosen: Checked,
     arms: Sequence[Arm],
     rows: Iterable[Stored],
