@@ -192,7 +192,7 @@ def _board(
         warnings=tuple(w for w in record.get("warnings", ()) if w.startswith(f"{source['dataset']}: ")),
         yardsticks=yardsticks,
         yardstick_trials=counted,
-        score_double_steps=at_twice,
+        check=at_twice,
         unseen=max(0, looks - on_board),
         trained_on=next(
             (
