@@ -149,8 +149,7 @@ def case(boards: Sequence[Board]) -> Case:
 
 def _rows(board: Board) -> dict[str, Row]:
     """Return the rows of the board's own classifier by augmenter, the plain one among them."""
-    every = [*board.rows, *([board.plain] if board.plain else [])]
-    return {row.arm.augmenter: row for row in every if row.arm.classifier == board.classifier}
+    return {row.arm.augmenter: row for row in board.all_rows if row.arm.classifier == board.classifier}
 
 
 def _arm(board: Board, row: Row) -> str:

@@ -9,13 +9,13 @@ audit.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from medbench.analyses.inflation import Inflation
-from medbench.boards.board import Board, Row
+from medbench.boards.board import Board
 from medbench.data.audit_duplicates import near
 from medbench.data.audit_findings import across_cut
 from medbench.data.groups import linked
@@ -105,7 +105,7 @@ def at_chance(board: Board) -> tuple[list[AtChance], list[str]]:
     Args:
         board: Built with the cells of all its rows kept.
     """
-    rows: Sequence[Row] = [*board.rows, *([board.plain] if board.plain else [])]
+    rows = board.all_rows
     complete = [row for row in rows if row.cells and row.scores is not None]
     missing = [
         f"{row.arm.augmenter} ({row.done} of {row.planned} done, {row.failed} failed, {row.skipped} skipped)"

@@ -102,7 +102,7 @@ def every(board_list: Sequence[Board]) -> list[Versus]:
     """Return each arm over its own control, in the order of the boards."""
     found = []
     for board in board_list:
-        rows = {row.arm.key: row for row in every_row(board)}
+        rows = {row.arm.key: row for row in board.all_rows}
         found += [
             Versus(board, row, rows[row.arm.control_key], row.judged)
             for row in board.rows
@@ -144,11 +144,6 @@ def _auroc(arm: Row, other: Row, judged: Judged) -> Interval | None:
     return auroc_interval(arm.cells, other.cells, folds=judged.evidence.folds)
 
 
-def every_row(board: Board) -> list[Row]:
-    """Return the rows of a board, that of its footer last."""
-    return [*board.rows, *([board.plain] if board.plain else [])]
-
-
 def named(arms: Sequence[Arm], text: str) -> list[Arm]:
     """Return the arms that a text means, as boards write them: an augmenter, or AUGMENTER / CLASSIFIER."""
     augmenter, _, classifier = (part.strip() for part in text.partition(" / "))
@@ -166,7 +161,7 @@ def _pick(board: Board, text: str) -> Row | None:
     Raises:
         UsageError: If several are meant.
     """
-    rows = {row.arm.key: row for row in every_row(board)}
+    rows = {row.arm.key: row for row in board.all_rows}
     meant = named([row.arm for row in rows.values()], text)
     own = [arm for arm in meant if arm.classifier == board.classifier] or meant
     if len(own) > 1:
@@ -205,7 +200,7 @@ def _interval(board: Board, arm: Row, other: Row, folds: int) -> Interval | None
     tested = arm.scores.names.tolist()
     if other.scores.names.tolist() != tested:
         return None
-    rows = {row.arm.key: row for row in every_row(board)}
+    rows = {row.arm.key: row for row in board.all_rows}
     pairs = {}
     for row in board.rows:
         control = rows.get(row.arm.control_key)

@@ -157,7 +157,7 @@ def _inflation(boards: Sequence[Board]) -> Inflation | None:
     )
 
     def step(text: str, title: str, leak: str = "", number: int = 0) -> Step:
-        places = [(b, row) for b in boards if b.protocol == text for row in _all(b)]
+        places = [(b, row) for b in boards if b.protocol == text for row in b.all_rows]
         values, why = [], ""
         for one in pair:
             row = next(((b, r) for b, r in places if r.arm.key == one.key), None)
@@ -173,7 +173,7 @@ def _inflation(boards: Sequence[Board]) -> Inflation | None:
         step(text, REMOVED[leak], leak, number)
         for number, (leak, text) in enumerate(zip(table.remove, study.protocols[1:], strict=True), start=1)
     ]
-    rows = {row.arm.key: row for row in _all(final)}
+    rows = {row.arm.key: row for row in final.all_rows}
     own = rows[arm.key]
     judged = own.judged if own.judged is not None and own.judged.gain is not None else None
     majority, commonest = _majority(final, own) if table.metric == "accuracy" else (None, "")
@@ -201,12 +201,8 @@ def _inflation(boards: Sequence[Board]) -> Inflation | None:
     )
 
 
-def _all(board: Board) -> list[Row]:
-    return [*board.rows, *([board.plain] if board.plain else [])]
-
-
 def _rows(boards: Sequence[Board], text: str) -> list[Row]:
-    return [row for board in boards if board.protocol == text for row in _all(board)]
+    return [row for board in boards if board.protocol == text for row in board.all_rows]
 
 
 def _ours(rows: dict[tuple[str, str], Row], own: Row, taken: int) -> list[Step]:

@@ -199,7 +199,7 @@ def _falls(points: Sequence[tuple[float, float]]) -> bool:
 def _growth(bare: str, by_size: dict[float, Board]) -> Growth:
     largest = by_size[max(by_size)]
     compared = [row.arm for row in largest.rows if row.arm.control]
-    found = {size: {row.arm.key: row for row in _all(board)} for size, board in by_size.items()}
+    found = {size: {row.arm.key: row for row in board.all_rows} for size, board in by_size.items()}
     gains = [row.gain for board in by_size.values() for row in board.rows if row.gain is not None]
     return Growth(
         largest.study,
@@ -242,7 +242,3 @@ def _point(size: float, row: Row, control: Row | None, of_control: Curve | None)
         judged,
         *((read(gain.value), read(gain.low), read(gain.high)) if gain is not None else ()),
     )
-
-
-def _all(board: Board) -> list[Row]:
-    return [*board.rows, *([board.plain] if board.plain else [])]

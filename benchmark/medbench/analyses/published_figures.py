@@ -144,7 +144,7 @@ def _find(published: PublishedTable, boards: Sequence[Board]) -> tuple[Board, Ro
 
     A run may set parameters of what the study names, as in ``vgg16[head=narrow]``; tables then say so.
     """
-    every = [(board, row) for board in boards for row in (*board.rows, *([board.plain] if board.plain else []))]
+    every = [(board, row) for board in boards for row in board.all_rows]
     same = [(b, r) for b, r in every if r.arm.augmenter == published.arm]
     if not same:
         near = [(b, r) for b, r in every if _is_near(published.arm, r.arm.augmenter)]

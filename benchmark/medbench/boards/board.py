@@ -152,6 +152,11 @@ class Board:
     trained_on: float = float("nan")
 
     @property
+    def all_rows(self) -> tuple[Row, ...]:
+        """The tree, and the arm of the footer where there is one."""
+        return (*self.rows, self.plain) if self.plain else self.rows
+
+    @property
     def is_phantom(self) -> bool:
         """Whether the images were drawn by medbench."""
         return str(self.source["dataset"]).startswith("phantom:")

@@ -69,7 +69,7 @@ def status(study_name: str | None, results: Path, as_json: bool) -> None:
             "planned": row.planned,
         }
         for board in built
-        for row in _rows(board)
+        for row in board.all_rows
     ]
     rows += [row for board in built for row in _further(board)]
     running = [_job(folder) for folder in sorted((results / ".jobs").glob("*")) if (folder / "progress.json").is_file()]
@@ -244,7 +244,3 @@ def _further(board: Board) -> Iterator[dict[str, Any]]:
             "augmenter": f"{at.arm.augmenter} at {at.steps} steps, and its control",
         }
         yield {**kept, **name, "done": at.done, "failed": at.settled - at.done, "planned": at.planned}
-
-
-def _rows(board: Board) -> list[Any]:
-    return [*board.rows, *([board.plain] if board.plain else [])]

@@ -75,7 +75,7 @@ class OfBoard:
     @property
     def rows(self) -> list[Row]:
         """The tree, and the arm that leaves training as it is."""
-        return rows_of(self.board)
+        return list(self.board.all_rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,11 +114,6 @@ class Material:
     def sources(self) -> list[Mapping[str, Any]]:
         """Facts of the data sets, each once."""
         return list({str(board.source["dataset"]): board.source for board in self.boards}.values())
-
-
-def rows_of(board: Board) -> list[Row]:
-    """Return the tree of a board and the arm of its footer."""
-    return [*board.rows, *([board.plain] if board.plain else [])]
 
 
 def gather(
@@ -161,7 +156,7 @@ def _of_board(store: Store, board: Board) -> OfBoard:
         for row in store.rows(str(board.source["dataset"]))
         if (row.trial.protocol, row.trial.data) == (board.protocol, board.source["data"])
     ]
-    found = {row.arm.key: find(row.arm, mine, study, folds, cells) for row in rows_of(board)}
+    found = {row.arm.key: find(row.arm, mine, study, folds, cells) for row in board.all_rows}
     for of_arm in found.values():
         for stored in of_arm.cells.values():
             stored.check()  # a report also shows curves and pictures

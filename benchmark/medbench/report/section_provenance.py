@@ -13,7 +13,7 @@ from medbench.planning.study import Study
 from medbench.protocols.contracts import LEAKS
 from medbench.protocols.protocol import protocol
 from medbench.report.blocks import Block, Section, heading, say, table, text_of
-from medbench.report.inputs import Material, provenances, rows_of
+from medbench.report.inputs import Material, provenances
 from medbench.report.section_results import title_of
 from medbench.text import counted
 
@@ -134,7 +134,7 @@ def provenance(material: Material) -> Section:
         *((f"data of {source['dataset']}", source["data"]) for source in material.sources),
     ]
     blocks: list[Block] = [table("What the numbers were made with.", ("what", "value"), rows, label="provenance")]
-    arms = {(b.classifier, row.arm.key): row.arm for b in material.boards for row in rows_of(b)}
+    arms = {(b.classifier, row.arm.key): row.arm for b in material.boards for row in b.all_rows}
     listed = [(a.augmenter, a.classifier, a.made_by[:16]) for a in arms.values()]
     caption = "Identity of each arm: the start of the SHA-256 over its recipes, their code and the libraries they name."
     blocks.append(table(caption, ("augmenter", "classifier", "identity"), listed, label="identity"))

@@ -100,7 +100,7 @@ def without_number(boards: Sequence[Board]) -> list[str]:
     """Return a sentence for each metric, score and extractor that gave no number somewhere, over all boards."""
     said: dict[tuple[str, str], int] = {}
     for board in boards:
-        for row in [*board.rows, *([board.plain] if board.plain else [])]:
+        for row in board.all_rows:
             for name, (why, cells) in row.unmeasured.items():
                 said[name, why] = said.get((name, why), 0) + cells
     return [f"{name}: no number in {counted(cells, 'cell')}, {why}." for (name, why), cells in said.items()]

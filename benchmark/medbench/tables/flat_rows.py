@@ -19,8 +19,7 @@ from medbench.text import duration
 
 def table(board: Board) -> list[dict[str, Any]]:
     """Return a board as flat rows with plain values, for CSV, JSON and wide tables."""
-    rows = [*board.rows, *([board.plain] if board.plain else [])]
-    return [_flat(board, row) for row in rows] + [_flat_yardstick(board, of_it) for of_it in board.yardsticks]
+    return [_flat(board, row) for row in board.all_rows] + [_flat_yardstick(board, of_it) for of_it in board.yardsticks]
 
 
 def _flat(board: Board, row: Row) -> dict[str, Any]:

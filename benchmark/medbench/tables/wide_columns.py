@@ -18,7 +18,7 @@ def wide_part(board: Board, rule: str) -> list[str]:
         f" more numbers {rule * 20}",
         f"{' arm':<30}{'macro-F1':>9}{'argmax':>8}{'cells':>9}{'made':>8}{'peak MB':>9}",
     ]
-    rows = [*board.rows, *([board.plain] if board.plain else [])]
+    rows = board.all_rows
     names = [pad(f" {cut(arm_name(row.arm), 28)}", 30) for row in rows]
     for row, name in zip(rows, names, strict=True):
         f1 = f"{100 * row.scores.macro_f1:.1f}" if row.scores else ""

@@ -34,7 +34,7 @@ def figures(board: Board) -> dict[str, Any]:
         "class_patients": list(source["class_patients"]),
         "looks": board.looks,
         "device": fitting(board.device),
-        "rows": [_row(row) for row in (*board.rows, *([board.plain] if board.plain else []))],
+        "rows": [_row(row) for row in board.all_rows],
         "yardsticks": [_yardstick(of_it) for of_it in board.yardsticks],
         "check": None if (at := board.check) is None else {
             "augmenter": at.arm.augmenter, "classifier": at.arm.classifier, "steps": at.steps, **_gain(at.gain),

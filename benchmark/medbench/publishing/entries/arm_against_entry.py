@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from medbench.analyses.compare import Versus, every_row, further, named
+from medbench.analyses.compare import Versus, further, named
 from medbench.boards.board import Board, Row
 from medbench.boards.build import boards
 from medbench.errors import UsageError
@@ -47,7 +47,7 @@ def against(store: Store, record: Mapping[str, Any], one: str, other: str, bundl
             raise UsageError(f"no arm of {where} is called {text!r}; its leaderboard names those there are.")
     pairs, why = [], f"entry {entry} has no board on the same data set and protocol"
     for board in boards(store, record, keep={arm.key for arm in mine}):
-        for arm in (row for row in every_row(board) if row.arm.key in {a.key for a in mine}):
+        for arm in (row for row in board.all_rows if row.arm.key in {a.key for a in mine}):
             for published in (a for a in theirs if (a.board or a.classifier) == board.classifier):
                 try:
                     row = _row(bundle, board, arm, published)
