@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 import medbench
 
@@ -26,6 +25,8 @@ def write_contact_sheet(
         seed: Of the samples and of the choice of real images.
         columns: Images a row.
     """
+    from PIL import Image
+
     rng = np.random.default_rng(seed)
     rows = []
     for label in range(len(train.classes)):

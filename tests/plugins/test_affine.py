@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medbench_plugins.transforms.affine import flip, random_affine, rotation, spine_hybrid, warp
+from medbench_plugins.transforms.ranges import AffineRanges
 
-STILL = {"rotate": 0.0, "scale": 0.0, "shear": 0.0, "shift": 0.0, "flips": (), "probability": 1.0}
+STILL = AffineRanges(0.0, 0.0, 0.0, 0.0)
 SHAPES = st.sampled_from([(3, 1, 16, 16), (2, 3, 12, 20), (2, 1, 9, 9, 9), (1, 4, 8, 10, 6)])
 
 
@@ -32,7 +33,7 @@ def blob(d: int, size: int = 24) -> torch.Tensor:
 def test_ranges_of_nothing_give_the_image_back(shape: tuple[int, ...], seed: int) -> None:
     x = images(shape, seed)
 
-    warped = random_affine(x, torch.Generator().manual_seed(seed), **STILL)
+    warped = random_affine(x, torch.Generator().manual_seed(seed), STILL, flips=(), probability=1.0)
 
     assert (warped - x).abs().max() < 1 / 255
 
@@ -52,16 +53,8 @@ def test_the_result_stays_within_the_range_of_pixels(
     x = images(shape, seed)
     before = x.clone()
 
-    warped = random_affine(
-        x,
-        torch.Generator().manual_seed(seed),
-        rotate=rotate,
-        scale=scale,
-        shear=shear,
-        shift=shift,
-        flips=(0, 1),
-        probability=1.0,
-    )
+    ranges = AffineRanges(rotate, scale, shear, shift)
+    warped = random_affine(x, torch.Generator().manual_seed(seed), ranges, flips=(0, 1), probability=1.0)
 
     assert warped.shape == x.shape
     assert warped.dtype == x.dtype
@@ -168,7 +161,7 @@ def test_the_study_list_holds_its_turns_flips_and_the_original() -> None:
 
 def test_no_row_changes_at_probability_zero() -> None:
     x = images((8, 1, 16, 16))
-    wild = {**STILL, "rotate": 90.0, "flips": (0, 1), "probability": 0.0}
+    wild = AffineRanges(90.0, 0.0, 0.0, 0.0)
 
-    assert torch.equal(random_affine(x, torch.Generator().manual_seed(0), **wild), x)
+    assert torch.equal(random_affine(x, torch.Generator().manual_seed(0), wild, flips=(0, 1), probability=0.0), x)
     assert torch.equal(spine_hybrid(x, torch.Generator().manual_seed(0), probability=0.0), x)

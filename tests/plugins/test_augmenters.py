@@ -19,7 +19,7 @@ from medbench.testing import SandboxContext, check_recipe_is_unchanged, toy_samp
 from medbench_plugins.augmenters import register_augmenters
 from medbench_plugins.augmenters.generative import Generative, made_counts
 from medbench_plugins.augmenters.geometric import Geometric
-from medbench_plugins.augmenters.plain import Balanced, balanced_sampling
+from medbench_plugins.augmenters.plain import Balanced
 from medbench_plugins.augmenters.synthetic import SyntheticOnly
 from medbench_plugins.generators.acgan import ACGAN
 from medbench_plugins.generators.feature_acgan import FeatureACGAN
@@ -120,7 +120,7 @@ def test_balanced_sampling_gives_every_present_class_the_same_weight(labels: lis
         toy_samples(len(labels), classes=4, size=4, images_per_patient=1), labels=np.array(labels, dtype=np.int64)
     )
 
-    sampling = balanced_sampling(samples)
+    sampling = medbench.balanced_sampling(samples)
 
     present = sorted(set(labels) - {-1})
     assert sampling.sum() == pytest.approx(1)
@@ -133,7 +133,7 @@ def test_balanced_sampling_needs_a_label() -> None:
     samples = replace(toy_samples(4), labels=np.full(4, -1))
 
     with pytest.raises(medbench.DataError, match="none of the 4 training rows has one"):
-        balanced_sampling(samples)
+        medbench.balanced_sampling(samples)
 
 
 def test_fill_equal_makes_the_same_share_of_every_class() -> None:

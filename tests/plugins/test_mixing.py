@@ -16,7 +16,7 @@ from torchvision.transforms import v2
 import medbench
 from medbench.testing import SandboxContext, check_augmenter, toy_samples
 from medbench_plugins.augmenters.mixing import CutMix, Mixup, beta_quantiles, cut, draw_beta, fade
-from medbench_plugins.augmenters.plain import Balanced, balanced_sampling
+from medbench_plugins.augmenters.plain import Balanced
 
 SHAPES = [(6, 1, 16, 16), (5, 3, 9, 14), (4, 2, 8, 9, 10)]
 
@@ -165,7 +165,7 @@ def test_mixing_keeps_the_contract_and_stands_on_balanced_sampling(
 
     assert augmenter.control == Balanced()
     assert fitted.sampling is not None
-    assert np.array_equal(fitted.sampling, balanced_sampling(train))
+    assert np.array_equal(fitted.sampling, medbench.balanced_sampling(train))
 
 
 @pytest.mark.parametrize("alpha", [0, -1, float("nan"), 1000])

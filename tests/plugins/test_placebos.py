@@ -12,7 +12,7 @@ from PIL import Image
 import medbench
 from medbench.testing import SandboxContext, check_augmenter, check_generator, toy_samples
 from medbench_plugins.augmenters.geometric import Geometric
-from medbench_plugins.augmenters.plain import Balanced, balanced_sampling
+from medbench_plugins.augmenters.plain import Balanced
 from medbench_plugins.augmenters.synthetic import SyntheticOnly
 from medbench_plugins.generators.acgan import ACGAN
 from medbench_plugins.generators.blur import Blur
@@ -139,7 +139,7 @@ def test_synthetic_only_of_copies_is_balanced_training(context: SandboxContext) 
 
     assert rows(fitted.samples) == rows(train)
     assert fitted.sampling is not None
-    assert sorted(fitted.sampling) == sorted(balanced_sampling(train))
+    assert sorted(fitted.sampling) == sorted(medbench.balanced_sampling(train))
 
 
 def test_the_controls_of_synthetic_only_are_copies_and_then_its_base() -> None:

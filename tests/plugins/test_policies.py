@@ -15,7 +15,7 @@ from torchvision.transforms.v2 import functional as tv
 
 import medbench
 from medbench.testing import SandboxContext, check_augmenter, toy_samples
-from medbench_plugins.augmenters.plain import Balanced, balanced_sampling
+from medbench_plugins.augmenters.plain import Balanced
 from medbench_plugins.augmenters.policies import (
     OPERATIONS,
     RANGES,
@@ -299,7 +299,7 @@ def test_a_policy_keeps_labels_and_repeats_under_a_seed(
     assert torch.equal(x, before)
     assert results[0][0].abs().max() <= 1
     assert fitted.sampling is not None
-    assert np.array_equal(fitted.sampling, balanced_sampling(train))
+    assert np.array_equal(fitted.sampling, medbench.balanced_sampling(train))
 
 
 @pytest.mark.parametrize("augmenter", [TrivialAugment(), RandAugment()], ids=lambda augmenter: augmenter.name)

@@ -10,7 +10,6 @@ import numpy as np
 import medbench
 from medbench_plugins.augmenters.feature_none import FeatureNone
 from medbench_plugins.augmenters.generative import check_filling, made_counts
-from medbench_plugins.augmenters.plain import balanced_sampling
 from medbench_plugins.row_vectors import flat, shaped
 
 
@@ -67,7 +66,7 @@ class FeatureGaussian:
         labels = np.repeat(np.arange(len(made)), made)
         if len(labels):
             train = train.with_synthetic(shaped(np.concatenate(x), train.x), labels, maker=self.name)
-        return medbench.TrainingSet(train, sampling=balanced_sampling(train))
+        return medbench.TrainingSet(train, sampling=medbench.balanced_sampling(train))
 
 
 def draw_gaussian(x: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import medbench
 from medbench_plugins.augmenters.feature_none import FeatureNone
 from medbench_plugins.augmenters.mixing import beta_quantiles, draw_beta, fade
-from medbench_plugins.augmenters.plain import balanced_sampling
 
 if TYPE_CHECKING:
     import torch
@@ -55,7 +54,9 @@ class FeatureMixup:
 
         self.check()
         quantiles = torch.from_numpy(beta_quantiles(self.alpha)).float().to(context.device)
-        return medbench.TrainingSet(train, transform=partial(mix_rows, quantiles), sampling=balanced_sampling(train))
+        return medbench.TrainingSet(
+            train, transform=partial(mix_rows, quantiles), sampling=medbench.balanced_sampling(train)
+        )
 
 
 def mix_rows(

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import medbench
-from medbench_plugins.augmenters.plain import balanced_sampling
 
 
 @dataclass(frozen=True)
@@ -25,4 +24,4 @@ class FeatureNone:
 
     def fit(self, train: medbench.Samples, context: medbench.Context) -> medbench.TrainingSet:
         """Return `train` with class-balanced sampling."""
-        return medbench.TrainingSet(train, sampling=balanced_sampling(train))
+        return medbench.TrainingSet(train, sampling=medbench.balanced_sampling(train))

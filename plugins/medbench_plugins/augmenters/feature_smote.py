@@ -10,7 +10,6 @@ import numpy as np
 import medbench
 from medbench_plugins.augmenters.feature_none import FeatureNone
 from medbench_plugins.augmenters.generative import check_filling, made_counts
-from medbench_plugins.augmenters.plain import balanced_sampling
 from medbench_plugins.row_vectors import flat, shaped
 
 
@@ -88,7 +87,7 @@ class FeatureSMOTE:
                     "so that it would make none of it; ask for kind=regular"
                 )
             train = train.with_synthetic(shaped(x, train.x), labels, maker=self.name)
-        return medbench.TrainingSet(train, sampling=balanced_sampling(train))
+        return medbench.TrainingSet(train, sampling=medbench.balanced_sampling(train))
 
 
 def smote(

@@ -7,17 +7,11 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import medbench
-from medbench_plugins.augmenters.plain import Balanced, balanced_sampling
+from medbench_plugins.augmenters.plain import Balanced
+from medbench_plugins.transforms.ranges import FLIP_AXES, SAFE, AffineRanges
 
 if TYPE_CHECKING:
     import torch
-
-# Spatial axes: an image is (up-down, left-right); a volume in RAS orientation (left-right, front-back, up-down).
-_AXES = {
-    2: {"flip_up_down": 0, "flip_left_right": 1},
-    3: {"flip_left_right": 0, "flip_front_back": 1, "flip_up_down": 2},
-}
-LEFT_RIGHT = "flip_left_right"
 
 
 @dataclass(frozen=True)
@@ -40,10 +34,10 @@ class Geometric:
 
     name: str = "geometric"
     policy: Literal["safe", "spine-hybrid"] = "safe"
-    rotation: float = 15.0
-    scale: float = 0.15
-    shear: float = 8.0
-    translation: float = 0.08
+    rotation: float = SAFE.rotation
+    scale: float = SAFE.scale
+    shear: float = SAFE.shear
+    translation: float = SAFE.translation
     flip_left_right: bool = True
     flip_up_down: bool = False
     flip_front_back: bool = False
@@ -66,12 +60,12 @@ class Geometric:
         """
         self.check()
         dimensions = train.x.ndim - 2
-        if dimensions not in _AXES:
+        if dimensions not in FLIP_AXES:
             raise medbench.UsageError(f"geometric: works on images and volumes, got rows with {dimensions} axes.")
         if self.flip_front_back and dimensions == 2:
             raise medbench.UsageError("geometric.flip_front_back: images have no such axis; leave it out for 2-D data.")
         transform = partial(self._transform, sides=train.sides)
-        return medbench.TrainingSet(train, transform=transform, sampling=balanced_sampling(train))
+        return medbench.TrainingSet(train, transform=transform, sampling=medbench.balanced_sampling(train))
 
     def _transform(
         self, x: torch.Tensor, y: torch.Tensor, generator: torch.Generator, *, sides: bool
@@ -80,18 +74,13 @@ class Geometric:
 
         if self.policy == "spine-hybrid":
             return spine_hybrid(x, generator, probability=self.probability, sides=sides), y
-        mirrored = [name for name in _AXES[x.ndim - 2] if getattr(self, name) and not (sides and name == LEFT_RIGHT)]
-        x = random_affine(
-            x,
-            generator,
-            rotate=self.rotation,
-            scale=self.scale,
-            shear=self.shear,
-            shift=self.translation,
-            flips=[_AXES[x.ndim - 2][name] for name in mirrored],
-            probability=self.probability,
-        )
-        return x, y
+        flips = [
+            axis
+            for name, axis in FLIP_AXES[x.ndim - 2].items()
+            if getattr(self, name) and not (sides and name == "flip_left_right")
+        ]
+        ranges = AffineRanges(self.rotation, self.scale, self.shear, self.translation)
+        return random_affine(x, generator, ranges, flips=flips, probability=self.probability), y
 
     def check(self) -> None:
         """Raise :class:`medbench.UsageError` where a field is out of its range."""

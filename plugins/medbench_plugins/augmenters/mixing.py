@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 
 import medbench
-from medbench_plugins.augmenters.plain import Balanced, balanced_sampling
+from medbench_plugins.augmenters.plain import Balanced
 
 if TYPE_CHECKING:
     import torch
@@ -51,7 +51,7 @@ class Mixup:
         self.check()
         quantiles = _quantiles_on_device(self.alpha, context)
         return medbench.TrainingSet(
-            train, transform=partial(self._transform, quantiles), sampling=balanced_sampling(train)
+            train, transform=partial(self._transform, quantiles), sampling=medbench.balanced_sampling(train)
         )
 
     def check(self) -> None:
@@ -104,7 +104,7 @@ class CutMix:
         self.check()
         quantiles = _quantiles_on_device(self.alpha, context)
         return medbench.TrainingSet(
-            train, transform=partial(self._transform, quantiles), sampling=balanced_sampling(train)
+            train, transform=partial(self._transform, quantiles), sampling=medbench.balanced_sampling(train)
         )
 
     def check(self) -> None:

@@ -7,8 +7,6 @@ from typing import ClassVar, Literal
 
 import medbench
 
-balanced_sampling = medbench.balanced_sampling
-
 
 @dataclass(frozen=True)
 class Unchanged:
@@ -39,4 +37,4 @@ class Balanced:
 
     def fit(self, train: medbench.Samples, context: medbench.Context) -> medbench.TrainingSet:
         """Return `train` with class-balanced sampling."""
-        return medbench.TrainingSet(train, sampling=balanced_sampling(train))
+        return medbench.TrainingSet(train, sampling=medbench.balanced_sampling(train))

@@ -10,7 +10,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import medbench
-from medbench_plugins.augmenters.plain import Balanced, balanced_sampling
+from medbench_plugins.augmenters.plain import Balanced
 
 if TYPE_CHECKING:
     import torch
@@ -107,7 +107,7 @@ class TrivialAugment:
         """
         self.check()
         _check_rows(self.name, train.x.ndim - 2)
-        return medbench.TrainingSet(train, transform=self._transform, sampling=balanced_sampling(train))
+        return medbench.TrainingSet(train, transform=self._transform, sampling=medbench.balanced_sampling(train))
 
     def check(self) -> None:
         """Raise :class:`medbench.UsageError` where a field is out of its range."""
@@ -159,7 +159,7 @@ class RandAugment:
         """
         self.check()
         _check_rows(self.name, train.x.ndim - 2)
-        return medbench.TrainingSet(train, transform=self._transform, sampling=balanced_sampling(train))
+        return medbench.TrainingSet(train, transform=self._transform, sampling=medbench.balanced_sampling(train))
 
     def check(self) -> None:
         """Raise :class:`medbench.UsageError` where a field is out of its range."""

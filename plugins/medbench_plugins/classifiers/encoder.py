@@ -45,9 +45,7 @@ class TrainedEncoder:
             medbench.Skip: If the network has no linear layer to cut before.
             medbench.Diverged: If a loss or a weight is not finite.
         """
-        from medbench_plugins.augmenters.plain import balanced_sampling
-
-        training_set = medbench.TrainingSet(train, sampling=balanced_sampling(train))
+        training_set = medbench.TrainingSet(train, sampling=medbench.balanced_sampling(train))
         predictor: Any = self.classifier.fit(training_set, train.take([]), context)
         return self._encoding(predictor.network, context.budget.threads, dict(predictor.facts))
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 import numpy as np
 
 import medbench
-from medbench_plugins.augmenters.plain import Balanced
 from medbench_plugins.classifiers.blueprint import Blueprint
 from medbench_plugins.classifiers.encoder import TrainedEncoder
 from medbench_plugins.classifiers.heads import LinearHead
@@ -41,7 +40,7 @@ class PretrainedOn:
 
     classifier: medbench.Classifier = field(default_factory=SmallCNN)
     source: medbench.Dataset | None = None
-    augmenter: medbench.Augmenter = field(default_factory=Balanced)
+    augmenter: medbench.Augmenter = field(default_factory=lambda: medbench.recipe("augmenter", "balanced"))
     name: ClassVar[str] = "pretrained-on"
     summary: ClassVar[str] = "a classifier pretrained on another data set: pretrained-on[source=NAME]"
 

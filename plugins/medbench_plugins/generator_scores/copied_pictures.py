@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from PIL import Image
 
 from medbench_plugins.contact_sheet import sheet, slice_of
 from medbench_plugins.generator_scores.likeness import nearest_alike
@@ -44,6 +43,8 @@ class CopiesPixels:
 
     def show(self, folder: Path, train: np.ndarray, held_out: np.ndarray, synthetic: np.ndarray) -> None:
         """Write ``copies.png``: the made pictures most like a training picture above, those below."""
+        from PIL import Image
+
         likeness, which = nearest_alike(synthetic, train)
         worst = np.argsort(-likeness, kind="stable")[:PAIRS]
         rows = [[slice_of(x) for x in of_kind] for of_kind in (synthetic[worst], train[which[worst]])]

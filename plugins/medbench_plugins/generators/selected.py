@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 import medbench
+from medbench_plugins.classifiers.timm_nets import VGG16
 from medbench_plugins.generator_scores.neighbours import coverage
 from medbench_plugins.generators.acgan import ACGAN
 from medbench_plugins.row_vectors import flat
@@ -20,13 +22,6 @@ from medbench_plugins.selection.rules import Rule, RuleName, draw_selected
 MOST = 200  # rows a class of the draw in which the filter is measured
 NEAREST = 5  # the k of coverage, as its authors set it
 COLUMNS = ("rows", "candidates", "passed", "fallback", "coverage_before", "coverage_after")
-
-
-def _vgg16() -> medbench.Classifier:
-    # Imported when it is called: some classifiers are made of augmenters, and those of generators.
-    from medbench_plugins.classifiers.timm_nets import VGG16
-
-    return VGG16(head="narrow")
 
 
 @dataclass(frozen=True)
@@ -59,7 +54,7 @@ class Selected:
     name: str = "selected"
     generator: medbench.Generator = field(default_factory=ACGAN)
     by: Literal["classifier", "discriminator"] = "classifier"
-    classifier: medbench.Classifier = field(default_factory=_vgg16)
+    classifier: medbench.Classifier = field(default_factory=partial(VGG16, head="narrow"))
     rule: RuleName = "threshold"
     threshold: float = 0.5
     keep: float = 0.5

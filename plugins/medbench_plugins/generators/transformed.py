@@ -9,6 +9,7 @@ import numpy as np
 
 import medbench
 from medbench_plugins.generators.resample import RealImages
+from medbench_plugins.transforms.ranges import FLIP_AXES, SAFE
 
 if TYPE_CHECKING:
     import torch
@@ -148,21 +149,9 @@ class TransformedImages:
         """Change ``float32 (B, C, *spatial)`` in [-1, 1]."""
         import torch
 
-        # Imported here: the package of augmenters imports the generators.
-        from medbench_plugins.augmenters.geometric import Geometric
         from medbench_plugins.transforms.affine import random_affine, spine_change
 
         if self.policy != "safe":
             return spine_change(x, torch.from_numpy(choice), torch.rand(len(x), 2, generator=draws))
-        safe = Geometric()
-        left_right = 1 if x.ndim == 4 else 0  # the last axis of an image, the first of a volume
-        return random_affine(
-            x,
-            draws,
-            rotate=safe.rotation,
-            scale=safe.scale,
-            shear=safe.shear,
-            shift=safe.translation,
-            flips=[left_right] if self.mirrors else [],
-            probability=1,
-        )
+        flips = [FLIP_AXES[x.ndim - 2]["flip_left_right"]] if self.mirrors else []
+        return random_affine(x, draws, SAFE, flips=flips, probability=1)

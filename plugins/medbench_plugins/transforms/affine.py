@@ -13,6 +13,8 @@ from itertools import combinations
 import torch
 import torch.nn.functional as F
 
+from medbench_plugins.transforms.ranges import FLIP_AXES, AffineRanges
+
 
 def warp(x: torch.Tensor, matrix: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
     """Resample each row of `x` through an affine map of its own, linearly between pixels.
@@ -69,23 +71,17 @@ def flip(x: torch.Tensor, axes: Sequence[int], chosen: torch.Tensor) -> torch.Te
 def random_affine(
     x: torch.Tensor,
     generator: torch.Generator,
+    ranges: AffineRanges,
     *,
-    rotate: float,
-    scale: float,
-    shear: float,
-    shift: float,
     flips: Sequence[int],
     probability: float,
 ) -> torch.Tensor:
-    """Turn, resize, shear, move and mirror each row by amounts of its own, uniform in their ranges.
+    """Rotate, scale, shear, move and mirror each row by amounts of its own, uniform in their ranges.
 
     Args:
         x: ``float (B, C, *spatial)`` in [-1, 1].
         generator: On the device of `x`; as many numbers are drawn whatever the ranges are.
-        rotate: Largest angle in degrees, in every plane of axes.
-        scale: Largest relative change of size, the same along all axes.
-        shear: Largest angle in degrees, in every plane of axes.
-        shift: Largest move along each axis, as a fraction of it.
+        ranges: Largest amounts.
         flips: Spatial axes, each mirrored in half of the rows.
         probability: Share of rows that are changed; the others come back bit for bit.
     """
@@ -94,12 +90,12 @@ def random_affine(
     drawn = torch.rand(B, 2 + 2 * n_planes + 2 * d, generator=generator, device=x.device)
     changed, sizes, angles, shears, moves, mirrors = drawn.split((1, 1, n_planes, n_planes, d, d), dim=1)
     # Output to input: the content grows by a factor when the positions shrink by it.
-    matrix = rotation(rotate * (2 * angles - 1)) / (1 + scale * (2 * sizes - 1))[:, :, None]
+    matrix = rotation(ranges.rotation * (2 * angles - 1)) / (1 + ranges.scale * (2 * sizes - 1))[:, :, None]
     slant = _identity(B, d, x.device)
     for plane, (i, j) in enumerate(combinations(range(d), 2)):
-        slant[:, j, i] = torch.tan(torch.deg2rad(shear * (2 * shears[:, plane] - 1)))
+        slant[:, j, i] = torch.tan(torch.deg2rad(ranges.shear * (2 * shears[:, plane] - 1)))
     mirrored = flip(x, flips, mirrors[:, list(flips)] < 0.5)
-    moved = warp(mirrored, matrix @ slant, shift * (2 * moves - 1))
+    moved = warp(mirrored, matrix @ slant, ranges.translation * (2 * moves - 1))
     return torch.where(_over_pixels(changed[:, 0] < probability, x), moved, x)
 
 
@@ -109,7 +105,7 @@ SPINE_CHANGES = ("original", "rot45", "rot90", "rot270", "hflip", "vflip", "shea
 
 def left_right_mirror(dimensions: int) -> str:
     """Return which of ``SPINE_CHANGES`` mirrors left to right: the last axis of images, the first of volumes."""
-    return {2: "hflip", 3: "vflip"}[dimensions]
+    return ("vflip", "hflip")[FLIP_AXES[dimensions]["flip_left_right"]]
 
 
 def spine_hybrid(
