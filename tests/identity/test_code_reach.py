@@ -15,7 +15,7 @@ import pytest
 
 import medbench
 import medbench_plugins
-from medbench.identity import code_reach
+from medbench.identity import code_reach, definition_text, module_outline, source_files
 from medbench.identity.code_reach import forget, reach
 from medbench.identity.identity import CORE
 
@@ -194,7 +194,7 @@ class Kept:
 
 
 def read_again(module: str) -> None:
-    for cached in (code_reach._outline, code_reach._text):
+    for cached in (module_outline.outline_of, definition_text.text_of):
         cached.forget(module)  # type: ignore[attr-defined]
 
 
@@ -208,7 +208,7 @@ def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         shutil.copytree(
             Path(package.__file__).parent, tmp_path / package.__name__, ignore=shutil.ignore_patterns("__pycache__")
         )
-    original = code_reach._source.__wrapped__
+    original = source_files.source_file.__wrapped__
 
     @functools.cache
     def source(module: str) -> Path | None:
@@ -219,9 +219,14 @@ def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         found = [path for path in (place / "__init__.py", place.with_suffix(".py")) if path.is_file()]
         return found[0] if found else None
 
-    monkeypatch.setattr(code_reach, "_source", source)
-    for name in ("_outline", "_text"):  # by module, so that one file can be read again
-        monkeypatch.setattr(code_reach, name, Kept(getattr(code_reach, name).__wrapped__))
+    replaced = {
+        "source_file": source,
+        "outline_of": Kept(module_outline.outline_of.__wrapped__),  # by module, so that one file can be read again
+        "text_of": Kept(definition_text.text_of.__wrapped__),
+    }
+    for reader in (source_files, module_outline, definition_text, code_reach):
+        for name in replaced.keys() & vars(reader).keys():
+            monkeypatch.setattr(reader, name, replaced[name])
     yield tmp_path  # type: ignore[misc]
     monkeypatch.undo()
 
@@ -305,17 +310,17 @@ def test_a_module_in_another_folder_leaves_every_id(copied: Path) -> None:
 
     (copied / "medbench_plugins" / "moved").mkdir()
     (copied / "medbench_plugins" / "moved" / "__init__.py").write_text("")
-    (copied / "medbench_plugins" / "classifiers" / "by_blueprint.py").rename(
+    (copied / "medbench_plugins" / "classifiers" / "fit_and_cut.py").rename(
         copied / "medbench_plugins" / "moved" / "loop.py"
     )
-    (copied / "medbench" / "cuts.py").rename(copied / "medbench" / "folds.py")
+    (copied / "medbench" / "protocols" / "folds.py").rename(copied / "medbench" / "folds.py")
     for path in copied.rglob("*.py"):
         text = path.read_text().replace("medbench_plugins.classifiers.fit_and_cut", "medbench_plugins.moved.loop")
-        text = text.replace("classifiers import by_blueprint", "moved import loop as by_blueprint")
+        text = text.replace("classifiers import fit_and_cut", "moved import loop as fit_and_cut")
         path.write_text(text.replace("medbench.protocols.folds", "medbench.folds"))
-    code_reach._outline.known.clear()  # type: ignore[attr-defined]
-    code_reach._text.known.clear()  # type: ignore[attr-defined]
-    code_reach._source.cache_clear()
+    module_outline.outline_of.known.clear()  # type: ignore[attr-defined]
+    definition_text.text_of.known.clear()  # type: ignore[attr-defined]
+    source_files.source_file.cache_clear()
 
     assert hashes() == before
 
@@ -336,4 +341,5 @@ def test_the_core_reaches_what_hand_lists_missed() -> None:
         "medbench.trial.generator_scores",
         "medbench.trial.metrics",
         "medbench.identity.code_reach",
+        "medbench.identity.definition_text",
     }
