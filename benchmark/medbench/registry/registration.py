@@ -12,7 +12,8 @@ from typing import Any
 from medbench.registry.authors_lines import place_of
 
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]*")
-KNOWN = {"gives": frozenset({"samples", "transform", "sampling", "loss", "bags"})}
+INGREDIENTS = frozenset({"samples", "transform", "sampling", "loss", "bags"})
+"""What an augmenter may give, and a classifier take."""
 
 
 def name_of(kind: str, item: Any) -> str:
@@ -70,10 +71,10 @@ def _fault_of_members(kind: str, name: str, item: Any) -> str:
         if not isinstance(value, frozenset | set) or not all(isinstance(word, str) for word in value):
             return f'it registered {name!r}, whose {member} is no set of words ({place_of(item, member)}); write \
 {member} = frozenset({{"samples"}})'
-        if unknown := set(value) - KNOWN.get(member, set(value)):
+        if member == "gives" and (unknown := set(value) - INGREDIENTS):
             return (
                 f"it registered {name!r}, whose {member} names {sorted(unknown)[0]!r} ({place_of(item, member)}); it "
-                f"is a subset of {', '.join(sorted(KNOWN[member]))}"
+                f"is a subset of {', '.join(sorted(INGREDIENTS))}"
             )
     if kind == "augmenter" and item.space not in ("pixels", "features"):
         where = place_of(item, "space")

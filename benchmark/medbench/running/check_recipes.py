@@ -204,8 +204,8 @@ def _run(folder: Path, executor: Executor, task: Mapping[str, Any], limit_s: flo
 
 
 def _key(part: Part, extent: Mapping[str, int]) -> str:
-    core = Path(testing.__file__).read_bytes().hex()
-    return digest([part.kind, part.name, identity(part.recipe), extent, digest(core)])
+    checks = [file.read_bytes().hex() for file in sorted(Path(testing.__file__).parent.glob("*.py"))]
+    return digest([part.kind, part.name, identity(part.recipe), extent, digest(checks)])
 
 
 def _remembered(key: str) -> str:
