@@ -32,9 +32,9 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "toys"))
 from click.testing import CliRunner  # noqa: E402
 
 from medbench.cli import cli  # noqa: E402
-from medbench.cli.leaderboard import open_record  # noqa: E402
 from medbench.data.cache import Decoded, decode, phantom_root  # noqa: E402
 from medbench.errors import MedbenchError  # noqa: E402
+from medbench.planning.plan_records import open_record  # noqa: E402
 from medbench.trial.stages import load_state  # noqa: E402
 from toys import ToyData  # noqa: E402
 

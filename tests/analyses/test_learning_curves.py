@@ -23,7 +23,7 @@ from medbench.boards.board import Board, Row
 from medbench.boards.build import boards
 from medbench.boards.gains import Judged
 from medbench.cli.leaderboard import leaderboard
-from medbench.cli.options import study_options, understand
+from medbench.cli.options import read_request, study_options
 from medbench.data.sources import Described
 from medbench.errors import Skip, UsageError
 from medbench.interfaces import TrainingSet
@@ -496,7 +496,7 @@ def test_a_study_says_what_is_drawn_where_its_own_data_cannot_be(more: list[str]
     @click.command()
     @study_options
     def show(**options: Any) -> None:
-        click.echo(json.dumps(understand(**options).study.datasets))
+        click.echo(json.dumps(read_request(**options).study.datasets))
 
     said = CliRunner().invoke(show, ["small-data", *more])
 

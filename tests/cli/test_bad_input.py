@@ -651,7 +651,7 @@ def test_want_of_memory_or_disk_is_a_matter_of_resources(
     def fails(*_: Any, **__: Any) -> None:
         raise error
 
-    monkeypatch.setattr("medbench.cli.run.prepare", fails)
+    monkeypatch.setattr("medbench.running.study_run.prepare", fails)
 
     refused(medbench("run", *TOY), 6, says)
 

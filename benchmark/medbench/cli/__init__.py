@@ -22,9 +22,9 @@ ADDRESS_SPACE = 2_000_000_000
 COMMANDS = {
     "run": ("run", "Run a study and print its leaderboard."),
     "plan": ("plan", "Say what a run would do; spend nothing."),
-    "status": ("results", "Say how far a run is."),
-    "logs": ("results", "Show the log of a trial."),
-    "leaderboard": ("results", "Print the leaderboard of a run."),
+    "status": ("status", "Say how far a run is."),
+    "logs": ("status", "Show the log of a trial."),
+    "leaderboard": ("leaderboard", "Print the leaderboard of a run."),
     "compare": ("compare", "Compare two arms, or plot every gain of a run."),
     "report": ("report", "Write a run as one page that needs no network."),
     "bundle": ("bundle", "Pack a run into one file that others can check."),

@@ -9,9 +9,9 @@ from typing import Any
 import click
 from pydantic import ValidationError
 
-from medbench.cli.leaderboard import open_record
-from medbench.cli.options import load_catalogue, plugin_options
+from medbench.cli.options import load_catalogue, plugin_options, record_options
 from medbench.errors import ResourceError, UsageError
+from medbench.planning.plan_records import open_record
 from medbench.publishing.bundle import read, signature, zip_container
 from medbench.publishing.bundle import write as bundling
 from medbench.publishing.bundle.schema import Method
@@ -21,9 +21,7 @@ SUFFIX = ".medbench.zip"
 
 
 @click.command(short_help="Pack a run into one file that others can check.")
-@click.argument("study_name", metavar="[STUDY]", required=False)
-@click.option("--results", type=click.Path(path_type=Path), default=Path("results/runs"), show_default=True,
-              envvar="MEDBENCH_RESULTS", help="Where results are stored.")  # fmt: skip
+@record_options
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help=f"By default NAME{SUFFIX}.")
 @click.option("--title", help="What readers see.")
 @click.option("--author", "authors", multiple=True, help="May be repeated.")

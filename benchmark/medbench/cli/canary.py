@@ -6,25 +6,36 @@ import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import click
 
 from medbench.analyses.canary import LEAKY_ACCURACY, SHARE, Canary, canary
 from medbench.analyses.inflation import inflations
 from medbench.boards.build import boards
-from medbench.cli.options import Asked, load_catalogue, understand
-from medbench.cli.run import carry_out
+from medbench.cli.display import Display
+from medbench.cli.options import blocked
 from medbench.data.cache import open_samples
 from medbench.planning.arm_names import short
 from medbench.planning.leak_staircase import staircase
-from medbench.running.runner import check_settled
+from medbench.running.outcome import check_not_interrupted
+from medbench.running.request import build_request
+from medbench.running.resources import Resources
+from medbench.running.study_run import run_study
 from medbench.text import WIDTH, cut, pad, wrapped
 
 STUDY = "canary"
 
 
-def run_canary(*, budget: str | None, results: Path, workers: int | None, as_json: bool, **plugin_options: Any) -> int:
+def run_canary(
+    *,
+    budget: str | None,
+    results: Path,
+    workers: int | None,
+    as_json: bool,
+    plugin_folders: tuple[Path, ...],
+    plugin_switches: tuple[str, ...],
+) -> int:
     """Run the study "canary" and its staircase, plant a leak, print what was found; 8 if anything is not as it must be.
 
     Args:
@@ -32,44 +43,29 @@ def run_canary(*, budget: str | None, results: Path, workers: int | None, as_jso
         results: Store; what is there is not run again.
         workers: Jobs at a time.
         as_json: For programs.
-        plugin_options: As :func:`medbench.cli.options.plugin_options` gives them.
+        plugin_folders: As ``--plugins-dir`` has it.
+        plugin_switches: As ``-p`` has it.
     """
-    load_catalogue(plugin_options["plugin_folders"], plugin_options["plugin_switches"])
-    asked = _understood(budget, results, plugin_options)
-    plan, store, summaries = carry_out(asked, workers=workers)
-    check_settled(summaries)
-    steps = staircase(asked.study, lambda kind, text: asked.catalogue.spec(asked.catalogue.resolve(kind, text)))
-    plan_of_steps, _, summaries = carry_out(dataclasses.replace(asked, study=steps), workers=workers)
-    check_settled(summaries)
-    keys = {arm.key for arms in plan.arms.values() for arm in arms}
-    board = boards(store, plan.record(), keep=keys)[0]
-    staircases = inflations(boards(store, plan_of_steps.record()))
-    found = canary(board, next(iter(staircases), None), open_samples(cast("Path", plan.sources[0].folder)))
+    request = build_request(
+        STUDY, budget=budget, results=results, plugin_folders=plugin_folders, blocked=blocked(plugin_switches)
+    )
+    steps = staircase(request.study, lambda kind, text: request.catalogue.spec(request.catalogue.resolve(kind, text)))
+    resources = Resources(workers)
+    with Display() as display:
+        honest = run_study(request, display, resources)
+        check_not_interrupted(honest.summaries)
+        leaky = run_study(dataclasses.replace(request, study=steps), display, resources)
+        check_not_interrupted(leaky.summaries)
+    keys = {arm.key for arms in honest.plan.arms.values() for arm in arms}
+    board = boards(honest.store, honest.plan.record(), keep=keys)[0]
+    staircases = inflations(boards(leaky.store, leaky.plan.record()))
+    samples = open_samples(cast("Path", honest.plan.sources[0].folder))
+    found = canary(board, next(iter(staircases), None), samples)
     if as_json:
         click.echo(json.dumps({**dataclasses.asdict(found), "reach": found.reach, "faults": found.faults}, indent=1))
     else:
         click.echo("\n".join(_text(found)))
     return 8 if found.faults else 0
-
-
-def _understood(budget: str | None, results: Path, plugin_options: dict[str, Any]) -> Asked:
-    unset = (
-        "leak",
-        "inflation",
-        "yardsticks",
-        "check_steps",
-        "seed_block",
-        "no_controls",
-        "no_companions",
-        "extractor",
-        "phantom",
-    )
-    options: dict[str, Any] = {
-        **plugin_options,
-        **dict.fromkeys((*unset, "folds", "repeats", "seeds", "worth")),
-        **dict.fromkeys(("dataset", "augmenter", "classifier", "protocol", "data", "settings"), ()),
-    }
-    return understand(**options, study_name=STUDY, budget=budget, results=results)
 
 
 def _text(found: Canary) -> Iterator[str]:

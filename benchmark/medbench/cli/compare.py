@@ -10,9 +10,9 @@ import click
 from medbench.analyses.compare import compare as compare_arms
 from medbench.boards.build import boards
 from medbench.cli.display import can_draw_trees
-from medbench.cli.leaderboard import open_record
-from medbench.cli.options import load_catalogue, plugin_options
+from medbench.cli.options import load_catalogue, plugin_options, results_option
 from medbench.errors import ResourceError, UsageError
+from medbench.planning.plan_records import open_record
 from medbench.plots import style
 from medbench.plots.forest import forest
 from medbench.tables.board_table import FORMATS
@@ -24,8 +24,7 @@ from medbench.tables.forest import Forest
 @click.argument("one", metavar="[A", required=False)
 @click.argument("other", metavar="B]", required=False)
 @click.option("--study", "study_name", metavar="STUDY", help="Of the latest run of a study; by default of any.")
-@click.option("--results", type=click.Path(path_type=Path), default=Path("results/runs"), show_default=True,
-              envvar="MEDBENCH_RESULTS", help="Where results are stored.")  # fmt: skip
+@results_option
 @click.option("--against", "entry", metavar="ENTRY", help="B is an arm of this published entry; nothing is rerun.")
 @click.option("--published", type=click.Path(path_type=Path), default=Path("results/published"), show_default=True,
               help="Where entries are.")  # fmt: skip

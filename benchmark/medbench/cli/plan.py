@@ -13,12 +13,12 @@ from typing import Any
 import click
 
 from medbench.cli.display import Display
-from medbench.cli.options import study_options, understand
-from medbench.cli.run import MANY_TRIALS, check_recipes, prepare
+from medbench.cli.options import read_request, study_options
 from medbench.planning.matrix import Plan
 from medbench.planning.seed_block import SEEDS
 from medbench.planning.time_forecast import Timing, spoken, timing
 from medbench.protocols.protocol import protocol
+from medbench.running.study_run import MANY_TRIALS, check_recipes, prepare
 from medbench.samples import Samples
 from medbench.statistics.power import outlook
 from medbench.store.store import MARK, Store
@@ -52,15 +52,15 @@ def plan(as_json: bool, yes: bool, sbatch: int | None, **options: Any) -> None:
 
     Phantoms are drawn if they are needed, nothing else is written.
     """
-    asked = understand(**options)
+    request = read_request(**options)
     if sbatch is not None:
-        click.echo(_slurm_job(sbatch, sys.argv[2:], asked.results))
+        click.echo(_slurm_job(sbatch, sys.argv[2:], request.results))
         return
     with Display() as display:
-        made = prepare(asked, 1, display, decode=False, most=None if yes else MANY_TRIALS)
-        check_recipes(made, asked)
-    there = (asked.results / MARK).is_file() or asked.results.is_file()
-    store = Store(asked.results, create=False) if there else None
+        made = prepare(request, display, decode=False, most=None if yes else MANY_TRIALS)
+        check_recipes(made, request)
+    there = (request.results / MARK).is_file() or request.results.is_file()
+    store = Store(request.results, create=False) if there else None
     known = all(source.is_decoded for source in made.sources)
     hits = sum((store.place(t) / "result.json").is_file() for t in made.trials) if store and known else 0
     stored = sum(store.stage_folder(key) is not None for key in made.stages) if store and known else 0

@@ -22,7 +22,7 @@ from medbench.publishing.entries import publish as entries
 from medbench.publishing.verify import evidence, our_data, sandbox_tasks
 from medbench.publishing.verify import reproduce as reproducing
 from medbench.publishing.verify.verify import Verified, verify
-from medbench.running import devices
+from medbench.running.resources import LoadedPlugins, Resources, choose_workers
 from medbench.text import clean
 
 _to = click.option("--to", "folder", type=click.Path(path_type=Path), default=Path("results/published"),
@@ -152,10 +152,9 @@ def reproduce(
         sources = {name: one for name, one in ours.items() if isinstance(one, Described)}
         trial = reproducing.chosen(bundle, salt)
         with tempfile.TemporaryDirectory(prefix="medbench-reproduce-") as store:
-            rerun = reproducing.rerun(
-                bundle, trial, sources, catalogue, display, Path(store), device=devices.choose(device)[0],
-                plugin_folders=[str(f.absolute()) for f in plugin_folders], blocked=left_out, executor=executor,
-            )  # fmt: skip
+            plugins = LoadedPlugins(catalogue, tuple(str(f.absolute()) for f in plugin_folders), left_out)
+            one = choose_workers(Resources(1, device, executor), catalogue, threads=1)
+            rerun = reproducing.rerun(bundle, trial, sources, plugins, one, display, folder=Path(store))
     click.echo(f"reproduced: {clean(rerun.detail)} (salt {clean(salt)})")
     if key is None:
         click.echo("No row was written: that takes --sign and the key of a maintainer.")

@@ -7,18 +7,16 @@ from typing import Any
 
 import click
 
-from medbench.cli.leaderboard import open_record
-from medbench.cli.options import load_catalogue, plugin_options
+from medbench.cli.options import load_catalogue, plugin_options, record_options
 from medbench.errors import ResourceError, UsageError
 from medbench.planning.leak_staircase import SUFFIX
+from medbench.planning.plan_records import open_record
 
 NAMES = {"html": "report.html", "md": "report.md", "latex": "report.tex"}
 
 
 @click.command(short_help="Write a run as one page that needs no network.")
-@click.argument("study_name", metavar="[STUDY]", required=False)
-@click.option("--results", type=click.Path(path_type=Path), default=Path("results/runs"), show_default=True,
-              envvar="MEDBENCH_RESULTS", help="Where results are stored.")  # fmt: skip
+@record_options
 @click.option("--format", "form", type=click.Choice(list(NAMES)), default="html", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Default: report.html, .md or .tex.")
 @click.option("--no-pictures", is_flag=True, help="No sheets of images, even where a data set's card allows them.")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from medbench.cli.options import results_option
 from medbench.errors import StoreError
 from medbench.store.check_store import look
 from medbench.store.check_store import repair as mend
@@ -15,14 +16,6 @@ from medbench.store.store import Store
 from medbench.text import clean, counted
 
 SHOWN = 20
-RESULTS = click.option(
-    "--results",
-    type=click.Path(path_type=Path),
-    default=Path("results/runs"),
-    show_default=True,
-    envvar="MEDBENCH_RESULTS",
-    help="Where results are stored.",
-)
 
 
 @click.group(short_help="Check and repair stored results.")
@@ -31,7 +24,7 @@ def store() -> None:
 
 
 @store.command("check")
-@RESULTS
+@results_option
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def check(results: Path, as_json: bool) -> None:
     """Compare every stored file with its SHA-256; exit with 5 and a list where one is damaged."""
@@ -58,7 +51,7 @@ def check(results: Path, as_json: bool) -> None:
 
 
 @store.command("repair")
-@RESULTS
+@results_option
 def repair(results: Path) -> None:
     """Move what is damaged into the folder .damaged of the store; delete nothing."""
     moved = mend(Store(results, create=False))

@@ -30,6 +30,7 @@ from medbench.planning.matrix import Plan
 from medbench.registry import plugins
 from medbench.registry.authors_lines import line_of, place_of
 from medbench.registry.recipes import kind_of, with_inner
+from medbench.running.resources import LoadedPlugins, Workers
 from medbench.store.store import Store
 
 PASSED, FAILED, UNCHECKED = "passed", "failed", "unchecked"
@@ -82,15 +83,7 @@ def parts_of(catalogue: plugins.Catalogue, arms: Sequence[tuple[str, str]]) -> I
 
 
 def vet(
-    plan: Plan,
-    store: Store,
-    catalogue: plugins.Catalogue,
-    executor: Executor,
-    say: Callable[[str], None],
-    *,
-    plugin_folders: Sequence[str] = (),
-    blocked: Sequence[str] = (),
-    limit_s: float = LIMIT_S,
+    plan: Plan, store: Store, loaded: LoadedPlugins, workers: Workers, say: Callable[[str], None]
 ) -> tuple[Plan, Mapping[str, str]]:
     """Check what was not checked before, and return the plan with its arms marked, and the outcome by recipe.
 
@@ -98,18 +91,20 @@ def vet(
         ContractError: If a recipe breaks its contract.
     """
     arms = list(dict.fromkeys((a.augmenter, a.classifier) for of_data in plan.arms.values() for a in of_data))
-    found = list(parts_of(catalogue, arms))
+    found = list(parts_of(loaded.catalogue, arms))
     if not found:
         return plan, {}
     extent = _extent(plan)
     keys = {part.label: _key(part, extent) for _, part in found}
     outcomes = {label: known for label, key in keys.items() if (known := _remembered(key))}
     if len(outcomes) < len(keys):
-        task = {"arms": arms, "extent": extent, "plugin_folders": list(plugin_folders), "blocked": list(blocked)}
+        task: dict[str, Any] = {"arms": arms, "extent": extent, **loaded.of_task}
         with _alone(store, task) as folder:  # what another runner found meanwhile is remembered
             outcomes |= {label: known for label, key in keys.items() if (known := _remembered(key))}
             if len(outcomes) < len(keys):
-                fresh = _run(folder, executor, task | {"known": sorted(outcomes)}, min(limit_s, LIMIT_S))
+                fresh = _run(
+                    folder, workers.executor, task | {"known": sorted(outcomes)}, min(workers.limit_s, LIMIT_S)
+                )
                 for label in keys.keys() - outcomes.keys():
                     outcomes[label] = fresh.get(label, f"{UNCHECKED}: its process died")
                     _remember(keys[label], outcomes[label])

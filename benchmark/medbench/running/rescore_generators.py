@@ -6,7 +6,7 @@ import concurrent.futures
 import dataclasses
 import json
 import shutil
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +14,10 @@ from typing import Any
 
 from medbench.errors import MedbenchError, StoreError
 from medbench.identity.identity import digest
-from medbench.interfaces import Executor
 from medbench.planning.matrix import Plan
 from medbench.registry.plugins import Catalogue
 from medbench.running.job import SCORES, Task, work
+from medbench.running.resources import LoadedPlugins, Workers
 from medbench.store import recomputed_scores
 from medbench.store.store import Store
 from medbench.store.trial_files import Stored
@@ -50,34 +50,18 @@ class Rescored:
         return ", ".join(said)
 
 
-def rescore(
-    plan: Plan,
-    store: Store,
-    catalogue: Catalogue,
-    executor: Executor,
-    say: Callable[[str], None],
-    *,
-    workers: int,
-    devices: Sequence[str],
-    plugin_folders: Sequence[str] = (),
-    blocked: Sequence[str] = (),
-    limit_s: float = 24 * 3600,
-) -> Rescored:
-    """Score what is stored again where a score or the extractor is new or has other code than then.
+def rescore(plan: Plan, store: Store, plugins: LoadedPlugins, workers: Workers, say: Callable[[str], None]) -> Rescored:
+    """Score stored generators again where a score or the extractor is new or has other code than then.
 
     Args:
-        plan: Whose trials are looked at.
+        plan: Whose trials are scored.
         store: Where they and their generators are.
-        catalogue: Scores and extractors at hand; without any score, nothing is done.
-        executor: Where jobs run.
-        say: Hears in sentences how it goes.
-        workers: Jobs at a time.
-        devices: Torch devices, taken in turn.
-        plugin_folders: Handed to workers.
-        blocked: Handed to workers.
-        limit_s: Wall-clock limit of one job, in seconds.
+        plugins: Scores and extractors at hand; without any score, nothing is done.
+        workers: Where jobs run.
+        say: Called with sentences on how it goes.
     """
-    waiting, kept, scores = [], 0, score_keys(catalogue.items("score"))
+    catalogue = plugins.catalogue
+    waiting, kept = [], 0
     for stored in _stale(plan, store, catalogue):
         needed = {*stored.stages, *plan.stages_of.get(stored.trial.id, ())}
         stages = {key: str(folder) for key in needed if (folder := store.stage_folder(key)) is not None}
@@ -88,37 +72,45 @@ def rescore(
     if not waiting:
         return Rescored(kept=kept)
     say(f"scores of {counted(len(waiting), 'trial')} are new or of other code; computing them, no training")
-    common: dict[str, Any] = {"plugin_folders": tuple(plugin_folders), "blocked": tuple(blocked)}
-    sources = {source.text: source for source in plan.sources}
     done = failed = 0
+    for stored, why in _score_all(plan, store, plugins, workers, waiting):
+        done, failed = done + (not why), failed + bool(why)
+        if why:
+            say(f"scores of {stored.trial.augmenter} / {stored.trial.classifier}: {why}")
+    return Rescored(done, kept, failed)
+
+
+def _score_all(
+    plan: Plan, store: Store, plugins: LoadedPlugins, workers: Workers, waiting: list[tuple[Stored, dict[str, str]]]
+) -> Iterator[tuple[Stored, str]]:
+    """Yield each trial that was scored, and why it keeps its older scores or nothing."""
+    scores = score_keys(plugins.catalogue.items("score"))
+    sources = {source.text: source for source in plan.sources}
     running: dict[Future[int], tuple[Stored, Path, str]] = {}
-    jobs = executor.start(workers=workers, devices=devices)
+    jobs = workers.executor.start(workers=workers.count, devices=workers.devices)
     try:
         while waiting or running:
-            while waiting and len(running) < workers:
+            while waiting and len(running) < workers.count:
                 stored, stages = waiting.pop(0)
                 if not store.claim(key := digest([SCORES, stored.trial.id])):
                     continue  # another runner is at it
                 source = sources[stored.trial.dataset]
                 task = Task(SCORES, stored.trial.to_json(), str(source.folder), stages=stages,
-                            sources=source.other_folders, **common)  # fmt: skip
+                            sources=source.other_folders, **plugins.of_task)  # fmt: skip
                 folder = store.job_folder(key)
                 (folder / "task.json").write_text(json.dumps(dataclasses.asdict(task)))
-                running[jobs.submit(work, str(folder), 1 / workers, limit_s)] = (stored, folder, key)
+                future = jobs.submit(work, str(folder), 1 / workers.count, workers.limit_s)
+                running[future] = (stored, folder, key)
             ended, _ = concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED)
             for future in ended:
                 stored, folder, key = running[future]
-                why = _accept(store, stored, folder, future, scores)
-                done, failed = done + (not why), failed + bool(why)
-                if why:
-                    say(f"scores of {stored.trial.augmenter} / {stored.trial.classifier}: {why}")
+                yield stored, _accept(store, stored, folder, future, scores)
                 _forget(store, folder, key)
                 del running[future]
     finally:
         jobs.close()
         for _, folder, key in running.values():
             _forget(store, folder, key)
-    return Rescored(done, kept, failed)
 
 
 def _stale(plan: Plan, store: Store, catalogue: Catalogue) -> list[Stored]:

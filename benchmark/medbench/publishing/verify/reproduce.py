@@ -24,7 +24,10 @@ from medbench.publishing.verify.against_data import asked, bundled
 from medbench.publishing.verify.evidence import Evidence, choose
 from medbench.publishing.verify.recompute import predictions_with_labels
 from medbench.registry.plugins import Catalogue
-from medbench.running.runner import Watcher, check_settled, run
+from medbench.running.outcome import check_not_interrupted
+from medbench.running.resources import LoadedPlugins, Workers
+from medbench.running.runner import run
+from medbench.running.watcher import Watcher
 from medbench.statistics.intervals import intervals
 from medbench.statistics.patient_scores import labels_agree, score, units
 from medbench.store.store import Store
@@ -79,14 +82,11 @@ def rerun(
     bundle: Bundle,
     trial: Trial,
     sources: Mapping[str, Described],
-    catalogue: Catalogue,
+    plugins: LoadedPlugins,
+    workers: Workers,
     watcher: Watcher,
-    folder: Path,
     *,
-    device: str = "cpu",
-    plugin_folders: Sequence[str] = (),
-    blocked: Sequence[str] = (),
-    executor: str = "local",
+    folder: Path,
 ) -> Rerun:
     """Run a trial of a bundle again, as any trial is run, and compare.
 
@@ -94,24 +94,19 @@ def rerun(
         bundle: As read.
         trial: Of it.
         sources: Our data sets, decoded.
-        catalogue: What is registered here.
-        watcher: Hears how the run goes.
+        plugins: What is registered here.
+        workers: Where the trial and its stages run.
+        watcher: Told how the run goes.
         folder: An empty one for the store.
-        device: A torch device.
-        plugin_folders: Handed to workers.
-        blocked: Handed to workers.
-        executor: Where jobs run.
 
     Raises:
         Refused: MB960 if the predictions are others where they must be the same, or differ by more than chance.
         MedbenchError: If the trial cannot be run here.
     """
-    plan = plan_of(bundle, trial, sources, catalogue)
+    plan = plan_of(bundle, trial, sources, plugins.catalogue)
     (mine,) = plan.trials
     store = Store(folder)
-    summary = run(plan, store, catalogue, catalogue.resolve("executor", executor), watcher, workers=1, devices=[device],
-                  plugin_folders=plugin_folders, blocked=blocked)  # fmt: skip
-    check_settled([summary])
+    check_not_interrupted([run(plan, store, plugins, workers, watcher)])
     stored = store.find(mine)
     if stored is None or stored.failure is not None:
         why = stored.failure.message if stored and stored.failure else "it has no result"

@@ -1,0 +1,108 @@
+"""What was planned, kept in the store: the newest record of a study says what status, leaderboard and reports show."""
+
+from __future__ import annotations
+
+import glob
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from medbench import sealed_records
+from medbench.errors import StoreError, UsageError
+from medbench.identity.identity import digest
+from medbench.planning import study
+from medbench.planning.matrix import Plan
+from medbench.store.check_store import PLANS, WORTH, record_files
+from medbench.store.store import Store
+
+
+def save_record(store: Store, plan: Plan) -> Path:
+    """Keep what was planned in the store; the newest record of a study is the one that is shown."""
+    record = plan.record()
+    folder = store.root / PLANS
+    path = folder / f"{plan.study.name}-{digest(record)[:8]}.json"
+    _write(path, record, folder)
+    now = time.time()
+    os.utime(path, (now, now))
+    return path
+
+
+def keep_worth(store: Store, plan: Plan) -> None:
+    """Keep the gain that matters as it was fixed before the first result on these folds; refuse to change it later.
+
+    Raises:
+        UsageError: If results are stored that were run with another worth.
+        StoreError: If the record is damaged.
+    """
+    path = store.root / WORTH
+    try:
+        known = sealed_records.read(path)[0] if path.exists() else {}
+    except (sealed_records.Damaged, OSError) as error:
+        raise sealed_records.damaged(path, _why(error, path)) from None
+    worth = plan.study.worth
+    for dataset, data, text in {(t.dataset, t.data, t.protocol) for t in plan.trials}:
+        before = known.get(key := f"{data} {text}", worth)
+        if not isinstance(before, int | float):
+            raise sealed_records.damaged(path, f"holds {before!r} where a number stands")
+        # Whichever arm a result is of: the folds are the same, and so is what was seen of them.
+        if before != worth and any((r.trial.data, r.trial.protocol) == (data, text) for r in store.rows(dataset)):
+            raise UsageError(
+                f"worth is {worth:g} points here and was {before:g} when these folds were first run; what matters is "
+                f"fixed before. Take --worth {before:g}, or another --results."
+            )
+        known[key] = worth
+    _write(path, known, path)
+
+
+def open_record(results: Path, study_name: str | None, *, suffix: str = "") -> tuple[Store, dict[str, Any]]:
+    """Open a store and the newest record of a study in it.
+
+    Args:
+        results: Folder of the store.
+        study_name: Name or file; None for the newest of all.
+        suffix: What the names of wanted records end with.
+
+    Raises:
+        StoreError: If the store does not exist or a record is damaged.
+        UsageError: If the study was never run there.
+    """
+    store = Store(results, create=False)
+    stem = (glob.escape(_name_of(study_name).removesuffix(suffix)) if study_name else "*") + suffix
+    plans = [path for path in record_files(store) if path.parent.name == PLANS]
+    found = sorted((p for p in plans if p.match(f"{stem}-????????.json")), key=lambda p: p.stat().st_mtime)
+    if not found:
+        known = sorted({p.stem[:-9] for p in plans})
+        raise UsageError(
+            f"{results}: no run of {(study_name or 'any study')}{suffix} here; there are: {', '.join(known) or 'none'}."
+        )
+    try:
+        return store, sealed_records.read(found[-1])[0]
+    except (sealed_records.Damaged, OSError) as error:
+        raise StoreError(
+            f"{found[-1]}: is damaged ({_why(error, found[-1])}); run `medbench store repair` and the study again, "
+            "results are not lost."
+        ) from None
+
+
+def _name_of(study_name: str) -> str:
+    """Return the name of a study; a file of one may give another than its own."""
+    path = Path(study_name)
+    if path.suffix != ".toml":
+        return study_name
+    return study.read(path).name if path.is_file() else path.stem
+
+
+def _write(path: Path, record: Mapping[str, Any], named: Path) -> None:
+    fresh = path.with_suffix(f".{os.getpid()}")
+    try:
+        path.parent.mkdir(exist_ok=True)
+        fresh.write_text(sealed_records.seal(record))
+        fresh.replace(path)
+    except OSError as error:
+        raise StoreError(f"{named}: cannot be written ({error.strerror}); give another --results.") from None
+
+
+def _why(error: Exception, path: Path) -> str:
+    return str(error.strerror) if isinstance(error, OSError) else str(error).removeprefix(f"{path.name} ")

@@ -1,0 +1,201 @@
+"""What a user wants to be run: options become a study, the plugins it names, and where its data lie."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypedDict, Unpack
+
+from medbench.data.find_phantom import PHANTOM
+from medbench.errors import UsageError
+from medbench.planning import study as studies
+from medbench.planning.leak_staircase import staircase
+from medbench.planning.study import Study
+from medbench.protocols.protocol import protocol, with_leaks
+from medbench.registry import plugins
+from medbench.registry.recipes import parse, split_list
+
+DEFAULT_STUDY = "quickstart"
+DEFAULT_RESULTS = Path("results/runs")
+_LISTS = ("datasets", "augmenters", "classifiers", "protocols")
+_VALUES = ("folds", "repeats", "seeds", "worth", "yardsticks", "extractor")
+
+
+class StudyOptions(TypedDict, total=False):
+    """What changes a study; each is an option of ``medbench run`` too. What is left out, or None, is the study's own.
+
+    Keys:
+        datasets: Names, globs or ``name[parameter=value]``; ``phantom:NAME`` for drawn look-alikes.
+        augmenters: Likewise.
+        classifiers: Likewise.
+        protocols: "patients", "official", or a leaky one.
+        data: Folders of the data sets, ``FOLDER`` or ``NAME=FOLDER``; only read.
+        phantom: Use drawn look-alikes instead of real images.
+        leaks: Make the protocol leak; never ranked then.
+        inflation: Take the study's gain apart, leak by leak, instead.
+        folds: Parts of a partition.
+        repeats: Partitions.
+        seeds: Classifier seeds per cell.
+        budget: "smoke", "quick", "standard", or ``steps=600,batch=32``.
+        worth: Percentage points of balanced accuracy that matter.
+        settings: ``NAME.PARAMETER=VALUE``, such as ``hybrid.generator=resample``.
+        extractor: What synthetic images are scored with.
+        controls: Run the controls of the arms.
+        companions: Run ``reacgan`` beside another GAN.
+        yardsticks: Train the control with other seeds and on 3/4 of the patients as well.
+        check_steps: At last train the best arm and its control at twice the steps.
+        seed_block: Train arms with a generator on one fold with 3 x 3 seeds as well.
+        results: Folder of the store.
+        plugin_folders: Folders of plugin files to load.
+        blocked: Names of plugins to leave out.
+    """
+
+    datasets: Sequence[str]
+    augmenters: Sequence[str]
+    classifiers: Sequence[str]
+    protocols: Sequence[str]
+    data: Sequence[str]
+    phantom: bool
+    leaks: Sequence[str]
+    inflation: bool
+    folds: int | None
+    repeats: int | None
+    seeds: int | None
+    budget: str | None
+    worth: float | None
+    settings: Sequence[str]
+    extractor: str | None
+    controls: bool
+    companions: bool
+    yardsticks: bool | None
+    check_steps: bool
+    seed_block: bool
+    results: str | Path
+    plugin_folders: Sequence[str | Path]
+    blocked: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be run, or planned.
+
+    Attributes:
+        study: The study, with the options in it.
+        catalogue: What is registered.
+        data: ``FOLDER`` or ``NAME=FOLDER``.
+        phantom: Use drawn look-alikes instead of real images.
+        results: Folder of the store.
+        plugin_folders: As workers load them.
+        blocked: Plugins left out.
+    """
+
+    study: Study
+    catalogue: plugins.Catalogue
+    data: tuple[str, ...]
+    phantom: bool
+    results: Path
+    plugin_folders: tuple[str, ...]
+    blocked: tuple[str, ...]
+
+
+def build_request(
+    study: str | Path | Study | None = None, *, default: str = DEFAULT_STUDY, **options: Unpack[StudyOptions]
+) -> Request:
+    """Turn a study and options into what is to be run.
+
+    Args:
+        study: Name of a registered study, a file of one, or a study; None for `default`, or for a study of the data
+            sets in `options` alone.
+        default: Name of a registered study.
+        options: See :class:`StudyOptions`.
+
+    Raises:
+        UsageError: For an unknown study or a value that does not fit.
+    """
+    folders, blocked = tuple(options.get("plugin_folders") or ()), tuple(options.get("blocked") or ())
+    catalogue = plugins.load(folders=[Path(folder) for folder in folders], blocked=blocked)
+    base = _base_study(catalogue, study, options.get("datasets") or (), default)
+    budget = options.get("budget")
+    if "smoke" in split_list(budget or ""):
+        base = studies.shrunk(base)
+    values = base.model_dump() | _overridden(base, options)
+    if budget:
+        values["budget"] = studies.budget(budget, base.budget, base.smoke).model_dump()
+    _apply_settings(values, options.get("settings") or ())
+    wanted = studies.build(values)
+    if options.get("inflation"):
+        wanted = staircase(wanted, lambda kind, text: catalogue.spec(catalogue.resolve(kind, text)))
+    for text in (*wanted.datasets, *wanted.augmenters, *wanted.classifiers):
+        parse(text.removeprefix(PHANTOM))
+    data, phantom = tuple(options.get("data") or ()), options.get("phantom", False)
+    # A study on drawn images turns to the real ones as soon as it is told where they are.
+    if data and not phantom:
+        wanted = wanted.model_copy(update={"datasets": [text.removeprefix(PHANTOM) for text in wanted.datasets]})
+    data = data or tuple(filter(None, [os.environ.get("MEDBENCH_DATA", "")]))
+    results = Path(options.get("results") or DEFAULT_RESULTS)
+    return Request(wanted, catalogue, data, phantom, results, tuple(map(str, folders)), blocked)
+
+
+def _base_study(
+    catalogue: plugins.Catalogue, study: str | Path | Study | None, datasets: Sequence[str], default: str
+) -> Study:
+    if isinstance(study, Study):
+        return study
+    if study is None and datasets:
+        return studies.build({"name": "options", "datasets": list(datasets)})
+    if study is not None and (Path(study).suffix == ".toml" or Path(study).is_file()):
+        return studies.read(Path(study))
+    return studies.read(catalogue.registered("study", str(study or default)))
+
+
+def _overridden(base: Study, options: StudyOptions) -> dict[str, Any]:
+    """Return the fields of a study that options give a value."""
+    given: dict[str, Any] = {**options}
+    values: dict[str, Any] = {key: list(given[key]) for key in _LISTS if given.get(key)}
+    values |= {key: given[key] for key in _VALUES if given.get(key) is not None}
+    if options.get("phantom") and not options.get("datasets") and base.phantom.datasets:
+        values["datasets"] = list(base.phantom.datasets)
+    if leaks := options.get("leaks"):
+        rules = values.get("protocols", base.protocols)
+        values["protocols"] = [with_leaks(text, {*protocol(text).switches, *leaks}) for text in rules]
+    controls = options.get("controls", True) and base.controls
+    if not options.get("controls", True):
+        values["controls"] = values["companions"] = False
+    if not options.get("companions", True):
+        values["companions"] = False
+    if options.get("yardsticks") and not controls:
+        raise UsageError(
+            "--yardsticks: they are measured against controls, and none are run; leave one of the two out."
+        )
+    if options.get("check_steps"):
+        values["check_steps"] = True
+    if options.get("seed_block"):
+        if not controls:
+            raise UsageError(
+                "--seed-block: it is of arms and their controls, and none are run; leave one of the two out."
+            )
+        values["seed_block"] = True
+    return values
+
+
+def _apply_settings(values: dict[str, Any], settings: Sequence[str]) -> None:
+    """Write ``hybrid.generator=resample`` into every text that names the recipe."""
+    for setting in settings:
+        path, equals, value = setting.partition("=")
+        name, dot, key = path.rpartition(".")
+        if not equals or not dot:
+            raise UsageError(f"--set {setting}: write --set NAME.PARAMETER=VALUE, as in hybrid.generator=resample.")
+        hit = False
+        for kind in ("datasets", "augmenters", "classifiers", "protocols"):
+            for position, text in enumerate(values[kind]):
+                prefix = PHANTOM if text.startswith(PHANTOM) else ""
+                spec = parse(text.removeprefix(PHANTOM))
+                if spec.name == name:
+                    parameters = dict(spec.parameters) | {key: value}
+                    inner = ",".join(f"{k}={v}" for k, v in parameters.items())
+                    values[kind][position] = f"{prefix}{name}[{inner}]"
+                    hit = True
+        if not hit:
+            raise UsageError(f"--set {setting}: nothing named {name!r} takes part; name it with -d, -a or -c.")

@@ -1,0 +1,201 @@
+"""What a store holds already, what is left to run, and whether a job that failed is tried again."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from medbench.errors import LeakError, StoreError
+from medbench.planning.matrix import Plan
+from medbench.planning.stage_plan import StageJob
+from medbench.running.job import Task
+from medbench.running.outcome import Summary
+from medbench.running.resources import LoadedPlugins
+from medbench.store.store import Store
+from medbench.store.trial_files import Failure
+from medbench.trial.stages import ENCODER, check_stage
+from medbench.trial.trial import Trial
+
+LOST_RETRIES = 2
+"""How often a job is run again whose process died."""
+
+
+@dataclass
+class Job:
+    """A trial to run or a stage to fit.
+
+    Attributes:
+        key: Id of the trial, or key of the stage.
+        label: For people.
+        kind: "trial" or "stage".
+        task: What a worker does.
+        share: Part of all workers that it takes.
+        needs: Keys of stages that must be stored first.
+        trial: None for a stage.
+        folder: Where a worker leaves its files; None while it waits.
+        lost: How often its process died.
+        widened: It was run again with twice the share.
+        mended: It was run again after a damaged stage was moved aside.
+    """
+
+    key: str
+    label: str
+    kind: str
+    task: Task
+    share: float
+    needs: tuple[str, ...] = ()
+    trial: Trial | None = None
+    folder: Path | None = None
+    lost: int = 0
+    widened: bool = False
+    mended: bool = False
+
+    @property
+    def recipes(self) -> tuple[str, str]:
+        """What it trains: a classifier, and an augmenter or a stage."""
+        trial = self.task.trial
+        return trial["classifier"], self.task.stage or trial["augmenter"]
+
+
+@dataclass
+class Left:
+    """What is left to run of a plan.
+
+    Attributes:
+        trials: Trials without a result.
+        stages: Stages that they need, by key, whether stored or not.
+    """
+
+    trials: list[Job] = field(default_factory=list)
+    stages: dict[str, Job] = field(default_factory=dict)
+
+
+def find_left(
+    plan: Plan,
+    store: Store,
+    plugins: LoadedPlugins,
+    summary: Summary,
+    *,
+    share: float,
+    retry_failed: bool = False,
+    shard: tuple[int, int] = (1, 1),
+) -> Left:
+    """Find the trials that a store lacks, and the stages that they need.
+
+    Args:
+        plan: What was planned.
+        store: Where results are.
+        plugins: What workers load.
+        summary: Counts what is stored already.
+        share: Part of all workers that one job takes.
+        retry_failed: Count trials that failed before among those that are lacking.
+        shard: (i, n): only the i-th of n parts of the trials, a pure function of what they share.
+    """
+    folders = {source.text: str(source.folder) for source in plan.sources}
+    others = {source.text: source.other_folders for source in plan.sources}
+
+    def task(kind: str, trial: Trial, **more: object) -> Task:
+        of_data = {"decoded": folders[trial.dataset], "sources": others[trial.dataset], "checks": dict(plugins.checks)}
+        return Task(kind, trial.to_json(), **of_data, **plugins.of_task, **more)  # type: ignore[arg-type]
+
+    left, needed = Left(), dict[str, None]()
+    for trial in plan.trials:
+        if shard[1] > 1 and _part_of(plan, trial, shard[1]) != shard[0] - 1:
+            continue
+        if _is_stored(store, trial, summary, retry_failed=retry_failed):
+            continue
+        keys = plan.stages_of[trial.id]
+        needed |= dict.fromkeys(keys)
+        label = f"{trial.augmenter} / {trial.classifier}  r{trial.repeat} f{trial.fold} s{trial.seed}"
+        to_do = task("trial", trial, waived=tuple(plan.study.waive))
+        left.trials.append(Job(trial.id, label, "trial", to_do, share, keys, trial))
+    for key in needed:
+        stage = plan.stages[key]
+        to_do = task("stage", stage.trial, stage=stage.stage, recipe=stage.recipe, on=stage.on, key=stage.key)
+        left.stages[key] = Job(stage.key, _label(stage), "stage", to_do, share, stage.needs)
+    return left
+
+
+def _is_stored(store: Store, trial: Trial, summary: Summary, *, retry_failed: bool) -> bool:
+    """Say whether a trial is finished, and count it."""
+    old = store.find(trial)
+    if old is None:
+        return False
+    if old.status == "done":
+        summary.hits += 1
+        return True
+    if retry_failed:
+        return False
+    skipped = old.status == "skipped"
+    summary.skipped += skipped
+    summary.failed += not skipped
+    summary.leaked += old.failure is not None and old.failure.kind == LeakError.kind
+    return True
+
+
+def _part_of(plan: Plan, trial: Trial, parts: int) -> int:
+    """Return the shard of a trial; those that share a stage are in one, so that it is fitted once."""
+    return int((*plan.stages_of[trial.id], trial.id)[0][:8], 16) % parts
+
+
+def _label(stage: StageJob) -> str:
+    trial = stage.trial
+    of = f" of {trial.classifier}" if stage.recipe == ENCODER else ""
+    return f"fit {stage.stage}{of}  r{trial.repeat} f{trial.fold} s{trial.stage_seed}"
+
+
+def in_order(left: Left, store: Store) -> list[Job]:
+    """Put stages before trials, and first of all one trial of each classifier that needs none: faults show early."""
+    stages = [job for key, job in left.stages.items() if not store.stage_folder(key)]
+    ahead = {job.recipes[0]: job for job in reversed(left.trials) if not job.needs}
+    keys = {job.key for job in ahead.values()}
+    return [*ahead.values(), *stages, *(job for job in left.trials if job.key not in keys)]
+
+
+def is_there(store: Store, job: Job) -> bool:
+    """Say whether another runner stored what a job would."""
+    if job.trial is None:
+        return store.stage_folder(job.key) is not None
+    return (store.place(job.trial) / "result.json").is_file()
+
+
+def set_damaged_aside(store: Store, keys: Iterable[str]) -> list[str]:
+    """Move stages aside that are not what was stored, and return their keys; one that is being fitted is left alone."""
+    damaged = []
+    for key in keys:
+        folder = store.stage_folder(key)
+        if folder is None or not store.claim(key):
+            continue
+        try:
+            check_stage(folder)
+        except StoreError:
+            damaged.append(key)
+            store.set_aside(folder)
+        store.release(key)
+    return damaged
+
+
+def may_retry_lost(job: Job) -> bool:
+    """Count a job's process that died, and say whether it is run again."""
+    if job.lost >= LOST_RETRIES:
+        return False
+    job.lost += 1
+    return True
+
+
+def may_retry(job: Job, failure: Failure, damaged: Collection[str]) -> str:
+    """Say why a job that failed is run again; empty where it is not.
+
+    Args:
+        job: What failed; its share is doubled where it lacked memory.
+        failure: What it ended with.
+        damaged: Keys of stages that it needs, that were damaged and are fitted again.
+    """
+    if damaged and not job.mended:
+        job.mended = True
+        return "a stage that it needs was damaged and is fitted again"
+    if failure.kind == "memory" and not job.widened:
+        job.widened, job.share = True, min(1.0, 2 * job.share)
+        return "there was not enough memory; trying once more with twice the share"
+    return ""

@@ -1,0 +1,216 @@
+"""A study from its request to its results: data sets are found and decoded, trials planned, run and scored again."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from medbench.boards.board import Board
+from medbench.boards.build import best, boards
+from medbench.data.sources import (
+    Described,
+    Source,
+    describe_decoded,
+    describe_index,
+    locate,
+    locate_other,
+    with_others,
+)
+from medbench.data.transfer_sources import name_of, named_in
+from medbench.errors import UsageError
+from medbench.interfaces import Dataset
+from medbench.planning.arms import Checked
+from medbench.planning.double_steps import plan_check
+from medbench.planning.matrix import Plan, expand
+from medbench.planning.plan_records import keep_worth, save_record
+from medbench.registry.recipes import with_inner
+from medbench.running.check_recipes import vet
+from medbench.running.outcome import Summary, check_not_stopped
+from medbench.running.request import Request
+from medbench.running.rescore_generators import rescore
+from medbench.running.resources import LoadedPlugins, Resources, Workers, choose_workers
+from medbench.running.runner import run
+from medbench.running.watcher import Watcher
+from medbench.samples import Samples
+from medbench.store.store import MARK, Store
+
+MANY_TRIALS = 100_000
+"""Trials of a study that is planned without being asked twice."""
+
+
+@dataclass(frozen=True, eq=False)
+class StudyRun:
+    """A study that was run.
+
+    Attributes:
+        plan: What was planned, the check at twice the steps in it.
+        store: Where the results are.
+        summaries: How each part of the run went.
+    """
+
+    plan: Plan
+    store: Store
+    summaries: tuple[Summary, ...]
+
+
+def run_study(
+    request: Request,
+    watcher: Watcher,
+    resources: Resources | None = None,
+    *,
+    shard: tuple[int, int] = (1, 1),
+    retry_failed: bool = False,
+    most: int | None = None,
+) -> StudyRun:
+    """Run the trials of a study that its store lacks.
+
+    Args:
+        request: What is to be run.
+        watcher: Told how it goes.
+        resources: Where jobs run; this machine where None.
+        shard: (i, n): only the i-th of n parts of the trials.
+        retry_failed: Try trials again that failed before.
+        most: Refuse a study of more trials than this.
+
+    Raises:
+        RunFailed, ResourceError: If every job fails alike; most are then not tried.
+    """
+    workers = choose_workers(resources or Resources(), request.catalogue, threads=request.study.budget.threads)
+    plan = prepare(request, watcher, decode=False, most=most)  # faults show before anything is written
+    check_recipes(plan, request)
+    store = Store(request.results)
+    if not all(source.is_decoded for source in plan.sources):
+        plan = prepare(request, watcher, workers=workers.count, most=most)
+    for source in plan.sources:
+        for note in source.notes:
+            watcher.say(f"note: {source.text}: {note}")
+    plugins = LoadedPlugins(request.catalogue, request.plugin_folders, request.blocked)
+    plan, checks = vet(plan, store, plugins, workers, watcher.say)
+    plugins = dataclasses.replace(plugins, checks=checks)
+    keep_worth(store, plan)
+    save_record(store, plan)
+
+    def run_all(of_plan: Plan) -> Summary:
+        return _run_and_rescore(of_plan, store, plugins, workers, watcher, retry_failed=retry_failed, shard=shard)
+
+    summaries = [run_all(plan)]
+    if plan.study.check_steps:
+        plan = dataclasses.replace(plan, checked=tuple(_best_arms(boards(store, plan.record()))))
+        if plan.checked:
+            save_record(store, plan)  # before it is run, so that tables know what is missing
+            summaries.append(run_all(plan_check(plan, plan.checked, request.catalogue)))
+        else:
+            watcher.say("check-steps: no board has every cell done and an arm with a control; nothing to repeat")
+    return StudyRun(plan, store, tuple(summaries))
+
+
+def _run_and_rescore(
+    plan: Plan,
+    store: Store,
+    plugins: LoadedPlugins,
+    workers: Workers,
+    watcher: Watcher,
+    *,
+    retry_failed: bool,
+    shard: tuple[int, int],
+) -> Summary:
+    summary = run(plan, store, plugins, workers, watcher, retry_failed=retry_failed, shard=shard)
+    watcher.say(summary.sentence)
+    check_not_stopped(summary)
+    if sentence := rescore(plan, store, plugins, workers, watcher.say).sentence:
+        watcher.say(sentence)
+    return summary
+
+
+def _best_arms(built: Sequence[Board]) -> Iterator[Checked]:
+    """Yield the arm of each board that is to be trained at twice the steps."""
+    for board in built:
+        row = best(board)
+        if row is not None:
+            source = str(board.source["dataset"])
+            yield Checked(source, board.protocol, board.classifier, *row.arm.key, 2 * board.study.budget.steps)
+
+
+def prepare(
+    request: Request, watcher: Watcher, *, workers: int = 1, decode: bool = True, most: int | None = None
+) -> Plan:
+    """Find, decode and describe the data sets of a study, and expand its matrix.
+
+    Args:
+        request: What is to be run.
+        watcher: Told how decoding goes.
+        workers: Processes that decode.
+        decode: Decode what is not decoded yet; otherwise such a data set is described by its index.
+        most: Refuse a study of more trials than this.
+
+    Raises:
+        UsageError: If no data set is named, or there are too many trials.
+    """
+    if not request.study.datasets:
+        raise UsageError("no data set is named; give one with -d, see `medbench datasets list`.")
+
+    def describe(source: Source) -> Described:
+        found = source.decode(workers, watcher.decoding) if decode else source.decoded()
+        return describe_decoded(source, found) if found is not None else describe_index(source)
+
+    learnt_from = _other_datasets(request)
+    sources = locate(
+        request.catalogue,
+        request.study.datasets,
+        data=request.data,
+        phantom=request.phantom,
+        drawing=request.study.phantom,
+        size=request.study.budget.size,
+        more=list(learnt_from.values()),
+    )
+    described = []
+    for source in sources:
+        others = {
+            name: locate_other(request.catalogue, dataset, source, data=request.data, drawing=request.study.phantom)
+            for name, dataset in learnt_from.items()
+        }
+        found = {name: describe(other) for name, other in others.items()}
+        described.append(with_others(describe(source), found))
+    return expand(request.study, request.catalogue, described, most=most)
+
+
+def _other_datasets(request: Request) -> dict[str, Dataset]:
+    """Return the data sets that recipes of a study learn from besides those under test, by their name in a plan."""
+    kinds = (("augmenter", request.study.augmenters), ("classifier", request.study.classifiers))
+    recipes = [r for kind, texts in kinds for text in texts for r in request.catalogue.matching(kind, text)]
+    return {name_of(dataset): dataset for dataset in named_in(*recipes)}
+
+
+def check_recipes(plan: Plan, request: Request) -> None:
+    """Call the ``check`` of every recipe of which anything is left to run.
+
+    Raises:
+        UsageError: If a field is out of its range, or a network cannot be trained on such images in such batches.
+        DataError: If a file that a field names cannot be read.
+        PluginError: If a recipe's ``check`` raises anything else.
+    """
+    store = Store(request.results, create=False) if (request.results / MARK).is_file() else None
+    left = [t for t in plan.trials if store is None or not (store.place(t) / "result.json").is_file()]
+    for kind, texts in (("augmenter", {t.augmenter for t in left}), ("classifier", {t.classifier for t in left})):
+        for text in sorted(texts):
+            for recipe in with_inner(request.catalogue.resolve(kind, text)):
+                if isinstance(recipe, Dataset):  # its check is of a folder
+                    continue
+                if hasattr(recipe, "check"):
+                    recipe.check()
+                for source in plan.sources if hasattr(recipe, "check_images") else ():
+                    if f"{source.dimensions}d" in getattr(recipe, "takes", ()):
+                        recipe.check_images(_empty_like(source, request), plan.study.budget)
+
+
+def _empty_like(source: Described, request: Request) -> Samples:
+    """Return no rows, of the shape that a data set's have; of one channel where they are not decoded yet."""
+    samples = source.samples.take([])
+    if samples.x.ndim > 2:
+        return samples
+    recipe = request.catalogue.resolve("dataset", source.text.removeprefix("phantom:"))
+    size = request.study.budget.size or recipe.size
+    return dataclasses.replace(samples, x=np.zeros((0, 1, *[size] * source.dimensions), dtype=np.uint8))
