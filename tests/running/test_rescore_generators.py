@@ -15,6 +15,7 @@ from medbench.boards.build import scores_of_made
 from medbench.identity.code_reach import reach
 from medbench.identity.identity import CORE
 from medbench.running.rescore_generators import rescore
+from medbench.running.resources import LoadedPlugins, Workers
 from medbench.store import recomputed_scores
 from medbench.store.trial_files import Stored
 from medbench.trial.generator_scores import is_stale, score_keys, score_of
@@ -89,7 +90,7 @@ def test_without_its_generator_a_trial_keeps_its_scores_and_no_job_is_started(ru
     store = type(run.store)(root)
     none: Any = None
 
-    found = rescore(run.plan, store, run.catalogue, none, print, workers=1, devices=["cpu"])
+    found = rescore(run.plan, store, LoadedPlugins(run.catalogue), Workers(none, 1), print)
 
     assert (found.done, found.kept, found.failed) == (0, len(scored(run)), 0)
     assert found.sentence == "2 trials keep older scores, their generators are not stored"
