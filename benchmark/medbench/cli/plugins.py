@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
+from medbench.cli.new_plugin import CONTRACTS, plugin_files
 from medbench.cli.options import complete, load_catalogue, plugin_options
-from medbench.cli.plugin_templates import TEMPLATES, files
 from medbench.errors import ContractError, MedbenchError, PluginError, Skip, UsageError
 from medbench.registry.authors_lines import line_of, place_of
 from medbench.registry.plugins import HOOKS
@@ -99,7 +99,7 @@ def _document(recipe: Any) -> str:
 @plugins.command("new")
 @click.argument("name")
 @click.option(
-    "--kind", type=click.Choice(list(TEMPLATES)), default="augmenter", show_default=True, help="What it provides."
+    "--kind", type=click.Choice(list(CONTRACTS)), default="augmenter", show_default=True, help="What it provides."
 )
 @click.option("--folder", type=click.Path(path_type=Path), default=Path("."), help="Where to start it.")
 def new(name: str, kind: str, folder: Path) -> None:
@@ -109,7 +109,7 @@ def new(name: str, kind: str, folder: Path) -> None:
     place = folder / f"medbench-{name}"
     if place.exists():
         raise UsageError(f"{place} is there already; choose another name or --folder.")
-    for path, text in files(kind, name).items():
+    for path, text in plugin_files(kind, name).items():
         (place / path).parent.mkdir(parents=True, exist_ok=True)  # tests stand apart: --plugins-dir loads all beside it
         (place / path).write_text(text, encoding="utf-8")
     click.echo(f"{place}\n  try it     medbench plugins check {name} --plugins-dir {place}")

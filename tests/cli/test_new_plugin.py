@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from medbench.cli.plugin_templates import TEMPLATES, files
+from medbench.cli.new_plugin import CONTRACTS, plugin_files
 from medbench.registry.plugins import load
 from medbench.testing import CHECKS
 
@@ -18,10 +18,10 @@ PAGE = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text(encoding="u
 KIND_OF = {"transform": "augmenter"}
 
 
-@pytest.mark.parametrize("kind", TEMPLATES)
+@pytest.mark.parametrize("kind", CONTRACTS)
 def test_a_template_keeps_the_contract_of_its_kind(kind: str, tmp_path: Path) -> None:
     name = f"own-{kind}"
-    for path, text in files(kind, name).items():
+    for path, text in plugin_files(kind, name).items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(text, encoding="utf-8")
     catalogue = load(folders=[tmp_path], installed=False)
@@ -40,10 +40,10 @@ def test_templates_of_all_kinds_run_together_and_need_no_other_plugin(tmp_path: 
         return subprocess.run(run, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=400)
 
     folders = []
-    for kind in TEMPLATES:
+    for kind in CONTRACTS:
         started = medbench("plugins", "new", f"own-{kind}", "--kind", kind) if kind == "study" else None
         assert started is None or started.returncode == 0
-        for path, text in files(kind, f"own-{kind}").items():
+        for path, text in plugin_files(kind, f"own-{kind}").items():
             (tmp_path / f"medbench-own-{kind}" / path).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / f"medbench-own-{kind}" / path).write_text(text, encoding="utf-8")
         folders += ["--plugins-dir", f"medbench-own-{kind}"]
@@ -70,7 +70,7 @@ def test_templates_of_all_kinds_run_together_and_need_no_other_plugin(tmp_path: 
      ("study", "thyroid")],
 )  # fmt: skip
 def test_the_page_shows_what_is_started(kind: str, name: str) -> None:
-    made = files(kind, name)
+    made = plugin_files(kind, name)
     module = made[f"medbench_{name.replace('-', '_')}.py"]
 
     assert f"```python\n{module}```" in PAGE
