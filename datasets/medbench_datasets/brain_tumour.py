@@ -20,9 +20,8 @@ from typing import Literal
 import numpy as np
 
 from medbench import Card, DataError, Index, Record, UsageError, counted
-from medbench_datasets import layouts
-from medbench_datasets.brain_layouts import GRADES, Case, find_cases
-from medbench_datasets.brain_slices import as_picture, slice_positions
+from medbench_datasets.brain_tumour_cases import GRADES, Case, find_cases, holds_cases
+from medbench_datasets.brain_tumour_slices import as_picture, slice_positions
 from medbench_datasets.readers.listing import in_folder
 from medbench_datasets.readers.nifti.affine import apart
 from medbench_datasets.readers.nifti.header import Header, read_header
@@ -132,7 +131,7 @@ class BrainTumour:
 
     def recognise(self, root: Path) -> str:
         """Return how to read a folder of this layout, nothing but folders opened; "" for another."""
-        return layouts.brain(root)
+        return "brain-tumour" if holds_cases(root) else ""
 
     def phantom(self, root: Path, *, seed: int, patients: int, null: bool) -> None:
         """Write drawn brains with drawn tumours in the layout of BraTS 2020."""

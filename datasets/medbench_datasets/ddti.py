@@ -21,9 +21,9 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from medbench import Card, DataError, Index, Record, UsageError
-from medbench_datasets import layouts
 from medbench_datasets.ddti_notes import Notes
-from medbench_datasets.readers.outlines import read_outline
+from medbench_datasets.ddti_outlines import read_outline
+from medbench_datasets.readers.listing import folders_in, names_in
 from medbench_datasets.readers.pictures.read import fit_square, fit_square_mask, read_picture, read_picture_size
 from medbench_datasets.readers.xml import Element, read_xml
 
@@ -138,7 +138,10 @@ class DDTI:
 
     def recognise(self, root: Path) -> str:
         """Return how to read a folder of this layout, nothing but folders opened; "" for another."""
-        return layouts.ddti(root)
+        names = [*names_in(root), *(name for folder in folders_in(root) for name in names_in(folder))]
+        cases = {found[1] for name in names if (found := re.fullmatch(r"(\d{1,4})\.xml", name, re.IGNORECASE))}
+        pictures = {found[1] for name in names if (found := re.fullmatch(r"(\d{1,4})_\d\.jpe?g", name, re.IGNORECASE))}
+        return "ddti" if cases and len(cases & pictures) >= len(cases) / 2 else ""
 
     def phantom(self, root: Path, *, seed: int, patients: int, null: bool) -> None:
         """Write drawn thyroid ultrasound in the real layout."""

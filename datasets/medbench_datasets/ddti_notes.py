@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from medbench import counted
-from medbench_datasets.readers.outlines import Outline
+from medbench_datasets.ddti_outlines import Outline
 
 
 @dataclass

@@ -17,17 +17,14 @@ from typing import Literal
 import numpy as np
 
 from medbench import UNLABELLED, Card, DataError, Index, Record, UsageError, counted
-from medbench_datasets.layouts import published
-from medbench_datasets.readers.header_patients import disagreement, patients_in_headers
-from medbench_datasets.readers.kinds import FOREIGN, Kind
+from medbench_datasets.folder_classes import TABLE, rows_by_folder
+from medbench_datasets.folder_paths import Places
+from medbench_datasets.folder_table import Row, Titles, read_header, read_table
+from medbench_datasets.folder_table_guess import guess_table
+from medbench_datasets.readers.dicom.patients import disagreement, patients_in_headers
+from medbench_datasets.readers.kinds import Kind
 from medbench_datasets.readers.listing import Listing, check_twins, escaped, in_folder, kind_of, list_images, some
-from medbench_datasets.readers.places import Places
-from medbench_datasets.readers.sample_table import PARTS, Row, Titles, read_header, read_table
 from medbench_datasets.readers.sides import of_sides
-from medbench_datasets.table_guess import guess_table
-
-TABLE = "samples.csv"
-"""A table of this name in the data folder is used without being asked for."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +111,9 @@ class Folder:
         if others := Counter(listing.others) - own:
             endings = ", ".join(f"{count} {escaped(ending)}" for ending, count in sorted(others.items()))
             notes.append(f"Files that are no images were left out: {endings}.")
-        rows = self._from_table(root, table, listing, notes) if table else self._from_folders(root, listing, notes)
+        rows = (
+            self._from_table(root, table, listing, notes) if table else rows_by_folder(root, listing, notes, self.name)
+        )
         check_twins((row.path for row in rows), "files")
         kinds = {row.path: listing.kinds.get(row.path) or kind_of(root, row.path) for row in rows}
         dimensions = self._dimensions(rows, kinds)
@@ -173,38 +172,6 @@ class Folder:
                 f"{self.name}.patient has 0 groups, expected 1 around the patient; or give the table whose column it is"
             )
         return None
-
-    def _from_folders(self, root: Path, listing: Listing, notes: list[str]) -> list[Row]:
-        if found := published(root):
-            raise DataError(
-                f"this is the layout of {found}, whose folders are no classes; use -d {found}, or name the images to "
-                f"use in {TABLE}"
-            )
-        if not listing.kinds:
-            raise DataError(
-                "no image (PNG, JPEG, BMP, TIFF, DICOM, NIfTI) in the data folder; give the one that has them"
-            )
-        cut = _official_cut({path.partition("/")[0] for path in listing.kinds if "/" in path})
-        depth = 2 if cut else 1
-        rows, beside = [], []
-        for path in listing.kinds:
-            parts = path.split("/")
-            if len(parts) <= depth or (cut and parts[0] not in cut):
-                beside.append(path)
-            else:
-                rows.append(Row(path, parts[depth - 1], "", "", cut.get(parts[0], "")))
-        if not rows:
-            raise DataError(
-                f"the images lie directly in the data folder: {some(beside)}; put each class into a folder of its own "
-                f"or write {TABLE} with the columns path and label"
-            )
-        _check_vanished(listing, cut, {row.label for row in rows}, notes)
-        if beside:
-            where = f"the class folders of {' and '.join(sorted(cut))}" if cut else "the class folders"
-            notes.append(f"Images beside {where} were left out: {some(beside)}.")
-        if guess := guess_table(root, listing):
-            notes.append(f"A table here names the images and was not used: {self.name}[{guess}] would.")
-        return rows
 
     def _from_table(self, root: Path, path: Path, listing: Listing, notes: list[str]) -> list[Row]:
         name = escaped(path.name)
@@ -299,42 +266,6 @@ class Folder:
         else:
             pixels = read_picture(path, channels=self.channels)
         return fit_square(pixels, size)
-
-
-def _official_cut(tops: set[str]) -> dict[str, Literal["", "train", "test"]]:
-    """Map the folders of an official cut to its parts; empty where the folders are classes."""
-    parts = {top: PARTS[top.lower()] for top in sorted(tops) if top.lower() in PARTS}
-    training = {top for top in parts if top.lower() in ("train", "training")}
-    if not training or len(parts) == len(training):
-        return {}
-    if "test" in parts.values():
-        return parts
-    return {top: "train" if top in training else "test" for top in parts}  # train and val only: val is what is held out
-
-
-def _check_vanished(
-    listing: Listing, cut: dict[str, Literal["", "train", "test"]], classes: set[str], notes: list[str]
-) -> None:
-    """Refuse a class folder without an image: a class that vanishes changes every number."""
-    depth = 2 if cut else 1
-    files: defaultdict[str, list[str]] = defaultdict(list)
-    for folder in listing.folders:
-        parts = folder.split("/")
-        if len(parts) == depth and (not cut or parts[0] in cut) and parts[-1] not in classes:
-            files[parts[-1]] += [path for path in listing.strays if path.startswith(f"{folder}/")]
-    if empty := sorted(name for name, inside in files.items() if not inside):
-        raise DataError(
-            f"class folders without any file: {some(empty)}; add the images of the class, or remove the folder"
-        )
-    foreign = sorted(name for name, inside in files.items() if any(p.lower().endswith(FOREIGN) for p in inside))
-    if foreign:
-        first = next(path for path in files[foreign[0]] if path.lower().endswith(FOREIGN))
-        raise DataError(
-            f"class folders without an image that can be read here: {some(foreign)}, which holds {escaped(first)}; "
-            "convert the images to PNG, DICOM or NIfTI, or move the folder away"
-        )
-    if files:
-        notes.append(f"Folders without an image are no classes: {some(sorted(files))}.")
 
 
 def _classes(rows: list[Row]) -> tuple[str, ...]:

@@ -27,7 +27,6 @@ from typing import Literal
 import numpy as np
 
 from medbench import Card, DataError, Index, Record, UsageError
-from medbench_datasets import layouts
 from medbench_datasets.readers.boxes import Box, as_mask, as_text
 from medbench_datasets.readers.listing import list_images, some
 from medbench_datasets.readers.pictures.read import fit_square, fit_square_mask, read_picture
@@ -150,7 +149,9 @@ class FracAtlas:
 
     def recognise(self, root: Path) -> str:
         """Return how to read a folder of this layout, nothing but folders opened; "" for another."""
-        return layouts.fracatlas(root)
+        tops = (root, root / "FracAtlas")
+        found = any((top / TABLE).is_file() and (top / "images" / FOLDERS[1]).is_dir() for top in tops)
+        return "fracatlas:fracture" if found else ""
 
     def phantom(self, root: Path, *, seed: int, patients: int, null: bool) -> None:
         """Write drawn radiographs of limbs in the released layout, one for each of `patients`."""

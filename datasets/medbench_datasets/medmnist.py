@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from medbench import Card, DataError, Index, Record, ResourceError, UsageError, counted
-from medbench_datasets import layouts
 from medbench_datasets.medmnist_releases import RELEASES, Release
+from medbench_datasets.readers.listing import names_in
 from medbench_datasets.readers.npz import Archive, open_archive
 from medbench_datasets.readers.sides import of_sides
 
@@ -160,8 +160,15 @@ class MedMNIST:
                 yield self._fit(archive.row(f"{record.detail['split']}_images", row, self._image_shape), size), None
 
     def recognise(self, root: Path) -> str:
-        """Return how to read a folder of this layout, nothing but folders opened; "" for another."""
-        return layouts.medmnist(root)
+        """Return how to read the first file ``FLAG.npz`` or ``FLAG_64.npz`` with one label an image; "" for none."""
+        for name in names_in(root):
+            flag, _, resolution = name.removesuffix(".npz").partition("_")
+            if name.endswith(".npz") and flag in RELEASES and RELEASES[flag].task != "multi-label":
+                if not resolution:
+                    return f"medmnist[flag={flag}]"
+                if resolution.isdecimal() and int(resolution) in RELEASES[flag].md5:
+                    return f"medmnist[flag={flag},resolution={resolution}]"
+        return ""
 
     def phantom(self, root: Path, *, seed: int, patients: int, null: bool) -> None:
         """Refuse: the real files are small and free."""

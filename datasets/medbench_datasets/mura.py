@@ -23,8 +23,7 @@ from typing import Literal
 import numpy as np
 
 from medbench import Card, DataError, Index, Record, UsageError, counted
-from medbench_datasets import layouts
-from medbench_datasets.readers.listing import list_images, some
+from medbench_datasets.readers.listing import list_images, names_in, some
 from medbench_datasets.readers.pictures.read import fit_square, read_picture
 
 BODY_PARTS = ("XR_ELBOW", "XR_FINGER", "XR_FOREARM", "XR_HAND", "XR_HUMERUS", "XR_SHOULDER", "XR_WRIST")
@@ -129,7 +128,12 @@ class MURA:
 
     def recognise(self, root: Path) -> str:
         """Return how to read a folder of this layout, nothing but folders opened; "" for another."""
-        return layouts.mura(root)
+        for top in (root, root / TOP):
+            for part, _ in _PARTS:
+                body_parts = [name for name in names_in(top / part) if re.fullmatch(r"XR_[A-Z]+", name)]
+                if (top / f"{part}_image_paths.csv").is_file() or body_parts:
+                    return "mura:abnormal"
+        return ""
 
     def phantom(self, root: Path, *, seed: int, patients: int, null: bool) -> None:
         """Write drawn radiographs of limbs in the released layout."""

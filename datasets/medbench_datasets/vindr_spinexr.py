@@ -33,8 +33,9 @@ from typing import Literal
 import numpy as np
 
 from medbench import Card, DataError, Index, Record, counted
-from medbench_datasets import layouts
-from medbench_datasets.readers.boxes import Annotated, as_mask, as_text, read_annotations
+from medbench_datasets.readers.boxes import as_mask, as_text
+from medbench_datasets.readers.listing import names_in
+from medbench_datasets.vindr_spinexr_annotations import Annotated, read_annotations
 
 NORMAL = "No finding"
 
@@ -174,8 +175,8 @@ class VinDrSpineXR:
         Raises:
             DataError: For the first file that is no radiograph, and for one SOPInstanceUID with different pixels.
         """
-        from medbench_datasets.readers.audit import audit_radiographs
-        from medbench_datasets.readers.header_patients import disagreement, patients_in_headers
+        from medbench_datasets.readers.dicom.audit import audit_radiographs
+        from medbench_datasets.readers.dicom.patients import disagreement, patients_in_headers
 
         study_of = {record.files[0]: record.study for record in records}
         said = disagreement(patients_in_headers(root, list(study_of)), study_of, "the column study_id")
@@ -183,7 +184,10 @@ class VinDrSpineXR:
 
     def recognise(self, root: Path) -> str:
         """Return how to read a folder of this layout, nothing but folders opened; "" for another."""
-        return layouts.vindr(root)
+        images = [name for name in ("train_images", "test_images") if (root / name).is_dir()]
+        has_annotations = any((root / name).is_dir() for name in ("annotations", "annotation"))
+        has_dicom = any(name.endswith((".dicom", ".dcm")) for part in images for name in names_in(root / part)[:50])
+        return "vindr-spinexr:abnormal" if images and (has_annotations or len(images) == 2) and has_dicom else ""
 
     def phantom(self, root: Path, *, seed: int, patients: int, null: bool) -> None:
         """Write drawn radiographs of `patients` studies under `root`, in the released layout."""

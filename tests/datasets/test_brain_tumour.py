@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medbench import DataError, Dataset, Index, UsageError
-from medbench_datasets.brain_layouts import parse_grade
-from medbench_datasets.brain_slices import slice_positions
 from medbench_datasets.brain_tumour import DATASETS, MODALITIES, BrainTumour
+from medbench_datasets.brain_tumour_cases import parse_grade
+from medbench_datasets.brain_tumour_slices import slice_positions
 from medbench_datasets.phantoms import brain
 
 VOLUMES, SLICES = DATASETS

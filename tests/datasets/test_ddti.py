@@ -16,7 +16,7 @@ from PIL import Image
 
 import medbench
 from medbench_datasets.ddti import DATASETS, DDTI, scan_area
-from medbench_datasets.readers.outlines import read_outline
+from medbench_datasets.ddti_outlines import read_outline
 from medbench_datasets.readers.pictures.read import read_picture
 
 SQUARE = [(200, 100), (260, 100), (260, 160), (200, 160)]

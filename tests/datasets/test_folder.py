@@ -18,7 +18,7 @@ from _encodings import png, tiff  # type: ignore[import-not-found]
 from medbench import UNLABELLED, DataError, Dataset, Index, UsageError
 from medbench.data.files import files_in
 from medbench_datasets.folder import DATASETS, Folder
-from medbench_datasets.readers.sample_table import read_table
+from medbench_datasets.folder_table import read_table
 
 
 def draw(root: Path, *names: str, value: int = 100, mode: str = "L") -> None:

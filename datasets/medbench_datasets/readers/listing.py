@@ -154,6 +154,19 @@ def escaped(name: str) -> str:
     return name if name.isprintable() else ascii(name)[1:-1]
 
 
+def names_in(folder: Path) -> list[str]:
+    """Return the sorted names of what lies in a folder, hidden ones left out; none where it cannot be listed."""
+    try:
+        return sorted(name for name in os.listdir(folder) if not name.startswith("."))
+    except OSError:
+        return []
+
+
+def folders_in(folder: Path) -> list[Path]:
+    """Return the folders in a folder, sorted and likewise."""
+    return [folder / name for name in names_in(folder) if (folder / name).is_dir()]
+
+
 def _entries(path: Path, folder: str) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(path) as entries:

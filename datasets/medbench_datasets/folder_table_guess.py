@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from medbench import DataError
+from medbench_datasets.folder_paths import Places
+from medbench_datasets.folder_table import PARTS, read_cells
 from medbench_datasets.readers.listing import Listing
-from medbench_datasets.readers.places import Places
-from medbench_datasets.readers.sample_table import PARTS, read_cells
 
 LABELS = (
     *(

@@ -15,7 +15,7 @@ def mapping_rows(folder: Path) -> list[dict[str, str]]:
     return [row for file in sorted(folder.glob("name_mapping*.csv")) for row in read_rows(file)]
 
 
-def names_in(row: Mapping[str, str]) -> list[str]:
+def names_of_patient(row: Mapping[str, str]) -> list[str]:
     """Return the names of a row's patient, the best known first: TCGA's, else that of 2019, else the newest."""
 
     def rank(column: str) -> tuple[bool, bool, int]:
@@ -31,7 +31,7 @@ def patients_by_name(rows: Sequence[Mapping[str, str]]) -> dict[str, str]:
     patient: dict[str, str] = {}
     members: dict[str, list[str]] = {}
     for row in rows:
-        names = names_in(row)
+        names = names_of_patient(row)
         if not names:
             continue
         known = sorted({patient[n.lower()] for n in names if n.lower() in patient})

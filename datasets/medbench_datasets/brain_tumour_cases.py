@@ -18,7 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medbench import DataError, counted
-from medbench_datasets.brain_patients import mapping_rows, names_in, patient_in, patients_by_name, read_rows
+from medbench_datasets.brain_tumour_patients import (
+    mapping_rows,
+    names_of_patient,
+    patient_in,
+    patients_by_name,
+    read_rows,
+)
+from medbench_datasets.readers.listing import folders_in, names_in
 
 GRADES = ("LGG", "HGG")
 _GRADE = {"LGG": "LGG", "HGG": "HGG", "GBM": "HGG"}
@@ -127,7 +134,7 @@ def _graded(cohort: Path, grades: Path | None, notes: list[str]) -> Iterator[_Fo
     for row in mapping_rows(cohort):
         if row.get("Grade"):
             grade = parse_grade(row["Grade"], "name_mapping.csv")
-            stated |= {name.lower(): grade for name in names_in(row)}
+            stated |= {name.lower(): grade for name in names_of_patient(row)}
     in_folders = [child for child in _folders(cohort) if child.name in GRADES]
     for folder in in_folders:
         for case in _folders(folder):
@@ -205,13 +212,18 @@ def _files(folder: Path, root: Path) -> dict[str, str]:
     return {role: files[role].relative_to(root).as_posix() for role in (*MODALITIES, "seg", "brain") if role in files}
 
 
-def modalities(folder: Path) -> set[str]:
-    """Return the roles of the NIfTI files directly in a folder, by the words in their names."""
-    try:
-        names = sorted(entry.name for entry in os.scandir(folder) if entry.is_file())
-    except OSError:
-        return set()
-    return {role for name in names if (role := _role(name, folder.name, folder.name))}
+def holds_cases(root: Path) -> bool:
+    """Say whether a folder up to three levels below holds several modalities, or one and its segmentation."""
+    waiting = [(root, 0)]
+    while waiting:
+        folder, depth = waiting.pop(0)
+        for inner in folders_in(folder)[:20]:
+            files = [name for name in names_in(inner) if (inner / name).is_file()]
+            if len({role for name in files if (role := _role(name, inner.name, inner.name))}) > 1:
+                return True
+            if depth < 2:
+                waiting.append((inner, depth + 1))
+    return False
 
 
 def _role(name: str, case: str, place: str) -> str:
