@@ -135,9 +135,9 @@ class BrainTumour:
 
     def phantom(self, root: Path, *, seed: int, patients: int, null: bool) -> None:
         """Write drawn brains with drawn tumours in the layout of BraTS 2020."""
-        from medbench_datasets.phantoms import brain
+        from medbench_datasets.phantoms import brain_tumour
 
-        brain.write(root, seed=seed, patients=patients, null=null)
+        brain_tumour.write(root, seed=seed, patients=patients, null=null)
 
     def _complete(self, cases: Sequence[Case], notes: list[str]) -> list[Case]:
         """Return the cases to use; what is not wanted of their files is taken off."""

@@ -145,9 +145,9 @@ class DDTI:
 
     def phantom(self, root: Path, *, seed: int, patients: int, null: bool) -> None:
         """Write drawn thyroid ultrasound in the real layout."""
-        from medbench_datasets.phantoms import thyroid
+        from medbench_datasets.phantoms import ddti
 
-        thyroid.write(root, seed=seed, patients=patients, null=null)
+        ddti.write(root, seed=seed, patients=patients, null=null)
 
     def _window(self, frame: np.ndarray, polygons: list[list[list[float]]], image: str) -> tuple[slice, slice]:
         if self.crop == "frame":

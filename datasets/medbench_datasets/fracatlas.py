@@ -155,9 +155,9 @@ class FracAtlas:
 
     def phantom(self, root: Path, *, seed: int, patients: int, null: bool) -> None:
         """Write drawn radiographs of limbs in the released layout, one for each of `patients`."""
-        from medbench_datasets.phantoms import limb
+        from medbench_datasets.phantoms import fracatlas
 
-        limb.write_fracatlas(root, seed=seed, patients=patients, null=null)
+        fracatlas.write(root, seed=seed, patients=patients, null=null)
 
 
 DATASETS = (FracAtlas(),)

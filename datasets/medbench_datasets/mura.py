@@ -137,9 +137,9 @@ class MURA:
 
     def phantom(self, root: Path, *, seed: int, patients: int, null: bool) -> None:
         """Write drawn radiographs of limbs in the released layout."""
-        from medbench_datasets.phantoms import limb
+        from medbench_datasets.phantoms import mura
 
-        limb.write_mura(root, seed=seed, patients=patients, null=null)
+        mura.write(root, seed=seed, patients=patients, null=null)
 
 
 DATASETS = (MURA("mura:abnormal"), MURA("mura:part", case="part"))

@@ -191,9 +191,9 @@ class VinDrSpineXR:
 
     def phantom(self, root: Path, *, seed: int, patients: int, null: bool) -> None:
         """Write drawn radiographs of `patients` studies under `root`, in the released layout."""
-        from medbench_datasets.phantoms import spine
+        from medbench_datasets.phantoms import vindr_spinexr
 
-        spine.write(root, seed=seed, patients=patients, null=null)
+        vindr_spinexr.write(root, seed=seed, patients=patients, null=null)
 
     def _label(self, image: Annotated) -> int | str:
         """Return the class of an image, or why it has none."""

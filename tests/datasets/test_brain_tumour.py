@@ -18,7 +18,7 @@ from medbench import DataError, Dataset, Index, UsageError
 from medbench_datasets.brain_tumour import DATASETS, MODALITIES, BrainTumour
 from medbench_datasets.brain_tumour_cases import parse_grade
 from medbench_datasets.brain_tumour_slices import slice_positions
-from medbench_datasets.phantoms import brain
+from medbench_datasets.phantoms.brain_tumour import write
 
 VOLUMES, SLICES = DATASETS
 LPS = np.diag([-1.0, -1, 1, 1])
@@ -382,7 +382,7 @@ def test_slices_run_evenly_over_the_tumour_and_their_ids_are_the_patients(tmp_pa
 
 
 def test_any_part_of_the_records_reads_the_same_as_all(tmp_path: Path) -> None:
-    brain.write(tmp_path, seed=1, patients=2, null=False)
+    write(tmp_path, seed=1, patients=2, null=False)
     records = SLICES.index(tmp_path).records
 
     whole = [pixels for pixels, _ in SLICES.read(tmp_path, records, 20)]
@@ -452,7 +452,7 @@ def test_the_phantom_is_read_as_real_data_are(phantom: Path) -> None:
 def test_a_phantom_is_the_same_bytes_for_a_seed_and_others_for_another(tmp_path: Path) -> None:
     def files(name: str, seed: int) -> Iterator[bytes]:
         (tmp_path / name).mkdir()
-        brain.write(tmp_path / name, seed=seed, patients=2, null=False)
+        write(tmp_path / name, seed=seed, patients=2, null=False)
         return (path.read_bytes() for path in sorted((tmp_path / name).rglob("*.*")) if path.is_file())
 
     one, again, other = files("a", 1), files("b", 1), files("c", 2)
@@ -473,7 +473,7 @@ def test_a_null_phantom_has_the_same_pictures_and_other_grades(tmp_path: Path, p
 
 def test_a_phantom_of_one_patient_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="patients"):
-        brain.write(tmp_path, seed=0, patients=1, null=False)
+        write(tmp_path, seed=0, patients=1, null=False)
 
 
 def test_the_grade_shows_in_the_phantom_but_not_always() -> None:

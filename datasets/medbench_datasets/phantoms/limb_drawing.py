@@ -14,7 +14,7 @@ import numpy as np
 
 from medbench_datasets.phantoms.limb_bones import LAYOUTS, Bone
 from medbench_datasets.phantoms.limb_exposure import expose
-from medbench_datasets.phantoms.spine_drawing import rod
+from medbench_datasets.phantoms.shapes import rod
 
 Corners = tuple[float, float, float, float]
 """xmin, ymin, xmax, ymax in pixels."""
@@ -164,10 +164,11 @@ def draw(limb: Limb, finding: Finding | None, rng: np.random.Generator) -> tuple
     flesh, change = np.zeros_like(whole), np.zeros_like(whole)
     for i, (bone, (start, end)) in enumerate(zip(limb.bones, ends, strict=True)):
         alone = np.zeros_like(whole) if finding is not None and is_seen and finding.bone == i else None
-        _add_bone(whole if alone is None else alone, flesh, limb, bone, start, end, bone.radius * zoom, None, shown)
+        at = _Placed(bone, start, end, bone.radius * zoom)
+        _add_bone(whole if alone is None else alone, flesh, limb, at, None, shown)
         if alone is not None:
             whole += alone
-            _add_bone(change, flesh, limb, bone, start, end, bone.radius * zoom, finding, shown)
+            _add_bone(change, flesh, limb, at, finding, shown)
             change -= alone
     bones = limb.density * _texture(rng, height, width)
     intact = limb.bulk * flesh + bones * whole
@@ -182,18 +183,26 @@ def draw(limb: Limb, finding: Finding | None, rng: np.random.Generator) -> tuple
     return expose(intact + bones * change, intact, rng), box
 
 
+def as_bytes(picture: np.ndarray) -> np.ndarray:
+    """Turn gray levels in [0, 1] into ``uint8``."""
+    return np.rint(picture * 255).astype(np.uint8)
+
+
+@dataclass(frozen=True, eq=False)
+class _Placed:
+    """A bone in the picture: its ends ``float64 (2,)`` and its radius in pixels."""
+
+    bone: Bone
+    start: np.ndarray
+    end: np.ndarray
+    radius: float
+
+
 def _add_bone(
-    plane: np.ndarray,
-    flesh: np.ndarray,
-    limb: Limb,
-    bone: Bone,
-    start: np.ndarray,
-    end: np.ndarray,
-    radius: float,
-    finding: Finding | None,
-    shown: float,
+    plane: np.ndarray, flesh: np.ndarray, limb: Limb, at: _Placed, finding: Finding | None, shown: float
 ) -> None:
     """Add a bone to `plane`, and keep in `flesh` the thicker soft tissue at every pixel."""
+    bone, start, end, radius = at.bone, at.start, at.end, at.radius
     length = float(np.hypot(*(end - start)))
     along = (end - start) / length
     reach = radius * limb.tissue * 1.3 + (0.5 * length if finding else 0)

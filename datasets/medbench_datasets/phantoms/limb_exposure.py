@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from medbench_datasets.phantoms.spine_drawing import rod
+from medbench_datasets.phantoms.shapes import rod
 
 _LETTERS = {
     "L": (((0, 0), (0, 12)), ((0, 12), (7, 12))),

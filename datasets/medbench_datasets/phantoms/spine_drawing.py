@@ -12,6 +12,8 @@ from typing import Literal
 import numpy as np
 from scipy.ndimage import gaussian_filter, zoom
 
+from medbench_datasets.phantoms.shapes import around, coverage, ellipse, rod
+
 View = Literal["frontal", "lateral"]
 
 
@@ -137,17 +139,17 @@ def _torso(spine: Spine, view: View, x: np.ndarray, y: np.ndarray, rng: np.rando
     wide = rng.normal(0.75, 0.06)
     plane = spine.bulk * np.sqrt(np.clip(1 - (x / wide) ** 2, 0, 1)) * (0.85 + 0.35 * y)
     dome = rng.normal(0.12, 0.05) + (0.5 * x**2 if frontal else 0.35 * np.clip(x + 0.2, 0, 1))
-    plane -= 0.2 * _inside((y - dome) * 150, 5) * (np.clip((np.abs(x) - 0.08) * 20, 0, 1) if frontal else 1)  # lung
+    plane -= 0.2 * coverage((y - dome) * 150, 5) * (np.clip((np.abs(x) - 0.08) * 20, 0, 1) if frontal else 1)  # lung
     for i in range(3 if frontal else 2):  # ribs
         start = 0.03 + 0.12 * i + rng.normal(0, 0.01)
         line = start + (0.28 * np.abs(x) + 0.5 * x**2 if frontal else -0.4 * x)
         reach = (np.abs(x) > 0.13) & (np.abs(x) < 0.5 - 0.09 * i) if frontal else np.abs(x) < 0.5
-        plane += 0.1 * _inside((np.abs(y - line) - 0.011) * 150, 0.8) * reach
+        plane += 0.1 * coverage((np.abs(y - line) - 0.011) * 150, 0.8) * reach
     edge = rng.normal(0.8, 0.02)
     low = np.s_[int(0.7 * len(y)) :]  # iliac crests
     side = np.abs(x) if frontal else x + 0.35
     wing = np.hypot((side - 0.47) / 0.3, (y[low] - edge - 0.17) / 0.2) - 1
-    plane[low] += 0.16 * _inside(wing * 25, 1) + 0.1 * np.exp(-((wing * 22) ** 2))
+    plane[low] += 0.16 * coverage(wing * 25, 1) + 0.1 * np.exp(-((wing * 22) ** 2))
     for _ in range(rng.integers(3, 8)):  # bowel gas
         cx, cy = rng.uniform(-0.45, 0.45 if frontal else -0.1), rng.uniform(0.35, 0.95)
         a, b = rng.uniform(0.02, 0.06, 2)
@@ -161,13 +163,13 @@ def _neck(spine: Spine, view: View, x: np.ndarray, y: np.ndarray, rng: np.random
     plane += 0.5 * spine.bulk * np.clip((y - 0.78) / 0.2, 0, 1)  # shoulders
     if view == "frontal":
         jaw = np.hypot(x / 0.36, (y + 0.02) / 0.2) - 1
-        plane += 0.3 * _inside(jaw * 25, 1.5) + 0.12 * np.exp(-((jaw * 20) ** 2))
+        plane += 0.3 * coverage(jaw * 25, 1.5) + 0.12 * np.exp(-((jaw * 20) ** 2))
         plane -= 0.1 * np.exp(-((x / 0.05) ** 2)) * np.clip(y * 2 - 0.4, 0, 1)  # airway
     else:
         skull = np.hypot((x - 0.12) / 0.48, (y + 0.14) / 0.27) - 1
-        plane += 0.28 * _inside(skull * 30, 1.5) + 0.12 * np.exp(-((skull * 25) ** 2))
+        plane += 0.28 * coverage(skull * 30, 1.5) + 0.12 * np.exp(-((skull * 25) ** 2))
         jaw = np.hypot((x + 0.33) / 0.2, (y - 0.17 - 0.35 * (x + 0.33)) / 0.055) - 1
-        plane += 0.2 * _inside(jaw * 8, 0.6) + 0.08 * np.exp(-((jaw * 6) ** 2))
+        plane += 0.2 * coverage(jaw * 8, 0.6) + 0.08 * np.exp(-((jaw * 6) ** 2))
         plane -= 0.13 * np.exp(-(((x + 0.27 - 0.05 * y) / 0.035) ** 2)) * np.clip(y * 8 - 1.6, 0, 1)  # airway
     return plane
 
@@ -175,17 +177,17 @@ def _neck(spine: Spine, view: View, x: np.ndarray, y: np.ndarray, rng: np.random
 def draw_vertebra(plane: np.ndarray, spine: Spine, body: Body, view: View) -> None:
     """Add one vertebra: body with bright rim and end plates, and its processes."""
     a, h, bone = body.a, body.h, spine.density
-    part, u, v = _local(plane, *body.place(0, 0), body.tilt, float(np.hypot(a, h)) + 6)
+    part, u, v = around(plane, body.place(0, 0), body.tilt, float(np.hypot(a, h)) + 6)
     half_height = body.left + (body.right - body.left) * (u + a) / (2 * a)
     waist = a * (0.93 + 0.07 * np.clip(v / h, -1, 1) ** 2)
     across, along = np.abs(u) - waist, np.abs(v) - half_height
     outline = np.maximum(across, along)
-    cover = _inside(outline)
+    cover = coverage(outline)
     rim = np.exp(-(((along + 1.2) / 1.5) ** 2)) + 0.6 * np.exp(-(((across + 1.2) / 1.5) ** 2))
     part += bone * cover * (0.6 + 0.4 * np.clip(rim, 0, 1))
     if view == "frontal":
         for side in (-1, 1):
-            ellipse(plane, *body.place(side * 0.58 * a, -0.25 * h), 0.15 * a, 0.28 * h, 0.35 * bone)
+            ellipse(plane, body.place(side * 0.58 * a, -0.25 * h), (0.15 * a, 0.28 * h), 0.35 * bone)
             rod(
                 plane,
                 body.place(side * 0.9 * a, -0.2 * h),
@@ -193,11 +195,11 @@ def draw_vertebra(plane: np.ndarray, spine: Spine, body: Body, view: View) -> No
                 0.14 * h,
                 0.3 * bone,
             )
-        ellipse(plane, *body.place(0, 0.45 * h), 0.1 * a, 0.45 * h, 0.4 * bone)
+        ellipse(plane, body.place(0, 0.45 * h), (0.1 * a, 0.45 * h), 0.4 * bone)
     else:
         reach = 2.3 if spine.region == "lumbar" else 2.0
         rod(plane, body.place(0.95 * a, -0.35 * h), body.place(1.4 * a, -0.3 * h), 0.26 * h, 0.5 * bone)
-        ellipse(plane, *body.place(1.55 * a, 0.25 * h), 0.2 * a, 0.95 * h, 0.42 * bone, body.tilt - 0.25)
+        ellipse(plane, body.place(1.55 * a, 0.25 * h), (0.2 * a, 0.95 * h), 0.42 * bone, body.tilt - 0.25)
         rod(plane, body.place(1.7 * a, 0.35 * h), body.place(reach * a, 0.85 * h), 0.3 * h, 0.35 * bone)
 
 
@@ -205,9 +207,9 @@ def draw_sacrum(plane: np.ndarray, spine: Spine, last: Body, view: View) -> None
     """Add what carries the lowest lumbar disc."""
     y = last.h + last.gap
     tilt = last.tilt + (0.0 if view == "frontal" else -0.45)
-    part, u, v = _local(plane, *last.place(0, y), tilt, 3 * last.a)
+    part, u, v = around(plane, last.place(0, y), tilt, 3 * last.a)
     narrow = np.clip(last.a * (1.15 - 0.3 * v / last.a), 1, None)
-    cover = _inside(np.maximum(np.abs(u) - narrow, -v))
+    cover = coverage(np.maximum(np.abs(u) - narrow, -v))
     part += spine.density * cover * (0.5 + 0.4 * np.exp(-(((v - 1) / 1.6) ** 2)))
 
 
@@ -238,45 +240,3 @@ def _mark(shown: np.ndarray, rng: np.random.Generator) -> None:
     strokes += [((0, 12), (7, 12))] if rng.random() < 0.5 else [((0, 0), (6, 3)), ((6, 3), (0, 6)), ((2, 6), (7, 12))]
     for (x0, y0), (x1, y1) in strokes:
         rod(shown, (x + x0, y + y0), (x + x1, y + y1), 0.9, 0.8)
-
-
-def ellipse(
-    plane: np.ndarray, x: float, y: float, a: float, b: float, value: float, tilt: float = 0.0, soft: float = 1.2
-) -> None:
-    """Add `value` inside an ellipse of half axes a (across) and b (down)."""
-    part, u, v = _local(plane, x, y, tilt, max(a, b) + 2 * soft + 2)
-    part += value * _inside((np.hypot(u / a, v / b) - 1) * min(a, b), soft)
-
-
-def rod(
-    plane: np.ndarray,
-    start: tuple[float, float],
-    end: tuple[float, float],
-    radius: float,
-    value: float,
-    taper: float = 0.0,
-) -> None:
-    """Add `value` inside a rod with round ends; `taper` 1 makes it pointed at its end."""
-    (x0, y0), (x1, y1) = start, end
-    length = float(np.hypot(x1 - x0, y1 - y0))
-    tilt = float(np.arctan2(y1 - y0, x1 - x0))
-    part, u, v = _local(plane, (x0 + x1) / 2, (y0 + y1) / 2, tilt, length / 2 + radius + 3)
-    thick = radius * (1 - taper * np.clip(u / max(length, 1e-6) + 0.5, 0, 1))
-    part += value * _inside(np.hypot(np.maximum(np.abs(u) - length / 2, 0), v) - thick, 0.8)
-
-
-def _local(
-    plane: np.ndarray, x: float, y: float, tilt: float, reach: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the part of the plane around a point, to be changed in place, and its coordinates on a tilted cross."""
-    top, left = max(0, int(y - reach)), max(0, int(x - reach))
-    part = plane[top : max(top, int(y + reach) + 1), left : max(left, int(x + reach) + 1)]
-    dy = np.arange(top, top + part.shape[0], dtype=np.float32)[:, None] - np.float32(y)
-    dx = np.arange(left, left + part.shape[1], dtype=np.float32)[None] - np.float32(x)
-    c, s = float(np.cos(tilt)), float(np.sin(tilt))
-    return part, dx * c + dy * s, dy * c - dx * s
-
-
-def _inside(distance: np.ndarray, softness: float = 1.2) -> np.ndarray:
-    """Turn a distance to an outline, negative inside, into coverage 0 to 1."""
-    return np.clip(0.5 - distance / (2 * softness), 0, 1)

@@ -11,6 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from medbench_datasets.phantoms.shapes import ellipse, rod
 from medbench_datasets.phantoms.spine_drawing import (
     Body,
     Spine,
@@ -18,10 +19,8 @@ from medbench_datasets.phantoms.spine_drawing import (
     draw_sacrum,
     draw_surroundings,
     draw_vertebra,
-    ellipse,
     expose,
     lay_out,
-    rod,
 )
 
 Corners = tuple[float, float, float, float]
@@ -95,7 +94,7 @@ def _add(
     body = bodies[finding.level]
     bone = spine.density
     if finding.lesion == "Vertebral collapse":
-        ellipse(plane, body.x, body.y, 0.85 * body.a, 0.7 * body.h, 0.22 * bone, body.tilt, 2.0)  # compacted
+        ellipse(plane, (body.x, body.y), (0.85 * body.a, 0.7 * body.h), 0.22 * bone, body.tilt, 2.0)  # compacted
         return [_around(body, body.a, body.h)]
     if finding.lesion == "Disc space narrowing":
         y = body.h + body.gap / 2
@@ -107,7 +106,7 @@ def _add(
     if finding.lesion == "Foraminal stenosis":
         u, y = (1.18 * body.a, body.h * 0.9) if view == "lateral" else (finding.side * 1.15 * body.a, body.h)
         ellipse(
-            plane, *body.place(u, y), 0.3 * body.a, 0.5 * body.h, (0.5 + 0.3 * finding.grade) * bone, body.tilt, 2.0
+            plane, body.place(u, y), (0.3 * body.a, 0.5 * body.h), (0.5 + 0.3 * finding.grade) * bone, body.tilt, 2.0
         )
         return [_around(body, 0.4 * body.a, 0.65 * body.h, u=u, v=y)]
     if finding.lesion == "Osteophytes":
@@ -150,7 +149,7 @@ def _implant(plane: np.ndarray, bodies: list[Body], view: View, finding: Finding
         for head, body in zip(heads, held, strict=True):
             inward = body.place((0.3 * u if view == "frontal" else -0.35) * body.a, -0.1 * body.h)
             rod(plane, head, inward, 2.0, 0.55)
-            ellipse(plane, *head, 3.6, 3.6, 0.4)
+            ellipse(plane, head, (3.6, 3.6), 0.4)
         for start, end in pairwise(heads):
             rod(plane, start, end, 2.2, 0.7)
     reach = 0.8 if view == "frontal" else 1.7
@@ -165,7 +164,7 @@ def _other(plane: np.ndarray, bone: float, body: Body, finding: Finding) -> Corn
     """Draw an island of dense bone in the body, or bone that bridges the disc below it."""
     if finding.grade < 0.5:
         r = (0.3 + 0.3 * finding.grade) * body.h + 2
-        ellipse(plane, *body.place(finding.side * 0.35 * body.a, 0.1 * body.h), r, r, 0.6 * bone, 0, 2.0)
+        ellipse(plane, body.place(finding.side * 0.35 * body.a, 0.1 * body.h), (r, r), 0.6 * bone, 0, 2.0)
         return _around(body, r + 2, r + 2, u=finding.side * 0.35 * body.a, v=0.1 * body.h)
     u = finding.side * body.a
     rod(plane, body.place(u, 0.3 * body.h), body.place(u, 1.7 * body.h + body.gap), 4.0, 0.6 * bone)
