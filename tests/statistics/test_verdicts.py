@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medbench.statistics.intervals import Interval
-from medbench.statistics.verdicts import Evidence, Verdict, judge, withheld
+from medbench.statistics.verdicts import WORDS, Evidence, GivenWord, Verdict, judge, withheld
 from medbench.tables.sentences import PHANTOM, answer, cases, legend, looks, sight, what_helps, yardstick
 from medbench.text import auroc_text, points, printed
 
@@ -64,6 +65,12 @@ def test_sentence_2_a_gain_without_one_in_auroc_is_a_threshold() -> None:
     assert word(-16.0, -1.8, auroc=-0.1) == "worse"
     unknown = judge(interval(1.8, 16.0), DDTI, worth=2, auroc=math.nan)
     assert (unknown.word, unknown.withheld[:7]) == ("", "No fold")
+
+
+def test_every_word_has_a_style_and_a_mark_of_its_own() -> None:
+    assert set(WORDS) == set(get_args(GivenWord))
+    assert len({style.mark for style in WORDS.values()}) == len(WORDS)
+    assert [style.rank for style in WORDS.values()] == sorted(style.rank for style in WORDS.values())
 
 
 ORDER = {"worse": 0, "can't tell": 1, "same": 1, "threshold": 2, "better": 2}

@@ -16,19 +16,13 @@ from medbench.site.downloads import FORMATS
 from medbench.site.ranking import APART, DataSet, line
 from medbench.site.read_entries import Published
 from medbench.site.safe_texts import link, shown, slug
+from medbench.statistics.verdicts import WORDS, GivenWord
 from medbench.tables.sentences import PHANTOM
 from medbench.text import counted, duration, points
 
 POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'"
 SCRIPT = "tables.js"
 """The one script of a site, the report's own: it sorts and filters tables that are marked for it."""
-WORDS = {
-    "better": "The whole range lies above 0, and AUROC gains too.",
-    "threshold": "The whole range lies above 0, AUROC does not gain: the threshold moved.",
-    "same": "The whole range lies within what the study called worth having, on either side of 0.",
-    "can't tell": "The range holds both; more patients are needed.",
-    "worse": "The whole range lies below 0.",
-}
 UNPROVEN = "no cell was run again, so invented predictions are not ruled out"
 TIERS = {
     "claimed": "The numbers are the submitter's; they are shown, never ranked.",
@@ -118,9 +112,9 @@ def _finalized(value: Any) -> Any:
     return value
 
 
-def _place(word: str) -> int:
+def _place(word: GivenWord) -> int:
     """Return where a word stands in a column that is sorted from the best to the worst."""
-    return list(standings.ORDER).index(word)
+    return [*WORDS].index(word)
 
 
 def _points(share: float | None) -> str:

@@ -14,11 +14,10 @@ from medbench.errors import UsageError
 from medbench.planning.arm_names import short
 from medbench.site.read_entries import Published
 from medbench.site.safe_texts import slug
+from medbench.statistics.verdicts import WORDS
 from medbench.tables.board_sentences import auroc_share
 from medbench.text import points, printed
 
-ORDER = {"better": 0, "threshold": 1, "same": 2, "can't tell": 2, "worse": 3}
-"""Words from the best to the worst; those of one place are ordered by the low end of their range."""
 APART = {
     "unjudged": ("No verdict", "Checked, but the study is too small or not finished; each row says why."),
     "leaky": ("Leaky protocols", "These protocols leak by design, to rerun published work. Never ranked."),
@@ -187,7 +186,7 @@ def data_sets(entries: Iterable[Published]) -> list[DataSet]:
             row = surest(board["rows"], asked)
             if row is not None:
                 others = [r["word"] for r in asked if r is not row and r["word"]]
-                counts = tuple((word, others.count(word)) for word in ORDER if word in others)
+                counts = tuple((word, others.count(word)) for word in WORDS if word in others)
                 boards.setdefault(board["dataset"], []).append(Standing(published, number, board, line(row), counts))
     return [_data_set(name, boards[name]) for name in sorted(boards)]
 
@@ -227,7 +226,8 @@ def _why_apart(standing: Standing) -> str:
 def _place(row: Mapping[str, Any]) -> tuple[int, float]:
     """Order by the word, then by the low end of the range as it is printed; without a word, by the range alone."""
     low = row["gain_low"]
-    return ORDER.get(row["word"], len(ORDER)), -printed(low) if low is not None else 0.0
+    rank = WORDS[row["word"]].rank if row["word"] else len(WORDS)
+    return rank, -printed(low) if low is not None else 0.0
 
 
 def _by_title(standing: Standing) -> tuple[str, str, int]:

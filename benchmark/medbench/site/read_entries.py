@@ -18,8 +18,7 @@ from medbench.publishing.entries import ledger
 from medbench.publishing.entries.publish import check_authors, check_reruns, check_sha256
 from medbench.publishing.refusals import Refused
 from medbench.site.history import LEDGER, History, histories
-from medbench.statistics.verdicts import MOST_FAILED
-from medbench.text import printed
+from medbench.statistics.verdicts import fails_too_often, word_of
 
 BUNDLE, ENTRY = "bundle.medbench.zip", "entry.json"
 LARGEST = 16 * 2**20  # bytes of entry.json
@@ -176,7 +175,7 @@ def _published(folder: Path, history: History) -> Published:
     check_reruns(folder / BUNDLE, history.rows, folder.parent / LEDGER)
     for board in value["boards"]:
         for row in board["rows"]:
-            _in_its_words(path, row, value["study"]["worth"])
+            _check_word(path, row, value["study"]["worth"])
     return Published(value, history, folder, _asked(plan))
 
 
@@ -233,22 +232,16 @@ def _as_the_bundle_says(folder: Path, value: Mapping[str, Any], row: int) -> Any
     return plan
 
 
-def _in_its_words(path: Path, row: Mapping[str, Any], worth: float) -> None:
-    """Read the word off the printed range again, as :func:`medbench.statistics.verdicts.judge` does."""
+def _check_word(path: Path, row: Mapping[str, Any], worth: float) -> None:
+    """Read the word off the printed range again, and compare."""
     if row["word"] is None:
         return
     low, high, auroc = row["gain_low"], row["gain_high"], row["gain_auroc"]
-    if MOST_FAILED * row["failed"] > row["planned"]:
+    if fails_too_often(row["failed"], row["planned"]):
         raise _edited(path, f"{row['augmenter']} has the word {row['word']!r} and {row['failed']} failed cells")
     if low is None or high is None:
         raise _edited(path, f"{row['augmenter']} has the word {row['word']!r} without a range")
-    low, high = printed(low), printed(high)
-    if low > 0:
-        word = "better" if auroc is not None and auroc > 0 else "threshold"
-    elif high < 0:
-        word = "worse"
-    else:
-        word = "same" if -worth <= low and high <= worth and not row["failed"] else "can't tell"
+    word = word_of(low, high, worth=worth, auroc=float("nan") if auroc is None else auroc, failed=row["failed"])
     if row["word"] != word:
         raise _edited(path, f"{row['augmenter']} is called {row['word']!r}, its range says {word!r}")
 

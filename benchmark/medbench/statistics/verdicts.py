@@ -1,4 +1,4 @@
-"""The words of a table: one function reads them off the printed interval.
+"""Verdicts: the rule that gives a comparison its word, and how each word is shown.
 
 *better*: the whole range lies above 0, and AUROC gains too; *threshold*: AUROC does not; *worse*: the whole range lies
 below 0; *same*: it lies within ± what is worth having; else *can't tell*. "No difference" is never said.
@@ -6,6 +6,7 @@ below 0; *same*: it lies within ± what is worth having; else *can't tell*. "No 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,9 +20,42 @@ MOST_FAILED = 10
 """One cell in so many may have failed: each holds its control's predictions, so that leaving out bad folds, by bad luck
 or on purpose, lifts an arm up to its control there."""
 
-Word = Literal["better", "worse", "same", "can't tell", "threshold", ""]
+GivenWord = Literal["better", "worse", "same", "can't tell", "threshold"]
+Word = Literal[GivenWord, ""]
+"""A word, or "" where it is withheld."""
 
-MARKS: dict[Word, str] = {"better": "+", "worse": "-", "same": "=", "can't tell": ".", "threshold": "t", "": ""}
+
+@dataclass(frozen=True)
+class WordStyle:
+    """How one word is shown wherever it stands.
+
+    Attributes:
+        mark: One character for tables of several data sets.
+        colour: In figures, as ``#rrggbb``, of Okabe and Ito (2008): told apart with every common kind of colour
+            blindness. "" where nothing stands out. The word always stands beside it.
+        rank: 0 for the best; words of one rank are ordered by the lower end of their range.
+        meaning: One sentence for readers of a page.
+    """
+
+    mark: str
+    colour: str
+    rank: int
+    meaning: str
+
+
+WORDS: Mapping[GivenWord, WordStyle] = {
+    "better": WordStyle("+", "#0072b2", 0, "The whole range lies above 0, and AUROC gains too."),
+    "threshold": WordStyle(
+        "t", "#e69f00", 1, "The whole range lies above 0, AUROC does not gain: the threshold moved."
+    ),
+    "same": WordStyle(
+        "=", "#009e73", 2, "The whole range lies within what the study called worth having, on either side of 0."
+    ),
+    "can't tell": WordStyle(".", "", 2, "The range holds both; more patients are needed."),
+    "worse": WordStyle("-", "#d55e00", 3, "The whole range lies below 0."),
+}
+"""Every word, from the best to the worst."""
+IDENTICAL = "It is right and wrong about the very same patients as its control."
 
 
 @dataclass(frozen=True)
@@ -82,7 +116,7 @@ class Verdict:
     @property
     def mark(self) -> str:
         """One character for tables of several data sets."""
-        return MARKS[self.word]
+        return WORDS[self.word].mark if self.word else ""
 
 
 def judge(interval: Interval | None, evidence: Evidence, *, worth: float, auroc: float) -> Verdict:
@@ -98,20 +132,41 @@ def judge(interval: Interval | None, evidence: Evidence, *, worth: float, auroc:
         return Verdict("", why)
     if interval is None:
         return Verdict("", f"{evidence.settled} of {evidence.planned} cells done: no verdict yet.")
-    low, high = printed(interval.low), printed(interval.high)
-    if low > 0:
-        if auroc != auroc:
-            return Verdict("", "No fold holds every class, so AUROC is unknown: numbers, no verdict.")
-        small = f"All of the range lies below the {worth:g} points that matter." if high < worth else ""
-        return Verdict("better" if auroc > 0 else "threshold", note=small)
-    if high < 0:
-        return Verdict("worse")
-    if -worth <= low and high <= worth:
-        if not evidence.failed:
-            return Verdict("same")
+    word = word_of(interval.low, interval.high, worth=worth, auroc=auroc, failed=evidence.failed)
+    if not word:
+        return Verdict("", "No fold holds every class, so AUROC is unknown: numbers, no verdict.")
+    if word in ("better", "threshold") and printed(interval.high) < worth:
+        return Verdict(word, note=f"All of the range lies below the {worth:g} points that matter.")
+    if word == "can't tell" and word_of(interval.low, interval.high, worth=worth, auroc=auroc) == "same":
         # An arm that failed everywhere would be the same as its control to the last digit.
-        return Verdict("can't tell", note=f"{evidence.failures}: what its control decided cannot make it the same.")
-    return Verdict("can't tell")
+        return Verdict(word, note=f"{evidence.failures}: what its control decided cannot make it the same.")
+    return Verdict(word)
+
+
+def word_of(low: float, high: float, *, worth: float, auroc: float, failed: int = 0) -> Word:
+    """Return the word for a range as it is printed, to a tenth of a point; the one rule for words.
+
+    Args:
+        low: Lower end of the joint range of the gain in balanced accuracy, -1 to 1.
+        high: Its upper end.
+        worth: Points of balanced accuracy that matter.
+        auroc: Gain in macro AUROC, -1 to 1; NaN where it is unknown.
+        failed: Cells of the arm that failed for good; with any, nothing is the same.
+
+    Returns:
+        "" where the range lies above 0 and the gain in AUROC is unknown.
+    """
+    low, high = printed(low), printed(high)
+    if low > 0:
+        return "" if auroc != auroc else "better" if auroc > 0 else "threshold"
+    if high < 0:
+        return "worse"
+    return "same" if -worth <= low and high <= worth and not failed else "can't tell"
+
+
+def fails_too_often(failed: int, planned: int) -> bool:
+    """Say whether more than one cell in MOST_FAILED failed, so that no word is given."""
+    return MOST_FAILED * failed > planned
 
 
 def withheld(evidence: Evidence) -> str:
@@ -129,9 +184,9 @@ def reasons(evidence: Evidence) -> list[str]:
         said.append(f"{e.settled} of {e.planned} cells done: no verdict yet.")
     if e.failed and e.failed >= e.planned:
         said.append(f"{e.failures}: no verdict.")
-    elif MOST_FAILED * e.failed > e.planned:
+    elif fails_too_often(e.failed, e.planned):
         said.append(f"{e.failures}, more than one cell in {MOST_FAILED}: no verdict.")
-    if MOST_FAILED * e.control_failed > e.planned:
+    if fails_too_often(e.control_failed, e.planned):
         said.append(f"{e.control_failed} of {e.planned} cells of its control failed: no verdict.")
     if e.rare < FEWEST_RARE:
         said.append(f"{counted(e.rare, e.unit.removesuffix('s'))} of the rarest class: numbers, no verdict.")
@@ -139,6 +194,3 @@ def reasons(evidence: Evidence) -> list[str]:
         cells = f"{FEWEST_REPEATS} repeats" if e.folds == 1 else f"{FEWEST_FOLDS} folds x {FEWEST_REPEATS} repeats"
         said.append(f"REHEARSAL: a verdict takes at least {cells}.")
     return said
-
-
-IDENTICAL = "It is right and wrong about the very same patients as its control."

@@ -11,6 +11,7 @@ from medbench.planning.study import Study
 from medbench.planning.yardsticks import Yardsticks
 from medbench.publishing.bundle.allowed_texts import LINK, RECIPE, free
 from medbench.publishing.bundle.zip_container import DOCUMENTS
+from medbench.statistics.verdicts import GivenWord
 from medbench.trial.trial import Trial
 
 SCHEMA = 1
@@ -235,7 +236,7 @@ class RowFigures(_Model):
     gain_low: Number | None
     gain_high: Number | None
     gain_auroc: Number | None
-    word: Literal["better", "worse", "same", "can't tell", "threshold"] | None
+    word: GivenWord | None
     withheld: Text | None
     marks: Text
     seconds: Seconds
