@@ -31,8 +31,8 @@ from PIL import Image
 import medbench
 from medbench.data.audit_findings import across_cut
 from medbench.data.cache import Decoded, decode, phantom_root
-from medbench.protocols import contracts
 from medbench.protocols.folds import Cut
+from medbench.protocols.leaks import find_leaks
 from medbench.protocols.protocol import cut_samples
 from medbench_datasets.brain_tumour import DATASETS as BRAINS
 from medbench_datasets.ddti import DDTI
@@ -155,7 +155,7 @@ def planted_in_the_cut(kind: str, each: int) -> int:
     found = 0
     for number in range(each):
         train, validation, test = cut_samples(samples, Cut(number % 5, 5, number // 5))
-        assert not contracts.leaks(train, validation, test, [frozenset(train.ids.tolist())])
+        assert not find_leaks(train, validation, test, [frozenset(train.ids.tolist())])
         fitted_on: list[frozenset[str]] = []
         if kind == "synthetic in test":
             made = train.with_synthetic(np.asarray(train.x[:1]), train.labels[:1], maker="m")
@@ -170,7 +170,7 @@ def planted_in_the_cut(kind: str, each: int) -> int:
             fitted_on, wanted = [frozenset(samples.ids.tolist())], {"fitted-on-test"}
         else:
             validation, wanted = test, {"selected-on-test"}
-        found += contracts.leaks(train, validation, test, fitted_on) == wanted
+        found += find_leaks(train, validation, test, fitted_on) == wanted
     return found
 
 

@@ -32,8 +32,8 @@ from medbench.planning.arms import Arm, Skipped
 from medbench.planning.matrix import expand
 from medbench.plots import learning_curves as figure
 from medbench.plots import style
-from medbench.protocols import contracts
 from medbench.protocols.folds import Cut
+from medbench.protocols.leaks import find_leaks
 from medbench.protocols.protocol import protocol, seeded_as, sized, with_leaks, with_share
 from medbench.protocols.subsets import draw_patients
 from medbench.registry import plugins
@@ -163,7 +163,7 @@ def test_pictures_of_the_test_part_can_be_left_out_of_training() -> None:
 
     def leaks(text: str) -> frozenset[str]:
         made, watched, tested = protocol(text).arrange(across, cut, lambda train, *held: (TrainingSet(train), *held))
-        return frozenset(contracts.leaks(made.samples, watched, tested))
+        return frozenset(find_leaks(made.samples, watched, tested))
 
     assert "same-patient" in leaks("official")
     assert not leaks("official[overlap=drop]")

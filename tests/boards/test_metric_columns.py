@@ -26,7 +26,7 @@ from medbench.cli.leaderboard import leaderboard
 from medbench.cli.report import report
 from medbench.publishing.bundle import read as reading
 from medbench.publishing.bundle import zip_container
-from medbench.trial.trial import prior_corrected
+from medbench.trial.probabilities import correct_prior
 
 TOYS = str(Path(__file__).parents[1] / "toys")
 NO_SCORES = ("-p", "no:medbench.scores")
@@ -198,7 +198,7 @@ def expected(run: ToyRun, augmenter: str) -> float:
     for stored in run.store.rows("phantom:toy"):
         if stored.trial.augmenter == augmenter:
             p = stored.predictions()
-            log = np.log(prior_corrected(p.probabilities, np.array(stored.frequencies)))
+            log = np.log(correct_prior(p.probabilities, np.array(stored.frequencies)))
             right = [
                 log[p.patients == who].mean(0).argmax() == p.labels[p.patients == who][0] for who in set(p.patients)
             ]

@@ -15,8 +15,9 @@ from PIL import Image
 
 import medbench
 from medbench.interfaces import TrainingSet
-from medbench.protocols import contracts
+from medbench.protocols.check_training_set import check_training_set
 from medbench.protocols.folds import Cut
+from medbench.protocols.leaks import find_leaks
 from medbench.protocols.protocol import EvaluationProtocol
 from medbench.registry import plugins
 from medbench.testing import SandboxContext, check_augmenter, check_generator, toy_samples
@@ -162,7 +163,7 @@ def test_geometric_offline_makes_copies_of_the_rare_class_that_name_their_image(
     assert made.samples.class_counts.tolist() == [12, 40]
     assert made.class_frequencies == pytest.approx([0.5, 0.5])
     assert Counter(made.samples.sources[17:]) == Counter({(str(name),): 7 for name in train.ids[12:]})
-    contracts.checked(made, train, augmenter="geometric-offline")
+    check_training_set(made, train, augmenter="geometric-offline")
 
 
 def test_hybrid_offline_changes_made_rows_as_well(context: SandboxContext) -> None:
@@ -176,7 +177,7 @@ def test_hybrid_offline_changes_made_rows_as_well(context: SandboxContext) -> No
     own = Counter(made.samples.sources[24:])  # behind 17 real rows and 7 of the generator
     assert own.pop(tuple(train.ids.tolist())) == 21  # changes of the generator's rows, which come from all images
     assert own == Counter({(str(name),): 3 for name in train.ids})
-    contracts.checked(made, train, augmenter="hybrid-offline")
+    check_training_set(made, train, augmenter="hybrid-offline")
 
 
 def test_the_controls_are_the_same_without_the_generator_and_without_the_changes() -> None:
@@ -218,13 +219,13 @@ def test_augmenting_first_is_found_out_by_the_rows_own_sources(context: SandboxC
 
     leaky, honest = (EvaluationProtocol(name) for name in ("augment-first", "patients"))  # type: ignore[arg-type]
     made, validation, test = leaky.arrange(samples, Cut(0, 5, 0), prepare)
-    assert contracts.leaks(made.samples, validation, test) >= {"copy", "synthetic-scored"}
+    assert find_leaks(made.samples, validation, test) >= {"copy", "synthetic-scored"}
     tested = set(test.ids[test.is_real].tolist())
     clean = made.samples.take([not tested & set(sources) for sources in made.samples.sources])
     assert 0 < (~clean.is_real).sum() < (~made.samples.is_real).sum()
-    assert "copy" not in contracts.leaks(clean, validation, test.take(test.is_real))
+    assert "copy" not in find_leaks(clean, validation, test.take(test.is_real))
     made, validation, test = honest.arrange(samples, Cut(0, 5, 0), prepare)
-    assert contracts.leaks(made.samples, validation, test) == frozenset()
+    assert find_leaks(made.samples, validation, test) == frozenset()
 
 
 @pytest.mark.parametrize(
@@ -248,4 +249,4 @@ def test_rows_made_of_rows_made_have_ids_of_their_own_and_real_sources() -> None
     assert twice.sources[3:] == (("toy/2",), ("toy/0", "toy/1", "toy/2"), ("toy/0", "toy/1", "toy/2"))
     alone = once.take([3]).with_synthetic(train.x[:1], np.zeros(1), maker="n")
     assert alone.sources == (("toy/2",), ("toy/2",))
-    contracts.checked(TrainingSet(twice), train, augmenter="m")
+    check_training_set(TrainingSet(twice), train, augmenter="m")

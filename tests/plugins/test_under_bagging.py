@@ -16,7 +16,7 @@ from imblearn.under_sampling import RandomUnderSampler
 import medbench
 from medbench import TrainingSet
 from medbench.errors import ContractError, DataError
-from medbench.protocols import contracts
+from medbench.protocols.check_training_set import check_training_set
 from medbench.protocols.folds import Cut
 from medbench.protocols.protocol import EvaluationProtocol
 from medbench.testing import SandboxContext, check_augmenter, toy_samples
@@ -77,7 +77,7 @@ def test_a_bag_holds_as_many_rows_of_every_class_as_the_rarest_has(
             ]
             assert whole.count(False) <= 1
     assert all(np.array_equal(a, b) for a, b in zip(bags, draw_bags(samples, n_bags, seed), strict=True))
-    contracts.checked(TrainingSet(samples, bags=bags), samples, augmenter="under-bagging")
+    check_training_set(TrainingSet(samples, bags=bags), samples, augmenter="under-bagging")
 
 
 def test_a_bag_has_the_counts_of_imbalanced_learns() -> None:
@@ -226,14 +226,14 @@ TRAIN = toy_samples(12)
 )
 def test_bags_that_are_none_are_refused(bags: Any, said: str) -> None:
     with pytest.raises(ContractError, match=f"'odd'.*{said}"):
-        contracts.checked(TrainingSet(TRAIN, bags=bags), TRAIN, augmenter="odd")
+        check_training_set(TrainingSet(TRAIN, bags=bags), TRAIN, augmenter="odd")
 
 
 def test_a_bag_whose_rows_are_never_drawn_is_refused() -> None:
     sampling = np.where(TRAIN.labels == 0, 1 / 6, 0.0)
 
     with pytest.raises(ContractError, match="bag 0 has no row of class 'class 1' to draw"):
-        contracts.checked(TrainingSet(TRAIN, sampling=sampling, bags=(np.arange(12),)), TRAIN, augmenter="odd")
+        check_training_set(TrainingSet(TRAIN, sampling=sampling, bags=(np.arange(12),)), TRAIN, augmenter="odd")
 
 
 def test_class_frequencies_are_the_mean_over_bags() -> None:

@@ -13,8 +13,8 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from medbench.errors import DataError, UsageError
 from medbench.interfaces import TrainingSet
-from medbench.protocols import contracts
 from medbench.protocols.folds import Cut, assign_folds, cut_samples
+from medbench.protocols.leaks import find_leaks
 from medbench.protocols.protocol import LEAKY, PROTOCOLS, EvaluationProtocol, protocol, seeded_as, with_leaks
 from medbench.protocols.subsets import subsample
 from medbench.samples import Samples
@@ -144,7 +144,7 @@ def test_a_protocol_has_exactly_the_leaks_it_declares(name: str) -> None:
     made, validation, test = rule.arrange(samples, Cut(0, 5, 0), augment)
     fitted_on = [frozenset(samples.ids.tolist())] if name == "augment-first" else []
 
-    assert contracts.leaks(made.samples, validation, test, fitted_on) == rule.leaks
+    assert find_leaks(made.samples, validation, test, fitted_on) == rule.leaks
 
 
 def copies(train: Samples, *held: Samples) -> tuple[object, ...]:
@@ -170,7 +170,7 @@ def test_a_switch_leaks_what_it_says_and_no_other_does(base: str, switch: str) -
     made, validation, test = rule.arrange(samples, Cut(0, 1 if base == "official" else 5, 0), copies)
     fitted_on = [frozenset(samples.ids.tolist())] if switches & {"copies", "fitted-on-all"} else []
 
-    found = contracts.leaks(made.samples, validation, test, fitted_on)
+    found = find_leaks(made.samples, validation, test, fitted_on)
 
     assert found <= rule.leaks
     # Copies of one test image stay out of what is fitted on all images; what all of them went into does not.
@@ -187,7 +187,7 @@ def test_what_was_made_of_all_images_stays_in_training_where_it_was_fitted_on_al
     assert (~made.samples.is_real).sum() == 100
     assert validation.is_real.all()
     assert test.is_real.all()
-    assert contracts.leaks(made.samples, validation, test) == {"copy"}
+    assert find_leaks(made.samples, validation, test) == {"copy"}
 
 
 @settings(max_examples=30, deadline=None)

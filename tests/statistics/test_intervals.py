@@ -14,7 +14,7 @@ from sklearn import metrics
 
 from medbench.statistics.auroc_interval import auroc_interval
 from medbench.statistics.intervals import Interval, intervals, rarest
-from medbench.statistics.patient_scores import ArmScores, Cell, Units, bootstrap, score
+from medbench.statistics.patient_scores import ArmScores, Cell, Units, score
 
 SEEDS = st.integers(0, 2**32)
 
@@ -81,6 +81,24 @@ def test_sentence_4_the_interval_is_the_formula_by_hand(seed: int, folds: int, r
     half = stats.t.ppf(0.975, df) * error
     assert (found.low, found.high) == pytest.approx((found.value - half, found.value + half))
     assert (found.low_single, found.high_single) == pytest.approx((found.low, found.high))
+
+
+def bootstrap(values: np.ndarray, clusters: np.ndarray, labels: np.ndarray, draws: int) -> np.ndarray:
+    """Draw clusters with replacement, each within the stratum of its highest label; ``float64 (draws,)`` class means.
+
+    The independent reference of the closed form: mean over the classes in a draw of the mean value of each.
+    """
+    names, inverse = np.unique(clusters, return_inverse=True)
+    stratum = np.zeros(len(names), dtype=np.int64)
+    np.maximum.at(stratum, inverse, labels)
+    of_class = np.zeros((2, labels.max() + 1, len(names)))  # sums of values, counts
+    np.add.at(of_class, (slice(None), labels, inverse), np.stack([values, np.ones(len(values))]))
+    rng, totals = np.random.default_rng(0), 0.0
+    for label in np.unique(stratum):
+        members = of_class[:, :, stratum == label]
+        totals = totals + members[:, :, rng.integers(0, members.shape[2], (draws, members.shape[2]))].sum(-1)
+    means = totals[0] / np.maximum(totals[1], 1)
+    return means.sum(0) / (totals[1] > 0).sum(0)
 
 
 def test_sentence_4_the_variance_of_patients_is_that_of_the_bootstrap() -> None:

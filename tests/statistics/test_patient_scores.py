@@ -14,7 +14,6 @@ from sklearn import metrics
 from medbench.statistics.patient_scores import (
     ArmScores,
     Units,
-    bootstrap,
     confusion_matrix,
     labels_agree,
     macro_auroc,
@@ -23,7 +22,8 @@ from medbench.statistics.patient_scores import (
     score,
     units,
 )
-from medbench.trial.trial import Predictions, prior_corrected
+from medbench.trial.probabilities import correct_prior
+from medbench.trial.trial import Predictions
 
 SEEDS = st.integers(0, 2**32)
 RNG = np.random.default_rng(0)
@@ -103,31 +103,6 @@ def test_a_class_that_was_never_tested_lowers_no_mean() -> None:
     assert macro_f1(confusion) == pytest.approx((1 + 2 / 3) / 2)
 
 
-@given(seed=SEEDS, k=st.integers(2, 6))
-@settings(max_examples=60, deadline=None)
-def test_prior_correction_is_menons_subtraction_of_the_log_prior(seed: int, k: int) -> None:
-    rng = np.random.default_rng(seed)
-    logits, frequencies = rng.normal(size=(20, k)), rng.dirichlet(np.ones(k)) + 1e-3
-    frequencies /= frequencies.sum()
-    p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-
-    corrected = prior_corrected(p, frequencies)
-
-    adjusted = logits - np.log(frequencies)  # Menon et al. 2021, equation 9 with tau = 1
-    assert np.array_equal(corrected.argmax(1), adjusted.argmax(1))
-    assert corrected == pytest.approx(np.exp(adjusted) / np.exp(adjusted).sum(1, keepdims=True))
-
-
-def test_prior_correction_by_hand_and_at_its_edges() -> None:
-    assert prior_corrected(np.array([[0.8, 0.2]]), np.array([0.9, 0.1])) == pytest.approx(
-        np.array([[0.8 / 0.9, 2.0]]) / (0.8 / 0.9 + 2.0)
-    )
-    p = RNG.dirichlet(np.ones(3), 10)
-    assert prior_corrected(p, np.full(3, 1 / 3)) == pytest.approx(p)
-    assert prior_corrected(np.array([[0.5, 0.5]]), np.array([1.0, 0.0])).tolist() == [[1.0, 0.0]]
-    assert prior_corrected(np.array([[0.0, 1.0]]), np.array([1.0, 0.0])).tolist() == [[0.5, 0.5]]
-
-
 def test_moving_the_threshold_is_free_balanced_accuracy() -> None:
     """The binormal row of AUROC .80 at prevalence 52/298: 60.5 by argmax, 72.4 after dividing by the prior."""
     prevalence, n = 52 / 298, 200_000
@@ -136,7 +111,7 @@ def test_moving_the_threshold_is_free_balanced_accuracy() -> None:
     x = np.random.default_rng(1).normal(size=n) + distance * labels
     odds = prevalence / (1 - prevalence) * np.exp(distance * x - distance**2 / 2)
     p = np.c_[1 / (1 + odds), odds / (1 + odds)]
-    corrected = prior_corrected(p, np.array([1 - prevalence, prevalence]))
+    corrected = correct_prior(p, np.array([1 - prevalence, prevalence]))
 
     found = score({(0, 0, 0): Units(named(n), named(n), labels, corrected, p)}, 2)
 
@@ -233,64 +208,3 @@ def test_repeats_over_different_patients_are_refused() -> None:
 
     with pytest.raises(ValueError, match="different patients"):
         score({(0, 0, 0): one, (1, 0, 0): other}, 2)
-
-
-def test_the_same_patients_are_drawn_for_every_arm() -> None:
-    labels, one, other = RNG.integers(0, 3, 80), RNG.random(80), RNG.random(80)
-
-    def drawn(values: np.ndarray) -> np.ndarray:
-        return bootstrap(values, named(80), labels, 100)
-
-    assert drawn(one - other) == pytest.approx(drawn(one) - drawn(other))
-    assert np.array_equal(drawn(one), drawn(one))
-
-
-def test_the_bootstrap_is_stratified_by_class() -> None:
-    labels = np.array([0] * 30 + [1] * 3)
-
-    assert bootstrap((labels == 1).astype(float), named(33), labels, 200) == pytest.approx(0.5)
-    assert np.ptp(bootstrap(np.arange(33.0), named(33), labels, 200)) > 0
-
-
-def test_images_of_a_patient_are_drawn_together() -> None:
-    """Ten images that agree are one observation: the range is that of the patients alone."""
-    labels, values = np.arange(40) % 2, RNG.normal(size=40)
-    alone = bootstrap(values, named(40), labels, 500)
-    tenfold = bootstrap(np.repeat(values, 10), np.repeat(named(40), 10), np.repeat(labels, 10), 500)
-
-    assert tenfold == pytest.approx(alone)
-
-
-def test_patients_of_two_labels_are_drawn_whole() -> None:
-    clusters = np.repeat(named(30), 2)
-    labels = np.tile([0, 1], 30)
-    values = np.where(labels == 1, 1.0, -1.0)
-
-    assert bootstrap(values, clusters, labels, 100) == pytest.approx(0.0)
-
-
-def test_a_draw_without_a_class_averages_the_others() -> None:
-    """Class 0 is seen in one patient of the stratum of class 1 only, and is missing from about a third of the draws."""
-    clusters = np.array(["a", "a", "b", "c"])
-    labels = np.array([0, 1, 1, 1])
-
-    assert bootstrap(np.ones(4), clusters, labels, 300) == pytest.approx(1.0)
-
-
-def test_the_bootstrap_has_the_closed_form_standard_error() -> None:
-    labels = np.array([0] * 150 + [1] * 50)
-    values = RNG.choice([-1.0, 0.0, 1.0], 200, p=[0.1, 0.7, 0.2])
-    drawn = bootstrap(values, named(200), labels, 4000)
-
-    variance = sum(values[labels == k].var() / (labels == k).sum() for k in (0, 1)) / 4
-    assert drawn.std() == pytest.approx(math.sqrt(variance), rel=0.04)
-    assert drawn.mean() == pytest.approx(np.mean([values[labels == k].mean() for k in (0, 1)]), abs=0.005)
-
-
-def test_a_large_bootstrap_is_drawn_in_blocks_of_one_stream() -> None:
-    labels, values = np.arange(6000) % 2, RNG.normal(size=6000)
-
-    drawn = bootstrap(values, named(6000), labels, 700)  # more than one block of 2**20 / 3000 draws
-
-    assert drawn[:349].std() == pytest.approx(drawn[349:].std(), rel=0.2)
-    assert len(np.unique(drawn)) == 700

@@ -28,7 +28,8 @@ from medbench.publishing.verify.recompute import UNSAID
 from medbench.registry import plugins
 from medbench.store.store import Store
 from medbench.store.trial_files import Failure, write_result
-from medbench.trial.trial import Result, Trial, prior_corrected
+from medbench.trial.probabilities import correct_prior
+from medbench.trial.trial import Result, Trial
 
 TOYS = Path(__file__).parent
 METHOD = Method(title="A toy", authors=["Ada Lovelace"], links=["https://example.org/paper"], licence="CC0-1.0")
@@ -112,7 +113,7 @@ class ToyRun:
         raw = rng.dirichlet([1, 1], len(test)) + 0.5 * np.eye(2)[test.labels]
         p = raw / raw.sum(1, keepdims=True)
         frequencies = made.class_frequencies  # "adds" makes as many rows of a class as there are
-        corrected, adds = prior_corrected(p, frequencies), trial.augmenter == "adds"
+        corrected, adds = correct_prior(p, frequencies), trial.augmenter == "adds"
         result = Result(
             trial, test.ids, test.patients, test.labels, p, frequencies, test.classes,
             metrics={m.__name__.replace("_", "-"): float(m(test.labels, corrected)) for m in self.metrics}, leaks=(),

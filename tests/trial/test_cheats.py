@@ -15,7 +15,7 @@ import pytest
 
 from medbench.errors import ContractError, LeakError
 from medbench.interfaces import Budget
-from medbench.protocols import contracts
+from medbench.protocols.check_training_set import check_synthetic_rows
 from medbench.protocols.protocol import EvaluationProtocol
 from medbench.registry.plugins import load
 from medbench.testing import toy_samples
@@ -266,6 +266,6 @@ def test_the_mirrored_twin_of_a_training_row_is_the_data_sets_own() -> None:
     both = train.with_synthetic(twin.x[:1], twin.labels[:1], maker="turned")
     stolen = train.with_synthetic(twin.x[1:2], twin.labels[1:2], maker="stolen")
 
-    contracts.check_made_rows(both, train, twin, augmenter="turns")
+    check_synthetic_rows(both, train, twin, augmenter="turns")
     with pytest.raises(LeakError, match="1 row "):
-        contracts.check_made_rows(stolen, train, twin, augmenter="steals")
+        check_synthetic_rows(stolen, train, twin, augmenter="steals")

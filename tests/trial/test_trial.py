@@ -19,8 +19,9 @@ from medbench.samples import Samples
 from medbench.store.trial_files import keep_unmeasured, read_stored, take_unmeasured
 from medbench.testing import toy_samples
 from medbench.trial.context import TrialContext
+from medbench.trial.probabilities import correct_prior
 from medbench.trial.stages import load_state, save_state
-from medbench.trial.trial import Result, Trial, fit_stage, prior_corrected, run_trial, training_part
+from medbench.trial.trial import Result, Trial, fit_stage, run_trial, training_part
 
 SAMPLES = toy_samples(60, size=8)
 TRIAL = Trial("toy", "patients", 0, 1, 3, 0, 0, "as-it-is", "mean", Budget(steps=5, generator_steps=5))
@@ -140,7 +141,7 @@ def test_metrics_see_prior_corrected_probabilities_and_stored_ones_are_raw(tmp_p
     rare = result.frequencies[1]
     assert 0.05 < rare < 0.2
     assert result.metrics == {"some-metric": 0.25}
-    assert np.array_equal(handed[0], prior_corrected(result.probabilities, result.frequencies))
+    assert np.array_equal(handed[0], correct_prior(result.probabilities, result.frequencies))
     assert not np.allclose(handed[0], result.probabilities)
 
 

@@ -23,7 +23,7 @@ from medbench.statistics.patient_scores import Cell, Units
 from medbench.store.recomputed_scores import FOLDER, mark_of
 from medbench.store.trial_files import Stored
 from medbench.trial.metrics import Measured, measure, measure_key, metric_name
-from medbench.trial.trial import prior_corrected
+from medbench.trial.probabilities import correct_prior
 
 ON_EVERY_BOARD = frozenset({"balanced-accuracy", "macro-auroc", "macro-f1", "auprc", "mcc", "brier"})
 """Metrics that boards compute for themselves, from the units of all folds, under columns of their own."""
@@ -192,6 +192,6 @@ def metrics_of(stored: Stored, metrics: Sequence[Metric]) -> dict[str, float | N
     ]
     if stale:
         predicted = stored.predictions()
-        corrected = prior_corrected(predicted.probabilities, np.asarray(stored.frequencies))
+        corrected = correct_prior(predicted.probabilities, np.asarray(stored.frequencies))
         found |= {metric_name(m): measure(m, predicted.labels, corrected, quiet=True).value for m in stale}
     return found

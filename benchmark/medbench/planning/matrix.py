@@ -20,8 +20,8 @@ from medbench.planning.seed_block import BLOCK, SEEDS, in_block
 from medbench.planning.stage_plan import StageJob, StageJobs
 from medbench.planning.study import Study
 from medbench.planning.yardsticks import SHARE, Yardsticks, root_of, trainings
-from medbench.protocols import contracts
 from medbench.protocols.folds import Cut, without_overlap
+from medbench.protocols.leaks import LEAKS, find_leaks
 from medbench.protocols.protocol import EvaluationProtocol, protocol, with_share
 from medbench.registry.plugins import Catalogue
 from medbench.registry.recipes import listing
@@ -264,12 +264,12 @@ def _checked_cut(builder: _Builder, source: Described, rule: EvaluationProtocol,
         return TrainingSet(train), *held_out
 
     made, validation, test = rule.arrange(source.samples, cut, prepare)
-    unexpected = contracts.leaks(made.samples, validation, test) - rule.leaks
+    unexpected = find_leaks(made.samples, validation, test) - rule.leaks
     if "same-patient" in unexpected and rule.name == "official":
         _check_official(source, builder.study.waive)
         unexpected -= waived_leaks(rule.name, builder.study.waive)
     if unexpected:
-        reasons = "; ".join(contracts.LEAKS[leak] for leak in sorted(unexpected))
+        reasons = "; ".join(LEAKS[leak] for leak in sorted(unexpected))
         learnt = {*made.samples.groups.tolist(), *validation.groups.tolist()}
         shared = sorted(
             digest(group)[:8] for group in learnt & set(test.groups.tolist())

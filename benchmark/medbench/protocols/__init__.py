@@ -1,1 +1,1 @@
-"""Who is trained on and who is tested: folds, subsets, leaks and contracts."""
+"""Who is trained on and who is tested: folds, subsets, leaks, and the check of training sets."""

@@ -10,7 +10,7 @@ from medbench.data.audit_findings import WAIVABLE
 from medbench.interfaces import Card
 from medbench.planning.arm_names import arm_name, left_out
 from medbench.planning.study import Study
-from medbench.protocols.contracts import LEAKS
+from medbench.protocols.leaks import LEAKS
 from medbench.protocols.protocol import protocol
 from medbench.report.blocks import Block, Section, heading, say, table, text_of
 from medbench.report.inputs import Material, provenances

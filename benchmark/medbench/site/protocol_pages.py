@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from medbench.errors import UsageError
-from medbench.protocols.contracts import LEAKS
+from medbench.protocols.leaks import LEAKS
 from medbench.protocols.protocol import LEAKY, EvaluationProtocol, protocol
 from medbench.site.read_entries import Published
 from medbench.site.safe_texts import slug

@@ -12,11 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from medbench.identity.identity import derive_seed
-from medbench.trial.trial import Predictions, prior_corrected
-
-DRAWS = 2000
-LEVEL = 0.95
+from medbench.trial.probabilities import correct_prior
+from medbench.trial.trial import Predictions
 
 Cell = tuple[int, int, int]
 """(repeat, fold, seed)."""
@@ -85,7 +82,7 @@ def units(predictions: Predictions, frequencies: Sequence[float], *, by_patient:
 
     A patient's probabilities are the normalised geometric mean of the images' (the mean log-probability).
     """
-    corrected = prior_corrected(predictions.probabilities, np.asarray(frequencies))
+    corrected = correct_prior(predictions.probabilities, np.asarray(frequencies))
     p = predictions
     decisions = confusion_matrix(p.labels, p.probabilities.argmax(1), p.probabilities.shape[1])
     if not by_patient:
@@ -178,42 +175,6 @@ def averaged(networks: Sequence[ArmScores]) -> ArmScores:
     }
     arrays = {name: mean(name) for name in ("correct", "recalls", "decisions")}
     return replace(first, **numbers, **arrays)
-
-
-def bootstrap(values: np.ndarray, clusters: np.ndarray, labels: np.ndarray, draws: int) -> np.ndarray:
-    """Draw clusters with replacement, within strata of equal label, and average the values of each draw.
-
-    A cluster whose units differ in label belongs to the stratum of its highest one. The same clusters are drawn for
-    the same clusters and labels, whatever the values.
-
-    Args:
-        values: ``float64 (n,)``.
-        clusters: ``str (n,)``.
-        labels: ``int64 (n,)``.
-        draws: How many.
-
-    Returns:
-        ``float64 (draws,)``: mean over the classes in a draw of the mean value of each.
-    """
-    names, inverse = np.unique(clusters, return_inverse=True)
-    stratum = np.zeros(len(names), dtype=np.int64)
-    np.maximum.at(stratum, inverse, labels)
-    sums = np.zeros((2, int(labels.max()) + 1, len(names)))  # of values and of ones, by class and cluster
-    np.add.at(sums[0], (labels, inverse), values)
-    np.add.at(sums[1], (labels, inverse), 1.0)
-    rng = np.random.default_rng(derive_seed("bootstrap", len(names), draws))
-    totals = np.zeros((2, sums.shape[1], draws))
-    for label in np.unique(stratum):
-        members = sums[:, :, stratum == label]
-        n = members.shape[2]
-        block = max(1, 2**20 // n)  # 8 MiB at a time: 100,000 images would take 1.6 GB at once
-        for start in range(0, draws, block):
-            drawn = rng.integers(0, n, (min(block, draws - start), n))
-            for k in np.flatnonzero(members[1].any(1)):
-                totals[0, k, start : start + block] += members[0, k][drawn].sum(1)
-                totals[1, k, start : start + block] += members[1, k][drawn].sum(1)
-    means = totals[0] / np.maximum(totals[1], 1)  # (n_classes, draws)
-    return means.sum(0) / (totals[1] > 0).sum(0)
 
 
 def confusion_matrix(labels: np.ndarray, decided: np.ndarray, n_classes: int) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 
 from medbench.errors import ContractError
 from medbench.interfaces import TrainingSet, Transform
-from medbench.protocols import contracts
+from medbench.protocols.check_training_set import check_training_set
 from medbench.registry.registration import INGREDIENTS
 from medbench.samples import Samples
 from medbench.testing.sandbox import WHOLE, Extent
@@ -33,7 +33,7 @@ def check_augmenter(augmenter: Any, folder: Path, extent: Extent = WHOLE) -> Non
     if unknown := set(augmenter.gives) - INGREDIENTS:
         raise ContractError(f"{name}: gives names {sorted(unknown)[0]!r}; it is a subset of {sorted(INGREDIENTS)}.")
     for train, made, again in fit_twice(augmenter, folder, extent):
-        contracts.checked(made, train, augmenter=name, gives=frozenset(augmenter.gives))
+        check_training_set(made, train, augmenter=name, gives=frozenset(augmenter.gives))
         if not all(map(np.array_equal, _arrays_of(made), _arrays_of(again))):
             raise ContractError(f"{name}: two fits of one seed differ; draw only from context.seed().")
         if train.x.dtype.kind == "f" and np.abs(made.samples.x).max() > 100 * np.abs(train.x).max():

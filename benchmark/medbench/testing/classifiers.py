@@ -10,9 +10,9 @@ import numpy as np
 
 from medbench.errors import ContractError
 from medbench.interfaces import Budget, TrainingSet
-from medbench.protocols import contracts
 from medbench.testing.sandbox import WHOLE, Extent, make_folder
 from medbench.testing.unchanged import check_input_is_unchanged, check_recipe_is_unchanged, copy_columns
+from medbench.trial.probabilities import check_probabilities
 
 if TYPE_CHECKING:
     import torch
@@ -41,12 +41,12 @@ def check_classifier(classifier: Any, folder: Path, extent: Extent = WHOLE) -> N
             predict = check_recipe_is_unchanged(
                 classifier, lambda c=sandbox, t=train, v=test: classifier.fit(TrainingSet(t), v, c), extent
             )
-            outcomes.append(contracts.probabilities(predict(test.x), test, classifier=name))
+            outcomes.append(check_probabilities(predict(test.x), test, classifier=name))
             check_input_is_unchanged(name, train, before)
             check_input_is_unchanged(name, test, test_before)
         if not np.array_equal(outcomes[0], outcomes[1]):
             raise ContractError(f"{name}: two fits of one seed differ; draw only from context.seed().")
-        first = contracts.probabilities(predict(test.x[:5]), test.take(range(5)), classifier=name)
+        first = check_probabilities(predict(test.x[:5]), test.take(range(5)), classifier=name)
         if not np.allclose(first, outcomes[1][:5], atol=1e-3):
             raise ContractError(f"{name}: what it predicts for an image depends on the other images of the call.")
     if "loss" in classifier.takes:  # in the last of the dimensions

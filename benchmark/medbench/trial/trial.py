@@ -25,13 +25,15 @@ from medbench.interfaces import (
     cut_in_two,
     outside_identity,
 )
-from medbench.protocols import contracts
+from medbench.protocols.check_training_set import check_synthetic_rows, check_training_set
 from medbench.protocols.folds import Cut
+from medbench.protocols.leaks import LEAKS, find_leaks
 from medbench.protocols.protocol import EvaluationProtocol, seeded_as
 from medbench.samples import Samples
 from medbench.trial.context import TrialContext, measured
 from medbench.trial.generator_scores import Scored, score_made
 from medbench.trial.metrics import measure, measure_key, metric_name
+from medbench.trial.probabilities import check_probabilities, correct_prior
 from medbench.trial.stages import features_made_of, save_state
 from medbench.trial.tamper_check import Handed, unchanged
 
@@ -244,9 +246,9 @@ def run_trial(
                 told.add(HELD_OUT, part)
         made = augmenter.fit(_read_only(train), context.of(augmenter))
         told.check(f"augmenter {trial.augmenter!r}", TRAIN)
-        contracts.checked(made, train, augmenter=trial.augmenter, gives=augmenter.gives)
+        check_training_set(made, train, augmenter=trial.augmenter, gives=augmenter.gives)
         if "copy" not in protocol.leaks:
-            contracts.check_made_rows(made.samples, train, *held_out, augmenter=trial.augmenter)
+            check_synthetic_rows(made.samples, train, *held_out, augmenter=trial.augmenter)
         return made, *held_out
 
     with measured(context.device) as cost:
@@ -254,19 +256,19 @@ def run_trial(
         told.add(MADE, training_set)
         told.add(VALIDATION, validation)
         told.add(TEST, test)
-        found = contracts.leaks(training_set.samples, validation, test, context.fitted_on.values())
+        found = find_leaks(training_set.samples, validation, test, context.fitted_on.values())
         steps = protocol.steps(context.budget.steps, training_set)
         if steps != context.budget.steps:
             found |= {"unequal-steps"}
         if unexpected := found - protocol.leaks - waived:
-            reasons = "; ".join(contracts.LEAKS[leak] for leak in sorted(unexpected))
+            reasons = "; ".join(LEAKS[leak] for leak in sorted(unexpected))
             raise LeakError(f"{trial.augmenter}/{trial.classifier} under {trial.protocol}: {reasons}.")
         predict = head.fit(training_set, validation, context.of(head).trained(steps, selects=protocol.selects))
         told.check(f"classifier {trial.classifier!r}", MADE, VALIDATION)
-        predicted = contracts.probabilities(predict(test.x), test, classifier=trial.classifier)
+        predicted = check_probabilities(predict(test.x), test, classifier=trial.classifier)
         told.check(f"what classifier {trial.classifier!r} predicts with", TEST)
     frequencies = training_set.class_frequencies
-    corrected = prior_corrected(predicted, frequencies)
+    corrected = correct_prior(predicted, frequencies)
     is_scored = encoder is None and extractor is not None and not training_set.samples.is_real.all()
     result = Result(
         trial=trial,
@@ -329,7 +331,7 @@ def score_again(
     def prepare(train: Samples, *held_out: Samples) -> tuple[Any, ...]:
         handed.append(train)
         made = augmenter.fit(_read_only(train), context.of(augmenter))
-        contracts.checked(made, train, augmenter=trial.augmenter, gives=augmenter.gives)
+        check_training_set(made, train, augmenter=trial.augmenter, gives=augmenter.gives)
         return made, *held_out
 
     training_set, _, test = protocol.arrange(samples, trial.cut, prepare)
@@ -388,20 +390,6 @@ def encoded(encoder: Stage[Encoding], context: TrialContext, train: Samples, *he
     return [
         replace(s, x=np.asarray(encode(s.x), dtype=np.float32), masks=None, made_of=made_of) for s in (train, *held_out)
     ]
-
-
-def prior_corrected(probabilities: np.ndarray, frequencies: np.ndarray) -> np.ndarray:
-    """Divide probabilities by the class frequencies the classifier saw, and scale rows to sum to 1.
-
-    The decision is then the same whether a class was rare in training or drawn as often as the others.
-
-    Source:
-        Menon et al., "Long-tail learning via logit adjustment", ICLR 2021, arXiv 2007.07314, equation 9.
-    """
-    seen = frequencies > 0
-    scaled = np.where(seen, probabilities / np.where(seen, frequencies, 1.0), 0.0)
-    total = scaled.sum(1, keepdims=True)
-    return np.where(total > 0, scaled / np.where(total > 0, total, 1.0), 1.0 / len(frequencies))
 
 
 def _read_only(samples: Samples) -> Samples:

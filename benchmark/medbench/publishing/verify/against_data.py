@@ -36,7 +36,8 @@ from medbench.store.store import Store
 from medbench.tables.board_sentences import sentences
 from medbench.text import clean
 from medbench.trial.metrics import measure, metric_name
-from medbench.trial.trial import Trial, prior_corrected
+from medbench.trial.probabilities import correct_prior
+from medbench.trial.trial import Trial
 
 
 def structure(bundle: Bundle, report: Report, *, accept_repeated: bool = False) -> None:
@@ -228,7 +229,7 @@ def _trials(bundle: Bundle, found: Mapping[str, Described], catalogue: Catalogue
         _counts(trial, told, parts, catalogue, frequencies, scratch)
         result = put(store, bundle, key, predicted, samples, parts.rows)
         signs.add(trial, result.probabilities, result.labels)
-        corrected = prior_corrected(result.probabilities, result.frequencies)
+        corrected = correct_prior(result.probabilities, result.frequencies)
         for name, value in told.metrics.items():
             if name not in metrics:
                 unknown.add(name)

@@ -1,9 +1,9 @@
-"""What may not have happened: checks of training sets, cuts and probabilities."""
+"""Checks of what an augmenter returns: shapes and labels, origin of every row, sampling probabilities, bags."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -12,25 +12,15 @@ from medbench.interfaces import TrainingSet
 from medbench.samples import Samples
 from medbench.text import counted
 
-LEAKS = {
-    "same-patient": "a patient, study or duplicate is both in training or validation and in test",
-    "copy": "a training image was made from a test image, or the other way round",
-    "synthetic-scored": "a made image is scored",
-    "fitted-on-test": "a generator or another stage was fitted on a test image",
-    "selected-on-test": "validation and test share images",
-    "unequal-steps": "arms with made rows are trained for longer",
-    "not-from-train": "a training image is neither of the training part nor made from it",
-}
 
-
-def checked(
+def check_training_set(
     training_set: TrainingSet, train: Samples, *, augmenter: str, gives: frozenset[str] | None = None
-) -> TrainingSet:
-    """Return the training set if an augmenter kept to its contract.
+) -> None:
+    """Check that an augmenter kept to its contract.
 
     Args:
         training_set: What the augmenter returned.
-        train: What it was handed.
+        train: The training part it was given.
         augmenter: What errors call it.
         gives: What it says it uses of a training set; None leaves that unchecked.
 
@@ -40,9 +30,18 @@ def checked(
     """
     if not isinstance(training_set, TrainingSet):
         raise ContractError(f"augmenter {augmenter!r} returned a {type(training_set).__name__}; return a TrainingSet.")
-    samples = training_set.samples
-    n = len(samples)
-    if n == 0:
+    _check_rows(training_set.samples, train, augmenter)
+    if gives is not None and (undeclared := ingredients(training_set, train) - gives):
+        raise ContractError(
+            f"augmenter {augmenter!r} returned {sorted(undeclared)[0]}, which its gives does not name; add it there."
+        )
+    _check_sampling(training_set, augmenter)
+    _check_bags(training_set, augmenter)
+    _check_origin(training_set.samples, train, augmenter)
+
+
+def _check_rows(samples: Samples, train: Samples, augmenter: str) -> None:
+    if len(samples) == 0:
         raise ContractError(f"augmenter {augmenter!r} returned no training samples.")
     if samples.x.shape[1:] != train.x.shape[1:] or samples.x.dtype != train.x.dtype:
         raise ContractError(
@@ -58,18 +57,16 @@ def checked(
             f"augmenter {augmenter!r} returned labels {samples.labels.min()}..{samples.labels.max()}; "
             f"they lie in -1..{len(train.classes) - 1}."
         )
-    if len(set(samples.ids.tolist())) != n:
+    if len(set(samples.ids.tolist())) != len(samples):
         raise ContractError(f"augmenter {augmenter!r} returned the same id twice; give every made row its own.")
     if (samples.labels[~samples.is_real] < 0).any():
         raise ContractError(
             f"augmenter {augmenter!r} made rows without a label, which no classifier learns from; give each its class."
         )
-    if gives is not None and (undeclared := ingredients(training_set, train) - gives):
-        raise ContractError(
-            f"augmenter {augmenter!r} returned {sorted(undeclared)[0]}, which its gives does not name; add it there."
-        )
-    _check_sampling(training_set, augmenter)
-    _check_bags(training_set, augmenter)
+
+
+def _check_origin(samples: Samples, train: Samples, augmenter: str) -> None:
+    """Check that real rows are training rows, unchanged, and that synthetic ones are made from training rows."""
     row_of = {name: row for row, name in enumerate(train.ids.tolist())}
     real_ids = [(row, str(samples.ids[row])) for row in np.flatnonzero(samples.is_real)]
     strangers = [name for _, name in real_ids if name not in row_of]
@@ -79,39 +76,33 @@ def checked(
             "a made row must name its sources."
         )
     for row, name in real_ids:
-        if (
-            not np.array_equal(samples.x[row], train.x[row_of[name]])
-            or samples.labels[row] != train.labels[row_of[name]]
-        ):
+        original = row_of[name]
+        if not np.array_equal(samples.x[row], train.x[original]) or samples.labels[row] != train.labels[original]:
             raise LeakError(
                 f"augmenter {augmenter!r} changed a real row and still calls it real; a made row must name its sources."
             )
     allowed = set(row_of)
-    seen: set[int] = set()
-    for sources in samples.sources:
-        if sources and id(sources) not in seen:
-            seen.add(id(sources))  # made rows usually share one tuple: look at it once
-            if not allowed.issuperset(sources):
-                raise LeakError(f"augmenter {augmenter!r} returned rows made from images outside its training part.")
-    return training_set
+    for sources in {id(sources): sources for sources in samples.sources if sources}.values():  # often one shared tuple
+        if not allowed.issuperset(sources):
+            raise LeakError(f"augmenter {augmenter!r} returned rows made from images outside its training part.")
 
 
 def ingredients(made: TrainingSet, train: Samples) -> set[str]:
-    """Return what a training set uses: some of samples, transform, sampling, loss and bags."""
+    """Return which of samples, transform, sampling, loss and bags a training set uses."""
     has = {key for key in ("transform", "sampling", "loss", "bags") if getattr(made, key) is not None}
     return has if np.array_equal(made.samples.ids, train.ids) else has | {"samples"}
 
 
-def check_made_rows(training: Samples, train: Samples, *held_out: Samples, augmenter: str) -> None:
-    """Raise an error if a made row is, value for value, a held-out row: no augmenter can know one.
+def check_synthetic_rows(training: Samples, train: Samples, *held_out: Samples, augmenter: str) -> None:
+    """Raise an error if a synthetic row is, value for value, a held-out row: no augmenter can know one.
 
-    Exempt are rows that are training rows too, or one mirrored or turned by quarters: such twins are the data set's
-    own, and ``medbench audit`` reports them. So are rows of a single value, which say nothing of whom they show.
+    Exempt are rows that equal a training row, or one mirrored or rotated by quarter turns: such duplicates are in the
+    data set itself, and ``medbench audit`` reports them. So are rows of a single value, which identify nobody.
 
     Args:
         training: What an augmenter returned.
-        train: What it was handed.
-        held_out: Validation and test rows; their made rows, which only a leaky protocol has, are passed over.
+        train: The training part it was given.
+        held_out: Validation and test rows; synthetic ones, which only a leaky protocol has, are passed over.
         augmenter: What the error calls it.
 
     Raises:
@@ -126,9 +117,9 @@ def check_made_rows(training: Samples, train: Samples, *held_out: Samples, augme
     if not hits:
         return
     own = set(_row_keys(train.x, np.flatnonzero(train.is_real)))
-    if stolen := sum(own.isdisjoint(map(_row_key, _turned(training.x[row]))) for row in hits):
+    if copied := sum(own.isdisjoint(map(_row_key, _orientations(training.x[row]))) for row in hits):
         raise LeakError(
-            f"augmenter {augmenter!r} returned {counted(stolen, 'row')} that equal images of validation or test, value "
+            f"augmenter {augmenter!r} returned {counted(copied, 'row')} that equal images of validation or test, value "
             "for value, and none of its training part; it may learn from what it is handed and keeps nothing for "
             "another fold."
         )
@@ -142,8 +133,8 @@ def _row_key(values: np.ndarray) -> int:
     return hash(values.tobytes())  # 64 bits with a key of this process: 1.5 GB/s, and nobody can aim at a collision
 
 
-def _turned(values: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield ``(channels, *spatial)`` mirrored and turned by quarters in every way; a vector as it is."""
+def _orientations(values: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield ``(channels, *spatial)`` in every mirroring and quarter turn; a vector as it is."""
     axes = range(1, values.ndim)
     for order in itertools.permutations(axes) if len(set(values.shape[1:])) == 1 else [tuple(axes)]:
         turned = values.transpose(0, *order)
@@ -186,56 +177,3 @@ def _check_bags(training_set: TrainingSet, augmenter: str) -> None:
             raise ContractError(
                 f"augmenter {augmenter!r}: bag {number} has no row of class {name!r} to draw; give it one."
             )
-
-
-def leaks(
-    train: Samples, validation: Samples, test: Samples, fitted_on: Iterable[frozenset[str]] = ()
-) -> frozenset[str]:
-    """Name every leak between what was learnt from and what is scored.
-
-    Args:
-        train: What the classifier is trained on.
-        validation: What watches the training.
-        test: What is scored.
-        fitted_on: Ids that each stage was fitted on.
-    """
-    found = set()
-    test_ids = set(test.ids.tolist())
-    test_made_from = _sources(test)
-    if set(test.groups[test.is_real].tolist()) & (set(train.groups.tolist()) | set(validation.groups.tolist())):
-        found.add("same-patient")
-    if _sources(train) & test_ids or test_made_from & set(train.ids.tolist()):
-        found.add("copy")
-    if not test.is_real.all():
-        found.add("synthetic-scored")
-    if any(stage & test_ids for stage in fitted_on):
-        found.add("fitted-on-test")
-    if set(validation.ids.tolist()) & test_ids:
-        found.add("selected-on-test")
-    # Selecting on the test part puts its patients into validation by definition; it is one leak, not two.
-    if "selected-on-test" in found and not set(test.groups.tolist()) & set(train.groups.tolist()):
-        found.discard("same-patient")
-    return frozenset(found)
-
-
-def _sources(samples: Samples) -> set[str]:
-    return set().union(*{id(s): s for s in samples.sources}.values()) if len(samples) else set()
-
-
-def probabilities(values: np.ndarray, test: Samples, *, classifier: str) -> np.ndarray:
-    """Return ``float64 (n, n_classes)`` probabilities if a classifier kept to its contract.
-
-    Raises:
-        ContractError: If the shape is wrong, a value is not finite or negative, or a row does not sum to 1.
-    """
-    p = np.asarray(values, dtype=np.float64)
-    expected = (len(test), len(test.classes))
-    if p.shape != expected:
-        raise ContractError(
-            f"classifier {classifier!r} returned probabilities of shape {p.shape}, expected {expected}."
-        )
-    if not np.isfinite(p).all() or (p < 0).any():
-        raise ContractError(f"classifier {classifier!r} returned probabilities that are negative or not finite.")
-    if not np.allclose(p.sum(1), 1, atol=1e-4):
-        raise ContractError(f"classifier {classifier!r} returned rows that do not sum to 1.")
-    return p / p.sum(1, keepdims=True)
