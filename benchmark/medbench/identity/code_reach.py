@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from medbench.identity.definition_text import DefinitionText, text_of
+from medbench.identity.equal_code import known_as
 from medbench.identity.module_outline import Definition, Place, find_meaning, outline_of
 from medbench.identity.source_files import source_file
 
@@ -30,12 +31,15 @@ class Reach:
     """What was reached.
 
     Attributes:
-        digest: SHA-256 over the reached definitions.
+        digest: SHA-256 over the reached definitions, or the one it had before it was rewritten without another result
+            (:mod:`medbench.identity.equal_code`).
+        own: SHA-256 over the reached definitions as they are.
         libraries: Version by distribution of every library that they name.
         definitions: Module and name of each, sorted, for people; no part of the digest.
     """
 
     digest: str
+    own: str
     libraries: dict[str, str]
     definitions: tuple[Place, ...]
 
@@ -61,8 +65,10 @@ def reach(*roots: Place) -> Reach:
     colours = _colours(texts)
     libraries = {library for text in texts.values() for library in text.libraries}
     lines = [*(colours[at] for at in start), "", *sorted(colours.values())]
+    own = _sha("\n".join(lines))
     return Reach(
-        _sha("\n".join(lines)),
+        known_as(own),
+        own,
         {name: version for name in sorted(libraries) if (version := _version(name))},
         tuple(sorted({(module, outline_of(module).names[number]) for module, number in texts})),
     )

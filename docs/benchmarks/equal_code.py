@@ -1,0 +1,60 @@
+"""Let rewritten code keep its ids: write the table of :mod:`medbench.identity.equal_code`.
+
+    python docs/benchmarks/equal_code.py            # say which digests differ from tests/identity/digests.json
+    python docs/benchmarks/equal_code.py --equal    # write that they compute the same: only after it was shown
+    python docs/benchmarks/equal_code.py --changed  # write today's digests as those to keep: results change
+
+Before ``--equal``, run every augmenter, generator and classifier for a few steps before and after the change, as the
+studies in docs/benchmarks/equal_code/ do, and compare the SHA-256 of all ``predictions.parquet``. A result that
+changes is ``--changed`` and a line under **Numbers** in the changelog.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from importlib import resources
+from pathlib import Path
+
+from medbench.identity.code_reach import place_of, reach
+from medbench.identity.identity import CORE
+from medbench.registry import plugins
+from medbench.registry.recipes import full_name, with_inner
+from medbench.trial.metrics import CORE_PLACES
+
+KEPT = Path(__file__).parents[2] / "tests" / "identity" / "digests.json"
+KINDS = ("augmenter", "generator", "classifier", "extractor", "dataset", "metric", "score")
+
+
+def digests() -> dict[str, str]:
+    """Return the SHA-256 of the code of everything that is built in, as it is, by kind and name."""
+    catalogue = plugins.load(installed=False)
+    found = {"core:trial": reach(*CORE).own}
+    found |= {f"core:{name}": reach((module, "*")).own for name, module in CORE_PLACES.items()}
+    for kind in KINDS:
+        for name in catalogue.names(kind):
+            item = catalogue.registered(kind, name)
+            found[f"{kind}:{name}"] = reach(place_of(item)).own
+            for part in with_inner(item) if kind not in ("metric", "score") else ():
+                found[full_name(part)] = reach(place_of(part)).own
+    return found
+
+
+def main() -> None:
+    """Compare, and write what the option says."""
+    before, now = json.loads(KEPT.read_text()), digests()
+    if "--changed" in sys.argv:
+        KEPT.write_text(json.dumps(dict(sorted(now.items())), indent=1) + "\n")
+        return
+    differing = {now[name]: before[name] for name in sorted(now) if before.get(name, now[name]) != now[name]}
+    if "--equal" in sys.argv:
+        table = Path(str(resources.files("medbench.identity"))) / "equal_code.txt"
+        head = "# SHA-256 of rewritten code, and of the code that it is equal to; see equal_code.py\n"
+        table.write_text(head + "".join(f"{own} {known}\n" for own, known in sorted(differing.items())))
+    for name in sorted(now):
+        if before.get(name) != now[name]:
+            print(name, "is new" if name not in before else "differs")
+
+
+if __name__ == "__main__":
+    main()
