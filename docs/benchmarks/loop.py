@@ -25,7 +25,7 @@ from medbench import TrainingSet
 from medbench.interfaces import Budget
 from medbench.testing import SandboxContext, toy_samples
 from medbench_plugins.networks.small import SmallCNN
-from medbench_plugins.training.classifier_loop import fit_network
+from medbench_plugins.training.bagging import fit_network
 
 
 def wait(device: torch.device) -> float:

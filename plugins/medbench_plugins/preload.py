@@ -13,7 +13,7 @@ import torch
 import torch._dynamo
 
 from medbench_plugins.generators.image_gans import loop
-from medbench_plugins.training import classifier_loop
+from medbench_plugins.training import bagging
 from medbench_plugins.transforms import affine, intensity
 
-__all__ = ["affine", "classifier_loop", "intensity", "loop", "sklearn", "torch"]
+__all__ = ["affine", "bagging", "intensity", "loop", "sklearn", "torch"]

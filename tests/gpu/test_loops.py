@@ -28,6 +28,6 @@ def test_streamed_images_give_the_bits_of_resident_ones(
     on_gpu: SandboxContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     resident = predicted(on_gpu, 2)
-    monkeypatch.setattr("medbench_plugins.training.classifier_loop.RESIDENT", 0.0)
+    monkeypatch.setattr("medbench_plugins.training.batches.RESIDENT", 0.0)
 
     assert np.array_equal(resident, predicted(on_gpu, 2))

@@ -22,7 +22,11 @@ from medbench.samples import Samples
 from medbench.testing import SandboxContext, toy_samples
 from medbench_plugins.networks.small import SmallCNN
 from medbench_plugins.training import batch_norms
-from medbench_plugins.training.classifier_loop import Average, NetworkPredictor, draw_rows, fit_network, schedule
+from medbench_plugins.training.average import MovingAverage
+from medbench_plugins.training.bagging import fit_network
+from medbench_plugins.training.batches import draw_rows
+from medbench_plugins.training.numerics import schedule
+from medbench_plugins.training.predictor import NetworkPredictor
 
 NOTHING = toy_samples(4).take([])
 
@@ -170,7 +174,7 @@ def test_the_average_is_the_closed_form_and_leaves_buffers_out() -> None:
     network = nn.Sequential(nn.Linear(1, 1, bias=False), nn.BatchNorm1d(1))
     values = np.random.default_rng(0).normal(size=steps + 1)
     network[0].weight.data.fill_(values[0])
-    average = Average(network, steps)
+    average = MovingAverage.of_last_tenth(network, steps)
     for value in values[1:]:
         network[0].weight.data.fill_(value)
         network[1].running_mean.fill_(value)

@@ -22,7 +22,7 @@ from medbench.testing import SandboxContext, check_augmenter, toy_samples
 from medbench_plugins.augmenters.losses import ClassWeight, Focal, FocalLoss, class_weights
 from medbench_plugins.augmenters.plain import Unchanged
 from medbench_plugins.classifiers.heads import LinearHead
-from medbench_plugins.training.classifier_loop import fit_network
+from medbench_plugins.training.bagging import fit_network
 
 
 def uneven(counts: tuple[int, ...], unlabelled: int = 0) -> medbench.Samples:

@@ -27,7 +27,8 @@ from medbench_plugins.classifiers import register_classifiers
 from medbench_plugins.classifiers.heads import LinearHead
 from medbench_plugins.classifiers.small import SmallCNN
 from medbench_plugins.networks.small import SmallCNN as SmallNetwork
-from medbench_plugins.training.classifier_loop import NetworkPredictor, fit_network
+from medbench_plugins.training.bagging import fit_network
+from medbench_plugins.training.predictor import NetworkPredictor
 
 NOTHING = toy_samples(4).take([])
 RARE = toy_samples(40).take([*range(0, 40, 4), *range(1, 40, 4), 2, 3, 6])  # 20 of class 0, 3 of class 1

@@ -20,6 +20,7 @@ from medbench_plugins.augmenters.plain import Balanced, Unchanged
 from medbench_plugins.classifiers.heads import ConvHead, LinearHead
 from medbench_plugins.classifiers.unet import UNetFeatures
 from medbench_plugins.classifiers.unet_encoder import SegmentationPretraining, UNetEncoder
+from medbench_plugins.networks import unet
 from medbench_plugins.training import segmentation_loop
 
 QUICK = UNetFeatures(width=2)
@@ -106,7 +107,7 @@ def test_means_are_the_means_of_the_maps_and_reach_the_outputs_of_monai(context:
         logits = network(x)  # MONAI's own forward, which passes through the bottom
 
     np.testing.assert_allclose(encode(train.x), kept[0].double().mean((2, 3)).numpy(), atol=1e-5)
-    torch.testing.assert_close(segmentation_loop.logits_of(network, x), logits)
+    torch.testing.assert_close(unet.predict_logits(network, x), logits)
 
 
 def test_its_first_norm_has_the_statistics_of_the_kept_weights(context: SandboxContext) -> None:
@@ -127,7 +128,7 @@ def test_its_first_norm_has_the_statistics_of_the_kept_weights(context: SandboxC
 def test_padding_appends_black_up_to_a_multiple_of_sixteen(sides: list[int]) -> None:
     x = torch.rand(1, 1, *sides)
 
-    grown = segmentation_loop.padded(x)
+    grown = unet.pad(x)
 
     assert all(side % 16 == 0 and 0 <= side - own < 16 for side, own in zip(grown.shape[2:], sides, strict=True))
     inner = grown[(..., *(slice(side) for side in sides))]
@@ -140,7 +141,7 @@ def test_padding_appends_black_up_to_a_multiple_of_sixteen(sides: list[int]) -> 
 def test_images_and_masks_are_flipped_alike_and_lose_nothing(seed: int, dimensions: int) -> None:
     x = torch.arange(4 * 3**dimensions).float().view(4, 1, *[3] * dimensions)
 
-    moved, masks = segmentation_loop.flipped(x, 2 * x, torch.Generator().manual_seed(seed))
+    moved, masks = segmentation_loop.flip(x, 2 * x, torch.Generator().manual_seed(seed))
 
     assert torch.equal(masks, 2 * moved)
     assert torch.equal(moved.flatten(1).sort().values, x.flatten(1))
@@ -289,7 +290,7 @@ def test_it_begins_from_a_file_and_refuses_that_of_another_network(context: Sand
     context.budget = Budget(steps=1, batch=4)
     train = discs(6)
     with torch.random.fork_rng():
-        network = segmentation_loop.build_unet(1, width=2, spatial_dims=2)
+        network = unet.build_unet(1, width=2, spatial_dims=2)
     torch.save(network.state_dict(), tmp_path / "own.pt")
     torch.save(torch.nn.Linear(2, 2).state_dict(), tmp_path / "other.pt")
 

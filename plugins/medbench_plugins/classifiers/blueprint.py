@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from medbench_plugins.training.classifier_loop import NetworkPredictor
+    from medbench_plugins.training.predictor import NetworkPredictor
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,14 +46,14 @@ class Blueprint:
     ) -> NetworkPredictor:
         """Train the network from its own weights, those of a file or those of another fit."""
         from medbench_plugins.networks import weights
-        from medbench_plugins.training import classifier_loop
+        from medbench_plugins.training.bagging import fit_network
 
         build, facts = weights.beginning(
             self.build, pretrained=pretrained, start=start, head=self.head, rename=self.rename
         )
-        return classifier_loop.fit_network(
-            build, training_set, validation, context, lr=lr, min_size=self.min_size, facts=facts
-        )
+        predictor = fit_network(build, training_set, validation, context, lr=lr, min_size=self.min_size)
+        predictor.facts |= facts
+        return predictor
 
     def restore(self, state: medbench.State, shape: tuple[int, ...], *, named: str) -> nn.Module:
         """Build the network as it was when it was trained on images of `shape` ``(channels, *spatial)``.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import torch
 
     from medbench_plugins.classifiers.blueprint import Blueprint
-    from medbench_plugins.training.classifier_loop import NetworkPredictor
+    from medbench_plugins.training.predictor import NetworkPredictor
 
 BLOCK = 64  # images at a time; fixed, since the size of a block changes bits
 
@@ -62,7 +62,7 @@ class TrainedEncoder:
     def _encoding(self, network: torch.nn.Module, threads: int, facts: dict[str, float | str]) -> NetworkEncoding:
         import torch
 
-        from medbench_plugins.training.classifier_loop import NetworkPredictor
+        from medbench_plugins.training.predictor import NetworkPredictor
 
         # One device and one memory layout, or a restored encoder's features could differ in the last bit.
         network = network.cpu().to(memory_format=torch.contiguous_format)

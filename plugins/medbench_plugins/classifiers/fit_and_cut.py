@@ -32,7 +32,7 @@ def fit(
     context: medbench.Context,
     start: medbench.State | None = None,
 ) -> medbench.Predictor:
-    """Train the network; see :func:`medbench_plugins.training.classifier_loop.fit_network`."""
+    """Train the network; see :func:`medbench_plugins.training.bagging.fit_network`."""
     blueprint = self.blueprint(training_set.samples)
     return blueprint.fit(training_set, validation, context, lr=self.lr, start=start, pretrained=self.pretrained)
 

@@ -82,12 +82,12 @@ class UNetFeatures:
         """Raise :class:`medbench.UsageError` where a batch leaves the U-Net's batch norms a single value a channel."""
         if budget.batch > 1:
             return
-        from medbench_plugins.training import segmentation_loop
+        from medbench_plugins.networks import unet
 
         shape = samples.x.shape[1:]
-        least = 2**segmentation_loop.HALVINGS  # smaller images are padded to that
+        least = 2**unet.HALVINGS  # smaller images are padded to that
         check_single(
-            lambda: segmentation_loop.build_unet(shape[0], width=self.width, spatial_dims=len(shape) - 1),
+            lambda: unet.build_unet(shape[0], width=self.width, spatial_dims=len(shape) - 1),
             (shape[0], *[-(-side // least) * least for side in shape[1:]]),
             named=self.name,
         )

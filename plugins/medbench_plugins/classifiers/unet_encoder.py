@@ -79,9 +79,9 @@ class UNetEncoder:
         channels, spatial_dims = train.x.shape[1], train.x.ndim - 2
 
         def build() -> nn.Module:
-            from medbench_plugins.training import segmentation_loop
+            from medbench_plugins.networks import unet
 
-            return segmentation_loop.build_unet(channels, width=self.width, spatial_dims=spatial_dims)
+            return unet.build_unet(channels, width=self.width, spatial_dims=spatial_dims)
 
         return build
 
@@ -133,12 +133,12 @@ class UNetEncoding:
         """Turn pixels ``uint8 (n, channels, *spatial)`` into ``float32 (n, d)`` or ``(n, d, *spatial / 16)``."""
         import torch
 
-        from medbench_plugins.training import segmentation_loop
+        from medbench_plugins.networks import unet
 
         if not len(x):
             return self(np.zeros((1, *x.shape[1:]), x.dtype))[:0]
         torch.set_num_threads(self.threads)
-        return segmentation_loop.encode(self.network, x, spatial=self.spatial)
+        return unet.encode(self.network, x, spatial=self.spatial)
 
     def state(self) -> medbench.State:
         """Return the floating tensors of the network by name, and the number of threads."""

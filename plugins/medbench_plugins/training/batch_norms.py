@@ -1,4 +1,4 @@
-"""What a batch norm divides by, measured anew for weights it was not trained with. Imported late, since it needs torch.
+"""Statistics of batch norms, measured again for weights they were not trained with. Needs torch.
 
 A batch norm keeps running statistics of the weights it just had. Averaged weights are others, and the average of the
 statistics is not theirs either: after 50 steps on BreastMNIST it cost .09 of balanced accuracy, after 300 nothing.
@@ -16,7 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 import medbench
 
 BATCHES = 30  # with 64 rows each, a deviation is known to a few percent
-BATCHES_TO_LOOK = 3  # before one of ten looks at the validation loss, which selects nothing
+BATCHES_TO_EVALUATE = 3  # before an evaluation on the validation samples that selects nothing
 
 
 @torch.no_grad()
@@ -52,8 +52,8 @@ def recompute(network: nn.Module, batches: Iterable[tuple[torch.Tensor, ...]], *
 
 
 @contextmanager
-def trained_with(network: nn.Module, batch: int) -> Iterator[None]:
-    """Turn torch's complaint about a batch norm that sees one value a channel into a sentence on the batch.
+def explain_small_batches(network: nn.Module, batch: int) -> Iterator[None]:
+    """Turn torch's error for a batch norm that sees one value per channel into one that names the batch size.
 
     Raises:
         medbench.UsageError: In its place.

@@ -25,7 +25,7 @@ from medbench_plugins.generators.image_gans.loop import mean_distance
 from medbench_plugins.generators.image_gans.losses import Judge, Objective, Parts, Wasserstein
 from medbench_plugins.row_vectors import flat, spread, spread_of_channels
 from medbench_plugins.training import batch_norms
-from medbench_plugins.training.classifier_loop import Average
+from medbench_plugins.training.average import MovingAverage
 
 if TYPE_CHECKING:
     from medbench_plugins.generators.feature_gans.gaussian_start import StartedGenerator
@@ -218,7 +218,7 @@ def train_dense_gan(
     y = torch.from_numpy(train.labels).to(device)
     objective = game.objective(x, y)
     weights = 1 / torch.from_numpy(train.class_counts).to(device)[y].float()
-    average = Average(generator, steps)
+    average = MovingAverage.of_last_tenth(generator, steps)
     noise = torch.Generator(device).manual_seed(context.seed("noise"))
     to_g = game.optimiser(generator.parameters(), lr=recipe.lr_g)
     to_d = game.optimiser(discriminator.parameters(), lr=recipe.lr_d)
@@ -265,7 +265,7 @@ def train_dense_gan(
             yield torch.randn(recipe.batch, generator.latent, generator=again, device=device), y[rows]
 
     average.settle(like_training(), context)
-    network = cast("RowGenerator", average.network.cpu())
+    network = average.network.cpu()
     if not all(bool(value.isfinite().all()) for value in network.state_dict().values()):
         raise _diverged(recipe.name, f"a weight is not finite after {steps} steps")
     return network, discriminator, objective.curves, curves.cpu().numpy()

@@ -1,0 +1,72 @@
+"""Which rows each step of a training sees, and their images on the device. Needs torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+import medbench
+
+RESIDENT = 0.5  # of the free device memory: up to this the whole training set stays on the device
+BLOCK = 16  # steps whose images travel to the device together where the set does not fit
+
+
+def draw_rows(labels: np.ndarray, sampling: np.ndarray | None, *, steps: int, batch: int, seed: int) -> np.ndarray:
+    """Draw which rows each step sees, all at once, so that the order depends on nothing but the seed.
+
+    Args:
+        labels: ``int64 (n,)``; rows labelled -1 are left out.
+        sampling: ``float64 (n,)`` probabilities for independent draws; None shuffles the rows, epoch after epoch.
+        steps: Rows of the result.
+        batch: Columns of the result.
+        seed: Of a generator of its own.
+
+    Returns:
+        ``int64 (steps, batch)``.
+
+    Raises:
+        medbench.DataError: If no row has a label and a chance to be drawn.
+    """
+    rng = np.random.default_rng(seed)
+    known = np.flatnonzero(labels >= 0)
+    weights = np.ones(len(known)) if sampling is None else np.asarray(sampling, dtype=np.float64)[known]
+    if not weights.sum() > 0:
+        raise medbench.DataError(
+            f"none of the {len(labels)} training samples has a label and a chance to be drawn; add labelled images"
+        )
+    if sampling is not None:
+        return rng.choice(known, size=(steps, batch), p=weights / weights.sum())
+    epochs = -(-steps * batch // len(known))
+    return np.concatenate([rng.permutation(known) for _ in range(epochs)])[: steps * batch].reshape(steps, batch)
+
+
+def batches_on_device(x: np.ndarray, rows: np.ndarray, device: torch.device) -> Iterator[torch.Tensor]:
+    """Yield the images of every row of `rows (steps, B)` as ``float32 (B, ...)`` on the device, uint8 as [-1, 1]."""
+    if device.type == "cuda" and x.nbytes < RESIDENT * torch.cuda.mem_get_info(device)[0]:
+        resident, index = torch.tensor(x, device=device), torch.from_numpy(rows).to(device)
+        for step in range(len(rows)):
+            yield as_input(resident[index[step]])
+        return
+    # On a CPU the array is resident as it is; a GPU that is too small gets pinned blocks while it works on the last.
+    block = BLOCK if device.type == "cuda" else 1
+    for start in range(0, len(rows), block):
+        chosen = rows[start : start + block]
+        images = torch.from_numpy(x[chosen.ravel()])
+        if device.type != "cpu":
+            images = images.pin_memory().to(device, non_blocking=True)
+        for batch in images.split(rows.shape[1]):
+            yield as_input(batch)
+
+
+def as_input(images: torch.Tensor) -> torch.Tensor:
+    """Return uint8 pixels as float32 in [-1, 1]; float32 features as they are."""
+    if images.dtype != torch.uint8:
+        return images
+    return images.to(torch.float32, memory_format=memory_format(images)).div_(127.5).sub_(1)
+
+
+def memory_format(images: torch.Tensor | np.ndarray) -> torch.memory_format:
+    """Return channels last in 2-D, 10 to 20 % faster on a CPU with batch norms; in 3-D it slows some networks down."""
+    return torch.channels_last if images.ndim == 4 else torch.contiguous_format
