@@ -11,7 +11,7 @@ from typing import Any
 import click
 import numpy as np
 
-from medbench.cli.display import Display
+from medbench.api.terminal import Display
 from medbench.cli.options import complete, load_catalogue, plugin_options
 from medbench.data.audit_duplicates import DETAIL, DETAIL_OF_FEW, LOOK_ALIKE, SIDE, WHOLE, look_alikes
 from medbench.data.audit_findings import WAIVABLE, Blank, Shortcut, blanks

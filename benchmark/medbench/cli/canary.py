@@ -12,8 +12,8 @@ import click
 
 from medbench.analyses.canary import LEAKY_ACCURACY, SHARE, Canary, canary
 from medbench.analyses.inflation import inflations
+from medbench.api.terminal import Display
 from medbench.boards.build import boards
-from medbench.cli.display import Display
 from medbench.cli.options import blocked
 from medbench.data.cache import open_samples
 from medbench.planning.arm_names import short

@@ -11,7 +11,7 @@ from typing import Any
 import click
 import numpy as np
 
-from medbench.cli.display import Display
+from medbench.api.terminal import Display
 from medbench.cli.options import complete, load_catalogue, plugin_options
 from medbench.data.audit_duplicates import SIDE, planes
 from medbench.data.audit_findings import blanks, labels_in_conflict

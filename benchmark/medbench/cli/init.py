@@ -10,7 +10,7 @@ from typing import Any
 import click
 import numpy as np
 
-from medbench.cli.display import Display
+from medbench.api.terminal import Display
 from medbench.cli.options import complete, load_catalogue, plugin_options
 from medbench.data.audit_findings import columns_of
 from medbench.data.guess_patients import guess_patients

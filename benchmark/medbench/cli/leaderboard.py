@@ -12,8 +12,8 @@ import click
 from medbench.analyses.inflation import inflations
 from medbench.analyses.learning_curves import growths
 from medbench.analyses.published_figures import compare
+from medbench.api.terminal import can_draw_trees
 from medbench.boards.build import boards
-from medbench.cli.display import can_draw_trees
 from medbench.cli.options import load_catalogue, plugin_options, record_options
 from medbench.errors import UsageError
 from medbench.planning.leak_staircase import SUFFIX

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from medbench.cli.display import Display
+from medbench.api.terminal import Display
 from medbench.cli.options import blocked, load_catalogue, plugin_options
 from medbench.cli.verify import refuse, show, standing
 from medbench.data.find_phantom import PhantomTable

@@ -11,8 +11,8 @@ import click
 from medbench.analyses.inflation import inflations
 from medbench.analyses.learning_curves import growths
 from medbench.analyses.published_figures import compare
+from medbench.api.terminal import Display, can_draw_trees
 from medbench.boards.build import boards
-from medbench.cli.display import Display, can_draw_trees
 from medbench.cli.options import complete, read_request, study_options
 from medbench.errors import UsageError
 from medbench.running.outcome import check_not_interrupted, exit_code

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import click
 
-from medbench.cli.display import Display
+from medbench.api.terminal import Display
 from medbench.cli.options import blocked, plugin_options
 from medbench.publishing.entries.publish import BUNDLE, check_entry, earlier, find_entry
 from medbench.publishing.refusals import Refused

@@ -79,8 +79,7 @@ def run_study(
         RunFailed, ResourceError: If every job fails alike; most are then not tried.
     """
     workers = choose_workers(resources or Resources(), request.catalogue, threads=request.study.budget.threads)
-    plan = prepare(request, watcher, decode=False, most=most)  # faults show before anything is written
-    check_recipes(plan, request)
+    plan = plan_study(request, watcher, most=most)  # faults show before anything is written
     store = Store(request.results)
     if not all(source.is_decoded for source in plan.sources):
         plan = prepare(request, watcher, workers=workers.count, most=most)
@@ -105,6 +104,19 @@ def run_study(
         else:
             watcher.say("check-steps: no board has every cell done and an arm with a control; nothing to repeat")
     return StudyRun(plan, store, tuple(summaries))
+
+
+def plan_study(request: Request, watcher: Watcher, *, most: int | None = None) -> Plan:
+    """Plan the trials of a study and check its recipes; data sets that are not decoded yet stay so.
+
+    Args:
+        request: What is to be run.
+        watcher: Told how it goes.
+        most: Refuse a study of more trials than this.
+    """
+    plan = prepare(request, watcher, decode=False, most=most)
+    check_recipes(plan, request)
+    return plan
 
 
 def _run_and_rescore(

@@ -1,4 +1,4 @@
-"""Live progress: bars where there is a terminal, plain lines where there is none."""
+"""Progress in a terminal: bars where there is one, plain lines where there is none."""
 
 from __future__ import annotations
 
