@@ -40,7 +40,7 @@ from medbench_plugins.classifiers.small import SmallCNN
 from medbench_plugins.extractors.random_convolutions import RandomConvolutions
 from medbench_plugins.generator_scores import register_scores
 from medbench_plugins.generators.acgan import ACGAN
-from medbench_plugins.generators.image_gans.loop import diversity_of
+from medbench_plugins.generators.diversity import diversity_of
 from medbench_plugins.generators.reacgan import ReACGAN
 from medbench_plugins.generators.wgan_clip import ClippedWGAN
 

@@ -16,9 +16,10 @@ import medbench
 from medbench.testing import SandboxContext, toy_samples
 from medbench_plugins.extractors.random_convolutions import RandomConvolutions
 from medbench_plugins.generators.dense_acgan import DenseACGAN
+from medbench_plugins.generators.diversity import COLLAPSED, facts_of
 from medbench_plugins.generators.feature_gans.loop import relative_diversity
 from medbench_plugins.generators.image_gans.checkpoints import held_out, looks, watch
-from medbench_plugins.generators.image_gans.recipe import COLLAPSED, MadeImages, facts_of
+from medbench_plugins.generators.image_gans.recipe import MadeImages
 from medbench_plugins.generators.reacgan import ReACGAN
 
 QUICK = ReACGAN(width=4, latent=8, batch=8, batch_3d=4, steps=12, embedding=6)

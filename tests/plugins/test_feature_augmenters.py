@@ -29,7 +29,8 @@ from medbench_plugins.augmenters.feature_none import FeatureNone
 from medbench_plugins.augmenters.feature_smote import FeatureSMOTE, smote
 from medbench_plugins.generators.clswgan import ClsWGAN
 from medbench_plugins.generators.dense_acgan import DenseACGAN
-from medbench_plugins.generators.feature_gans.loop import ClassifiedWasserstein, DenseCritic, linear_softmax
+from medbench_plugins.generators.feature_gans.classified_wasserstein import ClassifiedWasserstein, linear_softmax
+from medbench_plugins.generators.feature_gans.dense_networks import DenseCritic
 from medbench_plugins.generators.image_gans.losses import Wasserstein
 from medbench_plugins.generators.resample import Resample
 

@@ -18,17 +18,18 @@ import medbench
 from medbench.testing import SandboxContext, check_recipe_is_unchanged, toy_samples
 from medbench_plugins.generators import register_generators
 from medbench_plugins.generators.acgan import ACGAN
+from medbench_plugins.generators.diversity import mean_distance
 from medbench_plugins.generators.image_gans.diff_augment import shown
-from medbench_plugins.generators.image_gans.loop import mean_distance, relative_diversity
+from medbench_plugins.generators.image_gans.loop import relative_diversity
 from medbench_plugins.generators.image_gans.losses import AuxiliaryClassifier, class_loss, source_loss
 from medbench_plugins.generators.image_gans.networks import (
     DiscriminatorNetwork,
     GeneratorNetwork,
-    MovingAverage,
     UpsampledConvolution,
     halvings,
 )
 from medbench_plugins.generators.resample import Resample
+from medbench_plugins.training.average import MovingAverage
 
 QUICK = ACGAN(width=4, latent=8, steps=4, batch=8, batch_3d=4)
 
@@ -249,7 +250,7 @@ def test_only_odena_asks_the_class_of_made_images() -> None:
 @pytest.mark.parametrize("conditional_norm", [True, False])
 def test_the_moving_average_follows_its_closed_form_buffers_included(conditional_norm: bool) -> None:
     network = GeneratorNetwork((1, 8, 8), 2, width=2, latent=3, conditional_norm=conditional_norm)
-    average = MovingAverage(network, 0.3)
+    average = MovingAverage.rising(network, 0.3)
     expected = {name: value.double().clone() for name, value in network.state_dict().items()}
 
     for step in range(1, 5):

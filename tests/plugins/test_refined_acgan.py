@@ -26,7 +26,7 @@ from medbench_plugins.generators.feature_gans.gaussian_start import (
     before_rectifying,
     class_moments,
 )
-from medbench_plugins.generators.feature_gans.loop import blurred
+from medbench_plugins.generators.feature_gans.loop import blur
 from medbench_plugins.generators.image_gans.losses import AuxiliaryClassifier
 from medbench_plugins.generators.refined_acgan import RefinedACGAN
 
@@ -91,14 +91,14 @@ def test_before_training_a_class_is_its_gaussian() -> None:
     with torch.random.fork_rng():
         correction = DenseCorrection((3,), 2, hidden=8)
     network = StartedGenerator((3,), 2, correction=correction, rank=3, positive=False)
-    network.begin(x, labels)
+    network.start_from(x, labels)
     z = torch.randn(40_000, network.latent, generator=torch.Generator().manual_seed(0))
 
     for label in (0, 1):
         wanted = torch.full((len(z),), label)
         with torch.no_grad():
             made = network(z, wanted)
-            assert torch.equal(made, network.begun(z, wanted))
+            assert torch.equal(made, network.draw_start(z, wanted))
         reference = LedoitWolf().fit(x[labels == label])
         scale = np.sqrt(np.diag(reference.covariance_))
         assert (np.abs(made.numpy().mean(0) - reference.location_) / scale).max() < 0.03
@@ -126,9 +126,9 @@ def test_sparse_features_start_with_their_own_mean_and_spread() -> None:
     rng = np.random.default_rng(0)
     x = np.where(rng.random((400, 6)) < 0.15, rng.gamma(2, 1, (400, 6)), 0.0)
     start = StartedGenerator((6,), 1, correction=DenseCorrection((6,), 1, hidden=4), rank=3, positive=True)
-    start.begin(x, np.zeros(400, dtype=np.int64))
+    start.start_from(x, np.zeros(400, dtype=np.int64))
     z = torch.randn(40_000, start.latent, generator=torch.Generator().manual_seed(0))
-    drawn = start.begun(z, torch.zeros(40_000, dtype=torch.int64)).numpy()
+    drawn = start.draw_start(z, torch.zeros(40_000, dtype=torch.int64)).numpy()
 
     shrunk = np.sqrt(np.diag(LedoitWolf().fit(x).covariance_))
     assert drawn.mean(0) == pytest.approx(x.mean(0), rel=0.05)  # without it 1.6 to 1.9 times as much
@@ -260,11 +260,11 @@ def test_a_field_out_of_range_is_named(recipe: typing.Any, field: str) -> None:
 def test_noise_before_the_discriminator_has_the_deviation_asked_for() -> None:
     x = torch.full((4000, 5), 3.0)
 
-    noisy = blurred(x, 0.5, torch.Generator().manual_seed(0)) - x
+    noisy = blur(x, 0.5, torch.Generator().manual_seed(0)) - x
 
     assert abs(noisy.std() - 0.5) < 0.01
     assert abs(noisy.mean()) < 0.01
-    assert blurred(x, 0.0, torch.Generator()) is x
+    assert blur(x, 0.0, torch.Generator()) is x
 
 
 def test_the_class_loss_can_weigh_less_in_the_generator() -> None:

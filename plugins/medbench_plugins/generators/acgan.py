@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-import medbench
+from medbench_plugins.generators.checks import check_fields
 from medbench_plugins.generators.image_gans import recipe
 
 if TYPE_CHECKING:
@@ -56,21 +56,13 @@ class ACGAN:
     stored: ClassVar[bool] = True
     summary: ClassVar[str] = "auxiliary classifier GAN for images and volumes"
 
-    def check(self) -> None:
-        """Raise :class:`medbench.UsageError` where a field is out of its range."""
-        if self.variant not in ("odena", "keras", "modified"):
-            raise medbench.UsageError(
-                f"{self.name}.variant: {self.variant!r} is unknown; use odena, keras or modified."
-            )
-        recipe.check_fields(self)
-
+    check = check_fields
     fit = recipe.fit_gan
     restore = recipe.restore_gan
 
     def game(self) -> Game:
         """Return the networks, losses and optimisers of this configuration."""
-        from torch.optim import Adam
-
+        from medbench_plugins.generators.adversarial import adam
         from medbench_plugins.generators.image_gans.loop import Game
         from medbench_plugins.generators.image_gans.losses import AuxiliaryClassifier
         from medbench_plugins.generators.image_gans.networks import DiscriminatorNetwork, GeneratorNetwork
@@ -84,6 +76,6 @@ class ACGAN:
                 conditional_norm=self.variant == "modified",
             ),
             discriminator=partial(DiscriminatorNetwork, width=self.width),
-            optimiser=partial(Adam, betas=(float(self.beta1), float(self.beta2)), fused=True),  # it refuses integer 0
+            optimiser=adam(self),
             augment=self.augment,
         )

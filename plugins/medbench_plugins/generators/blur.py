@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 import medbench
+from medbench_plugins.generators.checks import check_pixels
 from medbench_plugins.generators.resample import RealImages
 
 CHUNK = 64  # rows resized at a time
@@ -46,10 +47,7 @@ class Blur:
 
     def restore(self, state: medbench.State, train: medbench.Samples) -> BlurredImages:
         """Return a sampler over `train`; raises as ``fit`` does."""
-        if train.x.dtype != np.uint8 or train.x.ndim not in (4, 5):
-            raise medbench.Skip(
-                f"{self.name} draws images and volumes, not {train.x.dtype} rows with {train.x.ndim - 1} axes"
-            )
+        check_pixels(self, train)
         spatial = train.x.shape[2:]
         self.check()
         if self.size is None:

@@ -7,14 +7,14 @@ from functools import partial
 from math import prod
 from typing import TYPE_CHECKING, ClassVar
 
-import medbench
-from medbench_plugins.generators.feature_gans.recipe import MadeRows, fit_dense_gan, restore_dense_gan
-from medbench_plugins.generators.image_gans.recipe import check_fields
+from medbench_plugins.generators.checks import check_fields
+from medbench_plugins.generators.feature_gans.recipe import fit_gan_of_vectors, restore_gan_of_rows
 
 if TYPE_CHECKING:
     import torch
 
-    from medbench_plugins.generators.feature_gans.loop import ClassifiedWasserstein, DenseGame
+    from medbench_plugins.generators.feature_gans.classified_wasserstein import ClassifiedWasserstein
+    from medbench_plugins.generators.feature_gans.loop import DenseGame
 
 
 @dataclass(frozen=True)
@@ -57,34 +57,29 @@ class ClsWGAN:
     stored: ClassVar[bool] = True
     summary: ClassVar[str] = "Wasserstein GAN of features with a classification loss (f-CLSWGAN)"
 
-    def check(self) -> None:
-        """Raise :class:`medbench.UsageError` where a field is out of its range."""
-        check_fields(self)
-
-    def fit(self, train: medbench.Samples, context: medbench.Context) -> MadeRows:
-        """Train on the labelled rows of `train`, see :func:`.fit_dense_gan`."""
-        return fit_dense_gan(self, train, context)
-
-    def restore(self, state: medbench.State, train: medbench.Samples) -> MadeRows:
-        """Rebuild the sampler from its ``state()``."""
-        return restore_dense_gan(self, state, train)
+    check = check_fields
+    fit = fit_gan_of_vectors
+    restore = restore_gan_of_rows
 
     def game(self) -> DenseGame:
         """Return the networks, losses and optimisers of this configuration."""
-        from torch.optim import Adam
-
-        from medbench_plugins.generators.feature_gans.loop import DenseCritic, DenseGame, DenseGenerator
+        from medbench_plugins.generators.adversarial import adam
+        from medbench_plugins.generators.feature_gans.dense_networks import DenseCritic, DenseGenerator
+        from medbench_plugins.generators.feature_gans.loop import DenseGame
 
         return DenseGame(
             objective=self._objective,
             generator=partial(DenseGenerator, hidden=self.hidden, latent=self.latent),
             discriminator=lambda shape, n_classes: DenseCritic(prod(shape), n_classes, hidden=self.hidden),
-            optimiser=partial(Adam, betas=(float(self.beta1), float(self.beta2)), fused=True),  # it refuses integer 0
+            optimiser=adam(self),
             critic_steps=self.critic_steps,
         )
 
     def _objective(self, x: torch.Tensor, labels: torch.Tensor) -> ClassifiedWasserstein:
-        from medbench_plugins.generators.feature_gans.loop import ClassifiedWasserstein, linear_softmax
+        from medbench_plugins.generators.feature_gans.classified_wasserstein import (
+            ClassifiedWasserstein,
+            linear_softmax,
+        )
         from medbench_plugins.generators.image_gans.losses import Wasserstein
 
         judge = linear_softmax(x, labels, int(labels.max()) + 1)

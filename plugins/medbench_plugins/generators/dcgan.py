@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
+from medbench_plugins.generators.checks import check_fields
 from medbench_plugins.generators.image_gans import recipe
 
 if TYPE_CHECKING:
@@ -53,14 +54,13 @@ class DCGAN:
     stored: ClassVar[bool] = True
     summary: ClassVar[str] = "deep convolutional GAN, one a class or one for all images"
 
-    check = recipe.check_fields
+    check = check_fields
     fit = recipe.fit_gan
     restore = recipe.restore_gan
 
     def game(self) -> Game:
         """Return the networks, losses and optimisers of this configuration."""
-        from torch.optim import Adam
-
+        from medbench_plugins.generators.adversarial import adam
         from medbench_plugins.generators.image_gans.loop import Game
         from medbench_plugins.generators.image_gans.losses import NonSaturating
         from medbench_plugins.generators.image_gans.networks import Critic, GeneratorNetwork, initialise_as_dcgan
@@ -69,7 +69,7 @@ class DCGAN:
             objective=NonSaturating(),
             generator=partial(GeneratorNetwork, width=self.width, latent=self.latent, conditional_norm=False),
             discriminator=partial(Critic, width=self.width, norm="batch"),
-            optimiser=partial(Adam, betas=(float(self.beta1), float(self.beta2)), fused=True),  # it refuses integer 0
+            optimiser=adam(self),
             split="class" if self.per_class else "none",
             initialise=initialise_as_dcgan,
         )

@@ -7,9 +7,8 @@ from functools import partial
 from math import prod
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-import medbench
-from medbench_plugins.generators.feature_gans.recipe import MadeRows, fit_dense_gan, restore_dense_gan
-from medbench_plugins.generators.image_gans.recipe import check_fields
+from medbench_plugins.generators.checks import check_fields
+from medbench_plugins.generators.feature_gans.recipe import fit_gan_of_vectors, restore_gan_of_rows
 
 if TYPE_CHECKING:
     from medbench_plugins.generators.feature_gans.loop import DenseGame
@@ -52,27 +51,15 @@ class DenseACGAN:
     stored: ClassVar[bool] = True
     summary: ClassVar[str] = "auxiliary classifier GAN of features, dense networks"
 
-    def check(self) -> None:
-        """Raise :class:`medbench.UsageError` where a field is out of its range."""
-        check_fields(self)
-
-    def fit(self, train: medbench.Samples, context: medbench.Context) -> MadeRows:
-        """Train on the labelled rows of `train`, see :func:`.fit_dense_gan`."""
-        if self.variant not in ("odena", "keras", "modified"):
-            raise medbench.UsageError(
-                f"{self.name}.variant: {self.variant!r} is unknown; use odena, keras or modified."
-            )
-        return fit_dense_gan(self, train, context)
-
-    def restore(self, state: medbench.State, train: medbench.Samples) -> MadeRows:
-        """Rebuild the sampler from its ``state()``."""
-        return restore_dense_gan(self, state, train)
+    check = check_fields
+    fit = fit_gan_of_vectors
+    restore = restore_gan_of_rows
 
     def game(self) -> DenseGame:
         """Return the networks, losses and optimisers of this configuration."""
-        from torch.optim import Adam
-
-        from medbench_plugins.generators.feature_gans.loop import DenseDiscriminator, DenseGame, DenseGenerator
+        from medbench_plugins.generators.adversarial import adam
+        from medbench_plugins.generators.feature_gans.dense_networks import DenseDiscriminator, DenseGenerator
+        from medbench_plugins.generators.feature_gans.loop import DenseGame
         from medbench_plugins.generators.image_gans.losses import AuxiliaryClassifier
 
         objective = AuxiliaryClassifier(self.variant, self.class_weight)
@@ -80,5 +67,5 @@ class DenseACGAN:
             objective=lambda x, labels: objective,
             generator=partial(DenseGenerator, hidden=self.hidden, latent=self.latent),
             discriminator=lambda shape, n_classes: DenseDiscriminator(prod(shape), n_classes, hidden=self.hidden),
-            optimiser=partial(Adam, betas=(float(self.beta1), float(self.beta2)), fused=True),  # it refuses integer 0
+            optimiser=adam(self),
         )

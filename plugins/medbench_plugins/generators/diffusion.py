@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 import medbench
-from medbench_plugins.generators.image_gans import recipe as gan_recipes
+from medbench_plugins.generators.checks import check_fields, check_images
+from medbench_plugins.generators.diversity import facts_of
+from medbench_plugins.generators.image_gans.recipe import fill_tensors
 
 if TYPE_CHECKING:
     from medbench_plugins.generators.diffusion_loop import Denoiser
@@ -31,7 +33,7 @@ class Diffusion:
     most on small sets and slices of volumes (Akbar et al. 2023, arXiv 2305.07644). So a gain over `copies` is what to
     look for, and samples are to be handled like patients' images.
 
-    Deliberate differences: no attention (see ``diffusion_training.Denoiser``), the cosine schedule of Nichol and
+    Deliberate differences: no attention (see ``diffusion_loop.Denoiser``), the cosine schedule of Nichol and
     Dhariwal (2021, arXiv 2102.09672), and no dropout.
 
     Samples are drawn on the CPU, each in `sampling_steps` passes through the network, twice as many under guidance:
@@ -70,7 +72,7 @@ class Diffusion:
 
     def check(self) -> None:
         """Raise :class:`medbench.UsageError` where a field is out of its range, or two do not go together."""
-        gan_recipes.check_fields(self)
+        check_fields(self)
         if self.width < 4:
             raise medbench.UsageError(f"{self.name}.width: got {self.width}; give a number from 4 to 512.")
         if self.timesteps % self.sampling_steps:
@@ -97,7 +99,7 @@ class Diffusion:
             medbench.Diverged: If a loss or a weight is not finite.
         """
         self.check()
-        gan_recipes.check_rows(self, train)
+        check_images(self, train)
         shortest = min(train.x.shape[2:])
         if 2 ** max(0, self.levels - 1) > shortest:
             raise medbench.UsageError(
@@ -132,7 +134,7 @@ class Diffusion:
         shape, n_classes = train.x.shape[1:], len(train.classes)
         with torch.random.fork_rng(devices=[]):  # the first weights are replaced; drawing them moves no generator on
             network = Denoiser(shape, n_classes, width=self.width, levels=self.levels).eval().requires_grad_(False)
-        gan_recipes.fill_tensors(network.state_dict(), state, self.name, train)
+        fill_tensors(network.state_dict(), state, self.name, train)
         return DenoisedImages(self, network, np.array(state["diversity"]))
 
 
@@ -143,7 +145,7 @@ class DenoisedImages:
     Attributes:
         recipe: What was fitted.
         network: The averaged denoiser, on the CPU, in evaluation mode.
-        diversity: ``float64 (n_classes,)``, see ``gan_training.diversity_of``.
+        diversity: ``float64 (n_classes,)``, see :func:`.diversity_of`.
     """
 
     recipe: Diffusion
@@ -153,7 +155,7 @@ class DenoisedImages:
     @property
     def facts(self) -> dict[str, float]:
         """Numbers worth logging: the diversity of the average class and of the worst."""
-        return gan_recipes.facts_of(self.diversity)
+        return facts_of(self.diversity)
 
     def sample(self, labels: np.ndarray, seed: int) -> np.ndarray:
         """Draw one image a label.

@@ -27,8 +27,13 @@ from monai.networks.schedulers import DDIMScheduler, DDPMScheduler
 from torch import nn
 
 import medbench
-from medbench_plugins.generators.image_gans.loop import Trained, as_pixels, balanced_batches, check_finite, diversity_of
-from medbench_plugins.generators.image_gans.networks import MovingAverage, halvings
+from medbench_plugins.generators.diversity import diversity_of
+from medbench_plugins.generators.image_gans.loop import Trained, as_pixels, balanced_batches
+from medbench_plugins.generators.image_gans.networks import halvings
+from medbench_plugins.generators.settings import ImageSettings
+from medbench_plugins.training.average import MovingAverage
+from medbench_plugins.training.loss_curves import LossCurves
+from medbench_plugins.training.numerics import descend, repeatable_kernels
 
 # Cosine: the linear schedule's last steps are noise upon noise below 64 pixels (Nichol and Dhariwal 2021, 2102.09672).
 SCHEDULE = {"schedule": "cosine", "prediction_type": "v_prediction"}
@@ -36,25 +41,15 @@ BLOCK_PIXELS = 2**14  # Rows drawn at a time: as many as hold these, at most BLO
 BLOCK_ROWS = 8
 
 
-class Settings(Protocol):
+class DiffusionRecipe(ImageSettings, Protocol):
     """The fields that the loop and the sampler read of a recipe."""
 
-    @property
-    def name(self) -> str: ...
     @property
     def width(self) -> int: ...
     @property
     def levels(self) -> int: ...
     @property
-    def steps(self) -> int: ...
-    @property
-    def batch(self) -> int: ...
-    @property
-    def batch_3d(self) -> int: ...
-    @property
     def lr(self) -> float: ...
-    @property
-    def ema(self) -> float: ...
     @property
     def timesteps(self) -> int: ...
     @property
@@ -137,15 +132,15 @@ class Denoiser(nn.Module):
         """
         condition = self.time_embed(get_timestep_embedding(t, self.width)) + self.class_embedding(labels)
         x = self.conv_in(x)
-        seen = [x]
+        skipped = [x]
         for block in self.down_blocks:
             x, own = block(x, condition)
-            seen += own
+            skipped += own
         for block in self.middle:
             x = block(x, condition)
         for block in self.up_blocks:
-            x = block(x, seen[-2:], condition)
-            seen = seen[:-2]
+            x = block(x, skipped[-2:], condition)
+            skipped = skipped[:-2]
         return self.out(x)
 
 
@@ -171,9 +166,8 @@ def guided(
     return (1 + guidance) * of_class - guidance * of_any
 
 
-# No search among kernels, none whose sums change from run to run, no TensorFloat-32.
-@torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
-def train_diffusion(recipe: Settings, train: medbench.Samples, context: medbench.Context) -> Trained[Denoiser]:
+@repeatable_kernels()
+def train_diffusion(recipe: DiffusionRecipe, train: medbench.Samples, context: medbench.Context) -> Trained[Denoiser]:
     """Fit a denoiser on the labelled rows of `train`, classes drawn equally often.
 
     The diversity is measured once, at the end: drawing takes many passes through the network.
@@ -194,14 +188,13 @@ def train_diffusion(recipe: Settings, train: medbench.Samples, context: medbench
         torch.manual_seed(context.seed("initialise"))
         network = Denoiser(shape, n_classes, width=recipe.width, levels=recipe.levels)
     network.to(device).train()
-    average = MovingAverage(network, recipe.ema)
+    average = MovingAverage.rising(network, recipe.ema)
     noise = torch.Generator(device).manual_seed(context.seed("noise"))
     batch = recipe.batch if len(shape) == 3 else recipe.batch_3d
     batches = balanced_batches(_padded(train, network.padded), batch, noise, device)
     scheduler = DDPMScheduler(recipe.timesteps, **SCHEDULE)
     optimiser = torch.optim.Adam(network.parameters(), lr=recipe.lr, fused=True)
-    curves = torch.zeros(steps, 1, device=device)
-    remedy = "lower lr"
+    losses = LossCurves(("loss",), steps, device, what=recipe.name, remedy="lower lr")
 
     for step in range(steps):
         x, labels = next(batches)
@@ -211,25 +204,17 @@ def train_diffusion(recipe: Settings, train: medbench.Samples, context: medbench
         labels = labels.masked_fill(dropped, n_classes)
         v = network(scheduler.add_noise(x, e, t), t, labels)
         loss = F.mse_loss(v, scheduler.get_velocity(x, e, t))
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
+        descend(optimiser, loss)
         average.update()
-
-        curves[step] = loss.detach()
-        news = {}
-        if (step + 1) % 50 == 0 or step + 1 == steps:  # reading a loss waits for the device
-            check_finite(curves[: step + 1], recipe.name, steps, remedy)
-            news = {"loss": float(curves[max(0, step - 49) : step + 1].mean())}
-        context.progress(step + 1, steps, **news)
-    if not all(bool(value.isfinite().all()) for value in average.network.state_dict().values()):
-        raise medbench.Diverged(f"{recipe.name}: a weight is not finite after {steps} steps; {remedy}.")
+        losses.add(loss)
+        context.progress(step + 1, steps, **losses.report())
+    losses.check_weights(average.network)
     most = 16 if len(shape) == 3 else 8  # a volume takes long to draw
     diversity = diversity_of(partial(draw, recipe, average.network), train, context.seed("diversity"), most)
-    return Trained(average.network.cpu(), "all", ("loss",), curves.cpu().numpy(), [(steps, diversity)])
+    return Trained(average.network.cpu(), "all", losses.names, losses.values.cpu().numpy(), [(steps, diversity)])
 
 
-def draw(recipe: Settings, network: Denoiser, labels: np.ndarray, seed: int) -> np.ndarray:
+def draw(recipe: DiffusionRecipe, network: Denoiser, labels: np.ndarray, seed: int) -> np.ndarray:
     """Draw one image a label: noise, denoised in ``recipe.sampling_steps`` strides by DDIM with eta = 0.
 
     Rows are made in blocks of a fixed size, a last block filled up and cut. So a row depends on the seed, its place

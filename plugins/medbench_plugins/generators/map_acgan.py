@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-import medbench
-from medbench_plugins.generators.feature_gans.recipe import MadeRows, fit_gan_of_rows, restore_dense_gan
-from medbench_plugins.generators.image_gans.recipe import check_fields
+from medbench_plugins.generators.checks import check_fields
+from medbench_plugins.generators.feature_gans.recipe import fit_gan_of_maps, restore_gan_of_rows
 
 if TYPE_CHECKING:
     from medbench_plugins.generators.feature_gans.loop import DenseGame
@@ -53,34 +52,13 @@ class MapACGAN:
     stored: ClassVar[bool] = True
     summary: ClassVar[str] = "auxiliary classifier GAN of maps of features, convolutional networks"
 
-    def check(self) -> None:
-        """Raise :class:`medbench.UsageError` where a field is out of its range."""
-        if self.variant not in ("odena", "keras", "modified"):
-            raise medbench.UsageError(
-                f"{self.name}.variant: {self.variant!r} is unknown; use odena, keras or modified."
-            )
-        check_fields(self)
-
-    def fit(self, train: medbench.Samples, context: medbench.Context) -> MadeRows:
-        """Train on the labelled rows of `train`, see :func:`.fit_dense_gan`.
-
-        Raises:
-            medbench.UsageError: If a field is out of its range.
-            medbench.Skip: If the rows are no maps of two or three axes, or a class has no row.
-        """
-        self.check()
-        if train.x.ndim not in (4, 5):
-            raise medbench.Skip(f"{self.name} draws maps of features, got rows of shape {train.x.shape[1:]}")
-        return fit_gan_of_rows(self, train, context)
-
-    def restore(self, state: medbench.State, train: medbench.Samples) -> MadeRows:
-        """Rebuild the sampler from its ``state()``."""
-        return restore_dense_gan(self, state, train)
+    check = check_fields
+    fit = fit_gan_of_maps
+    restore = restore_gan_of_rows
 
     def game(self) -> DenseGame:
         """Return the networks, losses and optimisers of this configuration."""
-        from torch.optim import Adam
-
+        from medbench_plugins.generators.adversarial import adam
         from medbench_plugins.generators.feature_gans.loop import DenseGame
         from medbench_plugins.generators.feature_gans.map_networks import MapDiscriminator, MapGenerator
         from medbench_plugins.generators.image_gans.losses import AuxiliaryClassifier
@@ -90,6 +68,6 @@ class MapACGAN:
             objective=lambda x, labels: objective,
             generator=partial(MapGenerator, width=self.width, latent=self.latent),
             discriminator=partial(MapDiscriminator, width=self.width),
-            optimiser=partial(Adam, betas=(float(self.beta1), float(self.beta2)), fused=True),  # it refuses integer 0
+            optimiser=adam(self),
             by_channel=True,
         )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from medbench_plugins.generators.checks import check_fields
 from medbench_plugins.generators.image_gans import recipe
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ class ReACGAN:
 
     Deliberate differences: the small convolutional networks of this package instead of ResNets with attention, no
     spectral norm in the generator, one discriminator step instead of two to five, and an exact D2D-CE (see
-    ``gan_losses.d2d_ce``).
+    ``losses.d2d_ce``).
 
     Attributes:
         width: Maps at full size; 16, 32 and 64 are usual.
@@ -66,14 +67,13 @@ class ReACGAN:
     stored: ClassVar[bool] = True
     summary: ClassVar[str] = "ReACGAN for images and volumes: the strong default"
 
-    check = recipe.check_fields
+    check = check_fields
     fit = recipe.fit_gan
     restore = recipe.restore_gan
 
     def game(self) -> Game:
         """Return the networks, losses and optimisers of this configuration."""
-        from torch.optim import Adam
-
+        from medbench_plugins.generators.adversarial import adam
         from medbench_plugins.generators.image_gans.loop import Game
         from medbench_plugins.generators.image_gans.losses import DataToData
         from medbench_plugins.generators.image_gans.networks import EmbeddingDiscriminator, GeneratorNetwork
@@ -82,7 +82,7 @@ class ReACGAN:
             objective=DataToData(self.class_weight, self.margin, self.temperature),
             generator=partial(GeneratorNetwork, width=self.width, latent=self.latent, conditional_norm=True),
             discriminator=partial(EmbeddingDiscriminator, width=self.width, embedding=self.embedding),
-            optimiser=partial(Adam, betas=(float(self.beta1), float(self.beta2)), fused=True),  # it refuses integer 0
+            optimiser=adam(self),
             augment=self.augment,
             checkpoint=self.checkpoint,
         )

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from math import prod
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-import medbench
-from medbench_plugins.generators.feature_gans.recipe import MadeRows, fit_dense_gan, fit_gan_of_rows, restore_dense_gan
-from medbench_plugins.generators.image_gans.recipe import check_fields
+from medbench_plugins.generators.checks import check_fields
+from medbench_plugins.generators.feature_gans.recipe import fit_gan_of_either, restore_gan_of_rows
 
 if TYPE_CHECKING:
     from medbench_plugins.generators.feature_gans.loop import DenseGame
@@ -67,35 +65,22 @@ class RefinedACGAN:
     stored: ClassVar[bool] = True
     summary: ClassVar[str] = "auxiliary classifier GAN of features that starts as one Gaussian a class"
 
-    def check(self) -> None:
-        """Raise :class:`medbench.UsageError` where a field is out of its range."""
-        if self.variant not in ("odena", "keras", "modified"):
-            raise medbench.UsageError(
-                f"{self.name}.variant: {self.variant!r} is unknown; use odena, keras or modified."
-            )
-        check_fields(self)
-
-    def fit(self, train: medbench.Samples, context: medbench.Context) -> MadeRows:
-        """Train on the labelled rows of `train`, see :func:`.fit_dense_gan`."""
-        self.check()
-        fit = fit_gan_of_rows if train.x.ndim in (4, 5) else fit_dense_gan
-        return fit(self, train, context)
-
-    def restore(self, state: medbench.State, train: medbench.Samples) -> MadeRows:
-        """Rebuild the sampler from its ``state()``."""
-        return restore_dense_gan(self, state, train)
+    check = check_fields
+    fit = fit_gan_of_either
+    restore = restore_gan_of_rows
 
     def game(self) -> DenseGame:
         """Return the networks, losses and optimisers of this configuration."""
         from torch import nn
-        from torch.optim import Adam
 
+        from medbench_plugins.generators.adversarial import adam
+        from medbench_plugins.generators.feature_gans.dense_networks import DenseDiscriminator
         from medbench_plugins.generators.feature_gans.gaussian_start import (
             DenseCorrection,
             MapCorrection,
             StartedGenerator,
         )
-        from medbench_plugins.generators.feature_gans.loop import DenseDiscriminator, DenseGame
+        from medbench_plugins.generators.feature_gans.loop import DenseGame
         from medbench_plugins.generators.feature_gans.map_networks import MapDiscriminator
         from medbench_plugins.generators.image_gans.losses import AuxiliaryClassifier
 
@@ -118,7 +103,7 @@ class RefinedACGAN:
             objective=lambda x, labels: objective,
             generator=generator,
             discriminator=discriminator,
-            optimiser=partial(Adam, betas=(float(self.beta1), float(self.beta2)), fused=True),  # it refuses integer 0
+            optimiser=adam(self),
             critic_steps=self.critic_steps,
             by_channel=True,
             blur=self.blur,

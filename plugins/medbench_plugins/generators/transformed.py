@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 
 import medbench
+from medbench_plugins.generators.checks import check_pixels
 from medbench_plugins.generators.resample import RealImages
 from medbench_plugins.transforms.ranges import FLIP_AXES, SAFE
 
@@ -74,10 +75,7 @@ class Transformed:
     def restore(self, state: medbench.State, train: medbench.Samples) -> TransformedImages:
         """Return a sampler over `train`; raises as ``fit`` does."""
         self.check()
-        if train.x.dtype != np.uint8 or train.x.ndim not in (4, 5):
-            raise medbench.Skip(
-                f"{self.name} changes images and volumes, not {train.x.dtype} rows with {train.x.ndim - 1} axes"
-            )
+        check_pixels(self, train)
         return TransformedImages(train, self.policy, self.of, self.flip_left_right and not train.sides)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
+from medbench_plugins.generators.checks import check_fields
 from medbench_plugins.generators.image_gans import recipe
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class ClippedWGAN:
     stored: ClassVar[bool] = True
     summary: ClassVar[str] = "Wasserstein GAN with weight clipping, one a class"
 
-    check = recipe.check_fields
+    check = check_fields
     fit = recipe.fit_gan
     restore = recipe.restore_gan
 

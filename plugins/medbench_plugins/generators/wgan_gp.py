@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
+from medbench_plugins.generators.checks import check_fields
 from medbench_plugins.generators.image_gans import recipe
 
 if TYPE_CHECKING:
@@ -56,14 +57,13 @@ class PenalisedWGAN:
     stored: ClassVar[bool] = True
     summary: ClassVar[str] = "Wasserstein GAN with gradient penalty, conditional on the class"
 
-    check = recipe.check_fields
+    check = check_fields
     fit = recipe.fit_gan
     restore = recipe.restore_gan
 
     def game(self) -> Game:
         """Return the networks, losses and optimisers of this configuration."""
-        from torch.optim import Adam
-
+        from medbench_plugins.generators.adversarial import adam
         from medbench_plugins.generators.image_gans.loop import Game
         from medbench_plugins.generators.image_gans.losses import Wasserstein
         from medbench_plugins.generators.image_gans.networks import Critic, GeneratorNetwork
@@ -72,6 +72,6 @@ class PenalisedWGAN:
             objective=Wasserstein(self.penalty),
             generator=partial(GeneratorNetwork, width=self.width, latent=self.latent, conditional_norm=True),
             discriminator=partial(Critic, width=self.width, norm="none"),
-            optimiser=partial(Adam, betas=(float(self.beta1), float(self.beta2)), fused=True),  # it refuses integer 0
+            optimiser=adam(self),
             critic_steps=self.critic_steps,
         )

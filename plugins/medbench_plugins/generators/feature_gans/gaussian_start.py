@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from medbench_plugins.generators.feature_gans.loop import with_class
+from medbench_plugins.generators.feature_gans.dense_networks import with_class
 
 CHUNK = 64  # rows drawn at a time; fixed, since the size of a block changes bits
 
@@ -59,7 +59,7 @@ class StartedGenerator(nn.Module):
         self.register_buffer("location", torch.zeros(d))
         self.register_buffer("scale", torch.ones(d))
 
-    def begin(self, x: np.ndarray, labels: np.ndarray) -> None:
+    def start_from(self, x: np.ndarray, labels: np.ndarray) -> None:
         """Take the moments of each class from ``x float64 (n, d)`` in the networks' units; every class has a row."""
         for label in range(self.n_classes):
             mean, directions, rest = class_moments(x[labels == label], rank=self.rank)
@@ -78,8 +78,8 @@ class StartedGenerator(nn.Module):
         x = x + self.correction(x, labels)
         return F.relu(x) if self.positive else x
 
-    def begun(self, z: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Draw what this drew before anything was learnt."""
+    def draw_start(self, z: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Draw what this drew before the first step."""
         x = self._gaussian(z, labels)
         return F.relu(x) if self.positive else x
 
@@ -105,7 +105,7 @@ class DenseCorrection(nn.Module):
         d = math.prod(shape)
         self.n_classes = n_classes
         self.inner = nn.Linear(d + n_classes, hidden)
-        self.outer = _silent(nn.Linear(hidden, d))
+        self.outer = _zero(nn.Linear(hidden, d))
 
     def forward(self, x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Return ``(B, d)`` for ``x (B, d)`` and ``labels int64 (B,)``."""
@@ -123,7 +123,7 @@ class MapCorrection(nn.Module):
         self.inner = conv(shape[0], width, 3, padding=1)
         self.of_class = nn.Linear(n_classes, width * math.prod(shape[1:]), bias=False)
         self.middle = conv(width, width, 3, padding=1)
-        self.outer = _silent(conv(width, shape[0], 3, padding=1))
+        self.outer = _zero(conv(width, shape[0], 3, padding=1))
 
     def forward(self, x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Return ``(B, d * positions)`` for ``x`` of the same shape and ``labels int64 (B,)``."""
@@ -203,7 +203,7 @@ def before_rectifying(mean: np.ndarray, deviation: np.ndarray) -> tuple[np.ndarr
     return found_mean, found_deviation
 
 
-def _silent(layer: nn.Module) -> nn.Module:
+def _zero(layer: nn.Module) -> nn.Module:
     """Return `layer` with zeros for weights."""
     for weight in layer.parameters():
         nn.init.zeros_(weight)

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from medbench_plugins.generators.feature_gans.loop import with_class
+from medbench_plugins.generators.feature_gans.dense_networks import with_class
 from medbench_plugins.generators.image_gans.networks import PlainBatchNorm, UpsampledConvolution
 
 CHUNK = 64  # rows drawn at a time; fixed, since the size of a block changes bits

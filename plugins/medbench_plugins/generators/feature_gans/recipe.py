@@ -1,14 +1,20 @@
-"""What every GAN of features does around its game: check, fit, restore, sample. Needs no torch to be imported."""
+"""What every GAN of features does around its game: check, fit, restore, sample. Needs no torch to be imported.
+
+The functions are used as methods, ``fit = fit_gan_of_vectors``: shared without a base class.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 import medbench
-from medbench_plugins.generators.image_gans.recipe import check_fields, facts_of
+from medbench_plugins.generators.checks import check_classes, check_fields
+from medbench_plugins.generators.diversity import facts_of
+from medbench_plugins.generators.image_gans.recipe import fill_tensors
+from medbench_plugins.generators.settings import GANSettings
 from medbench_plugins.row_vectors import flat, shaped
 from medbench_plugins.selection.judges import Discriminator, judge_of
 
@@ -16,19 +22,20 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from medbench_plugins.generators.feature_gans.loop import DenseGame, RowGenerator, Settings
+    from medbench_plugins.generators.feature_gans.loop import DenseGame, RowGenerator
 
-    class Recipe(Settings, Protocol):
-        """A recipe that says what game it plays."""
 
-        def game(self) -> DenseGame: ...
+class Recipe(GANSettings, Protocol):
+    """A recipe that says what game it plays."""
+
+    def game(self) -> DenseGame: ...
 
 
 LONGEST = 65_536  # numbers in a row: a dense layer of 512 then has 34 million weights
 
 
-def fit_dense_gan(recipe: Recipe, train: medbench.Samples, context: medbench.Context) -> MadeRows:
-    """Train on the labelled rows of `train`; leave ``NAME-curves.csv`` in the folder.
+def fit_gan_of_vectors(recipe: Recipe, train: medbench.Samples, context: medbench.Context) -> RowSampler:
+    """Train dense networks on the labelled rows of `train`; leave ``NAME-curves.csv`` in the folder.
 
     Args:
         recipe: Checked here.
@@ -44,24 +51,41 @@ def fit_dense_gan(recipe: Recipe, train: medbench.Samples, context: medbench.Con
     length = int(np.prod(train.x.shape[1:]))
     if length > LONGEST:
         raise medbench.Skip(f"{recipe.name} has dense networks for rows of up to {LONGEST:,} numbers, got {length:,}")
-    return fit_gan_of_rows(recipe, train, context)
+    return _fit(recipe, train, context)
 
 
-def fit_gan_of_rows(recipe: Recipe, train: medbench.Samples, context: medbench.Context) -> MadeRows:
-    """Do what :func:`fit_dense_gan` does for rows of any length; the fields are within their ranges."""
-    empty = [name for name, count in zip(train.classes, train.class_counts, strict=True) if not count]
-    if empty:
-        raise medbench.Skip(f"{recipe.name} cannot learn a class without training rows: {', '.join(empty)}")
+def fit_gan_of_maps(recipe: Recipe, train: medbench.Samples, context: medbench.Context) -> RowSampler:
+    """Do what :func:`fit_gan_of_vectors` does by convolutional networks for maps ``(n, d, *spatial)`` of any length.
+
+    Raises:
+        medbench.UsageError: If a field is out of its range.
+        medbench.Skip: If the rows are no maps of two or three axes, or a class has no row.
+        medbench.Diverged: If a loss or a weight is not finite.
+    """
+    check_fields(recipe)
+    if train.x.ndim not in (4, 5):
+        raise medbench.Skip(f"{recipe.name} draws maps of features, got rows of shape {train.x.shape[1:]}")
+    return _fit(recipe, train, context)
+
+
+def fit_gan_of_either(recipe: Recipe, train: medbench.Samples, context: medbench.Context) -> RowSampler:
+    """Fit on maps where the rows are maps, else on vectors; raises as either does."""
+    fit = fit_gan_of_maps if train.x.ndim in (4, 5) else fit_gan_of_vectors
+    return fit(recipe, train, context)
+
+
+def _fit(recipe: Recipe, train: medbench.Samples, context: medbench.Context) -> RowSampler:
+    check_classes(recipe, train)
     from medbench_plugins.generators.feature_gans.loop import relative_diversity, train_dense_gan
 
-    network, discriminator, names, curves = train_dense_gan(recipe, recipe.game(), train, context)
-    path = context.folder / f"{recipe.name}-curves.csv"
-    np.savetxt(path, curves, fmt="%.5f", delimiter=",", header=",".join(names), comments="")
+    network, discriminator, losses = train_dense_gan(recipe, recipe.game(), train, context)
+    path, curves = context.folder / f"{recipe.name}-curves.csv", losses.values.cpu().numpy()
+    np.savetxt(path, curves, fmt="%.5f", delimiter=",", header=",".join(losses.names), comments="")
     diversity = relative_diversity(network, train, context.seed("diversity"))
-    return MadeRows(network, train.x[:0], diversity, _judge(network, discriminator))
+    return RowSampler(network, train.x[:0], diversity, _judge(network, discriminator))
 
 
-def restore_dense_gan(recipe: Recipe, state: medbench.State, train: medbench.Samples) -> MadeRows:
+def restore_gan_of_rows(recipe: Recipe, state: medbench.State, train: medbench.Samples) -> RowSampler:
     """Rebuild the sampler from its ``state()``.
 
     Raises:
@@ -73,22 +97,16 @@ def restore_dense_gan(recipe: Recipe, state: medbench.State, train: medbench.Sam
 
     with torch.random.fork_rng(devices=[]):  # the first weights are replaced; drawing them moves no generator on
         game = recipe.game()
-        network = build_generator(game, train).eval().requires_grad_(False)
+        network: Any = build_generator(game, train)
         discriminator = game.discriminator(train.x.shape[1:], len(train.classes))
+    network.eval().requires_grad_(False)
     judge = _judge(network, discriminator)
     own = {**_floats(network), **(judge.tensors() if judge is not None else {})}
-    shapes = {name: tuple(value.shape) for name, value in own.items()}
-    if {name: array.shape for name, array in state.items() if name != "diversity"} != shapes:
-        raise medbench.StoreError(
-            f"{recipe.name}: the stored weights do not fit rows of {train.x.shape[1:]} in {len(train.classes)} classes "
-            "under this configuration; fit the generator again."
-        )
-    for name, value in own.items():
-        value.copy_(torch.from_numpy(np.array(state[name])))
-    return MadeRows(network, train.x[:0], np.array(state["diversity"]), _judge(network, discriminator))
+    fill_tensors(own, state, recipe.name, train, beside=("diversity",))
+    return RowSampler(network, train.x[:0], np.array(state["diversity"]), _judge(network, discriminator))
 
 
-def _floats(network: nn.Module) -> dict[str, torch.Tensor]:
+def _floats(network: RowGenerator) -> dict[str, torch.Tensor]:
     """Return the floating tensors by name; a batch norm's counter says nothing of what is drawn."""
     return {name: value for name, value in network.state_dict().items() if value.is_floating_point()}
 
@@ -100,14 +118,14 @@ def _judge(network: RowGenerator, discriminator: nn.Module) -> Discriminator | N
 
 
 @dataclass(frozen=True, eq=False)
-class MadeRows:
+class RowSampler:
     """Draws from a fitted generator, on the CPU wherever the fit ran.
 
     Attributes:
         network: The averaged generator, on the CPU, in evaluation mode.
         like: No rows, in the dtype and shape of the training rows.
-        diversity: ``float64 (n_classes,)`` mean distance between two made rows of a class over that between two real
-            ones; near 0 is a collapse, NaN a class with fewer than two real rows.
+        diversity: ``float64 (n_classes,)`` mean distance between two synthetic rows of a class over that between two
+            real ones; near 0 is a collapse, NaN a class with fewer than two real rows.
         judge: The discriminator, on the CPU; None where it knows no classes.
     """
 
@@ -118,7 +136,7 @@ class MadeRows:
 
     @property
     def facts(self) -> dict[str, float]:
-        """Numbers worth logging: diversity, see :func:`medbench_plugins.generators.image_gans.recipe.facts_of`."""
+        """Numbers worth logging: diversity, see :func:`medbench_plugins.generators.diversity.facts_of`."""
         return facts_of(self.diversity)
 
     def sample(self, labels: np.ndarray, seed: int) -> np.ndarray:

@@ -14,10 +14,16 @@ import torch
 from torch import nn
 
 import medbench
+from medbench_plugins.generators.adversarial import frozen
+from medbench_plugins.generators.diversity import diversity_of
 from medbench_plugins.generators.image_gans.checkpoints import looks, watch
 from medbench_plugins.generators.image_gans.diff_augment import shown
 from medbench_plugins.generators.image_gans.losses import Objective, clip_weights
-from medbench_plugins.generators.image_gans.networks import GeneratorNetwork, MovingAverage, Network, OneAClass
+from medbench_plugins.generators.image_gans.networks import GeneratorNetwork, OneAClass
+from medbench_plugins.generators.settings import GANSettings, ImageSettings
+from medbench_plugins.training.average import MovingAverage, Network
+from medbench_plugins.training.loss_curves import LossCurves
+from medbench_plugins.training.numerics import descend, repeatable_kernels
 
 CHUNK = 64  # Rows drawn at a time.
 
@@ -59,25 +65,11 @@ class Game:
         return OneAClass([self.generator(shape, 1) for _ in range(n_classes if self.split == "class" else 1)])
 
 
-class Settings(Protocol):
-    """The fields that every GAN's recipe has."""
+class GANRecipe(ImageSettings, GANSettings, Protocol):
+    """The fields that every recipe of a GAN of images has."""
 
     @property
-    def name(self) -> str: ...
-    @property
     def latent(self) -> int: ...
-    @property
-    def steps(self) -> int: ...
-    @property
-    def batch(self) -> int: ...
-    @property
-    def batch_3d(self) -> int: ...
-    @property
-    def lr_g(self) -> float: ...
-    @property
-    def lr_d(self) -> float: ...
-    @property
-    def ema(self) -> float: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +99,7 @@ class Trained(Generic[Network]):
 
 
 def train_gan(
-    recipe: Settings, game: Game, train: medbench.Samples, context: medbench.Context
+    recipe: GANRecipe, game: Game, train: medbench.Samples, context: medbench.Context
 ) -> list[Trained[GeneratorNetwork]]:
     """Fit the networks of `game` on the labelled rows of `train`: one pair, or one a class in turn.
 
@@ -130,88 +122,71 @@ def train_gan(
     elif game.split == "class":
         parts = [_as_one_class(train.take(train.labels == k), name) for k, name in enumerate(train.classes)]
     steps = max(1, min(recipe.steps, context.budget.generator_steps) // len(parts))
-    return [_play(recipe, game, part, context, steps=steps, turn=k, turns=len(parts)) for k, part in enumerate(parts)]
+    turns = [_Turn(k, len(parts), steps) for k in range(len(parts))]
+    return [_train_pair(recipe, game, part, context, turn) for part, turn in zip(parts, turns, strict=True)]
 
 
-# No search among kernels, none whose sums change from run to run, no TensorFloat-32.
-@torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
-def _play(
-    recipe: Settings,
-    game: Game,
-    train: medbench.Samples,
-    context: medbench.Context,
-    *,
-    steps: int,
-    turn: int,
-    turns: int,
+@dataclass(frozen=True)
+class _Turn:
+    """Which of several pairs of networks is trained, and for how many steps each."""
+
+    number: int
+    of: int
+    steps: int
+
+
+@repeatable_kernels()
+def _train_pair(
+    recipe: GANRecipe, game: Game, train: medbench.Samples, context: medbench.Context, turn: _Turn
 ) -> Trained[GeneratorNetwork]:
-    """Fit one pair of networks for `steps`, the `turn`-th of `turns` pairs."""
+    """Fit one pair of networks."""
     torch.set_num_threads(context.budget.threads)
-    device = torch.device(context.device)
-    shape = train.x.shape[1:]
-    pair = (turn,) if game.split == "class" else ()
+    device, shape, steps = torch.device(context.device), train.x.shape[1:], turn.steps
+    purpose = (turn.number,) if game.split == "class" else ()
     part = "all" if game.split == "conditional" else train.classes[0]
     name = recipe.name if game.split == "conditional" else f"{recipe.name} of {part}"
-    watched = watch(train, context.seed("checkpoint", *pair)) if game.checkpoint == "kid" else None
+    watched = watch(train, context.seed("checkpoint", *purpose)) if game.checkpoint == "kid" else None
     train = train if watched is None else watched.rest
-    generator, discriminator = _networks(game, shape, len(train.classes), context.seed("initialise", *pair))
-    layout = torch.channels_last if len(shape) == 3 else torch.channels_last_3d
-    generator.to(device).to(memory_format=layout).train()
-    discriminator.to(device).to(memory_format=layout).train()
-    average = MovingAverage(generator, recipe.ema)
-    noise = torch.Generator(device).manual_seed(context.seed("noise", *pair))
+    generator, discriminator = _build_pair(game, train, context, purpose)
+    average = MovingAverage.rising(generator, recipe.ema)
+    noise = torch.Generator(device).manual_seed(context.seed("noise", *purpose))
     batches = balanced_batches(train, recipe.batch if len(shape) == 3 else recipe.batch_3d, noise, device)
     to_g = game.optimiser(generator.parameters(), lr=recipe.lr_g)
     to_d = game.optimiser(discriminator.parameters(), lr=recipe.lr_d)
-    names = game.objective.curves
-    curves = torch.zeros(steps, len(names), device=device)
-    diversity, tenths = [], looks(steps)
+    losses = LossCurves(game.objective.curves, steps, device, what=name, remedy="lower lr_g and lr_d")
+    diversity = []
 
     def judge(x: torch.Tensor, *labels: torch.Tensor) -> object:
         return discriminator(shown(x, noise) if game.augment else x, *labels)
 
-    for step in range(steps):
+    for step in range(1, steps + 1):
         for again in reversed(range(game.critic_steps)):
             real, labels = next(batches)
             z = torch.randn(len(real), recipe.latent, generator=noise, device=device)
             with torch.set_grad_enabled(not again):  # the last turn's images teach the generator too
                 fake = generator(z, labels)
             d_loss, d_parts = game.objective.of_discriminator(judge, real, fake.detach(), labels, noise)
-            to_d.zero_grad()
-            d_loss.backward()
-            to_d.step()
+            descend(to_d, d_loss)
             if game.clip:
                 clip_weights(discriminator, game.clip)
-
-        discriminator.requires_grad_(False)  # spares its gradients, which this half throws away
-        g_loss, g_parts = game.objective.of_generator(judge, fake, labels)
-        to_g.zero_grad()
-        g_loss.backward()
-        to_g.step()
-        discriminator.requires_grad_(True)
+        with frozen(discriminator):
+            g_loss, g_parts = game.objective.of_generator(judge, fake, labels)
+            descend(to_g, g_loss)
         average.update()
-
-        curves[step] = torch.stack([*d_parts, *g_parts]).detach()
-        done, total = turn * steps + step + 1, turns * steps
-        if (step + 1) % 50 == 0 or step + 1 == steps:  # reading a loss waits for the device
-            check_finite(curves[: step + 1], name, steps, "lower lr_g and lr_d")
-            values = dict(zip(names, curves[max(0, step - 49) : step + 1].mean(0).tolist(), strict=True))
-            context.progress(done, total, **values)
-        else:
-            context.progress(done, total)
-        if (step + 1) % max(1, steps // 5) == 0 or step + 1 == steps:
-            diversity.append((step + 1, relative_diversity(average.network, train, context.seed("diversity"))))
-        if watched is not None and step + 1 in tenths:
-            watched.look(step + 1, average.network, partial(draw, average.network))
+        losses.add(*d_parts, *g_parts)
+        context.progress(turn.number * steps + step, turn.of * steps, **losses.report())
+        if step % max(1, steps // 5) == 0 or step == steps:
+            diversity.append((step, relative_diversity(average.network, train, context.seed("diversity"))))
+        if watched is not None and step in looks(steps):
+            watched.look(step, average.network, partial(draw, average.network))
     if watched is not None:
         watched.put_back(average.network)
         diversity.append((watched.best, relative_diversity(average.network, train, context.seed("diversity"))))
     # One memory layout, or a restored generator's samples could differ in the last bit.
     network = average.network.cpu().to(memory_format=torch.contiguous_format)
-    if not all(bool(value.isfinite().all()) for value in network.state_dict().values()):
-        raise medbench.Diverged(f"{name}: a weight is not finite after {steps} steps; lower lr_g and lr_d.")
+    losses.check_weights(network)
     kept, kids = (steps, []) if watched is None else (watched.best, watched.kids)
-    return Trained(network, part, names, curves.cpu().numpy(), diversity, discriminator, kept, kids)
+    return Trained(network, part, losses.names, losses.values.cpu().numpy(), diversity, discriminator, kept, kids)
 
 
 def draw(network: GeneratorNetwork | OneAClass, labels: np.ndarray, seed: int) -> np.ndarray:
@@ -247,46 +222,6 @@ def relative_diversity(network: GeneratorNetwork, train: medbench.Samples, seed:
     return diversity_of(partial(draw, network), train, seed, most)
 
 
-def diversity_of(
-    sample: Callable[[np.ndarray, int], np.ndarray], train: medbench.Samples, seed: int, most: int = 16
-) -> np.ndarray:
-    """Return how far samples of a class lie apart, as a fraction of how far its real images do.
-
-    Recognition alone praises a generator that draws one picture a class; this number does not.
-
-    Args:
-        sample: Draws one image a label, given ``int64 (n,)`` labels and a seed.
-        train: Real images.
-        seed: Of the samples and of the choice of real images.
-        most: Largest number of images a class that are compared.
-
-    Returns:
-        ``float64 (n_classes,)`` ratio of mean root-mean-square pixel distances; NaN with fewer than two real images.
-    """
-    rng = np.random.default_rng(seed)
-    labels = np.repeat(np.arange(len(train.classes)), most)
-    made = sample(labels, seed)
-    ratios = np.full(len(train.classes), np.nan)
-    for label in range(len(train.classes)):
-        rows = np.flatnonzero(train.labels == label)
-        rows = np.sort(rng.permutation(rows)[:most])
-        apart = mean_distance(train.x[rows])
-        if apart > 0:
-            ratios[label] = mean_distance(made[labels == label]) / apart
-    return ratios
-
-
-def mean_distance(x: np.ndarray) -> float:
-    """Return the mean root-mean-square difference between two rows of ``x (n, ...)``; 0 where n < 2."""
-    if len(x) < 2:
-        return 0.0
-    flat = x.reshape(len(x), -1).astype(np.float64)
-    squares = (flat**2).sum(1)
-    apart = squares[:, None] + squares - 2 * flat @ flat.T
-    above = np.triu_indices(len(x), 1)
-    return float(np.sqrt(np.maximum(apart[above], 0) / flat.shape[1]).mean())
-
-
 @medbench.outside_identity
 def write_curves(path: Path, fits: Sequence[Trained]) -> None:
     """Write the losses of every step as CSV, and mean diversity and kernel distance where they were measured.
@@ -312,14 +247,21 @@ def _as_one_class(train: medbench.Samples, name: str) -> medbench.Samples:
     return replace(train, labels=np.zeros_like(train.labels), classes=(name,))
 
 
-def _networks(game: Game, shape: tuple[int, ...], n_classes: int, seed: int) -> tuple[GeneratorNetwork, nn.Module]:
+def _build_pair(
+    game: Game, train: medbench.Samples, context: medbench.Context, purpose: tuple[int, ...]
+) -> tuple[GeneratorNetwork, nn.Module]:
+    """Build both networks on the device, in training mode."""
+    shape, n_classes = train.x.shape[1:], len(train.classes)
     # Initialisation knows only the global generator; it is put back as it was.
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(context.seed("initialise", *purpose))
         generator, discriminator = game.generator(shape, n_classes), game.discriminator(shape, n_classes)
         if game.initialise is not None:
             game.initialise(generator)
             game.initialise(discriminator)
+    layout = torch.channels_last if len(shape) == 3 else torch.channels_last_3d
+    for network in (generator, discriminator):
+        network.to(torch.device(context.device)).to(memory_format=layout).train()
     return generator, discriminator
 
 
@@ -341,11 +283,3 @@ def balanced_batches(
         places = torch.minimum(places, counts[labels] - 1)  # a product just below 1 may round up
         yield pixels[starts[labels] + places].float() / 127.5 - 1, labels
         step += 1
-
-
-def check_finite(curves: torch.Tensor, name: str, steps: int, remedy: str) -> None:
-    """Raise :class:`medbench.Diverged` naming the first of `steps` whose losses ``curves (step, n)`` are not finite."""
-    finite = torch.isfinite(curves).all(1)
-    if not bool(finite.all()):
-        step = int(torch.argmin(finite.int())) + 1
-        raise medbench.Diverged(f"{name}: the loss is not finite at step {step} of {steps}; {remedy}.")

@@ -7,17 +7,15 @@ too large and cropped, so that no made pixel is ever interpolated: blur would gi
 
 from __future__ import annotations
 
-import copy
+import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
-
-Network = TypeVar("Network", bound=nn.Module)
 
 
 class ConditionalBatchNorm(nn.Module):
@@ -94,7 +92,7 @@ class GeneratorNetwork(nn.Module):
         conv = _of(d, nn.Conv2d, nn.Conv3d)
         self.latent, self.n_classes = latent, n_classes
         self.base = [-(-side // 2**k) for side in self.spatial]
-        self.project = nn.Linear(latent + n_classes, maps[0] * _product(self.base))
+        self.project = nn.Linear(latent + n_classes, maps[0] * math.prod(self.base))
         self.norms = nn.ModuleList(norm(m, n_classes, d) for m in maps)
         self.convs = nn.ModuleList(UpsampledConvolution(m, n, d) for m, n in pairwise(maps))
         self.to_pixels = conv(maps[-1], self.channels, 3, padding=1)
@@ -168,7 +166,7 @@ class ImageFeatures(nn.Module):
         self.norms = nn.ModuleList(
             batch_norm(m) if has else nn.Identity() for m, has in zip(after, has_norm, strict=True)
         )
-        self.n_features = after[-1] * _product([side // 2**k for side in spatial])
+        self.n_features = after[-1] * math.prod([side // 2**k for side in spatial])
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map ``(B, channels, *spatial)`` to ``(B, n_features)``."""
@@ -252,29 +250,6 @@ def initialise_as_dcgan(network: nn.Module) -> None:
             nn.init.zeros_(module.bias)
 
 
-class MovingAverage(Generic[Network]):
-    """Exponential moving average of a network's weights and buffers.
-
-    The decay starts low, ``min(decay, (1 + t) / (10 + t))``, so that the average of a short fit does not hold on to the
-    initialisation. Buffers are averaged too: the batch statistics must belong to the averaged weights.
-    """
-
-    def __init__(self, network: Network, decay: float) -> None:
-        self.network = copy.deepcopy(network).eval().requires_grad_(False)
-        self.decay = decay
-        self.n_updates = 0
-        own, theirs = self.network.state_dict(), network.state_dict()
-        real = [name for name, value in own.items() if value.is_floating_point()]
-        self._own, self._theirs = [own[n] for n in real], [theirs[n] for n in real]
-
-    @torch.no_grad()
-    def update(self) -> None:
-        """Move a step towards the network's present state."""
-        self.n_updates += 1
-        decay = min(self.decay, (1 + self.n_updates) / (10 + self.n_updates))
-        torch._foreach_lerp_(self._own, self._theirs, 1 - decay)
-
-
 def halvings(spatial: Sequence[int]) -> int:
     """Return how often the shortest axis is halved, at least twice, until 4 to 8 positions are left."""
     return max(2, (min(spatial) // 4).bit_length() - 1)
@@ -293,10 +268,3 @@ def _one_sided(axis: int, d: int, side: int) -> list[int]:
     padding = [0] * (2 * d)  # pairs, the last axis first
     padding[2 * (d - 1 - axis) + 1 - side] = 1
     return padding
-
-
-def _product(sides: Sequence[int]) -> int:
-    product = 1
-    for side in sides:
-        product *= side
-    return product

@@ -1,70 +1,33 @@
 """What every GAN's recipe does around its game: check, fit, restore, sample. Needs no torch to be imported.
 
-The functions are used as methods, ``fit = gan_recipes.fit_gan``: shared without a base class.
+The functions are used as methods, ``fit = recipe.fit_gan``: shared without a base class.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 import medbench
+from medbench_plugins.generators.checks import check_images
+from medbench_plugins.generators.diversity import facts_of
 from medbench_plugins.selection.judges import Discriminator, judge_of
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from medbench_plugins.generators.image_gans.loop import Game, Settings
+    from medbench_plugins.generators.image_gans.loop import Game, GANRecipe
     from medbench_plugins.generators.image_gans.networks import GeneratorNetwork, OneAClass
 
-    class Recipe(Settings, Protocol):
+    class Recipe(GANRecipe, Protocol):
         """A recipe that says what game it plays."""
 
         def check(self) -> None: ...
         def game(self) -> Game: ...
-
-
-# Every field a GAN's or the diffusion's recipe may have, with its range. NaN lies in none.
-LIMITS: dict[str, tuple[float, float]] = {
-    "width": (1, 512),
-    "latent": (1, 4096),
-    "steps": (1, 10_000_000),
-    "batch": (2, 65_536),
-    "batch_3d": (2, 65_536),
-    "critic_steps": (1, 100),
-    "lr_g": (0, math.inf),
-    "lr_d": (0, math.inf),
-    "beta1": (0, 0.9999),
-    "beta2": (0, 0.999999),
-    "ema": (0, 1),
-    "class_weight": (0, math.inf),
-    "embedding": (1, 65_536),
-    "rank": (1, 65_536),
-    "made_class_weight": (0, math.inf),
-    "blur": (0, 100),
-    "pull": (0, 100),
-    "margin": (0, 1),
-    "temperature": (0.01, 100),
-    "clip": (1e-6, 100),
-    "penalty": (1e-6, 1e6),
-    "hidden": (1, 65_536),
-    "levels": (0, 8),
-    "lr": (0, math.inf),
-    "timesteps": (2, 10_000),
-    "sampling_steps": (1, 10_000),
-    "guidance": (0, 100),
-    "drop": (0, 0.99),
-}
-
-
-COLLAPSED = 0.2
-"""A worst class with less diversity than this is a collapse: its samples lie less than a fifth as far apart as its real
-images. A convention, not a measurement; fits on the phantoms that were fine had 0.74 and more."""
 
 
 def fit_gan(recipe: Recipe, train: medbench.Samples, context: medbench.Context) -> MadeImages:
@@ -81,7 +44,7 @@ def fit_gan(recipe: Recipe, train: medbench.Samples, context: medbench.Context) 
         medbench.Diverged: If a loss or a weight is not finite.
     """
     recipe.check()
-    check_rows(recipe, train)
+    check_images(recipe, train)
     from medbench_plugins.contact_sheet import write_contact_sheet
     from medbench_plugins.generators.image_gans.loop import train_gan, write_curves
     from medbench_plugins.generators.image_gans.networks import OneAClass
@@ -123,14 +86,22 @@ def restore_gan(recipe: Recipe, state: medbench.State, train: medbench.Samples) 
     return MadeImages(network, np.array(state["diversity"]), judge, checkpoint)
 
 
-def fill_tensors(own: Mapping[str, torch.Tensor], state: medbench.State, name: str, train: medbench.Samples) -> None:
+def fill_tensors(
+    own: Mapping[str, torch.Tensor],
+    state: medbench.State,
+    name: str,
+    train: medbench.Samples,
+    *,
+    beside: tuple[str, ...] = ("shape", "diversity"),
+) -> None:
     """Overwrite the tensors of networks built for rows like those of `train` with those of a ``state()``.
 
     Args:
         own: The networks' tensors by the names they have in `state`.
-        state: Has these, the shape of a row, the diversity, and nothing else.
+        state: Has these and the arrays named by `beside`, and nothing else.
         name: Of the recipe, for the message.
         train: What the generator was fitted on.
+        beside: Names of arrays that are no tensors; a "shape" among them is that of a row.
 
     Raises:
         medbench.StoreError: If the state belongs to other networks.
@@ -139,8 +110,8 @@ def fill_tensors(own: Mapping[str, torch.Tensor], state: medbench.State, name: s
 
     shape = train.x.shape[1:]
     same = (
-        tuple(state.get("shape", ())) == shape
-        and set(state) == {*own, "shape", "diversity"}
+        set(state) == {*own, *beside}
+        and ("shape" not in beside or tuple(state["shape"]) == shape)
         and all(state[key].shape == tuple(value.shape) for key, value in own.items())
     )
     if not same:
@@ -152,48 +123,12 @@ def fill_tensors(own: Mapping[str, torch.Tensor], state: medbench.State, name: s
         value.copy_(torch.from_numpy(np.array(state[key])))
 
 
-def facts_of(diversity: np.ndarray) -> dict[str, float]:
-    """Return the mean and the least of ``diversity (n_classes,)``, and whether that is a collapse (1) or not (0).
-
-    Classes without one are left out.
-    """
-    known = diversity[np.isfinite(diversity)]
-    if not len(known):
-        return {}
-    lowest = float(known.min())
-    return {"diversity": float(known.mean()), "diversity_lowest": lowest, "collapsed": float(lowest < COLLAPSED)}
-
-
-def check_fields(recipe: Any) -> None:
-    """Raise :class:`medbench.UsageError` where a field of a GAN's recipe is out of its range."""
-    for field, (low, high) in LIMITS.items():
-        value = getattr(recipe, field, low)
-        if not low <= value <= high:
-            raise medbench.UsageError(f"{recipe.name}.{field}: got {value:g}; give a number from {low:g} to {high:g}.")
-    checkpoint = getattr(recipe, "checkpoint", "last")
-    if checkpoint not in ("last", "kid"):
-        raise medbench.UsageError(f"{recipe.name}.checkpoint: {checkpoint!r} is unknown; use last or kid.")
-
-
 def _judge(game: Game, discriminator: nn.Module | None) -> Discriminator | None:
     """Return a discriminator that knows all classes as a judge of images; None for one of another kind."""
     if game.split != "conditional" or discriminator is None:
         return None
     temperature = getattr(game.objective, "temperature", 1.0)
     return judge_of(discriminator, lambda x: x.astype(np.float32) / 127.5 - 1, temperature=temperature)
-
-
-def check_rows(recipe: Any, train: medbench.Samples) -> None:
-    """Raise :class:`medbench.Skip` where the rows are no images of 12 pixels and more, or a class has none."""
-    if train.x.dtype != np.uint8 or train.x.ndim not in (4, 5):
-        raise medbench.Skip(
-            f"{recipe.name} draws images and volumes, not {train.x.dtype} rows with {train.x.ndim - 1} axes"
-        )
-    if min(train.x.shape[2:]) < 12:
-        raise medbench.Skip(f"{recipe.name} needs 12 pixels along every axis, got {min(train.x.shape[2:])}")
-    empty = [name for name, count in zip(train.classes, train.class_counts, strict=True) if not count]
-    if empty:
-        raise medbench.Skip(f"{recipe.name} cannot learn a class without training images: {', '.join(empty)}")
 
 
 @dataclass(frozen=True, eq=False)
