@@ -27,7 +27,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from medbench.statistics.intervals import Interval, intervals, rarest
-from medbench.statistics.patient_scores import Units, score, units
+from medbench.statistics.patient_scores import score
+from medbench.statistics.pool_patients import Units, units
 from medbench.statistics.power import seen
 from medbench.statistics.student_t import two_sided
 from medbench.statistics.verdicts import Evidence, judge

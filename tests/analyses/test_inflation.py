@@ -28,7 +28,8 @@ from medbench.plots import inflation as figure
 from medbench.plots import style
 from medbench.protocols.protocol import LEAKY, protocol
 from medbench.statistics.intervals import Interval
-from medbench.statistics.patient_scores import score, units
+from medbench.statistics.patient_scores import score
+from medbench.statistics.pool_patients import units
 from medbench.statistics.verdicts import Evidence, Verdict
 from medbench.tables.board_table import FORMATS
 from medbench.tables.inflation import flat, render, rows

@@ -39,7 +39,8 @@ from medbench.protocols.subsets import draw_patients
 from medbench.registry import plugins
 from medbench.samples import Samples
 from medbench.statistics.intervals import Interval
-from medbench.statistics.patient_scores import score, units
+from medbench.statistics.patient_scores import score
+from medbench.statistics.pool_patients import units
 from medbench.statistics.verdicts import Evidence, Verdict, Word
 from medbench.store.store import Store
 from medbench.tables.board_table import FORMATS

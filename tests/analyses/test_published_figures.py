@@ -27,7 +27,8 @@ from medbench.planning import study as studies
 from medbench.planning.arms import Arm
 from medbench.planning.study import Study
 from medbench.statistics.intervals import Interval
-from medbench.statistics.patient_scores import ArmScores, score, units
+from medbench.statistics.patient_scores import ArmScores, score
+from medbench.statistics.pool_patients import units
 from medbench.statistics.verdicts import Evidence, Verdict
 from medbench.tables.board_table import FORMATS
 from medbench.tables.published_figures import CAVEAT, render

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from medbench.boards.gains import Judged, Key, Tally, judged
+from medbench.boards.gains import Design, Judged, Key, Tally, compare_with_controls
 from medbench.planning.arms import Arm
 from medbench.statistics.patient_scores import ArmScores
 
@@ -28,13 +28,10 @@ ROOT, ARM, CHILD = (
 )
 
 
-def judge_all(scored: dict[Key, ArmScores], **more: Any) -> dict[Key, Judged]:
+def compare_all(scored: dict[Key, ArmScores], **more: Any) -> dict[Key, Judged]:
     tallies = {arm.key: Tally(15, 15) for arm in (ROOT, ARM, CHILD)} | more.pop("tallies", {})
-    values: dict[str, Any] = {
-        "folds": 5, "repeats": 3, "looks": 3, "on_board": 3, "worth": 2.0,
-        "rare": 100, "unit": "patients", "leaks": (), **more,
-    }  # fmt: skip
-    return judged([ROOT, ARM, CHILD], scored, tallies, **values)
+    design = Design(folds=5, repeats=3, worth=2.0, rare=100, unit="patients", **more)
+    return compare_with_controls([ROOT, ARM, CHILD], scored, tallies, design)
 
 
 SCORED = {
@@ -46,7 +43,7 @@ SCORED = {
 
 def test_an_arm_that_decides_as_its_control_does_is_the_same_and_says_so() -> None:
     alike = {**SCORED, CHILD.key: SCORED[ARM.key]}
-    found = judge_all(alike)[CHILD.key]
+    found = compare_all(alike)[CHILD.key]
 
     assert found.gain is not None
     assert (found.gain.low, found.gain.high) == (0.0, 0.0)
@@ -62,7 +59,7 @@ def test_a_range_of_no_width_alone_does_not_make_decisions_the_same() -> None:
     ]
     for k, one in enumerate(always):
         one.correct[:] = one.labels == k
-    found = judge_all({**SCORED, ARM.key: always[0], CHILD.key: always[1]})[CHILD.key]
+    found = compare_all({**SCORED, ARM.key: always[0], CHILD.key: always[1]})[CHILD.key]
 
     assert found.gain is not None
     assert (found.gain.low, found.gain.high) == (0.0, 0.0)
@@ -70,7 +67,7 @@ def test_a_range_of_no_width_alone_does_not_make_decisions_the_same() -> None:
 
 
 def test_each_arm_is_compared_with_its_own_control() -> None:
-    found = judge_all(SCORED)
+    found = compare_all(SCORED)
 
     assert set(found) == {ARM.key, CHILD.key}
     assert found[ARM.key].verdict.word == "better"
@@ -85,7 +82,7 @@ def test_each_arm_is_compared_with_its_own_control() -> None:
 
 
 def test_what_was_looked_at_before_widens_the_ranges() -> None:
-    narrow, wide = (judge_all(SCORED, looks=n)[ARM.key].gain for n in (3, 40))
+    narrow, wide = (compare_all(SCORED, unseen=n)[ARM.key].gain for n in (0, 37))
 
     assert narrow is not None
     assert wide is not None
@@ -94,14 +91,14 @@ def test_what_was_looked_at_before_widens_the_ranges() -> None:
 
 
 def test_arms_tested_on_other_images_have_no_gain() -> None:
-    found = judge_all({**SCORED, CHILD.key: scores(0.5, seed=3, names="made")})
+    found = compare_all({**SCORED, CHILD.key: scores(0.5, seed=3, names="made")})
 
     assert found[CHILD.key].gain is None
     assert found[ARM.key].gain is not None
 
 
 def test_an_arm_waits_for_its_control() -> None:
-    found = judge_all(
+    found = compare_all(
         {k: v for k, v in SCORED.items() if k != ARM.key}, tallies={ARM.key: Tally(15, 12), CHILD.key: Tally(15, 15)}
     )
 
@@ -110,11 +107,11 @@ def test_an_arm_waits_for_its_control() -> None:
 
 
 def test_failures_and_leaks_reach_the_word() -> None:
-    failed = judge_all(SCORED, tallies={ARM.key: Tally(15, 15, 15, "diverged")})[ARM.key]
-    leaky = judge_all(SCORED, leaks=("copy",))[ARM.key]
+    failed = compare_all(SCORED, tallies={ARM.key: Tally(15, 15, 15, "diverged")})[ARM.key]
+    leaky = compare_all(SCORED, leaks=("copy",))[ARM.key]
 
     assert failed.verdict.withheld == "15 of 15 diverged: no verdict."
-    few = judge_all(SCORED, tallies={ARM.key: Tally(15, 15, 2, "diverged"), CHILD.key: Tally(15, 15)})
+    few = compare_all(SCORED, tallies={ARM.key: Tally(15, 15, 2, "diverged"), CHILD.key: Tally(15, 15)})
     assert few[ARM.key].verdict.withheld == "2 of 15 diverged, more than one cell in 10: no verdict."
     assert few[CHILD.key].verdict.withheld == "2 of 15 cells of its control failed: no verdict."
     assert leaky.verdict.word == ""

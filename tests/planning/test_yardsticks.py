@@ -30,7 +30,8 @@ from medbench.protocols.subsets import a_share
 from medbench.registry import plugins
 from medbench.samples import Samples
 from medbench.statistics.intervals import intervals
-from medbench.statistics.patient_scores import score, units
+from medbench.statistics.patient_scores import score
+from medbench.statistics.pool_patients import units
 from medbench.store.store import Store
 from medbench.store.trial_files import Failure, write_result
 from medbench.tables.board_table import FORMATS, render

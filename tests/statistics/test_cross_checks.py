@@ -12,7 +12,8 @@ from scipy import integrate, stats
 from sklearn import metrics
 
 from medbench.statistics.cross_checks import corrected_t, fold_gains, fold_overlap, share_tested, spread
-from medbench.statistics.patient_scores import Cell, Units
+from medbench.statistics.patient_scores import Cell
+from medbench.statistics.pool_patients import Units
 
 SEEDS = st.integers(0, 2**32)
 Gains = dict[tuple[int, int], np.ndarray]

@@ -12,7 +12,8 @@ from sklearn import metrics
 from sklearn.linear_model import LogisticRegression
 
 from medbench.statistics.further_measures import calibration_slope, measures
-from medbench.statistics.patient_scores import Cell, Units, units
+from medbench.statistics.patient_scores import Cell
+from medbench.statistics.pool_patients import Units, units
 from medbench.trial.trial import Predictions
 
 

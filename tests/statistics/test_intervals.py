@@ -14,7 +14,8 @@ from sklearn import metrics
 
 from medbench.statistics.auroc_interval import auroc_interval
 from medbench.statistics.intervals import Interval, intervals, rarest
-from medbench.statistics.patient_scores import ArmScores, Cell, Units, score
+from medbench.statistics.patient_scores import ArmScores, Cell, score
+from medbench.statistics.pool_patients import Units
 
 SEEDS = st.integers(0, 2**32)
 

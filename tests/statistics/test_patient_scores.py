@@ -11,17 +11,9 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn import metrics
 
-from medbench.statistics.patient_scores import (
-    ArmScores,
-    Units,
-    confusion_matrix,
-    labels_agree,
-    macro_auroc,
-    macro_f1,
-    recalls_of,
-    score,
-    units,
-)
+from medbench.statistics.class_metrics import confusion_matrix, macro_auroc, macro_f1, recalls_of
+from medbench.statistics.patient_scores import ArmScores, score
+from medbench.statistics.pool_patients import Units, labels_agree, units
 from medbench.trial.probabilities import correct_prior
 from medbench.trial.trial import Predictions
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from medbench.boards.board import Board, Row
-from medbench.boards.gains import Judged, Tally, judged
+from medbench.boards.gains import Design, Judged, Tally, compare_with_controls
 from medbench.planning.arms import Arm
 from medbench.statistics.patient_scores import averaged
 from medbench.statistics.power import seen
@@ -130,20 +130,12 @@ def case(boards: Sequence[Board]) -> Case:
             arms.append(Arm(name, mean, first.control))
         elif first.control:
             missing[name] = "no control"
-    looks = boards[0].looks
-    compared = judged(
-        arms,
-        scored,
-        tallies,
-        folds=boards[0].evidence.folds,
-        repeats=boards[0].evidence.repeats,
-        looks=looks,
-        on_board=min(looks, sum(board.looks - board.unseen for board in boards)),
-        worth=boards[0].study.worth,
-        rare=boards[0].evidence.rare,
-        unit=boards[0].evidence.unit,
-        leaks=(),
+    first_board, evidence = boards[0], boards[0].evidence
+    unseen = max(0, first_board.looks - sum(board.looks - board.unseen for board in boards))
+    design = Design(
+        evidence.folds, evidence.repeats, first_board.study.worth, evidence.rare, evidence.unit, unseen=unseen
     )
+    compared = compare_with_controls(arms, scored, tallies, design)
     return Case(tuple(boards), {name: one for (name, _), one in compared.items()} | of_one, missing)
 
 

@@ -21,7 +21,8 @@ from medbench.data.audit_findings import across_cut
 from medbench.data.groups import linked
 from medbench.samples import Samples
 from medbench.statistics.auroc_interval import auroc_interval
-from medbench.statistics.patient_scores import Cell, Units
+from medbench.statistics.patient_scores import Cell
+from medbench.statistics.pool_patients import Units
 from medbench.statistics.student_t import two_sided
 
 SHARE = 0.1  # of the patients of a part: the planted leak

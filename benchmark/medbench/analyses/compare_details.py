@@ -21,7 +21,8 @@ from medbench.statistics.cross_checks import (
     spread,
     spread_with_block,
 )
-from medbench.statistics.patient_scores import Cell, Units
+from medbench.statistics.patient_scores import Cell
+from medbench.statistics.pool_patients import Units
 
 
 @dataclass(frozen=True)

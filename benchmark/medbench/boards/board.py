@@ -14,7 +14,8 @@ from medbench.planning.arms import Arm, Skipped
 from medbench.planning.study import Study
 from medbench.statistics.further_measures import Measures
 from medbench.statistics.intervals import Interval
-from medbench.statistics.patient_scores import ArmScores, Cell, Units
+from medbench.statistics.patient_scores import ArmScores, Cell
+from medbench.statistics.pool_patients import Units
 from medbench.statistics.verdicts import Evidence
 from medbench.store.trial_files import Stored
 

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from medbench.boards.arm_trials import BoardScores, find_seed_block, find_trials, score_arms
 from medbench.boards.board import Board, Row
-from medbench.boards.cells import Found, agree, find, find_block, predictions_of, score_complete, tally, tested_in
-from medbench.boards.double_steps import score_double_steps
-from medbench.boards.gains import Judged, Key, judged
+from medbench.boards.board_plan import BoardPlan
+from medbench.boards.double_steps import Check, score_double_steps
+from medbench.boards.gains import Design, Judged, Key, compare_with_controls
 from medbench.boards.generator_health import copied
 from medbench.boards.metric_columns import ON_EVERY_BOARD, ArmMetrics, CellMetrics
-from medbench.boards.yardstick_results import Ground, Measured, measured, trials
+from medbench.boards.yardstick_results import ControlResults, YardstickScorer
 from medbench.interfaces import Metric
 from medbench.planning.arms import Arm, Checked, Skipped
 from medbench.planning.double_steps import doubled
 from medbench.planning.leak_staircase import taking_part
 from medbench.planning.study import Study
 from medbench.planning.yardsticks import Yardsticks
-from medbench.protocols.protocol import protocol
 from medbench.statistics.further_measures import measures
 from medbench.statistics.intervals import rarest
-from medbench.statistics.patient_scores import ArmScores, units
+from medbench.statistics.pool_patients import units
 from medbench.statistics.verdicts import Evidence
 from medbench.store.stage_costs import FittedStages
 from medbench.store.store import Store
@@ -52,166 +52,165 @@ def boards(
         metrics: Every metric that is registered: rows have those that plugins added, computed again from predictions
             where that is called for. None: rows have none.
     """
-    further = None if metrics is None else CellMetrics(store.root, metrics)
     study = Study.model_validate(record["study"])
+    further = None if metrics is None else CellMetrics(store.root, metrics)
+    contents = _Contents(FittedStages(store), keep, wide, further)
     built = []
     for source in record["sources"]:
         arms = [Arm(**arm) for arm in record["arms"][source["dataset"]]]
-        rows = list(store.rows(source["dataset"]))
-        stages = FittedStages(store)
+        stored = _stored(store, record, source, arms, study)
         of_boards = dict.fromkeys(arm.board or arm.classifier for arm in arms)
         left_out = {s.get("protocol") for s in record["skipped"] if s["dataset"] == source["dataset"]}
         for text, classifier in itertools.product(study.protocols, of_boards):
-            if text in left_out:
-                continue
-            of_data = [r for r in rows if r.trial.data == source["data"]]
-            built.append(_board(study, record, source, text, classifier, arms, of_data, stages, keep, wide, further))
+            if text not in left_out:
+                on_board = (a for a in taking_part(study, text, arms) if (a.board or a.classifier) == classifier)
+                plan = BoardPlan(study, source, text, classifier, tuple(on_board))
+                built.append(_board(plan, record, stored, contents))
     if further is not None:
         further.save()
     return built
 
 
-def _board(
-    study: Study,
-    record: Mapping[str, Any],
-    source: Mapping[str, Any],
-    text: str,
-    classifier: str,
-    arms: Sequence[Arm],
-    of_data: Sequence[Stored],
-    stages: FittedStages,
-    keep: Collection[Key],
-    wide: bool,
-    further: CellMetrics | None,
-) -> Board:
-    longer = [Checked(**c) for c in record.get("checked", ()) if c["dataset"] == source["dataset"]]
-    rows = [r for r in of_data if r.trial.protocol == text and not _is_check(r, longer, arms, study)]
-    mine = [arm for arm in taking_part(study, text, arms) if (arm.board or arm.classifier) == classifier]
-    rule = protocol(text)
-    cells = [
-        (r, f, s) for r in range(study.repeats) for f in range(rule.folds(study.folds)) for s in range(study.seeds)
-    ]
-    found = {arm.key: find(arm, rows, study, rule.folds(study.folds), cells) for arm in mine}
-    predicted = predictions_of(found)
-    by_patient = rule.is_honest and source["unit"] == "patient" and agree(predicted)
-    tested = tested_in(mine, found, predicted, by_patient=by_patient)
-    scored = score_complete(tested, cells, len(source["classes"]))
-    plain = next((arm for arm in mine if arm.plain), None)
-    drawn = "images" if source["unit"] == "image" and source["patients"] == source["images"] else "patients"
-    on_board = sum(bool(of_arm.cells) for of_arm in found.values())
+@dataclass(frozen=True, eq=False)
+class _Contents:
+    """What rows hold besides scores and gains: costs of stages, cells of the arms in `keep`, measures, metrics."""
+
+    stages: FittedStages
+    keep: Collection[Key]
+    wide: bool
+    further: CellMetrics | None
+
+
+@dataclass(frozen=True, eq=False)
+class _StoredTrials:
+    """Stored trials of a data set: those of the study, and those of checked arms at twice the steps."""
+
+    rows: Sequence[Stored]
+    longer: Sequence[Stored]
+
+
+def _stored(
+    store: Store, record: Mapping[str, Any], source: Mapping[str, Any], arms: Sequence[Arm], study: Study
+) -> _StoredTrials:
+    longer = doubled(study).spending
+    checked = [Checked(**c) for c in record.get("checked", ()) if c["dataset"] == source["dataset"]]
+    at_twice = {
+        (one.protocol, *key)
+        for one in checked
+        for arm in arms
+        if arm.key == one.key
+        for key in (arm.key, arm.control_key)
+    }
+    rows, repeated = list[Stored](), list[Stored]()
+    for row in store.rows(source["dataset"]):
+        t = row.trial
+        if t.data == source["data"]:
+            is_check = t.budget == longer and (t.protocol, t.augmenter, t.classifier) in at_twice
+            (repeated if is_check else rows).append(row)
+    return _StoredTrials(rows, repeated)
+
+
+def _board(plan: BoardPlan, record: Mapping[str, Any], stored: _StoredTrials, contents: _Contents) -> Board:
+    source, study, folds = plan.source, plan.study, plan.folds
+    rows = [row for row in stored.rows if row.trial.protocol == plan.protocol]
+    trials = {arm.key: find_trials(arm, rows, study, folds, plan.cells) for arm in plan.arms}
+    scored = score_arms(plan, trials, plan.arms)
     looks = len({(r.trial.augmenter, r.trial.classifier, r.trial.budget) for r in rows if r.status == "done"})
-    gains = judged(
-        [arm for arm in mine if arm.control_key in found],
-        scored,
-        {key: tally(of_arm, len(cells)) for key, of_arm in found.items()},
-        folds=rule.folds(study.folds),
-        repeats=study.repeats,
-        looks=looks,
-        on_board=on_board,
-        worth=study.worth,
-        rare=min(source["class_patients"]),
-        unit=drawn,
-        leaks=tuple(sorted(rule.leaks)),
+    rare = min(source["class_patients"])
+    leaks = tuple(sorted(plan.rule.leaks))
+    unseen = max(0, looks - sum(bool(of_arm.cells) for of_arm in trials.values()))
+    gains = compare_with_controls(
+        [arm for arm in plan.arms if arm.control_key in trials],
+        scored.scores,
+        {key: of_arm.tally(len(plan.cells)) for key, of_arm in trials.items()},
+        Design(folds, study.repeats, study.worth, rare, plan.unit, leaks, unseen),
     )
-
-    def row(arm: Arm, depth: int = 0, last: tuple[bool, ...] = ()) -> Row:
-        key = arm.key
-        built = _row(arm, depth, last, found[key], len(cells), scored.get(key), gains.get(key), stages)
-        if wide and key in scored:
-            built = replace(built, measures=measures(tested[key], len(source["classes"])))
-        if further is not None and key in scored:
-            built = _with_metrics(built, further.of_arm(found[key], tested[key], by_patient=by_patient))
-        if key not in keep:
-            return built
-        block = {
-            seeds: units(stored.predictions(), stored.frequencies, by_patient=by_patient)
-            for seeds, stored in find_block(arm, rows, study, rule.folds(study.folds)).items()
-        }
-        return replace(built, cells=tested[key], trials=found[key].cells, block=block)
-
-    tree = tuple(row(*node) for node in _tree(mine, gains, ranked=rule.is_honest))
-    plain_row = row(plain) if plain else None
-    yardsticks: tuple[Measured, ...] = ()
-    counted = (0, 0, 0)
-    for planned in (Yardsticks(**y) for y in record.get("yardsticks", ())):
-        root = next((arm for arm in mine if arm.key == planned.key), None)
-        if root is None or (planned.dataset, planned.protocol, planned.board) != (source["dataset"], text, classifier):
-            continue
-        every = [*tree, *([plain_row] if plain_row else [])]
-        own = next(r for r in every if r.arm.key == root.key)
-        ground = Ground(
-            study,
-            of_data,
-            rule.folds(study.folds),
-            len(source["classes"]),
-            by_patient,
-            found[root.key],
-            scored.get(root.key),
-            once=own.seconds / study.seeds,
-            dearest=max(r.seconds for r in every) if all(r.complete for r in every) else None,
-            stages=stages,
-        )
-        yardsticks, counted = measured(planned, root, ground), trials(planned, root, ground)
-    at_twice = None
-    for chosen in longer:
-        if (chosen.protocol, chosen.board) == (text, classifier) and any(arm.key == chosen.key for arm in mine):
-            at_twice = score_double_steps(
-                chosen,
-                mine,
-                [r for r in of_data if r.trial.protocol == text],
-                study,
-                {key: of_arm.gain for key, of_arm in gains.items()},
-                folds=rule.folds(study.folds),
-                cells=cells,
-                n_classes=len(source["classes"]),
-                by_patient=by_patient,
-            )
-
-    devices = sorted({str(s.cost["device"]) for f in found.values() for s in f.cells.values()})
+    made = {arm.key: _row(arm, plan, scored, gains.get(arm.key), rows, contents) for arm in plan.arms}
+    tree = tuple(
+        replace(made[arm.key], depth=depth, last=last)
+        for arm, depth, last in _tree(plan.arms, gains, ranked=plan.rule.is_honest)
+    )
+    plain = next((made[arm.key] for arm in plan.arms if arm.plain), None)
+    scorer = _yardsticks(plan, record, stored.rows, scored, [*tree, *([plain] if plain else [])], contents.stages)
+    devices = sorted({str(s.cost["device"]) for f in trials.values() for s in f.cells.values()})
     return Board(
         source,
-        text,
-        tuple(sorted(rule.leaks)),
-        classifier,
+        plan.protocol,
+        leaks,
+        plan.classifier,
         study,
         tree,
-        plain_row,
+        plain,
         tuple(Skipped(**s) for s in record["skipped"] if s["dataset"] == source["dataset"]),
-        unit="patient" if by_patient else "image",
+        unit="patient" if scored.by_patient else "image",
         looks=looks,
         evidence=Evidence(
-            rule.folds(study.folds),
+            folds,
             study.repeats,
-            planned=len(cells),
-            settled=min((len(f.cells) + len(f.failed) + len(f.skipped) for f in found.values()), default=0),
-            rare=min(map(rarest, scored.values()), default=min(source["class_patients"])),
+            planned=len(plan.cells),
+            settled=min((of_arm.finished for of_arm in trials.values()), default=0),
+            rare=min(map(rarest, scored.scores.values()), default=rare),
             patients=source["patients"],
-            unit=drawn,
+            unit=plan.unit,
         ),
         device=", ".join(d.upper() if d == "cpu" else d for d in devices) or "CPU",
         warnings=tuple(w for w in record.get("warnings", ()) if w.startswith(f"{source['dataset']}: ")),
-        yardsticks=yardsticks,
-        yardstick_trials=counted,
-        check=at_twice,
-        unseen=max(0, looks - on_board),
+        yardsticks=scorer.score() if scorer else (),
+        yardstick_trials=scorer.count_trials() if scorer else (0, 0, 0),
+        check=_check(plan, record, stored.longer, gains, by_patient=scored.by_patient),
+        unseen=unseen,
         trained_on=next(
             (
                 float(t["patients"])
                 for t in record.get("trained_on", ())
-                if (t["dataset"], t["protocol"]) == (source["dataset"], text)
+                if (t["dataset"], t["protocol"]) == (source["dataset"], plan.protocol)
             ),
             float("nan"),
         ),
     )
 
 
-def _is_check(row: Stored, longer: Sequence[Checked], arms: Sequence[Arm], study: Study) -> bool:
-    """Say whether a trial repeats a checked arm or its control at twice the steps: neither a look nor superseded."""
-    if row.trial.budget != doubled(study).spending:
-        return False
-    checked = {c.key for c in longer if c.protocol == row.trial.protocol}
-    wanted = {key for arm in arms if arm.key in checked for key in (arm.key, arm.control_key)}
-    return (row.trial.augmenter, row.trial.classifier) in wanted
+def _yardsticks(
+    plan: BoardPlan,
+    record: Mapping[str, Any],
+    stored: Sequence[Stored],
+    scored: BoardScores,
+    rows: Sequence[Row],
+    stages: FittedStages,
+) -> YardstickScorer | None:
+    """Return what scores the yardsticks of a board; None where none are planned."""
+    arms = {arm.key: arm for arm in plan.arms}
+    place = (plan.source["dataset"], plan.protocol, plan.classifier)
+    every = [Yardsticks(**y) for y in record.get("yardsticks", ())]
+    planned = [y for y in every if (y.dataset, y.protocol, y.board) == place and y.key in arms]
+    if not planned:
+        return None
+    root = arms[planned[-1].key]
+    own = next(row for row in rows if row.arm.key == root.key)
+    dearest = max(row.seconds for row in rows) if all(row.complete for row in rows) else None
+    control = ControlResults(
+        root, scored.trials[root.key], scored.scores.get(root.key), own.seconds / plan.study.seeds, dearest
+    )
+    return YardstickScorer(planned[-1], plan, stored, scored.by_patient, control, stages)
+
+
+def _check(
+    plan: BoardPlan,
+    record: Mapping[str, Any],
+    longer: Sequence[Stored],
+    gains: Mapping[Key, Judged],
+    *,
+    by_patient: bool,
+) -> Check | None:
+    """Score the arm that is checked at twice the steps; None where none is."""
+    keys = {arm.key for arm in plan.arms}
+    every = [Checked(**c) for c in record.get("checked", ()) if c["dataset"] == plan.source["dataset"]]
+    chosen = [c for c in every if (c.protocol, c.board) == (plan.protocol, plan.classifier) and c.key in keys]
+    if not chosen:
+        return None
+    rows = [row for row in longer if row.trial.protocol == plan.protocol]
+    before = gains.get(chosen[-1].key)
+    return score_double_steps(chosen[-1], plan, rows, before.gain if before else None, by_patient=by_patient)
 
 
 def best(board: Board) -> Row | None:
@@ -246,39 +245,50 @@ def _tree(
 
 def _row(
     arm: Arm,
-    depth: int,
-    last: tuple[bool, ...],
-    found: Found,
-    planned: int,
-    scores: ArmScores | None,
-    judged_: Judged | None,
-    stages: FittedStages,
+    plan: BoardPlan,
+    scored: BoardScores,
+    judged: Judged | None,
+    rows: Sequence[Stored],
+    contents: _Contents,
 ) -> Row:
-    rows = list(found.cells.values())
-    keys = {key for stored in rows for key in stored.stages}
-    return Row(
+    """Return the row of an arm, not yet at its place in the tree."""
+    trials, tested, scores = scored.trials[arm.key], scored.tested[arm.key], scored.scores.get(arm.key)
+    stored = list(trials.cells.values())
+    keys = {key for one in stored for key in one.stages}
+    row = Row(
         arm,
-        depth,
-        last,
-        planned=planned,
-        done=len(found.cells),
-        failed=len(found.failed),
-        skipped=len(found.skipped),
-        kinds=tuple(sorted({s.failure.kind for s in found.failed.values() if s.failure})),
-        reasons=tuple(sorted({s.failure.message for s in found.skipped.values() if s.failure})),
-        superseded=found.superseded,
+        0,
+        (),
+        planned=len(plan.cells),
+        done=len(trials.cells),
+        failed=len(trials.failed),
+        skipped=len(trials.skipped),
+        kinds=trials.failure_kinds,
+        reasons=tuple(sorted({s.failure.message for s in trials.skipped.values() if s.failure})),
+        superseded=trials.superseded,
         scores=scores,
-        judged=judged_,
-        seconds=sum(float(s.cost["seconds"]) for s in rows) + stages.seconds(keys),
-        peak_mb=max((float(s.cost.get("peak_gpu_mb", s.cost["peak_mb"])) for s in rows), default=0.0),
-        made=float(np.mean([s.counts.get("made", 0) for s in rows])) if rows else 0.0,
-        scores_of_made=scores_of_made(rows),
-        improving=_improving(rows),
-        collapsed=stages.collapsed(keys),
-        extractor=next((str(s.scored["extractor"]) for s in rows if s.scored), ""),
-        copied=copied((s.scores, int(s.scored.get("made", 0))) for s in rows),
-        unmeasured=_unmeasured(rows),
+        judged=judged,
+        seconds=sum(float(s.cost["seconds"]) for s in stored) + contents.stages.seconds(keys),
+        peak_mb=max((float(s.cost.get("peak_gpu_mb", s.cost["peak_mb"])) for s in stored), default=0.0),
+        made=float(np.mean([s.counts.get("made", 0) for s in stored])) if stored else 0.0,
+        scores_of_made=scores_of_made(stored),
+        improving=_improving(stored),
+        collapsed=contents.stages.collapsed(keys),
+        extractor=next((str(s.scored["extractor"]) for s in stored if s.scored), ""),
+        copied=copied((s.scores, int(s.scored.get("made", 0))) for s in stored),
+        unmeasured=_unmeasured(stored),
     )
+    if contents.wide and scores is not None:
+        row = replace(row, measures=measures(tested, plan.n_classes))
+    if contents.further is not None and scores is not None:
+        row = _with_metrics(row, contents.further.of_arm(trials, tested, by_patient=scored.by_patient))
+    if arm.key not in contents.keep:
+        return row
+    block = {
+        seeds: units(one.predictions(), one.frequencies, by_patient=scored.by_patient)
+        for seeds, one in find_seed_block(arm, rows, plan.study, plan.folds).items()
+    }
+    return replace(row, cells=tested, trials=trials.cells, block=block)
 
 
 def _with_metrics(row: Row, found: ArmMetrics) -> Row:

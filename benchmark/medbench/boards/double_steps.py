@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from medbench.boards.cells import find, score_all
-from medbench.boards.gains import Key
+from medbench.boards.arm_trials import find_trials, score_arms
+from medbench.boards.board_plan import BoardPlan
 from medbench.planning.arms import Arm, Checked
 from medbench.planning.double_steps import doubled
-from medbench.planning.study import Study
 from medbench.statistics.intervals import Interval, intervals
-from medbench.statistics.patient_scores import Cell
 from medbench.store.trial_files import Stored
 
 
@@ -41,42 +39,32 @@ class Check:
 
 
 def score_double_steps(
-    chosen: Checked,
-    arms: Sequence[Arm],
-    rows: Iterable[Stored],
-    study: Study,
-    before: Mapping[Key, Interval | None],
-    *,
-    folds: int,
-    cells: Sequence[Cell],
-    n_classes: int,
-    by_patient: bool,
+    chosen: Checked, plan: BoardPlan, rows: Sequence[Stored], before: Interval | None, *, by_patient: bool
 ) -> Check:
     """Score the chosen arm and its control at twice the steps.
 
     Args:
         chosen: What the plan recorded.
-        arms: Of the board.
-        rows: Stored trials of the board, those at twice the steps among them.
-        study: As asked, at its own steps.
-        before: Gains on the board.
-        folds: K; 1 for an official cut.
-        cells: Of the design.
-        n_classes: Of the data set.
+        plan: The board.
+        rows: Stored trials of the board at twice the steps.
+        before: The gain on the board.
         by_patient: As the board scores.
     """
-    arm = next(a for a in arms if a.key == chosen.key)
-    both = [next(a for a in arms if a.key == arm.control_key), arm]
-    longer, kept = doubled(study), list(rows)
-    found = {a.key: find(a, kept, longer, folds, cells) for a in both}
-    predicted = {
-        name: {cell: stored.predictions() for cell, stored in of_arm.cells.items()} for name, of_arm in found.items()
-    }
-    scored = score_all(both, found, predicted, cells, n_classes, by_patient=by_patient)
+    arms = {arm.key: arm for arm in plan.arms}
+    arm = arms[chosen.key]
+    both = [arms[arm.control_key], arm]
+    trials = {a.key: find_trials(a, rows, doubled(plan.study), plan.folds, plan.cells) for a in both}
+    scored = score_arms(plan, trials, both, by_patient=by_patient).scores
     gain = None
     if all(a.key in scored for a in both):
-        gain = intervals({"check": (scored[arm.key], scored[arm.control_key])}, folds=folds)["check"]
-    settled = sum(len(f.cells) + len(f.failed) + len(f.skipped) for f in found.values())
-    done = sum(len(f.cells) for f in found.values())
-    failed = len(found[arm.key].failed)
-    return Check(arm, chosen.steps, 2 * len(cells), done, settled, failed, before.get(chosen.key), gain)
+        gain = intervals({"check": (scored[arm.key], scored[arm.control_key])}, folds=plan.folds)["check"]
+    return Check(
+        arm,
+        chosen.steps,
+        planned=2 * len(plan.cells),
+        done=sum(len(of_arm.cells) for of_arm in trials.values()),
+        settled=sum(of_arm.finished for of_arm in trials.values()),
+        failed=len(trials[arm.key].failed),
+        before=before,
+        gain=gain,
+    )

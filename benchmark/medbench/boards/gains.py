@@ -43,79 +43,93 @@ class Tally:
     kind: str = "failed"
 
 
-def judged(
-    arms: Sequence[Arm],
-    scored: Mapping[Key, ArmScores],
-    tallies: Mapping[Key, Tally],
-    *,
-    folds: int,
-    repeats: int,
-    looks: int,
-    on_board: int,
-    worth: float,
-    rare: int,
-    unit: str,
-    leaks: tuple[str, ...],
-) -> dict[Key, Judged]:
-    """Compare every arm of a board that has a control there.
+@dataclass(frozen=True)
+class Design:
+    """What all comparisons of a board have in common.
 
-    Arms that were tested on the same images are one family, whose ranges hold jointly; what was scored on these folds
-    before and is not on the board widens them. A leaky protocol that scores made images tests each arm on other ones:
-    these have no gain.
+    Attributes:
+        folds: K; 1 for an official cut.
+        repeats: Partitions, or training draws of an official cut.
+        worth: Points of balanced accuracy that matter, fixed before the run.
+        rare: Patients of the rarest class as planned, for arms that are not complete.
+        unit: What is drawn: "patients" or "images".
+        leaks: Of the protocol.
+        unseen: Configurations once scored on these folds that the board does not show; each widens the ranges.
+    """
+
+    folds: int
+    repeats: int
+    worth: float
+    rare: int
+    unit: str
+    leaks: tuple[str, ...] = ()
+    unseen: int = 0
+
+
+def compare_with_controls(
+    arms: Sequence[Arm], scored: Mapping[Key, ArmScores], tallies: Mapping[Key, Tally], design: Design
+) -> dict[Key, Judged]:
+    """Compare every arm that has a control with it.
+
+    Arms that were tested on the same images are one family, whose ranges hold jointly. A leaky protocol that scores
+    synthetic images tests each arm on other ones: these have no gain.
 
     Args:
         arms: Of the board.
         scored: Complete arms.
         tallies: Of every arm.
-        folds: K; 1 for an official cut.
-        repeats: Partitions, or training draws of an official cut.
-        looks: Configurations ever scored on these folds.
-        on_board: Those of them that the board shows, roots and the plain arm among them.
-        worth: Points that matter, fixed before the run.
-        rare: Patients of the rarest class as planned, for arms that are not complete.
-        unit: What is drawn: "patients" or "images".
-        leaks: Of the protocol.
+        design: Of the board.
     """
+    gains = _gains(arms, scored, design)
+    return {arm.key: _comparison(arm, scored, tallies, gains.get(arm.key), design) for arm in arms if arm.control}
+
+
+def _gains(arms: Sequence[Arm], scored: Mapping[Key, ArmScores], design: Design) -> dict[Key, Interval]:
     pairs = {
         arm.key: (scored[arm.key], scored[arm.control_key])
         for arm in arms
         if arm.control and arm.key in scored and arm.control_key in scored
     }
-    unseen = max(0, looks - on_board)
-    found: dict[Key, Interval] = {}
-    for tested in {tuple(a.names.tolist()) for a, c in pairs.values() if a.names.tolist() == c.names.tolist()}:
-        family = {k: p for k, p in pairs.items() if all(tuple(s.names.tolist()) == tested for s in p)}
-        named = {" / ".join(key): pair for key, pair in family.items()}
-        values = intervals(named, folds=folds, unseen=unseen)
-        found |= {key: values[" / ".join(key)] for key in family}
+    families: dict[tuple[str, ...], dict[str, tuple[ArmScores, ArmScores]]] = {}
+    keys = {" / ".join(key): key for key in pairs}
+    for name, key in keys.items():
+        tested, of_control = (tuple(scores.names.tolist()) for scores in pairs[key])
+        if tested == of_control:
+            families.setdefault(tested, {})[name] = pairs[key]
+    return {
+        keys[name]: gain
+        for family in families.values()
+        for name, gain in intervals(family, folds=design.folds, unseen=design.unseen).items()
+    }
 
-    def one(arm: Arm) -> Judged:
-        mine, its = scored.get(arm.key), scored.get(arm.control_key)
-        tally = tallies[arm.key]
-        control = tallies.get(arm.control_key, tally)
-        evidence = Evidence(
-            folds,
-            repeats,
-            planned=tally.planned,
-            settled=min(tally.settled, control.settled),
-            rare=rare if mine is None else rarest(mine),
-            patients=0 if mine is None else len(set(mine.clusters.tolist())),
-            failed=tally.failed,
-            unit=unit,
-            leaks=leaks,
-            kind=tally.kind,
-            control_failed=control.failed if arm.control_key in tallies else 0,
-        )
-        auroc = mine.auroc - its.auroc if mine is not None and its is not None else float("nan")
-        interval = found.get(arm.key)
-        verdict = judge(interval, evidence, worth=worth, auroc=auroc)
-        if (
-            verdict.word == "same"
-            and mine is not None
-            and its is not None
-            and np.array_equal(mine.correct, its.correct)
-        ):
-            verdict = replace(verdict, note=IDENTICAL)
-        return Judged(interval, auroc, evidence, verdict)
 
-    return {arm.key: one(arm) for arm in arms if arm.control}
+def _comparison(
+    arm: Arm,
+    scored: Mapping[Key, ArmScores],
+    tallies: Mapping[Key, Tally],
+    gain: Interval | None,
+    design: Design,
+) -> Judged:
+    scores, of_control = scored.get(arm.key), scored.get(arm.control_key)
+    tally = tallies[arm.key]
+    control = tallies.get(arm.control_key, tally)
+    evidence = Evidence(
+        design.folds,
+        design.repeats,
+        planned=tally.planned,
+        settled=min(tally.settled, control.settled),
+        rare=design.rare if scores is None else rarest(scores),
+        patients=0 if scores is None else len(set(scores.clusters.tolist())),
+        failed=tally.failed,
+        unit=design.unit,
+        leaks=design.leaks,
+        kind=tally.kind,
+        control_failed=control.failed if arm.control_key in tallies else 0,
+    )
+    if scores is None or of_control is None:
+        return Judged(gain, float("nan"), evidence, judge(gain, evidence, worth=design.worth, auroc=float("nan")))
+    auroc = scores.auroc - of_control.auroc
+    verdict = judge(gain, evidence, worth=design.worth, auroc=auroc)
+    if verdict.word == "same" and np.array_equal(scores.correct, of_control.correct):
+        verdict = replace(verdict, note=IDENTICAL)
+    return Judged(gain, auroc, evidence, verdict)

@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 
 from medbench import sealed_records
-from medbench.boards.cells import Found
+from medbench.boards.arm_trials import ArmTrials
 from medbench.interfaces import Metric
-from medbench.statistics.patient_scores import Cell, Units
+from medbench.statistics.patient_scores import Cell
+from medbench.statistics.pool_patients import Units
 from medbench.store.recomputed_scores import FOLDER, mark_of
 from medbench.store.trial_files import Stored
 from medbench.trial.metrics import Measured, measure, measure_key, metric_name
@@ -66,7 +67,7 @@ class CellMetrics:
     keys: dict[str, str] = field(default_factory=dict)
     _changed: set[Path] = field(default_factory=set)
 
-    def of_arm(self, found: Found, tested: Mapping[Cell, Units], *, by_patient: bool) -> ArmMetrics:
+    def of_arm(self, found: ArmTrials, tested: Mapping[Cell, Units], *, by_patient: bool) -> ArmMetrics:
         """Return every metric that boards have no column for, of one arm whose cells are all there.
 
         Args:

@@ -5,18 +5,19 @@ The ranges are those of one comparison: nothing is chosen among yardsticks, so t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from medbench.boards.cells import Found, find
+from medbench.boards.arm_trials import ArmTrials, find_trials
+from medbench.boards.board_plan import BoardPlan
 from medbench.planning.arms import Arm
-from medbench.planning.study import Study
 from medbench.planning.yardsticks import FEWEST, Yardsticks
 from medbench.statistics.intervals import Interval, intervals
-from medbench.statistics.patient_scores import ArmScores, Cell, score, units
+from medbench.statistics.patient_scores import ArmScores, score
+from medbench.statistics.pool_patients import units
 from medbench.store.stage_costs import FittedStages
 from medbench.store.trial_files import Stored
 from medbench.trial.trial import Predictions
@@ -54,116 +55,122 @@ class Measured:
 
 
 @dataclass(frozen=True, eq=False)
-class Ground:
-    """What the yardsticks of a board are measured on.
+class ControlResults:
+    """The control of a board, which its yardsticks are compared with.
 
     Attributes:
-        study: What was asked.
-        rows: Stored trials of the data set, of every protocol.
-        folds: K; 1 for an official cut.
-        n_classes: Of the data set.
-        by_patient: As the board scores.
-        control: Trials of the control.
-        scores: Of the control; None before it is complete.
-        once: Seconds of one training of the control over all cells.
+        arm: The control.
+        trials: Its trials.
+        scores: None before it is complete.
+        once: Seconds of one training over all cells.
         dearest: Seconds of the board's dearest arm; None before every arm is complete.
-        stages: Costs of fitted stages.
     """
 
-    study: Study
-    rows: Sequence[Stored]
-    folds: int
-    n_classes: int
-    by_patient: bool
-    control: Found
+    arm: Arm
+    trials: ArmTrials
     scores: ArmScores | None
     once: float
     dearest: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class YardstickScorer:
+    """Scores the yardsticks of one board.
+
+    Attributes:
+        planned: What the plan recorded.
+        plan: The board.
+        rows: Stored trials of the data set, of every protocol.
+        by_patient: As the board scores.
+        control: What yardsticks are compared with.
+        stages: Costs of fitted stages.
+    """
+
+    planned: Yardsticks
+    plan: BoardPlan
+    rows: Sequence[Stored]
+    by_patient: bool
+    control: ControlResults
     stages: FittedStages
 
+    def score(self) -> tuple[Measured, ...]:
+        """Score every yardstick."""
+        return self._training("seeds", self.planned.others), self._training("fewer", self._own_seeds), self._average()
 
-def measured(planned: Yardsticks, root: Arm, ground: Ground) -> tuple[Measured, ...]:
-    """Score the yardsticks of one board."""
-    own = [row for row in ground.rows if row.trial.protocol == planned.protocol]
-    less = [row for row in ground.rows if row.trial.protocol == planned.fewer]
-    others = _found(root, own, ground, planned.others)
-    fewer = _found(root, less, ground, range(planned.seeds))
-    return (
-        _one("seeds", root, others, _cells(ground, planned.others), ground),
-        _one("fewer", root, fewer, _cells(ground, range(planned.seeds)), ground),
-        _average(planned, root, own, ground),
-    )
+    def count_trials(self) -> tuple[int, int, int]:
+        """Count the trials of all yardsticks, each once: planned, done, failed."""
+        both = self._find("seeds", self.planned.more), self._find("fewer", self._own_seeds)
+        planned = len(self.plan.cells_of(self.planned.more)) + len(self.plan.cells_of(self._own_seeds))
+        return planned, sum(len(t.cells) for t in both), sum(len(t.failed) for t in both)
 
+    @property
+    def _own_seeds(self) -> range:
+        return range(self.planned.seeds)
 
-def trials(planned: Yardsticks, root: Arm, ground: Ground) -> tuple[int, int, int]:
-    """Count the trials of the yardsticks of one board, each once: planned, done, failed."""
-    own = [row for row in ground.rows if row.trial.protocol == planned.protocol]
-    less = [row for row in ground.rows if row.trial.protocol == planned.fewer]
-    both = (_found(root, own, ground, planned.more), _found(root, less, ground, range(planned.seeds)))
-    n = len(_cells(ground, planned.more)) + len(_cells(ground, range(planned.seeds)))
-    return n, sum(len(f.cells) for f in both), sum(len(f.failed) for f in both)
+    def _find(self, kind: Kind, seeds: range) -> ArmTrials:
+        text = self.planned.fewer if kind == "fewer" else self.planned.protocol
+        rows = [row for row in self.rows if row.trial.protocol == text]
+        return find_trials(self.control.arm, rows, self.plan.study, self.plan.folds, self.plan.cells_of(seeds))
 
+    def _training(self, kind: Kind, seeds: range) -> Measured:
+        trials, cells = self._find(kind, seeds), self.plan.cells_of(seeds)
+        scores = None
+        if set(trials.cells) == set(cells):
+            tested = {
+                cell: units(stored.predictions(), stored.frequencies, by_patient=self.by_patient)
+                for cell, stored in trials.cells.items()
+            }
+            scores = score(tested, self.plan.n_classes)
+        return self._result(kind, trials, len(cells), scores, list(trials.cells.values()))
 
-def _cells(ground: Ground, seeds: Sequence[int]) -> list[Cell]:
-    return [(r, f, s) for r in range(ground.study.repeats) for f in range(ground.folds) for s in seeds]
+    def _average(self) -> Measured:
+        """Average the probabilities of as many trainings as the dearest arm's time pays for."""
+        planned, control, number = self.planned, self.control, self.planned.trainings
+        extra = range(planned.seeds, planned.trainings)
+        more, cells = self._find("average", extra), self.plan.cells_of(extra)
+        if control.dearest is not None and control.once > 0:
+            number = max(FEWEST, min(number, int(control.dearest / control.once)))
+        seeds = planned.averaged[:number]
+        stored = {**control.trials.cells, **more.cells}
+        averaged = self.plan.cells_of(seeds)
+        used = [stored[cell] for cell in averaged if cell in stored]
+        scores = None
+        if control.dearest is not None and set(more.cells) == set(cells) and len(used) == len(averaged):
+            tested = {}
+            for repeat, fold, _ in self.plan.cells_of(range(1)):
+                of_cell = [stored[repeat, fold, seed] for seed in seeds]
+                mean = mean_of([one.predictions() for one in of_cell])
+                tested[repeat, fold, 0] = units(mean, of_cell[0].frequencies, by_patient=self.by_patient)
+            scores = score(tested, self.plan.n_classes)
+        return self._result("average", more, len(cells), scores, used, trainings=number)
 
-
-def _found(root: Arm, rows: Sequence[Stored], ground: Ground, seeds: Sequence[int]) -> Found:
-    return find(root, rows, ground.study, ground.folds, _cells(ground, seeds))
-
-
-def _one(kind: Kind, root: Arm, found: Found, cells: Sequence[Cell], ground: Ground) -> Measured:
-    scores = None
-    if set(found.cells) == set(cells):
-        made = {
-            cell: units(stored.predictions(), stored.frequencies, by_patient=ground.by_patient)
-            for cell, stored in found.cells.items()
-        }
-        scores = score(made, ground.n_classes)
-    return Measured(
-        kind,
-        root,
-        planned=len(cells),
-        done=len(found.cells),
-        failed=len(found.failed) + len(found.skipped),
-        kinds=_kinds(found),
-        seconds=_seconds(found.cells.values(), ground),
-        scores=scores,
-        gain=_gain(scores, ground),
-    )
-
-
-def _average(planned: Yardsticks, root: Arm, rows: Sequence[Stored], ground: Ground) -> Measured:
-    """Average the probabilities of as many trainings as the dearest arm's time pays for."""
-    extra = [seed for seed in planned.averaged if seed >= planned.seeds]
-    more = _found(root, rows, ground, extra)
-    needed = _cells(ground, extra)
-    number = planned.trainings
-    if ground.dearest is not None and ground.once > 0:
-        number = max(FEWEST, min(number, int(ground.dearest / ground.once)))
-    stored = {**ground.control.cells, **more.cells}
-    used = [stored[cell] for cell in _cells(ground, planned.averaged[:number]) if cell in stored]
-    scores = None
-    is_done = set(more.cells) == set(needed) and len(used) == len(_cells(ground, planned.averaged[:number]))
-    if is_done and ground.dearest is not None:
-        made = {}
-        for repeat, fold, _ in _cells(ground, [0]):
-            of_cell = [stored[repeat, fold, seed] for seed in planned.averaged[:number]]
-            mean = mean_of([one.predictions() for one in of_cell])
-            made[repeat, fold, 0] = units(mean, of_cell[0].frequencies, by_patient=ground.by_patient)
-        scores = score(made, ground.n_classes)
-    return Measured(
-        "average",
-        root,
-        planned=len(needed),
-        done=len(more.cells),
-        failed=len(more.failed) + len(more.skipped),
-        kinds=_kinds(more),
-        trainings=number,
-        seconds=_seconds(used, ground),
-        scores=scores,
-        gain=_gain(scores, ground),
-    )
+    def _result(
+        self,
+        kind: Kind,
+        trials: ArmTrials,
+        planned: int,
+        scores: ArmScores | None,
+        used: Sequence[Stored],
+        *,
+        trainings: int = 1,
+    ) -> Measured:
+        without_result = (*trials.failed.values(), *trials.skipped.values())
+        gain = None
+        if scores is not None and self.control.scores is not None:
+            gain = intervals({"yardstick": (scores, self.control.scores)}, folds=self.plan.folds)["yardstick"]
+        return Measured(
+            kind,
+            self.control.arm,
+            planned=planned,
+            done=len(trials.cells),
+            failed=len(without_result),
+            kinds=tuple(sorted({s.failure.kind for s in without_result if s.failure})),
+            trainings=trainings,
+            seconds=sum(float(s.cost["seconds"]) for s in used)
+            + self.stages.seconds({k for s in used for k in s.stages}),
+            scores=scores,
+            gain=gain,
+        )
 
 
 def mean_of(predictions: Sequence[Predictions]) -> Predictions:
@@ -180,20 +187,3 @@ def mean_of(predictions: Sequence[Predictions]) -> Predictions:
         raise ValueError("trainings that are averaged were tested on different images")
     mean = np.mean([p.probabilities for p in predictions], axis=0)
     return Predictions(first.ids, first.patients, first.labels, mean)
-
-
-def _gain(scores: ArmScores | None, ground: Ground) -> Interval | None:
-    if scores is None or ground.scores is None:
-        return None
-    pairs: Mapping[str, tuple[ArmScores, ArmScores]] = {"yardstick": (scores, ground.scores)}
-    return intervals(pairs, folds=ground.folds)["yardstick"]
-
-
-def _kinds(found: Found) -> tuple[str, ...]:
-    failures = (*found.failed.values(), *found.skipped.values())
-    return tuple(sorted({s.failure.kind for s in failures if s.failure}))
-
-
-def _seconds(rows: Iterable[Stored], ground: Ground) -> float:
-    used = list(rows)
-    return sum(float(s.cost["seconds"]) for s in used) + ground.stages.seconds({k for s in used for k in s.stages})

@@ -17,9 +17,9 @@ import numpy as np
 from medbench.analyses.inflation import Inflation, inflations
 from medbench.analyses.learning_curves import Growth, growths
 from medbench.analyses.published_figures import Comparison, compare
+from medbench.boards.arm_trials import ArmTrials, find_trials
 from medbench.boards.board import Board, Row
 from medbench.boards.build import boards
-from medbench.boards.cells import Found, find
 from medbench.data.find_phantom import PHANTOM
 from medbench.errors import MedbenchError
 from medbench.interfaces import Card
@@ -69,7 +69,7 @@ class OfBoard:
     """
 
     board: Board
-    found: Mapping[tuple[str, str], Found]
+    found: Mapping[tuple[str, str], ArmTrials]
     fits: tuple[Fit, ...]
 
     @property
@@ -156,14 +156,14 @@ def _of_board(store: Store, board: Board) -> OfBoard:
         for row in store.rows(str(board.source["dataset"]))
         if (row.trial.protocol, row.trial.data) == (board.protocol, board.source["data"])
     ]
-    found = {row.arm.key: find(row.arm, mine, study, folds, cells) for row in board.all_rows}
+    found = {row.arm.key: find_trials(row.arm, mine, study, folds, cells) for row in board.all_rows}
     for of_arm in found.values():
         for stored in of_arm.cells.values():
             stored.check()  # a report also shows curves and pictures
     return OfBoard(board, found, tuple(_fits(store, found)))
 
 
-def _fits(store: Store, found: Mapping[tuple[str, str], Found]) -> Iterator[Fit]:
+def _fits(store: Store, found: Mapping[tuple[str, str], ArmTrials]) -> Iterator[Fit]:
     """Yield every recipe of a stage once, from the first cell that has one, with how many were fitted."""
     first: dict[str, tuple[Path, Mapping[str, Any], str]] = {}
     keys: dict[str, set[str]] = {}
@@ -235,7 +235,7 @@ def curves(fit: Fit) -> dict[str, dict[str, list[tuple[float, float]]]]:
     return {part: {name: _thinned(values) for name, values in of_it.items()} for part, of_it in found.items()}
 
 
-def learning(found: Found) -> dict[str, list[tuple[float, float]]]:
+def learning(found: ArmTrials) -> dict[str, list[tuple[float, float]]]:
     """Return the learning curves of an arm's classifiers: by loss, steps and the mean over the cells that tell of it.
 
     Cells whose looks lie at other steps than the first one's are left out.

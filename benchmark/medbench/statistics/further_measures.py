@@ -12,7 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medbench.statistics.patient_scores import Cell, Units, confusion_matrix
+from medbench.statistics.class_metrics import confusion_matrix
+from medbench.statistics.patient_scores import Cell
+from medbench.statistics.pool_patients import Units
 
 STEPS = 50
 STEEPEST = 50.0  # a slope beyond it has no finite estimate: the scores part the classes

@@ -12,33 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from medbench.trial.probabilities import correct_prior
-from medbench.trial.trial import Predictions
+from medbench.statistics.class_metrics import confusion_matrix, macro_auroc, macro_f1, recalls_of
+from medbench.statistics.pool_patients import Units
 
 Cell = tuple[int, int, int]
 """(repeat, fold, seed)."""
-
-
-@dataclass(frozen=True, eq=False)
-class Units:
-    """What is scored in one cell: patients where a patient's labels agree, else images.
-
-    Attributes:
-        names: ``str (n,)``: patients, or images.
-        clusters: ``str (n,)``: patients; what is drawn together.
-        labels: ``int64 (n,)``.
-        probabilities: ``float64 (n, n_classes)``, prior-corrected, of the unit.
-        raw: The same, uncorrected.
-        decisions: ``int64 (n_classes, n_classes)``: images by true class and by argmax of what was predicted,
-            uncorrected, whatever the unit; None counts the units.
-    """
-
-    names: np.ndarray
-    clusters: np.ndarray
-    labels: np.ndarray
-    probabilities: np.ndarray
-    raw: np.ndarray
-    decisions: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,33 +53,6 @@ class ArmScores:
         """Share of images that argmax decides rightly, 0 to 1: the measure of most studies; NaN without any image."""
         total = self.decisions.sum()
         return float(np.trace(self.decisions) / total) if total else float("nan")
-
-
-def units(predictions: Predictions, frequencies: Sequence[float], *, by_patient: bool) -> Units:
-    """Correct probabilities for the training frequencies and put images of a patient together.
-
-    A patient's probabilities are the normalised geometric mean of the images' (the mean log-probability).
-    """
-    corrected = correct_prior(predictions.probabilities, np.asarray(frequencies))
-    p = predictions
-    decisions = confusion_matrix(p.labels, p.probabilities.argmax(1), p.probabilities.shape[1])
-    if not by_patient:
-        return Units(p.ids, p.patients, p.labels, corrected, p.probabilities, decisions)
-    names, first, inverse = np.unique(predictions.patients, return_index=True, return_inverse=True)
-    return Units(
-        names,
-        names,
-        predictions.labels[first],
-        _geometric_mean(corrected, inverse, len(names)),
-        _geometric_mean(predictions.probabilities, inverse, len(names)),
-        decisions,
-    )
-
-
-def labels_agree(patients: np.ndarray, labels: np.ndarray) -> bool:
-    """Say whether every patient has one label."""
-    pairs = {(p, label) for p, label in zip(patients.tolist(), labels.tolist(), strict=True)}
-    return len(pairs) == len(set(patients.tolist()))
 
 
 def score(cells: Mapping[Cell, Units], n_classes: int) -> ArmScores:
@@ -175,47 +126,3 @@ def averaged(networks: Sequence[ArmScores]) -> ArmScores:
     }
     arrays = {name: mean(name) for name in ("correct", "recalls", "decisions")}
     return replace(first, **numbers, **arrays)
-
-
-def confusion_matrix(labels: np.ndarray, decided: np.ndarray, n_classes: int) -> np.ndarray:
-    """Return ``int64 (n_classes, n_classes)``: rows are true classes, columns decisions."""
-    return np.bincount(labels * n_classes + decided, minlength=n_classes**2).reshape(n_classes, n_classes)
-
-
-def recalls_of(confusion: np.ndarray) -> np.ndarray:
-    """Return ``float64 (n_classes,)``: the share of each class that was decided rightly; NaN for a class not tested."""
-    tested = confusion.sum(1)
-    return np.where(tested > 0, np.diag(confusion) / np.maximum(tested, 1), np.nan)
-
-
-def macro_f1(confusion: np.ndarray) -> float:
-    """Return the mean of F1 over the classes that were tested; 0 for a class never decided."""
-    tested = confusion.sum(1)
-    f1 = 2 * np.diag(confusion) / np.maximum(confusion.sum(0) + tested, 1)
-    return float(f1[tested > 0].mean())
-
-
-def macro_auroc(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Return the mean over classes of the one-against-rest AUROC; NaN where a class is absent.
-
-    The Mann-Whitney statistic with ties counted half. Two classes give the ordinary AUROC.
-    """
-    values = []
-    for k in range(probabilities.shape[1]):
-        positive = labels == k
-        n_positive, n_negative = int(positive.sum()), int((~positive).sum())
-        if not n_positive or not n_negative:
-            return float("nan")
-        _, inverse, counts = np.unique(probabilities[:, k], return_inverse=True, return_counts=True)
-        ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
-        values.append((ranks[positive].sum() - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative))
-    return float(np.mean(values))
-
-
-def _geometric_mean(probabilities: np.ndarray, inverse: np.ndarray, n: int) -> np.ndarray:
-    logs = np.log(np.maximum(probabilities, 1e-12))
-    sums = np.zeros((n, probabilities.shape[1]))
-    np.add.at(sums, inverse, logs)
-    mean = sums / np.bincount(inverse, minlength=n)[:, None]
-    powers = np.exp(mean - mean.max(1, keepdims=True))
-    return powers / powers.sum(1, keepdims=True)

@@ -14,7 +14,8 @@ from medbench.errors import UsageError
 from medbench.planning.arms import Arm
 from medbench.publishing.bundle.read import Bundle
 from medbench.publishing.entries.publish import find_entry, standing
-from medbench.statistics.patient_scores import Units, score, units
+from medbench.statistics.patient_scores import score
+from medbench.statistics.pool_patients import Units, units
 from medbench.store.store import Store
 from medbench.trial.trial import Predictions
 

@@ -29,7 +29,8 @@ from medbench.running.resources import LoadedPlugins, Workers
 from medbench.running.runner import run
 from medbench.running.watcher import Watcher
 from medbench.statistics.intervals import intervals
-from medbench.statistics.patient_scores import labels_agree, score, units
+from medbench.statistics.patient_scores import score
+from medbench.statistics.pool_patients import labels_agree, units
 from medbench.store.store import Store
 from medbench.trial.trial import Predictions, Trial
 

@@ -1,0 +1,134 @@
+"""Which stored trials the arms of a board are made of, and what these score together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from medbench.boards.board_plan import BoardPlan
+from medbench.boards.gains import Key, Tally
+from medbench.planning.arms import Arm
+from medbench.planning.seed_block import BLOCK, SEEDS
+from medbench.planning.study import Study
+from medbench.statistics.patient_scores import ArmScores, Cell, score
+from medbench.statistics.pool_patients import Units, labels_agree, units
+from medbench.store.trial_files import Stored, read_many
+
+
+@dataclass
+class ArmTrials:
+    """The trials of one arm that a plan is made of.
+
+    Attributes:
+        cells: Those with a result.
+        failed: Those that failed for good.
+        skipped: Those that turned out to make no sense.
+        superseded: How many more there are, made by other code or under another budget.
+    """
+
+    cells: dict[Cell, Stored] = field(default_factory=dict)
+    failed: dict[Cell, Stored] = field(default_factory=dict)
+    skipped: dict[Cell, Stored] = field(default_factory=dict)
+    superseded: int = 0
+
+    @property
+    def finished(self) -> int:
+        """Cells from which nothing more is expected."""
+        return len(self.cells) + len(self.failed) + len(self.skipped)
+
+    @property
+    def failure_kinds(self) -> tuple[str, ...]:
+        """Kinds of the failures, each once."""
+        return tuple(sorted({s.failure.kind for s in self.failed.values() if s.failure}))
+
+    def tally(self, planned: int) -> Tally:
+        """Count the cells for the sentences around a verdict."""
+        kinds = self.failure_kinds
+        n_failed = len(self.failed)
+        return Tally(planned, len(self.cells) + n_failed, n_failed, kinds[0] if len(kinds) == 1 else "failed")
+
+
+@dataclass(frozen=True, eq=False)
+class BoardScores:
+    """The trials and scores of all arms of a board.
+
+    Attributes:
+        trials: By arm.
+        by_patient: Whether patients are scored, and not images.
+        tested: Units of every cell that has some, by arm; a failed cell holds its control's.
+        scores: Of complete arms.
+    """
+
+    trials: Mapping[Key, ArmTrials]
+    by_patient: bool
+    tested: Mapping[Key, Mapping[Cell, Units]]
+    scores: Mapping[Key, ArmScores]
+
+
+def find_trials(arm: Arm, rows: Iterable[Stored], study: Study, folds: int, cells: Sequence[Cell]) -> ArmTrials:
+    """Pick the trials of an arm that the plan is made of; those of other code or budget are counted, never mixed in."""
+    result = ArmTrials()
+    planned = set(cells)
+    for row in rows:
+        t = row.trial
+        if (t.augmenter, t.classifier, t.folds) != (arm.augmenter, arm.classifier, folds):
+            continue
+        if (t.arm, t.budget) != (arm.made_by, study.spending):
+            result.superseded += 1
+        elif t.stage_seed == t.seed and (cell := (t.repeat, t.fold, t.seed)) in planned:
+            by_status = {"done": result.cells, "failed": result.failed, "skipped": result.skipped}
+            if row.status in by_status:  # one that the machine interrupted is to be run again, and is no row until then
+                by_status[row.status][cell] = row
+    return result
+
+
+def find_seed_block(arm: Arm, rows: Iterable[Stored], study: Study, folds: int) -> dict[tuple[int, int], Stored]:
+    """Pick the finished trials of an arm's seed block, by generator seed and classifier seed."""
+    found = {}
+    for row in rows:
+        t = row.trial
+        of_arm = (t.augmenter, t.classifier, t.arm, t.budget) == (*arm.key, arm.made_by, study.spending)
+        of_block = (t.folds, t.repeat, t.fold) == (folds, *BLOCK) and t.seed in SEEDS and t.stage_seed in SEEDS
+        if of_arm and of_block and row.status == "done":
+            found[t.stage_seed, t.seed] = row
+    return found
+
+
+def score_arms(
+    plan: BoardPlan, trials: Mapping[Key, ArmTrials], arms: Sequence[Arm], *, by_patient: bool | None = None
+) -> BoardScores:
+    """Score every arm that has all its cells; a failed cell takes its control's predictions (intention to treat).
+
+    Args:
+        plan: The board.
+        trials: By arm.
+        arms: Controls before what stands on them.
+        by_patient: Score patients; None does where they are the data set's unit, the protocol is honest and every
+            patient has one label over all that was tested.
+    """
+    predicted = {
+        key: dict(zip(of_arm.cells, read_many(list(of_arm.cells.values())), strict=True))
+        for key, of_arm in trials.items()
+    }
+    if by_patient is None:
+        every = [p for of_arm in predicted.values() for p in of_arm.values()]
+        by_patient = plan.rule.is_honest and plan.source["unit"] == "patient"
+        if by_patient and every:
+            by_patient = labels_agree(
+                np.concatenate([p.patients for p in every]), np.concatenate([p.labels for p in every])
+            )
+    tested: dict[Key, dict[Cell, Units]] = {}
+    for arm in arms:
+        of_arm = trials[arm.key]
+        tested[arm.key] = {
+            cell: units(predictions, of_arm.cells[cell].frequencies, by_patient=by_patient)
+            for cell, predictions in predicted[arm.key].items()
+        }
+        for cell in of_arm.failed:
+            if cell in tested.get(arm.control_key, {}):
+                tested[arm.key][cell] = tested[arm.control_key][cell]
+    planned = set(plan.cells)
+    complete = {key: score(of_arm, plan.n_classes) for key, of_arm in tested.items() if set(of_arm) == planned}
+    return BoardScores(trials, by_patient, tested, complete)
