@@ -1,7 +1,8 @@
 """medbench: does this augmentation help, by how much, at what cost, and can I believe it?
 
-Everything a plugin needs is a name in this module. Names are imported when they are first used, so that
-``medbench --help`` does not wait for numpy.
+Everything a plugin needs is a name in this module, and so is what a script or notebook needs: :func:`run`,
+:func:`plan` and :func:`results`. Names are imported when they are first used, so that ``medbench --help`` does not
+wait for numpy.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from medbench.api.study import plan, results, run
     from medbench.errors import (
         ContractError,
         DataError,
@@ -54,7 +56,15 @@ if TYPE_CHECKING:
 
 __version__ = "0.2.0"
 
-_HOMES = ("errors", "text", "registry.hookspecs", "samples", "interfaces", "registry.plugins")  # the light ones first
+_HOMES = (  # the light ones first
+    "errors",
+    "text",
+    "registry.hookspecs",
+    "samples",
+    "interfaces",
+    "registry.plugins",
+    "api.study",
+)
 
 
 def __getattr__(name: str) -> Any:
@@ -110,5 +120,8 @@ __all__ = [
     "counted",
     "hookimpl",
     "outside_identity",
+    "plan",
     "recipe",
+    "results",
+    "run",
 ]

@@ -454,14 +454,14 @@ def test_the_command_says_where_there_is_nothing_to_print(tmp_path: Path) -> Non
     (store.root / ".plans" / "one-00000000.json").write_text(json.dumps(plan.record()))
     ask = ["one", "--results", str(store.root)]
 
-    one = CliRunner().invoke(leaderboard, [*ask, "--growth"])
+    one = CliRunner().invoke(leaderboard, [*ask, "--table", "growth"])
     both = CliRunner().invoke(leaderboard, [*ask, "--growth", "--inflation"])
     bare = CliRunner().invoke(leaderboard, [*ask, "--plot", "x.svg"])
 
     assert isinstance(one.exception, UsageError)
     assert "trains on one size only" in str(one.exception)
-    assert "give one of them" in str(both.exception)
-    assert "add --inflation or --growth" in str(bare.exception)
+    assert "give one --table" in str(both.exception)
+    assert "add --table inflation or growth" in str(bare.exception)
 
 
 def test_the_command_prints_and_draws_what_is_stored(tmp_path: Path) -> None:
@@ -474,7 +474,7 @@ def test_the_command_prints_and_draws_what_is_stored(tmp_path: Path) -> None:
     (store.root / ".plans" / "sizes-00000000.json").write_text(json.dumps(plan.record()))
 
     said = CliRunner().invoke(
-        leaderboard, ["sizes", "--results", str(store.root), "--growth", "--plot", str(tmp_path / "g.png")]
+        leaderboard, ["sizes", "--results", str(store.root), "--table", "growth", "--plot", str(tmp_path / "g.png")]
     )
 
     assert said.exit_code == 0, said.output

@@ -11,20 +11,14 @@ import click
 
 from medbench.analyses.inflation import inflations
 from medbench.analyses.learning_curves import growths
-from medbench.analyses.published_figures import compare
+from medbench.api.results import TABLES, Results, Table
 from medbench.api.terminal import can_draw_trees
-from medbench.boards.build import boards
 from medbench.cli.options import load_catalogue, plugin_options, record_options
 from medbench.errors import UsageError
 from medbench.planning.leak_staircase import SUFFIX
 from medbench.planning.plan_records import open_record
 from medbench.plots.style import form_of, written
-from medbench.tables.across_datasets import render_all
 from medbench.tables.board_table import FORMATS
-from medbench.tables.inflation import render as render_inflation
-from medbench.tables.learning_curves import render as render_growth
-from medbench.tables.published_figures import render as render_comparison
-from medbench.text import clean
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,19 +26,23 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+# One parameter per option of the command line.
 @click.command(short_help="Print the leaderboard of a run.")
 @record_options
+@click.option("--table", "which", type=click.Choice(TABLES), help="gains over controls (the default); beside what was "
+              "published; inflation, leak by leak; growth by training size, and its worth in patients.")  # fmt: skip
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
 @click.option("--wide", is_flag=True, help="More columns.")
 @click.option("--plain", is_flag=True, help="ASCII only.")
-@click.option("--against", type=click.Choice(["published"]), help="Print what was published beside what was measured.")
-@click.option("--inflation", is_flag=True, help="Print where a gain goes, leak by leak; after run --inflation.")
-@click.option("--growth", is_flag=True, help="Print gains by training size, and what they are worth in patients.")
-@click.option("--plot", type=click.Path(path_type=Path), help="Also draw one of these two: FILE.svg, .png or .pdf.")
+@click.option("--against", type=click.Choice(["published"]), hidden=True)  # this and the next two: as before --table
+@click.option("--inflation", is_flag=True, hidden=True)
+@click.option("--growth", is_flag=True, hidden=True)
+@click.option("--plot", type=click.Path(path_type=Path), help="Also draw inflation or growth: FILE.svg, .png or .pdf.")
 @plugin_options
 def leaderboard(
     study_name: str | None,
     results: Path,
+    which: Table | None,
     form: str,
     wide: bool,
     plain: bool,
@@ -56,37 +54,24 @@ def leaderboard(
     plugin_switches: tuple[str, ...],
 ) -> None:
     """Print the leaderboard of the latest run of STUDY, or of any study."""
-    if sum(map(bool, (against, inflation, growth))) > 1:
-        raise UsageError("--against, --inflation and --growth are tables of their own; give one of them.")
-    if plot and not (inflation or growth):
-        raise UsageError("--plot draws where a gain goes, or gains by training size; add --inflation or --growth.")
-    store, record = open_record(results, study_name, suffix=SUFFIX if inflation else "")
-    further = wide or form in ("csv", "json")
-    asks = further or against  # a published figure may be one of a plugin's metric
-    metrics = load_catalogue(plugin_folders, plugin_switches).items("metric") if asks else None
-    built = boards(store, record, wide=further, metrics=metrics)
-    plain = plain or not can_draw_trees(sys.stdout)
-    if inflation:
-        found = inflations(built)
-        click.echo(render_inflation(found, form, plain=plain))
-        if plot:
-            from medbench.plots.inflation import draw
+    before: dict[Table, bool] = {"published": bool(against), "inflation": inflation, "growth": growth}
+    given: list[Table] = [*([which] if which else []), *(table for table, is_given in before.items() if is_given)]
+    if len(given) > 1:
+        raise UsageError("these are tables of their own; give one --table.")
+    table = given[0] if given else "gains"
+    if plot and table not in ("inflation", "growth"):
+        raise UsageError("--plot draws where a gain goes, or gains by training size; add --table inflation or growth.")
+    store, record = open_record(results, study_name, suffix=SUFFIX if table == "inflation" else "")
+    found = Results(store, record, lambda: load_catalogue(plugin_folders, plugin_switches))
+    click.echo(found.write(form, which=table, wide=wide, plain=plain or not can_draw_trees(sys.stdout)))
+    if plot and table == "inflation":
+        from medbench.plots.inflation import draw
 
-            _draw(found, plot, draw)
-    elif growth:
-        by_size = growths(built)
-        if not by_size:
-            name = clean(record["study"]["name"])
-            raise UsageError(f"{name}: trains on one size only; name two protocols such as official[patients=50].")
-        click.echo(render_growth(by_size, form, plain=plain))
-        if plot:
-            from medbench.plots.learning_curves import draw as draw_growth
+        _draw(inflations(found.built(further=False, metrics=False)), plot, draw)
+    elif plot:
+        from medbench.plots.learning_curves import draw as draw_growth
 
-            _draw(by_size, plot, draw_growth)
-    elif against:
-        click.echo(render_comparison(compare(built), form, plain=plain))
-    else:
-        click.echo(render_all(built, form, wide=wide, plain=plain))
+        _draw(growths(found.built(further=False, metrics=False)), plot, draw_growth)
 
 
 def _draw(found: list[T], path: Path, draw: Callable[[T], Figure]) -> None:

@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import click
 
-from medbench.analyses.inflation import inflations
 from medbench.analyses.learning_curves import growths
-from medbench.analyses.published_figures import compare
+from medbench.api.results import Results, Table
 from medbench.api.terminal import Display, can_draw_trees
-from medbench.boards.build import boards
 from medbench.cli.options import complete, read_request, study_options
 from medbench.errors import UsageError
+from medbench.planning.study import Study
 from medbench.running.outcome import check_not_interrupted, exit_code
 from medbench.running.resources import Resources
 from medbench.running.study_run import MANY_TRIALS, run_study
-from medbench.tables.across_datasets import render_all
 from medbench.tables.board_sentences import without_number
 from medbench.tables.board_table import FORMATS
-from medbench.tables.inflation import render as render_inflation
-from medbench.tables.learning_curves import render as render_growth
-from medbench.tables.published_figures import render as render_comparison
 from medbench.text import clean
 
 
@@ -64,22 +60,28 @@ def run(
             request, display, resources,
             shard=_shard(shard), retry_failed=retry_failed, most=None if yes else MANY_TRIALS,
         )  # fmt: skip
-    further = wide or form in ("csv", "json")
-    built = boards(ran.store, ran.plan.record(), wide=further, metrics=request.catalogue.items("metric"))
+    found = Results(ran.store, ran.plan.record(), lambda: request.catalogue)
     if not (wide and form == "table"):  # which says it beside its numbers
-        for sentence in without_number(built):
+        for sentence in without_number(found.built(further=wide or form in ("csv", "json"))):
             click.echo(f"note: {clean(sentence)}", err=True)
     plain = not can_draw_trees(sys.stdout)
-    if ran.plan.study.staircase:
-        click.echo(render_inflation(inflations(built), form, plain=plain))
-    else:
-        click.echo(render_all(built, form, wide=wide, plain=plain))
-        if ran.plan.study.published and form not in ("csv", "json"):  # one document a command for programs
-            click.echo("\n" + render_comparison(compare(built), form, plain=plain))
-        if form not in ("csv", "json") and (by_size := growths(built)):
-            click.echo("\n" + render_growth(by_size, form, plain=plain))
+    for number, table in enumerate(_tables(ran.plan.study, found, form)):
+        click.echo("\n" * bool(number) + found.write(form, which=table, wide=wide, plain=plain))
     check_not_interrupted(ran.summaries)
     return exit_code(ran.summaries)
+
+
+def _tables(study: Study, found: Results, form: str) -> Iterator[Table]:
+    """Yield the tables that end a run; one document for programs."""
+    if study.staircase:
+        yield "inflation"
+        return
+    yield "gains"
+    if form not in ("csv", "json"):
+        if study.published:
+            yield "published"
+        if growths(found.built(further=False, metrics=False)):
+            yield "growth"
 
 
 def _shard(text: str) -> tuple[int, int]:

@@ -1,0 +1,236 @@
+"""What a store says of a study: boards, comparisons of two arms, and frames of their numbers."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from html import escape
+from typing import TYPE_CHECKING, Any, Literal
+
+from medbench.analyses.compare import Versus
+from medbench.analyses.compare import compare as compare_arms
+from medbench.analyses.inflation import inflations
+from medbench.analyses.learning_curves import growths
+from medbench.analyses.published_figures import compare as compare_with_published
+from medbench.api.terminal import can_draw_trees
+from medbench.boards.board import Board
+from medbench.boards.build import boards
+from medbench.errors import UsageError
+from medbench.registry.plugins import Catalogue
+from medbench.store.store import Store
+from medbench.tables.across_datasets import render_all
+from medbench.tables.compare import flat
+from medbench.tables.compare import render as render_compared
+from medbench.tables.flat_rows import table
+from medbench.tables.inflation import render as render_inflation
+from medbench.tables.learning_curves import render as render_growth
+from medbench.tables.published_figures import render as render_published
+from medbench.text import clean
+
+if TYPE_CHECKING:
+    import polars  # it starts threads, so only where a frame is wanted
+
+Table = Literal["gains", "published", "inflation", "growth"]
+TABLES: tuple[Table, ...] = ("gains", "published", "inflation", "growth")
+"""Tables of a study: gains over controls, figures of the publication beside ours, a gain leak by leak, and gains by
+training size."""
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """Stored results of a study, as they are when they are first looked at.
+
+    Printed, it is the leaderboard; in a notebook it is drawn as a table.
+
+    Attributes:
+        store: Where the trials are.
+        record: What was planned.
+        catalogue: Loads what is registered, whose metrics are computed for trials that were stored without them.
+    """
+
+    store: Store
+    record: dict[str, Any]
+    catalogue: Callable[[], Catalogue]
+
+    @property
+    def study(self) -> str:
+        """Name of the study."""
+        return str(self.record["study"]["name"])
+
+    @cached_property
+    def boards(self) -> tuple[BoardView, ...]:
+        """Every board: one per data set, protocol and classifier."""
+        return tuple(BoardView(board) for board in self.built())
+
+    def built(self, *, further: bool = True, metrics: bool = True) -> list[Board]:
+        """Return every board as it was computed.
+
+        Args:
+            further: Compute the further measures as well: precision, confusion, calibration.
+            metrics: Compute metrics of plugins as well.
+        """
+        for known, built in self._cache.items():
+            if known[0] >= further and known[1] >= metrics:  # what shows less is shown from what holds more
+                return built
+        registered = self.catalogue().items("metric") if metrics else None
+        self._cache[further, metrics] = boards(self.store, self.record, wide=further, metrics=registered)
+        return self._cache[further, metrics]
+
+    @cached_property
+    def _cache(self) -> dict[tuple[bool, bool], list[Board]]:
+        return {}
+
+    def board(
+        self, dataset: str | None = None, *, protocol: str | None = None, classifier: str | None = None
+    ) -> BoardView:
+        """Return the one board that fits.
+
+        Args:
+            dataset: As the board has it, such as ``ddti:benign-malignant``; None where that leaves no choice.
+            protocol: Likewise.
+            classifier: Likewise.
+
+        Raises:
+            UsageError: If none fits, or several do.
+        """
+        wanted = {"dataset": dataset, "protocol": protocol, "classifier": classifier}
+        fitting = [b for b in self.boards if all(text in (None, getattr(b, key)) for key, text in wanted.items())]
+        if len(fitting) == 1:
+            return fitting[0]
+        there = "; ".join(f"{b.dataset}, {b.protocol}, {b.classifier}" for b in fitting or self.boards)
+        given = ", ".join(f"{key}={text!r}" for key, text in wanted.items() if text is not None) or "no choice"
+        how_many = "several boards" if fitting else "no board"
+        raise UsageError(f"{how_many} of {self.study} fit {given}; there are: {there or 'none'}.")
+
+    def compare(self, arm: str, other: str, *, details: bool = False) -> ArmComparison:
+        """Compare two arms on every board where both stand.
+
+        Args:
+            arm: As boards write it: ``hybrid``, ``hybrid[generator=reacgan]`` or ``hybrid / resnet18``.
+            other: Likewise; the gain is that of `arm` over it.
+            details: Work out the cross-checks as well; they make no verdict.
+
+        Raises:
+            UsageError: For a name that no arm has, for two names of one arm, and for two arms that share no board.
+        """
+        metrics = self.catalogue().items("metric") if details else None
+        found = compare_arms(self.store, self.record, arm, other, in_detail=details, metrics=metrics)
+        return ArmComparison(arm, other, tuple(found))
+
+    def frame(self) -> polars.DataFrame:
+        """Return a frame with a row per arm of every board; gains and shares are in percent, times in seconds.
+
+        The columns are those of ``medbench leaderboard --format csv``. ``.to_pandas()`` makes it one of pandas.
+        """
+        return _frame([row for board in self.built() for row in table(board)])
+
+    def write(self, form: str = "table", *, which: Table = "gains", wide: bool = False, plain: bool = False) -> str:
+        """Return a table as text.
+
+        Args:
+            form: "table" (a terminal of 80 columns), "md", "csv", "json" or "latex".
+            which: One of :data:`TABLES`.
+            wide: More columns, in the formats that are read by people.
+            plain: ASCII only.
+
+        Raises:
+            UsageError: If the study has no such table.
+        """
+        further = wide or form in ("csv", "json")
+        built = self.built(further=further, metrics=further or which == "published")
+        if which == "inflation":
+            return render_inflation(inflations(built), form, plain=plain)
+        if which == "published":
+            return render_published(compare_with_published(built), form, plain=plain)
+        if which == "growth":
+            by_size = growths(built)
+            if not by_size:
+                raise UsageError(
+                    f"{clean(self.study)}: trains on one size only; name two protocols such as official[patients=50]."
+                )
+            return render_growth(by_size, form, plain=plain)
+        return render_all(built, form, wide=wide, plain=plain)
+
+    def __str__(self) -> str:
+        return self.write(plain=not can_draw_trees(sys.stdout))
+
+    def _repr_html_(self) -> str:
+        return "".join(board._repr_html_() for board in self.boards)
+
+
+@dataclass(frozen=True, eq=False)
+class BoardView:
+    """One board: the arms of one data set, protocol and classifier, each beside its own control.
+
+    Attributes:
+        board: Everything that was computed.
+    """
+
+    board: Board
+
+    @property
+    def dataset(self) -> str:
+        """Name of the data set, with ``phantom:`` before it where it is drawn."""
+        return str(self.board.source["dataset"])
+
+    @property
+    def protocol(self) -> str:
+        """Evaluation protocol."""
+        return self.board.protocol
+
+    @property
+    def classifier(self) -> str:
+        """What is trained."""
+        return self.board.classifier
+
+    def frame(self) -> polars.DataFrame:
+        """Return a frame with a row per arm; gains and shares are in percent, times in seconds."""
+        return _frame(table(self.board))
+
+    def write(self, form: str = "table", *, wide: bool = False, plain: bool = False) -> str:
+        """Return the board as text, in a format of :meth:`Results.write`."""
+        return render_all([self.board], form, wide=wide, plain=plain)
+
+    def __str__(self) -> str:
+        return self.write(plain=not can_draw_trees(sys.stdout))
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(str(self))}</pre>"
+
+
+@dataclass(frozen=True, eq=False)
+class ArmComparison:
+    """One arm over another, on every board where both stand.
+
+    Attributes:
+        arm: As it was asked for.
+        other: Likewise.
+        found: What was computed, by board.
+    """
+
+    arm: str
+    other: str
+    found: Sequence[Versus]
+
+    def frame(self) -> polars.DataFrame:
+        """Return a frame with a row per board: the gain in points with its 95 % range, and the word for it."""
+        return _frame(map(flat, self.found))
+
+    def write(self, form: str = "table", *, plain: bool = False) -> str:
+        """Return the comparison as text, in a format of :meth:`Results.write`."""
+        return render_compared(self.found, form, plain=plain)
+
+    def __str__(self) -> str:
+        return self.write(plain=not can_draw_trees(sys.stdout))
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(str(self))}</pre>"
+
+
+def _frame(rows: Iterable[dict[str, Any]]) -> polars.DataFrame:
+    """Return rows under the keys of all of them."""
+    import polars  # it starts threads, so only where a frame is wanted
+
+    return polars.DataFrame(list(rows), infer_schema_length=None)
