@@ -20,7 +20,7 @@ from medbench.identity.identity import digest
 from medbench.planning import study
 from medbench.planning.arms import Arm, Checked
 from medbench.planning.double_steps import doubled, plan_check
-from medbench.planning.matrix import expand
+from medbench.planning.plan_trials import expand
 from medbench.planning.study import Study
 from medbench.registry import plugins
 from medbench.samples import Samples

@@ -19,7 +19,7 @@ from medbench.data.sources import Described
 from medbench.errors import UsageError
 from medbench.identity.identity import digest
 from medbench.planning import study
-from medbench.planning.matrix import expand
+from medbench.planning.plan_trials import expand
 from medbench.planning.seed_block import SEEDS
 from medbench.registry import plugins
 from medbench.samples import Samples

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from medbench.data.sources import Described
 from medbench.planning import study
-from medbench.planning.matrix import Plan, expand
+from medbench.planning.plan import Plan
+from medbench.planning.plan_trials import expand
 from medbench.planning.time_forecast import Timing, spoken, timing
 from medbench.registry import plugins
 from medbench.samples import Samples

@@ -21,7 +21,7 @@ from medbench.identity.identity import digest
 from medbench.interfaces import Budget, TrainingSet
 from medbench.planning import study
 from medbench.planning.arms import Arm
-from medbench.planning.matrix import expand
+from medbench.planning.plan_trials import expand
 from medbench.planning.study import Study
 from medbench.planning.yardsticks import Yardsticks, root_of, trainings
 from medbench.protocols.folds import Cut

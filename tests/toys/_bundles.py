@@ -14,7 +14,8 @@ from medbench.data.find_phantom import PhantomTable
 from medbench.data.sources import Described
 from medbench.identity.identity import derive_seed
 from medbench.interfaces import TrainingSet
-from medbench.planning.matrix import Plan, expand
+from medbench.planning.plan import Plan
+from medbench.planning.plan_trials import expand
 from medbench.planning.study import Study
 from medbench.protocols.protocol import protocol
 from medbench.publishing.bundle import read, zip_container

@@ -69,7 +69,7 @@ def compare(
 
     Args:
         store: Where the results are.
-        record: As :meth:`medbench.planning.matrix.Plan.record` gives it.
+        record: As :meth:`medbench.planning.plan.Plan.record` gives it.
         one: Text of an augmenter as boards write it, with `` / classifier`` behind it where that is needed.
         other: Likewise.
         in_detail: Work out the cross-checks as well.

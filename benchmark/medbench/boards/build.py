@@ -46,7 +46,7 @@ def boards(
 
     Args:
         store: Where the results are.
-        record: As :meth:`medbench.planning.matrix.Plan.record` gives it.
+        record: As :meth:`medbench.planning.plan.Plan.record` gives it.
         keep: Arms whose cells stay in their rows; without them a board is small, whatever was predicted.
         wide: Also compute the measures of wide tables, for which scikit-learn is imported.
         metrics: Every metric that is registered: rows have those that plugins added, computed again from predictions

@@ -17,7 +17,7 @@ from medbench.data.guess_patients import guess_patients
 from medbench.data.sources import Described, Source, describe_decoded, within
 from medbench.errors import UsageError
 from medbench.planning import study
-from medbench.planning.matrix import expand
+from medbench.planning.plan_trials import expand
 from medbench.planning.study_schema import BudgetTable
 from medbench.protocols.folds import without_overlap
 from medbench.registry.plugins import Catalogue

@@ -1,1 +1,1 @@
-"""Studies, their arms, and the matrix of trials they amount to, before anything is run."""
+"""Studies, their arms, and the trials they amount to, before anything is run."""

@@ -10,7 +10,8 @@ import dataclasses
 from collections.abc import Sequence
 
 from medbench.planning.arms import Checked
-from medbench.planning.matrix import Plan, expand
+from medbench.planning.plan import Plan
+from medbench.planning.plan_trials import expand
 from medbench.planning.study import Study
 from medbench.registry.plugins import Catalogue
 

@@ -13,7 +13,7 @@ from medbench import sealed_records
 from medbench.errors import StoreError, UsageError
 from medbench.identity.identity import digest
 from medbench.planning import study
-from medbench.planning.matrix import Plan
+from medbench.planning.plan import Plan
 from medbench.store.check_store import PLANS, WORTH, record_files
 from medbench.store.store import Store
 

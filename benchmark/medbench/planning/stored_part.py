@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from medbench.planning.matrix import Plan
+from medbench.planning.plan import Plan
 from medbench.store.store import MARK, Store
 
 

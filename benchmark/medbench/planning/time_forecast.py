@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from medbench.planning.matrix import Plan
+from medbench.planning.plan import Plan
 from medbench.store.store import Store
 from medbench.trial.stages import read_stage
 

@@ -26,7 +26,7 @@ from medbench.data.cache import cache_folder
 from medbench.errors import ContractError, LeakError, Skip, UsageError
 from medbench.identity.identity import digest, identity
 from medbench.interfaces import Executor, needs
-from medbench.planning.matrix import Plan
+from medbench.planning.plan import Plan
 from medbench.registry import plugins
 from medbench.registry.authors_lines import line_of, place_of
 from medbench.registry.recipes import kind_of, with_inner

@@ -14,7 +14,7 @@ from typing import Any
 
 from medbench.errors import MedbenchError, StoreError
 from medbench.identity.identity import digest
-from medbench.planning.matrix import Plan
+from medbench.planning.plan import Plan
 from medbench.registry.plugins import Catalogue
 from medbench.running.job import SCORES, Task, work
 from medbench.running.resources import LoadedPlugins, Workers

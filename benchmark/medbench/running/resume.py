@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from medbench.errors import LeakError, StoreError
-from medbench.planning.matrix import Plan
+from medbench.planning.plan import Plan
 from medbench.planning.stage_plan import StageJob
 from medbench.running.job import Task
 from medbench.running.outcome import Summary

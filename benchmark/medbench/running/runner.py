@@ -19,7 +19,7 @@ from typing import Any
 from medbench.errors import LeakError, MedbenchError, ResourceError
 from medbench.interfaces import Jobs
 from medbench.machine_faults import DISK, is_interruption
-from medbench.planning.matrix import Plan
+from medbench.planning.plan import Plan
 from medbench.running.give_up import is_hopeless
 from medbench.running.job import work
 from medbench.running.outcome import Summary

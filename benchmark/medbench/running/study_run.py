@@ -24,8 +24,9 @@ from medbench.errors import UsageError
 from medbench.interfaces import Dataset
 from medbench.planning.arms import Checked
 from medbench.planning.double_steps import plan_check
-from medbench.planning.matrix import Plan, expand
+from medbench.planning.plan import Plan
 from medbench.planning.plan_records import keep_worth, save_record
+from medbench.planning.plan_trials import expand
 from medbench.registry.recipes import with_inner
 from medbench.running.check_recipes import vet
 from medbench.running.outcome import Summary, check_not_stopped

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from medbench.data.sources import Described
-from medbench.planning.matrix import Plan
+from medbench.planning.plan import Plan
 from medbench.planning.seed_block import SEEDS
 from medbench.planning.stored_part import StoredPart
 from medbench.planning.time_forecast import Timing, spoken, timing

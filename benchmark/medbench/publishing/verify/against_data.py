@@ -17,7 +17,8 @@ from medbench.errors import LeakError, MedbenchError
 from medbench.interfaces import TrainingSet
 from medbench.planning.arms import Checked
 from medbench.planning.double_steps import plan_check
-from medbench.planning.matrix import Plan, expand
+from medbench.planning.plan import Plan
+from medbench.planning.plan_trials import expand
 from medbench.planning.study import Study
 from medbench.protocols.folds import Cut
 from medbench.protocols.protocol import protocol

@@ -11,7 +11,7 @@ import numpy as np
 
 from medbench.data.sources import Described
 from medbench.identity.identity import digest
-from medbench.planning.matrix import Plan
+from medbench.planning.plan import Plan
 from medbench.protocols.protocol import protocol
 from medbench.publishing.bundle.predictions_csv import Predicted
 from medbench.publishing.bundle.read import Bundle

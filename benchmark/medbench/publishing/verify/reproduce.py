@@ -14,7 +14,8 @@ import numpy as np
 from medbench.data.sources import Described
 from medbench.errors import MedbenchError, UsageError
 from medbench.planning.double_steps import plan_check
-from medbench.planning.matrix import Plan, expand
+from medbench.planning.plan import Plan
+from medbench.planning.plan_trials import expand
 from medbench.publishing.bundle.allowed_texts import fitting
 from medbench.publishing.bundle.predictions_csv import Predicted, name_of, write
 from medbench.publishing.bundle.read import Bundle
