@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from medbench.api.notebook import NotebookProgress, is_notebook
 from medbench.api.results import Results
 from medbench.api.terminal import Display
-from medbench.planning.matrix import Plan
+from medbench.planning.plan import Plan
 from medbench.planning.plan_records import open_record
 from medbench.planning.stored_part import StoredPart, count_stored
 from medbench.planning.study import Study
