@@ -22,7 +22,8 @@ from medbench.statistics.intervals import intervals
 from medbench.statistics.patient_scores import ArmScores, averaged
 from medbench.statistics.power import seen
 from medbench.tables.across_datasets import KIND, render_all
-from medbench.tables.board_table import FORMATS, render
+from medbench.tables.board_table import render
+from medbench.tables.document import FORMATS
 from medbench.text import columns
 
 THREE = ("vindr-spinexr:abnormal", "ddti:benign-malignant", "brain-tumour:HGG-LGG")
@@ -49,6 +50,8 @@ def table_of(run: SyntheticRun, form: str = "table", **more: bool) -> str:
     """Return what stands after the boards."""
     boards = run.boards()
     text, alone = render_all(boards, form, **more), render(boards, form, **more)
+    if form == "latex":
+        return text.rpartition(r"\subsection")[2]
     assert text.startswith(alone)
     return text.removeprefix(alone).strip("\n")
 

@@ -43,9 +43,9 @@ from medbench.statistics.patient_scores import score
 from medbench.statistics.pool_patients import units
 from medbench.statistics.verdicts import Evidence, Verdict, Word
 from medbench.store.store import Store
-from medbench.tables.board_table import FORMATS
-from medbench.tables.learning_curves import extra, flat, render
-from medbench.tables.sentences import by_size
+from medbench.tables.document import FORMATS
+from medbench.tables.learning_curves import extra, render, values
+from medbench.tables.wording import by_size
 from medbench.text import columns
 from medbench.trial.trial import Predictions
 
@@ -406,7 +406,7 @@ def test_every_form_holds_every_number(form: str) -> None:
     for number in ("50", "100", "300", "60", "+10.0" if form not in ("csv", "json") else "10.0", "better"):
         assert number in text
     if form == "json":
-        assert json.loads(text) == flat(grown())
+        assert json.loads(text) == list(values(grown()))
     if form == "csv":
         assert [row["worth"] for row in csv.DictReader(io.StringIO(text))] == ["50.0", "44.2", "0.0"]
     if form not in ("csv", "json"):

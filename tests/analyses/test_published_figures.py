@@ -30,7 +30,7 @@ from medbench.statistics.intervals import Interval
 from medbench.statistics.patient_scores import ArmScores, score
 from medbench.statistics.pool_patients import units
 from medbench.statistics.verdicts import Evidence, Verdict
-from medbench.tables.board_table import FORMATS
+from medbench.tables.document import FORMATS
 from medbench.tables.published_figures import CAVEAT, render
 from medbench.text import columns
 from medbench.trial.trial import Predictions

@@ -23,8 +23,9 @@ from medbench.planning.arms import Arm, Skipped
 from medbench.planning.study import Study
 from medbench.store.store import Store
 from medbench.store.trial_files import Failure, write_result
-from medbench.tables.board_table import FORMATS, render
-from medbench.tables.flat_rows import table
+from medbench.tables.board_table import render
+from medbench.tables.board_values import board_rows
+from medbench.tables.document import FORMATS
 from medbench.text import columns
 from medbench.trial.trial import Result, Trial
 
@@ -170,7 +171,7 @@ def test_an_arm_without_its_control_in_the_plan_is_a_root_without_a_gain(lab: La
 
     assert lab.row("hybrid").depth == 0
     assert lab.row("hybrid").gain is None
-    assert table(lab.board())[0]["verdict"] is None
+    assert board_rows(lab.board())[0]["verdict"] is None
 
 
 def test_no_gain_before_every_planned_cell_is_done(lab: Lab) -> None:
@@ -436,7 +437,7 @@ def test_no_verdict_is_printed_before_it_is_earned(lab: Lab, form: str) -> None:
     )
 
     assert not [word for word in VERDICTS if word in text]
-    assert {row["verdict"] for row in table(lab.board())} == {"control", None}
+    assert {row["verdict"] for row in board_rows(lab.board())} == {"control", None}
 
 
 def test_a_warning_stands_under_its_own_data_set_only(lab: Lab) -> None:
@@ -460,7 +461,7 @@ def full(lab: Lab) -> Lab:
 
 def test_all_formats_hold_the_numbers_of_the_table(lab: Lab) -> None:
     full(lab)
-    rows = {str(row["augmenter"]): row for row in table(lab.board())}
+    rows = {str(row["augmenter"]): row for row in board_rows(lab.board())}
     shown = json.loads(lab.text("json"))
     sheet = list(csv.DictReader(io.StringIO(lab.text("csv"))))
 

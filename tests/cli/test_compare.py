@@ -23,8 +23,8 @@ from medbench.statistics.auroc_interval import auroc_interval
 from medbench.statistics.cross_checks import corrected_t, fold_gains
 from medbench.statistics.intervals import intervals
 from medbench.store.trial_files import read_many, read_predictions
-from medbench.tables.board_table import FORMATS
-from medbench.tables.compare import flat, render, render_gains
+from medbench.tables.compare import render, render_gains, values
+from medbench.tables.document import FORMATS
 from medbench.text import columns
 
 Compare = Callable[..., Result]
@@ -206,7 +206,7 @@ def test_a_leaky_protocol_gives_numbers_and_never_a_word(tmp_path: Path) -> None
     assert found.judged.verdict.word == ""
     assert found.details is not None
     assert found.details.corrected is None
-    assert flat(found)["verdict"] is None
+    assert values(found)["verdict"] is None
     for form in ("table", "md", "latex"):
         text = " ".join(render([found], form).split())
         assert "better" not in text.replace("better / same", "")
@@ -269,18 +269,18 @@ def test_the_table_fits_and_says_gain_range_word_cost_and_looks(asked: Compare) 
 @pytest.mark.parametrize("form", FORMATS)
 def test_all_formats_hold_the_numbers_of_the_table(asked: Compare, run: SyntheticRun, form: str) -> None:
     text = asked("hybrid", "mixup", "--format", form).output
-    values = flat(one(run, "hybrid", "mixup"))
+    row = values(one(run, "hybrid", "mixup"))
 
     if form == "json":
-        assert json.loads(text) == [values]
+        assert json.loads(text) == [row]
     elif form == "csv":
-        (row,) = csv.DictReader(io.StringIO(text))
-        assert (row["gain"], row["verdict"]) == (str(values["gain"]), values["verdict"])
+        (listed,) = csv.DictReader(io.StringIO(text))
+        assert (listed["gain"], listed["verdict"]) == (str(row["gain"]), row["verdict"])
     elif form != "table":
-        assert str(values["gain"]) in text
-        assert str(values["auroc_gain_high"]) in text
+        assert str(row["gain"]) in text
+        assert str(row["auroc_gain_high"]) in text
     else:
-        assert f"{values['gain']:+.1f}" in text
+        assert f"{row['gain']:+.1f}" in text
 
 
 @pytest.mark.parametrize("form", FORMATS)

@@ -27,7 +27,7 @@ from medbench.samples import Samples
 from medbench.store.store import Store
 from medbench.store.trial_files import Failure, write_result
 from medbench.tables.board_table import render
-from medbench.tables.flat_rows import table
+from medbench.tables.board_values import board_rows
 from medbench.text import columns
 from medbench.trial.trial import Result, Trial
 
@@ -130,7 +130,7 @@ def test_the_line_holds_both_gains_over_the_arms_own_control(lab: Lab) -> None:
     span = f"{100 * board.check.gain.low:+.1f} to {100 * board.check.gain.high:+.1f}"
     assert f"At 3,000 steps: +10.0 ({span}) instead of +20.0, hybrid over geometric." in lab.text()
     assert max(map(columns, render([board], "table").splitlines())) <= 80
-    flat = {row["augmenter"]: row for row in table(board)}
+    flat = {row["augmenter"]: row for row in board_rows(board)}
     assert (flat["hybrid"]["steps_checked"], flat["hybrid"]["gain_checked"]) == (3000, 10.0)
     assert flat["geometric"]["steps_checked"] is None
 

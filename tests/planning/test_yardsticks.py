@@ -34,8 +34,9 @@ from medbench.statistics.patient_scores import score
 from medbench.statistics.pool_patients import units
 from medbench.store.store import Store
 from medbench.store.trial_files import Failure, write_result
-from medbench.tables.board_table import FORMATS, render
-from medbench.tables.flat_rows import table
+from medbench.tables.board_table import render
+from medbench.tables.board_values import board_rows
+from medbench.tables.document import FORMATS
 from medbench.text import columns
 from medbench.trial.trial import Predictions, Result, Trial
 
@@ -320,7 +321,7 @@ def test_they_stand_below_the_tree_with_a_remark_instead_of_a_verdict(lab: Lab) 
 
 def test_every_format_names_them_and_gives_them_no_verdict(lab: Lab) -> None:
     lab.all()
-    flat = {row["yardstick"]: row for row in table(lab.board()) if row["yardstick"]}
+    flat = {row["yardstick"]: row for row in board_rows(lab.board()) if row["yardstick"]}
 
     assert {key: (row["yardstick_title"], row["verdict"]) for key, row in flat.items()} == {
         "seeds": ("the same, other seeds", None),

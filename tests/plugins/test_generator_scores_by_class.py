@@ -18,7 +18,7 @@ from medbench.planning.study import build, to_toml
 from medbench.protocols.protocol import EvaluationProtocol
 from medbench.registry import plugins
 from medbench.samples import Samples
-from medbench.tables import sentences
+from medbench.tables import wording
 from medbench.testing import toy_samples
 from medbench.trial.context import TrialContext
 from medbench.trial.generator_scores import score_made
@@ -288,10 +288,10 @@ def test_a_generator_is_poor_by_distance_or_by_coverage_and_not_by_a_floor_about
 
 def test_copies_are_counted_over_the_cells_that_know() -> None:
     assert copied([({"copies-pixels": 0.02}, 150), ({"copies-pixels": None}, 99), ({}, 99)]) == (3, 150)
-    assert sentences.copies([("acgan", 0, 2910), ("none", 0, 0)]).startswith(
+    assert wording.copies([("acgan", 0, 2910), ("none", 0, 0)]).startswith(
         "Made images that are copies of training images: acgan 0 of 2,910;"
     )
-    assert sentences.copies([("none", 0, 0)]) == ""
+    assert wording.copies([("none", 0, 0)]) == ""
 
 
 def test_blurred_images_are_poor_and_real_ones_are_not() -> None:

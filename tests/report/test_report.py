@@ -33,12 +33,12 @@ from medbench.interfaces import Card
 from medbench.planning.study_schema import InflationTable
 from medbench.report import section_generators
 from medbench.report.bibtex import references, unique
-from medbench.report.blocks import Heading, Picture, placeless
 from medbench.report.inputs import Material, curves, gather, learning
 from medbench.report.report import Report, report
 from medbench.report.write_html import page
-from medbench.report.write_markdown_latex import latex, markdown
-from medbench.tables.flat_rows import table
+from medbench.report.write_paper import latex, markdown
+from medbench.tables.blocks import Heading, Picture, placeless
+from medbench.tables.board_values import board_rows
 from medbench.text import clean
 
 VOID = {"wbr", "meta", "img", "source", "input", "br", "link"}
@@ -178,7 +178,7 @@ def test_a_board_says_what_the_leaderboard_says(run: SyntheticRun, whole: bytes)
     expected = {
         row["augmenter"]: row
         for board in boards(run.store, run.record())
-        for row in table(board)
+        for row in board_rows(board)
         if not row["yardstick"]
     }
 
@@ -214,10 +214,10 @@ def test_recalls_and_counts_are_those_of_the_predictions(tmp_path: Path) -> None
 
 
 def test_the_answer_is_the_boards(run: SyntheticRun, whole: bytes) -> None:
-    from medbench.tables.board_sentences import sentences
+    from medbench.tables.board_notes import board_notes
 
     (board,) = boards(run.store, run.record())
-    said = [s for s in sentences(board) if re.match(r"Yes: |No: |Can't tell|.* costs | moves the", s)]
+    said = [s for s in board_notes(board) if re.match(r"Yes: |No: |Can't tell|.* costs | moves the", s)]
 
     listed = harmless(whole).texts["li"]
     assert said

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from _synthetic_store import SyntheticRun
-from medbench.report.blocks import Heading, Section, Sentences, cell, table
 from medbench.report.inputs import gather
 from medbench.report.report import Report, report
-from medbench.report.write_markdown_latex import markdown
-from medbench.tables.sentences import by_board
+from medbench.report.write_paper import markdown
+from medbench.tables.blocks import Heading, Section, Sentences, cell, table
+from medbench.tables.wording import by_board
 
 SIZES = ("official[overlap=drop,patients=20]", "official[overlap=drop,patients=30]", "official[overlap=drop]")
 

@@ -25,7 +25,6 @@ from site_speed import publish
 
 from _hostile_texts import PAYLOADS, everywhere, hostile
 from _synthetic_store import SyntheticRun
-from medbench.report.blocks import Section, Table
 from medbench.report.figures import sheet
 from medbench.report.inputs import gather
 from medbench.report.report import Report, report
@@ -34,6 +33,7 @@ from medbench.site import pages
 from medbench.site.build import build
 from medbench.site.ranking import data_sets
 from medbench.site.read_entries import read
+from medbench.tables.blocks import Section, Table
 from medbench.text import clean
 
 SIZES = [(360, "light"), (360, "dark"), (1440, "light"), (1440, "dark")]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from medbench.statistics.intervals import Interval
 from medbench.statistics.verdicts import WORDS, Evidence, GivenWord, Verdict, judge, withheld
-from medbench.tables.sentences import PHANTOM, answer, cases, legend, looks, sight, what_helps, yardstick
+from medbench.tables.wording import PHANTOM, answer, cases, legend, looks, sight, what_helps, yardstick
 from medbench.text import auroc_text, points, printed
 
 DDTI = Evidence(folds=5, repeats=3, planned=15, settled=15, rare=52, patients=298)

@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import io
 import json
+import re
 import unicodedata
 from typing import Any
 
@@ -21,7 +22,8 @@ from medbench.planning.study import Study
 from medbench.statistics.intervals import Interval
 from medbench.statistics.patient_scores import ArmScores
 from medbench.statistics.verdicts import Evidence, judge
-from medbench.tables.board_table import FORMATS, render
+from medbench.tables.board_table import render
+from medbench.tables.document import FORMATS
 from medbench.text import clean, columns, cut, pad
 
 NOTHING = np.zeros(0)
@@ -187,13 +189,22 @@ def test_boards_with_other_classes_share_a_csv() -> None:
 
 def test_latex_is_escaped() -> None:
     text = render([board(row(r"mix[note=50%_a&b#c$d~e^f\g{h}<i>]"))], "latex")
-    line = next(line for line in text.split("\n") if line.startswith("mix"))
+    line = next(line for line in text.split("\n") if line.startswith("mix")).replace(r"\allowbreak{}", "")
 
     assert line.startswith(
         r"mix{[}note=50\%\_a\&b\#c\$d\textasciitilde{}e\textasciicircum{}f\textbackslash{}g\{h\}"
         r"\textless{}i\textgreater{}{]} & "
     )
-    assert text.count(r"\begin") == text.count(r"\end") == 1
+    assert text.count(r"\begin{") == text.count(r"\end{") == 1
+
+
+def test_a_wide_board_is_cut_into_parts_that_stay_inside_the_margins_of_latex() -> None:
+    names = tuple(f"a class with a name {n}" for n in range(12))
+    text = render([board(classes=names)], "latex", wide=True)
+
+    parts = re.findall(r"\\caption\[\]\{Part (\d) of (\d)\.\}", text)
+    assert [int(n) for n, _ in parts] == list(range(1, len(parts) + 1))
+    assert len(parts) > 1
 
 
 def test_latex_comments_end_where_their_line_ends() -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from medbench.report.blocks import Picture, Section, Source, cell, heading, say, table
 from medbench.report.report import Report
 from medbench.site.read_entries import Published
+from medbench.tables.blocks import Picture, Section, Source, cell, heading, say, table
 from medbench.text import clean
 
 SCRIPT = "<script>alert(1)</script>"

@@ -21,12 +21,13 @@ from medbench.errors import UsageError
 from medbench.registry.plugins import Catalogue
 from medbench.store.store import Store
 from medbench.tables.across_datasets import render_all
-from medbench.tables.compare import flat
+from medbench.tables.board_values import board_rows
 from medbench.tables.compare import render as render_compared
-from medbench.tables.flat_rows import table
+from medbench.tables.compare import values
 from medbench.tables.inflation import render as render_inflation
 from medbench.tables.learning_curves import render as render_growth
 from medbench.tables.published_figures import render as render_published
+from medbench.tables.writers.values import cleaned
 from medbench.text import clean
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ class Results:
 
         The columns are those of ``medbench leaderboard --format csv``. ``.to_pandas()`` makes it one of pandas.
         """
-        return _frame([row for board in self.built() for row in table(board)])
+        return _frame([row for board in self.built() for row in board_rows(board)])
 
     def write(self, form: str = "table", *, which: Table = "gains", wide: bool = False, plain: bool = False) -> str:
         """Return a table as text.
@@ -187,7 +188,7 @@ class BoardView:
 
     def frame(self) -> polars.DataFrame:
         """Return a frame with a row per arm; gains and shares are in percent, times in seconds."""
-        return _frame(table(self.board))
+        return _frame(board_rows(self.board))
 
     def write(self, form: str = "table", *, wide: bool = False, plain: bool = False) -> str:
         """Return the board as text, in a format of :meth:`Results.write`."""
@@ -216,7 +217,7 @@ class ArmComparison:
 
     def frame(self) -> polars.DataFrame:
         """Return a frame with a row per board: the gain in points with its 95 % range, and the word for it."""
-        return _frame(map(flat, self.found))
+        return _frame(cleaned(map(values, self.found)))
 
     def write(self, form: str = "table", *, plain: bool = False) -> str:
         """Return the comparison as text, in a format of :meth:`Results.write`."""

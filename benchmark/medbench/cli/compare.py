@@ -15,8 +15,8 @@ from medbench.errors import ResourceError, UsageError
 from medbench.planning.plan_records import open_record
 from medbench.plots import style
 from medbench.plots.forest import forest
-from medbench.tables.board_table import FORMATS
 from medbench.tables.compare import forests, gain_forests, render, render_gains
+from medbench.tables.document import FORMATS
 from medbench.tables.forest import Forest
 
 

@@ -18,7 +18,7 @@ from medbench.errors import UsageError
 from medbench.planning.leak_staircase import SUFFIX
 from medbench.planning.plan_records import open_record
 from medbench.plots.style import form_of, written
-from medbench.tables.board_table import FORMATS
+from medbench.tables.document import FORMATS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -74,6 +74,6 @@ def _written(made: Any, form: str) -> bytes:
         from medbench.report.write_html import page
 
         return page(made)
-    from medbench.report.write_markdown_latex import latex, markdown
+    from medbench.report.write_paper import latex, markdown
 
     return (markdown if form == "md" else latex)(made).encode("utf-8", "replace")

@@ -18,8 +18,8 @@ from medbench.planning.study import Study
 from medbench.running.outcome import check_not_interrupted, exit_code
 from medbench.running.resources import Resources
 from medbench.running.study_run import MANY_TRIALS, run_study
-from medbench.tables.board_sentences import without_number
-from medbench.tables.board_table import FORMATS
+from medbench.tables.board_notes import without_number
+from medbench.tables.document import FORMATS
 from medbench.text import clean
 
 

@@ -15,8 +15,8 @@ from medbench.errors import MedbenchError
 from medbench.interfaces import needs
 from medbench.registry.plugins import Catalogue
 from medbench.registry.recipes import with_inner
-from medbench.report.blocks import text_of
-from medbench.tables.latex import escape_latex
+from medbench.tables.blocks import text_of
+from medbench.tables.writers.latex_text import escape_latex
 
 _ID = re.compile(r"(?:arXiv[:\s]\s?(?P<arxiv>\d{4}\.\d{4,5})|doi[:\s]\s?(?P<doi>10\.\d{4,9}/[^\s,;\"<>]+))", re.I)
 _BREAK = re.compile(r"(?<!al)(?<!\b[A-Z])[.;]\s|:\s(?=[A-Z])|\bas\s(?=[A-Z])|(?<!\(\d{4})\)")

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from medbench.plots import style
-from medbench.report.blocks import Picture, placeless, text_of
+from medbench.tables.blocks import Picture, placeless, text_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

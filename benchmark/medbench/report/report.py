@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from medbench.report import section_details, section_generators, section_methods, section_provenance, section_results
-from medbench.report.blocks import Section, Sentences, text_of
 from medbench.report.inputs import Material, cards
+from medbench.tables.blocks import Section, Sentences, text_of
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from medbench.plots import confusion
 from medbench.plots.inflation import draw as draw_stairs
 from medbench.plots.learning_curves import draw as draw_sizes
 from medbench.protocols.protocol import protocol
-from medbench.report.blocks import Block, Cell, Section, cell, heading, say, table
 from medbench.report.figures import figure
 from medbench.report.inputs import Material
 from medbench.report.section_results import title_of
+from medbench.tables.blocks import Block, Cell, Section, cell, heading, say, table
 from medbench.tables.inflation import rows as stair_rows
 from medbench.tables.inflation import sentences as stair_sentences
 from medbench.tables.learning_curves import TITLES as SIZE_TITLES
@@ -23,7 +23,7 @@ from medbench.tables.learning_curves import cells as size_cells
 from medbench.tables.learning_curves import name as size_name
 from medbench.tables.learning_curves import sentences as size_sentences
 from medbench.tables.published_figures import CAVEAT
-from medbench.tables.sentences import PHANTOM
+from medbench.tables.wording import PHANTOM
 from medbench.text import points
 
 

@@ -10,11 +10,11 @@ from medbench.boards.board import Row
 from medbench.interfaces import Card
 from medbench.planning.arm_names import arm_name
 from medbench.plots import loss_curves as drawing
-from medbench.report.blocks import Block, Section, cell, heading, say, table
 from medbench.report.figures import figure, sheet
 from medbench.report.inputs import Fit, Material, OfBoard, curves, learning, sheets
 from medbench.report.section_results import title_of
-from medbench.tables.sentences import generator_poor
+from medbench.tables.blocks import Block, Section, cell, heading, say, table
+from medbench.tables.wording import generator_poor
 from medbench.text import counted
 
 PANELS = 12

@@ -9,9 +9,9 @@ from medbench.interfaces import Card
 from medbench.planning.arm_names import arm_name, short
 from medbench.protocols.protocol import EvaluationProtocol, protocol, sized
 from medbench.report.bibtex import Reference, of_recipes, references, unique
-from medbench.report.blocks import Section, Source, heading, say
 from medbench.report.inputs import Material, provenances
 from medbench.statistics.verdicts import reasons
+from medbench.tables.blocks import Section, Source, heading, say
 from medbench.text import counted, listed
 
 OWN = (

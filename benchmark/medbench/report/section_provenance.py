@@ -12,9 +12,9 @@ from medbench.planning.arm_names import arm_name, left_out
 from medbench.planning.study import Study
 from medbench.protocols.leaks import LEAKS
 from medbench.protocols.protocol import protocol
-from medbench.report.blocks import Block, Section, heading, say, table, text_of
 from medbench.report.inputs import Material, provenances
 from medbench.report.section_results import title_of
+from medbench.tables.blocks import Block, Section, heading, say, table, text_of
 from medbench.text import counted
 
 PUBLISH = {

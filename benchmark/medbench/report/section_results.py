@@ -11,15 +11,15 @@ from medbench.planning.arm_names import arm_name, short
 from medbench.plots import cost
 from medbench.plots.forest import forest
 from medbench.protocols.protocol import sized
-from medbench.report.blocks import Block, Cell, Section, cell, heading, say, table
 from medbench.report.figures import figure
 from medbench.report.inputs import Material
 from medbench.statistics.verdicts import reasons
-from medbench.tables.board_sentences import auroc_share, sentences, without_number
+from medbench.tables.blocks import Block, Cell, Section, cell, heading, say, table
+from medbench.tables.board_notes import auroc_share, board_notes, without_number
 from medbench.tables.board_table import heading as board_heading
 from medbench.tables.compare import gain_forests
 from medbench.tables.forest import Forest
-from medbench.tables.sentences import PHANTOM, answer, by_board, by_size, cases, yardstick
+from medbench.tables.wording import PHANTOM, answer, by_board, by_size, cases, yardstick
 from medbench.text import duration, points
 
 NAMED = 3
@@ -137,7 +137,7 @@ def leaderboards(material: Material) -> Section:
         )
         rows = [_board_row(row) for row in part.rows]
         blocks.append(table(caption, columns, rows, label=f"board-{number}", sortable=True))
-        blocks.append(say(*(s.replace("    ", "; ") for s in sentences(board)), is_list=True))
+        blocks.append(say(*(s.replace("    ", "; ") for s in board_notes(board)), is_list=True))
         blocks += _metrics(part.rows, board, number)
         blocks += _yardsticks(board, number)
     blocks += _across(material)

@@ -10,9 +10,9 @@ import base64
 import hashlib
 from importlib import resources
 
-from medbench.report.blocks import Block, Cell, numeric_columns
-from medbench.report.latex import pieces
 from medbench.report.report import Report
+from medbench.tables.blocks import Block, Cell, numeric_columns
+from medbench.tables.writers.latex_text import pieces
 
 DEEPEST = 6
 UNBROKEN = 24  # characters of a word that phones show in one line

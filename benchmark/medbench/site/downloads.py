@@ -11,7 +11,7 @@ from medbench.site.protocol_pages import folds
 from medbench.site.ranking import asked_for
 from medbench.site.read_entries import Published
 from medbench.site.safe_texts import shown
-from medbench.tables.markup import to_csv
+from medbench.tables.writers.values import to_csv
 
 FORMATS = ("csv", "json", "parquet")
 

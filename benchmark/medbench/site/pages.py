@@ -17,7 +17,7 @@ from medbench.site.ranking import APART, DataSet, line
 from medbench.site.read_entries import Published
 from medbench.site.safe_texts import link, shown, slug
 from medbench.statistics.verdicts import WORDS, GivenWord
-from medbench.tables.sentences import PHANTOM
+from medbench.tables.wording import PHANTOM
 from medbench.text import counted, duration, points
 
 POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'"

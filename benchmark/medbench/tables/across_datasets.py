@@ -1,10 +1,8 @@
-"""The table of all data sets as text: in 80 columns, Markdown, CSV, JSON, LaTeX."""
+"""The table of all data sets: a row an arm, a column a data set."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -13,11 +11,12 @@ from medbench.boards.board import Board
 from medbench.data.audit_findings import waived
 from medbench.planning.arm_names import short
 from medbench.statistics.verdicts import reasons
-from medbench.tables.board_table import render
-from medbench.tables.flat_rows import table
-from medbench.tables.latex import escape_latex
-from medbench.tables.markup import escape_markdown, to_csv
-from medbench.tables.sentences import PHANTOM, cases, legend
+from medbench.tables.blocks import Block, Heading, grid, notes
+from medbench.tables.board_table import board_document
+from medbench.tables.document import Document, write
+from medbench.tables.wording import PHANTOM, cases, legend
+from medbench.tables.writers.terminal import name_column, under
+from medbench.tables.writers.values import Values, gain_values, percent, verdict_values
 from medbench.text import WIDTH, clean, columns, cut, pad, points, wrapped
 
 NAME_WIDTH = 22
@@ -33,52 +32,35 @@ def render_all(boards: Sequence[Board], form: str, *, wide: bool = False, plain:
 
     Args:
         boards: Of one study.
-        form: Member of :data:`medbench.tables.board_table.FORMATS`; CSV and JSON stay one document.
+        form: Member of :data:`medbench.tables.document.FORMATS`; CSV and JSON stay one document.
         wide: More columns of the boards.
         plain: ASCII only.
     """
-    found = across(boards)
-    if not found:
-        return render(boards, form, wide=wide, plain=plain)
-    if form in ("csv", "json"):
-        rows = [_clean(row) for board in boards for row in table(board)] + [r for one in found for r in flat(one)]
-        return to_csv(rows) if form == "csv" else json.dumps(rows, indent=1, ensure_ascii=False, allow_nan=False)
-    write = {"table": _text, "md": _markdown, "latex": _latex}[form]
-    return "\n\n".join([render(boards, form, wide=wide, plain=plain), *map(write, found)])
+    documents = [board_document(board, wide=wide, plain=plain) for board in boards]
+    return write([*documents, *map(_document, across(boards))], form)
 
 
-def flat(one: Across) -> list[dict[str, Any]]:
-    """Return a row of plain values for each arm and data set."""
-    rows = []
+def _document(one: Across) -> Document:
+    return Document(lambda: _lines(one), lambda: _blocks(one), lambda: _values(one))
+
+
+def _values(one: Across) -> Iterator[Values]:
     for case in one.cases:
         for arm in one.arms:
             judged = case.judged.get(arm)
-            gain = judged.gain if judged else None
-            row = {
+            verdict = verdict_values(judged.verdict if judged else None)
+            yield {
                 "kind": KIND,
                 "dataset": case.source["dataset"],
                 "protocol": one.protocol,
                 "classifier": " + ".join(board.classifier for board in case.boards),
                 "augmenter": arm,
-                "gain": _number(gain.value if gain else None),
-                "gain_low": _number(gain.low if gain else None),
-                "gain_high": _number(gain.high if gain else None),
-                "verdict": judged.verdict.word or None if judged else None,
-                "verdict_withheld": (judged.verdict.withheld or None) if judged else case.missing.get(arm, "not run"),
+                **gain_values(judged.gain if judged else None),
+                **(verdict if judged else verdict | {"verdict_withheld": case.missing.get(arm, "not run")}),
                 "failures": judged.evidence.failures or None if judged else None,
-                "sees": _number(case.sees),
+                "sees": percent(case.sees),
                 "data": case.source["data"],
             }
-            rows.append(_clean(row))
-    return rows
-
-
-def _clean(row: dict[str, Any]) -> dict[str, Any]:
-    return {clean(key): clean(value) if isinstance(value, str) else value for key, value in row.items()}
-
-
-def _number(value: float | None) -> float | None:
-    return None if value is None or not np.isfinite(value) else round(100 * value, 2) + 0.0  # no -0.0
 
 
 def _title(one: Across) -> str:
@@ -88,24 +70,23 @@ def _title(one: Across) -> str:
     return f"{title}, {short(one.networks[0])}"
 
 
-def _text(one: Across) -> str:
+def _lines(one: Across) -> Iterator[str]:
     words = [judged.verdict.word for case in one.cases for judged in case.judged.values()]
-    lines = [*wrapped(f"{_title(one)}{_under(one)}", WIDTH), f" {legend(one.worth, words)}"]
+    yield from wrapped(f"{_title(one)}{_under(one)}", WIDTH)
+    yield f" {legend(one.worth, words)}"
     for start in range(0, len(one.cases), AT_ONCE):
         part = one.cases[start : start + AT_ONCE]
         heads = [_head(case) for case in part]
-        above = [_line("", [first for first, _ in heads])] if any(first for first, _ in heads) else []
-        lines += ["", *above, _line(" arm", [second for _, second in heads])]
+        yield ""
+        if any(first for first, _ in heads):
+            yield _line("", [first for first, _ in heads])
+        yield _line(" arm", [second for _, second in heads])
         for arm in one.arms:
-            name = f" {_name(arm)}"
-            if columns(name) >= NAME_WIDTH:
-                lines.append(cut(name, WIDTH))
-                name = ""
-            lines.append(_line(name, [_cell(case, arm) for case in part]))
-        lines.append(_line(" sees gains from", [_sees(case) for case in part]))
-        lines.append(_line(" patients (rarest)", [_patients(case) for case in part]))
-    lines += [line for sentence in _sentences(one) for line in wrapped(sentence)]
-    return "\n".join(line.rstrip() for line in lines)
+            alone, name = name_column(f" {_name(arm)}", NAME_WIDTH)
+            yield from (*alone, _line(name, [_cell(case, arm) for case in part]))
+        yield _line(" sees gains from", [_sees(case) for case in part])
+        yield _line(" patients (rarest)", [_patients(case) for case in part])
+    yield from under(filter(None, _sentences(one)))
 
 
 def _under(one: Across) -> str:
@@ -156,18 +137,18 @@ def _name(arm: str) -> str:
 def _sentences(one: Across) -> Iterator[str]:
     yield cases(len(one.cases))
     for board in (board for case in one.cases for board in case.boards[:1]):
-        for said_of_it in waived(board.protocol, board.source, board.study.waive):
-            yield f"{clean(board.source['dataset'])}: {said_of_it}"
+        for sentence in waived(board.protocol, board.source, board.study.waive):
+            yield f"{clean(board.source['dataset'])}: {sentence}"
     if len(one.cases) >= FEWEST_RANKED:
         yield f"With {len(one.cases)} data sets mean ranks are legitimate; they are not offered."
     if len(one.networks) > 1:
         networks = ", ".join(short(text) for text in one.networks)
         yield f"Decisions of {networks} are averaged within a fold before they are compared."
-    said: dict[str, list[str]] = {}
+    names_by_reason: dict[str, list[str]] = {}
     for case in one.cases:
         for why in reasons(case.evidence):
-            said.setdefault(why, []).append(clean(case.source["dataset"]))
-    for why, names in said.items():
+            names_by_reason.setdefault(why, []).append(clean(case.source["dataset"]))
+    for why, names in names_by_reason.items():
         yield why if len(names) == len(one.cases) else f"{', '.join(names)}: {why}"
     if any(board.is_phantom for case in one.cases for board in case.boards):
         yield PHANTOM
@@ -181,37 +162,11 @@ def _sentences(one: Across) -> Iterator[str]:
                 yield f"{_name(arm)}, {clean(case.source['dataset'])}: {judged.evidence.failures}, {span} {how}."
 
 
-def _rows(one: Across) -> tuple[list[str], list[list[str]]]:
-    """Return titles and rows for Markdown and LaTeX."""
-    titles = ["arm", *(clean(case.source["dataset"]) for case in one.cases)]
+def _blocks(one: Across) -> Iterator[Block]:
     rows = [[_name(arm), *(_cell(case, arm).strip() for case in one.cases)] for arm in one.arms]
     rows.append(["sees gains from", *(_sees(case).strip() for case in one.cases)])
     rows.append(["patients (rarest)", *(_patients(case) for case in one.cases)])
-    return titles, rows
-
-
-def _markdown(one: Across) -> str:
-    titles, rows = _rows(one)
-    lines = [f"### {escape_markdown(_title(one) + _under(one))}", ""]
-    lines += [f"| {' | '.join(map(escape_markdown, titles))} |", f"| --- {'| ---: ' * len(one.cases)}|"]
-    lines += [f"| {' | '.join(map(escape_markdown, row))} |" for row in rows]
-    said = (legend(one.worth), *_sentences(one))
-    return "\n".join([*lines, "", *(f"{escape_markdown(sentence)}  " for sentence in said)])
-
-
-def _latex(one: Across) -> str:
-    titles, rows = _rows(one)
-    return "\n".join(
-        [
-            f"% {clean(_title(one) + _under(one))}",
-            rf"\begin{{tabular}}{{l{'r' * len(one.cases)}}}",
-            r"\toprule",
-            " & ".join(map(escape_latex, titles)) + r" \\",
-            r"\midrule",
-            *(" & ".join(escape_latex(cell) for cell in row) + r" \\" for row in rows),
-            r"\bottomrule",
-            r"\end{tabular}",
-            r"\par\footnotesize",
-            *(escape_latex(clean(sentence)) for sentence in (legend(one.worth), *_sentences(one))),
-        ]
-    )
+    titles = ["arm", *(case.source["dataset"] for case in one.cases)]
+    yield Heading(clean(_title(one) + _under(one)))
+    yield grid(titles, rows, numeric=[False, *[True] * len(one.cases)])
+    yield notes([legend(one.worth), *_sentences(one)])

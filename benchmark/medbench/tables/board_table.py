@@ -1,23 +1,24 @@
-"""Leaderboards in every form; here their tree in 80 columns."""
+"""A board as a tree in 80 columns."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from medbench.boards.board import Board, Row
 from medbench.boards.yardstick_results import Measured
 from medbench.planning.arm_names import arm_name
 from medbench.protocols.protocol import protocol
-from medbench.tables.board_sentences import auroc_share, sentences
-from medbench.tables.markup import latex, markdown, to_csv, values
-from medbench.tables.sentences import yardstick
-from medbench.tables.wide_columns import wide_part
-from medbench.text import WIDTH, clean, columns, counted, cut, duration, pad, wrapped
+from medbench.tables.board_blocks import board_blocks
+from medbench.tables.board_notes import auroc_share, board_notes
+from medbench.tables.board_values import board_rows
+from medbench.tables.board_wide import wide_part
+from medbench.tables.document import Document, write
+from medbench.tables.wording import yardstick
+from medbench.tables.writers.terminal import in_two_parts, name_column, under
+from medbench.text import WIDTH, clean, counted, cut, duration, pad
 
 NAME_WIDTH = 26
 TIME_AT = 74
-FORMATS = ("table", "md", "csv", "json", "latex")
 
 
 def render(board_list: Sequence[Board], form: str, *, wide: bool = False, plain: bool = False) -> str:
@@ -29,22 +30,25 @@ def render(board_list: Sequence[Board], form: str, *, wide: bool = False, plain:
         wide: More columns in the formats that are read by people.
         plain: Draw the tree in ASCII.
     """
-    if form == "json":
-        rows = [row for board in board_list for row in values(board)]
-        return json.dumps(rows, indent=1, ensure_ascii=False, allow_nan=False)
-    if form == "csv":
-        return to_csv([row for board in board_list for row in values(board)])
-    if form in ("md", "latex"):
-        return "\n\n".join((markdown if form == "md" else latex)(board, wide) for board in board_list)
-    return "\n\n".join(_text(board, wide, plain) for board in board_list)
+    return write([board_document(board, wide=wide, plain=plain) for board in board_list], form)
 
 
-def _text(board: Board, wide: bool, plain: bool) -> str:
-    rule = "-" if plain else "─"
-    lines = [*heading(board), "", *_grid(board, plain), *_footer(board)]
-    if wide:
-        lines += ["", *wide_part(board, rule)]
-    return "\n".join(line.rstrip() for line in lines)
+def board_document(board: Board, *, wide: bool, plain: bool) -> Document:
+    """Return a board as what every format is written from.
+
+    Args:
+        board: What to write.
+        wide: More columns in the formats that are read by people.
+        plain: Draw the tree in ASCII.
+    """
+    return Document(
+        lambda: _lines(board, wide, plain), lambda: board_blocks(board, wide=wide), lambda: board_rows(board)
+    )
+
+
+def _lines(board: Board, wide: bool, plain: bool) -> list[str]:
+    lines = [*heading(board), "", *_grid(board, plain), *under(board_notes(board))]
+    return [*lines, "", *wide_part(board, "-" if plain else "─")] if wide else lines
 
 
 def heading(board: Board) -> list[str]:
@@ -57,8 +61,8 @@ def heading(board: Board) -> list[str]:
         numbers = f"{counted(source['images'], 'image')}{each} ({count:,} {rare})"
     size = board.study.budget.size
     return [
-        *_two(clean(source["dataset"]), numbers),
-        *_two(f"{clean(board.classifier)}{f', {size} px' if size else ''}", _design(board)),
+        *in_two_parts(clean(source["dataset"]), numbers, indent="  "),
+        *in_two_parts(f"{clean(board.classifier)}{f', {size} px' if size else ''}", _design(board), indent="  "),
     ]
 
 
@@ -79,10 +83,8 @@ def _grid(board: Board, plain: bool) -> list[str]:
     device = "CPU" if board.device == "CPU" else "GPU"
     lines = [_line(" arm, under its control", "bal.acc", "AUROC", "gain", "95 % range", "verdict", device)]
     for row in board.rows:
-        name = f" {branch(row, plain)}{arm_name(row.arm)}"
-        if columns(name) >= NAME_WIDTH:
-            lines.append(cut(name, WIDTH))
-            name = ""
+        alone, name = name_column(f" {branch(row, plain)}{arm_name(row.arm)}", NAME_WIDTH)
+        lines += alone
         lines.append(_line(name, *_numbers(row), duration(row.seconds), row.marks))
     if board.yardsticks:
         lines.append(cut(f" yardsticks, against {arm_name(board.yardsticks[0].control)}", WIDTH))
@@ -131,10 +133,6 @@ def _numbers(row: Row) -> tuple[str, str, str, str, str]:
     return *scores, f"{100 * row.gain.value:+z.1f}", span, verdict
 
 
-def _footer(board: Board) -> list[str]:
-    return [line for sentence in sentences(board) for line in (wrapped(sentence) if sentence else [""])]
-
-
 def branch(row: Row, plain: bool) -> str:
     """Draw the branches of the tree before a row's name."""
     if not row.depth:
@@ -160,9 +158,3 @@ def _unit(board: Board) -> str:
 def _by(board: Board) -> str:
     by_image = protocol(board.protocol).cuts_images or _unit(board) == "images"
     return "image" if by_image else "patient"
-
-
-def _two(left: str, right: str) -> list[str]:
-    if columns(left) + columns(right) + 2 <= WIDTH:
-        return [left + pad(right, columns(left) - WIDTH)]
-    return [cut(left, WIDTH), *(f" {line}" for line in wrapped(right, WIDTH - 2))]

@@ -1,11 +1,10 @@
-"""Comparisons of two arms as text: in 80 columns with a forest plot, Markdown, CSV, JSON, LaTeX."""
+"""Comparisons of two arms, and each arm's gain over its own control; in a terminal with a forest plot."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from functools import partial
 
 import numpy as np
 
@@ -16,13 +15,15 @@ from medbench.data.audit_findings import waived
 from medbench.planning.arm_names import arm_name, short
 from medbench.planning.seed_block import SEEDS
 from medbench.statistics.verdicts import reasons
-from medbench.tables.board_sentences import auroc_share, without_number
+from medbench.tables.blocks import Block, grid, notes
+from medbench.tables.board_notes import auroc_share, without_number
 from medbench.tables.board_table import branch, heading
-from medbench.tables.flat_rows import metric_key
+from medbench.tables.board_values import metric_key
+from medbench.tables.document import Document, write
 from medbench.tables.forest import Bar, Forest, draw, legend
-from medbench.tables.latex import escape_latex
-from medbench.tables.markup import escape_markdown, to_csv
-from medbench.tables.sentences import PHANTOM, answer, looks
+from medbench.tables.wording import PHANTOM, answer, looks
+from medbench.tables.writers.terminal import under
+from medbench.tables.writers.values import Values, cleaned, gain_values, percent, rounded, verdict_values
 from medbench.text import WIDTH, auroc_text, clean, cut, duration, pad, points, wrapped
 
 TITLES = {
@@ -43,25 +44,14 @@ TITLES = {
 
 
 def render(found: Sequence[Versus], form: str, *, plain: bool = False) -> str:
-    """Write comparisons of two arms in one of :data:`medbench.tables.board_table.FORMATS`.
+    """Write comparisons of two arms in one of :data:`medbench.tables.document.FORMATS`.
 
     Args:
         found: As :func:`medbench.analyses.compare.compare` gives them.
         form: Member of FORMATS.
         plain: ASCII only.
     """
-    if form != "table":
-        return _for_programs(found, form)
-    lines: list[str] = []
-    for one in found:
-        lines += [*heading(one.board), "", *_numbers(one), ""]
-        alone = Forest("", (_bar(one, _name(one, one.arm)),), one.board.study.worth)
-        lines += [*draw(alone, plain=plain), ""]
-        lines += [line for sentence in _sentences(one) for line in wrapped(sentence)]
-        if one.details is not None:
-            lines += ["", *_details(one, one.details)]
-        lines.append("")
-    return _finish([*lines, f" {legend(found[0].board.study.worth, plain=plain)}"], plain)
+    return _write(found, lambda: _lines(found, plain), form, plain)
 
 
 def render_gains(board_list: Sequence[Board], form: str, *, plain: bool = False) -> str:
@@ -72,17 +62,32 @@ def render_gains(board_list: Sequence[Board], form: str, *, plain: bool = False)
         form: Member of FORMATS.
         plain: ASCII only.
     """
-    if form != "table":
-        return _for_programs(every(board_list), form)
-    lines: list[str] = []
+    return _write(every(board_list), lambda: _lines_of_gains(board_list, plain), form, plain)
+
+
+def _write(found: Sequence[Versus], lines: Callable[[], Iterator[str]], form: str, plain: bool) -> str:
+    return write([Document(lines, partial(_blocks, found), partial(map, values, found))], form, plain=plain)
+
+
+def _lines(found: Sequence[Versus], plain: bool) -> Iterator[str]:
+    for one in found:
+        yield from (*heading(one.board), "", *_numbers(one), "")
+        alone = Forest("", (_bar(one, _name(one, one.arm)),), one.board.study.worth)
+        yield from (*draw(alone, plain=plain), "", *under(_sentences(one)))
+        if one.details is not None:
+            yield from ("", *_details(one, one.details))
+        yield ""
+    yield f" {legend(found[0].board.study.worth, plain=plain)}"
+
+
+def _lines_of_gains(board_list: Sequence[Board], plain: bool) -> Iterator[str]:
     for board, forest in zip(board_list, gain_forests(board_list, plain=plain), strict=True):
-        lines += [*heading(board), ""]
+        yield from (*heading(board), "")
         if forest.bars:
-            lines += draw(forest, plain=plain)
-        lines += [line for sentence in _of_board(board) for line in wrapped(sentence)]
-        lines.append("")
+            yield from draw(forest, plain=plain)
+        yield from (*under(_of_board(board)), "")
     worth = board_list[0].study.worth if board_list else 0.0
-    return _finish([*lines, f" {legend(worth, plain=plain)}"], plain)
+    yield f" {legend(worth, plain=plain)}"
 
 
 def forests(found: Sequence[Versus]) -> list[Forest]:
@@ -267,47 +272,19 @@ def _p(value: float) -> str:
     return "<.001" if value < 0.001 else ">.999" if value > 0.999 else f"{value:.3f}".removeprefix("0")
 
 
-def _finish(lines: Sequence[str], plain: bool) -> str:
-    text = "\n".join(line.rstrip() for line in lines).rstrip("\n")
-    return text.encode("ascii", "replace").decode() if plain else text
-
-
-def _for_programs(found: Sequence[Versus], form: str) -> str:
-    rows = [flat(one) for one in found]
-    if form == "json":
-        return json.dumps(rows, indent=1, ensure_ascii=False, allow_nan=False)
-    if form == "csv":
-        return to_csv(rows)
+def _blocks(found: Sequence[Versus]) -> Iterator[Block]:
+    rows = cleaned(map(values, found))
     titles = {key: title for key, title in TITLES.items() if any(row[key] is not None for row in rows)}
-    said = list(dict.fromkeys(s for one in found for s in _sentences(one)))
     cells = [["" if row[key] is None else str(row[key]) for key in titles] for row in rows]
-    if form == "md":
-        lines = ["| " + " | ".join(titles.values()) + " |", "| " + " | ".join("---" for _ in titles) + " |"]
-        lines += ["| " + " | ".join(map(escape_markdown, row)) + " |" for row in cells]
-        return "\n".join([*lines, "", *(f"{escape_markdown(sentence)}  " for sentence in said)])
-    return "\n".join(
-        [
-            rf"\begin{{tabular}}{{{'l' * len(titles)}}}",
-            r"\toprule",
-            " & ".join(map(escape_latex, titles.values())) + r" \\",
-            r"\midrule",
-            *(" & ".join(escape_latex(cell) for cell in row) + r" \\" for row in cells),
-            r"\bottomrule",
-            r"\end{tabular}",
-            r"\par\footnotesize",
-            *(escape_latex(clean(sentence)) for sentence in said),
-        ]
-    )
+    if titles:
+        yield grid(tuple(titles.values()), cells, numeric=[False] * len(titles))
+    yield notes(dict.fromkeys(sentence for one in found for sentence in _sentences(one)))
 
 
-def flat(one: Versus) -> dict[str, Any]:
-    """Return a comparison with plain values: points of balanced accuracy, AUROC from 0 to 1."""
+def values(one: Versus) -> Values:
+    """Return a comparison as values: points of balanced accuracy, AUROC from 0 to 1."""
     gain, auroc, d = one.judged.gain, one.auroc, one.details
-
-    def number(value: float | None, digits: int = 2, scale: float = 100.0) -> float | None:
-        return None if value is None or not np.isfinite(value) else round(scale * value, digits) + 0.0  # no -0.0
-
-    row: dict[str, Any] = {
+    row: Values = {
         "dataset": one.board.source["dataset"],
         "protocol": one.board.protocol,
         "classifier": one.board.classifier,
@@ -316,42 +293,39 @@ def flat(one: Versus) -> dict[str, Any]:
         "over": one.other.arm.augmenter,
         "over_classifier": one.other.arm.classifier,
         "is_its_control": one.arm.arm.control_key == one.other.arm.key,
-        "balanced_accuracy": number(one.arm.scores.balanced_accuracy) if one.arm.scores else None,
-        "balanced_accuracy_over": number(one.other.scores.balanced_accuracy) if one.other.scores else None,
-        "gain": number(gain.value) if gain else None,
-        "gain_low": number(gain.low) if gain else None,
-        "gain_high": number(gain.high) if gain else None,
+        "balanced_accuracy": percent(one.arm.scores.balanced_accuracy) if one.arm.scores else None,
+        "balanced_accuracy_over": percent(one.other.scores.balanced_accuracy) if one.other.scores else None,
+        **gain_values(gain),
         "comparisons": gain.comparisons if gain else None,
         "configurations_scored": one.board.looks,
         "entry": one.entry or None,
-        "verdict": one.judged.verdict.word or None,
-        "verdict_withheld": one.judged.verdict.withheld or None,
+        **verdict_values(one.judged.verdict),
         "failures": one.judged.evidence.failures or None,
-        "auroc_gain": number(auroc.value if auroc else one.judged.auroc, 4, 1.0),
-        "auroc_gain_low": number(auroc.low, 4, 1.0) if auroc else None,
-        "auroc_gain_high": number(auroc.high, 4, 1.0) if auroc else None,
+        "auroc_gain": rounded(auroc.value if auroc else one.judged.auroc, 4),
+        "auroc_gain_low": rounded(auroc.low, 4) if auroc else None,
+        "auroc_gain_high": rounded(auroc.high, 4) if auroc else None,
         "seconds_alone": round(one.arm.seconds, 2),
         "seconds_alone_over": round(one.other.seconds, 2),
-        "cost_ratio": number(one.cost_ratio, 3, 1.0),
+        "cost_ratio": rounded(one.cost_ratio, 3),
         "leaks": ", ".join(one.board.leaks) or None,
         "data": one.board.source["data"],
     }
     if d is not None:
         t, s = d.corrected, d.spread
         row |= {
-            "by_repeat": " ".join(str(number(value)) for value in d.by_repeat),
-            "decided_differently": number(d.disagree),
-            "tested_together": number(d.overlap, 4, 1.0),
-            "tested_by_trained": number(d.ratio, 4, 1.0),
-            "corrected_t_low": number(t.low) if t else None,
-            "corrected_t_high": number(t.high) if t else None,
-            "corrected_t_p": number(t.p, 4, 1.0) if t else None,
-            "p_better": number(t.better, 4, 1.0) if t else None,
-            "p_same": number(t.same, 4, 1.0) if t else None,
-            "p_worse": number(t.worse, 4, 1.0) if t else None,
-            "sd_folds": number(s.folds),
-            "sd_generators": number(s.generators),
-            "sd_seeds": number(s.seeds),
+            "by_repeat": " ".join(str(percent(value)) for value in d.by_repeat),
+            "decided_differently": percent(d.disagree),
+            "tested_together": rounded(d.overlap, 4),
+            "tested_by_trained": rounded(d.ratio, 4),
+            "corrected_t_low": percent(t.low) if t else None,
+            "corrected_t_high": percent(t.high) if t else None,
+            "corrected_t_p": rounded(t.p, 4) if t else None,
+            "p_better": rounded(t.better, 4) if t else None,
+            "p_same": rounded(t.same, 4) if t else None,
+            "p_worse": rounded(t.worse, 4) if t else None,
+            "sd_folds": percent(s.folds),
+            "sd_generators": percent(s.generators),
+            "sd_seeds": percent(s.seeds),
         }
         for name in _metrics(one):
             both = [row_of.metrics.get(name) for row_of in (one.arm, one.other)]
@@ -359,4 +333,4 @@ def flat(one: Versus) -> dict[str, Any]:
                 f"{metric_key(name)}{end}": None if value is None else float(f"{value:.6g}")
                 for end, value in zip(("", "_over"), both, strict=True)
             }
-    return {clean(key): clean(value) if isinstance(value, str) else value for key, value in row.items()}
+    return row

@@ -1,40 +1,35 @@
-"""A staircase as text: in 80 columns, Markdown, CSV, JSON, LaTeX."""
+"""Where a gain goes, a leak less in every row."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
-from typing import Any
+from functools import partial
 
 from medbench.analyses.inflation import CAUSES, OTHER_DATA, Inflation, Step, elsewhere
 from medbench.planning.arm_names import short
-from medbench.tables.latex import escape_latex
-from medbench.tables.markup import escape_markdown, to_csv
-from medbench.tables.sentences import PHANTOM
-from medbench.text import WIDTH, clean, columns, counted, cut, pad, wrapped
+from medbench.statistics.intervals import Interval
+from medbench.tables.blocks import Block, Heading, Notes, grid, notes
+from medbench.tables.document import Document, write
+from medbench.tables.wording import PHANTOM
+from medbench.tables.writers.terminal import in_two_parts, name_column, under
+from medbench.tables.writers.values import Values, gain_values, percent, verdict_values
+from medbench.text import WIDTH, clean, columns, counted, pad, points, wrapped
 
 TITLE_WIDTH = 50
 NAMED = 22  # characters of a name that stands in the heading
+RANGE = "95 % range, over its own control"
 
 
 def render(found: Sequence[Inflation], form: str, *, plain: bool = False) -> str:
-    """Write staircases in one of :data:`medbench.tables.board_table.FORMATS`; shares are written in percent.
+    """Write staircases in one of :data:`medbench.tables.document.FORMATS`; shares are written in percent.
 
     Args:
         found: What to write.
         form: Member of FORMATS.
         plain: ASCII only.
     """
-    if form == "json":
-        return json.dumps([row for one in found for row in flat(one)], indent=1, ensure_ascii=False)
-    if form == "csv":
-        return to_csv([row for one in found for row in flat(one)])
-    if form == "md":
-        return "\n\n".join(map(_markdown, found))
-    if form == "latex":
-        return "\n\n".join(map(_latex, found))
-    text = "\n\n".join("\n".join(line.rstrip() for line in _text(one)) for one in found)
-    return text.encode("ascii", "replace").decode() if plain else text
+    documents = [Document(partial(_lines, one), partial(_blocks, one), partial(values, one)) for one in found]
+    return write(documents, form, plain=plain)
 
 
 def rows(found: Inflation) -> list[tuple[str, Step]]:
@@ -58,10 +53,10 @@ def sentences(found: Inflation) -> Iterator[str]:
     reported = found.own if found.is_phantom or found.published.gain is None else found.published
     source = "reported for" if reported is found.published else "that the study's own protocol gives"
     if reported.gain is not None and found.gain is not None:
-        left = f"{_points(found.gain.value)} ({_points(found.gain.low)} to {_points(found.gain.high)})"
+        left = f"{points(found.gain.value)} ({points(found.gain.low)} to {points(found.gain.high)})"
         verdict = found.verdict
         word = verdict.word if verdict is not None and verdict.word else "no verdict"
-        yield f"Of the {_points(reported.gain)} points {source} {arm}, {left} are left over its own control: {word}."
+        yield f"Of the {points(reported.gain)} points {source} {arm}, {left} are left over its own control: {word}."
         if verdict is not None and verdict.withheld:
             yield verdict.withheld
     elif found.gain is None:
@@ -92,16 +87,12 @@ def sentences(found: Inflation) -> Iterator[str]:
         yield found.table.note
 
 
-def flat(found: Inflation) -> list[dict[str, Any]]:
-    """Return every row as plain values, shares in percent."""
-
-    def percent(value: float | None) -> float | None:
-        return None if value is None else round(100 * value, 2) + 0.0
-
-    listed = []
+def values(found: Inflation) -> Iterator[Values]:
+    """Yield the values of every row, shares in percent."""
     for title, step in rows(found):
-        of_own = bool(found.ours) and step is found.ours[-1] and found.gain is not None
-        row: dict[str, Any] = {
+        is_last = bool(found.ours) and step is found.ours[-1] and found.gain is not None
+        ends = gain_values(found.gain if is_last else None)
+        yield {
             "study": found.study.name,
             "dataset": found.dataset,
             "classifier": found.classifier,
@@ -113,18 +104,11 @@ def flat(found: Inflation) -> list[dict[str, Any]]:
             "leak_removed": step.leak or None,
             "arm_value": percent(step.arm),
             "against_value": percent(step.against),
+            **ends,
             "gain": percent(step.gain),
-            "gain_low": percent(found.gain.low) if of_own and found.gain else None,
-            "gain_high": percent(found.gain.high) if of_own and found.gain else None,
-            "verdict": (found.verdict.word or None) if of_own and found.verdict else None,
+            "verdict": verdict_values(found.verdict if is_last else None)["verdict"],
             "status": step.why or "done",
         }
-        listed.append({key: clean(value) if isinstance(value, str) else value for key, value in row.items()})
-    return listed
-
-
-def _points(value: float) -> str:
-    return f"{100 * value:+z.1f}"
 
 
 def _heading(found: Inflation) -> tuple[str, str]:
@@ -133,13 +117,8 @@ def _heading(found: Inflation) -> tuple[str, str]:
     return left, right
 
 
-def _text(found: Inflation) -> Iterator[str]:
-    left, right = _heading(found)
-    if columns(left) + columns(right) + 2 <= WIDTH:
-        yield left + pad(right, columns(left) - WIDTH)
-    else:
-        yield from (line.removeprefix(" ") for line in wrapped(left, WIDTH))
-        yield f" {right}"
+def _lines(found: Inflation) -> Iterator[str]:
+    yield from in_two_parts(*_heading(found))
     if found.majority is not None:
         yield f'always answering "{clean(found.commonest)}" scores {100 * found.majority:.1f}'
     yield ""
@@ -152,17 +131,12 @@ def _text(found: Inflation) -> Iterator[str]:
         yield from wrapped(f"other: {against}", WIDTH)
     yield _line("", "arm", "other", "gain")
     for title, step in rows(found):
-        text = f" {title}"
-        if columns(text) > TITLE_WIDTH:
-            yield cut(text, WIDTH)
-            text = ""
-        yield _line(text, *_cells(step))
+        alone, text = name_column(f" {title}", TITLE_WIDTH + 1)
+        yield from (*alone, _line(text, *_cells(step)))
     if found.gain is not None:
-        span = f"{_points(found.gain.low)} to {_points(found.gain.high)}"
-        yield f"{pad(' 95 % range, over its own control', TITLE_WIDTH)}{span:>29}"
+        yield f"{pad(f' {RANGE}', TITLE_WIDTH)}{_range(found.gain):>29}"
     yield ""
-    for sentence in sentences(found):
-        yield from wrapped(sentence)
+    yield from under(sentences(found))
 
 
 def _line(title: str, arm: str, against: str, gain: str) -> str:
@@ -173,49 +147,20 @@ def _cells(step: Step) -> tuple[str, str, str]:
     def value(number: float | None) -> str:
         return "" if number is None else f"{100 * number:.1f}"
 
-    gain = step.why if step.gain is None else _points(step.gain)
+    gain = step.why if step.gain is None else points(step.gain)
     return value(step.arm), value(step.against), gain
 
 
-def _markdown(found: Inflation) -> str:
+def _range(gain: Interval) -> str:
+    return f"{points(gain.low)} to {points(gain.high)}"
+
+
+def _blocks(found: Inflation) -> Iterator[Block]:
     left, right = _heading(found)
-    arm, against = map(short, found.names)
-    lines = [
-        f"### {escape_markdown(left)}",
-        "",
-        f"{escape_markdown(right)}  ",
-        "",
-        f"| where the gain goes | {escape_markdown(arm)} | {escape_markdown(against)} | gain |",
-        "| --- | ---: | ---: | ---: |",
-    ]
-    for title, step in rows(found):
-        lines.append("| " + " | ".join(map(escape_markdown, (title, *_cells(step)))) + " |")
+    listed = [(title, *_cells(step)) for title, step in rows(found)]
     if found.gain is not None:
-        lines.append(
-            f"| 95 % range, over its own control | | | {_points(found.gain.low)} to {_points(found.gain.high)} |"
-        )
-    return "\n".join([*lines, "", *(f"{escape_markdown(sentence)}  " for sentence in sentences(found))])
-
-
-def _latex(found: Inflation) -> str:
-    arm, against = (escape_latex(short(name)) for name in found.names)
-    body = [
-        " & ".join(escape_latex(clean(cell)) for cell in (title, *_cells(step))) + r" \\" for title, step in rows(found)
-    ]
-    if found.gain is not None:
-        span = f"{_points(found.gain.low)} to {_points(found.gain.high)}"
-        body.append(rf"95 \% range, over its own control & & & {span} \\")
-    return "\n".join(
-        [
-            f"% {clean(found.study.name)}, {clean(found.dataset)}",
-            r"\begin{tabular}{lrrr}",
-            r"\toprule",
-            rf"where the gain goes & {arm} & {against} & gain \\",
-            r"\midrule",
-            *body,
-            r"\bottomrule",
-            r"\end{tabular}",
-            r"\par\footnotesize",
-            *(escape_latex(clean(sentence)) for sentence in sentences(found)),
-        ]
-    )
+        listed.append((RANGE, "", "", _range(found.gain)))
+    yield Heading(left)
+    yield Notes((right,))
+    yield grid(("where the gain goes", *map(short, found.names), "gain"), listed, numeric=(False, True, True, True))
+    yield notes(sentences(found))

@@ -1,20 +1,21 @@
-"""Gain against training size as text: in 80 columns, Markdown, CSV, JSON, LaTeX."""
+"""Gain against training size, and what it is worth in patients of the control."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
+from functools import partial
 from math import floor, log10
-from typing import Any
 
 from medbench.analyses.learning_curves import Growth, OfArm, Point, Worth
 from medbench.data.audit_findings import waived
 from medbench.planning.arm_names import arm_name, short
 from medbench.protocols.protocol import sized
-from medbench.tables.latex import escape_latex
-from medbench.tables.markup import escape_markdown, to_csv
-from medbench.tables.sentences import ESTIMAND, PHANTOM, by_size
-from medbench.text import WIDTH, clean, columns, counted, cut, listed, pad, points, wrapped
+from medbench.tables.blocks import Block, Heading, Notes, grid, notes
+from medbench.tables.document import Document, write
+from medbench.tables.wording import ESTIMAND, PHANTOM, by_size
+from medbench.tables.writers.terminal import in_two_parts, under
+from medbench.tables.writers.values import Values, gain_values, percent, rounded, verdict_values
+from medbench.text import WIDTH, clean, counted, cut, listed, points
 
 KIND = "training size"
 """What rows of this table have under ``kind`` in CSV and JSON."""
@@ -22,21 +23,15 @@ TITLES = ("patients", "control", "arm", "gain", "95 % range", "verdict", "worth"
 
 
 def render(found: Sequence[Growth], form: str, *, plain: bool = False) -> str:
-    """Write what boards say of size in one of :data:`.FORMATS`; shares are written in percent.
+    """Write what boards say of size in one of :data:`medbench.tables.document.FORMATS`; shares are written in percent.
 
     Args:
         found: What to write.
         form: Member of FORMATS.
         plain: ASCII only.
     """
-    if form == "json":
-        return json.dumps([row for one in found for row in flat(one)], indent=1, ensure_ascii=False, allow_nan=False)
-    if form == "csv":
-        return to_csv([row for one in found for row in flat(one)])
-    if form in ("md", "latex"):
-        return "\n\n".join((_markdown if form == "md" else _latex)(one) for one in found)
-    text = "\n\n".join("\n".join(line.rstrip() for line in _text(one)) for one in found)
-    return text.encode("ascii", "replace").decode() if plain else text
+    documents = [Document(partial(_lines, one), partial(_blocks, one), partial(values, one)) for one in found]
+    return write(documents, form, plain=plain)
 
 
 def name(arm: OfArm) -> str:
@@ -85,21 +80,16 @@ def sentences(growth: Growth) -> Iterator[str]:
         yield f"Left out: {listed(sizes)} patients; {reason}."
 
 
-def flat(growth: Growth) -> list[dict[str, Any]]:
-    """Return a row of plain values for every arm and size, shares and gains in percent, worths in patients."""
+def values(growth: Growth) -> Iterator[Values]:
+    """Yield the values of every arm and size, shares and gains in percent, worths in patients."""
 
-    def percent(value: float | None) -> float | None:
-        return None if value is None else round(100 * value, 2) + 0.0
+    def of_worth(key: str, worth: Worth | None) -> Values:
+        patients = rounded(worth.patients, 1) if worth else None
+        return {key: patients, f"{key}_beyond": (worth.beyond or None) if worth else None}
 
-    def of_worth(key: str, worth: Worth | None) -> dict[str, Any]:
-        value = None if worth is None else round(worth.patients, 1) + 0.0
-        return {key: value, f"{key}_beyond": (worth.beyond or None) if worth else None}
-
-    listed = []
     for arm in growth.arms:
         for p in arm.points:
-            gain = p.judged.gain if p.judged else None
-            row = {
+            yield {
                 "kind": KIND,
                 "dataset": growth.source["dataset"],
                 "protocol": growth.protocol,
@@ -110,11 +100,8 @@ def flat(growth: Growth) -> list[dict[str, Any]]:
                 "patients": round(p.patients, 1),
                 "control_balanced_accuracy": percent(p.control),
                 "balanced_accuracy": percent(p.arm),
-                "gain": percent(gain.value) if gain else None,
-                "gain_low": percent(gain.low) if gain else None,
-                "gain_high": percent(gain.high) if gain else None,
-                "verdict": (p.judged.verdict.word or None) if p.judged else None,
-                "verdict_withheld": (p.judged.verdict.withheld or None) if p.judged else None,
+                **gain_values(p.judged.gain if p.judged else None),
+                **verdict_values(p.judged.verdict if p.judged else None),
                 **of_worth("worth", p.worth),
                 **of_worth("worth_low", p.low),
                 **of_worth("worth_high", p.high),
@@ -123,8 +110,6 @@ def flat(growth: Growth) -> list[dict[str, Any]]:
                 "failures": p.failures or None,
                 "data": growth.source.get("data"),
             }
-            listed.append({key: clean(value) if isinstance(value, str) else value for key, value in row.items()})
-    return listed
 
 
 def cells(point: Point) -> tuple[str, str, str, str, str, str, str, str]:
@@ -155,13 +140,8 @@ def _heading(growth: Growth) -> tuple[str, str]:
     return left, f"{tested} tested, {clean(growth.protocol)} x {repeats}"
 
 
-def _text(growth: Growth) -> Iterator[str]:
-    left, right = _heading(growth)
-    if columns(left) + columns(right) + 2 <= WIDTH:
-        yield left + pad(right, columns(left) - WIDTH)
-    else:
-        yield from (line.removeprefix(" ") for line in wrapped(left, WIDTH))
-        yield cut(f" {right}", WIDTH)
+def _lines(growth: Growth) -> Iterator[str]:
+    yield from in_two_parts(*_heading(growth))
     yield "gain by training patients, and what it is worth in patients of the control"
     for arm in growth.arms:
         yield ""
@@ -169,8 +149,7 @@ def _text(growth: Growth) -> Iterator[str]:
         yield _line(TITLES)
         yield from (_line(cells(point)) for point in arm.points)
     yield ""
-    for sentence in sentences(growth):
-        yield from wrapped(sentence)
+    yield from under(sentences(growth))
 
 
 def _line(values: Sequence[str]) -> str:
@@ -179,37 +158,10 @@ def _line(values: Sequence[str]) -> str:
     return cut(f"{start}{worth:>7}  {of_worth}", WIDTH)
 
 
-def _markdown(growth: Growth) -> str:
+def _blocks(growth: Growth) -> Iterator[Block]:
     left, right = _heading(growth)
-    lines = [f"### {escape_markdown(left)}", "", f"{escape_markdown(right)}  "]
+    yield from (Heading(left), Notes((right,)))
     for arm in growth.arms:
-        lines += [
-            "",
-            f"**{escape_markdown(name(arm))}**",
-            "",
-            "| " + " | ".join(TITLES) + " |",
-            "| " + " | ".join(["---:"] * len(TITLES)) + " |",
-            *("| " + " | ".join(map(escape_markdown, cells(point))) + " |" for point in arm.points),
-        ]
-    return "\n".join([*lines, "", *(f"{escape_markdown(sentence)}  " for sentence in sentences(growth))])
-
-
-def _latex(growth: Growth) -> str:
-    body = []
-    for arm in growth.arms:
-        title = escape_latex(name(arm))
-        body += [r"\midrule", rf"\multicolumn{{{len(TITLES)}}}{{l}}{{{title}}} \\"]
-        body += [" & ".join(escape_latex(clean(cell)) for cell in cells(point)) + r" \\" for point in arm.points]
-    return "\n".join(
-        [
-            f"% {clean(growth.source['dataset'])}, {clean(growth.classifier)}, {clean(growth.protocol)}",
-            rf"\begin{{tabular}}{{{'r' * len(TITLES)}}}",
-            r"\toprule",
-            " & ".join(map(escape_latex, TITLES)) + r" \\",
-            *body,
-            r"\bottomrule",
-            r"\end{tabular}",
-            r"\par\footnotesize",
-            *(escape_latex(clean(sentence)) for sentence in sentences(growth)),
-        ]
-    )
+        yield Heading(clean(name(arm)), 3)
+        yield grid(TITLES, map(cells, arm.points), numeric=[True] * len(TITLES))
+    yield notes(sentences(growth))

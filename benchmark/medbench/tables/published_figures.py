@@ -1,17 +1,18 @@
-"""A study's three columns as text: in 80 columns, Markdown, CSV, JSON, LaTeX."""
+"""What a study published beside what its own protocol and an honest one give here."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from typing import Any
+from functools import partial
 
 from medbench.analyses.published_figures import Comparison, Figure, Line
 from medbench.planning.arm_names import short
 from medbench.protocols.protocol import protocol
-from medbench.tables.latex import escape_latex
-from medbench.tables.markup import escape_markdown, to_csv
-from medbench.text import WIDTH, clean, columns, cut, pad, wrapped
+from medbench.tables.blocks import Block, Heading, grid, notes
+from medbench.tables.document import Document, write
+from medbench.tables.writers.terminal import name_column, under
+from medbench.tables.writers.values import Values, gain_values, percent, rounded, verdict_values
+from medbench.text import WIDTH, clean, columns, pad, points, wrapped
 
 NAME_WIDTH = 18
 NOT_FOUND = "not found"
@@ -23,26 +24,18 @@ TITLES = ("arm", "published", "rerun", "honest", "inflation", "honest gain over 
 
 
 def render(comparison: Comparison, form: str, *, plain: bool = False) -> str:
-    """Write a comparison in one of :data:`medbench.tables.board_table.FORMATS`; shares are written in percent.
+    """Write a comparison in one of :data:`medbench.tables.document.FORMATS`; shares are written in percent.
 
     Args:
         comparison: What to write.
         form: Member of FORMATS.
         plain: ASCII only.
     """
-    if form == "json":
-        return json.dumps([_flat(comparison, line) for line in comparison.lines], indent=1, ensure_ascii=False)
-    if form == "csv":
-        return to_csv([_flat(comparison, line) for line in comparison.lines])
-    if form == "md":
-        return _markdown(comparison)
-    if form == "latex":
-        return _latex(comparison)
-    text = "\n".join(line.rstrip() for line in _text(comparison))
-    return text.encode("ascii", "replace").decode() if plain else text
+    document = Document(partial(_lines, comparison), partial(_blocks, comparison), partial(_values, comparison))
+    return write([document], form, plain=plain)
 
 
-def _text(comparison: Comparison) -> Iterator[str]:
+def _lines(comparison: Comparison) -> Iterator[str]:
     yield from wrapped(f"{comparison.study.name}: published, rerun by its own protocol, and by an honest one", WIDTH)
     for title, lines in _groups(comparison):
         yield ""
@@ -50,10 +43,8 @@ def _text(comparison: Comparison) -> Iterator[str]:
         yield _row("", "", "its protocol,", "honest", "", "honest gain over own")
         yield _row(" arm", "published", "our rerun", "test", "infl.", "control, bal. acc.")
         for line in lines:
-            name = f" {short(line.published.arm)}"
-            if columns(name) >= NAME_WIDTH:
-                yield cut(name, WIDTH)
-                name = ""
+            alone, name = name_column(f" {short(line.published.arm)}", NAME_WIDTH)
+            yield from alone
             gain = _gain(line)
             if columns(_row(name, *_cells(line), gain)) <= WIDTH:
                 yield _row(name, *_cells(line), gain)
@@ -61,8 +52,7 @@ def _text(comparison: Comparison) -> Iterator[str]:
                 yield _row(name, *_cells(line), "")
                 yield f"{gain:>{WIDTH}}"
     yield ""
-    for sentence in _sentences(comparison):
-        yield from wrapped(sentence)
+    yield from under(_sentences(comparison))
 
 
 def _row(name: str, published: str, rerun: str, honest: str, inflation: str, gain: str) -> str:
@@ -77,22 +67,18 @@ def _cells(line: Line) -> tuple[str, str, str, str]:
 
     value = line.published.value
     quoted = NOT_FOUND if value is None else f"{round(100 * value if share else value, 6):g}"  # every digit of it
-    inflation = "" if line.inflation is None else _points(line.inflation)
+    inflation = "" if line.inflation is None else points(line.inflation)
     return quoted, shown(line.rerun), shown(line.honest), inflation
 
 
 def _gain(line: Line) -> str:
     if line.gain is None:
         return "control" if line.is_control else ""
-    return f"{_points(line.gain.value)} ({_points(line.gain.low)} to {_points(line.gain.high)})"
+    return f"{points(line.gain.value)} ({points(line.gain.low)} to {points(line.gain.high)})"
 
 
 def _word(line: Line) -> str:
     return line.verdict.word if line.verdict is not None else ""
-
-
-def _points(value: float) -> str:
-    return f"{100 * value:+z.1f}"
 
 
 def _number(value: float, share: bool) -> str:
@@ -145,61 +131,36 @@ def _sentences(comparison: Comparison) -> Iterator[str]:
     )
 
 
-def _flat(comparison: Comparison, line: Line) -> dict[str, Any]:
-    p = line.published
-
-    def number(value: float | None, share: bool = p.is_share) -> float | None:
-        return None if value is None else round(100 * value, 2) + 0.0 if share else round(value, 4)
-
-    quoted = p.value if p.value is None or not p.is_share else round(100 * p.value, 6)
-    row = {
-        "study": comparison.study.name,
-        "dataset": line.dataset,
-        "augmenter": p.arm,
-        "classifier": p.classifier or None,
-        "metric": p.metric,
-        "published": quoted,
-        "rerun": number(line.rerun.value),
-        "rerun_status": line.rerun.why or "done",
-        "rerun_protocol": comparison.own or None,
-        "honest": number(line.honest.value),
-        "honest_status": line.honest.why or "done",
-        "honest_protocol": comparison.honest or None,
-        "inflation": number(line.inflation, True),
-        "gain": number(line.gain.value, True) if line.gain else None,
-        "gain_low": number(line.gain.low, True) if line.gain else None,
-        "gain_high": number(line.gain.high, True) if line.gain else None,
-        "verdict": (line.verdict.word or None) if line.verdict else None,
-        "run_as": " / ".join(filter(None, line.honest.ran)) or " / ".join(filter(None, line.rerun.ran)) or None,
-        "source": p.source,
-        "note": p.note or None,
-        "caveat": CAVEAT,
-    }
-    return {key: clean(value) if isinstance(value, str) else value for key, value in row.items()}
+def _values(comparison: Comparison) -> Iterator[Values]:
+    for line in comparison.lines:
+        p = line.published
+        number = percent if p.is_share else partial(rounded, digits=4)
+        yield {
+            "study": comparison.study.name,
+            "dataset": line.dataset,
+            "augmenter": p.arm,
+            "classifier": p.classifier or None,
+            "metric": p.metric,
+            "published": p.value if p.value is None or not p.is_share else round(100 * p.value, 6),
+            "rerun": number(line.rerun.value),
+            "rerun_status": line.rerun.why or "done",
+            "rerun_protocol": comparison.own or None,
+            "honest": number(line.honest.value),
+            "honest_status": line.honest.why or "done",
+            "honest_protocol": comparison.honest or None,
+            "inflation": percent(line.inflation),
+            **gain_values(line.gain),
+            "verdict": verdict_values(line.verdict)["verdict"],
+            "run_as": " / ".join(filter(None, line.honest.ran)) or " / ".join(filter(None, line.rerun.ran)) or None,
+            "source": p.source,
+            "note": p.note or None,
+            "caveat": CAVEAT,
+        }
 
 
-def _markdown(comparison: Comparison) -> str:
-    lines = [f"### {escape_markdown(comparison.study.name)}: published, rerun, honest"]
-    for title, of_title in _groups(comparison):
-        rule = "| --- " + "| ---: " * (len(TITLES) - 1) + "|"
-        lines += ["", escape_markdown(title), "", "| " + " | ".join(TITLES) + " |", rule]
-        for line in of_title:
-            cells = (line.published.arm, *_cells(line), _gain(line), _word(line))
-            lines.append("| " + " | ".join(map(escape_markdown, cells)) + " |")
-    return "\n".join([*lines, "", *(f"{escape_markdown(sentence)}  " for sentence in _sentences(comparison))])
-
-
-def _latex(comparison: Comparison) -> str:
-    lines = [f"% {clean(comparison.study.name)}: published, rerun, honest"]
-    for title, of_title in _groups(comparison):
-        lines += [
-            rf"\par {escape_latex(clean(title))}",
-            rf"\begin{{tabular}}{{l{'r' * (len(TITLES) - 1)}}}",
-            r"\toprule",
-        ]
-        lines += [" & ".join(map(escape_latex, TITLES)) + r" \\", r"\midrule"]
-        for line in of_title:
-            cells = (line.published.arm, *_cells(line), _gain(line), _word(line))
-            lines.append(" & ".join(escape_latex(clean(cell)) for cell in cells) + r" \\")
-        lines += [r"\bottomrule", r"\end{tabular}"]
-    return "\n".join([*lines, r"\par\footnotesize", *(escape_latex(clean(s)) for s in _sentences(comparison))])
+def _blocks(comparison: Comparison) -> Iterator[Block]:
+    yield Heading(f"{clean(comparison.study.name)}: published, rerun, honest")
+    for title, lines in _groups(comparison):
+        rows = [(line.published.arm, *_cells(line), _gain(line), _word(line)) for line in lines]
+        yield grid(TITLES, rows, numeric=[False, *[True] * (len(TITLES) - 1)], caption=title)
+    yield notes(_sentences(comparison))

@@ -10,7 +10,7 @@ from medbench.boards.board import Board, Row
 from medbench.boards.yardstick_results import Measured
 from medbench.publishing.bundle.allowed_texts import fitting
 from medbench.statistics.intervals import Interval
-from medbench.tables.sentences import yardstick
+from medbench.tables.wording import yardstick
 from medbench.text import duration
 
 EXACT = 1e-9

@@ -34,7 +34,7 @@ from medbench.publishing.verify.signs_of_invention import NAME, Signs
 from medbench.registry.plugins import Catalogue
 from medbench.samples import Samples
 from medbench.store.store import Store
-from medbench.tables.board_sentences import sentences
+from medbench.tables.board_notes import board_notes
 from medbench.text import clean
 from medbench.trial.metrics import measure, metric_name
 from medbench.trial.probabilities import correct_prior
@@ -92,7 +92,7 @@ def against_data(
         _as_claimed(bundle, [figures(board) for board in built], found, report)
         _checked(bundle, built, report)
         report.boards += [
-            {**figures(b), "recomputed": True, "sentences": list(map(clean, sentences(b)))} for b in built
+            {**figures(b), "recomputed": True, "sentences": list(map(clean, board_notes(b)))} for b in built
         ]
     report.boards += [{**claim, "recomputed": False, "sentences": []} for claim in claims]
 

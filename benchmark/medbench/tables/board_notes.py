@@ -1,4 +1,4 @@
-"""The sentences under a board, and the names that stand in them."""
+"""The notes under a board: one sentence each for what its table does not show."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from medbench.data.audit_findings import waived
 from medbench.planning.arm_names import arm_name, left_out, short
 from medbench.planning.arms import Arm
 from medbench.statistics.verdicts import reasons
-from medbench.tables.sentences import (
+from medbench.tables.wording import (
     ESTIMAND,
     PHANTOM,
     answer,
@@ -32,8 +32,8 @@ MEANING = {
 """What the marks behind a row mean, in the order they are explained."""
 
 
-def sentences(board: Board) -> list[str]:
-    """Return what stands under a board; an empty one parts the yardsticks from the rest."""
+def board_notes(board: Board) -> list[str]:
+    """Return the sentences under a board; an empty one parts the scores of plain training from the rest."""
     first = f"chance {100 / len(board.source['classes']):.1f}"
     if board.plain is not None and board.plain.scores is not None:
         s = board.plain.scores

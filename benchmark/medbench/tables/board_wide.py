@@ -1,4 +1,4 @@
-"""What ``--wide`` adds under a board's tree: cells, recalls, precisions, further measures, scores of made rows."""
+"""What ``--wide`` adds under a board's tree: cells, recalls, precisions, measures, scores of synthetic samples."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from medbench.boards.board import Board, Row
 from medbench.planning.arm_names import arm_name
-from medbench.tables.board_sentences import auroc_share, without_number
+from medbench.tables.board_notes import auroc_share, without_number
 from medbench.text import clean, columns, cut, pad, wrapped
 
 

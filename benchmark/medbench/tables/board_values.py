@@ -1,11 +1,8 @@
-"""Flat rows: a board as plain values by name, for CSV, JSON and wide tables."""
+"""A board as plain values by name, for CSV, JSON and the columns of Markdown and LaTeX."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
-
-import numpy as np
 
 from medbench.boards.board import Board, Row
 from medbench.boards.yardstick_results import Measured
@@ -13,19 +10,24 @@ from medbench.data.audit_findings import waived
 from medbench.statistics.further_measures import Measures
 from medbench.statistics.intervals import Interval
 from medbench.statistics.patient_scores import ArmScores
-from medbench.tables.sentences import yardstick
+from medbench.tables.wording import yardstick
+from medbench.tables.writers.values import Values, gain_values, percent, rounded, verdict_values
 from medbench.text import duration
 
 
-def table(board: Board) -> list[dict[str, Any]]:
-    """Return a board as flat rows with plain values, for CSV, JSON and wide tables."""
-    return [_flat(board, row) for row in board.all_rows] + [_flat_yardstick(board, of_it) for of_it in board.yardsticks]
+def board_rows(board: Board) -> list[Values]:
+    """Return a row of values for every arm and every yardstick; shares and gains are in percent."""
+    return [*(_arm(board, row) for row in board.all_rows), *(_yardstick(board, one) for one in board.yardsticks)]
 
 
-def _flat(board: Board, row: Row) -> dict[str, Any]:
-    s, percent = row.scores, _percent
+def metric_key(name: str) -> str:
+    """Return the key of a metric that a plugin added: one of its own, whatever columns a board has."""
+    return f"metric_{name}"
+
+
+def _arm(board: Board, row: Row) -> Values:
+    s = row.scores
     longer = board.check if board.check is not None and board.check.arm.key == row.arm.key else None
-    at_twice = longer.gain if longer is not None else None
     return {
         "dataset": board.source["dataset"],
         "protocol": board.protocol,
@@ -34,10 +36,9 @@ def _flat(board: Board, row: Row) -> dict[str, Any]:
         "control": row.arm.control or None,
         "control_classifier": row.arm.over or None,
         **_scores(row.scores, row.gain),
-        "verdict": _verdict(row),
-        "verdict_withheld": row.judged.verdict.withheld or None if row.judged else None,
+        **(verdict_values(row.judged.verdict) if row.judged else _without_verdict(row)),
         "macro_f1": percent(s.macro_f1) if s else None,
-        **_flat_measures(row.measures, board.source["classes"]),
+        **_measures(row.measures, board.source["classes"]),
         **{f"recall_{name}": percent(s.recalls[k]) if s else None for k, name in enumerate(board.source["classes"])},
         "done": row.done,
         "failed": row.failed,
@@ -61,57 +62,48 @@ def _flat(board: Board, row: Row) -> dict[str, Any]:
         "still_improving": row.improving[0] if row.improving[1] else None,
         "yardstick": None,
         "steps_checked": longer.steps if longer is not None else None,
-        "gain_checked": percent(at_twice.value) if at_twice else None,
-        "gain_checked_low": percent(at_twice.low) if at_twice else None,
-        "gain_checked_high": percent(at_twice.high) if at_twice else None,
+        **gain_values(longer.gain if longer is not None else None, "gain_checked"),
         "leaks": ", ".join(board.leaks) or None,
         "waived": " ".join(waived(board.protocol, board.source, board.study.waive)) or None,
         "data": board.source["data"],
     }
 
 
-def metric_key(name: str) -> str:
-    """Return the key of a metric that a plugin added: one of its own, whatever columns a board has."""
-    return f"metric_{name}"
+def _without_verdict(row: Row) -> Values:
+    return {"verdict": "control" if not row.arm.control and not row.arm.plain else None, "verdict_withheld": None}
 
 
 def _significant(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.6g}")
 
 
-def _scores(s: ArmScores | None, g: Interval | None) -> dict[str, float | None]:
+def _scores(s: ArmScores | None, gain: Interval | None) -> Values:
     return {
-        "balanced_accuracy": _percent(s.balanced_accuracy) if s else None,
-        "balanced_accuracy_argmax": _percent(s.argmax_balanced_accuracy) if s else None,
-        "accuracy": _percent(s.accuracy) if s else None,
-        "auroc": round(s.auroc, 4) if s and np.isfinite(s.auroc) else None,
-        "gain": _percent(g.value) if g else None,
-        "gain_low": _percent(g.low) if g else None,
-        "gain_high": _percent(g.high) if g else None,
+        "balanced_accuracy": percent(s.balanced_accuracy) if s else None,
+        "balanced_accuracy_argmax": percent(s.argmax_balanced_accuracy) if s else None,
+        "accuracy": percent(s.accuracy) if s else None,
+        "auroc": rounded(s.auroc, 4) if s else None,
+        **gain_values(gain),
     }
 
 
-def _flat_measures(found: Measures | None, classes: Sequence[str]) -> dict[str, float | None]:
+def _measures(found: Measures | None, classes: Sequence[str]) -> Values:
     if found is None:
         return {}
-
-    def number(value: float) -> float | None:
-        return round(float(value), 4) + 0.0 if np.isfinite(value) else None
-
     names = ("auprc", "mcc", "brier", "calibration_slope")
     return {
-        **{name: number(getattr(found, name)) for name in names},
-        **{f"precision_{name}": _percent(found.precisions[k]) for k, name in enumerate(classes)},
+        **{name: rounded(float(getattr(found, name)), 4) for name in names},
+        **{f"precision_{name}": percent(found.precisions[k]) for k, name in enumerate(classes)},
         **{
-            f"confusion_{name}_as_{other}": number(found.confusion[k, j])
+            f"confusion_{name}_as_{other}": rounded(float(found.confusion[k, j]), 4)
             for k, name in enumerate(classes)
             for j, other in enumerate(classes)
         },
     }
 
 
-def _flat_yardstick(board: Board, of_it: Measured) -> dict[str, Any]:
-    """Write a yardstick as a row: no verdict, and the name of the yardstick under its own key."""
+def _yardstick(board: Board, of_it: Measured) -> Values:
+    """Return the values of a yardstick: no verdict, and its name under a key of its own."""
     title, caption = yardstick(of_it.kind, trainings=of_it.trainings, cost=duration(of_it.seconds))
     return {
         "dataset": board.source["dataset"],
@@ -122,7 +114,7 @@ def _flat_yardstick(board: Board, of_it: Measured) -> dict[str, Any]:
         "control_classifier": None,
         **_scores(of_it.scores, of_it.gain),
         "verdict": None,
-        "macro_f1": _percent(of_it.scores.macro_f1) if of_it.scores else None,
+        "macro_f1": percent(of_it.scores.macro_f1) if of_it.scores else None,
         "done": of_it.done,
         "failed": of_it.failed,
         "planned": of_it.planned,
@@ -134,13 +126,3 @@ def _flat_yardstick(board: Board, of_it: Measured) -> dict[str, Any]:
         "yardstick_caption": caption,
         "data": board.source["data"],
     }
-
-
-def _verdict(row: Row) -> str | None:
-    if row.judged is not None:
-        return row.judged.verdict.word or None
-    return "control" if not row.arm.control and not row.arm.plain else None
-
-
-def _percent(value: float | None) -> float | None:
-    return None if value is None or not np.isfinite(value) else round(100 * value, 2) + 0.0  # no -0.0

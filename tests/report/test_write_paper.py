@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 
 from _hostile_texts import PAYLOADS, everywhere
 from _synthetic_store import SyntheticRun
-from medbench.report.blocks import Cell, Section, Table, cell, heading, table
 from medbench.report.inputs import gather
-from medbench.report.latex import CHARACTER, ROOM, ems, pieces, shared, tex
 from medbench.report.report import Report, report
-from medbench.report.write_markdown_latex import latex, markdown
+from medbench.report.write_paper import latex, markdown
+from medbench.tables.blocks import Cell, Section, Table, cell, heading, table
+from medbench.tables.writers.latex_table import ROOM, shared
+from medbench.tables.writers.latex_text import CHARACTER, ems, pieces, tex
 from medbench.text import clean
 
 MADE_BY_US = set(

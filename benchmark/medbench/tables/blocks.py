@@ -1,6 +1,6 @@
-"""What a report is made of, before it is a page or a paper: sections of sentences, tables and pictures.
+"""Blocks that tables and reports are made of before a writer gives them a format: tables, sentences, figures.
 
-Every text that enters a block is cleaned there, so no writer of a format has to think of it.
+Every text that enters a block through a function of this module is cleaned there, so no writer has to think of it.
 """
 
 from __future__ import annotations
@@ -54,11 +54,12 @@ class Table:
     """A table.
 
     Attributes:
-        caption: One sentence that says what it shows.
+        caption: One sentence that says what it shows; may be empty.
         columns: Titles; the first column names the rows.
         rows: As many cells each as there are columns.
         sortable: Whether a page offers to sort and filter it.
         label: A short name without blanks, unique in a report.
+        numeric: Whether each column holds numbers; empty where :func:`numeric_columns` finds out.
     """
 
     caption: str
@@ -66,6 +67,7 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     sortable: bool = False
     label: str = ""
+    numeric: tuple[bool, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -96,10 +98,18 @@ class Sentences:
 
 
 @dataclass(frozen=True)
+class Notes:
+    """Sentences under a table, a line each; empty ones are left out."""
+
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Heading:
-    """A heading below that of the section."""
+    """A heading: of a document (level 0), of a section (1), or below it (2, 3)."""
 
     text: str
+    level: int = 2
 
 
 @dataclass(frozen=True)
@@ -110,7 +120,7 @@ class Source:
     language: str = "bibtex"
 
 
-Block = Table | Picture | Sentences | Heading | Source
+Block = Table | Picture | Sentences | Notes | Heading | Source
 
 
 @dataclass(frozen=True)
@@ -168,11 +178,31 @@ def table(
     return Table(text_of(caption), tuple(map(text_of, columns)), made, sortable, label)
 
 
+def grid(columns: Sequence[str], rows: Iterable[Sequence[str]], *, numeric: Sequence[bool], caption: str = "") -> Table:
+    """Return a table of texts as they are, but for what a terminal obeys.
+
+    Args:
+        columns: Titles.
+        rows: As many texts each as there are columns.
+        numeric: Whether each column holds numbers.
+        caption: Stands above it; may be empty.
+    """
+    cells = tuple(tuple(Cell(clean(text)) for text in row) for row in rows)
+    return Table(clean(caption), tuple(map(clean, columns)), cells, numeric=tuple(numeric))
+
+
+def notes(texts: Iterable[str]) -> Notes:
+    """Return sentences as they are, but for what a terminal obeys."""
+    return Notes(tuple(clean(text) for text in texts if text))
+
+
 def numeric_columns(table: Table) -> list[bool]:
-    """Say of each column whether it holds numbers, which stand at the right."""
-    told = []
+    """Return for each column whether it holds numbers, which stand at the right."""
+    if table.numeric:
+        return list(table.numeric)
+    found = []
     for column in range(len(table.columns)):
         cells = [row[column] for row in table.rows if row[column].text]
         numbers = sum(isinstance(c.order, float) or _NUMBER.fullmatch(c.text) is not None for c in cells)
-        told.append(2 * numbers > len(cells))
-    return told
+        found.append(2 * numbers > len(cells))
+    return found

@@ -1,0 +1,49 @@
+"""What a table is before it has a format, and how it gets one: the same writers for every analysis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from medbench.tables.blocks import Block, Heading
+from medbench.tables.writers.latex import latex
+from medbench.tables.writers.markdown import markdown
+from medbench.tables.writers.terminal import joined
+from medbench.tables.writers.values import Values, to_csv, to_json
+
+FORMATS = ("table", "md", "csv", "json", "latex")
+
+
+@dataclass(frozen=True)
+class Document:
+    """One table with its sentences. Each part is made when a format asks for it.
+
+    Attributes:
+        lines: For a terminal of 80 columns.
+        blocks: For Markdown and LaTeX.
+        rows: For CSV and JSON.
+    """
+
+    lines: Callable[[], Iterable[str]]
+    blocks: Callable[[], Iterable[Block]]
+    rows: Callable[[], Iterable[Values]]
+
+
+def write(documents: Sequence[Document], form: str, *, plain: bool = False) -> str:
+    """Write documents in one of FORMATS; CSV and JSON stay one list of rows.
+
+    Args:
+        documents: What to write.
+        form: Member of FORMATS.
+        plain: ASCII only, in a terminal.
+    """
+    if form in ("csv", "json"):
+        rows = [row for one in documents for row in one.rows()]
+        return to_csv(rows) if form == "csv" else to_json(rows)
+    if form == "table":
+        return "\n\n".join(joined(one.lines(), plain=plain) for one in documents)
+    blocks = [block for one in documents for block in one.blocks()]
+    if form == "md":
+        return markdown(blocks)
+    title = next((block.text for block in blocks if isinstance(block, Heading)), "medbench")
+    return latex(title, blocks).rstrip("\n")
