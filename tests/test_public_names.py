@@ -39,7 +39,7 @@ def _members(thing: type) -> dict[str, str]:
     for base in reversed(thing.__mro__[:-1]):
         if not base.__module__.startswith("medbench"):
             continue
-        members |= {name: f"{annotation}" for name, annotation in base.__dict__.get("__annotations__", {}).items()}
+        members |= {name: f"{annotation}" for name, annotation in inspect.get_annotations(base).items()}
         members |= {
             name: _signature(value.fget if isinstance(value, property) else value)
             for name, value in vars(base).items()

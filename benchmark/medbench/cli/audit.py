@@ -32,6 +32,7 @@ BLIND = (
 )
 
 
+# One parameter per option of the command line.
 @click.command(short_help="Say what a data set gives away: duplicates, leaks, shortcuts.")
 @click.argument("name", metavar="[DATASET|STUDY]", required=False, shell_complete=complete("dataset", "study"))
 @click.option("--data", multiple=True, metavar="[NAME=]FOLDER", help="Where the data set lies; only read.")

@@ -20,6 +20,7 @@ from medbench.text import clean
 SUFFIX = ".medbench.zip"
 
 
+# One parameter per option of the command line.
 @click.command(short_help="Pack a run into one file that others can check.")
 @record_options
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help=f"By default NAME{SUFFIX}.")

@@ -20,6 +20,7 @@ from medbench.tables.document import FORMATS
 from medbench.tables.forest import Forest
 
 
+# One parameter per option of the command line.
 @click.command(short_help="Compare two arms, or plot every gain of a run.")
 @click.argument("one", metavar="[A", required=False)
 @click.argument("other", metavar="B]", required=False)

@@ -27,6 +27,7 @@ from medbench.statistics.verdicts import FEWEST_RARE
 from medbench.text import WIDTH, clean, counted, listed, wrapped
 
 
+# One parameter per option of the command line.
 @click.command(short_help="Set up a study of one's own folder of images.")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option(
@@ -70,18 +71,7 @@ def init(
     catalogue = load_catalogue(plugin_folders, plugin_switches)
     for name in augmenter:
         catalogue.resolve("augmenter", name)  # a misspelled one is told before any image is decoded
-    text = _recognised(catalogue, folder) if patient is None else ""
-    how = "as the data set says"
-    if not text or text == "folder":
-        text, how = _own(catalogue, folder, patient)
-    elif text.startswith("folder["):
-        how = "by the columns of the table" if ",patient=" in text else "the table names none"
-        click.echo(f"mapping     {clean(text)}")
-    else:
-        title = catalogue.resolve("dataset", text).card.title
-        click.echo(f"layout      this looks like {clean(text)}, {clean(title)}")
-        for line in wrapped(f"medbench run -d {shlex.quote(text)} --data {shlex.quote(str(folder))}", WIDTH - 12):
-            click.echo(f"            {line.strip()}")
+    text, how = _dataset_of(catalogue, folder, patient)
     recipe = catalogue.resolve("dataset", text)
     source = Source(catalogue.spec(recipe), within(recipe, folder), folder, size or recipe.size)
     with Display() as display:
@@ -113,6 +103,21 @@ def init(
     few = "" if rule.startswith("official") else " --folds 2"
     click.echo(f"rehearse    {command} --budget smoke{few} --repeats 1")
     click.echo(f"run         {command}")
+
+
+def _dataset_of(catalogue: Catalogue, folder: Path, patient: str | None) -> tuple[str, str]:
+    """Return the text of the data set that a folder is, and where its patients come from; print what was recognised."""
+    text = _recognised(catalogue, folder) if patient is None else ""
+    if not text or text == "folder":
+        return _own(catalogue, folder, patient)
+    if text.startswith("folder["):
+        click.echo(f"mapping     {clean(text)}")
+        return text, "by the columns of the table" if ",patient=" in text else "the table names none"
+    title = catalogue.resolve("dataset", text).card.title
+    click.echo(f"layout      this looks like {clean(text)}, {clean(title)}")
+    for line in wrapped(f"medbench run -d {shlex.quote(text)} --data {shlex.quote(str(folder))}", WIDTH - 12):
+        click.echo(f"            {line.strip()}")
+    return text, "as the data set says"
 
 
 def _recognised(catalogue: Catalogue, folder: Path) -> str:

@@ -64,6 +64,7 @@ def record_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.argument("study_name", metavar="[STUDY]", required=False)(results_option(command))
 
 
+# One entry per option, in the order in which --help lists them.
 def study_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that make up a study."""
     options = (

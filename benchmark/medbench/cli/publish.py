@@ -34,6 +34,7 @@ _workers = click.option("--workers", type=click.IntRange(1, 256), default=1, sho
                         help="Processes that decode.")  # fmt: skip
 
 
+# One parameter per option of the command line.
 @click.command(short_help="Verify a bundle and add it to the published entries.")
 @click.argument("bundle", type=click.Path(path_type=Path))
 @_to
@@ -93,6 +94,7 @@ def withdraw(entry: str, reason: str, folder: Path) -> None:
     click.echo(f"row {row.row} of {clean(str(folder / entries.LEDGER))}: {row.entry} is withdrawn: {clean(row.detail)}")
 
 
+# One parameter per option of the command line.
 @click.command(short_help="Run one cell of a published entry again and compare.")
 @click.argument("entry")
 @_to
@@ -123,16 +125,7 @@ def reproduce(
     """
     place = entries.find_entry(folder, entry)
     file, left_out = place / entries.BUNDLE, blocked(plugin_switches)
-    known = [row for row in ledger.rows(folder / entries.LEDGER) if row.entry == entries.read_entry(place)["id"]]
-    if not known:
-        raise UsageError(f"{place}: the ledger does not know this entry; publish its bundle first.")
-    last = entries.standing(folder, known[-1].entry)
-    if last.tier == "claimed" and last.event == "published":
-        raise UsageError(f"{place}: is only claimed, there is nothing to reproduce yet; first recompute it with "
-                         f"`medbench publish {file} --to {folder} --data FOLDER`.")  # fmt: skip
-    if last.tier == "claimed":
-        raise UsageError(f"{place}: a correction of {last.date} made it claimed; publish a better bundle with "
-                         "--replaces.")  # fmt: skip
+    published = _recomputed_entry(place, folder)
     ledger.check_committed(folder / entries.LEDGER)
     by = "" if key is None else _maintainer(key, folder)
     salt = _salt(salt)
@@ -162,7 +155,7 @@ def reproduce(
     ledger.append(
         folder / entries.LEDGER,
         event="reproduced",
-        entry=known[-1].entry,
+        entry=published,
         tier="reproduced",
         bundle=bundle.sha256,
         detail=reproducing.sentence(rerun),
@@ -170,6 +163,21 @@ def reproduce(
         sign=lambda row: signature.one_line(signature.sign(row, key, namespace=evidence.NAMESPACE)),
     )
     click.echo(f"signed by {clean(by)}; commit {clean(str(folder / entries.LEDGER))}")
+
+
+def _recomputed_entry(place: Path, folder: Path) -> str:
+    """Return the id of an entry whose numbers were recomputed, which comes before it is reproduced."""
+    known = [row for row in ledger.rows(folder / entries.LEDGER) if row.entry == entries.read_entry(place)["id"]]
+    if not known:
+        raise UsageError(f"{place}: the ledger does not know this entry; publish its bundle first.")
+    last = entries.standing(folder, known[-1].entry)
+    if last.tier == "claimed" and last.event == "published":
+        raise UsageError(f"{place}: is only claimed, there is nothing to reproduce yet; first recompute it with "
+                         f"`medbench publish {place / entries.BUNDLE} --to {folder} --data FOLDER`.")  # fmt: skip
+    if last.tier == "claimed":
+        raise UsageError(f"{place}: a correction of {last.date} made it claimed; publish a better bundle with "
+                         "--replaces.")  # fmt: skip
+    return known[-1].entry
 
 
 def _maintainer(key: Path, folder: Path) -> str:

@@ -19,6 +19,7 @@ from medbench.publishing.verify.verify import verify as verify_bundle
 from medbench.text import WIDTH, clean, wrapped
 
 
+# One parameter per option of the command line.
 @click.command(short_help="Check a bundle: recompute every number from its predictions.")
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option("--to", "folder", type=click.Path(path_type=Path), default=Path("results/published"),
