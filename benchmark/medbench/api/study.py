@@ -61,7 +61,7 @@ def run(
         RunFailed: If every job fails alike.
     """
     request = build_request(study, **options)
-    with _shown(progress) as watcher, _without_script():
+    with _choose_watcher(progress) as watcher, _without_script():
         ran = run_study(request, watcher, Resources(workers, device, executor, limit_s), retry_failed=retry_failed)
     check_not_interrupted(ran.summaries)
     return Results(ran.store, ran.plan.record(), lambda: request.catalogue)
@@ -154,7 +154,7 @@ def _without_script() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _shown(progress: bool | Watcher) -> Iterator[Watcher]:
+def _choose_watcher(progress: bool | Watcher) -> Iterator[Watcher]:
     """Choose who is told how a run goes."""
     if not isinstance(progress, bool):
         yield progress

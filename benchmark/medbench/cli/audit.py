@@ -78,22 +78,22 @@ def audit(
     if name is None:
         raise UsageError("give a data set or a study, as in `medbench audit ddti --data FOLDER`, or --canary.")
     catalogue = load_catalogue(plugin_folders, plugin_switches)
-    asked = _asked(catalogue, name)
+    audited = _study_of(catalogue, name)
     if data and not phantom:  # as for a run: a study on drawn images turns to the real ones
-        asked = asked.model_copy(update={"datasets": [text.removeprefix(PHANTOM) for text in asked.datasets]})
+        audited = audited.model_copy(update={"datasets": [text.removeprefix(PHANTOM) for text in audited.datasets]})
     sources = locate(
         catalogue,
-        asked.datasets,
+        audited.datasets,
         data=data or tuple(filter(None, [os.environ.get("MEDBENCH_DATA", "")])),
         phantom=phantom,
-        drawing=asked.phantom,
-        size=size or asked.budget.size,
+        drawing=audited.phantom,
+        size=size or audited.budget.size,
     )
-    official = any(protocol(text).name == "official" for text in asked.protocols)
+    official = any(protocol(text).name == "official" for text in audited.protocols)
     facts = []
     with Display() as display:
         for source in sources:
-            facts.append(_facts(source, source.decode(workers, display.decoding), asked.waive, official))
+            facts.append(_facts(source, source.decode(workers, display.decoding), audited.waive, official))
     if as_json:
         click.echo(json.dumps(facts, indent=1))
     else:
@@ -101,7 +101,7 @@ def audit(
     return 8 if any(of_source["blocks"] for of_source in facts) else 0
 
 
-def _asked(catalogue: Catalogue, name: str) -> Study:
+def _study_of(catalogue: Catalogue, name: str) -> Study:
     """Return the study of that name or file, or one of the data set alone, under its official cut."""
     if name.endswith(".toml") or Path(name).is_file():
         return study.read(Path(name))
@@ -144,20 +144,20 @@ def _text(facts: dict[str, Any]) -> Iterator[str]:
     yield ""
     same = facts["same"]
     yield f" equal pixels: {counted(len(same), 'picture', 'occur')} {_times(same)}"
-    yield from _listed(", ".join(ids[:SHOWN]) for ids in same)
+    yield from _list(", ".join(ids[:SHOWN]) for ids in same)
     near = facts["near"]
     yield ""
     yield f" nearly equal (correlation {WHOLE} and {_detail(facts)} in the detail): {len(near):,} links"
-    yield from _listed(f"{v['first']}, {v['second']}  {v['value']:.3f}" for v in near)
+    yield from _list(f"{v['first']}, {v['second']}  {v['value']:.3f}" for v in near)
     alike = facts["look_alikes"]
     yield ""
     yield f" look alike (hashes within {LOOK_ALIKE} of 64 bits), for you to look at: {len(alike):,} pairs"
-    yield from _listed(f"{one}, {other}  {bits} bits" for one, other, bits in alike)
+    yield from _list(f"{one}, {other}  {bits} bits" for one, other, bits in alike)
     yield ""
     yield f" labels that conflict on equal pixels: {counted(len(facts['conflicts']), 'picture')}"
-    yield from _listed(", ".join(ids[:SHOWN]) for ids in facts["conflicts"])
+    yield from _list(", ".join(ids[:SHOWN]) for ids in facts["conflicts"])
     yield f" labels that conflict on nearly equal ones: {counted(len(facts['near_conflicts']), 'pair')}"
-    yield from _listed(f"{v['first']}, {v['second']}  {v['value']:.3f}" for v in facts["near_conflicts"])
+    yield from _list(f"{v['first']}, {v['second']}  {v['value']:.3f}" for v in facts["near_conflicts"])
     yield ""
     if facts["blank"]:
         yield from wrapped(f"{blanks([Blank(**of_it) for of_it in facts['blank']])}.")
@@ -180,7 +180,7 @@ def _official(facts: dict[str, Any]) -> Iterator[str]:
         state = "waived" if name in facts["waived"] else "BLOCKS" if name in facts["blocks"] else "not used"
         yield f"  {state}  {name}: {counted(len(groups), 'group')}"
         yield from wrapped(f"{WAIVABLE[name]}.", WIDTH - 3)
-        yield from _listed(", ".join(ids) for ids in groups)
+        yield from _list(", ".join(ids) for ids in groups)
     if facts["blocks"]:
         names = ", ".join(f'"{name}"' for name in facts["blocks"])
         yield from wrapped(
@@ -217,7 +217,7 @@ def _times(same: Sequence[Sequence[str]]) -> str:
     return f"more than once, {sum(map(len, same)):,} images in all" if same else "more than once"
 
 
-def _listed(lines: Any) -> Iterator[str]:
+def _list(lines: Any) -> Iterator[str]:
     every = list(lines)
     yield from (f"   {cut(clean(line), WIDTH - 3)}" for line in every[:SHOWN])
     if len(every) > SHOWN:

@@ -73,9 +73,9 @@ def _text(found: Canary) -> Iterator[str]:
     yield ""
     yield f" {pad('honest protocol: AUROC of every arm', 44)}{'AUROC':>7}   joint 95 % range"
     for arm in sorted(found.arms, key=lambda a: a.name):
-        said = "" if arm.holds else "   LEAVES OUT .5"
+        mark = "" if arm.holds else "   LEAVES OUT .5"
         name = pad(cut(f"  {short(arm.name)}", 43), 44)
-        yield f" {name}{arm.auroc:>7.3f}   {arm.low:.3f} to {arm.high:.3f}{said}"
+        yield f" {name}{arm.auroc:>7.3f}   {arm.low:.3f} to {arm.high:.3f}{mark}"
     for name in found.missing:
         yield cut(f"   {name}", WIDTH)
     yield f"   an AUROC {found.reach:.2f} away from .5 would be seen in every arm"

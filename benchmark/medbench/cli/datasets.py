@@ -145,7 +145,7 @@ def _decode(dataset: Dataset, root: Path, index: Index, bad: list[str], display:
         if of > MANY:
             display.decoding("comparing", rows, of)
 
-    seen = inspect(
+    inspected = inspect(
         index,
         dataset.name.partition(":")[0],
         views=np.concatenate(views),
@@ -153,11 +153,13 @@ def _decode(dataset: Dataset, root: Path, index: Index, bad: list[str], display:
         blank=blank,
         progress=tell,
     )
-    said = labels_in_conflict(seen.conflicts, seen.near_conflicts)
-    pairs = [*seen.conflicts, *((link.first, link.second) for link in seen.near_conflicts)]
-    said += [f"different labels: {', '.join(ids[:SHOWN])}" for ids in pairs[:SHOWN]]
-    said += [blanks(seen.blank)] if seen.blank else []
-    return said + [f"its official cut: {text}" for text in (seen.overlap.sentences() if seen.overlap else [])]
+    sentences = labels_in_conflict(inspected.conflicts, inspected.near_conflicts)
+    pairs = [*inspected.conflicts, *((link.first, link.second) for link in inspected.near_conflicts)]
+    sentences += [f"different labels: {', '.join(ids[:SHOWN])}" for ids in pairs[:SHOWN]]
+    sentences += [blanks(inspected.blank)] if inspected.blank else []
+    return sentences + [
+        f"its official cut: {text}" for text in (inspected.overlap.sentences() if inspected.overlap else [])
+    ]
 
 
 @datasets.command("phantom")

@@ -32,19 +32,19 @@ TINY = (
 REINSTALL = f"{Path(sys.executable).name} -m pip install --force-reinstall torch torchvision"
 ASK_CUDA = """
 import json, torch
-told = {"torch": torch.__version__, "cuda": torch.version.cuda, "error": "", "devices": [], "built_for": []}
+cuda = {"torch": torch.__version__, "cuda": torch.version.cuda, "error": "", "devices": [], "built_for": []}
 try:
     torch.cuda.init()
     torch.zeros(1, device="cuda").add_(1).item()
-    told["built_for"] = torch.cuda.get_arch_list()
+    cuda["built_for"] = torch.cuda.get_arch_list()
     for i in range(torch.cuda.device_count()):
         free, total = torch.cuda.mem_get_info(i)
         major, minor = torch.cuda.get_device_capability(i)
         name = torch.cuda.get_device_name(i)
-        told["devices"].append({"name": name, "free": free / 2**30, "total": total / 2**30, "sm": f"{major}{minor}"})
+        cuda["devices"].append({"name": name, "free": free / 2**30, "total": total / 2**30, "sm": f"{major}{minor}"})
 except (RuntimeError, AssertionError) as error:
-    told["error"] = str(error).splitlines()[0] if str(error) else type(error).__name__
-print(json.dumps(told))
+    cuda["error"] = str(error).splitlines()[0] if str(error) else type(error).__name__
+print(json.dumps(cuda))
 """
 """Run in a process of its own, where torch may be one that does not work."""
 LIBRARIES = ("torch", "torchvision", "timm", "monai", "pydicom", "nibabel", "sklearn", "polars")
@@ -76,7 +76,7 @@ def doctor(as_json: bool, fit: bool) -> None:
         _plugins(),
         _disk(),
     ]
-    if fit and all(f.ok for f in findings):  # what is wrong already would be said again
+    if fit and all(f.ok for f in findings):  # what is wrong already would be reported again
         findings += _fits()
     if as_json:
         click.echo(json.dumps([asdict(f) for f in findings], indent=1))
@@ -121,9 +121,9 @@ def _versions() -> Finding:
     """Compare the builds of torch and torchvision: of two, operators of the one are missing in the other."""
     try:
         torch, vision = importlib.import_module("torch"), importlib.import_module("torchvision")
-    except Exception:  # noqa: BLE001  said by the libraries' own lines
+    except Exception:  # noqa: BLE001  reported by the libraries' own lines
         return Finding("builds", True, "not compared: torch or torchvision cannot be imported")
-    builds = [str(module.__version__).partition("+")[2] for module in (torch, vision)]  # "cu132", "cpu", or not told
+    builds = [str(module.__version__).partition("+")[2] for module in (torch, vision)]  # "cu132", "cpu", or unknown
     of = f"torch {torch.__version__}, torchvision {vision.__version__}"
     if all(builds) and builds[0] != builds[1]:
         return Finding("builds", False, f"{of} are of different builds; run: {REINSTALL}")
@@ -135,24 +135,24 @@ def _devices() -> Finding:
     found = devices.gpus()
     if not found:
         return Finding("device", True, f"no NVIDIA GPU; {os.cpu_count()} CPU cores")
-    driver = _asked("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader").partition("\n")[0]
+    driver = _output_of("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader").partition("\n")[0]
     named = f"{found} GPUs, driver {driver or 'not told'}"
-    said = _asked(sys.executable, "-c", ASK_CUDA)
+    answer = _output_of(sys.executable, "-c", ASK_CUDA)
     try:
-        told = json.loads(said.splitlines()[-1])
+        cuda = json.loads(answer.splitlines()[-1])
     except (ValueError, IndexError):
-        return Finding("device", False, f"{named}, but torch cannot be asked for them: {said[-200:] or 'no answer'}")
-    if told["error"]:
+        return Finding("device", False, f"{named}, but torch cannot be asked for them: {answer[-200:] or 'no answer'}")
+    if cuda["error"]:
         return Finding(
             "device", False,
-            f"{named}, but torch {told['torch']} (CUDA {told['cuda']}) cannot use them: {told['error'][:200]}; "
+            f"{named}, but torch {cuda['torch']} (CUDA {cuda['cuda']}) cannot use them: {cuda['error'][:200]}; "
             "install a torch whose CUDA the driver supports",
         )  # fmt: skip
-    each = [f"{d['name']}, {d['free']:.0f} of {d['total']:.0f} GiB free, sm_{d['sm']}" for d in told["devices"]]
-    known = told["built_for"]
-    lacking = [d["name"] for d in told["devices"] if known and not _is_built_for(d["sm"], known)]
+    each = [f"{d['name']}, {d['free']:.0f} of {d['total']:.0f} GiB free, sm_{d['sm']}" for d in cuda["devices"]]
+    known = cuda["built_for"]
+    lacking = [d["name"] for d in cuda["devices"] if known and not _is_built_for(d["sm"], known)]
     if lacking:
-        return Finding("device", False, f"{named}; torch {told['torch']} is not built for {lacking[0]}: {each[0]}")
+        return Finding("device", False, f"{named}; torch {cuda['torch']} is not built for {lacking[0]}: {each[0]}")
     return Finding("device", True, f"{named}: {'; '.join(each)}")
 
 
@@ -188,7 +188,7 @@ def _fit(device: str) -> Finding:
     return Finding(what, True, f"two folds of two steps, {seconds:.0f} s with all imports")
 
 
-def _asked(*command: str) -> str:
+def _output_of(*command: str) -> str:
     """Return what a program prints, or why it did not."""
     try:
         ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603

@@ -79,7 +79,7 @@ def init(
     rule, said = _protocol(described)
     folds = _folds(described) if rule == "patients" else 5
     budget = {"size": size} if size else {}
-    asked = study.build(
+    planned = study.build(
         {
             "name": out.stem,
             "about": f"Our own images: {folder.resolve().name}",
@@ -91,12 +91,12 @@ def init(
             "budget": {**BudgetTable().model_dump(), **budget},
         }
     )
-    arms = expand(asked, catalogue, [described]).arms[source.text]
+    arms = expand(planned, catalogue, [described]).arms[source.text]
     _report(described, how, rule, folds, max(Counter(arm.board for arm in arms if arm.control).values(), default=1))
     for line in said:
         for number, part in enumerate(wrapped(line, WIDTH - 12)):
             click.echo(f"{'' if number else 'protocol':<12}{part.strip()}")
-    out.write_text(study.to_toml(asked), encoding="utf-8")
+    out.write_text(study.to_toml(planned), encoding="utf-8")
     command = f"medbench run {shlex.quote(str(out))} --data {shlex.quote(str(folder))}"
     click.echo(f"\nwritten     {out}")
     click.echo(f"its cost    {command.replace('run', 'plan', 1)}")
@@ -107,7 +107,7 @@ def init(
 
 def _dataset_of(catalogue: Catalogue, folder: Path, patient: str | None) -> tuple[str, str]:
     """Return the text of the data set that a folder is, and where its patients come from; print what was recognised."""
-    text = _recognised(catalogue, folder) if patient is None else ""
+    text = _recognise(catalogue, folder) if patient is None else ""
     if not text or text == "folder":
         return _own(catalogue, folder, patient)
     if text.startswith("folder["):
@@ -120,7 +120,7 @@ def _dataset_of(catalogue: Catalogue, folder: Path, patient: str | None) -> tupl
     return text, "as the data set says"
 
 
-def _recognised(catalogue: Catalogue, folder: Path) -> str:
+def _recognise(catalogue: Catalogue, folder: Path) -> str:
     """Ask every data set whether a folder has its layout, one's own folder last; "" if none knows it."""
     found: list[Any] = catalogue.items("dataset")
     for dataset in sorted(found, key=lambda d: d.name in ("folder", "source-folder")):

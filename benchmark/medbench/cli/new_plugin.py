@@ -46,10 +46,10 @@ def plugin_files(kind: str, name: str) -> dict[str, str]:
     templates = {f"{module}.py": f"{kind}.py", "pyproject.toml": "pyproject.toml", f"tests/test_{module}.py": "test.py"}
     if kind == "study":
         templates[f"{name}.toml"] = "study.toml"
-    return {path: _filled(template, words) for path, template in templates.items()}
+    return {path: _fill(template, words) for path, template in templates.items()}
 
 
-def _filled(template: str, words: dict[str, str]) -> str:
+def _fill(template: str, words: dict[str, str]) -> str:
     text = resources.files("medbench.cli").joinpath("plugin_templates", f"{template}.txt").read_text(encoding="utf-8")
     for word, value in words.items():
         text = text.replace(word, value)

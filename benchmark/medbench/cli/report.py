@@ -47,7 +47,7 @@ def report(
     found = inputs.gather(store, record, stairs=_stairs(results, record), catalogue=catalogue)
     made = contents.report(found, pictures=not no_pictures)
     try:
-        target.write_bytes(_written(made, form))
+        target.write_bytes(_content_of(made, form))
     except OSError as error:
         raise ResourceError(f"{target}: cannot be written ({error.strerror}); give another --out.") from None
     click.echo(f"wrote {target}", err=True)
@@ -69,7 +69,7 @@ def _stairs(results: Path, record: dict[str, Any]) -> dict[str, Any] | None:
         return None
 
 
-def _written(made: Any, form: str) -> bytes:
+def _content_of(made: Any, form: str) -> bytes:
     if form == "html":
         from medbench.report.write_html import page
 

@@ -58,7 +58,7 @@ class Task:
         key: Its key.
         sources: Decoded folder of each other data set that recipes name.
         waived: Findings of the official cut that the study waives.
-        checks: Outcome by recipe of a plugin, as :mod:`medbench.running.check_recipes` has it.
+        checks: Outcome by recipe of a plugin, as :mod:`medbench.running.check_plugins` has it.
     """
 
     kind: str

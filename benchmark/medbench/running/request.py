@@ -124,18 +124,18 @@ def build_request(
     if budget:
         values["budget"] = studies.budget(budget, base.budget, base.smoke).model_dump()
     _apply_settings(values, options.get("settings") or ())
-    wanted = studies.build(values)
+    built = studies.build(values)
     if options.get("inflation"):
-        wanted = staircase(wanted, lambda kind, text: catalogue.spec(catalogue.resolve(kind, text)))
-    for text in (*wanted.datasets, *wanted.augmenters, *wanted.classifiers):
+        built = staircase(built, lambda kind, text: catalogue.spec(catalogue.resolve(kind, text)))
+    for text in (*built.datasets, *built.augmenters, *built.classifiers):
         parse(text.removeprefix(PHANTOM))
     data, phantom = tuple(options.get("data") or ()), options.get("phantom", False)
     # A study on drawn images turns to the real ones as soon as it is told where they are.
     if data and not phantom:
-        wanted = wanted.model_copy(update={"datasets": [text.removeprefix(PHANTOM) for text in wanted.datasets]})
+        built = built.model_copy(update={"datasets": [text.removeprefix(PHANTOM) for text in built.datasets]})
     data = data or tuple(filter(None, [os.environ.get("MEDBENCH_DATA", "")]))
     results = Path(options.get("results") or DEFAULT_RESULTS)
-    return Request(wanted, catalogue, data, phantom, results, tuple(map(str, folders)), blocked)
+    return Request(built, catalogue, data, phantom, results, tuple(map(str, folders)), blocked)
 
 
 def _base_study(

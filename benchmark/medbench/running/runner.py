@@ -200,12 +200,12 @@ def _finish(state: _Run, job: Job, future: Future[int]) -> None:
     if failure.kind == "disk":
         _forget(state, job)
         raise ResourceError(f"{state.store.root}: {failure.message}")
-    if why := may_retry(job, failure, _damaged(state, job, failure)):
+    if why := may_retry(job, failure, _refit_damaged(state, job, failure)):
         return _again(state, job, why)
     return _fail_itself(state, job, failure)
 
 
-def _damaged(state: _Run, job: Job, failure: Failure) -> list[str]:
+def _refit_damaged(state: _Run, job: Job, failure: Failure) -> list[str]:
     """Return the keys of damaged stages that a job needs, where it failed for them; they are fitted again."""
     if failure.kind != "store" or job.mended:
         return []

@@ -28,7 +28,7 @@ from medbench.planning.plan import Plan
 from medbench.planning.plan_records import keep_worth, save_record
 from medbench.planning.plan_trials import expand
 from medbench.registry.recipes import with_inner
-from medbench.running.check_recipes import vet
+from medbench.running.check_plugins import check_plugins
 from medbench.running.outcome import Summary, check_not_stopped
 from medbench.running.request import Request
 from medbench.running.rescore_generators import rescore
@@ -88,7 +88,7 @@ def run_study(
         for note in source.notes:
             watcher.say(f"note: {source.text}: {note}")
     plugins = LoadedPlugins(request.catalogue, request.plugin_folders, request.blocked)
-    plan, checks = vet(plan, store, plugins, workers, watcher.say)
+    plan, checks = check_plugins(plan, store, plugins, workers, watcher.say)
     plugins = dataclasses.replace(plugins, checks=checks)
     keep_worth(store, plan)
     save_record(store, plan)

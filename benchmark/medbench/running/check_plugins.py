@@ -82,7 +82,7 @@ def parts_of(catalogue: plugins.Catalogue, arms: Sequence[tuple[str, str]]) -> I
                 yield arm, Part(kind, name, recipe)
 
 
-def vet(
+def check_plugins(
     plan: Plan, store: Store, loaded: LoadedPlugins, workers: Workers, say: Callable[[str], None]
 ) -> tuple[Plan, Mapping[str, str]]:
     """Check what was not checked before, and return the plan with its arms marked, and the outcome by recipe.
@@ -96,11 +96,11 @@ def vet(
         return plan, {}
     extent = _extent(plan)
     keys = {part.label: _key(part, extent) for _, part in found}
-    outcomes = {label: known for label, key in keys.items() if (known := _remembered(key))}
+    outcomes = {label: known for label, key in keys.items() if (known := _recall(key))}
     if len(outcomes) < len(keys):
         task: dict[str, Any] = {"arms": arms, "extent": extent, **loaded.of_task}
         with _alone(store, task) as folder:  # what another runner found meanwhile is remembered
-            outcomes |= {label: known for label, key in keys.items() if (known := _remembered(key))}
+            outcomes |= {label: known for label, key in keys.items() if (known := _recall(key))}
             if len(outcomes) < len(keys):
                 fresh = _run(
                     folder, workers.executor, task | {"known": sorted(outcomes)}, min(workers.limit_s, LIMIT_S)
@@ -203,7 +203,7 @@ def _key(part: Part, extent: Mapping[str, int]) -> str:
     return digest([part.kind, part.name, identity(part.recipe), extent, digest(checks)])
 
 
-def _remembered(key: str) -> str:
+def _recall(key: str) -> str:
     try:
         known = json.loads((cache_folder() / "checks" / f"{key[:32]}.json").read_text())
     except (OSError, ValueError):

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from medbench.registry.plugins import load
-from medbench.running.check_recipes import Part, _outcome, parts_of
+from medbench.running.check_plugins import Part, _outcome, parts_of
 from medbench.testing import quick
 
 TOYS = str(Path(__file__).parents[1] / "toys")
