@@ -22,7 +22,7 @@ from medbench.planning.study_schema import BudgetTable
 from medbench.protocols.folds import without_overlap
 from medbench.registry.plugins import Catalogue
 from medbench.samples import Samples
-from medbench.statistics.power import outlook
+from medbench.statistics.power import PlannedDesign, outlook
 from medbench.statistics.verdicts import FEWEST_RARE
 from medbench.text import WIDTH, clean, counted, listed, wrapped
 
@@ -210,7 +210,7 @@ def _report(described: Described, how: str, rule: str, folds: int, comparisons: 
         click.echo(f"sees        {min(tested)} patients of the rarest class: numbers, no verdict")
     else:
         folds = 1 if official else folds
-        for word, line in outlook(tested, folds=folds, repeats=3, comparisons=comparisons, trained=trained):
+        for word, line in outlook(PlannedDesign(tested, folds, 3, comparisons, trained)):
             click.echo(f"{word:<12}{line}")
 
 

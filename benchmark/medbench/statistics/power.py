@@ -7,13 +7,14 @@ Neither is an "observed power": the gain that was found plays no part.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, floor, log10, sqrt
 from statistics import NormalDist
 
 from medbench.statistics.intervals import Interval
 from medbench.statistics.student_t import two_sided
 from medbench.statistics.variances import allowance, degrees
+from medbench.text import counted
 
 POWER = 0.8
 ROOM = 63  # columns of a line of a plan for further designs, with a blank or three between them
@@ -31,61 +32,64 @@ From linear classifiers on draws of 120 and of 298 patients, different ones and 
 
 
 @dataclass(frozen=True)
-class Forecast:
-    """A design and what it would see.
+class PlannedDesign:
+    """What decides how small a gain a study sees.
 
     Attributes:
+        class_patients: Patients of each class that are tested.
         folds: K; 1 for an official cut.
         repeats: Partitions, or training draws of an official cut.
-        comparisons: Size of the family.
-        gain: Smallest gain of balanced accuracy seen with a power of 80 %, 0 to 1.
-        cost: Trainings, relative to the design it stands beside.
-        label: What is different in it: "5 x 1", "1 comparison"; "" for the design itself.
-    """
-
-    folds: int
-    repeats: int
-    comparisons: int
-    gain: float
-    cost: float = 1.0
-    label: str = ""
-
-
-def forecast(
-    class_patients: Sequence[int],
-    *,
-    folds: int,
-    repeats: int,
-    comparisons: int = 1,
-    disagree: float = DISAGREE,
-    trained: Sequence[float] = (),
-) -> Forecast:
-    """Forecast the smallest gain that a design sees: this interval, this family, a power of 80 %.
-
-    Comparisons count as independent, which is slightly pessimistic.
-
-    Args:
-        class_patients: Patients of each class that are tested; at least 2 each.
-        folds: K; 1 for an official cut.
-        repeats: Partitions, or training draws of an official cut.
-        comparisons: Arms that are compared with a control.
-        disagree: Share of patients that arm and control of one training decide differently.
+        comparisons: Arms that are compared with a control, at least 1.
         trained: Patients of each class that an official cut trains on; without them what their draws add is left out.
             Folds do without: their constants were taken from designs that train on the rest of the same patients.
+        disagree: Share of patients that arm and control of one training decide differently.
+    """
+
+    class_patients: Sequence[int]
+    folds: int
+    repeats: int
+    comparisons: int = 1
+    trained: Sequence[float] = ()
+    disagree: float = DISAGREE
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """Another design.
+
+    Attributes:
+        design: The design.
+        gain: Smallest gain of balanced accuracy seen with a power of 80 %, 0 to 1.
+        cost: Trainings, relative to the design it stands beside.
+        label: What is different in it: "5 x 1", "1 comparison".
+    """
+
+    design: PlannedDesign
+    gain: float
+    cost: float
+    label: str
+
+
+def smallest_gain(design: PlannedDesign) -> float:
+    """Forecast the smallest gain, 0 to 1, that a design sees: this interval, this family, a power of 80 %.
+
+    Comparisons count as independent, which is slightly pessimistic.
 
     Raises:
         ValueError: If a class has fewer than two patients: nothing can be said then.
     """
-    df = min(class_patients) - 1
+    folds, repeats, rare = design.folds, design.repeats, min(design.class_patients)
+    df = rare - 1
     if df < 1:
-        raise ValueError(f"every class needs at least 2 patients, got {min(class_patients)}")
-    once = disagree * _by_class(class_patients)
-    patients = once * (1 + allowance(folds, repeats, min(class_patients))) * (LASTING + (1 - LASTING) / repeats)
-    trainings = LEARNT * _by_class(trained) / repeats if folds == 1 and trained and min(trained) > 0 else 0.0
-    if repeats > 1:  # of one draw nobody can tell, and the interval leaves it out
+        raise ValueError(f"every class needs at least 2 patients, got {rare}")
+    once = design.disagree * _by_class(design.class_patients)
+    patients = once * (1 + allowance(folds, repeats, rare)) * (LASTING + (1 - LASTING) / repeats)
+    has_draws = folds == 1 and design.trained and min(design.trained) > 0
+    trainings = LEARNT * _by_class(design.trained) / repeats if has_draws else 0.0
+    if repeats > 1:  # one draw does not show its variance, and the interval leaves it out
         df = degrees(patients, trainings, df, repeats, folds)
-    gain = (two_sided(df, comparisons=comparisons) + NormalDist().inv_cdf(POWER)) * sqrt(patients + trainings)
-    return Forecast(folds, repeats, comparisons, gain)
+    critical = two_sided(df, comparisons=design.comparisons)
+    return (critical + NormalDist().inv_cdf(POWER)) * sqrt(patients + trainings)
 
 
 def _by_class(patients: Sequence[float]) -> float:
@@ -93,72 +97,58 @@ def _by_class(patients: Sequence[float]) -> float:
     return sum(1 / n for n in patients) / len(patients) ** 2
 
 
-def alternatives(
-    class_patients: Sequence[int],
-    *,
-    folds: int,
-    repeats: int,
-    comparisons: int = 1,
-    disagree: float = DISAGREE,
-    trained: Sequence[float] = (),
-) -> tuple[Forecast, ...]:
+def alternatives(design: PlannedDesign) -> tuple[Alternative, ...]:
     """Forecast two cheaper designs and a dearer one: the cheaper ones first.
 
     Repeats go first, then comparisons, then folds. A design that is as small as designs get has fewer than two.
     """
-    cheaper = [(folds, 1, comparisons), (folds, repeats, 1)]
-    cheaper += [(folds, max(1, repeats // 2), comparisons), (folds, repeats, max(1, comparisons // 2))]
-    cheaper += [(k, repeats, comparisons) for k in (3, 2) if k < folds]
-    dearer = (folds, 10 if repeats < 10 else 2 * repeats, comparisons)
-    wanted = [*list(dict.fromkeys(d for d in cheaper if d != (folds, repeats, comparisons)))[:2], dearer]
+    folds, repeats, m = design.folds, design.repeats, design.comparisons
+    cheaper = [
+        replace(design, repeats=1),
+        replace(design, comparisons=1),
+        replace(design, repeats=max(1, repeats // 2)),
+        replace(design, comparisons=max(1, m // 2)),
+        *(replace(design, folds=k) for k in (3, 2) if k < folds),
+    ]
+    different = [other for n, other in enumerate(cheaper) if other != design and other not in cheaper[:n]]
     found = []
-    for k, r, m in wanted:
-        of_it = forecast(class_patients, folds=k, repeats=r, comparisons=m, disagree=disagree, trained=trained)
-        cost = k * r * (m + 1) / (folds * repeats * (comparisons + 1))  # arms and the control they share
-        plural = "s" if m > 1 else ""
-        label = f"{m} comparison{plural}" if m != comparisons else f"{k} x {r}" if folds > 1 else f"{r} draws"
-        found.append(Forecast(k, r, m, of_it.gain, cost, label))
+    for other in (*different[:2], replace(design, repeats=10 if repeats < 10 else 2 * repeats)):
+        trainings = other.folds * other.repeats * (other.comparisons + 1)  # arms and the control they share
+        if other.comparisons != m:
+            label = counted(other.comparisons, "comparison")
+        else:
+            label = f"{other.folds} x {other.repeats}" if folds > 1 else f"{other.repeats} draws"
+        found.append(Alternative(other, smallest_gain(other), trainings / (folds * repeats * (m + 1)), label))
     return tuple(found)
 
 
 def outlook(
-    class_patients: Sequence[int],
-    *,
-    folds: int,
-    repeats: int,
-    comparisons: int,
-    price: Callable[[float], str] = lambda cost: f"at {cost:.2g}x",
-    trained: Sequence[float] = (),
+    design: PlannedDesign, *, price: Callable[[float], str] = lambda cost: f"at {cost:.2g}x"
 ) -> list[tuple[str, str]]:
     """Say what a design sees and what others would, as lines of a plan: a word and what stands behind it.
 
     Args:
-        class_patients: Patients of each class that are tested.
-        folds: K; 1 for an official cut.
-        repeats: Partitions, or training draws of an official cut.
-        comparisons: Arms that are compared with a control, at least 1.
+        design: The design.
         price: Says what a design costs, relative to this one.
-        trained: Patients of each class that an official cut trains on.
     """
-    if min(class_patients) < 2:
-        return [("sees", f"nothing: the rarest class has {min(class_patients)} patients")]
-    design = {"folds": folds, "repeats": repeats, "comparisons": comparisons}
-    gain = forecast(class_patients, **design, trained=trained).gain
-    plural = "s" if comparisons > 1 else ""
-    said = [("sees", f"{100 * gain:.1f} points of balanced accuracy or more, for {comparisons} comparison{plural}")]
-    others = alternatives(class_patients, **design, trained=trained)
+    if min(design.class_patients) < 2:
+        return [("sees", f"nothing: the rarest class has {min(design.class_patients)} patients")]
+    gain, comparisons = smallest_gain(design), counted(design.comparisons, "comparison")
     lines = [""]
-    for item in (f"{o.label}: {100 * o.gain:.1f} {price(o.cost)}" for o in others):
+    for item in (f"{other.label}: {100 * other.gain:.1f} {price(other.cost)}" for other in alternatives(design)):
         if len(lines[-1]) + len(item) > ROOM:
             lines.append("")
         lines[-1] += f"   {item}" if lines[-1] else item
-    said += [("instead", line) for line in lines]
-    twice = forecast([2 * n for n in class_patients], **design, trained=[2 * n for n in trained]).gain
-    said.append(
-        ("note", f"twice the patients{' of both parts' if folds == 1 and trained else ''} would see {100 * twice:.1f}")
+    twice = replace(
+        design, class_patients=[2 * n for n in design.class_patients], trained=[2 * n for n in design.trained]
     )
-    said.append(("assuming", f"arm and control decide {100 * DISAGREE:.0f} % of the patients differently"))
-    return said
+    of_both = " of both parts" if design.folds == 1 and design.trained else ""
+    return [
+        ("sees", f"{100 * gain:.1f} points of balanced accuracy or more, for {comparisons}"),
+        *(("instead", line) for line in lines),
+        ("note", f"twice the patients{of_both} would see {100 * smallest_gain(twice):.1f}"),
+        ("assuming", f"arm and control decide {100 * DISAGREE:.0f} % of the patients differently"),
+    ]
 
 
 def seen(interval: Interval) -> float:

@@ -13,7 +13,7 @@ from medbench.planning.stored_part import StoredPart
 from medbench.planning.time_forecast import Timing, spoken, timing
 from medbench.protocols.protocol import protocol
 from medbench.samples import Samples
-from medbench.statistics.power import outlook
+from medbench.statistics.power import PlannedDesign, outlook
 from medbench.text import WIDTH, counted, wrapped
 
 
@@ -134,9 +134,7 @@ def _sight(plan: Plan, timed: Timing) -> Iterator[tuple[str, str]]:
                 if plan.study.check_steps:
                     n, steps = 2 * folds * repeats * plan.study.seeds, 2 * plan.study.budget.steps
                     yield "check", f"at last {n} trainings at {steps:,} steps: the best arm and its control"
-                yield from outlook(
-                    patients, folds=folds, repeats=repeats, comparisons=comparisons, price=price, trained=trained
-                )
+                yield from outlook(PlannedDesign(patients, folds, repeats, comparisons, trained), price=price)
 
 
 def _of_class(samples: Samples) -> list[int]:
