@@ -11,16 +11,16 @@ import random
 import time
 from pathlib import Path
 
-from medbench.publishing.bundle import read, zip_container
-from medbench.publishing.bundle import signature as signing
+from medbench.publishing.bundle import signatures, zip_container
+from medbench.publishing.bundle.read_bundle import read_members
 from medbench.publishing.refusals import Refused
 
 
 def judge(data: bytes) -> str:
     """Return the code a file is refused with, or "accepted"."""
     try:
-        bundle = read.understood(data, zip_container.find(data))
-        signing.signed_by(bundle.manifest, bundle.signature, None)
+        bundle = read_members(data, zip_container.find(data))
+        signatures.signer_of(bundle.manifest, bundle.signature, None)
     except Refused as refused:
         return refused.code
     return "accepted"

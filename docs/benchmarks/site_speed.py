@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from medbench.publishing.bundle import canonical_json, signature, zip_container
+from medbench.publishing.bundle import canonical_json, signatures, zip_container
 from medbench.publishing.entries import ledger
 from medbench.publishing.verify import evidence
 from medbench.text import printed
@@ -163,9 +163,9 @@ def told(bundle: Path, sha: str) -> dict[str, str]:
     """Return the evidence of a rerun that gave the same bits."""
     _, members = zip_container.read(bundle)
     keys = [name[len("predictions/") : -len(".csv")] for name in members if name.startswith("predictions/")]
-    trial = evidence.choose(keys, sha, "salt")
+    trial = evidence.choose_cell(keys, sha, "salt")
     name = f"predictions/{trial}.csv"
-    predicted = hashlib.sha256(members[name].unpacked(name)).hexdigest()
+    predicted = hashlib.sha256(members[name].unpack(name)).hexdigest()
     return {"by": "maintainer", "salt": "salt", "trial": trial, "published": predicted, "rerun": predicted}
 
 
@@ -174,7 +174,7 @@ def signed(folder: Path, statement: bytes) -> str:
     private = key()
     public = private.with_suffix(".pub").read_text()
     (folder / evidence.MAINTAINERS).write_text(f'maintainer namespaces="{evidence.NAMESPACE}" {public}')
-    return signature.one_line(signature.sign(statement, private, namespace=evidence.NAMESPACE))
+    return signatures.one_line(signatures.sign(statement, private, namespace=evidence.NAMESPACE))
 
 
 @functools.cache

@@ -24,8 +24,8 @@ from medbench.cli.bundle import bundle
 from medbench.cli.compare import compare
 from medbench.cli.leaderboard import leaderboard
 from medbench.cli.report import report
-from medbench.publishing.bundle import read as reading
 from medbench.publishing.bundle import zip_container
+from medbench.publishing.bundle.read_bundle import read_members
 from medbench.trial.probabilities import correct_prior
 
 TOYS = str(Path(__file__).parents[1] / "toys")
@@ -295,7 +295,7 @@ def test_a_comparison_and_a_report_show_it(old: ToyRun, tmp_path: Path) -> None:
 def test_a_bundle_holds_it_and_is_verified_as_before(old: ToyRun, tmp_path: Path) -> None:
     out = tmp_path / "toys.mbz"
     ask(bundle, old, "--title", "A toy", "--author", "Ada Lovelace", "--out", str(out))
-    held = reading.understood(out.read_bytes(), zip_container.find(out.read_bytes())).ran
+    held = read_members(out.read_bytes(), zip_container.find(out.read_bytes())).ran
     checked = old.judge(out.read_bytes(), tmp_path / "verified")
     before = old.judge(old.bundle(), tmp_path / "without")
 

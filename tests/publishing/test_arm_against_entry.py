@@ -11,10 +11,10 @@ import pytest
 from _bundles import TOYS, ToyRun
 from medbench.analyses.compare import compare
 from medbench.errors import UsageError
-from medbench.publishing.bundle.read import Bundle, read
+from medbench.publishing.bundle.read_bundle import Bundle, read_bundle
 from medbench.publishing.entries import publish as entries
-from medbench.publishing.entries.arm_against_entry import against, place_of
-from medbench.publishing.verify.verify import verify
+from medbench.publishing.entries.arm_against_entry import comparable_entry, compare_with_entry
+from medbench.publishing.verify.verify_bundle import verify_bundle
 from medbench.tables.compare import render
 
 ID = "e" * 16
@@ -35,7 +35,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> ToyRun:
 def bundle_of(made: ToyRun, folder: Path) -> Bundle:
     path = folder / "toys.medbench.zip"
     path.write_bytes(made.bundle())
-    return read(path)
+    return read_bundle(path)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_predictions_of_a_bundle_give_what_the_store_gives_but_for_one_compariso
     run: ToyRun, bundle: Bundle
 ) -> None:
     here = compare(run.store, run.record, *names(run))
-    there = against(run.store, run.record, *names(run), bundle, ID)
+    there = compare_with_entry(run.store, run.record, *names(run), bundle, ID)
 
     assert len(here) == len(there) == 1
     ours, theirs = here[0].judged.gain, there[0].judged.gain
@@ -70,7 +70,7 @@ def test_predictions_of_a_bundle_give_what_the_store_gives_but_for_one_compariso
 
 def test_other_predictions_of_the_same_arm_can_be_its_opponent(run: ToyRun, tmp_path: Path) -> None:
     other = bundle_of(ToyRun(tmp_path / "runs", seed=1, folds=3, repeats=2), tmp_path)
-    (found,) = against(run.store, run.record, "adds", "adds", other, ID)
+    (found,) = compare_with_entry(run.store, run.record, "adds", "adds", other, ID)
 
     assert found.judged.gain is not None
     assert found.judged.gain.standard_error > 0
@@ -92,24 +92,24 @@ def test_what_was_cut_otherwise_is_no_pair(run: ToyRun, tmp_path: Path, study: d
     other = bundle_of(ToyRun(tmp_path / "runs", **study), tmp_path)  # type: ignore[arg-type]
 
     with pytest.raises(UsageError, match=says):
-        against(run.store, run.record, *names(run), other, ID)
+        compare_with_entry(run.store, run.record, *names(run), other, ID)
 
 
 def test_names_that_no_arm_has_are_told(run: ToyRun, bundle: Bundle) -> None:
     with pytest.raises(UsageError, match="no arm of toys is called 'nobody'"):
-        against(run.store, run.record, "nobody", "adds", bundle, ID)
+        compare_with_entry(run.store, run.record, "nobody", "adds", bundle, ID)
     with pytest.raises(UsageError, match=f"no arm of entry {ID} is called 'nobody'"):
-        against(run.store, run.record, "adds", "nobody", bundle, ID)
+        compare_with_entry(run.store, run.record, "adds", "nobody", bundle, ID)
 
 
 def test_only_entries_that_were_computed_again_and_stand_are_opponents(run: ToyRun, tmp_path: Path) -> None:
     path, folder = tmp_path / "toys.medbench.zip", tmp_path / "published"
     path.write_bytes(run.bundle())
-    place = entries.publish(path, verify(path, plugin_folders=[TOYS]), folder)
+    place = entries.publish_entry(path, verify_bundle(path, plugin_folders=[TOYS]), folder)
 
-    assert place_of(folder, place.name[:6]) == place
-    entries.withdraw(folder, place.name, "a slip")
+    assert comparable_entry(folder, place.name[:6]) == place
+    entries.withdraw_entry(folder, place.name, "a slip")
     with pytest.raises(UsageError, match="is withdrawn"):
-        place_of(folder, place.name)
+        comparable_entry(folder, place.name)
     with pytest.raises(UsageError, match="no entry of that name"):
-        place_of(folder, "0000")
+        comparable_entry(folder, "0000")

@@ -22,10 +22,15 @@ from medbench.cli.bundle import bundle as command
 from medbench.errors import DataError, UsageError
 from medbench.planning.arms import Checked
 from medbench.planning.double_steps import plan_check
-from medbench.publishing.bundle import allowed_texts, canonical_json, predictions_csv, zip_container
-from medbench.publishing.bundle import read as reading
-from medbench.publishing.bundle import write as bundling
-from medbench.publishing.bundle.planned_trials import planned
+from medbench.publishing.bundle import (
+    allowed_texts,
+    bundle_members,
+    canonical_json,
+    predictions_csv,
+    read_bundle,
+    zip_container,
+)
+from medbench.publishing.bundle.planned_trials import planned_trials
 from medbench.publishing.refusals import CODES, Refused
 from medbench.store.store import Store
 
@@ -43,7 +48,7 @@ def test_the_same_run_gives_the_same_bytes_wherever_it_lies(run: ToyRun, tmp_pat
     first = run.bundle()
     shutil.copytree(run.store.root, tmp_path / "copy")
     os.utime(tmp_path / "copy", (0, 0))
-    moved = bundling.members_of(Store(tmp_path / "copy"), run.record, METHOD)
+    moved = bundle_members.members_of(Store(tmp_path / "copy"), run.record, METHOD)
 
     assert run.bundle() == first
     assert sealed(moved) == first
@@ -61,40 +66,40 @@ def test_other_programs_can_open_it(run: ToyRun) -> None:
 
 def test_what_is_read_back_is_what_was_stored(run: ToyRun) -> None:
     data = run.bundle()
-    found = reading.understood(data, zip_container.find(data))
+    found = read_bundle.read_members(data, zip_container.find(data))
 
-    assert set(found.planned) == {trial.id for trial in run.plan.trials}
-    assert len(found.failed) == 1
-    for key, predicted in found.predicted():
-        stored = run.store.find(found.planned[key])
+    assert set(found.trials) == {trial.id for trial in run.plan.trials}
+    assert len(found.failures) == 1
+    for key, predicted in found.predictions():
+        stored = run.store.find(found.trials[key])
         assert stored is not None
         assert list(predicted.ids) == stored.predictions().ids.tolist()
         assert np.array_equal(predicted.probabilities, stored.predictions().probabilities)
-        assert found.ran[key].frequencies == list(stored.frequencies)
+        assert found.results[key].frequencies == list(stored.frequencies)
 
 
 @given(st.text(st.sampled_from("a[=] +<;-"), max_size=12))
 def test_words_about_recipes_keep_what_recipes_are_written_with(text: str) -> None:
-    kept = allowed_texts.fitting(text)
+    kept = allowed_texts.keep_allowed(text)
 
-    assert allowed_texts.free(kept) == kept
+    assert allowed_texts.check_text(kept) == kept
     assert not kept.startswith("=")
-    named = allowed_texts.fitting(f"{text} / hybrid[generator=resample]")
-    assert allowed_texts.free(named) == named
+    named = allowed_texts.keep_allowed(f"{text} / hybrid[generator=resample]")
+    assert allowed_texts.check_text(named) == named
     assert named.endswith("hybrid[generator=resample]")
 
 
 def test_a_recipe_that_is_cut_loses_what_it_is_written_with() -> None:
-    kept = allowed_texts.fitting(f"{'x' * 190} hybrid[generator=resample]")
+    kept = allowed_texts.keep_allowed(f"{'x' * 190} hybrid[generator=resample]")
 
-    assert allowed_texts.free(kept) == kept
+    assert allowed_texts.check_text(kept) == kept
     assert "=" not in kept
 
 
 @pytest.mark.parametrize("text", ["=1", " =cmd()", "a =A1", "[link=x]y", "a[link=https://b]", "a[b=c]d[/b]", "a=b"])
 def test_outside_recipes_an_equals_sign_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"U\+003D"):
-        allowed_texts.free(text)
+        allowed_texts.check_text(text)
 
 
 def test_a_seed_block_is_left_out_of_the_bundle_and_of_what_is_asked_for(
@@ -106,7 +111,7 @@ def test_a_seed_block_is_left_out_of_the_bundle_and_of_what_is_asked_for(
     assert len(block) == 16  # an arm and its control, nine pairs of seeds but the first
     report = made.judge(made.bundle(), tmp_path / "check")
 
-    assert planned(made.record) == {trial.id: trial for trial in made.plan.trials if trial.id not in block}
+    assert planned_trials(made.record) == {trial.id: trial for trial in made.plan.trials if trial.id not in block}
     assert report.tier == "recomputed"
     assert made.bundle().find(next(iter(block)).encode()) < 0
 
@@ -123,7 +128,7 @@ def test_a_trial_that_is_missing_is_named_in_words(run: ToyRun, tmp_path: Path) 
 
 
 def test_a_record_alone_gives_the_ids_of_all_that_was_planned(run: ToyRun) -> None:
-    assert planned(run.record) == {trial.id: trial for trial in run.plan.trials}
+    assert planned_trials(run.record) == {trial.id: trial for trial in run.plan.trials}
 
 
 def test_yardsticks_and_other_protocols_are_planned_from_the_record(
@@ -134,9 +139,9 @@ def test_yardsticks_and_other_protocols_are_planned_from_the_record(
         tmp_path / "runs", yardsticks=True, seeds=2, protocols=["patients", "official", "images"], patients=25
     )
 
-    assert planned(more.record) == {trial.id: trial for trial in more.plan.trials}
+    assert planned_trials(more.record) == {trial.id: trial for trial in more.plan.trials}
     data = more.bundle()
-    assert len(reading.understood(data, zip_container.find(data)).plan.yardsticks) == 2  # of the honest protocols
+    assert len(read_bundle.read_members(data, zip_container.find(data)).plan.yardsticks) == 2  # of the honest protocols
 
 
 def test_what_is_trained_at_twice_the_steps_is_planned_from_the_record(run: ToyRun) -> None:
@@ -145,7 +150,7 @@ def test_what_is_trained_at_twice_the_steps_is_planned_from_the_record(run: ToyR
     record = run.record | {"checked": [vars(checked)]}
 
     assert len(more) == 4  # the arm and its control, two folds
-    assert planned(record) == {trial.id: trial for trial in (*run.plan.trials, *more)}
+    assert planned_trials(record) == {trial.id: trial for trial in (*run.plan.trials, *more)}
 
 
 def test_no_label_no_patient_and_no_words_of_recipes_are_in_it(run: ToyRun) -> None:
@@ -163,18 +168,18 @@ def test_every_planned_trial_must_have_an_end(run: ToyRun, tmp_path: Path) -> No
     shutil.rmtree(store.place(run.plan.trials[0]))
 
     with pytest.raises(UsageError, match=f"1 of {len(run.plan.trials)} planned trials have no result yet"):
-        bundling.members_of(store, run.record, METHOD)
+        bundle_members.members_of(store, run.record, METHOD)
 
 
 def test_a_data_set_that_lets_nothing_be_published_is_refused_and_its_phantom_is_not(run: ToyRun) -> None:
     record = run.record
     for source in record["sources"]:
         source["publish"] = "nothing"
-    assert bundling.members_of(run.store, record, METHOD)
+    assert bundle_members.members_of(run.store, record, METHOD)
 
     record["sources"][0]["dataset"] = "folder"
     with pytest.raises(DataError, match='folder: its recipe says publish = "nothing"'):
-        bundling.members_of(run.store, record, METHOD)
+        bundle_members.members_of(run.store, record, METHOD)
 
 
 def test_made_images_that_are_scored_cannot_be_bundled(run: ToyRun) -> None:
@@ -182,7 +187,7 @@ def test_made_images_that_are_scored_cannot_be_bundled(run: ToyRun) -> None:
     record["study"]["protocols"] = ["augment-first"]
 
     with pytest.raises(UsageError, match="scores made images"):
-        bundling.members_of(run.store, record, METHOD)
+        bundle_members.members_of(run.store, record, METHOD)
 
 
 @pytest.mark.parametrize(
@@ -230,7 +235,7 @@ def test_the_command_says_what_it_made_and_refuses_what_others_would(run: ToyRun
 
     assert made.exit_code == 0, made.output
     assert "members" in made.output
-    method = reading.read(tmp_path / "toys.medbench.zip").method
+    method = read_bundle.read_bundle(tmp_path / "toys.medbench.zip").method
     assert (method.title, method.authors, method.contact) == ("Toys", ["Ada Lovelace"], "a@b.org")
     assert isinstance(call().exception, UsageError)
     assert "--title" in str(call().exception)
@@ -280,7 +285,7 @@ def test_canonical_json_is_read_back_and_has_one_form(value: Any) -> None:
 def test_one_field_that_is_no_plain_text_is_named(run: ToyRun) -> None:
     data = spoilt(run.members(), in_json("plan.json", lambda plan: plan["study"].update(name="<b>")))
     with pytest.raises(Refused, match=r"MB909: plan.json: study.name: a text holds U\+003C"):
-        reading.understood(data, zip_container.find(data))
+        read_bundle.read_members(data, zip_container.find(data))
 
 
 def test_a_card_takes_https_links_only() -> None:

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from _bundles import TOYS, ToyRun
 from medbench.cli.verify import verify
 from medbench.interfaces import Budget
-from medbench.publishing.verify.class_frequencies import Frequencies, blank, given
+from medbench.publishing.verify.class_frequencies import FrequencyCheck, expected_frequencies, with_noise_pixels
 from medbench.registry import plugins
 from medbench.samples import Samples
 from medbench.trial.trial import Result, Trial
@@ -40,12 +40,12 @@ def train(*counts: int) -> Samples:
 
 
 def test_every_registered_arm_can_be_asked_without_training(tmp_path: Path) -> None:
-    here = blank(train(30, 20, 10), 2)
+    here = with_noise_pixels(train(30, 20, 10), 2)
     natural, equal = [1 / 2, 1 / 3, 1 / 6], [1 / 3, 1 / 3, 1 / 3]
     for augmenter in plugins.load(installed=True).items("augmenter"):
         if augmenter.name == "feature-smote":
             continue  # imbalanced-learn takes seconds to import
-        found = given(augmenter, here, tmp_path)
+        found = expected_frequencies(augmenter, here, tmp_path)
         assert found is not None, augmenter.name
         wanted = natural if augmenter.name in ("none", "focal") else equal  # as each one's docstring says
         assert found.frequencies.tolist() == pytest.approx(wanted), augmenter.name
@@ -60,7 +60,7 @@ def test_what_a_recipe_raises_says_nothing(tmp_path: Path) -> None:
         def fit(self, train: Any, context: Any) -> Any:
             return context.fit(self, train).state()["weights"]
 
-    assert given(Raises(), blank(train(3, 3), 3), tmp_path) is None
+    assert expected_frequencies(Raises(), with_noise_pixels(train(3, 3), 3), tmp_path) is None
 
 
 # -- where the recipe cannot be asked ---------------------------------------------------------------------------------
@@ -68,7 +68,7 @@ def test_what_a_recipe_raises_says_nothing(tmp_path: Path) -> None:
 
 def odd(*told: tuple[list[float], int], rows: np.ndarray = ROWS) -> str:
     """Return what is said of folds with these frequencies and made rows."""
-    found = Frequencies()
+    found = FrequencyCheck()
     for fold, (frequencies, made) in enumerate(told):
         trial = dataclasses.replace(TRIAL, fold=fold)
         counts = {"real": int(rows.sum()), "made": made}

@@ -18,14 +18,14 @@ from _bundles import Members, ToyRun, in_json, sealed, spoilt
 from _hostile_contents import CASES, repeated
 from _hostile_zips import Make
 from medbench.boards.build import boards
-from medbench.publishing.bundle import read, write, zip_container
-from medbench.publishing.bundle import signature as signing
-from medbench.publishing.bundle.board_numbers import figures
+from medbench.publishing.bundle import bundle_members, signatures, zip_container
+from medbench.publishing.bundle.board_numbers import board_numbers
+from medbench.publishing.bundle.read_bundle import read_members
 from medbench.publishing.bundle.zip_container import MANIFEST, SIGNATURE
 from medbench.publishing.refusals import Refused
-from medbench.publishing.verify import against_data
+from medbench.publishing.verify import check_against_data
 from medbench.publishing.verify.outcome import Report
-from medbench.publishing.verify.recompute import put_the_rest, record_of
+from medbench.publishing.verify.recompute import record_of, store_the_rest
 from medbench.store.store import Store
 
 SECONDS, BYTES = 10.0, 512 * 2**20
@@ -65,7 +65,7 @@ GARBAGE = [b"", b"x", b"-----BEGIN SSH SIGNATURE-----\n-----END SSH SIGNATURE---
 @pytest.mark.parametrize("signature", GARBAGE)
 def test_what_is_no_signature_is_refused(signature: bytes) -> None:
     with pytest.raises(Refused, match="MB910"):
-        signing.signed_by(b"{}", signature, None)
+        signatures.signer_of(b"{}", signature, None)
 
 
 needs_ssh = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="ssh-keygen is not installed")
@@ -86,37 +86,37 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @needs_ssh
 def test_a_signature_tells_who_and_nothing_else_passes_for_it(keys: dict[str, Path], members: Members) -> None:
-    manifest = write.manifest_of(members)
-    good, eve = (signing.sign(manifest, keys[name]) for name in ("ada", "eve"))
+    manifest = bundle_members.manifest_of(members)
+    good, eve = (signatures.sign(manifest, keys[name]) for name in ("ada", "eve"))
 
-    assert signing.signed_by(manifest, good, keys["allowed"].read_text()) == "ada@example.org"
-    assert signing.signed_by(manifest, good, None) == ""
-    assert signing.signed_by(manifest, None, None) is None
+    assert signatures.signer_of(manifest, good, keys["allowed"].read_text()) == "ada@example.org"
+    assert signatures.signer_of(manifest, good, None) == ""
+    assert signatures.signer_of(manifest, None, None) is None
     for given, signature, allowed in (
         (manifest, eve, "allowed"), (manifest, None, "allowed"), (manifest + b" ", good, "allowed"),
         (manifest, good, "elsewhere"), (manifest, good, "expired"), (manifest, good.replace(b"\n", b"\r\n"), "allowed"),
     ):  # fmt: skip
         with pytest.raises(Refused, match="MB910"):
-            signing.signed_by(given, signature, keys[allowed].read_text())
+            signatures.signer_of(given, signature, keys[allowed].read_text())
     with pytest.raises(Refused, match="MB910"):
-        signing.signed_by(manifest + b" ", good, None)
+        signatures.signer_of(manifest + b" ", good, None)
     path = keys["ada"].with_name("other")
     path.write_bytes(manifest)
     subprocess.run(["ssh-keygen", "-Y", "sign", "-n", "file", "-f", str(keys["ada"]), str(path)], check=True,
                    capture_output=True)  # fmt: skip
     with pytest.raises(Refused, match="MB910"):
-        signing.signed_by(manifest, path.with_name("other.sig").read_bytes(), None)
+        signatures.signer_of(manifest, path.with_name("other.sig").read_bytes(), None)
 
 
 @needs_ssh
 def test_a_signature_of_another_bundle_does_not_fit(keys: dict[str, Path], members: Members) -> None:
-    signature = signing.sign(write.manifest_of(members), keys["ada"])
+    signature = signatures.sign(bundle_members.manifest_of(members), keys["ada"])
     other = spoilt({**members, SIGNATURE: signature}, in_json("method.json", lambda v: v.update(title="Mine now")))
     found = zip_container.find(other)
 
     with pytest.raises(Refused, match="MB910"):
-        signing.signed_by(
-            found[MANIFEST].unpacked(MANIFEST), found[SIGNATURE].unpacked(SIGNATURE), keys["allowed"].read_text()
+        signatures.signer_of(
+            found[MANIFEST].unpack(MANIFEST), found[SIGNATURE].unpack(SIGNATURE), keys["allowed"].read_text()
         )
 
 
@@ -165,11 +165,11 @@ def test_a_repeated_prediction_is_flagged_and_held_back(run: ToyRun, members: Me
 
 
 def _claims_of(run: ToyRun, data: bytes, folder: Path) -> list[Any]:
-    bundle = read.understood(data, zip_container.find(data))
+    bundle = read_members(data, zip_container.find(data))
     store, report = Store(folder), Report()
-    against_data._trials(bundle, run.sources, run.catalogue, store, report)
-    put_the_rest(store, bundle, run.sources)
-    return [figures(board) for board in boards(store, record_of(bundle, run.sources, None))]
+    check_against_data._check_trials(bundle, run.sources, run.catalogue, store, report)
+    store_the_rest(store, bundle, run.sources)
+    return [board_numbers(board) for board in boards(store, record_of(bundle, run.sources, None))]
 
 
 def test_the_honest_bundle_they_were_made_from_is_accepted(run: ToyRun, members: Members, tmp_path: Path) -> None:

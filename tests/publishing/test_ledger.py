@@ -135,12 +135,12 @@ def test_a_claimed_entry_is_lifted_by_being_published_recomputed_and_not_otherwi
     values = {"row": 2, "previous": first.sha256, "date": "2026-02-01", "event": event, "entry": entry, "tier": tier}
     row = ledger.Row(**values, bundle=BUNDLE, entry_sha256=seal, sha256="c" * 64)
 
-    assert ledger.impossible(row, [first]) == why
+    assert ledger.why_impossible(row, [first]) == why
     if not why:
-        assert ledger.sealing([first, row]) == row
-        assert ledger.impossible(row, [first, row]) == "publishes an entry twice"
+        assert ledger.publishing_row([first, row]) == row
+        assert ledger.why_impossible(row, [first, row]) == "publishes an entry twice"
         lowered = row.model_copy(update={"event": "corrected", "tier": "claimed", "entry_sha256": ""})
-        assert ledger.impossible(row, [first, row, lowered]) == "publishes an entry twice"  # a correction stays
+        assert ledger.why_impossible(row, [first, row, lowered]) == "publishes an entry twice"  # a correction stays
 
 
 def _many(path: str) -> None:

@@ -18,12 +18,12 @@ from medbench.cli.publish import publish as publish_command
 from medbench.cli.publish import reproduce as reproduce_command
 from medbench.cli.verify import verify as verify_command
 from medbench.errors import DataError, UsageError
-from medbench.publishing.bundle import read as reading
 from medbench.publishing.bundle import zip_container
+from medbench.publishing.bundle.read_bundle import read_members
 from medbench.publishing.entries import ledger
 from medbench.publishing.entries import publish as entries
 from medbench.publishing.refusals import Refused
-from medbench.publishing.verify.verify import Verified, verify
+from medbench.publishing.verify.verify_bundle import Verified, verify_bundle
 from toys import ToyData
 
 
@@ -53,12 +53,12 @@ def bundle(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def claimed(bundle: Path) -> Verified:
-    return verify(bundle, plugin_folders=[TOYS])
+    return verify_bundle(bundle, plugin_folders=[TOYS])
 
 
 @pytest.fixture(scope="module")
 def recomputed(bundle: Path, data: Path) -> Verified:
-    return verify(bundle, plugin_folders=[TOYS], data=[f"toy={data}"])
+    return verify_bundle(bundle, plugin_folders=[TOYS], data=[f"toy={data}"])
 
 
 def call(command: Any, *arguments: object) -> Any:
@@ -73,8 +73,8 @@ def test_a_claimed_entry_is_published_again_once_it_was_recomputed(
 ) -> None:
     assert (claimed.tier, recomputed.tier) == ("claimed", "recomputed")
     folder = tmp_path / "published"
-    place = entries.publish(bundle, claimed, folder)
-    assert entries.publish(bundle, recomputed, folder) == place
+    place = entries.publish_entry(bundle, claimed, folder)
+    assert entries.publish_entry(bundle, recomputed, folder) == place
 
     first, second = ledger.rows(folder / "ledger.jsonl")
     assert (first.event, first.tier) == ("published", "claimed")
@@ -84,21 +84,21 @@ def test_a_claimed_entry_is_published_again_once_it_was_recomputed(
     assert (place / "bundle.medbench.zip").read_bytes() == bundle.read_bytes()
     assert sorted(path.name for path in folder.iterdir()) == sorted([place.name, "ledger.jsonl"])
     assert entries.check_entry(place, recomputed).endswith("knows the entry as recomputed")
-    assert entries.earlier(folder, "f" * 16) == [(place.name, place / "bundle.medbench.zip")]
-    assert entries.earlier(folder, place.name) == []  # it is no copy of itself
+    assert entries.entries_before(folder, "f" * 16) == [(place.name, place / "bundle.medbench.zip")]
+    assert entries.entries_before(folder, place.name) == []  # it is no copy of itself
     with pytest.raises(UsageError, match=r"published already; `medbench reproduce"):
-        entries.publish(bundle, recomputed, folder)
+        entries.publish_entry(bundle, recomputed, folder)
 
 
 def test_nothing_else_is_published_twice(bundle: Path, claimed: Verified, recomputed: Verified, tmp_path: Path) -> None:
     folder = tmp_path / "published"
-    place = entries.publish(bundle, claimed, folder)
+    place = entries.publish_entry(bundle, claimed, folder)
     with pytest.raises(UsageError, match=r"published already, as claimed; give --data FOLDER"):
-        entries.publish(bundle, claimed, folder)
+        entries.publish_entry(bundle, claimed, folder)
     ledger.append(folder / "ledger.jsonl", event="corrected", entry=place.name, tier="claimed",
                   bundle=str(recomputed.entry and recomputed.entry["bundle"]["sha256"]))  # fmt: skip
     with pytest.raises(UsageError, match=r"a correction of \d{4}-\d\d-\d\d made this entry claimed"):
-        entries.publish(bundle, recomputed, folder)
+        entries.publish_entry(bundle, recomputed, folder)
 
 
 def test_a_bundle_that_would_be_claimed_is_published_on_demand_only(bundle: Path, tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_a_bundle_that_would_be_claimed_is_published_on_demand_only(bundle: Path
 def test_without_its_data_an_entry_is_compared_as_far_as_can_be(
     bundle: Path, claimed: Verified, recomputed: Verified, tmp_path: Path
 ) -> None:
-    place = entries.publish(bundle, recomputed, tmp_path / "published")
+    place = entries.publish_entry(bundle, recomputed, tmp_path / "published")
     said = entries.check_entry(place, claimed)
 
     assert "says what we compute, but not the boards on toy, which could not be recomputed here; the ledger" in said
@@ -148,7 +148,7 @@ def test_without_its_data_an_entry_is_compared_as_far_as_can_be(
 def test_a_flag_that_is_found_must_be_there(
     bundle: Path, claimed: Verified, recomputed: Verified, tmp_path: Path
 ) -> None:
-    place = entries.publish(bundle, recomputed, tmp_path / "published")
+    place = entries.publish_entry(bundle, recomputed, tmp_path / "published")
     assert claimed.entry is not None
 
     with pytest.raises(Refused, match=r"MB951: .*flags lack 'predictions occur twice', which we found"):
@@ -158,7 +158,7 @@ def test_a_flag_that_is_found_must_be_there(
 def test_an_honest_claim_stays_one_where_the_data_are(
     bundle: Path, claimed: Verified, recomputed: Verified, tmp_path: Path
 ) -> None:
-    place = entries.publish(bundle, claimed, tmp_path / "published")
+    place = entries.publish_entry(bundle, claimed, tmp_path / "published")
 
     assert "could be recomputed: `medbench publish` with its bundle" in entries.check_entry(place, recomputed)
     assert entries.check_entry(place, claimed).endswith("knows the entry as claimed")
@@ -167,7 +167,7 @@ def test_an_honest_claim_stays_one_where_the_data_are(
 def test_an_entry_is_named_by_the_beginning_of_its_id_and_all_is_said_in_80_columns(
     bundle: Path, recomputed: Verified, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = entries.publish(bundle, recomputed, tmp_path / "published")
+    place = entries.publish_entry(bundle, recomputed, tmp_path / "published")
     done = call(verify_command, place.name[:6], "--to", place.parent)
 
     assert done.exit_code == 0, done.output
@@ -194,7 +194,7 @@ def test_a_folder_that_is_not_there_is_an_error_of_the_data(bundle: Path, tmp_pa
     folder = given.replace("nowhere", str(tmp_path / "nowhere"))
 
     with pytest.raises(DataError, match=r"--data .*nowhere: no such folder") as raised:
-        verify(bundle, data=[folder])
+        verify_bundle(bundle, data=[folder])
     assert raised.value.exit_code == 3
 
 
@@ -202,12 +202,12 @@ def test_a_name_that_no_data_set_of_the_bundle_has_is_a_slip(bundle: Path, data:
     with pytest.raises(
         UsageError, match=r"no data set of the bundle is named 'tony' \(did you mean 'toy'\?\)"
     ) as raised:
-        verify(bundle, plugin_folders=[TOYS], data=[f"tony={data}"])
+        verify_bundle(bundle, plugin_folders=[TOYS], data=[f"tony={data}"])
     assert raised.value.exit_code == 2
 
 
 def test_what_stands_in_the_environment_is_for_other_bundles_too(bundle: Path, tmp_path: Path) -> None:
-    found = verify(bundle, plugin_folders=[TOYS], standing=[f"ddti={tmp_path}"])
+    found = verify_bundle(bundle, plugin_folders=[TOYS], standing=[f"ddti={tmp_path}"])
 
     assert found.tier == "claimed"
 
@@ -220,7 +220,7 @@ def test_only_the_same_training_under_another_protocol_may_predict_the_same(tmp_
     copied(made, lambda one, other: one.augmenter == other.augmenter)
     assert made.judge(made.bundle(), tmp_path / "check").tier == "recomputed"
     data = made.bundle()
-    assert reading.understood(data, zip_container.find(data)).repeated == ()
+    assert read_members(data, zip_container.find(data)).repeated == ()
 
     copied(made, lambda one, other: one.augmenter != other.augmenter)
     report = made.judge(made.bundle(), tmp_path / "again")

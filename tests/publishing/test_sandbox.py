@@ -19,7 +19,7 @@ ISOLATED = """
 import ctypes, json, os, socket, sys, tempfile
 import encodings.idna
 from pathlib import Path
-from medbench.publishing import confined
+from medbench.publishing.verify import sandbox
 
 as_user, forbidden, reads = sys.argv[1] == "user", sys.argv[2], sys.argv[3:]
 server = socket.create_server(("127.0.0.1", 0))
@@ -28,12 +28,12 @@ if as_user:
     os.setgroups([]), os.setgid(65534), os.setuid(65534)
     ctypes.CDLL(None).prctl(4, 1)  # PR_SET_DUMPABLE: as if it had been started by that user
 if forbidden == "net":
-    real = confined._unshared
-    confined._unshared = lambda flags: flags != confined._NEW_NET and real(flags)
+    real = sandbox._unshare
+    sandbox._unshare = lambda flags: flags != sandbox._NEW_NET and real(flags)
 elif forbidden == "all":
-    confined._unshared = lambda flags: False
+    sandbox._unshare = lambda flags: False
 before = os.getuid(), os.getgid()
-isolated = confined.isolate(reads)
+isolated = sandbox.isolate(reads)
 try:
     socket.create_connection(server.getsockname(), timeout=10).close()
     connected = True
@@ -119,10 +119,10 @@ def test_the_process_that_reads_a_bundle_has_no_network(tmp_path: Path, monkeypa
             f"Path({str(tmp_path / 'said')!r}).open('a').write(said + '\\n')\n"
         )
         given = {"bundle": str(path), "allowed": None, "accept_repeated": False}
-        seen = sandbox.call("read", given)
+        seen = sandbox.run_task("read", given)
         more = {"truth": str(tmp_path), "missing": {"phantom:toy": "it is not here"}, "blocked": [], "others": None,
                 "plugin_folders": [str(plugins)]}  # fmt: skip
         (tmp_path / "sources.json").write_text("[]")
-        sandbox.call("check", {**given, **seen, **more})
+        sandbox.run_task("check", {**given, **seen, **more})
 
     assert (tmp_path / "said").read_text().strip() not in ("", "yes")

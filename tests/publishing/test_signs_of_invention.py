@@ -20,12 +20,12 @@ from scipy.stats import chi2
 from _bundles import METHOD, TOYS, ToyRun, replaced
 from medbench.interfaces import Budget
 from medbench.publishing.bundle import canonical_json, zip_container
-from medbench.publishing.bundle import read as reading
+from medbench.publishing.bundle.read_bundle import read_bundle
 from medbench.publishing.entries import publish as entries
 from medbench.publishing.verify import signs_of_invention
 from medbench.publishing.verify.near_copies import near_copies
 from medbench.publishing.verify.signs_of_invention import Signs
-from medbench.publishing.verify.verify import verify
+from medbench.publishing.verify.verify_bundle import verify_bundle
 from medbench.trial.trial import Result, Trial
 
 TRIAL = Trial("phantom:toy", "patients", 0, 0, 5, 0, 0, "adds", "mean", Budget())
@@ -89,7 +89,7 @@ def test_calibrated_answers_are_too_good_no_oftener_than_said() -> None:
     tails = []
     for _ in range(2000):
         p, labels = trained(rng, 300)
-        tails.append(signs_of_invention.too_good(p.max(1), p.argmax(1) == labels))
+        tails.append(signs_of_invention.calibration_tail(p.max(1), p.argmax(1) == labels))
     told = np.array([tail for tail in tails if tail < 1])
 
     assert len(told) > 1000
@@ -133,7 +133,7 @@ def test_sure_and_right_is_no_sign() -> None:
     labels = rng.integers(0, 2, 500)
     p = np.where(labels[:, None] == [0, 1], 1.0, 0.0) * 0.998 + 0.001 * rng.random((500, 1)) * [1, -1] + 0.001
 
-    assert signs_of_invention.too_good(p.max(1), p.argmax(1) == labels) == 1.0
+    assert signs_of_invention.calibration_tail(p.max(1), p.argmax(1) == labels) == 1.0
 
 
 # -- nearly the same --------------------------------------------------------------------------------------------------
@@ -185,7 +185,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ToyRun]:
 
 
 def manifest_of(data: bytes) -> bytes:
-    return zip_container.find(data)[zip_container.MANIFEST].unpacked(zip_container.MANIFEST)
+    return zip_container.find(data)[zip_container.MANIFEST].unpack(zip_container.MANIFEST)
 
 
 def test_predictions_of_an_earlier_entry_are_named(run: ToyRun, tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ def test_predictions_of_an_earlier_entry_are_named(run: ToyRun, tmp_path: Path) 
         (tmp_path / name).write_bytes(data)
 
     def compared(*names: str) -> tuple[list[str], list[str]]:
-        return signs_of_invention.copies(manifest_of(mine), [(name * 16, tmp_path / name) for name in names])
+        return signs_of_invention.exact_copies(manifest_of(mine), [(name * 16, tmp_path / name) for name in names])
 
     assert compared() == compared("b") == ([], [])
     (sentence,), unread = compared("b", "a", "c", "d")
@@ -215,7 +215,7 @@ def test_predictions_under_another_trial_are_named_as_such(run: ToyRun, tmp_path
         files[name] = value["files"][source]
     members = run.members() | {zip_container.MANIFEST: canonical_json.dump(value | {"files": files})}
     (tmp_path / "x").write_bytes(zip_container.write(members))
-    (sentence,), _ = signs_of_invention.copies(mine, [("a" * 16, tmp_path / "x")])
+    (sentence,), _ = signs_of_invention.exact_copies(mine, [("a" * 16, tmp_path / "x")])
 
     assert sentence == f"6 of 6 trials predicted exactly what other trials of entry {'a' * 16} did"
 
@@ -224,20 +224,22 @@ def test_a_copy_is_flagged_in_its_entry_and_what_it_replaces_is_none(run: ToyRun
     folder, first, second = tmp_path / "published", tmp_path / "1.medbench.zip", tmp_path / "2.medbench.zip"
     first.write_bytes(run.bundle())
     second.write_bytes(run.bundle(replaced(METHOD, title="Again")))
-    assert entries.earlier(folder) == []
-    old = entries.publish(first, verify(first, plugin_folders=[TOYS], others=entries.earlier(folder)), folder)
-    found = verify(second, plugin_folders=[TOYS], others=entries.earlier(folder))
+    assert entries.entries_before(folder) == []
+    old = entries.publish_entry(
+        first, verify_bundle(first, plugin_folders=[TOYS], others=entries.entries_before(folder)), folder
+    )
+    found = verify_bundle(second, plugin_folders=[TOYS], others=entries.entries_before(folder))
 
     assert found.tier == "recomputed"  # a flag, no refusal
     assert found.entry is not None
     assert len(found.entry["flags"]) == 1
     assert f"the same trials of entry {old.name} did" in found.entry["flags"][0]
-    place = entries.publish(second, found, folder)
-    assert entries.earlier(folder, place.name) == [(old.name, old / "bundle.medbench.zip")]
-    assert entries.earlier(folder, old.name) == []
-    assert entries.earlier(folder, replaces=old.name) == [(place.name, place / "bundle.medbench.zip")]
-    entries.replace(folder, old.name, place.name)
-    assert entries.earlier(folder, place.name) == []
+    place = entries.publish_entry(second, found, folder)
+    assert entries.entries_before(folder, place.name) == [(old.name, old / "bundle.medbench.zip")]
+    assert entries.entries_before(folder, old.name) == []
+    assert entries.entries_before(folder, replaces=old.name) == [(place.name, place / "bundle.medbench.zip")]
+    entries.replace_entry(folder, old.name, place.name)
+    assert entries.entries_before(folder, place.name) == []
 
 
 def test_a_copy_with_a_little_noise_is_named_too(tmp_path: Path) -> None:
@@ -253,21 +255,21 @@ def test_a_copy_with_a_little_noise_is_named_too(tmp_path: Path) -> None:
     copy.write_bytes(ToyRun(tmp_path / "c", patients=90, edit=shaken).bundle())
     entries_there = [("a" * 16, theirs), ("b" * 16, other)]
 
-    found = verify(copy, plugin_folders=[TOYS], others=entries_there)
+    found = verify_bundle(copy, plugin_folders=[TOYS], others=entries_there)
     assert found.entry is not None
     assert found.entry["flags"] == [
         f"6 of 6 trials predicted what trials of entry {'a' * 16} did to four digits, not to the last one: the same "
         "run on another machine, or a copy of it, and no further evidence"
     ]
-    assert near_copies(reading.read(theirs), [entries_there[1]]) == []  # another training
-    assert near_copies(reading.read(theirs), [entries_there[0], ("c" * 16, tmp_path / "none")]) == []  # byte for byte
+    assert near_copies(read_bundle(theirs), [entries_there[1]]) == []  # another training
+    assert near_copies(read_bundle(theirs), [entries_there[0], ("c" * 16, tmp_path / "none")]) == []  # byte for byte
 
 
 @pytest.mark.slow
 def test_the_published_entries_are_compared_by_the_command(run: ToyRun, tmp_path: Path) -> None:
     folder, path = tmp_path / "published", tmp_path / "1.medbench.zip"
     path.write_bytes(run.bundle())
-    place = entries.publish(path, verify(path, plugin_folders=[TOYS]), folder)
+    place = entries.publish_entry(path, verify_bundle(path, plugin_folders=[TOYS]), folder)
     shutil.copyfile(place / "bundle.medbench.zip", path)
     done = subprocess.run([sys.executable, "-m", "medbench", "verify", str(place), "--plugins-dir", str(TOYS)],
                           capture_output=True, text=True, env=dict(os.environ), check=False)  # fmt: skip

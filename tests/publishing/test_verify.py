@@ -19,18 +19,16 @@ from _bundles import METHOD, TOYS, Edit, Members, ToyRun, in_json, replaced, sea
 from medbench import sealed_records as seals
 from medbench.errors import UsageError
 from medbench.interfaces import Budget
-from medbench.publishing.bundle import read as reading
-from medbench.publishing.bundle import signature as signing
-from medbench.publishing.bundle import write as bundling
-from medbench.publishing.bundle import zip_container
-from medbench.publishing.bundle.planned_trials import planned
-from medbench.publishing.bundle.predictions_csv import Predicted
+from medbench.publishing.bundle import bundle_members, signatures, zip_container
+from medbench.publishing.bundle.planned_trials import planned_trials
+from medbench.publishing.bundle.predictions_csv import SubmittedPredictions
+from medbench.publishing.bundle.read_bundle import read_bundle, read_members
 from medbench.publishing.entries import ledger
 from medbench.publishing.entries import publish as entries
 from medbench.publishing.refusals import Refused
-from medbench.publishing.verify import reproduce, sandbox
-from medbench.publishing.verify.outcome import entry, lines
-from medbench.publishing.verify.verify import Verified, verify, written
+from medbench.publishing.verify import rerun_cell, sandbox
+from medbench.publishing.verify.outcome import checks_json, entry_json
+from medbench.publishing.verify.verify_bundle import Verified, check_lines, verify_bundle
 from medbench.store.store import Store
 from medbench.trial.trial import Predictions, Trial
 
@@ -69,12 +67,12 @@ def found(run: ToyRun, tmp_path_factory: pytest.TempPathFactory) -> Verified:
 def here(run: ToyRun, data: bytes, folder: Path) -> Verified:
     """Verify in this process: quick."""
     report = run.judge(data, folder)
-    made = entry(reading.understood(data, zip_container.find(data)), report, None)
-    return Verified(tuple(lines(report)), made, None)
+    made = entry_json(read_members(data, zip_container.find(data)), report, None)
+    return Verified(tuple(checks_json(report)), made, None)
 
 
 def check(path: Path, **more: Any) -> Verified:
-    return verify(path, plugin_folders=[TOYS], **more)
+    return verify_bundle(path, plugin_folders=[TOYS], **more)
 
 
 # -- honest bundles ---------------------------------------------------------------------------------------------------
@@ -126,7 +124,7 @@ def test_other_configurations_on_the_same_folds_widen_the_ranges_of_the_verifier
         (target / "spec.json").write_text(json.dumps(spec | {"augmenter": f"other-{number}"}))
         (record,) = (p for p in target.iterdir() if p.name in ("result.json", "failure.json"))
         record.write_text(seals.seal(seals.read(record)[0], seals.sums_of_job(target)))
-    members = bundling.members_of(Store(tmp_path / "runs"), run.record, METHOD)
+    members = bundle_members.members_of(Store(tmp_path / "runs"), run.record, METHOD)
     report = run.judge(sealed(members), tmp_path / "check")
     narrow = run.judge(run.bundle(), tmp_path / "narrow")
     assert report.tier == "recomputed"
@@ -144,7 +142,7 @@ def test_a_classifier_that_learns_from_another_data_set_is_checked_with_it(cache
     path.write_bytes(made.bundle())
     found = check(path)
 
-    assert found.tier == "recomputed", written(found)
+    assert found.tier == "recomputed", check_lines(found)
     assert any("before[source=other]" in row["classifier"] for b in found.entry["boards"] for row in b["rows"])  # type: ignore[index]
 
 
@@ -152,9 +150,9 @@ def test_a_classifier_that_learns_from_another_data_set_is_checked_with_it(cache
 
 
 def test_a_bundle_is_verified_in_a_process_of_its_own(found: Verified) -> None:
-    assert found.tier == "recomputed", written(found)
+    assert found.tier == "recomputed", check_lines(found)
     assert found.entry is not None
-    text = "\n".join(written(found))
+    text = "\n".join(check_lines(found))
     assert max(map(len, text.splitlines())) <= 80
     for said in ("ok: 6 of 6 planned trials, 1 of them failed", "sample ids                ok", "not signed"):
         assert said in text
@@ -167,8 +165,8 @@ def test_without_the_data_set_it_says_so_and_stays_claimed(run: ToyRun, tmp_path
     path.write_bytes(_renamed(run))
     found = check(path)
 
-    assert found.tier == "claimed", written(found)
-    assert "could not be checked: toy: where is it? Give --data" in " ".join("\n".join(written(found)).split())
+    assert found.tier == "claimed", check_lines(found)
+    assert "could not be checked: toy: where is it? Give --data" in " ".join("\n".join(check_lines(found)).split())
     assert found.entry is not None
     assert found.entry["boards"][0]["recomputed"] is False
 
@@ -178,7 +176,7 @@ def _renamed(run: ToyRun) -> bytes:
     members = run.members()
     text = {name: data.replace(b"phantom:toy", b"toy") for name, data in members.items()}
     plan = json.loads(text["plan.json"])
-    fresh = {(t.augmenter, t.fold): t.id for t in planned(plan).values()}
+    fresh = {(t.augmenter, t.fold): t.id for t in planned_trials(plan).values()}
     old = {(t.augmenter, t.fold): t.id for t in run.plan.trials}
     for key, name in old.items():
         text = {m.replace(name, fresh[key]): d.replace(name.encode(), fresh[key].encode()) for m, d in text.items()}
@@ -188,7 +186,7 @@ def _renamed(run: ToyRun) -> bytes:
 
 
 def test_without_its_plugin_an_arm_could_not_be_checked(bundle: Path) -> None:
-    found = verify(bundle)
+    found = verify_bundle(bundle)
 
     assert found.tier == "claimed"
     assert any("no dataset is named 'toy'" in line for line in [c["detail"] for c in found.checks])
@@ -206,7 +204,7 @@ def test_a_refusal_names_its_code_and_both_values(run: ToyRun, tmp_path: Path) -
     assert found.refused.code == "MB930"
     assert "auroc of plain-toy / mean is 0." in found.refused.message
     assert "the bundle says 0.99" in found.refused.message
-    assert "FAILED: MB930" in "\n".join(written(found))
+    assert "FAILED: MB930" in "\n".join(check_lines(found))
 
 
 def test_what_takes_too_much_memory_or_time_is_refused(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,7 +243,7 @@ def test_what_is_no_file_is_refused(tmp_path: Path, make: str) -> None:
         with path.open("wb") as file:
             file.truncate(zip_container.PACKED + 1)
     with pytest.raises(Refused, match="MB901"):
-        reading.read(path)
+        read_bundle(path)
 
 
 # -- one byte ---------------------------------------------------------------------------------------------------------
@@ -255,8 +253,8 @@ def test_what_is_no_file_is_refused(tmp_path: Path, make: str) -> None:
 def test_no_byte_of_a_signed_bundle_can_be_changed(run: ToyRun, tmp_path: Path) -> None:
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "key")], check=True)
     members = run.members()
-    manifest = bundling.manifest_of(members)
-    members |= {zip_container.MANIFEST: manifest, zip_container.SIGNATURE: signing.sign(manifest, tmp_path / "key")}
+    manifest = bundle_members.manifest_of(members)
+    members |= {zip_container.MANIFEST: manifest, zip_container.SIGNATURE: signatures.sign(manifest, tmp_path / "key")}
     data, rng = zip_container.write(members), random.Random(0)
     found = zip_container.find(data)
     start = data.index(bytes(found[zip_container.SIGNATURE].packed))
@@ -264,7 +262,7 @@ def test_no_byte_of_a_signed_bundle_can_be_changed(run: ToyRun, tmp_path: Path) 
     for offset in rng.sample(sorted(set(range(len(data))) - in_signature), 150):  # all of them: one_byte.py
         changed = data[:offset] + bytes([data[offset] ^ (1 << rng.randrange(8))]) + data[offset + 1 :]
         with pytest.raises(Refused):
-            reading.understood(changed, zip_container.find(changed))
+            read_members(changed, zip_container.find(changed))
     for offset in rng.sample(sorted(in_signature), 12):
         changed = data[:offset] + bytes([data[offset] ^ (1 << rng.randrange(8))]) + data[offset + 1 :]
         with pytest.raises(Refused):
@@ -272,8 +270,8 @@ def test_no_byte_of_a_signed_bundle_can_be_changed(run: ToyRun, tmp_path: Path) 
 
 
 def _signed(data: bytes) -> None:
-    bundle = reading.understood(data, zip_container.find(data))
-    signing.signed_by(bundle.manifest, bundle.signature, None)
+    bundle = read_members(data, zip_container.find(data))
+    signatures.signer_of(bundle.manifest, bundle.signature, None)
 
 
 # -- publish ----------------------------------------------------------------------------------------------------------
@@ -283,7 +281,7 @@ def test_an_entry_holds_what_was_computed_and_the_ledger_knows_it(
     bundle: Path, found: Verified, tmp_path: Path
 ) -> None:
     folder = tmp_path / "published"
-    place = entries.publish(bundle, found, folder, date="2026-01-31")
+    place = entries.publish_entry(bundle, found, folder, date="2026-01-31")
 
     assert (place / "bundle.medbench.zip").read_bytes() == bundle.read_bytes()
     assert json.loads((place / "entry.json").read_text()) == found.entry
@@ -291,12 +289,12 @@ def test_an_entry_holds_what_was_computed_and_the_ledger_knows_it(
     assert (row.event, row.tier, row.entry) == ("published", "recomputed", place.name)
     assert "chain is whole" in entries.check_entry(place, found)
     with pytest.raises(UsageError, match="published already"):
-        entries.publish(bundle, found, folder)
+        entries.publish_entry(bundle, found, folder)
     assert not list(folder.glob(".*"))
 
 
 def test_an_entry_that_says_something_else_is_refused(bundle: Path, found: Verified, tmp_path: Path) -> None:
-    place = entries.publish(bundle, found, tmp_path / "published")
+    place = entries.publish_entry(bundle, found, tmp_path / "published")
     honest = json.loads((place / "entry.json").read_text())
     for change in (
         lambda v: v.update(tier="reproduced"), lambda v: v["boards"][0]["rows"][0].update(auroc=0.999),
@@ -346,7 +344,7 @@ def test_what_this_version_recomputed_as_it_says_must_be_the_study_here(
     bundle: Path, found: Verified, tmp_path: Path
 ) -> None:
     """The ledger and entry.json may be written by hand: another version in the bundle is no way to leave arms out."""
-    place = entries.publish(bundle, found, tmp_path / "published")
+    place = entries.publish_entry(bundle, found, tmp_path / "published")
     line = {
         "name": "arms and trials",
         "outcome": "unknown",
@@ -368,7 +366,7 @@ def test_a_broken_ledger_takes_no_entry(bundle: Path, found: Verified, tmp_path:
     folder.mkdir()
     (folder / "ledger.jsonl").write_text('{"row":1}\n')
     with pytest.raises(Refused, match="MB950"):
-        entries.publish(bundle, found, folder)
+        entries.publish_entry(bundle, found, folder)
     assert [p.name for p in folder.iterdir()] == ["ledger.jsonl"]
 
 
@@ -376,22 +374,22 @@ def test_a_better_entry_withdraws_the_other_and_both_stay(
     run: ToyRun, bundle: Path, found: Verified, tmp_path: Path
 ) -> None:
     folder = tmp_path / "published"
-    old = entries.publish(bundle, found, folder)
+    old = entries.publish_entry(bundle, found, folder)
     better = tmp_path / "better.medbench.zip"
     better.write_bytes(run.bundle(replaced(METHOD, title="Better")))
-    new = entries.publish(better, here(run, better.read_bytes(), tmp_path / "check"), folder)
-    entries.replace(folder, old.name, new.name)
+    new = entries.publish_entry(better, here(run, better.read_bytes(), tmp_path / "check"), folder)
+    entries.replace_entry(folder, old.name, new.name)
 
     assert ledger.tiers(ledger.rows(folder / "ledger.jsonl")) == {old.name: "withdrawn", new.name: "recomputed"}
     assert (old / "entry.json").is_file()
     with pytest.raises(UsageError, match="knows no entry"):
-        entries.replace(folder, "0" * 16, new.name)
+        entries.replace_entry(folder, "0" * 16, new.name)
 
 
 def test_a_bundle_that_changes_between_is_not_published(bundle: Path, found: Verified, tmp_path: Path) -> None:
     bundle.write_bytes(bundle.read_bytes() + b"\0")
     with pytest.raises(Refused, match="was changed after it was checked"):
-        entries.publish(bundle, found, tmp_path / "published")
+        entries.publish_entry(bundle, found, tmp_path / "published")
 
 
 # -- reproduce --------------------------------------------------------------------------------------------------------
@@ -399,11 +397,11 @@ def test_a_bundle_that_changes_between_is_not_published(bundle: Path, found: Ver
 
 def test_the_bundle_itself_chooses_the_cell_and_a_salt_another(run: ToyRun) -> None:
     data = run.bundle()
-    found = reading.understood(data, zip_container.find(data))
-    cells = {reproduce.chosen(found, str(n)).id for n in range(60)}
+    found = read_members(data, zip_container.find(data))
+    cells = {rerun_cell.cell_to_rerun(found, str(n)).id for n in range(60)}
 
-    assert reproduce.chosen(found) == reproduce.chosen(found)
-    assert cells == set(found.ran)  # every cell with a result can be chosen
+    assert rerun_cell.cell_to_rerun(found) == rerun_cell.cell_to_rerun(found)
+    assert cells == set(found.results)  # every cell with a result can be chosen
 
 
 def predicted(accuracy: float, n: int = 60) -> Predictions:
@@ -414,11 +412,11 @@ def predicted(accuracy: float, n: int = 60) -> Predictions:
     return Predictions(names, names, labels, p)
 
 
-def compare(ours: float, theirs: float, *, same: bool) -> reproduce.Rerun:
+def compare(ours: float, theirs: float, *, same: bool) -> rerun_cell.Rerun:
     trial = Trial("phantom:toy", "patients", 0, 0, 5, 0, 0, "adds", "mean", Budget())
     told = predicted(theirs)
-    published = Predicted(tuple(told.ids.tolist()), told.probabilities)
-    return reproduce.compared(trial, predicted(ours), [0.5, 0.5], published, [0.5, 0.5], same_platform=same)
+    published = SubmittedPredictions(tuple(told.ids.tolist()), told.probabilities)
+    return rerun_cell.compare_rerun(trial, predicted(ours), [0.5, 0.5], published, [0.5, 0.5], same_platform=same)
 
 
 def test_the_same_platform_must_give_the_same_bits_and_another_the_same_within_chance() -> None:
@@ -428,7 +426,9 @@ def test_the_same_platform_must_give_the_same_bits_and_another_the_same_within_c
         compare(0.8, 0.82, same=True)
     with pytest.raises(Refused, match=r"MB960.*more than chance"):
         compare(0.5, 0.95, same=False)
-    assert reproduce.sentence(compare(0.8, 0.82, same=False)).startswith("adds / mean r0 f0 s0: balanced accuracy")
+    assert rerun_cell.ledger_sentence(compare(0.8, 0.82, same=False)).startswith(
+        "adds / mean r0 f0 s0: balanced accuracy"
+    )
 
 
 @pytest.mark.slow

@@ -18,14 +18,13 @@ from medbench.planning.plan import Plan
 from medbench.planning.plan_trials import expand
 from medbench.planning.study import Study
 from medbench.protocols.protocol import protocol
-from medbench.publishing.bundle import read, zip_container
-from medbench.publishing.bundle import write as bundling
+from medbench.publishing.bundle import bundle_members, zip_container
 from medbench.publishing.bundle.canonical_json import dump
-from medbench.publishing.bundle.schema import Method
-from medbench.publishing.verify import against_data as checking
-from medbench.publishing.verify import our_data
-from medbench.publishing.verify.outcome import Report, entry
-from medbench.publishing.verify.recompute import UNSAID
+from medbench.publishing.bundle.read_bundle import read_members
+from medbench.publishing.bundle.schemas import Method
+from medbench.publishing.verify import check_against_data, our_data
+from medbench.publishing.verify.outcome import Report, entry_json
+from medbench.publishing.verify.recompute import NO_MESSAGE
 from medbench.registry import plugins
 from medbench.store.store import Store
 from medbench.store.trial_files import Failure, write_result
@@ -77,7 +76,7 @@ class ToyRun:
         self.metrics = self.catalogue.items("metric")
         for number, trial in enumerate(self.plan.trials):
             if number in failed:
-                self.store.accept_failure(self.store.job_folder(trial.id), trial, Failure("diverged", UNSAID))
+                self.store.accept_failure(self.store.job_folder(trial.id), trial, Failure("diverged", NO_MESSAGE))
             else:
                 self._put(trial, seed)
         for job in self.plan.stages.values():
@@ -99,7 +98,7 @@ class ToyRun:
         """Return our own data sets."""
         asked = [("augmenter", "adds"), *(("classifier", text) for text in self.study.classifiers)]
         recipes = dict.fromkeys(self.study.datasets, asked)
-        found = our_data.ours(our_data.Wanted(recipes, self.study.phantom, None), self.catalogue, data)
+        found = our_data.find_our_data(our_data.NeededData(recipes, self.study.phantom, None), self.catalogue, data)
         assert all(isinstance(one, Described) for one in found.values()), found
         return found  # type: ignore[return-value]
 
@@ -133,7 +132,7 @@ class ToyRun:
 
     def members(self, method: Method = METHOD) -> Members:
         """Return the members of its bundle, without a manifest."""
-        return bundling.members_of(self.store, self.record, method)
+        return bundle_members.members_of(self.store, self.record, method)
 
     def bundle(self, method: Method = METHOD) -> bytes:
         """Return its bundle."""
@@ -141,14 +140,14 @@ class ToyRun:
 
     def judge(self, data: bytes, folder: Path) -> Report:
         """Read and check a bundle in this process; raises Refused."""
-        bundle = read.understood(data, zip_container.find(data))
+        bundle = read_members(data, zip_container.find(data))
         report = Report()
-        checking.structure(bundle, report)
+        check_against_data.note_structure(bundle, report)
         missing = {s.dataset: "it is not here" for s in bundle.plan.sources if s.dataset not in self.sources}
         found = {s.dataset: self.sources[s.dataset] for s in bundle.plan.sources if s.dataset in self.sources}
         folder.mkdir()
-        checking.against_data(bundle, found, missing, self.catalogue, folder, report)
-        entry(bundle, report, None)
+        check_against_data.check_against_data(bundle, found, missing, self.catalogue, folder, report)
+        entry_json(bundle, report, None)
         return report
 
 
@@ -156,7 +155,7 @@ def sealed(members: Members) -> bytes:
     """Write members under a manifest that fits them."""
     kept = {name: data for name, data in members.items() if name != zip_container.MANIFEST}
     signature = kept.pop(zip_container.SIGNATURE, None)
-    kept[zip_container.MANIFEST] = bundling.manifest_of(kept)
+    kept[zip_container.MANIFEST] = bundle_members.manifest_of(kept)
     return zip_container.write(kept | ({zip_container.SIGNATURE: signature} if signature is not None else {}))
 
 

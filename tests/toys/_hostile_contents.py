@@ -11,8 +11,7 @@ import numpy as np
 from _bundles import Edit, Members, ToyRun, in_bytes, in_json, spoilt, trial_of
 from _hostile_zips import CASES as CASES
 from _hostile_zips import case, edited, first
-from medbench.publishing.bundle import predictions_csv, zip_container
-from medbench.publishing.bundle import write as bundling
+from medbench.publishing.bundle import bundle_members, predictions_csv, zip_container
 from medbench.publishing.bundle.canonical_json import dump
 from medbench.publishing.bundle.zip_container import MANIFEST
 
@@ -45,7 +44,7 @@ for document in ("plan.json", "trials.json", "method.json"):
         edited(f"{document}: {what}", "MB904 MB906 MB909", in_bytes(document, change))
 for what in ("a key twice", "NaN", "depth 100", "a list", "one more field"):
     case(f"manifest: {what}", "MB906 MB907 MB908 MB909", lambda run, m, w=what: zip_container.write(
-        {**m, MANIFEST: JSON[w](bundling.manifest_of(m))}))  # fmt: skip
+        {**m, MANIFEST: JSON[w](bundle_members.manifest_of(m))}))  # fmt: skip
 
 # -- texts ------------------------------------------------------------------------------------------------------------
 
@@ -199,9 +198,9 @@ edited("a check of nobody", "MB920", in_json("plan.json", lambda v: v["checked"]
      "steps": 2})))  # fmt: skip
 edited("a schema of tomorrow", "MB909", in_json("plan.json", lambda v: v.update(schema=2)))
 case("a manifest of tomorrow", "MB908", lambda run, m: zip_container.write(
-     {**m, MANIFEST: bundling.manifest_of(m).replace(b'"schema":1', b'"schema":2')}))  # fmt: skip
+     {**m, MANIFEST: bundle_members.manifest_of(m).replace(b'"schema":1', b'"schema":2')}))  # fmt: skip
 case("a schema in words", "MB908", lambda run, m: zip_container.write(
-     {**m, MANIFEST: bundling.manifest_of(m).replace(b'"schema":1', b'"schema":"1"')}))  # fmt: skip
+     {**m, MANIFEST: bundle_members.manifest_of(m).replace(b'"schema":1', b'"schema":"1"')}))  # fmt: skip
 edited("a generator missing", "MB921", in_json("generators.json", lambda v: v["generators"].pop() and None))
 edited("a generator too many", "MB922", in_json("generators.json", lambda v: v["generators"].append(
     {**v["generators"][0], "key": "9" * 64})))  # fmt: skip

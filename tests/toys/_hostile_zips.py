@@ -14,8 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from _bundles import Edit, Members, ToyRun, in_bytes, in_json, sealed, spoilt
-from medbench.publishing.bundle import write as bundling
-from medbench.publishing.bundle import zip_container
+from medbench.publishing.bundle import bundle_members, zip_container
 from medbench.publishing.bundle.zip_container import DOCUMENTS, MANIFEST, MEMBERS
 
 Make = Callable[[ToyRun, Members], bytes]
@@ -88,7 +87,7 @@ for name in (MANIFEST, *DOCUMENTS):
 
 
 def _without(members: Members, name: str) -> bytes:
-    kept = {**members, MANIFEST: bundling.manifest_of(members)}
+    kept = {**members, MANIFEST: bundle_members.manifest_of(members)}
     del kept[name]
     return zip_container.write(kept)
 

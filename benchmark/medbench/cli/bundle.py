@@ -12,9 +12,9 @@ from pydantic import ValidationError
 from medbench.cli.options import load_catalogue, plugin_options, record_options
 from medbench.errors import ResourceError, UsageError
 from medbench.planning.plan_records import open_record
-from medbench.publishing.bundle import read, signature, zip_container
-from medbench.publishing.bundle import write as bundling
-from medbench.publishing.bundle.schema import Method
+from medbench.publishing.bundle import bundle_members, signatures, zip_container
+from medbench.publishing.bundle.read_bundle import read_members
+from medbench.publishing.bundle.schemas import Method
 from medbench.text import clean
 
 SUFFIX = ".medbench.zip"
@@ -48,12 +48,12 @@ def bundle(
     store, record = open_record(results, study_name)
     method = _method(card, {"title": title, "authors": list(authors)})
     metrics = load_catalogue(plugin_folders, plugin_switches).items("metric")
-    members = bundling.members_of(store, record, method, metrics)
-    members[zip_container.MANIFEST] = bundling.manifest_of(members)
+    members = bundle_members.members_of(store, record, method, metrics)
+    members[zip_container.MANIFEST] = bundle_members.manifest_of(members)
     if key is not None:
-        members[zip_container.SIGNATURE] = signature.sign(members[zip_container.MANIFEST], key)
+        members[zip_container.SIGNATURE] = signatures.sign(members[zip_container.MANIFEST], key)
     data = zip_container.write(members)
-    read.understood(data, zip_container.find(data))  # what others would refuse is refused here
+    read_members(data, zip_container.find(data))  # what others would refuse is refused here
     out = out or Path(f"{record['study']['name']}{SUFFIX}")
     try:
         out.write_bytes(data)

@@ -63,12 +63,12 @@ def compare(
     store, record = open_record(results, study_name)
     plain = plain or not can_draw_trees(sys.stdout)
     if entry is not None and one is not None and other is not None:
-        from medbench.publishing.bundle.read import read
-        from medbench.publishing.entries.arm_against_entry import against, place_of
+        from medbench.publishing.bundle.read_bundle import read_bundle
+        from medbench.publishing.entries.arm_against_entry import comparable_entry, compare_with_entry
         from medbench.publishing.entries.publish import BUNDLE
 
-        place = place_of(published, entry)
-        found = against(store, record, one, other, read(place / BUNDLE), place.name)
+        place = comparable_entry(published, entry)
+        found = compare_with_entry(store, record, one, other, read_bundle(place / BUNDLE), place.name)
         text, panels = render(found, form, plain=plain), forests(found)
     elif one is not None and other is not None:
         metrics = load_catalogue(plugin_folders, plugin_switches).items("metric") if details else None

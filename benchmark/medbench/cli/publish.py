@@ -14,14 +14,13 @@ from medbench.cli.verify import refuse, show, standing
 from medbench.data.find_phantom import PhantomTable
 from medbench.data.sources import Described
 from medbench.errors import DataError, UsageError
-from medbench.publishing.bundle import read as reading
-from medbench.publishing.bundle import signature
-from medbench.publishing.bundle.allowed_texts import free
+from medbench.publishing.bundle import signatures
+from medbench.publishing.bundle.allowed_texts import check_text
+from medbench.publishing.bundle.read_bundle import read_bundle
 from medbench.publishing.entries import ledger
 from medbench.publishing.entries import publish as entries
-from medbench.publishing.verify import evidence, our_data, sandbox_tasks
-from medbench.publishing.verify import reproduce as reproducing
-from medbench.publishing.verify.verify import Verified, verify
+from medbench.publishing.verify import evidence, our_data, rerun_cell, sandbox_tasks
+from medbench.publishing.verify.verify_bundle import Verified, verify_bundle
 from medbench.running.resources import LoadedPlugins, Resources, choose_workers
 from medbench.text import clean
 
@@ -63,10 +62,10 @@ def publish(
     """
     ledger.rows(folder / entries.LEDGER)  # a broken chain shows before all else
     ledger.check_committed(folder / entries.LEDGER)
-    old = None if replaces is None else entries.standing(folder, replaces).entry
+    old = None if replaces is None else entries.row_in_force(folder, replaces).entry
     with Display() as display:
-        others = entries.earlier(folder, entries.id_of(bundle), replaces=old or "")
-        found = verify(bundle, data=data, standing=standing(), allowed=allowed, accept_repeated=accept_repeated,
+        others = entries.entries_before(folder, entries.id_of(bundle), replaces=old or "")
+        found = verify_bundle(bundle, data=data, standing=standing(), allowed=allowed, accept_repeated=accept_repeated,
                        workers=workers, plugin_folders=plugin_folders, blocked=blocked(plugin_switches),
                        progress=display.decoding, others=others)  # fmt: skip
     show(found, as_json=False)
@@ -77,9 +76,9 @@ def publish(
                         "--as-claimed.")  # fmt: skip
     if old is not None and found.entry is not None:
         entries.check_authors(entries.authors(folder, old), found.entry["method"]["authors"], old)
-    place = entries.publish(bundle, found, folder)
+    place = entries.publish_entry(bundle, found, folder)
     if old is not None:
-        entries.replace(folder, old, place.name)
+        entries.replace_entry(folder, old, place.name)
     click.echo(f"published as {clean(str(place))}" + (f", {old} is withdrawn" if old else ""))
 
 
@@ -90,7 +89,7 @@ def publish(
 def withdraw(entry: str, reason: str, folder: Path) -> None:
     """Add a row to the ledger that takes ENTRY back for good: it stays, with the reason, and is never ranked again."""
     ledger.check_committed(folder / entries.LEDGER)
-    row = entries.withdraw(folder, entry, reason)
+    row = entries.withdraw_entry(folder, entry, reason)
     click.echo(f"row {row.row} of {clean(str(folder / entries.LEDGER))}: {row.entry} is withdrawn: {clean(row.detail)}")
 
 
@@ -130,24 +129,29 @@ def reproduce(
     by = "" if key is None else _maintainer(key, folder)
     salt = _salt(salt)
     with Display() as display:
-        found = verify(file, data=data, standing=standing(), plugin_folders=plugin_folders, blocked=left_out,
+        found = verify_bundle(file, data=data, standing=standing(), plugin_folders=plugin_folders, blocked=left_out,
                        workers=workers, accept_repeated=True, progress=display.decoding)  # fmt: skip
         if found.refused is not None:
             refuse(found.refused)
         if found.tier != "recomputed":
             why = next(c["detail"] for c in found.checks if c["outcome"] == "unknown")
             raise UsageError(f"{place}: its numbers could not be recomputed here ({clean(why)}); that comes first.")
-        bundle = reading.read(file)
-        wanted = sandbox_tasks.wanted(bundle)
+        bundle = read_bundle(file)
+        wanted = sandbox_tasks.needed_data(bundle)
         catalogue = load_catalogue(plugin_folders, plugin_switches)
-        ours = our_data.ours(our_data.Wanted(wanted["recipes"], PhantomTable(**wanted["drawing"]), wanted["size"]),
-                          catalogue, data or standing(), workers=workers, progress=display.decoding)  # fmt: skip
+        ours = our_data.find_our_data(
+            our_data.NeededData(wanted["recipes"], PhantomTable(**wanted["drawing"]), wanted["size"]),
+            catalogue,
+            data or standing(),
+            workers=workers,
+            progress=display.decoding,
+        )
         sources = {name: one for name, one in ours.items() if isinstance(one, Described)}
-        trial = reproducing.chosen(bundle, salt)
+        trial = rerun_cell.cell_to_rerun(bundle, salt)
         with tempfile.TemporaryDirectory(prefix="medbench-reproduce-") as store:
             plugins = LoadedPlugins(catalogue, tuple(str(f.absolute()) for f in plugin_folders), left_out)
             one = choose_workers(Resources(1, device, executor), catalogue, threads=1)
-            rerun = reproducing.rerun(bundle, trial, sources, plugins, one, display, folder=Path(store))
+            rerun = rerun_cell.rerun_cell(bundle, trial, sources, plugins, one, display, folder=Path(store))
     click.echo(f"reproduced: {clean(rerun.detail)} (salt {clean(salt)})")
     if key is None:
         click.echo("No row was written: that takes --sign and the key of a maintainer.")
@@ -158,9 +162,9 @@ def reproduce(
         entry=published,
         tier="reproduced",
         bundle=bundle.sha256,
-        detail=reproducing.sentence(rerun),
-        told=reproducing.evidence(bundle, rerun, salt=salt, by=by),
-        sign=lambda row: signature.one_line(signature.sign(row, key, namespace=evidence.NAMESPACE)),
+        detail=rerun_cell.ledger_sentence(rerun),
+        told=rerun_cell.evidence_of(bundle, rerun, salt=salt, by=by),
+        sign=lambda row: signatures.one_line(signatures.sign(row, key, namespace=evidence.NAMESPACE)),
     )
     click.echo(f"signed by {clean(by)}; commit {clean(str(folder / entries.LEDGER))}")
 
@@ -170,7 +174,7 @@ def _recomputed_entry(place: Path, folder: Path) -> str:
     known = [row for row in ledger.rows(folder / entries.LEDGER) if row.entry == entries.read_entry(place)["id"]]
     if not known:
         raise UsageError(f"{place}: the ledger does not know this entry; publish its bundle first.")
-    last = entries.standing(folder, known[-1].entry)
+    last = entries.row_in_force(folder, known[-1].entry)
     if last.tier == "claimed" and last.event == "published":
         raise UsageError(f"{place}: is only claimed, there is nothing to reproduce yet; first recompute it with "
                          f"`medbench publish {place / entries.BUNDLE} --to {folder} --data FOLDER`.")  # fmt: skip
@@ -183,7 +187,7 @@ def _recomputed_entry(place: Path, folder: Path) -> str:
 def _maintainer(key: Path, folder: Path) -> str:
     """Return whose key it is, before anything is run."""
     path = folder / evidence.MAINTAINERS
-    by = signature.principal(key, evidence.maintainers(folder / entries.LEDGER), namespace=evidence.NAMESPACE)
+    by = signatures.principal(key, evidence.maintainers(folder / entries.LEDGER), namespace=evidence.NAMESPACE)
     if not by:
         raise UsageError(f"--sign {key}: {path} does not list this key; maintainers add theirs by a reviewed change, "
                          "see man ssh-keygen, ALLOWED SIGNERS.")  # fmt: skip
@@ -194,7 +198,7 @@ def _salt(given: str) -> str:
     """Return a salt that a row may hold: the one that was given, else one that nobody could know."""
     salt = given.strip() or secrets.token_hex(8)
     try:
-        return free(salt, "it")
+        return check_text(salt, "it")
     except ValueError as error:
         raise UsageError(f"--salt: {error}; give the hash of a commit.") from None
 

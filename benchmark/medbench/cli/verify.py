@@ -12,10 +12,9 @@ import click
 
 from medbench.api.terminal import Display
 from medbench.cli.options import blocked, plugin_options
-from medbench.publishing.entries.publish import BUNDLE, check_entry, earlier, find_entry
+from medbench.publishing.entries.publish import BUNDLE, check_entry, entries_before, find_entry
 from medbench.publishing.refusals import Refused
-from medbench.publishing.verify.verify import Verified, written
-from medbench.publishing.verify.verify import verify as verify_bundle
+from medbench.publishing.verify.verify_bundle import Verified, check_lines, verify_bundle
 from medbench.text import WIDTH, clean, wrapped
 
 
@@ -62,7 +61,7 @@ def verify(
             blocked=blocked(plugin_switches),
             workers=workers,
             progress=display.decoding,
-            others=earlier(bundle.absolute().parent, bundle.absolute().name) if is_entry else None,
+            others=entries_before(bundle.absolute().parent, bundle.absolute().name) if is_entry else None,
         )
     show(found, as_json=as_json)
     if found.refused is not None:
@@ -97,7 +96,7 @@ def show(found: Verified, *, as_json: bool) -> None:
         click.echo(json.dumps(value, indent=1, ensure_ascii=True, sort_keys=True))
         return
     passed = tuple(check for check in found.checks if check["outcome"] != "failed")
-    for line in written(Verified(passed, found.entry, found.refused)):
+    for line in check_lines(Verified(passed, found.entry, found.refused)):
         click.echo(line)
     if found.entry is not None:
         click.echo(f"{'tier':<26}{found.tier}" + (", not ranked" if found.tier == "claimed" else ""))

@@ -49,7 +49,7 @@ def histories(path: Path) -> dict[str, History]:
     found: dict[str, tuple[Row, ...]] = {}
     for row in ledger.rows(path):
         before = found.get(row.entry, ())
-        why = ledger.impossible(row, before)
+        why = ledger.why_impossible(row, before)
         if row.replaced_by and (row.replaced_by == row.entry or row.replaced_by not in found):
             why = why or f"names {row.replaced_by} as the better entry, which was not published before"
         if why:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from medbench.errors import UsageError
-from medbench.publishing.bundle import board_numbers, canonical_json, schema, zip_container
+from medbench.publishing.bundle import board_numbers, canonical_json, schemas, zip_container
 from medbench.publishing.entries import ledger
 from medbench.publishing.entries.publish import check_authors, check_reruns, check_sha256
 from medbench.publishing.refusals import Refused
@@ -35,8 +35,8 @@ class _Part(BaseModel):
 class BundleFacts(_Part):
     """Which file was checked."""
 
-    bytes: schema.Count
-    sha256: schema.Sha
+    bytes: schemas.Count
+    sha256: schemas.Sha
 
 
 class StudyFacts(_Part):
@@ -44,14 +44,14 @@ class StudyFacts(_Part):
 
     name: Said
     protocols: SaidList
-    folds: schema.Count
-    repeats: schema.Count
-    seeds: schema.Count
-    worth: schema.Number
-    budget: dict[Said, schema.Number | Said | None]
+    folds: schemas.Count
+    repeats: schemas.Count
+    seeds: schemas.Count
+    worth: schemas.Number
+    budget: dict[Said, schemas.Number | Said | None]
 
 
-class BoardEntry(schema.BoardFigures):
+class BoardEntry(schemas.BoardFigures):
     """A board, whether it was computed from our labels, and the sentences under it."""
 
     recomputed: bool
@@ -66,7 +66,7 @@ class EnvironmentFacts(_Part):
     platforms: SaidList
     devices: SaidList
     libraries: dict[Said, SaidList]
-    plugins: list[schema.PluginVersion]
+    plugins: list[schemas.PluginVersion]
     isa: Said
 
 
@@ -89,7 +89,7 @@ class Entry(_Part):
     medbench: Said
     signed_by: Said | None
     flags: SaidList
-    method: schema.Method
+    method: schemas.Method
     study: StudyFacts
     boards: list[BoardEntry] = Field(max_length=2000)
     environment: EnvironmentFacts
@@ -162,7 +162,7 @@ def _published(folder: Path, history: History) -> Published:
         first = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(map(str, first["loc"]))[:120].encode("unicode_escape").decode()
         raise Refused("MB951", f"{path}: {field} {first['msg'][:120]}; publish the bundle again.") from None
-    first_row = ledger.sealing(history.rows)  # a claimed entry may have been published again, as recomputed
+    first_row = ledger.publishing_row(history.rows)  # a claimed entry may have been published again, as recomputed
     for field, ours, theirs in (
         ("id", folder.name, value["id"]),
         ("bundle.sha256", first_row.bundle, value["bundle"]["sha256"]),
@@ -202,20 +202,20 @@ def _as_the_bundle_says(folder: Path, value: Mapping[str, Any], row: int) -> Any
         raise Refused("MB950", f"{where}: its SHA-256 is {found[:16]}..., row {row} of the ledger has another; "
                       "restore the file.")  # fmt: skip
     claims, method, environment, plan = (
-        canonical_json.load(members[name].unpacked(name), name)
+        canonical_json.load(members[name].unpack(name), name)
         for name in ("claims.json", "method.json", "environment.json", "plan.json")
     )
     for name, document in (("claims.json", claims), ("environment.json", environment)):
         if not isinstance(document, dict):
             raise Refused("MB909", f"{where}: {name} is no object; publish a bundle that `medbench bundle` writes.")
     try:
-        schema.Claims.model_validate(claims)
+        schemas.Claims.model_validate(claims)
     except ValidationError as error:
         field = ".".join(map(str, error.errors()[0]["loc"]))[:120].encode("unicode_escape").decode()
         raise Refused(
             "MB909", f"{where}: claims.json: {field} is no figure of a board; publish the bundle again."
         ) from None
-    own = schema.BoardFigures.model_fields
+    own = schemas.BoardFigures.model_fields
     boards = [{key: board[key] for key in own} for board in value["boards"]]
     told = claims["boards"]
     if environment.get("medbench") != [value["medbench"]]:  # run by one version and verified by another

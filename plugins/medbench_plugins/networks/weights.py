@@ -71,12 +71,12 @@ def load(
 
     Args:
         network: Changed in place.
-        path: As for :func:`read`.
+        path: As for :func:`read_bundle`.
         head: As for :func:`insert`.
         rename: Turns the file's names into the network's, where its library has such a function.
 
     Raises:
-        medbench.DataError: As for :func:`read` and :func:`insert`; the message names the file.
+        medbench.DataError: As for :func:`read_bundle` and :func:`insert`; the message names the file.
     """
     tensors = read(path)
     if rename is not None:

@@ -181,6 +181,6 @@ def _parameter_groups(network: nn.Module) -> list[dict[str, object]]:
 
 
 def _mean_since(losses: LossCurves, start: int) -> float:
-    """Return the mean loss of the steps done from `start` on; raises as :meth:`LossCurves.check`."""
+    """Return the mean loss of the steps done from `start` on; raises as :meth:`LossCurves.check_task`."""
     losses.check()
     return float(losses.values[start : losses.done, 0].cpu().numpy().mean())

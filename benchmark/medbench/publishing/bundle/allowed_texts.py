@@ -15,13 +15,13 @@ _SCRIPTS = ("LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE")  # whose lette
 
 RECIPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/+#=,\[\]-]{0,299}")
 """A recipe as results write it: ``phantom:ddti``, ``hybrid[generator=acgan[steps=500]]``."""
-_NAMED = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/#-]*\[[A-Za-z0-9_.:/#=,\[\]-]*\][.,;:]?")
+_RECIPE_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/#-]*\[[A-Za-z0-9_.:/#=,\[\]-]*\][.,;:]?")
 """A recipe with parameters as a word of a sentence."""
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/+#-]{0,199}")
 """A sample's id, as data sets give it."""
 LINK = re.compile(r"https://[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?:/[A-Za-z0-9_.~/%?&=#:,+-]*)?")
 
-_SEEN = {
+_PRIVATE = {
     "a path": re.compile(
         r"(?:^|[\s\"'(\[,;:=])(?:/[\w.-]+){2,}|(?:^|[\s\"'(\[,;=])~[\w.-]*/|(?:^|[^A-Za-z])[A-Za-z]:[\\/]|\\\\\w"
         r"|(?:^|/)\.\.(?:/|$)|\bfile:/"
@@ -36,7 +36,7 @@ _SEEN = {
 }
 
 
-def free(text: str, field: str = "text") -> str:
+def check_text(text: str, field: str = "text") -> str:
     """Return a text that people read if it holds letters, numbers, punctuation, blanks and recipes only.
 
     Raises:
@@ -51,7 +51,7 @@ def free(text: str, field: str = "text") -> str:
             raise ValueError(
                 f"{field} holds U+{ord(character):04X}; letters, numbers, punctuation and blanks are allowed"
             )
-    if text != _without_stray(text):
+    if text != _without_stray_equals(text):
         raise ValueError(f"{field} holds U+003D outside a recipe; letters, numbers, punctuation and blanks are allowed")
     if text.startswith(tuple(FORMULA)):
         raise ValueError(f"{field} starts with {text[0]!r}, which a spreadsheet takes for a formula")
@@ -62,20 +62,22 @@ def free(text: str, field: str = "text") -> str:
     return text
 
 
-def fitting(text: str) -> str:
-    """Return what :func:`free` allows of a text of our own, such as a reason; the rest is left out."""
+def keep_allowed(text: str) -> str:
+    """Return what :func:`check_text` allows of a text of our own, such as a reason; the rest is left out."""
     kept = "".join(c for c in unicodedata.normalize("NFC", text) if _is_allowed(c) or c == "=")
-    return _without_stray(_without_stray(kept).lstrip(FORMULA)[:LONGEST])  # what is cut is no recipe any more
+    return _without_stray_equals(
+        _without_stray_equals(kept).lstrip(FORMULA)[:LONGEST]
+    )  # what is cut is no recipe any more
 
 
 def _is_allowed(character: str) -> bool:
     return unicodedata.category(character)[0] in "LNP" or character == " "
 
 
-def _without_stray(text: str) -> str:
+def _without_stray_equals(text: str) -> str:
     """Drop "=" from words that are no recipe: alone it begins formulas and markup."""
     return " ".join(
-        word if _NAMED.fullmatch(word) and "//" not in word and "[/" not in word else word.replace("=", "")
+        word if _RECIPE_WORD.fullmatch(word) and "//" not in word and "[/" not in word else word.replace("=", "")
         for word in text.split(" ")
     )
 
@@ -109,7 +111,7 @@ def scan(member: str, value: Any, *, names: Collection[str] = ()) -> None:
         names = ()
     own = re.compile("|".join(rf"(?<![^\W_]){re.escape(name)}(?![^\W_])" for name in names) or r"(?!)", re.IGNORECASE)
     for field, text in strings(value):
-        for what, pattern in {**_SEEN, "a name of this machine or its user": own}.items():
+        for what, pattern in {**_PRIVATE, "a name of this machine or its user": own}.items():
             if what == "a date" and member == "environment.json":
                 continue  # versions of libraries may be dates
             if pattern.search(text):

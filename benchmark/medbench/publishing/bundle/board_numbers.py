@@ -8,7 +8,7 @@ from typing import Any
 
 from medbench.boards.board import Board, Row
 from medbench.boards.yardstick_results import Measured
-from medbench.publishing.bundle.allowed_texts import fitting
+from medbench.publishing.bundle.allowed_texts import keep_allowed
 from medbench.statistics.intervals import Interval
 from medbench.tables.wording import yardstick
 from medbench.text import duration
@@ -17,7 +17,7 @@ EXACT = 1e-9
 """How far two numbers may be apart that are the same: other machines round sums otherwise."""
 
 
-def figures(board: Board) -> dict[str, Any]:
+def board_numbers(board: Board) -> dict[str, Any]:
     """Return a board as JSON values; shares from 0 to 1, null where a number is not defined."""
     source = board.source
     return {
@@ -33,7 +33,7 @@ def figures(board: Board) -> dict[str, Any]:
         "classes": list(source["classes"]),
         "class_patients": list(source["class_patients"]),
         "looks": board.looks,
-        "device": fitting(board.device),
+        "device": keep_allowed(board.device),
         "rows": [_row(row) for row in board.all_rows],
         "yardsticks": [_yardstick(of_it) for of_it in board.yardsticks],
         "check": None if (at := board.check) is None else {
@@ -64,7 +64,7 @@ def _row(row: Row) -> dict[str, Any]:
         **_gain(row.gain),
         "gain_auroc": _number(row.judged.auroc) if row.judged else None,
         "word": (verdict.word or None) if verdict else None,
-        "withheld": (fitting(verdict.withheld) or None) if verdict else None,
+        "withheld": (keep_allowed(verdict.withheld) or None) if verdict else None,
         "marks": row.marks,
         "seconds": float(row.seconds),
         "peak_mb": float(row.peak_mb),
@@ -78,8 +78,8 @@ def _yardstick(of_it: Measured) -> dict[str, Any]:
     s = of_it.scores
     return {
         "kind": of_it.kind,
-        "title": fitting(title),
-        "caption": fitting(caption),
+        "title": keep_allowed(title),
+        "caption": keep_allowed(caption),
         "planned": of_it.planned,
         "done": of_it.done,
         "failed": of_it.failed,

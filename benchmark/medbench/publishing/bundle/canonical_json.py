@@ -46,7 +46,7 @@ def load(data: bytes, name: str, *, fix: str = "make the bundle again with `medb
     def refuse(why: str) -> Refused:
         return Refused("MB906", f"{name}: {why}" + (f"; {fix}." if fix else ""))
 
-    _bounded(data, refuse)
+    _check_bounds(data, refuse)
 
     def pairs(found: Sequence[tuple[str, Any]]) -> dict[str, Any]:
         made = dict(found)
@@ -85,7 +85,7 @@ def load(data: bytes, name: str, *, fix: str = "make the bundle again with `medb
     return value
 
 
-def _bounded(data: bytes, refuse: Any) -> None:
+def _check_bounds(data: bytes, refuse: Any) -> None:
     """Count brackets before a parser recurses into them."""
     structure = _PLAIN.sub(b"", _STRING.sub(b"", data))
     if len(structure) > VALUES:

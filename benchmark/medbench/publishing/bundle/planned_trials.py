@@ -16,7 +16,7 @@ from medbench.protocols.protocol import protocol
 from medbench.trial.trial import Trial
 
 
-def planned(record: Mapping[str, Any]) -> dict[str, Trial]:
+def planned_trials(record: Mapping[str, Any]) -> dict[str, Trial]:
     """Return every trial of a plan by its id: of arms, of yardsticks, and of the check at twice the steps.
 
     The seed block (:mod:`medbench.planning.seed_block`) is left out: no number of a board is made of it.

@@ -17,7 +17,7 @@ _NUMBER = re.compile(r"[01]\.[0-9]{1,20}|[0-9](?:\.[0-9]{1,20})?e-[0-9]{2,3}")
 
 
 @dataclass(frozen=True, eq=False)
-class Predicted:
+class SubmittedPredictions:
     """Predictions of one trial.
 
     Attributes:
@@ -41,7 +41,7 @@ def write(ids: Sequence[str], probabilities: np.ndarray) -> bytes:
     return ("\n".join([head, *rows]) + "\n").encode()
 
 
-def read(data: bytes, member: str, n_classes: int, known: dict[str, str]) -> Predicted:
+def read(data: bytes, member: str, n_classes: int, known: dict[str, str]) -> SubmittedPredictions:
     """Read predictions.
 
     Args:
@@ -93,4 +93,4 @@ def read(data: bytes, member: str, n_classes: int, known: dict[str, str]) -> Pre
     wrong = np.flatnonzero((values > 1).any(1) | (np.abs(sums - 1) > SUM))
     if len(wrong):
         raise refuse(int(wrong[0]) + 2, f"sums to {sums[wrong[0]]:.9g}, or lies outside 0 to 1", "MB924")
-    return Predicted(tuple(ids), values)
+    return SubmittedPredictions(tuple(ids), values)

@@ -56,7 +56,7 @@ class Member:
     crc: int
     method: int
 
-    def unpacked(self, name: str) -> bytes:
+    def unpack(self, name: str) -> bytes:
         """Return what it holds.
 
         Raises:
@@ -121,7 +121,7 @@ def read(path: Path) -> tuple[bytes, dict[str, Member]]:
 
 
 def find(data: bytes) -> dict[str, Member]:
-    """Find the members of a bundle; see :func:`read`."""
+    """Find the members of a bundle; see :func:`read_bundle`."""
     view, members, offsets = memoryview(data), dict[str, Member](), dict[str, int]()
     at, whole = 0, 0
     if data[:4] != b"PK\x03\x04":
@@ -130,33 +130,35 @@ def find(data: bytes) -> dict[str, Member]:
         if len(members) == MEMBERS:
             raise Refused("MB904", f"the bundle has more than {MEMBERS:,} members; bundle fewer arms or data sets.")
         if len(data) < at + _LOCAL.size:
-            raise _wrong(f"header {len(members) + 1} is cut off")
+            raise _bad_layout(f"header {len(members) + 1} is cut off")
         _, _, _, method, _, _, crc, packed, size, length, _ = _LOCAL.unpack_from(data, at)
-        name = _named(data[at + _LOCAL.size : at + _LOCAL.size + min(length, 200)], length)
+        name = _member_name(data[at + _LOCAL.size : at + _LOCAL.size + min(length, 200)], length)
         start = at + _LOCAL.size + length
         if method != (0 if name in _STORED else 8) or data[at:start] != _local(name, method, crc, packed, size):
-            raise _wrong(f"the header of {name} differs: links, folders, encryption, dates and comments are refused")
+            raise _bad_layout(
+                f"the header of {name} differs: links, folders, encryption, dates and comments are refused"
+            )
         whole += size
         if size > MEMBER or whole > WHOLE or size > RATIO * packed + SLACK:
             raise Refused("MB904", f"{name}: {size:,} bytes packed into {packed:,}, {whole:,} so far, are too many.")
         if len(data) < start + packed:
-            raise _wrong(f"{name} is cut off")
+            raise _bad_layout(f"{name} is cut off")
         if members and order(name) <= order(next(reversed(members))):
-            raise _wrong(f"{name} stands there twice, or out of order")
+            raise _bad_layout(f"{name} stands there twice, or out of order")
         members[name], offsets[name] = Member(view[start : start + packed], size, crc, method), at
         at = start + packed
     central = b"".join(
         _entry(name, m.method, m.crc, len(m.packed), m.size, offsets[name]) for name, m in members.items()
     )
     if data[at:] != central + _end(len(members), len(central), at):
-        raise _wrong("what follows the members is not their directory and nothing else")
+        raise _bad_layout("what follows the members is not their directory and nothing else")
     for name in (MANIFEST, *DOCUMENTS):
         if name not in members:
             raise Refused("MB903", f"{name} is missing; make the bundle again with `medbench bundle`.")
     return members
 
 
-def _named(raw: bytes, length: int) -> str:
+def _member_name(raw: bytes, length: int) -> str:
     name = raw.decode("ascii", "backslashreplace")
     if length > 120 or not _NAME.fullmatch(name):
         shown = name[:60].encode("unicode_escape").decode()
@@ -164,7 +166,7 @@ def _named(raw: bytes, length: int) -> str:
     return name
 
 
-def _wrong(what: str) -> Refused:
+def _bad_layout(what: str) -> Refused:
     return Refused("MB902", f"{what}; make the bundle again with `medbench bundle`.")
 
 

@@ -12,8 +12,8 @@ from medbench.boards.board import Board, Row
 from medbench.boards.build import boards
 from medbench.errors import UsageError
 from medbench.planning.arms import Arm
-from medbench.publishing.bundle.read import Bundle
-from medbench.publishing.entries.publish import find_entry, standing
+from medbench.publishing.bundle.read_bundle import Bundle
+from medbench.publishing.entries.publish import find_entry, row_in_force
 from medbench.statistics.patient_scores import score
 from medbench.statistics.pool_patients import Units, units
 from medbench.store.store import Store
@@ -23,7 +23,9 @@ ALIKE = ("data", "protocol", "folds", "stage_seed", "budget")
 """What two trials of one cell must have in common."""
 
 
-def against(store: Store, record: Mapping[str, Any], one: str, other: str, bundle: Bundle, entry: str) -> list[Versus]:
+def compare_with_entry(
+    store: Store, record: Mapping[str, Any], one: str, other: str, bundle: Bundle, entry: str
+) -> list[Versus]:
     """Compare an arm of a run with a published one, on every board where the published one has the same cells.
 
     The same folds of the same decoded images, repeats, seeds and budget: then patients are paired as on a board, and
@@ -70,7 +72,7 @@ def _row(bundle: Bundle, board: Board, own: Row, arm: Arm) -> Row:
     if not own.cells or set(own.trials) != set(own.cells):
         raise LookupError("not all of its cells are done here")
     here = board.source["data"], board.protocol
-    if all((t.data, t.protocol) != here for t in bundle.planned.values()):
+    if all((t.data, t.protocol) != here for t in bundle.trials.values()):
         raise LookupError("the entry is of other decoded images, or under another protocol")
     cells = dict(_cells(bundle, board, own, arm))
     if lacking := set(own.cells) - set(cells):
@@ -85,8 +87,8 @@ def _row(bundle: Bundle, board: Board, own: Row, arm: Arm) -> Row:
 
 
 def _cells(bundle: Bundle, board: Board, own: Row, arm: Arm) -> Iterator[tuple[tuple[int, int, int], Units]]:
-    for key, predicted in bundle.predicted():
-        t = bundle.planned[key]
+    for key, predicted in bundle.predictions():
+        t = bundle.trials[key]
         stored = own.trials.get((t.repeat, t.fold, t.seed))
         if stored is None or (t.augmenter, t.classifier) != arm.key:
             continue
@@ -98,18 +100,18 @@ def _cells(bundle: Bundle, board: Board, own: Row, arm: Arm) -> Iterator[tuple[t
             raise LookupError("the images tested in a fold are not the same")
         order = [place[name] for name in tested.ids.tolist()]
         predictions = Predictions(tested.ids, tested.patients, tested.labels, predicted.probabilities[order])
-        frequencies = bundle.ran[key].frequencies
+        frequencies = bundle.results[key].frequencies
         yield (t.repeat, t.fold, t.seed), units(predictions, frequencies, by_patient=board.unit == "patient")
 
 
-def place_of(folder: Path, name: str) -> Path:
+def comparable_entry(folder: Path, name: str) -> Path:
     """Return the folder of an entry that may be compared with: one whose numbers somebody computed again.
 
     Raises:
         UsageError: If there is none, or it is only claimed, or withdrawn.
     """
     place = find_entry(folder, name)
-    row = standing(folder if place.parent == folder else place.parent, place.name)
+    row = row_in_force(folder if place.parent == folder else place.parent, place.name)
     if row.tier == "claimed":
         raise UsageError(f"{row.entry}: is only claimed; `medbench publish` on its bundle with --data recomputes it.")
     return place

@@ -9,13 +9,13 @@ from medbench import __version__
 from medbench.publishing.bundle.board_numbers import difference, without_texts
 from medbench.publishing.refusals import Refused
 from medbench.publishing.verify.outcome import OTHER_STUDY
-from medbench.publishing.verify.verify import Verified
+from medbench.publishing.verify.verify_bundle import Verified
 
 _ALWAYS = ("schema", "id", "bundle", "method", "study", "environment")
 _OURS = ("recomputed", "sentences")  # of a board: what only whoever has the data set can say
 
 
-def compared(told: Mapping[str, Any], verified: Verified) -> str:
+def compare_entry(told: Mapping[str, Any], verified: Verified) -> str:
     """Compare an entry with what was computed from its bundle.
 
     Args:
@@ -32,31 +32,31 @@ def compared(told: Mapping[str, Any], verified: Verified) -> str:
     left_out = []
     unknown = any(check["outcome"] == "unknown" for check in verified.checks)
     for key in _ALWAYS:
-        _same(computed.get(key), told.get(key), key)
-    if told.get("signed_by") and _is_by_somebody(verified):
+        _check_same(computed.get(key), told.get(key), key)
+    if told.get("signed_by") and _has_unknown_signer(verified):
         left_out.append("who signed it (give --allowed-signers)")
     else:
-        _same(computed.get("signed_by"), told.get("signed_by"), "signed_by")
-    _as_this_version_would(told, verified)
+        _check_same(computed.get("signed_by"), told.get("signed_by"), "signed_by")
+    _check_same_version(told, verified)
     lifts = (told.get("tier"), computed.get("tier")) == ("claimed", "recomputed")
     if not unknown and not lifts:
         hint = "; give --accept-repeated once you looked at them" if computed.get("tier") == "claimed" else ""
-        _same(computed.get("tier"), told.get("tier"), "tier", hint)
+        _check_same(computed.get("tier"), told.get("tier"), "tier", hint)
     claimed = told.get("tier") == "claimed"
     versions = {__version__, str(told.get("medbench")), *(told.get("environment") or {}).get("medbench", ())}
     same_words = len(versions) == 1
-    missing = _boards(computed.get("boards"), told.get("boards"), claimed=claimed, same_words=same_words)
+    missing = _compare_boards(computed.get("boards"), told.get("boards"), claimed=claimed, same_words=same_words)
     if missing:
         left_out.append(f"the boards on {', '.join(missing)}, which could not be recomputed here")
     elif unknown and computed.get("tier") != told.get("tier"):
         left_out.append("what could not be checked")
     if lifts:
         return ", and its numbers could be recomputed: `medbench publish` with its bundle says so in the ledger"
-    _flags(computed.get("flags"), told.get("flags"), whole=not unknown)
+    _compare_flags(computed.get("flags"), told.get("flags"), whole=not unknown)
     return f", but not {' and '.join(left_out)}" if left_out else ""
 
 
-def _as_this_version_would(told: Mapping[str, Any], verified: Verified) -> None:
+def _check_same_version(told: Mapping[str, Any], verified: Verified) -> None:
     """Refuse an entry that was recomputed, as it says, by this very version, which finds another study in it.
 
     Raises:
@@ -68,17 +68,17 @@ def _as_this_version_would(told: Mapping[str, Any], verified: Verified) -> None:
                       f"recompute it: {unknown[0]['detail']}")  # fmt: skip
 
 
-def _is_by_somebody(verified: Verified) -> bool:
+def _has_unknown_signer(verified: Verified) -> bool:
     """Say whether a signature fits and nobody said whose key it is."""
     outcomes = {(c["outcome"], c["detail"].startswith("it fits")) for c in verified.checks if c["name"] == "signature"}
     return ("note", True) in outcomes
 
 
-def _boards(ours: Any, theirs: Any, *, claimed: bool, same_words: bool) -> list[str]:
+def _compare_boards(ours: Any, theirs: Any, *, claimed: bool, same_words: bool) -> list[str]:
     """Compare boards whatever their order; return the data sets of those that were recomputed there and not here."""
     ours, theirs = _sorted(ours), _sorted(theirs)
     if len(ours) != len(theirs):
-        _same(len(ours), len(theirs), "boards (number of)")
+        _check_same(len(ours), len(theirs), "boards (number of)")
     missing = []
     if not same_words:
         ours, theirs = map(without_texts, ours), map(without_texts, theirs)
@@ -87,8 +87,8 @@ def _boards(ours: Any, theirs: Any, *, claimed: bool, same_words: bool) -> list[
         if (here, there) == (False, True):
             missing.append(str(mine["dataset"]))
         elif not ((here, there) == (True, False) and claimed):
-            _same(_without_words(mine), _without_words(its), f"boards[{number}]")
-        _same(_numbers(mine), _numbers(its), f"boards[{number}]")
+            _check_same(_without_words(mine), _without_words(its), f"boards[{number}]")
+        _check_same(_without_own_fields(mine), _without_own_fields(its), f"boards[{number}]")
     return list(dict.fromkeys(missing))
 
 
@@ -104,19 +104,19 @@ def _sorted(boards: Any) -> list[Mapping[str, Any]]:
     return sorted(boards, key=lambda board: [str(board.get(key)) for key in ("dataset", "protocol", "classifier")])
 
 
-def _numbers(board: Mapping[str, Any]) -> dict[str, Any]:
+def _without_own_fields(board: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in board.items() if key not in _OURS}
 
 
-def _flags(ours: Any, theirs: Any, *, whole: bool) -> None:
+def _compare_flags(ours: Any, theirs: Any, *, whole: bool) -> None:
     """Compare flags; where not all could be looked for, those that were found must be there."""
     if whole:
-        _same(ours, theirs, "flags")
+        _check_same(ours, theirs, "flags")
     elif gone := [flag for flag in ours or () if flag not in (theirs or ())]:
         raise Refused("MB951", f"flags lack {gone[0][:80]!r}, which we found.")
 
 
-def _same(ours: Any, theirs: Any, key: str, hint: str = "") -> None:
+def _check_same(ours: Any, theirs: Any, key: str, hint: str = "") -> None:
     if differs := difference(ours, theirs, key):
         where, mine, its = differs
         raise Refused("MB951", f"{where} is {str(its)[:80]}, we compute {str(mine)[:80]}{hint}.")

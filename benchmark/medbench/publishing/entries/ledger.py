@@ -20,7 +20,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from medbench.errors import StoreError, UsageError
 from medbench.publishing.bundle import canonical_json
-from medbench.publishing.bundle.allowed_texts import free
+from medbench.publishing.bundle.allowed_texts import check_text
 from medbench.publishing.refusals import Refused
 from medbench.publishing.verify import evidence
 from medbench.publishing.verify.evidence import Evidence
@@ -72,7 +72,7 @@ class Row(BaseModel):
     entry: str = Field(pattern=r"^[0-9a-f]{16}$")
     tier: Tier
     bundle: str = Field(pattern=r"^[0-9a-f]{64}$")
-    detail: Annotated[str, AfterValidator(free)] = ""
+    detail: Annotated[str, AfterValidator(check_text)] = ""
     entry_sha256: str = Field("", pattern=r"^([0-9a-f]{64})?$")
     evidence: Evidence | None = None
     signature: str = Field("", pattern=r"^[A-Za-z0-9+/]*={0,2}$", max_length=16 * 2**10)
@@ -97,7 +97,7 @@ def rows(path: Path) -> list[Row]:
             return []
         if path.stat().st_size > LARGEST:
             raise Refused("MB950", f"{path}: is larger than {LARGEST:,} bytes, which no ledger is.")
-        return _chained(path.read_bytes(), path)
+        return _parse(path.read_bytes(), path)
     except OSError as error:
         raise StoreError(f"{path}: cannot be read ({error.strerror}); give another --to.") from None
 
@@ -147,7 +147,7 @@ def append(
         entry_sha256: SHA-256 of its ``entry.json``, where it is published.
         date: ``2026-01-31``; today where it is empty.
         told: Evidence, of a row that says reproduced.
-        sign: Signs the row's bytes, as :func:`medbench.publishing.bundle.signature.one_line` writes it.
+        sign: Signs the row's bytes, as :func:`medbench.publishing.bundle.signatures.one_line` writes it.
 
     Raises:
         Refused: MB950 where the chain is broken, or the row would break it: nothing is added to it.
@@ -158,7 +158,7 @@ def append(
         with path.open("a+b") as file:
             fcntl.lockf(file, fcntl.LOCK_EX)
             file.seek(0)
-            known = _chained(file.read(), path)
+            known = _parse(file.read(), path)
             if tiers(known).get(entry) == "withdrawn":  # under the lock: two who withdraw at once add one row
                 raise UsageError(f"{path}: {entry} is withdrawn already, which is final; publish a new bundle.")
             if known and date < known[-1].date:
@@ -174,7 +174,7 @@ def append(
                 values["signature"] = sign(canonical_json.dump(values))
             line = canonical_json.dump({**values, "sha256": _sha(values)}) + b"\n"
             row = Row.model_validate_json(line)
-            _sound(row, values, known[-1:], evidence.maintainers(path) if event == "reproduced" else "", path)
+            _check_row(row, values, known[-1:], evidence.maintainers(path) if event == "reproduced" else "", path)
             file.write(line)
             file.flush()
             os.fsync(file.fileno())
@@ -188,7 +188,7 @@ def tiers(known: list[Row]) -> dict[str, Tier]:
     return {row.entry: row.tier for row in known}
 
 
-def impossible(row: Row, before: Sequence[Row]) -> str:
+def why_impossible(row: Row, before: Sequence[Row]) -> str:
     """Say why a row cannot follow those of its entry; "" where it can.
 
     Args:
@@ -197,7 +197,7 @@ def impossible(row: Row, before: Sequence[Row]) -> str:
     """
     if row.bundle[:16] != row.entry:
         return "names another bundle than its entry's"
-    if row.event == "published" and before and not _lifts(row, before[-1]):
+    if row.event == "published" and before and not _upgrades_claimed(row, before[-1]):
         return "publishes an entry twice"
     if row.event != "published" and not before:
         return f"says {row.event} of an entry that was not published"
@@ -221,47 +221,47 @@ def impossible(row: Row, before: Sequence[Row]) -> str:
     return ""
 
 
-def _lifts(row: Row, last: Row) -> bool:
+def _upgrades_claimed(row: Row, last: Row) -> bool:
     """Say whether a row publishes as recomputed what was published as claimed; no correction is undone by that."""
     was_claimed = (last.event, last.tier) == ("published", "claimed")
     return was_claimed and row.tier == "recomputed" and bool(row.entry_sha256)
 
 
-def sealing(known: Sequence[Row]) -> Row:
+def publishing_row(known: Sequence[Row]) -> Row:
     """Return the row that ``entry.json`` follows, of all rows of its entry: the last that published it."""
     return next((row for row in reversed(known) if row.event == "published"), known[0])
 
 
-def _chained(data: bytes, path: Path) -> list[Row]:
+def _parse(data: bytes, path: Path) -> list[Row]:
     found: list[Row] = []
     signers = evidence.maintainers(path)
     sealed = False  # the first rows were written before there was an entry_sha256
     if data and not data.endswith(b"\n"):
-        raise _broken(path, data.count(b"\n") + 1, "is cut off")
+        raise _refusal(path, data.count(b"\n") + 1, "is cut off")
     for number, line in enumerate(data.split(b"\n")[:-1], start=1):
         try:
             values = canonical_json.load(line, "it", fix="")
             row = Row.model_validate_json(line)
         except (Refused, ValidationError) as error:
             first = re.sub(r"\s+", " ", error.message if isinstance(error, Refused) else error.errors()[0]["msg"])
-            raise _broken(path, number, f"is no row ({first[:120]})") from None
+            raise _refusal(path, number, f"is no row ({first[:120]})") from None
         told = {key: value for key, value in values.items() if key != "sha256"}
         if row.row != number or row.sha256 != _sha(told):
-            raise _broken(path, number, "was changed")
+            raise _refusal(path, number, "was changed")
         if row.previous != (found[-1].sha256 if found else FIRST):
-            raise _broken(path, number, "does not follow the row before it")
+            raise _refusal(path, number, "does not follow the row before it")
         sealed = sealed or bool(row.entry_sha256)
         if sealed and row.event == "published" and not row.entry_sha256:
-            raise _broken(path, number, "lacks the SHA-256 of entry.json, which rows before it have")
-        _sound(row, told, found[-1:], signers, path)
+            raise _refusal(path, number, "lacks the SHA-256 of entry.json, which rows before it have")
+        _check_row(row, told, found[-1:], signers, path)
         found.append(row)
     for row in {row.entry: row for row in found}.values():
         if row.sha256 in BEFORE_SIGNATURES:
-            raise _broken(path, row.row, "says reproduced without a signature, and the row that corrects it is gone")
+            raise _refusal(path, row.row, "says reproduced without a signature, and the row that corrects it is gone")
     return found
 
 
-def _sound(row: Row, values: Mapping[str, object], before: Sequence[Row], signers: str, path: Path) -> None:
+def _check_row(row: Row, values: Mapping[str, object], before: Sequence[Row], signers: str, path: Path) -> None:
     """Refuse a row that is dated wrongly, or says reproduced without a maintainer's signature.
 
     Args:
@@ -274,18 +274,18 @@ def _sound(row: Row, values: Mapping[str, object], before: Sequence[Row], signer
     try:
         date = datetime.date.fromisoformat(row.date)
     except ValueError:
-        raise _broken(path, row.row, f"is of {row.date}, which is no day") from None
+        raise _refusal(path, row.row, f"is of {row.date}, which is no day") from None
     if before and row.date < before[0].date:
-        raise _broken(path, row.row, f"is of {row.date}, a day before the row before it")
+        raise _refusal(path, row.row, f"is of {row.date}, a day before the row before it")
     if date > max(_today(), TODAY_AT_LEAST) + datetime.timedelta(days=1):  # it is tomorrow elsewhere
-        raise _broken(path, row.row, f"is of {row.date}, a day to come")
+        raise _refusal(path, row.row, f"is of {row.date}, a day to come")
     if row.event != "reproduced":
         if row.evidence is not None or row.signature:
-            raise _broken(path, row.row, f"says {row.event} and is signed, which rows that say reproduced are")
+            raise _refusal(path, row.row, f"says {row.event} and is signed, which rows that say reproduced are")
     elif row.sha256 not in BEFORE_SIGNATURES:
         statement = canonical_json.dump({key: value for key, value in values.items() if key != "signature"})
-        if why := evidence.unsigned(statement, row.signature, row.evidence, signers, row.date):
-            raise _broken(path, row.row, why)
+        if why := evidence.why_unsigned(statement, row.signature, row.evidence, signers, row.date):
+            raise _refusal(path, row.row, why)
 
 
 def _today() -> datetime.date:
@@ -296,7 +296,7 @@ def _sha(values: dict[str, object]) -> str:
     return hashlib.sha256(canonical_json.dump(values)).hexdigest()
 
 
-def _broken(path: Path, number: int, why: str) -> Refused:
+def _refusal(path: Path, number: int, why: str) -> Refused:
     return Refused(
         "MB950", f"{path}: row {number} {why}; restore the ledger from its history, corrections are new rows."
     )

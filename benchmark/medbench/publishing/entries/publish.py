@@ -12,19 +12,19 @@ from typing import Any
 
 from medbench.errors import StoreError, UsageError
 from medbench.publishing.bundle import zip_container
-from medbench.publishing.bundle.allowed_texts import free, scan
+from medbench.publishing.bundle.allowed_texts import check_text, scan
 from medbench.publishing.bundle.zip_container import PACKED
 from medbench.publishing.entries import entry_check, ledger
 from medbench.publishing.entries.ledger import Row
 from medbench.publishing.refusals import Refused
 from medbench.publishing.verify import evidence
-from medbench.publishing.verify.verify import Verified
+from medbench.publishing.verify.verify_bundle import Verified
 
 BUNDLE, ENTRY, LEDGER = "bundle.medbench.zip", "entry.json", "ledger.jsonl"
 LARGEST = 64 * 2**20
 
 
-def publish(bundle: Path, verified: Verified, folder: Path, *, date: str = "") -> Path:
+def publish_entry(bundle: Path, verified: Verified, folder: Path, *, date: str = "") -> Path:
     """Store a verified bundle among the published entries and add a row to the ledger.
 
     An entry that was published as claimed is published again once its numbers were recomputed: ``entry.json`` is
@@ -47,11 +47,11 @@ def publish(bundle: Path, verified: Verified, folder: Path, *, date: str = "") -
     if verified.entry is None:
         raise UsageError("a bundle that is refused cannot be published.")
     entry, place = verified.entry, folder / str(verified.entry["id"])
-    lifted = _lifted(ledger.rows(folder / LEDGER), entry, place)
+    lifted = _upgrades_claimed(ledger.rows(folder / LEDGER), entry, place)
     data = bundle.read_bytes()
     if hashlib.sha256(data).hexdigest() != entry["bundle"]["sha256"]:
         raise Refused("MB901", f"{bundle}: was changed after it was checked; check it again.")
-    partial, text = folder / f".{entry['id']}.partial", text_of(entry).encode()
+    partial, text = folder / f".{entry['id']}.partial", entry_text(entry).encode()
     try:
         shutil.rmtree(partial, ignore_errors=True)
         if not lifted:
@@ -79,7 +79,7 @@ def publish(bundle: Path, verified: Verified, folder: Path, *, date: str = "") -
     return place
 
 
-def _lifted(known: Sequence[Row], entry: Mapping[str, Any], place: Path) -> bool:
+def _upgrades_claimed(known: Sequence[Row], entry: Mapping[str, Any], place: Path) -> bool:
     """Say whether a verified bundle lifts an entry that was published as claimed; refuse what is published otherwise.
 
     Raises:
@@ -112,14 +112,14 @@ def id_of(bundle: Path) -> str:
         return ""
 
 
-def replace(folder: Path, old: str, new: str, *, date: str = "") -> None:
+def replace_entry(folder: Path, old: str, new: str, *, date: str = "") -> None:
     """Add a row that withdraws an entry in favour of another; its folder stays.
 
     Raises:
         UsageError: If the ledger does not know one of the two, the old one is withdrawn already, or they have no author
             in common.
     """
-    last, better = standing(folder, old), last_row(folder, new)
+    last, better = row_in_force(folder, old), last_row(folder, new)
     if last.entry == better.entry:
         raise UsageError(f"{old}: is the same entry and cannot replace itself; publish the better bundle.")
     check_authors(authors(folder, last.entry), authors(folder, better.entry), last.entry)
@@ -163,7 +163,7 @@ def authors(folder: Path, entry: str) -> list[str]:
     return listed
 
 
-def withdraw(folder: Path, name: str, reason: str, *, date: str = "") -> Row:
+def withdraw_entry(folder: Path, name: str, reason: str, *, date: str = "") -> Row:
     """Add a row that withdraws an entry; its folder stays.
 
     Args:
@@ -183,14 +183,14 @@ def withdraw(folder: Path, name: str, reason: str, *, date: str = "") -> Row:
     if not reason:
         raise UsageError("--reason: is empty; say in a sentence why readers must not use the entry.")
     try:
-        free(reason, "it")
+        check_text(reason, "it")
         scan("ledger.jsonl", {"reason": reason})
     except ValueError as error:
         raise UsageError(f"--reason: {error}; write it in plain words.") from None
     except Refused as refused:
         what = refused.message.partition(" holds ")[2]
         raise UsageError(f"--reason: it holds {what}") from None
-    last = standing(folder, name)
+    last = row_in_force(folder, name)
     return ledger.append(
         folder / LEDGER,
         event="withdrawn",
@@ -218,7 +218,7 @@ def last_row(folder: Path, name: str) -> Row:
     return last[found[0]]
 
 
-def standing(folder: Path, name: str) -> Row:
+def row_in_force(folder: Path, name: str) -> Row:
     """Return the last row of an entry that is not withdrawn; see :func:`last_row`.
 
     Raises:
@@ -230,7 +230,7 @@ def standing(folder: Path, name: str) -> Row:
     return row
 
 
-def earlier(folder: Path, entry: str = "", *, replaces: str = "") -> list[tuple[str, Path]]:
+def entries_before(folder: Path, entry: str = "", *, replaces: str = "") -> list[tuple[str, Path]]:
     """Return ids and bundles of the entries that were published before one, without those it stands in for.
 
     Args:
@@ -248,7 +248,7 @@ def earlier(folder: Path, entry: str = "", *, replaces: str = "") -> list[tuple[
     return [(name, folder / name / BUNDLE) for name in dict.fromkeys(names)]
 
 
-def text_of(entry: Mapping[str, Any]) -> str:
+def entry_text(entry: Mapping[str, Any]) -> str:
     """Write an entry as its file has it."""
     return json.dumps(entry, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -270,7 +270,7 @@ def check_entry(place: Path, verified: Verified) -> str:
     """
     told = read_entry(place)
     try:
-        left_out = entry_check.compared(told, verified)
+        left_out = entry_check.compare_entry(told, verified)
     except Refused as refused:
         raise Refused(refused.code, f"{place / ENTRY}: {refused.message}") from None
     if place.name != told["id"]:
@@ -279,10 +279,10 @@ def check_entry(place: Path, verified: Verified) -> str:
     if not known or any(row.bundle != told["bundle"]["sha256"] for row in known):
         raise Refused("MB950", f"{place.parent / LEDGER}: has no row of this entry; add it with `medbench publish`.")
     for number, row in enumerate(known):
-        if why := ledger.impossible(row, known[:number]):
+        if why := ledger.why_impossible(row, known[:number]):
             raise Refused("MB950", f"{place.parent / LEDGER}: row {row.row} {why}; restore it from its history.")
     check_reruns(place / BUNDLE, known, place.parent / LEDGER)
-    row = ledger.sealing(known)
+    row = ledger.publishing_row(known)
     if told["tier"] != row.tier:
         raise Refused("MB951", f"{place / ENTRY}: tier is {str(told['tier'])[:80]}, row {row.row} of the ledger says "
                       f"{row.tier}; restore the file.")  # fmt: skip
@@ -310,7 +310,7 @@ def check_reruns(bundle: Path, known: Sequence[Row], path: Path) -> None:
         return
     _, members = zip_container.read(bundle)
     for row, told in signed:
-        if why := evidence.misfit(told, row.bundle, members):
+        if why := evidence.why_misfit(told, row.bundle, members):
             raise Refused("MB950", f"{path}: row {row.row} {why}; run the cell again.")
 
 

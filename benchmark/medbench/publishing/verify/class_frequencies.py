@@ -26,7 +26,7 @@ ALIKE = 0.02
 
 
 @dataclass(frozen=True)
-class Given:
+class ExpectedFrequencies:
     """What a recipe gives on a training part.
 
     Attributes:
@@ -38,7 +38,7 @@ class Given:
     made: int
 
 
-def blank(train: Samples, dimensions: int) -> Samples:
+def with_noise_pixels(train: Samples, dimensions: int) -> Samples:
     """Return a training part with noise for images: one channel, SIDE pixels along each of `dimensions` axes.
 
     Our data sets are here without their pixels; see :func:`medbench.publishing.verify.our_data.load`.
@@ -48,12 +48,12 @@ def blank(train: Samples, dimensions: int) -> Samples:
     return replace(train, x=noise, masks=None)
 
 
-def given(augmenter: Any, train: Samples, folder: Path) -> Given | None:
+def expected_frequencies(augmenter: Any, train: Samples, folder: Path) -> ExpectedFrequencies | None:
     """Ask a recipe what it gives.
 
     Args:
         augmenter: Registered here.
-        train: As :func:`blank` returns it.
+        train: As :func:`with_noise_pixels` returns it.
         folder: An empty one.
 
     Returns:
@@ -63,7 +63,7 @@ def given(augmenter: Any, train: Samples, folder: Path) -> Given | None:
         train = replace(train, x=train.x.reshape(len(train), -1)[:, :SIDE].astype(np.float32) / 255)
     try:
         made = augmenter.fit(train, _Dry(folder))
-        return Given(made.class_frequencies, int((~made.samples.is_real).sum()))
+        return ExpectedFrequencies(made.class_frequencies, int((~made.samples.is_real).sum()))
     except Exception:  # noqa: BLE001  a plugin's call: what it raises without training says nothing
         return None
 
@@ -106,15 +106,20 @@ class _Blank:
 
 
 @dataclass
-class Frequencies:
+class FrequencyCheck:
     """Holds every trial's frequencies against its recipe, then says what is odd."""
 
     computed: int = 0
     _doubted: list[Trial] = field(default_factory=list)
-    _told: dict[tuple[Any, ...], list[_Told]] = field(default_factory=dict)
+    _told: dict[tuple[Any, ...], list[_Submitted]] = field(default_factory=dict)
 
     def add(
-        self, trial: Trial, told: np.ndarray, ours: Given | None, counts: Mapping[str, int], real: np.ndarray
+        self,
+        trial: Trial,
+        told: np.ndarray,
+        ours: ExpectedFrequencies | None,
+        counts: Mapping[str, int],
+        real: np.ndarray,
     ) -> str:
         """Take one trial.
 
@@ -139,7 +144,9 @@ class Frequencies:
             self._doubted.append(trial)
             return ""
         arm = (trial.dataset, trial.protocol, trial.augmenter, trial.classifier, trial.budget)
-        self._told.setdefault(arm, []).append(_Told(trial, told, real, counts.get("real", 0), counts.get("made", 0)))
+        self._told.setdefault(arm, []).append(
+            _Submitted(trial, told, real, counts.get("real", 0), counts.get("made", 0))
+        )
         return ""
 
     def sentences(self) -> Iterator[str]:
@@ -147,7 +154,7 @@ class Frequencies:
         doubted = [*self._doubted]
         for cells in self._told.values():
             kinds = {cell.kind for cell in cells}
-            if "free" in kinds or len(kinds) > 1 or not _alike(cells):
+            if "free" in kinds or len(kinds) > 1 or not _agree_over_folds(cells):
                 doubted += [cell.trial for cell in cells]
         if doubted:
             t = doubted[0]
@@ -164,7 +171,7 @@ class Frequencies:
 
 
 @dataclass(frozen=True, eq=False)
-class _Told:
+class _Submitted:
     """Frequencies of a trial whose recipe cannot be asked.
 
     Attributes:
@@ -199,7 +206,7 @@ class _Told:
         return "counted" if whole and self.real == self.rows.sum() and (np.round(each) >= self.rows).all() else "free"
 
 
-def _alike(cells: list[_Told]) -> bool:
+def _agree_over_folds(cells: list[_Submitted]) -> bool:
     """Say whether an arm's frequencies differ over folds by no more than their training parts do."""
     told, natural = np.stack([c.told for c in cells]), np.stack([c.natural for c in cells])
     return bool((np.ptp(told, axis=0) <= np.ptp(natural, axis=0) + ALIKE).all())

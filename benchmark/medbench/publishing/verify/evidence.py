@@ -13,8 +13,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from medbench.errors import StoreError
-from medbench.publishing.bundle import signature as signing
-from medbench.publishing.bundle.schema import Filled, Sha
+from medbench.publishing.bundle import signatures
+from medbench.publishing.bundle.schemas import NonEmpty, Sha
 from medbench.publishing.bundle.zip_container import Member
 
 NAMESPACE = "medbench-ledger"
@@ -35,14 +35,14 @@ class Evidence(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-    by: Filled
-    salt: Filled
+    by: NonEmpty
+    salt: NonEmpty
     trial: Sha
     published: Sha
     rerun: Sha
 
 
-def choose(keys: Sequence[str], bundle: str, salt: str) -> str:
+def choose_cell(keys: Sequence[str], bundle: str, salt: str) -> str:
     """Return the id of the trial that is run again: hash of bundle and salt choose, so that its author cannot.
 
     Args:
@@ -54,7 +54,7 @@ def choose(keys: Sequence[str], bundle: str, salt: str) -> str:
     return sorted(keys)[number % len(keys)]
 
 
-def misfit(told: Evidence, bundle: str, members: Mapping[str, Member]) -> str:
+def why_misfit(told: Evidence, bundle: str, members: Mapping[str, Member]) -> str:
     """Say why evidence is none of a bundle; "" where it is.
 
     Args:
@@ -64,10 +64,10 @@ def misfit(told: Evidence, bundle: str, members: Mapping[str, Member]) -> str:
     """
     folder, ending = "predictions/", ".csv"
     keys = [name.removeprefix(folder).removesuffix(ending) for name in members if name.startswith(folder)]
-    if not keys or choose(keys, bundle, told.salt) != told.trial:
+    if not keys or choose_cell(keys, bundle, told.salt) != told.trial:
         return "names another cell than its salt chooses"
     name = f"{folder}{told.trial}{ending}"
-    if hashlib.sha256(members[name].unpacked(name)).hexdigest() != told.published:
+    if hashlib.sha256(members[name].unpack(name)).hexdigest() != told.published:
         return "names other predictions than the bundle holds"
     return ""
 
@@ -89,12 +89,12 @@ def maintainers(ledger: Path) -> str:
         raise StoreError(f"{path}: cannot be read ({error}); see man ssh-keygen, ALLOWED SIGNERS.") from None
 
 
-def unsigned(statement: bytes, signature: str, told: Evidence | None, signers: str, date: str) -> str:
+def why_unsigned(statement: bytes, signature: str, told: Evidence | None, signers: str, date: str) -> str:
     """Say why a row is not signed by a maintainer; "" where it is.
 
     Args:
         statement: The row without its signature and SHA-256, in canonical form.
-        signature: As :func:`medbench.publishing.bundle.signature.one_line` writes it.
+        signature: As :func:`medbench.publishing.bundle.signatures.one_line` writes it.
         told: Its evidence.
         signers: What :func:`maintainers` returned.
         date: Of the row.
@@ -103,4 +103,4 @@ def unsigned(statement: bytes, signature: str, told: Evidence | None, signers: s
         return f"says reproduced without evidence and the signature of a key that {MAINTAINERS} lists"
     if not signers.strip():
         return f"says reproduced, and no {MAINTAINERS} beside the ledger lists whose signature counts"
-    return signing.is_by(statement, signature, told.by, signers, namespace=NAMESPACE, date=date)
+    return signatures.why_not_by(statement, signature, told.by, signers, namespace=NAMESPACE, date=date)

@@ -10,10 +10,10 @@ import numpy as np
 
 from medbench.publishing.bundle import canonical_json, zip_container
 from medbench.publishing.bundle.predictions_csv import name_of
-from medbench.publishing.bundle.read import Bundle
+from medbench.publishing.bundle.read_bundle import Bundle
 from medbench.publishing.bundle.zip_container import Member
 from medbench.publishing.refusals import Refused
-from medbench.publishing.verify.signs_of_invention import NEAR, is_plain
+from medbench.publishing.verify.signs_of_invention import NEAR, is_uninformative
 
 ROWS = 64
 """Images of a cell that are compared: two trainings agree on none of them to four digits."""
@@ -25,7 +25,7 @@ Cell = tuple[str, str, int, int]
 def near_copies(bundle: Bundle, others: Iterable[tuple[str, Path]]) -> list[str]:
     """Look for trials that predicted what a trial of an earlier entry did to four digits, and not to the last one.
 
-    Byte for byte is looked for by :func:`.copies`. An entry that cannot be read is passed over
+    Byte for byte is looked for by :func:`.exact_copies`. An entry that cannot be read is passed over
     here, since that says so.
 
     Args:
@@ -36,8 +36,8 @@ def near_copies(bundle: Bundle, others: Iterable[tuple[str, Path]]) -> list[str]
         A sentence for each entry with such trials.
     """
     mine: dict[Cell, list[tuple[bytes, np.ndarray]]] = {}
-    for key, trial in bundle.planned.items():
-        if key in bundle.ran and (head := _head(bundle.members, key)):
+    for key, trial in bundle.trials.items():
+        if key in bundle.results and (head := _first_rows(bundle.members, key)):
             mine.setdefault((trial.dataset, trial.protocol, trial.repeat, trial.fold), []).append(head)
     total = sum(map(len, mine.values()))
     found = []
@@ -47,7 +47,9 @@ def near_copies(bundle: Bundle, others: Iterable[tuple[str, Path]]) -> list[str]
             theirs = dict(_cells(members, mine))
         except (Refused, KeyError, TypeError, ValueError):
             continue
-        number = sum(any(_near(one, other) for other in theirs.get(cell, ())) for cell in mine for one in mine[cell])
+        number = sum(
+            any(_are_near(one, other) for other in theirs.get(cell, ())) for cell in mine for one in mine[cell]
+        )
         if number:
             found.append(
                 f"{number} of {total} trials predicted what trials of entry {entry} did to four digits, not to the "
@@ -59,24 +61,24 @@ def near_copies(bundle: Bundle, others: Iterable[tuple[str, Path]]) -> list[str]
 def _cells(
     members: Mapping[str, Member], wanted: Mapping[Cell, Any]
 ) -> Iterator[tuple[Cell, list[tuple[bytes, np.ndarray]]]]:
-    trials = canonical_json.load(members["trials.json"].unpacked("trials.json"), "trials.json")["trials"]
+    trials = canonical_json.load(members["trials.json"].unpack("trials.json"), "trials.json")["trials"]
     made: dict[Cell, list[tuple[bytes, np.ndarray]]] = {}
     for spec in (trial["spec"] for trial in trials):
         cell = (spec["dataset"], spec["protocol"], spec["repeat"], spec["fold"])
-        if cell in wanted and (head := _head(members, spec["id"])):
+        if cell in wanted and (head := _first_rows(members, spec["id"])):
             made.setdefault(cell, []).append(head)
     yield from made.items()
 
 
-def _head(members: Mapping[str, Member], key: str) -> tuple[bytes, np.ndarray] | None:
+def _first_rows(members: Mapping[str, Member], key: str) -> tuple[bytes, np.ndarray] | None:
     """Return ids and probabilities of a trial's first images; None where networks often agree."""
     name = name_of(key)
-    lines = members[name].unpacked(name).split(b"\n", ROWS + 1)[1 : ROWS + 1]
+    lines = members[name].unpack(name).split(b"\n", ROWS + 1)[1 : ROWS + 1]
     cells = [line.split(b",") for line in lines if line]
     p = np.array([[float(value) for value in row[1:]] for row in cells])
-    return None if is_plain(p) else (b",".join(row[0] for row in cells), p)
+    return None if is_uninformative(p) else (b",".join(row[0] for row in cells), p)
 
 
-def _near(one: tuple[bytes, np.ndarray], other: tuple[bytes, np.ndarray]) -> bool:
+def _are_near(one: tuple[bytes, np.ndarray], other: tuple[bytes, np.ndarray]) -> bool:
     (ids, p), (their_ids, q) = one, other
     return ids == their_ids and p.shape == q.shape and 0 < float(np.abs(p - q).max()) <= NEAR

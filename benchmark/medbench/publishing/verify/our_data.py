@@ -25,7 +25,7 @@ LARGEST_3D = 64
 
 
 @dataclass(frozen=True)
-class Wanted:
+class NeededData:
     """Which data sets a bundle speaks of.
 
     Attributes:
@@ -39,8 +39,8 @@ class Wanted:
     size: int | None
 
 
-def ours(
-    wanted: Wanted, catalogue: Catalogue, data: Sequence[str], *, workers: int = 1, progress: Progress | None = None
+def find_our_data(
+    wanted: NeededData, catalogue: Catalogue, data: Sequence[str], *, workers: int = 1, progress: Progress | None = None
 ) -> dict[str, Described | str]:
     """Find, or draw, and decode every data set.
 
@@ -50,7 +50,7 @@ def ours(
     found: dict[str, Described | str] = {}
     for text, recipes in wanted.recipes.items():
         try:
-            found[text] = _one(text, recipes, wanted, catalogue, data, workers, progress)
+            found[text] = _find_data_set(text, recipes, wanted, catalogue, data, workers, progress)
         except MedbenchError as error:
             found[text] = str(error)
     return found
@@ -68,7 +68,7 @@ def check_folders(data: Sequence[str]) -> None:
             raise DataError(f"--data {item}: no such folder; give the one that the data set lies in.")
 
 
-def check_names(wanted: Wanted, catalogue: Catalogue, data: Sequence[str]) -> None:
+def check_names(wanted: NeededData, catalogue: Catalogue, data: Sequence[str]) -> None:
     """Refuse ``NAME=FOLDER`` of a data set that the bundle does not speak of.
 
     A recipe that no plugin here knows may learn from any data set; nothing is refused then.
@@ -93,10 +93,10 @@ def check_names(wanted: Wanted, catalogue: Catalogue, data: Sequence[str]) -> No
             )
 
 
-def _one(
+def _find_data_set(
     text: str,
     recipes: Sequence[tuple[str, str]],
-    wanted: Wanted,
+    wanted: NeededData,
     catalogue: Catalogue,
     data: Sequence[str],
     workers: int,

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from medbench import __version__
-from medbench.publishing.bundle.read import Bundle
+from medbench.publishing.bundle.read_bundle import Bundle
 from medbench.text import clean
 
 SCHEMA = 1
 OTHER_STUDY = "MB925"
 """Of trials that are not what the study amounts to: refused, or unknown where another version ran them."""
 Result = Literal["ok", "note", "failed", "flagged", "unknown"]
-SAID: Mapping[str, str] = {
+OUTCOME_WORDS: Mapping[str, str] = {
     "ok": "ok", "note": "note", "failed": "FAILED", "flagged": "flagged", "unknown": "could not be checked",
 }  # fmt: skip
 
@@ -73,7 +73,7 @@ class Report:
             self.flags.append(clean(detail))
 
 
-def entry(bundle: Bundle, report: Report, signer: str | None) -> dict[str, Any]:
+def entry_json(bundle: Bundle, report: Report, signer: str | None) -> dict[str, Any]:
     """Return ``entry.json``; see the top of ``docs/publishing.md``."""
     s, method = bundle.plan.study, bundle.method
     return {
@@ -91,11 +91,11 @@ def entry(bundle: Bundle, report: Report, signer: str | None) -> dict[str, Any]:
         },
         "boards": report.boards,
         "environment": bundle.environment.model_dump(exclude={"code"}),
-        "checks": list(lines(report)),
+        "checks": list(checks_json(report)),
     }  # fmt: skip
 
 
-def lines(report: Report) -> Iterator[dict[str, str]]:
+def checks_json(report: Report) -> Iterator[dict[str, str]]:
     """Yield the checks as ``entry.json`` has them."""
     for check in report.checks:
         yield {"name": check.name, "outcome": check.outcome, "code": check.code, "detail": check.detail}

@@ -13,18 +13,20 @@ from medbench.data.sources import Described
 from medbench.identity.identity import digest
 from medbench.planning.plan import Plan
 from medbench.protocols.protocol import protocol
-from medbench.publishing.bundle.predictions_csv import Predicted
-from medbench.publishing.bundle.read import Bundle
+from medbench.publishing.bundle.predictions_csv import SubmittedPredictions
+from medbench.publishing.bundle.read_bundle import Bundle
 from medbench.publishing.refusals import Refused
 from medbench.samples import Samples
 from medbench.store.store import Store
 from medbench.store.trial_files import Failure, write_result
 from medbench.trial.trial import Predictions, Result, Trial
 
-UNSAID = "its words stayed with those who ran it"
+NO_MESSAGE = "its words stayed with those who ran it"
 
 
-def put(store: Store, bundle: Bundle, key: str, predicted: Predicted, samples: Samples, rows: np.ndarray) -> Result:
+def store_result(
+    store: Store, bundle: Bundle, key: str, predicted: SubmittedPredictions, samples: Samples, rows: np.ndarray
+) -> Result:
     """Store one trial: what was predicted, with labels and patients of ours.
 
     Args:
@@ -35,7 +37,7 @@ def put(store: Store, bundle: Bundle, key: str, predicted: Predicted, samples: S
         samples: Our data set.
         rows: ``int64 (n,)`` rows of it, in the order of the predictions.
     """
-    told = bundle.ran[key]
+    told = bundle.results[key]
     trial = told.spec
     result = Result(
         trial,
@@ -60,7 +62,7 @@ def put(store: Store, bundle: Bundle, key: str, predicted: Predicted, samples: S
     return result
 
 
-def predictions_with_labels(ours: Predictions, theirs: Predicted) -> Predictions:
+def predictions_with_labels(ours: Predictions, theirs: SubmittedPredictions) -> Predictions:
     """Return their probabilities with labels and patients of ours, in our order.
 
     Raises:
@@ -73,11 +75,11 @@ def predictions_with_labels(ours: Predictions, theirs: Predicted) -> Predictions
     return Predictions(ours.ids, ours.patients, ours.labels, theirs.probabilities[rows])
 
 
-def put_the_rest(store: Store, bundle: Bundle, datasets: Mapping[str, Described]) -> None:
+def store_the_rest(store: Store, bundle: Bundle, datasets: Mapping[str, Described]) -> None:
     """Store failures, stages, and a stand-in for every configuration that was looked at and is in no arm."""
-    for key, failed in bundle.failed.items():
-        if bundle.planned[key].dataset in datasets:
-            store.accept_failure(store.job_folder(key), failed.spec, Failure(failed.kind, UNSAID))
+    for key, failed in bundle.failures.items():
+        if bundle.trials[key].dataset in datasets:
+            store.accept_failure(store.job_folder(key), failed.spec, Failure(failed.kind, NO_MESSAGE))
     for key, stage in bundle.stages.items():
         folder = store.stage_place(key)
         folder.mkdir(parents=True)
@@ -87,10 +89,10 @@ def put_the_rest(store: Store, bundle: Bundle, datasets: Mapping[str, Described]
             continue
         for text, number in bundle.plan.unseen[source.dataset].items():
             for n in range(number):
-                _look(store, bundle, source.dataset, source.data, text, n)
+                _store_unseen(store, bundle, source.dataset, source.data, text, n)
 
 
-def _look(store: Store, bundle: Bundle, dataset: str, data: str, text: str, number: int) -> None:
+def _store_unseen(store: Store, bundle: Bundle, dataset: str, data: str, text: str, number: int) -> None:
     study = bundle.plan.study
     trial = Trial(dataset, text, 0, 0, protocol(text).folds(study.folds), 0, 0, f"unseen-{number}", "unseen",
                   study.spending, data=data)  # fmt: skip

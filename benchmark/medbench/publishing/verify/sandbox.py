@@ -31,7 +31,7 @@ _NEW_USER, _NEW_NET = 0x10000000, 0x40000000  # CLONE_NEWUSER and CLONE_NEWNET o
 _ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")} | {"POLARS_MAX_THREADS": "1"}
 
 
-def call(task: str, values: Mapping[str, Any]) -> dict[str, Any]:
+def run_task(task: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """Do a task of :mod:`medbench.publishing.verify.sandbox_tasks` elsewhere and return its JSON values.
 
     Args:
@@ -92,19 +92,19 @@ def isolate(reads: Sequence[str] = ()) -> bool:
     Source:
         man unshare(2), user_namespaces(7); a process with more than one thread is refused.
     """
-    if _unshared(_NEW_NET):  # as root: nothing else of the process changes
+    if _unshare(_NEW_NET):  # as root: nothing else of the process changes
         return True
     child = os.fork()  # what cannot be mapped cannot be undone, so it is tried in a copy first
     if child == 0:
         code = 1
         try:
-            code = int(not (_unshared(_NEW_USER | _NEW_NET) and all(os.access(path, os.R_OK) for path in reads)))
+            code = int(not (_unshare(_NEW_USER | _NEW_NET) and all(os.access(path, os.R_OK) for path in reads)))
         finally:
             os._exit(code)
-    return os.waitpid(child, 0)[1] == 0 and _unshared(_NEW_USER | _NEW_NET)
+    return os.waitpid(child, 0)[1] == 0 and _unshare(_NEW_USER | _NEW_NET)
 
 
-def _unshared(flags: int) -> bool:
+def _unshare(flags: int) -> bool:
     user, group = os.geteuid(), os.getegid()
     try:
         if ctypes.CDLL(None, use_errno=True).unshare(flags) != 0:

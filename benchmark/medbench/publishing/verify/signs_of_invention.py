@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from medbench.protocols.protocol import protocol
-from medbench.publishing.bundle import canonical_json, schema, zip_container
+from medbench.publishing.bundle import canonical_json, schemas, zip_container
 from medbench.publishing.refusals import Refused
 from medbench.trial.trial import Trial
 
@@ -47,13 +47,13 @@ class Signs:
             labels: ``int64 (n,)``, ours.
         """
         t = trial
-        if protocol(t.protocol).is_honest and is_labels(probabilities, labels):  # copies of test images are learnt
+        if protocol(t.protocol).is_honest and are_labels(probabilities, labels):  # copies of test images are learnt
             self._labels.append(t)
         arm = (t.dataset, t.protocol, t.augmenter, t.classifier, t.budget, t.repeat, t.seed)
         right = probabilities.argmax(1) == labels
         self._answers.setdefault(arm, []).append((probabilities.max(1), right))
         self._first.setdefault(arm, t)
-        if not is_plain(probabilities):
+        if not is_uninformative(probabilities):
             cell = (t.dataset, t.protocol, t.repeat, t.fold)
             self._cells.setdefault(cell, []).append((t, probabilities.astype(np.float32)))
 
@@ -61,7 +61,10 @@ class Signs:
         """Yield a sentence for each kind of sign that was found."""
         if found := self._labels:
             yield f"{_trials(found)} the label and nothing else: one row of probabilities a class; {_first(found[0])}"
-        tails = {arm: too_good(*map(np.concatenate, zip(*parts, strict=True))) for arm, parts in self._answers.items()}
+        tails = {
+            arm: calibration_tail(*map(np.concatenate, zip(*parts, strict=True)))
+            for arm, parts in self._answers.items()
+        }
         if good := [arm for arm, tail in tails.items() if tail * len(tails) < CHANCE]:
             yield (
                 f"{len(good)} of {len(tails)} trainings of all folds are calibrated on the test images better than "
@@ -74,7 +77,7 @@ class Signs:
             )
 
 
-def is_labels(probabilities: np.ndarray, labels: np.ndarray) -> bool:
+def are_labels(probabilities: np.ndarray, labels: np.ndarray) -> bool:
     """Say whether predictions hold the label and nothing else: one row of probabilities a class, another for each.
 
     Args:
@@ -90,7 +93,7 @@ def is_labels(probabilities: np.ndarray, labels: np.ndarray) -> bool:
     return all(np.abs(means[k] - means[:k]).max(1).min() > 10 * ALIKE for k in range(1, len(means)))
 
 
-def too_good(confidence: np.ndarray, right: np.ndarray) -> float:
+def calibration_tail(confidence: np.ndarray, right: np.ndarray) -> float:
     """Return how probable it is that perfectly calibrated answers fit their confidence at least so well by chance.
 
     Confidence is cut into tenths, never within one value, and what was right in each is held against what was said,
@@ -136,7 +139,7 @@ def lower_tail(value: float, freedom: int) -> float:
     return min(1.0, total)
 
 
-def is_plain(probabilities: np.ndarray) -> bool:
+def is_uninformative(probabilities: np.ndarray) -> bool:
     """Say whether predictions are such as many networks give: few, the same for all images, or sure of nearly all."""
     unsure = int((probabilities.max(1) < 0.99).sum())
     return len(probabilities) < FEWEST or unsure < FEWEST // 2 or float(probabilities.std(0).max()) < 0.01
@@ -154,7 +157,7 @@ def _near(cell: Sequence[tuple[Trial, np.ndarray]]) -> Iterator[tuple[Trial, Tri
                 break
 
 
-def copies(manifest: bytes, others: Iterable[tuple[str, Path]]) -> tuple[list[str], list[str]]:
+def exact_copies(manifest: bytes, others: Iterable[tuple[str, Path]]) -> tuple[list[str], list[str]]:
     """Look for predictions that earlier entries hold too, byte for byte.
 
     Args:
@@ -171,7 +174,7 @@ def copies(manifest: bytes, others: Iterable[tuple[str, Path]]) -> tuple[list[st
     for entry, path in others:
         try:
             _, members = zip_container.read(path)
-            theirs = _predictions(members[zip_container.MANIFEST].unpacked(zip_container.MANIFEST))
+            theirs = _predictions(members[zip_container.MANIFEST].unpack(zip_container.MANIFEST))
         except (Refused, KeyError):
             unread.append(entry)
             continue
@@ -195,7 +198,7 @@ def copies(manifest: bytes, others: Iterable[tuple[str, Path]]) -> tuple[list[st
 def _predictions(manifest: bytes) -> Mapping[str, str]:
     """Return the SHA-256 of every member with predictions, by name."""
     try:
-        read = schema.Manifest.model_validate(canonical_json.load(manifest, zip_container.MANIFEST))
+        read = schemas.Manifest.model_validate(canonical_json.load(manifest, zip_container.MANIFEST))
     except ValueError:
         raise Refused("MB909", "manifest.json: is none.") from None
     return {name: told.sha256 for name, told in read.files.items() if name.startswith("predictions/")}

@@ -16,13 +16,13 @@ from medbench.errors import MedbenchError, UsageError
 from medbench.planning.double_steps import plan_check
 from medbench.planning.plan import Plan
 from medbench.planning.plan_trials import expand
-from medbench.publishing.bundle.allowed_texts import fitting
-from medbench.publishing.bundle.predictions_csv import Predicted, name_of, write
-from medbench.publishing.bundle.read import Bundle
-from medbench.publishing.bundle.write import instruction_set
+from medbench.publishing.bundle.allowed_texts import keep_allowed
+from medbench.publishing.bundle.bundle_members import instruction_set
+from medbench.publishing.bundle.predictions_csv import SubmittedPredictions, name_of, write
+from medbench.publishing.bundle.read_bundle import Bundle
 from medbench.publishing.refusals import Refused
-from medbench.publishing.verify.against_data import asked, bundled
-from medbench.publishing.verify.evidence import Evidence, choose
+from medbench.publishing.verify.check_against_data import study_in_bundle, trial_key
+from medbench.publishing.verify.evidence import Evidence, choose_cell
 from medbench.publishing.verify.recompute import predictions_with_labels
 from medbench.registry.plugins import Catalogue
 from medbench.running.outcome import check_not_interrupted
@@ -55,9 +55,9 @@ class Rerun:
     predictions: bytes = field(default=b"", repr=False)
 
 
-def chosen(bundle: Bundle, salt: str = "") -> Trial:
+def cell_to_rerun(bundle: Bundle, salt: str = "") -> Trial:
     """Return the cell to run again: the bundle's own hash chooses, with a salt that its author could not know."""
-    return bundle.planned[choose(list(bundle.ran), bundle.sha256, salt)]
+    return bundle.trials[choose_cell(list(bundle.results), bundle.sha256, salt)]
 
 
 def plan_of(bundle: Bundle, trial: Trial, sources: Mapping[str, Described], catalogue: Catalogue) -> Plan:
@@ -66,12 +66,12 @@ def plan_of(bundle: Bundle, trial: Trial, sources: Mapping[str, Described], cata
     Raises:
         UsageError: If the study amounts to other trials here.
     """
-    study = bundled(bundle.plan.study)
+    study = study_in_bundle(bundle.plan.study)
     plan = expand(study, catalogue, list(sources.values()))
     if trial.budget != study.spending:
         checked = [c for c in bundle.plan.checked if c.dataset in sources]
         plan = plan_check(plan, checked, catalogue)
-    mine = next((t for t in plan.trials if asked(t) == asked(trial)), None)
+    mine = next((t for t in plan.trials if trial_key(t) == trial_key(trial)), None)
     if mine is None:
         raise UsageError("this study amounts to other trials here; use the medbench that made the bundle.")
     keys = plan.stages_of[mine.id]
@@ -80,7 +80,7 @@ def plan_of(bundle: Bundle, trial: Trial, sources: Mapping[str, Described], cata
     )
 
 
-def rerun(
+def rerun_cell(
     bundle: Bundle,
     trial: Trial,
     sources: Mapping[str, Described],
@@ -113,9 +113,9 @@ def rerun(
     if stored is None or stored.failure is not None:
         why = stored.failure.message if stored and stored.failure else "it has no result"
         raise MedbenchError(f"the cell could not be run here: {why}; see its log in the store.")
-    theirs = next(found for key, found in bundle.predicted() if key == trial.id)
+    theirs = next(found for key, found in bundle.predictions() if key == trial.id)
     ours = stored.predictions()
-    told = bundle.ran[trial.id]
+    told = bundle.results[trial.id]
     same_platform = (
         mine.arm == trial.arm
         and mine.data == trial.data
@@ -123,17 +123,17 @@ def rerun(
         and bundle.environment.isa == instruction_set()
         and stored.cost["device"] == told.cost.device
     )
-    found = compared(trial, ours, stored.frequencies, theirs, told.frequencies, same_platform=same_platform)
+    found = compare_rerun(trial, ours, stored.frequencies, theirs, told.frequencies, same_platform=same_platform)
     row_of = {name: row for row, name in enumerate(ours.ids.tolist())}
     in_their_order = ours.probabilities[[row_of[name] for name in theirs.ids]]
     return dataclasses.replace(found, predictions=write(theirs.ids, in_their_order))
 
 
-def compared(
+def compare_rerun(
     trial: Trial,
     ours: Predictions,
     frequencies: Sequence[float],
-    theirs: Predicted,
+    theirs: SubmittedPredictions,
     their_frequencies: Sequence[float],
     *,
     same_platform: bool,
@@ -164,7 +164,7 @@ def _name(trial: Trial) -> str:
     return f"{trial.augmenter} / {trial.classifier} r{trial.repeat} f{trial.fold} s{trial.seed}"
 
 
-def evidence(bundle: Bundle, found: Rerun, *, salt: str, by: str) -> Evidence:
+def evidence_of(bundle: Bundle, found: Rerun, *, salt: str, by: str) -> Evidence:
     """Return what a row of the ledger says of a rerun besides its sentence.
 
     Args:
@@ -174,11 +174,11 @@ def evidence(bundle: Bundle, found: Rerun, *, salt: str, by: str) -> Evidence:
         by: Who signs, as ``maintainers`` names them.
     """
     member = name_of(found.trial.id)
-    published = bundle.members[member].unpacked(member)
+    published = bundle.members[member].unpack(member)
     told = [hashlib.sha256(data).hexdigest() for data in (published, found.predictions)]
     return Evidence(by=by, salt=salt, trial=found.trial.id, published=told[0], rerun=told[1])
 
 
-def sentence(found: Rerun) -> str:
+def ledger_sentence(found: Rerun) -> str:
     """Write a rerun as the ledger has it: in characters that every text may hold."""
-    return fitting(found.detail)
+    return keep_allowed(found.detail)

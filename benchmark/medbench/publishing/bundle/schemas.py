@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from medbench.planning.arms import Arm, Checked, Skipped
 from medbench.planning.study import Study
 from medbench.planning.yardsticks import Yardsticks
-from medbench.publishing.bundle.allowed_texts import LINK, RECIPE, free
+from medbench.publishing.bundle.allowed_texts import LINK, RECIPE, check_text
 from medbench.publishing.bundle.zip_container import DOCUMENTS
 from medbench.statistics.verdicts import GivenWord
 from medbench.trial.trial import Trial
@@ -31,14 +31,14 @@ def _link(text: str) -> str:
 
 
 def _contact(text: str) -> str:
-    return _link(text) if text.startswith("https:") else free(text)
+    return _link(text) if text.startswith("https:") else check_text(text)
 
 
 Sha = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Recipe = Annotated[str, AfterValidator(_recipe)]
 Maybe = Annotated[str, AfterValidator(lambda text: _recipe(text) if text else text)]
-Text = Annotated[str, AfterValidator(free)]
-Filled = Annotated[str, Field(min_length=1), AfterValidator(free)]
+Text = Annotated[str, AfterValidator(check_text)]
+NonEmpty = Annotated[str, Field(min_length=1), AfterValidator(check_text)]
 Link = Annotated[str, AfterValidator(_link)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
@@ -79,8 +79,8 @@ class Method(_Model):
         pretraining: What weights started from.
     """
 
-    title: Filled
-    authors: list[Filled] = Field(min_length=1, max_length=50)
+    title: NonEmpty
+    authors: list[NonEmpty] = Field(min_length=1, max_length=50)
     links: list[Link] = Field(default_factory=list, max_length=20)
     licence: Text = ""
     contact: Annotated[str, AfterValidator(_contact)] = ""
@@ -96,7 +96,7 @@ class SourceFacts(_Model):
     images: Count
     patients: Count
     class_patients: list[Count] = Field(min_length=2, max_length=1000)
-    classes: list[Filled] = Field(min_length=2, max_length=1000)
+    classes: list[NonEmpty] = Field(min_length=2, max_length=1000)
     dimensions: Literal[2, 3]
     unit: Literal["patient", "image"]
     publish: Literal["nothing", "predictions", "pictures"]
@@ -131,28 +131,28 @@ class Cost(BaseModel):
     __pydantic_extra__: dict[str, Seconds | Text]
     seconds: Seconds
     peak_mb: Seconds
-    device: Filled
+    device: NonEmpty
 
 
-Facts = Annotated[dict[Filled, bool | Number], Field(max_length=200)]
+Facts = Annotated[dict[NonEmpty, bool | Number], Field(max_length=200)]
 
 
-class Ran(_Model):
+class TrialResult(_Model):
     """A trial with a result."""
 
     spec: Trial
     cost: Cost
     facts: Facts
-    counts: dict[Filled, Count] = Field(max_length=50)
-    metrics: dict[Filled, Number | None] = Field(max_length=200)
-    scores: dict[Filled, Number | None] = Field(max_length=2000)
-    scored: dict[Filled, Count | Text] = Field(max_length=200)
+    counts: dict[NonEmpty, Count] = Field(max_length=50)
+    metrics: dict[NonEmpty, Number | None] = Field(max_length=200)
+    scores: dict[NonEmpty, Number | None] = Field(max_length=2000)
+    scored: dict[NonEmpty, Count | Text] = Field(max_length=200)
     frequencies: list[Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]]
-    leaks: list[Filled] = Field(max_length=20)
+    leaks: list[NonEmpty] = Field(max_length=20)
     stages: dict[Sha, Sha] = Field(max_length=100)
 
 
-class Failed(_Model):
+class TrialFailure(_Model):
     """A trial without a result: what kind of failure, none of its words."""
 
     spec: Trial
@@ -166,7 +166,7 @@ class Stage(_Model):
     """A fitted generator, encoder or other stage."""
 
     key: Sha
-    stage: Filled
+    stage: NonEmpty
     sha256: Sha
     cost: Cost
     facts: Facts
@@ -177,7 +177,7 @@ class Stage(_Model):
 class PluginVersion(_Model):
     """A plugin that took part."""
 
-    name: Filled
+    name: NonEmpty
     distribution: Text
     version: Text
 
@@ -190,21 +190,21 @@ class Environment(_Model):
     platforms: list[Text]
     devices: list[Text]
     isa: Text
-    libraries: dict[Filled, list[Annotated[str, Field(max_length=60, pattern=r"^[A-Za-z0-9_.+!-]*$")]]]
+    libraries: dict[NonEmpty, list[Annotated[str, Field(max_length=60, pattern=r"^[A-Za-z0-9_.+!-]*$")]]]
     plugins: list[PluginVersion]
-    code: dict[Filled, list[Sha]]
+    code: dict[NonEmpty, list[Sha]]
 
 
 class Trials(_Model):
     """``trials.json``."""
 
-    trials: list[Ran]
+    trials: list[TrialResult]
 
 
 class Failures(_Model):
     """``failures.json``."""
 
-    failures: list[Failed]
+    failures: list[TrialFailure]
 
 
 class Generators(_Model):
@@ -214,7 +214,7 @@ class Generators(_Model):
 
 
 class RowFigures(_Model):
-    """An arm of a board; see :func:`medbench.publishing.bundle.board_numbers.figures`."""
+    """An arm of a board; see :func:`medbench.publishing.bundle.board_numbers.board_numbers`."""
 
     augmenter: Recipe
     classifier: Recipe
@@ -242,7 +242,7 @@ class RowFigures(_Model):
     seconds: Seconds
     peak_mb: Seconds
     made: Seconds
-    scores: dict[Filled, Number]
+    scores: dict[NonEmpty, Number]
 
 
 class YardstickFigures(_Model):
@@ -281,12 +281,12 @@ class BoardFigures(_Model):
     phantom: bool
     data: Sha
     protocol: Recipe
-    leaks: list[Filled]
+    leaks: list[NonEmpty]
     classifier: Recipe
     unit: Literal["patient", "image"]
     patients: Count
     images: Count
-    classes: list[Filled]
+    classes: list[NonEmpty]
     class_patients: list[Count]
     looks: Count
     device: Text

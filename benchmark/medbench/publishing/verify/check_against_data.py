@@ -22,14 +22,19 @@ from medbench.planning.plan_trials import expand
 from medbench.planning.study import Study
 from medbench.protocols.folds import Cut
 from medbench.protocols.protocol import protocol
-from medbench.publishing.bundle.board_numbers import EXACT, difference, figures, without_texts
-from medbench.publishing.bundle.read import Bundle
+from medbench.publishing.bundle.board_numbers import EXACT, board_numbers, difference, without_texts
+from medbench.publishing.bundle.read_bundle import Bundle
 from medbench.publishing.bundle.zip_container import MEMBERS
 from medbench.publishing.refusals import Refused
-from medbench.publishing.verify.class_frequencies import Frequencies, Given, blank, given
+from medbench.publishing.verify.class_frequencies import (
+    ExpectedFrequencies,
+    FrequencyCheck,
+    expected_frequencies,
+    with_noise_pixels,
+)
 from medbench.publishing.verify.our_data import no_files
 from medbench.publishing.verify.outcome import OTHER_STUDY, Report
-from medbench.publishing.verify.recompute import put, put_the_rest, record_of
+from medbench.publishing.verify.recompute import record_of, store_result, store_the_rest
 from medbench.publishing.verify.signs_of_invention import NAME, Signs
 from medbench.registry.plugins import Catalogue
 from medbench.samples import Samples
@@ -41,26 +46,26 @@ from medbench.trial.probabilities import correct_prior
 from medbench.trial.trial import Trial
 
 
-def structure(bundle: Bundle, report: Report, *, accept_repeated: bool = False) -> None:
+def note_structure(bundle: Bundle, report: Report, *, accept_repeated: bool = False) -> None:
     """Note what reading the bundle has shown."""
     report.add("structure", f"{len(bundle.members)} members as the manifest says, strict JSON, no text that acts")
-    n, failed = len(bundle.planned), len(bundle.failed)
+    n, failed = len(bundle.trials), len(bundle.failures)
     report.add("completeness", f"{n} of {n} planned trials, {failed} of them failed or made no sense")
     report.add("predictions", "probabilities sum to 1, all arms tested the same images, folds share none")
     if not bundle.repeated:
         report.add("repeated predictions", "none")
         return
-    one, other = (bundle.planned[key] for key in bundle.repeated[0])
+    one, other = (_name_with_protocol(bundle.trials[key]) for key in bundle.repeated[0])
     report.add(
         "repeated predictions",
-        f"{len(bundle.repeated)} trials predicted exactly what another did, the first {_named(other)} as {_named(one)}"
+        f"{len(bundle.repeated)} trials predicted exactly what another did, the first {other} as {one}"
         + ("; accepted by who published it" if accept_repeated else ""),
         "flagged",
         holds_back=not accept_repeated,
     )
 
 
-def against_data(
+def check_against_data(
     bundle: Bundle, found: Mapping[str, Described], missing: Mapping[str, str], catalogue: Catalogue, folder: Path,
     report: Report,
 ) -> None:  # fmt: skip
@@ -83,21 +88,21 @@ def against_data(
     if found:
         for source in bundle.plan.sources:
             if source.dataset in found:
-                _same_source(source, found[source.dataset], report)
+                _check_source(source, found[source.dataset], report)
         plan = _plan(bundle, found, catalogue, report)
         store = Store(folder / "store")
-        _trials(bundle, found, catalogue, store, report)
-        put_the_rest(store, bundle, found)
+        _check_trials(bundle, found, catalogue, store, report)
+        store_the_rest(store, bundle, found)
         built = boards(store, record_of(bundle, found, plan))
-        _as_claimed(bundle, [figures(board) for board in built], found, report)
-        _checked(bundle, built, report)
+        _check_claims(bundle, [board_numbers(board) for board in built], found, report)
+        _check_double_steps(bundle, built, report)
         report.boards += [
-            {**figures(b), "recomputed": True, "sentences": list(map(clean, board_notes(b)))} for b in built
+            {**board_numbers(b), "recomputed": True, "sentences": list(map(clean, board_notes(b)))} for b in built
         ]
     report.boards += [{**claim, "recomputed": False, "sentences": []} for claim in claims]
 
 
-def _same_source(source: Any, mine: Described, report: Report) -> None:
+def _check_source(source: Any, mine: Described, report: Report) -> None:
     ours = mine.facts()
     for key in ("classes", "images", "patients", "class_patients", "unit", "dimensions", "publish"):
         if ours[key] != getattr(source, key):
@@ -118,7 +123,7 @@ def _same_source(source: Any, mine: Described, report: Report) -> None:
 
 def _plan(bundle: Bundle, found: Mapping[str, Described], catalogue: Catalogue, report: Report) -> Plan | None:
     """Work out anew what the study amounts to: nothing left out, nothing added, controls as recipes say."""
-    study = bundled(bundle.plan.study)
+    study = study_in_bundle(bundle.plan.study)
     try:
         for kind, texts in (("augmenter", study.augmenters), ("classifier", study.classifiers)):
             for text in texts:
@@ -132,11 +137,11 @@ def _plan(bundle: Bundle, found: Mapping[str, Described], catalogue: Catalogue, 
     except (MedbenchError, StopIteration, KeyError) as error:
         report.add("arms and trials", str(error), "unknown")
         return None
-    ours = {asked(trial) for trial in wanted}
-    theirs = {asked(trial) for trial in bundle.planned.values() if trial.dataset in found}
+    ours = {trial_key(trial) for trial in wanted}
+    theirs = {trial_key(trial) for trial in bundle.trials.values() if trial.dataset in found}
     arms = all(
-        [_bare(a) for a in plan.arms[name]] == [_bare(a) for a in bundle.plan.arms[name]] for name in found
-    )  # fmt: skip
+        list(map(_without_code, plan.arms[name])) == list(map(_without_code, bundle.plan.arms[name])) for name in found
+    )
     if ours == theirs and arms:
         report.add("arms and trials", f"what the study amounts to: {len(ours)} trials")
         return plan
@@ -155,23 +160,23 @@ def _same_version(bundle: Bundle) -> bool:
     return bundle.environment.medbench == [__version__]
 
 
-def bundled(study: Study) -> Study:
+def study_in_bundle(study: Study) -> Study:
     """Return a study as bundles know it: without its extractor, which is no part of a trial, and its seed block."""
     return study.model_copy(update={"extractor": "", "seed_block": False})
 
 
-def _bare(arm: Any) -> Any:
+def _without_code(arm: Any) -> Any:
     return dataclasses.replace(arm, made_by="", unchecked=False)
 
 
-def asked(trial: Trial) -> tuple[Any, ...]:
+def trial_key(trial: Trial) -> tuple[Any, ...]:
     """Return what a trial is, whatever code it is made by and whichever bytes its data set decodes to."""
     t = trial
     return (t.dataset, t.protocol, t.repeat, t.fold, t.folds, t.seed, t.stage_seed, t.augmenter, t.classifier, t.budget)
 
 
 def _in_words(what: tuple[Any, ...]) -> str:
-    """Name a trial by what :func:`asked` returned."""
+    """Name a trial by what :func:`trial_key` returned."""
     dataset, text, repeat, fold, folds, seed, stage_seed, augmenter, classifier, budget = what
     fits = "" if seed == stage_seed else f", generator seed {stage_seed}"
     return (
@@ -188,7 +193,7 @@ class _Parts:
     rows: np.ndarray
     validation: int
     train: Samples
-    given: dict[str, Given | None]
+    given: dict[str, ExpectedFrequencies | None]
 
 
 def _parts(samples: Samples, trial: Trial, dimensions: int) -> _Parts:
@@ -199,19 +204,21 @@ def _parts(samples: Samples, trial: Trial, dimensions: int) -> _Parts:
     row_of = {name: row for row, name in enumerate(samples.ids.tolist())}
     ids = tuple(test.ids.tolist())
     rows = np.array([row_of[name] for name in ids], dtype=np.int64)
-    return _Parts(ids, rows, len(validation), blank(made.samples, dimensions), {})
+    return _Parts(ids, rows, len(validation), with_noise_pixels(made.samples, dimensions), {})
 
 
-def _trials(bundle: Bundle, found: Mapping[str, Described], catalogue: Catalogue, store: Store, report: Report) -> None:
+def _check_trials(
+    bundle: Bundle, found: Mapping[str, Described], catalogue: Catalogue, store: Store, report: Report
+) -> None:
     """Hold every trial against our cut, store it with our labels, and compute its metrics."""
     metrics = {metric_name(m): m for m in catalogue.items("metric")}
     cuts: dict[tuple[str, str, Cut], _Parts] = {}
     unknown: set[str] = set()
-    compared, signs, frequencies = 0, Signs(), Frequencies()
+    compared, signs, frequencies = 0, Signs(), FrequencyCheck()
     scratch = store.root.parent / "asked"
     scratch.mkdir()
-    for key, predicted in bundle.predicted():
-        trial, told = bundle.planned[key], bundle.ran[key]
+    for key, predicted in bundle.predictions():
+        trial, told = bundle.trials[key], bundle.results[key]
         if trial.dataset not in found:
             continue
         samples = found[trial.dataset].samples
@@ -227,8 +234,8 @@ def _trials(bundle: Bundle, found: Mapping[str, Described], catalogue: Catalogue
                 f"{len(lacking)} images missing, {len(extra)} others"
                 + ("" if extra or lacking else ", or in another order") + ".",
             )  # fmt: skip
-        _counts(trial, told, parts, catalogue, frequencies, scratch)
-        result = put(store, bundle, key, predicted, samples, parts.rows)
+        _check_counts(trial, told, parts, catalogue, frequencies, scratch)
+        result = store_result(store, bundle, key, predicted, samples, parts.rows)
         signs.add(trial, result.probabilities, result.labels)
         corrected = correct_prior(result.probabilities, result.frequencies)
         for name, value in told.metrics.items():
@@ -257,8 +264,8 @@ def _trials(bundle: Bundle, found: Mapping[str, Described], catalogue: Catalogue
         report.add(NAME, "none: no scores that are labels, no calibration too good, no trials nearly the same")
 
 
-def _counts(
-    trial: Trial, told: Any, parts: _Parts, catalogue: Catalogue, frequencies: Frequencies, folder: Path
+def _check_counts(
+    trial: Trial, told: Any, parts: _Parts, catalogue: Catalogue, frequencies: FrequencyCheck, folder: Path
 ) -> None:
     """Refuse counts and frequencies that this cut and the recipe cannot give."""
     counts = told.counts
@@ -269,7 +276,7 @@ def _counts(
     if trial.augmenter not in parts.given:
         try:
             recipe = catalogue.resolve("augmenter", trial.augmenter)
-            parts.given[trial.augmenter] = given(recipe, parts.train, folder)
+            parts.given[trial.augmenter] = expected_frequencies(recipe, parts.train, folder)
         except MedbenchError:
             parts.given[trial.augmenter] = None
     ours = parts.given[trial.augmenter]
@@ -277,7 +284,9 @@ def _counts(
         raise Refused("MB927", f"{_name(trial)}: class frequencies: {why}.")
 
 
-def _as_claimed(bundle: Bundle, ours: Sequence[dict[str, Any]], found: Mapping[str, Described], report: Report) -> None:
+def _check_claims(
+    bundle: Bundle, ours: Sequence[dict[str, Any]], found: Mapping[str, Described], report: Report
+) -> None:
     theirs = [claim for claim in bundle.claims if claim["dataset"] in found]
     if len(ours) != len(theirs):
         raise Refused("MB930", f"there are {len(ours)} boards, the bundle says {len(theirs)}.")
@@ -286,12 +295,14 @@ def _as_claimed(bundle: Bundle, ours: Sequence[dict[str, Any]], found: Mapping[s
         if differs := difference(mine, its):
             where, here, there = differs
             name = f"{one['dataset']}, {one['protocol']}, {one['classifier']}"
-            raise Refused("MB930", f"{name}: {_of_row(one, where)} is {_short(here)}, the bundle says {_short(there)}.")
+            raise Refused(
+                "MB930", f"{name}: {_field_name(one, where)} is {_short(here)}, the bundle says {_short(there)}."
+            )
     n = sum(len(board["rows"]) for board in ours)
     report.add("boards", f"{len(ours)} boards, {n} arms: every number, range and word is what we compute")
 
 
-def _of_row(board: Mapping[str, Any], where: str) -> str:
+def _field_name(board: Mapping[str, Any], where: str) -> str:
     """Name a field of a row by its arm."""
     if not where.startswith("rows["):
         return where
@@ -300,17 +311,17 @@ def _of_row(board: Mapping[str, Any], where: str) -> str:
     return f"{rest.lstrip('.') or 'row'} of {row['augmenter']} / {row['classifier']}"
 
 
-def _checked(bundle: Bundle, built: Sequence[Any], report: Report) -> None:
+def _check_double_steps(bundle: Bundle, built: Sequence[Any], report: Report) -> None:
     """See that what was trained for longer is the best arm of its board, and not one that was chosen."""
     for checked in bundle.plan.checked:
         for board in built:
-            if (board.source["dataset"], board.protocol, board.classifier) == _where(checked):
+            if (board.source["dataset"], board.protocol, board.classifier) == _board_key(checked):
                 row = best(board)
                 if row is None or row.arm.key != checked.key:
                     raise Refused("MB925", f"{checked.augmenter}: checked at twice the steps, and not the best arm.")
 
 
-def _where(checked: Checked) -> tuple[str, str, str]:
+def _board_key(checked: Checked) -> tuple[str, str, str]:
     return checked.dataset, checked.protocol, checked.board
 
 
@@ -318,7 +329,7 @@ def _name(trial: Trial) -> str:
     return f"{trial.augmenter} / {trial.classifier} r{trial.repeat} f{trial.fold} s{trial.seed}"
 
 
-def _named(trial: Trial) -> str:
+def _name_with_protocol(trial: Trial) -> str:
     """Name a trial among those of other protocols."""
     return f"{_name(trial)} ({trial.protocol})"
 

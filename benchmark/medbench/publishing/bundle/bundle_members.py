@@ -19,10 +19,10 @@ from medbench.errors import DataError, StoreError, UsageError
 from medbench.interfaces import Metric
 from medbench.protocols.protocol import protocol
 from medbench.publishing.bundle import allowed_texts, predictions_csv, zip_container
-from medbench.publishing.bundle.board_numbers import figures
+from medbench.publishing.bundle.board_numbers import board_numbers
 from medbench.publishing.bundle.canonical_json import dump
-from medbench.publishing.bundle.planned_trials import planned
-from medbench.publishing.bundle.schema import MOST_LOOKS, SCHEMA, Method
+from medbench.publishing.bundle.planned_trials import planned_trials
+from medbench.publishing.bundle.schemas import MOST_LOOKS, SCHEMA, Method
 from medbench.registry.recipes import parse
 from medbench.store.store import Store
 from medbench.store.trial_files import Stored
@@ -50,25 +50,25 @@ def members_of(
         UsageError: If trials are missing, or made images are among the scored ones.
         Refused: MB912 where something must not leave this machine.
     """
-    _allowed(record)
-    wanted = planned(record)
+    _check_publishable(record)
+    wanted = planned_trials(record)
     found = {key: row for key, trial in wanted.items() if (row := store.find(trial)) is not None}
     if missing := len(wanted) - len(found):
         raise UsageError(f"{missing} of {len(wanted)} planned trials have no result yet; run the study again first.")
     done = {key: row for key, row in found.items() if row.status == "done"}
     values = {
         "method.json": method.model_dump(),
-        "plan.json": _plan(store, record, wanted),
-        "trials.json": {"trials": [_ran(wanted[key], row, metrics) for key, row in sorted(done.items())]},
+        "plan.json": _plan_json(store, record, wanted),
+        "trials.json": {"trials": [_trial_json(wanted[key], row, metrics) for key, row in sorted(done.items())]},
         "failures.json": {"failures": [
-            {"spec": _spec(wanted[key], row), "kind": row.failure.kind}
+            {"spec": _spec_json(wanted[key], row), "kind": row.failure.kind}
             for key, row in sorted(found.items()) if row.failure is not None
         ]},
         "generators.json": {"generators": _stages(store, done.values())},
         "environment.json": _environment(done.values()),
-        "claims.json": {"boards": [figures(board) for board in boards(store, record)]},
+        "claims.json": {"boards": [board_numbers(board) for board in boards(store, record)]},
     }  # fmt: skip
-    names = own_names()
+    names = names_of_this_machine()
     for member, value in values.items():
         allowed_texts.scan(member, value, names=names)
     made = {member: dump(value) for member, value in values.items()}
@@ -97,7 +97,7 @@ def manifest_of(members: Mapping[str, bytes]) -> bytes:
     return dump({"schema": SCHEMA, "medbench": __version__, "files": files})
 
 
-def own_names() -> list[str]:
+def names_of_this_machine() -> list[str]:
     """Return what must not stand in a bundle: names of this machine, of its user and of the user's home."""
     host = socket.gethostname()
     try:
@@ -107,7 +107,7 @@ def own_names() -> list[str]:
     return sorted({n for n in (host, host.partition(".")[0], user, Path.home().name) if len(n) > 3} - COMMON)
 
 
-def _allowed(record: Mapping[str, Any]) -> None:
+def _check_publishable(record: Mapping[str, Any]) -> None:
     for source in record["sources"]:
         if source["publish"] == "nothing" and not source["dataset"].startswith(PHANTOM):
             raise DataError(
@@ -119,13 +119,13 @@ def _allowed(record: Mapping[str, Any]) -> None:
             raise UsageError(f"{text} scores made images, which nobody else has; bundle a run without that protocol.")
 
 
-def _plan(store: Store, record: Mapping[str, Any], wanted: Mapping[str, Trial]) -> dict[str, Any]:
+def _plan_json(store: Store, record: Mapping[str, Any], wanted: Mapping[str, Trial]) -> dict[str, Any]:
     study = {**record["study"], "about": "", "published": [], "smoke": None}
     if study["extractor"]:
         study["extractor"] = parse(study["extractor"]).name  # its parameters name a file here
     if study["inflation"]:
         study["inflation"] = {**study["inflation"], "note": ""}
-    skipped = [{**skip, "reason": allowed_texts.fitting(skip["reason"])} for skip in record["skipped"]]
+    skipped = [{**skip, "reason": allowed_texts.keep_allowed(skip["reason"])} for skip in record["skipped"]]
     unseen: dict[str, dict[str, int]] = {}
     for source in record["sources"]:
         rows = [row for row in store.rows(source["dataset"]) if row.trial.data == source["data"]]
@@ -148,16 +148,16 @@ def _plan(store: Store, record: Mapping[str, Any], wanted: Mapping[str, Trial]) 
     }
 
 
-def _spec(trial: Trial, row: Stored) -> dict[str, Any]:
+def _spec_json(trial: Trial, row: Stored) -> dict[str, Any]:
     extractor = parse(row.trial.extractor).name if row.trial.extractor else ""
     return {**trial.to_json(), **({"extractor": extractor} if extractor else {})}
 
 
-def _ran(trial: Trial, row: Stored, metrics: Sequence[Metric]) -> dict[str, Any]:
+def _trial_json(trial: Trial, row: Stored, metrics: Sequence[Metric]) -> dict[str, Any]:
     return {
-        "spec": _spec(trial, row),
+        "spec": _spec_json(trial, row),
         "cost": row.cost,
-        "facts": _numbers(row.facts),
+        "facts": _numeric_facts(row.facts),
         "counts": row.counts,
         "metrics": metrics_of(row, metrics),
         "scores": row.scores,
@@ -168,7 +168,7 @@ def _ran(trial: Trial, row: Stored, metrics: Sequence[Metric]) -> dict[str, Any]
     }
 
 
-def _numbers(facts: Mapping[str, Any]) -> dict[str, float | bool]:
+def _numeric_facts(facts: Mapping[str, Any]) -> dict[str, float | bool]:
     """Keep numbers: what a recipe says in words may name files and people."""
     return {k: v for k, v in facts.items() if isinstance(v, bool | int | float) and math.isfinite(v)}
 
@@ -183,10 +183,10 @@ def _stages(store: Store, rows: Iterable[Stored]) -> list[dict[str, Any]]:
         stage = read_stage(folder)
         found[key] = {
             "key": key,
-            "stage": allowed_texts.fitting(stage["stage"]) or "stage",
+            "stage": allowed_texts.keep_allowed(stage["stage"]) or "stage",
             "sha256": stage["sha256"],
             "cost": stage["cost"],
-            "facts": _numbers(stage.get("facts", {})),
+            "facts": _numeric_facts(stage.get("facts", {})),
             "fitted_on": stage.get("fitted_on", 0),
             "stages": stage.get("stages", {}),
         }
@@ -214,7 +214,7 @@ def _environment(rows: Collection[Stored]) -> dict[str, Any]:
         "medbench": sorted({p["medbench"] for p in known if "medbench" in p}),
         "python": sorted({p["python"] for p in known if "python" in p}),
         "platforms": sorted({p["platform"] for p in known if "platform" in p}),
-        "devices": sorted({allowed_texts.fitting(str(row.cost["device"])) for row in rows}),
+        "devices": sorted({allowed_texts.keep_allowed(str(row.cost["device"])) for row in rows}),
         "isa": instruction_set(),
         "libraries": every((n, v) for r in recipes for n, v in r["libraries"].items()),
         "plugins": [dict(zip(("name", "distribution", "version"), p, strict=True)) for p in sorted(plugins)],

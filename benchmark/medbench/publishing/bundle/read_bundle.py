@@ -18,10 +18,9 @@ from medbench.errors import UsageError
 from medbench.planning.arms import Arm
 from medbench.planning.yardsticks import MOST, SHARE
 from medbench.protocols.protocol import protocol, with_share
-from medbench.publishing.bundle import allowed_texts, canonical_json, predictions_csv, zip_container
-from medbench.publishing.bundle import schema as models
-from medbench.publishing.bundle.planned_trials import planned
-from medbench.publishing.bundle.predictions_csv import Predicted
+from medbench.publishing.bundle import allowed_texts, canonical_json, predictions_csv, schemas, zip_container
+from medbench.publishing.bundle.planned_trials import planned_trials
+from medbench.publishing.bundle.predictions_csv import SubmittedPredictions
 from medbench.publishing.bundle.zip_container import MANIFEST, MEMBERS, SIGNATURE, Member
 from medbench.publishing.refusals import Refused
 from medbench.registry.recipes import parse
@@ -43,9 +42,9 @@ class Bundle:
         method: The card.
         plan: What was asked.
         record: The plan as JSON values, for :func:`medbench.boards.build.boards`.
-        planned: Trials by id.
-        ran: Those with a result.
-        failed: Those without.
+        trials: Planned ones, by id.
+        results: Of those that have one.
+        failures: Of the others.
         stages: By key.
         environment: What it was made with.
         claims: Boards as the submitter's machine computed them.
@@ -58,14 +57,14 @@ class Bundle:
     size: int
     manifest: bytes
     signature: bytes | None
-    method: models.Method
-    plan: models.PlanRecord
+    method: schemas.Method
+    plan: schemas.PlanRecord
     record: Mapping[str, Any]
-    planned: Mapping[str, Trial]
-    ran: Mapping[str, models.Ran]
-    failed: Mapping[str, models.Failed]
-    stages: Mapping[str, models.Stage]
-    environment: models.Environment
+    trials: Mapping[str, Trial]
+    results: Mapping[str, schemas.TrialResult]
+    failures: Mapping[str, schemas.TrialFailure]
+    stages: Mapping[str, schemas.Stage]
+    environment: schemas.Environment
     claims: tuple[Mapping[str, Any], ...]
     members: Mapping[str, Member] = field(repr=False)
     repeated: tuple[tuple[str, str], ...] = ()
@@ -74,52 +73,52 @@ class Bundle:
         """Return how many classes a data set of the plan has."""
         return len(next(s.classes for s in self.plan.sources if s.dataset == dataset))
 
-    def predicted(self) -> Iterator[tuple[str, Predicted]]:
+    def predictions(self) -> Iterator[tuple[str, SubmittedPredictions]]:
         """Yield what every trial predicted, one at a time."""
         known: dict[str, str] = {}
-        for key in sorted(self.ran):
+        for key in sorted(self.results):
             member = predictions_csv.name_of(key)
-            data = self.members[member].unpacked(member)
-            yield key, predictions_csv.read(data, member, self.n_classes(self.planned[key].dataset), known)
+            data = self.members[member].unpack(member)
+            yield key, predictions_csv.read(data, member, self.n_classes(self.trials[key].dataset), known)
 
 
-def read(path: Path) -> Bundle:
+def read_bundle(path: Path) -> Bundle:
     """Read a bundle and check all that stands in it against itself.
 
     Raises:
         Refused: For the first thing that is wrong.
     """
     data, members = zip_container.read(path)
-    return understood(data, members)
+    return read_members(data, members)
 
 
-def understood(data: bytes, members: Mapping[str, Member]) -> Bundle:
-    """Check the members of a bundle against each other; see :func:`read`."""
-    raw = {name: members[name].unpacked(name) for name in (MANIFEST, *zip_container.DOCUMENTS)}
+def read_members(data: bytes, members: Mapping[str, Member]) -> Bundle:
+    """Check the members of a bundle against each other; see :func:`read_bundle`."""
+    raw = {name: members[name].unpack(name) for name in (MANIFEST, *zip_container.DOCUMENTS)}
     values = {name: canonical_json.load(of_member, name) for name, of_member in raw.items()}
-    _known_schema(values[MANIFEST])
-    found = {name: _fitting(name, raw[name], values[name]) for name in raw}
-    _as_the_manifest_says(found[MANIFEST], members)
+    _check_schema(values[MANIFEST])
+    found = {name: _validate(name, raw[name], values[name]) for name in raw}
+    _check_manifest(found[MANIFEST], members)
     for name, value in values.items():
         if name != MANIFEST:
             allowed_texts.scan(name, value)
-    plan: models.PlanRecord = found["plan.json"]
+    plan: schemas.PlanRecord = found["plan.json"]
     record = values["plan.json"] | {"warnings": [], "sources": [
         {**source, "notes": [], "across": {}} for source in values["plan.json"]["sources"]
     ]}  # fmt: skip
-    _consistent(plan)
-    trials = planned(record)
-    ran = _of_plan({r.spec.id: r for r in found["trials.json"].trials}, trials, len(found["trials.json"].trials))
+    _check_plan(plan)
+    trials = planned_trials(record)
+    ran = _check_planned({r.spec.id: r for r in found["trials.json"].trials}, trials, len(found["trials.json"].trials))
     failures = found["failures.json"].failures
-    failed = _of_plan({f.spec.id: f for f in failures}, trials, len(failures))
-    _complete(trials, ran, failed, members)
+    failed = _check_planned({f.spec.id: f for f in failures}, trials, len(failures))
+    _check_complete(trials, ran, failed, members)
     stages = {stage.key: stage for stage in found["generators.json"].generators}
-    _closed(ran, stages, len(found["generators.json"].generators))
+    _check_stages(ran, stages, len(found["generators.json"].generators))
     bundle = Bundle(
         hashlib.sha256(data).hexdigest(),
         len(data),
         raw[MANIFEST],
-        members[SIGNATURE].unpacked(SIGNATURE) if SIGNATURE in members else None,
+        members[SIGNATURE].unpack(SIGNATURE) if SIGNATURE in members else None,
         found["method.json"],
         plan,
         record,
@@ -130,55 +129,57 @@ def understood(data: bytes, members: Mapping[str, Member]) -> Bundle:
         found["environment.json"],
         tuple(values["claims.json"]["boards"]),
         members,
-        tuple(_repeated(found[MANIFEST], trials)),
+        tuple(_repeated_predictions(found[MANIFEST], trials)),
     )
-    _cells(bundle)
+    _check_cells(bundle)
     return bundle
 
 
-def _known_schema(manifest: Any) -> None:
+def _check_schema(manifest: Any) -> None:
     schema = manifest.get("schema") if isinstance(manifest, dict) else None
-    if schema != models.SCHEMA or isinstance(schema, bool):
+    if schema != schemas.SCHEMA or isinstance(schema, bool):
         shown = schema if isinstance(schema, int) else "unknown"
-        raise Refused("MB908", f"the bundle's schema is {shown}, this medbench knows {models.SCHEMA}; update medbench.")
+        raise Refused(
+            "MB908", f"the bundle's schema is {shown}, this medbench knows {schemas.SCHEMA}; update medbench."
+        )
 
 
-def _fitting(name: str, raw: bytes, value: Any) -> Any:
+def _validate(name: str, raw: bytes, value: Any) -> Any:
     """Read a member as its model; every string in it must be a plain one."""
     for place, text in allowed_texts.strings(value):
         if not text or allowed_texts.RECIPE.fullmatch(text):
             continue
         try:
-            allowed_texts.free(text, "a text")
+            allowed_texts.check_text(text, "a text")
         except ValueError as error:
-            raise Refused("MB909", f"{name}: {_shown(place)}: {error}.") from None
-    model: type[BaseModel] = models.OF_MEMBER[name]
+            raise Refused("MB909", f"{name}: {_printable(place)}: {error}.") from None
+    model: type[BaseModel] = schemas.OF_MEMBER[name]
     try:
         return model.model_validate_json(raw)
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, problem["loc"]))
-        raise Refused("MB909", f"{name}: {_shown(place)}: {_shown(problem['msg'])}.") from None
+        raise Refused("MB909", f"{name}: {_printable(place)}: {_printable(problem['msg'])}.") from None
 
 
-def _shown(text: str) -> str:
+def _printable(text: str) -> str:
     return text.encode("unicode_escape").decode()[:160]
 
 
-def _as_the_manifest_says(manifest: models.Manifest, members: Mapping[str, Member]) -> None:
+def _check_manifest(manifest: schemas.Manifest, members: Mapping[str, Member]) -> None:
     others = [name for name in members if name not in (MANIFEST, SIGNATURE)]
     if odd := sorted(set(others) ^ set(manifest.files)):
-        raise Refused("MB907", f"{_shown(odd[0])} is in the manifest or in the zip, and not in both.")
+        raise Refused("MB907", f"{_printable(odd[0])} is in the manifest or in the zip, and not in both.")
     for name in others:
         told, member = manifest.files[name], members[name]
         if (told.packed_bytes, told.packed_sha256) != (len(member.packed), hashlib.sha256(member.packed).hexdigest()):
             raise Refused("MB907", f"{name} is packed otherwise than the manifest says; fetch the bundle again.")
-        held = member.unpacked(name)
+        held = member.unpack(name)
         if (told.bytes, told.sha256) != (len(held), hashlib.sha256(held).hexdigest()):
             raise Refused("MB907", f"{name} is not what the manifest says; fetch the bundle again.")
 
 
-def _consistent(plan: models.PlanRecord) -> None:
+def _check_plan(plan: schemas.PlanRecord) -> None:
     """Check a plan before its trials are counted out."""
 
     def refuse(why: str) -> Refused:
@@ -191,7 +192,7 @@ def _consistent(plan: models.PlanRecord) -> None:
     try:
         rules = {text: protocol(text) for text in study.protocols}
     except UsageError as error:
-        raise refuse(f"a protocol is none ({_shown(str(error))})") from None
+        raise refuse(f"a protocol is none ({_printable(str(error))})") from None
     if any("synthetic-scored" in rule.switches for rule in rules.values()):
         raise refuse("made images are scored, which nobody else has")
     n_cells = study.repeats * study.seeds * sum(rule.folds(study.folds) for rule in rules.values())
@@ -201,7 +202,7 @@ def _consistent(plan: models.PlanRecord) -> None:
             raise refuse(f"{source.dataset} lets nothing be published")
         if len(source.class_patients) != len(source.classes) or len(set(source.classes)) < len(source.classes):
             raise refuse(f"the classes of {source.dataset} do not fit its patients")
-        if not arms or len(arms) < len(plan.arms[source.dataset]) or any(_bad_arm(arm) for arm in arms.values()):
+        if not arms or len(arms) < len(plan.arms[source.dataset]) or any(_is_bad_arm(arm) for arm in arms.values()):
             raise refuse(f"an arm of {source.dataset} stands there twice, has no name or is made by nothing")
         if len(arms) * n_cells > MEMBERS:
             raise refuse(f"it amounts to more than {MEMBERS:,} trials")
@@ -220,7 +221,7 @@ def _consistent(plan: models.PlanRecord) -> None:
         raise refuse(f"it amounts to more than {MEMBERS:,} trials")
 
 
-def _bad_arm(arm: Arm) -> bool:
+def _is_bad_arm(arm: Arm) -> bool:
     wanted = (arm.augmenter, arm.classifier, *filter(None, (arm.control, arm.over, arm.board)))
     try:
         return any(not allowed_texts.RECIPE.fullmatch(text) or not parse(text) for text in wanted) or not re.fullmatch(
@@ -230,13 +231,13 @@ def _bad_arm(arm: Arm) -> bool:
         return True
 
 
-def _of_plan(found: dict[str, Any], trials: Mapping[str, Trial], count: int) -> dict[str, Any]:
+def _check_planned(found: dict[str, Any], trials: Mapping[str, Trial], count: int) -> dict[str, Any]:
     if len(found) < count:
         raise Refused("MB922", "a trial stands there twice; make the bundle again.")
     for key, entry in found.items():
         spec: Trial = entry.spec
         if key not in trials or spec != _with_extractor(trials[key], spec.extractor):
-            name = _shown(f"{spec.augmenter} / {spec.classifier}, r{spec.repeat} f{spec.fold} s{spec.seed}")
+            name = _printable(f"{spec.augmenter} / {spec.classifier}, r{spec.repeat} f{spec.fold} s{spec.seed}")
             raise Refused("MB922", f"trial {name} is not what was planned, or its id is not its own.")
     return found
 
@@ -245,7 +246,7 @@ def _with_extractor(trial: Trial, extractor: str) -> Trial:
     return Trial(**{**vars(trial), "extractor": extractor})
 
 
-def _complete(
+def _check_complete(
     trials: Mapping[str, Trial], ran: Mapping[str, Any], failed: Mapping[str, Any], members: Mapping[str, Member]
 ) -> None:
     if both := sorted(set(ran) & set(failed)):
@@ -263,7 +264,7 @@ def _complete(
         raise Refused("MB903", f"{odd[0]} belongs to no trial, or is missing.")
 
 
-def _closed(ran: Mapping[str, models.Ran], stages: Mapping[str, models.Stage], count: int) -> None:
+def _check_stages(ran: Mapping[str, schemas.TrialResult], stages: Mapping[str, schemas.Stage], count: int) -> None:
     waiting = {key for of_trial in ran.values() for key in of_trial.stages}
     needed: set[str] = set()
     while waiting:
@@ -276,29 +277,29 @@ def _closed(ran: Mapping[str, models.Ran], stages: Mapping[str, models.Stage], c
         raise Refused("MB922", "generators.json names one twice, or one that no trial needs.")
 
 
-def _repeated(manifest: models.Manifest, trials: Mapping[str, Trial]) -> Iterator[tuple[str, str]]:
+def _repeated_predictions(manifest: schemas.Manifest, trials: Mapping[str, Trial]) -> Iterator[tuple[str, str]]:
     first: dict[str, str] = {}
     for name, told in sorted(manifest.files.items()):
         if name.startswith("predictions/"):
             key = name[len("predictions/") : -len(".csv")]
             other = first.setdefault(told.sha256, key)
-            if other != key and _but_protocol(trials[other]) != _but_protocol(trials[key]):
+            if other != key and _without_protocol(trials[other]) != _without_protocol(trials[key]):
                 yield other, key
 
 
-def _but_protocol(trial: Trial) -> Trial:
+def _without_protocol(trial: Trial) -> Trial:
     """A leak that changes nothing in a cell, as a selection that ends the same, leaves the same predictions."""
     return dataclasses.replace(trial, protocol="", id="")
 
 
-def _cells(bundle: Bundle) -> None:
+def _check_cells(bundle: Bundle) -> None:
     """Check that all arms tested the same images in a cell, and that the folds of a repeat share none."""
     tested: dict[CellOf, tuple[str, ...]] = {}
     scanned: set[str] = set()
-    for key, found in bundle.predicted():
+    for key, found in bundle.predictions():
         allowed_texts.scan(predictions_csv.name_of(key), [name for name in found.ids if name not in scanned])
         scanned.update(found.ids)
-        trial, ran = bundle.planned[key], bundle.ran[key]
+        trial, ran = bundle.trials[key], bundle.results[key]
         rule = protocol(trial.protocol)
         name = f"{trial.augmenter} / {trial.classifier}, r{trial.repeat} f{trial.fold} s{trial.seed}"
         cell = (trial.dataset, trial.protocol, trial.repeat, trial.fold)

@@ -34,11 +34,11 @@ def sign(manifest: bytes, key: Path, *, namespace: str = NAMESPACE) -> bytes:
         path.write_bytes(manifest)
         done = _ssh_keygen("-Y", "sign", "-n", namespace, "-f", str(key), str(path))
         if done.returncode:
-            raise UsageError(f"--sign {key}: {_last(done)}; give a private key that ssh-keygen can use.")
+            raise UsageError(f"--sign {key}: {_last_line(done)}; give a private key that ssh-keygen can use.")
         return path.with_name("manifest.sig").read_bytes()
 
 
-def signed_by(manifest: bytes, signature: bytes | None, allowed: str | None) -> str | None:
+def signer_of(manifest: bytes, signature: bytes | None, allowed: str | None) -> str | None:
     """Return who signed a manifest.
 
     Args:
@@ -56,14 +56,14 @@ def signed_by(manifest: bytes, signature: bytes | None, allowed: str | None) -> 
         if allowed is not None:
             raise Refused("MB910", "the bundle is not signed, and --allowed-signers asks for it; sign it with --sign.")
         return None
-    _strict(signature)
+    _check_form(signature)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "manifest.sig"
         path.write_bytes(signature)
         if allowed is None:
             done = _ssh_keygen("-Y", "check-novalidate", "-n", NAMESPACE, "-s", str(path), given=manifest)
             if done.returncode:
-                raise Refused("MB910", f"the signature does not fit the manifest ({_last(done)}).")
+                raise Refused("MB910", f"the signature does not fit the manifest ({_last_line(done)}).")
             return ""
         known = path.with_name("allowed")
         known.write_text(allowed, encoding="utf-8")
@@ -74,7 +74,7 @@ def signed_by(manifest: bytes, signature: bytes | None, allowed: str | None) -> 
         done = _ssh_keygen("-Y", "verify", "-f", str(known), "-I", name, "-n", NAMESPACE, "-s", str(path),
                            given=manifest)  # fmt: skip
         if done.returncode:
-            raise Refused("MB910", f"the signature of {name} is not valid ({_last(done)}).")
+            raise Refused("MB910", f"the signature of {name} is not valid ({_last_line(done)}).")
         return name
 
 
@@ -84,11 +84,11 @@ def one_line(signature: bytes) -> str:
     Raises:
         Refused: MB910 for what is none.
     """
-    _strict(signature)
+    _check_form(signature)
     return signature.decode("ascii").removeprefix(_HEAD).removesuffix(_TAIL).replace("\n", "")
 
 
-def is_by(data: bytes, line: str, name: str, allowed: str, *, namespace: str, date: str) -> str:
+def why_not_by(data: bytes, line: str, name: str, allowed: str, *, namespace: str, date: str) -> str:
     """Say why a signature is not one of a name's on a day; "" where it is.
 
     Args:
@@ -100,9 +100,9 @@ def is_by(data: bytes, line: str, name: str, allowed: str, *, namespace: str, da
         namespace: What it is a signature of.
         date: ``2026-01-31``, the day on which it was signed.
     """
-    signature = f"{_HEAD}{_broken(line)}{_TAIL}".encode()
+    signature = f"{_HEAD}{_in_lines(line)}{_TAIL}".encode()
     try:
-        _strict(signature)
+        _check_form(signature)
     except Refused:
         return "has no signature in the form of ssh-keygen"
     with tempfile.TemporaryDirectory() as folder:
@@ -111,7 +111,7 @@ def is_by(data: bytes, line: str, name: str, allowed: str, *, namespace: str, da
         known.write_text(allowed, encoding="utf-8")
         done = _ssh_keygen("-Y", "verify", "-f", str(known), "-I", name, "-n", namespace, "-s", str(path),
                            f"-Overify-time={date.replace('-', '')}", given=data)  # fmt: skip
-    return f"is not signed by {name} ({_last(done)})" if done.returncode else ""
+    return f"is not signed by {name} ({_last_line(done)})" if done.returncode else ""
 
 
 def principal(key: Path, allowed: str, *, namespace: str) -> str:
@@ -128,11 +128,11 @@ def principal(key: Path, allowed: str, *, namespace: str) -> str:
     return "" if done.returncode else done.stdout.decode("utf-8", "replace").split("\n")[0].strip()
 
 
-def _broken(line: str) -> str:
+def _in_lines(line: str) -> str:
     return "\n".join(line[start : start + 70] for start in range(0, len(line), 70))
 
 
-def _strict(signature: bytes) -> None:
+def _check_form(signature: bytes) -> None:
     """Accept the one form that ssh-keygen writes: base64 has others, which would make another file of the same."""
     try:
         text = signature.decode("ascii")
@@ -141,7 +141,7 @@ def _strict(signature: bytes) -> None:
     except (UnicodeDecodeError, binascii.Error, ValueError):
         raise Refused("MB910", "manifest.sig is no signature of ssh-keygen; sign the bundle again.") from None
     plain = base64.b64encode(blob).decode()
-    if len(signature) > LARGEST or text != f"{_HEAD}{_broken(plain)}{_TAIL}":
+    if len(signature) > LARGEST or text != f"{_HEAD}{_in_lines(plain)}{_TAIL}":
         raise Refused("MB910", "manifest.sig has not the form that ssh-keygen writes; sign the bundle again.")
 
 
@@ -157,6 +157,6 @@ def _ssh_keygen(*arguments: str, given: bytes = b"") -> subprocess.CompletedProc
         raise ResourceError(f"ssh-keygen did not answer within {LIMIT_S} s; does the key want a passphrase?") from None
 
 
-def _last(done: subprocess.CompletedProcess[bytes]) -> str:
+def _last_line(done: subprocess.CompletedProcess[bytes]) -> str:
     lines = (done.stderr or done.stdout).decode("utf-8", "replace").strip().splitlines()
     return "".join(c for c in lines[-1] if c.isprintable())[:200] if lines else "no message"

@@ -13,8 +13,8 @@ from medbench.data.find_phantom import PhantomTable
 from medbench.errors import UsageError
 from medbench.publishing.refusals import Refused
 from medbench.publishing.verify import our_data
-from medbench.publishing.verify.outcome import SAID
-from medbench.publishing.verify.sandbox import call
+from medbench.publishing.verify.outcome import OUTCOME_WORDS
+from medbench.publishing.verify.sandbox import run_task
 from medbench.registry import plugins
 from medbench.text import WIDTH, clean, wrapped
 
@@ -39,7 +39,7 @@ class Verified:
         return "refused" if self.entry is None else str(self.entry["tier"])
 
 
-def verify(
+def verify_bundle(
     bundle: Path,
     *,
     data: Sequence[str] = (),
@@ -78,16 +78,16 @@ def verify(
         "accept_repeated": accept_repeated,
     }
     try:
-        seen = call("read", common)
+        seen = run_task("read", common)
     except Refused as refused:
         return Verified((), None, refused)
     if "refused" in seen:
         return Verified(tuple(seen["checks"]), None, Refused(**seen["refused"]))
     folders = [folder.absolute() for folder in plugin_folders]
     catalogue = plugins.load(folders=folders, blocked=blocked)
-    wanted = our_data.Wanted(seen["recipes"], PhantomTable(**seen["drawing"]), seen["size"])
+    wanted = our_data.NeededData(seen["recipes"], PhantomTable(**seen["drawing"]), seen["size"])
     our_data.check_names(wanted, catalogue, data)
-    ours = our_data.ours(wanted, catalogue, data or standing, workers=workers, progress=progress)
+    ours = our_data.find_our_data(wanted, catalogue, data or standing, workers=workers, progress=progress)
     with tempfile.TemporaryDirectory(prefix="medbench-truth-") as folder:
         our_data.save({name: one for name, one in ours.items() if not isinstance(one, str)}, Path(folder))
         more = {
@@ -98,7 +98,7 @@ def verify(
             "others": None if others is None else [(entry, str(path.absolute())) for entry, path in others],
         }
         try:
-            made = call("check", {**common, **seen, **more})
+            made = run_task("check", {**common, **seen, **more})
         except Refused as refused:
             return Verified(tuple(seen["checks"]), None, refused)
     if "refused" in made:
@@ -113,13 +113,15 @@ def _text(allowed: Path) -> str:
         raise UsageError(f"--allowed-signers {allowed}: cannot be read ({error}); see man ssh-keygen.") from None
 
 
-def written(verified: Verified) -> list[str]:
+def check_lines(verified: Verified) -> list[str]:
     """Return the checks as lines of a terminal."""
     lines = []
     for check in verified.checks:
         code = f"{check['code']} " if check["code"] else ""
         said = (
-            f"{SAID[check['outcome']]}: {code}{clean(check['detail'])}" if check["detail"] else SAID[check["outcome"]]
+            f"{OUTCOME_WORDS[check['outcome']]}: {code}{clean(check['detail'])}"
+            if check["detail"]
+            else OUTCOME_WORDS[check["outcome"]]
         )
         head, *rest = wrapped(said, WIDTH - 26)
         lines.append(f"{clean(check['name'])[:25]:<26}{head.strip()}")
