@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +13,10 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from monai.networks.schedulers import DDIMScheduler, DDPMScheduler
-from PIL import Image
 from torch import nn
 
 import medbench
-from medbench.testing import SandboxContext, check_augmenter, check_generator, check_recipe_is_unchanged, toy_samples
+from medbench.testing import SandboxContext, check_augmenter, toy_samples
 from medbench_plugins.augmenters import register_augmenters
 from medbench_plugins.augmenters.generative import Generative
 from medbench_plugins.generators import register_generators
@@ -245,43 +243,9 @@ def test_the_smallest_map_has_six_to_sixteen_positions() -> None:
         assert 6 <= network.padded[0] / 2 ** (len(network.down_blocks) - 1) <= 16
 
 
-@pytest.mark.parametrize(
-    ("dimensions", "channels", "size"), [(2, 1, 16), (2, 3, 21), (2, 1, 64), (3, 1, 12), (3, 2, 13)]
-)
-def test_it_draws_rows_like_those_it_was_fitted_on(
-    dimensions: int, channels: int, size: int, context: SandboxContext
-) -> None:
-    train = toy_samples(12, classes=3, channels=channels, size=size, dimensions=dimensions)
-    labels = np.array([2, 0, 0, 1, 2])
-
-    sampler = check_recipe_is_unchanged(QUICK, lambda: QUICK.fit(train, context))
-    x = sampler.sample(labels, 5)
-
-    assert x.dtype == np.uint8
-    assert x.shape == (5, *train.x.shape[1:])
-    assert np.array_equal(x, sampler.sample(labels, 5))
-    assert not np.array_equal(x, sampler.sample(labels, 6))
-
-
-def test_it_passes_the_checks_a_stranger_would_run(tmp_path: Path) -> None:
-    check_generator(replace(QUICK, sampling_steps=1), tmp_path)
-
-
 @pytest.mark.slow
 def test_its_arm_passes_the_checks_a_stranger_would_run(tmp_path: Path) -> None:
     check_augmenter(Generative("diffusion", generator=replace(QUICK, sampling_steps=1)), tmp_path)
-
-
-@pytest.mark.parametrize("dimensions", [2, 3])
-def test_restored_it_draws_the_same_rows(dimensions: int, context: SandboxContext) -> None:
-    train = toy_samples(12, size=13, dimensions=dimensions)
-
-    sampler = QUICK.fit(train, context)
-    restored = QUICK.restore({name: np.array(array) for name, array in sampler.state().items()}, train)
-
-    assert np.array_equal(restored.sample(train.labels, 1), sampler.sample(train.labels, 1))
-    assert restored.facts == sampler.facts
-    assert set(restored.facts) == {"diversity", "diversity_lowest", "collapsed"}
 
 
 def test_it_refuses_the_state_of_another(context: SandboxContext) -> None:
@@ -296,18 +260,6 @@ def test_it_refuses_the_state_of_another(context: SandboxContext) -> None:
     ):
         with pytest.raises(medbench.StoreError, match="fit the generator again"):
             recipe.restore(state, samples)
-
-
-def test_a_fit_repeats_bit_for_bit_and_leaves_the_global_generator_alone(context: SandboxContext) -> None:
-    train = toy_samples(12, size=12)
-    before = torch.random.get_rng_state()
-
-    first, second = (QUICK.fit(train, context).state() for _ in range(2))
-    other = QUICK.fit(train, replace(context, base=1)).state()
-
-    assert all(np.array_equal(first[name], second[name]) for name in first)
-    assert not all(np.array_equal(first[name], other[name]) for name in first)
-    assert torch.equal(torch.random.get_rng_state(), before)
 
 
 @pytest.fixture(scope="module")
@@ -351,39 +303,6 @@ def test_the_null_class_is_learnt_from_the_dropped_rows_alone(context: SandboxCo
     assert dropped.min() > 1e-3
 
 
-@pytest.mark.parametrize("n", [1, 2])
-def test_a_class_of_a_few_images_is_enough(n: int, context: SandboxContext) -> None:
-    train = toy_samples(20, size=12)
-    train = train.take([*np.flatnonzero(train.labels == 0), *np.flatnonzero(train.labels == 1)[:n]])
-
-    sampler = QUICK.fit(train, context)
-
-    assert len(sampler.sample(np.ones(3, dtype=np.int64), 0)) == 3
-    assert math.isfinite(sampler.facts["diversity"])
-
-
-def test_unlabelled_rows_teach_nothing(context: SandboxContext) -> None:
-    train = toy_samples(20, size=13)
-    few = replace(train, labels=np.where(np.arange(20) < 12, train.labels, -1))
-    changed = few.x.copy()
-    changed[12:] = 255
-
-    first, second = (QUICK.fit(samples, context).state() for samples in (few, replace(few, x=changed)))
-
-    assert all(np.array_equal(first[name], second[name]) for name in first)
-
-
-def test_what_it_cannot_learn_is_a_skip_that_says_so(context: SandboxContext) -> None:
-    train = toy_samples(12, size=12)
-
-    with pytest.raises(medbench.Skip, match=r"diffusion cannot learn .*rare"):
-        QUICK.fit(replace(train, classes=("class 0", "class 1", "rare")), context)
-    with pytest.raises(medbench.Skip, match="float32"):
-        QUICK.fit(replace(train, x=np.zeros((12, 40), dtype=np.float32)), context)
-    with pytest.raises(medbench.Skip, match="12 pixels"):
-        QUICK.fit(toy_samples(12, size=8), context)
-
-
 def test_a_loss_that_is_not_finite_names_the_step(context: SandboxContext) -> None:
     with pytest.raises(medbench.Diverged, match=r"^diffusion: the loss is not finite at step [2-6] of 6; lower lr\.$"):
         replace(QUICK, steps=6, lr=1e38).fit(toy_samples(12, size=12), context)
@@ -410,28 +329,6 @@ def test_a_loss_that_is_not_finite_names_the_step(context: SandboxContext) -> No
 def test_a_field_out_of_range_is_named(fields: dict[str, Any], named: str, context: SandboxContext) -> None:
     with pytest.raises(medbench.UsageError, match=rf"^diffusion\.{named}"):
         replace(QUICK, **fields).fit(toy_samples(12, size=12), context)
-
-
-def test_the_budget_caps_the_steps(context: SandboxContext) -> None:
-    context.budget = medbench.Budget(generator_steps=4)
-
-    replace(QUICK, steps=100).fit(toy_samples(12, size=12), context)
-
-    assert [(step, total) for step, total, _ in context.reports] == [(step, 4) for step in (1, 2, 3, 4)]
-    assert math.isfinite(context.reports[-1][2]["loss"])
-
-
-@pytest.mark.parametrize("dimensions", [2, 3])
-def test_it_leaves_curves_and_a_contact_sheet(dimensions: int, context: SandboxContext) -> None:
-    sampler = QUICK.fit(toy_samples(12, size=12, dimensions=dimensions), context)
-
-    with (context.folder / "diffusion-curves.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert [int(row["step"]) for row in rows] == [1, 2, 3]
-    assert all(math.isfinite(float(row["loss"])) for row in rows)
-    assert float(rows[-1]["diversity"]) == pytest.approx(sampler.facts["diversity"], abs=1e-4)
-    with Image.open(context.folder / "diffusion-samples.png") as picture:
-        assert picture.size[0] > 4 * 96
 
 
 def test_its_arm_stands_on_it_and_on_the_control_of_every_generator() -> None:

@@ -1,4 +1,4 @@
-"""What every GAN keeps to, whatever its game, and that each learns."""
+"""What every trained generator of images keeps to, and that each GAN learns."""
 
 from __future__ import annotations
 
@@ -18,14 +18,17 @@ from medbench_plugins.augmenters import register_augmenters
 from medbench_plugins.generators import register_generators
 from medbench_plugins.generators.acgan import ACGAN
 from medbench_plugins.generators.dcgan import DCGAN
+from medbench_plugins.generators.diffusion import Diffusion
 from medbench_plugins.generators.image_gans.networks import Critic, GeneratorNetwork, OneAClass, initialise_as_dcgan
 from medbench_plugins.generators.reacgan import ReACGAN
 from medbench_plugins.generators.wgan_clip import ClippedWGAN
 from medbench_plugins.generators.wgan_gp import PenalisedWGAN
 
 SMALL: dict[str, Any] = {"width": 4, "latent": 8, "batch": 8, "batch_3d": 4}
-QUICK: dict[str, Any] = {
+GANS: dict[str, Any] = {
     "acgan": ACGAN(**SMALL, steps=3),
+    "acgan-odena": ACGAN(**SMALL, steps=3, variant="odena"),
+    "acgan-keras": ACGAN(**SMALL, steps=3, variant="keras", augment=True),
     "reacgan": ReACGAN(**SMALL, steps=3, embedding=6),
     "reacgan-augmented": ReACGAN(**SMALL, steps=3, embedding=6, augment=True),
     "dcgan": DCGAN(**SMALL, steps=6, lr_g=0.02),
@@ -33,57 +36,62 @@ QUICK: dict[str, Any] = {
     "wgan-clip": ClippedWGAN(**SMALL, steps=6, critic_steps=2, lr_g=0.02),
     "wgan-gp": PenalisedWGAN(**SMALL, steps=3, critic_steps=2),
 }
-every_gan = pytest.mark.parametrize("gan", QUICK.values(), ids=QUICK)
+QUICK = {
+    **GANS,
+    "diffusion": Diffusion(width=4, steps=3, batch=6, batch_3d=4, timesteps=20, sampling_steps=2, lr=0.01),
+}
+every_gan = pytest.mark.parametrize("gan", GANS.values(), ids=GANS)
+every_generator = pytest.mark.parametrize("generator", QUICK.values(), ids=QUICK)
 ONE_A_CLASS = pytest.mark.parametrize("gan", [QUICK["dcgan"], QUICK["wgan-clip"]], ids=["dcgan", "wgan-clip"])
 
 
-@every_gan
+@every_generator
 @pytest.mark.parametrize(
     ("dimensions", "channels", "size"), [(2, 1, 16), (2, 3, 21), (2, 1, 128), (3, 1, 16), (3, 2, 13)]
 )
-def test_a_gan_draws_rows_like_those_it_was_fitted_on(
-    gan: Any, dimensions: int, channels: int, size: int, context: SandboxContext
+def test_a_generator_draws_rows_like_those_it_was_fitted_on(
+    generator: Any, dimensions: int, channels: int, size: int, context: SandboxContext
 ) -> None:
     train = toy_samples(12, classes=3, channels=channels, size=size, dimensions=dimensions)
     labels = np.array([2, 0, 0, 1, 2])
 
-    sampler = check_recipe_is_unchanged(gan, lambda: gan.fit(train, context))
+    sampler = check_recipe_is_unchanged(generator, lambda: generator.fit(train, context))
     x = sampler.sample(labels, 5)
 
-    assert isinstance(gan, medbench.Generator)
+    assert isinstance(generator, medbench.Generator)
     assert x.dtype == np.uint8
     assert x.shape == (5, *train.x.shape[1:])
     assert np.array_equal(x, sampler.sample(labels, 5))
     assert not np.array_equal(x, sampler.sample(labels, 6))
 
 
-@every_gan
-def test_a_gan_passes_the_checks_a_stranger_would_run(gan: Any, tmp_path: Any) -> None:
-    check_generator(gan, tmp_path)
+@every_generator
+def test_a_generator_passes_the_checks_that_authors_run(generator: Any, tmp_path: Any) -> None:
+    check_generator(generator, tmp_path)
 
 
-@every_gan
+@every_generator
 @pytest.mark.parametrize("dimensions", [2, 3])
-def test_a_restored_gan_draws_the_same_rows(gan: Any, dimensions: int, context: SandboxContext) -> None:
+def test_a_restored_generator_draws_the_same_rows(generator: Any, dimensions: int, context: SandboxContext) -> None:
     train = toy_samples(12, size=12, dimensions=dimensions)
 
-    sampler = gan.fit(train, context)
-    restored = gan.restore({name: np.array(array) for name, array in sampler.state().items()}, train)
+    sampler = generator.fit(train, context)
+    restored = generator.restore({name: np.array(array) for name, array in sampler.state().items()}, train)
 
     assert np.array_equal(restored.sample(train.labels, 1), sampler.sample(train.labels, 1))
     assert restored.facts == sampler.facts
     assert set(restored.facts) == {"diversity", "diversity_lowest", "collapsed"}
 
 
-@every_gan
-def test_a_gan_refuses_the_state_of_another(gan: Any, context: SandboxContext) -> None:
+@every_generator
+def test_a_generator_refuses_the_state_of_another(generator: Any, context: SandboxContext) -> None:
     train = toy_samples(12, size=12)
-    state = gan.fit(train, context).state()
+    state = generator.fit(train, context).state()
 
     with pytest.raises(medbench.StoreError, match="fit the generator again"):
-        gan.restore(state, toy_samples(12, size=16))
+        generator.restore(state, toy_samples(12, size=16))
     with pytest.raises(medbench.StoreError, match="fit the generator again"):
-        replace(gan, width=8).restore(state, train)
+        replace(generator, width=8).restore(state, train)
 
 
 def test_one_network_for_all_refuses_the_state_of_one_a_class(context: SandboxContext) -> None:
@@ -94,53 +102,53 @@ def test_one_network_for_all_refuses_the_state_of_one_a_class(context: SandboxCo
         QUICK["dcgan-one-for-all"].restore(state, train)
 
 
-@every_gan
-def test_a_gan_repeats_bit_for_bit_and_leaves_the_global_generator_alone(gan: Any, context: SandboxContext) -> None:
+@every_generator
+def test_a_fit_repeats_bit_for_bit_and_keeps_the_global_random_state(generator: Any, context: SandboxContext) -> None:
     train = toy_samples(12, size=12)
     before = torch.random.get_rng_state()
 
-    first, second = (gan.fit(train, context).state() for _ in range(2))
-    other = gan.fit(train, replace(context, base=1)).state()
+    first, second = (generator.fit(train, context).state() for _ in range(2))
+    other = generator.fit(train, replace(context, base=1)).state()
 
     assert all(np.array_equal(first[name], second[name]) for name in first)
     assert not all(np.array_equal(first[name], other[name]) for name in first)
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
-@every_gan
+@every_generator
 @pytest.mark.parametrize("n", [1, 2])
-def test_a_class_of_a_few_images_is_enough_for_every_gan(gan: Any, n: int, context: SandboxContext) -> None:
+def test_a_class_of_a_few_images_is_enough_for_every_generator(generator: Any, n: int, context: SandboxContext) -> None:
     train = toy_samples(20, size=12)
     train = train.take([*np.flatnonzero(train.labels == 0), *np.flatnonzero(train.labels == 1)[:n]])
 
-    sampler = gan.fit(train, context)
+    sampler = generator.fit(train, context)
 
     assert len(sampler.sample(np.ones(3, dtype=np.int64), 0)) == 3
     assert math.isfinite(sampler.facts["diversity"])
 
 
-@every_gan
-def test_unlabelled_rows_teach_no_gan(gan: Any, context: SandboxContext) -> None:
+@every_generator
+def test_unlabelled_rows_teach_no_generator(generator: Any, context: SandboxContext) -> None:
     train = toy_samples(20, size=12)
     few = replace(train, labels=np.where(np.arange(20) < 12, train.labels, -1))
     changed = few.x.copy()
     changed[12:] = 255
 
-    first, second = (gan.fit(samples, context).state() for samples in (few, replace(few, x=changed)))
+    first, second = (generator.fit(samples, context).state() for samples in (few, replace(few, x=changed)))
 
     assert all(np.array_equal(first[name], second[name]) for name in first)
 
 
-@every_gan
-def test_what_a_gan_cannot_learn_is_a_skip_that_says_so(gan: Any, context: SandboxContext) -> None:
+@every_generator
+def test_what_a_generator_cannot_learn_is_a_skip_that_says_so(generator: Any, context: SandboxContext) -> None:
     train = toy_samples(12, size=12)
 
-    with pytest.raises(medbench.Skip, match=f"{gan.name} cannot learn .*rare"):
-        gan.fit(replace(train, classes=("class 0", "class 1", "rare")), context)
+    with pytest.raises(medbench.Skip, match=f"{generator.name} cannot learn .*rare"):
+        generator.fit(replace(train, classes=("class 0", "class 1", "rare")), context)
     with pytest.raises(medbench.Skip, match="float32"):
-        gan.fit(replace(train, x=np.zeros((12, 40), dtype=np.float32)), context)
+        generator.fit(replace(train, x=np.zeros((12, 40), dtype=np.float32)), context)
     with pytest.raises(medbench.Skip, match="12 pixels"):
-        gan.fit(toy_samples(12, size=8), context)
+        generator.fit(toy_samples(12, size=8), context)
 
 
 @every_gan
@@ -166,12 +174,12 @@ def test_a_gans_field_out_of_range_is_named(name: str, field: str, value: float,
         replace(QUICK[name], **{field: value}).fit(toy_samples(12, size=12), context)
 
 
-@every_gan
-def test_the_budget_caps_the_steps_of_all_networks_together(gan: Any, context: SandboxContext) -> None:
+@every_generator
+def test_the_budget_caps_the_steps_of_all_networks_together(generator: Any, context: SandboxContext) -> None:
     context.budget = medbench.Budget(generator_steps=4)
     train = toy_samples(12, size=12)
 
-    replace(gan, steps=100).fit(train, context)
+    replace(generator, steps=100).fit(train, context)
 
     assert [(step, total) for step, total, _ in context.reports] == [(step, 4) for step in (1, 2, 3, 4)]
     assert all(math.isfinite(value) for value in context.reports[-1][2].values())
@@ -186,20 +194,20 @@ def test_every_class_gets_a_step_however_small_the_budget(gan: Any, context: San
     assert [step for step, _, _ in context.reports] == [1, 2, 3]
 
 
-@every_gan
+@every_generator
 @pytest.mark.parametrize("dimensions", [2, 3])
-def test_a_gan_leaves_curves_and_a_contact_sheet(gan: Any, dimensions: int, context: SandboxContext) -> None:
-    gan.fit(toy_samples(12, size=12, dimensions=dimensions), context)
+def test_a_fit_leaves_curves_and_a_contact_sheet(generator: Any, dimensions: int, context: SandboxContext) -> None:
+    generator.fit(toy_samples(12, size=12, dimensions=dimensions), context)
 
-    with (context.folder / f"{gan.name}-curves.csv").open() as file:
+    with (context.folder / f"{generator.name}-curves.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert [int(row["step"]) for row in rows] == list(range(1, gan.steps + 1))
-    losses = [name for name in rows[0] if name.startswith(("d_", "g_"))]
+    assert [int(row["step"]) for row in rows] == list(range(1, generator.steps + 1))
+    losses = set(rows[0]) - {"step", "part", "diversity"}
     assert losses
     assert all(math.isfinite(float(row[name])) for row in rows for name in losses)
     assert float(rows[-1]["diversity"]) >= 0
-    with Image.open(context.folder / f"{gan.name}-samples.png") as picture:
-        assert picture.size[0] > 10 * 96
+    with Image.open(context.folder / f"{generator.name}-samples.png") as picture:
+        assert picture.size[0] > 4 * 96
 
 
 @ONE_A_CLASS

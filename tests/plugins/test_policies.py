@@ -16,15 +16,10 @@ from torchvision.transforms.v2 import functional as tv
 import medbench
 from medbench.testing import SandboxContext, check_augmenter, toy_samples
 from medbench_plugins.augmenters.plain import Balanced
-from medbench_plugins.augmenters.policies import (
-    OPERATIONS,
-    RANGES,
-    RandAugment,
-    TrivialAugment,
-    apply_operation,
-    random_operation,
-)
+from medbench_plugins.augmenters.policies import RandAugment, TrivialAugment
 from medbench_plugins.transforms import intensity
+from medbench_plugins.transforms.operations import OPERATIONS, apply_operation, random_operation
+from medbench_plugins.transforms.ranges import RANGES
 
 SHAPES = [(5, 1, 16, 16), (3, 3, 9, 14), (4, 2, 8, 9, 10)]
 CHANGES = sorted(set(OPERATIONS) - {"identity"})

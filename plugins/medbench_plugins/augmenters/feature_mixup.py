@@ -33,11 +33,7 @@ class FeatureMixup:
     space: ClassVar[Literal["features"]] = "features"
     gives: ClassVar[frozenset[str]] = frozenset({"sampling", "transform"})
     summary: ClassVar[str] = "features and labels faded into others of the batch (manifold mixup)"
-
-    @property
-    def control(self) -> medbench.Augmenter:
-        """The same sampling without the transform."""
-        return FeatureNone()
+    control: ClassVar[medbench.Augmenter] = FeatureNone()  # the same sampling without the transform
 
     def check(self) -> None:
         """Raise :class:`medbench.UsageError` where a field is out of its range."""
@@ -45,11 +41,7 @@ class FeatureMixup:
             raise medbench.UsageError(f"{self.name}.alpha: got {self.alpha:g}; give a number above 0, at most 100.")
 
     def fit(self, train: medbench.Samples, context: medbench.Context) -> medbench.TrainingSet:
-        """Return `train` with balanced sampling and the transform.
-
-        Raises:
-            medbench.UsageError: If `alpha` is out of its range.
-        """
+        """Return `train` with balanced sampling and the transform; raises as ``check`` does."""
         import torch
 
         self.check()

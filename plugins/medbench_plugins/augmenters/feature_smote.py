@@ -39,11 +39,7 @@ class FeatureSMOTE:
     space: ClassVar[Literal["features"]] = "features"
     gives: ClassVar[frozenset[str]] = frozenset({"samples", "sampling"})
     summary: ClassVar[str] = "features on the lines between neighbours of a class (imbalanced-learn)"
-
-    @property
-    def control(self) -> medbench.Augmenter:
-        """The same without made rows."""
-        return FeatureNone()
+    control: ClassVar[medbench.Augmenter] = FeatureNone()  # the same without made rows
 
     def check(self) -> None:
         """Raise :class:`medbench.UsageError` where a field is out of its range."""

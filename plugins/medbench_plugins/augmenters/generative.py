@@ -78,11 +78,7 @@ class Generative:
         check_filling(self.name, fill=self.fill, ratio=self.ratio)
 
     def fit(self, train: medbench.Samples, context: medbench.Context) -> medbench.TrainingSet:
-        """Return real and made rows as `base` presents them.
-
-        Raises:
-            medbench.UsageError: If a field is out of its range.
-        """
+        """Return real and made rows as `base` presents them; raises as ``check`` does."""
         self.check()
         sampler = context.fit(self.generator, train)
         counts = made_counts(train.class_counts, fill=self.fill, ratio=self.ratio)

@@ -46,18 +46,10 @@ class Geometric:
     space: ClassVar[Literal["pixels"]] = "pixels"
     gives: ClassVar[frozenset[str]] = frozenset({"sampling", "transform"})
     summary: ClassVar[str] = "rotation, flip, scaling, shear, translation of each batch"
-
-    @property
-    def control(self) -> medbench.Augmenter:
-        """The same sampling without the transform."""
-        return Balanced()
+    control: ClassVar[medbench.Augmenter] = Balanced()  # the same sampling without the transform
 
     def fit(self, train: medbench.Samples, context: medbench.Context) -> medbench.TrainingSet:
-        """Return `train` with balanced sampling and the transform.
-
-        Raises:
-            medbench.UsageError: If a field is out of its range.
-        """
+        """Return `train` with balanced sampling and the transform; raises as ``check`` does."""
         self.check()
         dimensions = train.x.ndim - 2
         if dimensions not in FLIP_AXES:

@@ -32,11 +32,7 @@ class ClassWeight:
     space: ClassVar[Literal["pixels"]] = "pixels"
     gives: ClassVar[frozenset[str]] = frozenset({"loss"})
     summary: ClassVar[str] = "cross-entropy with weights inverse to class frequency"
-
-    @property
-    def control(self) -> medbench.Augmenter:
-        """Training without weights."""
-        return Unchanged()
+    control: ClassVar[medbench.Augmenter] = Unchanged()  # training without weights
 
     def fit(self, train: medbench.Samples, context: medbench.Context) -> medbench.TrainingSet:
         """Return `train` with the weighted loss, and with equal frequencies of the classes that have rows.
@@ -74,18 +70,10 @@ class Focal:
     space: ClassVar[Literal["pixels"]] = "pixels"
     gives: ClassVar[frozenset[str]] = frozenset({"loss"})
     summary: ClassVar[str] = "cross-entropy that looks away from what is easy"
-
-    @property
-    def control(self) -> medbench.Augmenter:
-        """Training with plain cross-entropy."""
-        return Unchanged()
+    control: ClassVar[medbench.Augmenter] = Unchanged()  # training with plain cross-entropy
 
     def fit(self, train: medbench.Samples, context: medbench.Context) -> medbench.TrainingSet:
-        """Return `train` with the focal loss.
-
-        Raises:
-            medbench.UsageError: If `gamma` is out of its range.
-        """
+        """Return `train` with the focal loss; raises as ``check`` does."""
         self.check()
         return medbench.TrainingSet(train, loss=FocalLoss(self.gamma))
 

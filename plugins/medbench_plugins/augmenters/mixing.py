@@ -36,18 +36,10 @@ class Mixup:
     space: ClassVar[Literal["pixels"]] = "pixels"
     gives: ClassVar[frozenset[str]] = frozenset({"sampling", "transform"})
     summary: ClassVar[str] = "images and labels faded into others of the batch"
-
-    @property
-    def control(self) -> medbench.Augmenter:
-        """The same sampling without the transform."""
-        return Balanced()
+    control: ClassVar[medbench.Augmenter] = Balanced()  # the same sampling without the transform
 
     def fit(self, train: medbench.Samples, context: medbench.Context) -> medbench.TrainingSet:
-        """Return `train` with balanced sampling and the transform.
-
-        Raises:
-            medbench.UsageError: If `alpha` is out of its range.
-        """
+        """Return `train` with balanced sampling and the transform; raises as ``check`` does."""
         self.check()
         quantiles = _quantiles_on_device(self.alpha, context)
         return medbench.TrainingSet(
@@ -89,18 +81,10 @@ class CutMix:
     space: ClassVar[Literal["pixels"]] = "pixels"
     gives: ClassVar[frozenset[str]] = frozenset({"sampling", "transform"})
     summary: ClassVar[str] = "a box of each image from another of the batch, labels by its size"
-
-    @property
-    def control(self) -> medbench.Augmenter:
-        """The same sampling without the transform."""
-        return Balanced()
+    control: ClassVar[medbench.Augmenter] = Balanced()  # the same sampling without the transform
 
     def fit(self, train: medbench.Samples, context: medbench.Context) -> medbench.TrainingSet:
-        """Return `train` with balanced sampling and the transform.
-
-        Raises:
-            medbench.UsageError: If a field is out of its range.
-        """
+        """Return `train` with balanced sampling and the transform; raises as ``check`` does."""
         self.check()
         quantiles = _quantiles_on_device(self.alpha, context)
         return medbench.TrainingSet(

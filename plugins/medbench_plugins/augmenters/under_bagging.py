@@ -12,6 +12,20 @@ from medbench_plugins.augmenters.feature_none import FeatureNone
 from medbench_plugins.augmenters.plain import Balanced
 
 
+def _check(self: UnderBagging | FeatureUnderBagging) -> None:
+    """Raise :class:`medbench.UsageError` where a field is out of its range."""
+    if not 1 <= self.bags <= 50:
+        raise medbench.UsageError(f"{self.name}.bags: got {self.bags}; give a number from 1 to 50.")
+
+
+def _fit(
+    self: UnderBagging | FeatureUnderBagging, train: medbench.Samples, context: medbench.Context
+) -> medbench.TrainingSet:
+    """Return `train` and its bags; raises as ``check`` and :func:`draw_bags` do."""
+    self.check()
+    return medbench.TrainingSet(train, bags=draw_bags(train, self.bags, context.seed("bags")))
+
+
 @dataclass(frozen=True)
 class UnderBagging:
     """The mean of several networks, each trained on all rows of the rarest class and as many of every other one.
@@ -34,25 +48,10 @@ class UnderBagging:
     space: ClassVar[Literal["pixels"]] = "pixels"
     gives: ClassVar[frozenset[str]] = frozenset({"bags"})
     summary: ClassVar[str] = "several networks, each on as many images of every class as the rarest one has"
+    control: ClassVar[medbench.Augmenter] = Balanced()  # one network, every class drawn equally often
 
-    @property
-    def control(self) -> medbench.Augmenter:
-        """One network, every class drawn equally often."""
-        return Balanced()
-
-    def check(self) -> None:
-        """Raise :class:`medbench.UsageError` where a field is out of its range."""
-        _check(self.name, self.bags)
-
-    def fit(self, train: medbench.Samples, context: medbench.Context) -> medbench.TrainingSet:
-        """Return `train` and its bags.
-
-        Raises:
-            medbench.UsageError: If `bags` is out of its range.
-            medbench.DataError: If no row has a label.
-        """
-        self.check()
-        return medbench.TrainingSet(train, bags=draw_bags(train, self.bags, context.seed("bags")))
+    check = _check
+    fit = _fit
 
 
 @dataclass(frozen=True)
@@ -69,20 +68,10 @@ class FeatureUnderBagging:
     space: ClassVar[Literal["features"]] = "features"
     gives: ClassVar[frozenset[str]] = frozenset({"bags"})
     summary: ClassVar[str] = "several heads, each on as many features of every class as the rarest one has"
+    control: ClassVar[medbench.Augmenter] = FeatureNone()  # one head, every class drawn equally often
 
-    @property
-    def control(self) -> medbench.Augmenter:
-        """One head, every class drawn equally often."""
-        return FeatureNone()
-
-    def check(self) -> None:
-        """Raise :class:`medbench.UsageError` where a field is out of its range."""
-        _check(self.name, self.bags)
-
-    def fit(self, train: medbench.Samples, context: medbench.Context) -> medbench.TrainingSet:
-        """Return `train` and its bags; raises as :class:`UnderBagging` does."""
-        self.check()
-        return medbench.TrainingSet(train, bags=draw_bags(train, self.bags, context.seed("bags")))
+    check = _check
+    fit = _fit
 
 
 def draw_bags(samples: medbench.Samples, n_bags: int, seed: int) -> tuple[np.ndarray, ...]:
@@ -121,8 +110,3 @@ def draw_bags(samples: medbench.Samples, n_bags: int, seed: int) -> tuple[np.nda
             drawn.append(rows[by_rank[:fewest]])
         bags.append(np.sort(np.concatenate(drawn)))
     return tuple(bags)
-
-
-def _check(name: str, bags: int) -> None:
-    if not 1 <= bags <= 50:
-        raise medbench.UsageError(f"{name}.bags: got {bags}; give a number from 1 to 50.")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -34,27 +33,6 @@ class Blueprint:
     head: tuple[str, ...] = ()
     rename: Callable[[dict[str, torch.Tensor], nn.Module], dict[str, torch.Tensor]] | None = None
 
-    def fit(
-        self,
-        training_set: medbench.TrainingSet,
-        validation: medbench.Samples,
-        context: medbench.Context,
-        *,
-        lr: float,
-        start: medbench.State | None = None,
-        pretrained: Path | None = None,
-    ) -> NetworkPredictor:
-        """Train the network from its own weights, those of a file or those of another fit."""
-        from medbench_plugins.networks import weights
-        from medbench_plugins.training.bagging import fit_network
-
-        build, facts = weights.beginning(
-            self.build, pretrained=pretrained, start=start, head=self.head, rename=self.rename
-        )
-        predictor = fit_network(build, training_set, validation, context, lr=lr, min_size=self.min_size)
-        predictor.facts |= facts
-        return predictor
-
     def restore(self, state: medbench.State, shape: tuple[int, ...], *, named: str) -> nn.Module:
         """Build the network as it was when it was trained on images of `shape` ``(channels, *spatial)``.
 
@@ -78,6 +56,34 @@ class Blueprint:
         for name, value in own.items():
             value.copy_(torch.from_numpy(np.array(state[name])).view(value.shape))
         return Resized(network, self.min_size) if min(shape[1:]) < self.min_size else network
+
+
+class HasBlueprint(medbench.Classifier, Protocol):
+    """A classifier that says how its network is built for the images at hand."""
+
+    @property
+    def lr(self) -> float: ...
+    def blueprint(self, samples: medbench.Samples) -> Blueprint:
+        """Return how to build the network for images like these."""
+
+
+def fit_blueprint(
+    self: HasBlueprint,
+    training_set: medbench.TrainingSet,
+    validation: medbench.Samples,
+    context: medbench.Context,
+    start: medbench.State | None = None,
+) -> NetworkPredictor:
+    """Train the network from its own weights, those of a file or those of another fit; see :func:`.fit_network`."""
+    from medbench_plugins.networks import weights
+    from medbench_plugins.training.bagging import fit_network
+
+    plan = self.blueprint(training_set.samples)
+    pretrained = getattr(self, "pretrained", None)
+    build, facts = weights.beginning(plan.build, pretrained=pretrained, start=start, head=plan.head, rename=plan.rename)
+    predictor = fit_network(build, training_set, validation, context, lr=self.lr, min_size=plan.min_size)
+    predictor.facts |= facts
+    return predictor
 
 
 def check_single(build: Callable[[], nn.Module], shape: tuple[int, ...], *, named: str, min_size: int = 0) -> None:

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 import medbench
+from medbench_plugins.classifiers.blueprint import HasBlueprint
 
 if TYPE_CHECKING:
     import torch
 
-    from medbench_plugins.classifiers.blueprint import Blueprint
     from medbench_plugins.training.predictor import NetworkPredictor
 
 BLOCK = 64  # images at a time; fixed, since the size of a block changes bits
-
-
-class OfANetwork(medbench.Classifier, Protocol):
-    """A classifier that says how its network is built."""
-
-    def blueprint(self, samples: medbench.Samples) -> Blueprint: ...
 
 
 @dataclass(frozen=True)
@@ -35,7 +29,7 @@ class TrainedEncoder:
         classifier: Its network, learning rate and pretrained weights are used.
     """
 
-    classifier: OfANetwork
+    classifier: HasBlueprint
     name: ClassVar[str] = "trained-encoder"
 
     def fit(self, train: medbench.Samples, context: medbench.Context) -> NetworkEncoding:

@@ -1,13 +1,17 @@
-"""What is put on an encoder's features, fitted anew for every arm: a linear softmax, or a small network for maps."""
+"""What is fitted on an encoder's features, for every arm again: a linear softmax, or a small network for maps."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 import medbench
-from medbench_plugins.classifiers.blueprint import Blueprint
+from medbench_plugins.classifiers.blueprint import Blueprint, fit_blueprint
 from medbench_plugins.row_vectors import spread, spread_of_channels
+
+TAKES = frozenset({"features", "samples", "sampling", "transform", "loss", "bags"})
 
 
 @dataclass(frozen=True)
@@ -24,24 +28,17 @@ class LinearHead:
     lr: float = 1e-2
     name: ClassVar[str] = "linear-head"
     summary: ClassVar[str] = "linear softmax on standardised features"
-    takes: ClassVar[frozenset[str]] = frozenset({"features", "samples", "sampling", "transform", "loss", "bags"})
+    takes: ClassVar[frozenset[str]] = TAKES
 
-    def fit(
-        self,
-        training_set: medbench.TrainingSet,
-        validation: medbench.Samples,
-        context: medbench.Context,
-        start: medbench.State | None = None,
-    ) -> medbench.Predictor:
-        """Train on ``float32 (n, d)`` or ``(n, d, *spatial)``."""
+    fit = fit_blueprint
+
+    def blueprint(self, samples: medbench.Samples) -> Blueprint:
+        """Return how to build the head for features ``float32 (n, d)`` or ``(n, d, *spatial)``."""
         from medbench_plugins.networks import small
 
-        samples = training_set.samples
-        real = samples.x[samples.is_real] if samples.is_real.any() else samples.x
+        real = _real_or_all(samples)
         mean, deviation = spread(real.reshape(*real.shape[:2], -1).mean(2, dtype="float64"))
-
-        blueprint = Blueprint(lambda: small.StandardisedLinear(mean, deviation, len(samples.classes)))
-        return blueprint.fit(training_set, validation, context, lr=self.lr, start=start)
+        return Blueprint(lambda: small.StandardisedLinear(mean, deviation, len(samples.classes)))
 
 
 @dataclass(frozen=True)
@@ -65,30 +62,28 @@ class ConvHead:
     hidden: int = 128
     name: ClassVar[str] = "conv-head"
     summary: ClassVar[str] = "two convolutions and two linear layers on standardised maps"
-    takes: ClassVar[frozenset[str]] = frozenset({"features", "samples", "sampling", "transform", "loss", "bags"})
+    takes: ClassVar[frozenset[str]] = TAKES
 
-    def fit(
-        self,
-        training_set: medbench.TrainingSet,
-        validation: medbench.Samples,
-        context: medbench.Context,
-        start: medbench.State | None = None,
-    ) -> medbench.Predictor:
-        """Train on ``float32 (n, d, *spatial)``.
+    fit = fit_blueprint
+
+    def blueprint(self, samples: medbench.Samples) -> Blueprint:
+        """Return how to build the head for features ``float32 (n, d, *spatial)``.
 
         Raises:
             medbench.Skip: If the features are no maps of two or three axes.
         """
         from medbench_plugins.networks import small
 
-        samples = training_set.samples
         if samples.x.ndim not in (4, 5):
             raise medbench.Skip(f"{self.name} works on maps of features, got rows of shape {samples.x.shape[1:]}")
-        mean, deviation = spread_of_channels(samples.x[samples.is_real] if samples.is_real.any() else samples.x)
+        mean, deviation = spread_of_channels(_real_or_all(samples))
         n_classes, spatial = len(samples.classes), samples.x.shape[2:]
-        blueprint = Blueprint(
+        return Blueprint(
             lambda: small.ConvolutionalHead(
                 mean, deviation, n_classes, spatial=spatial, width=self.width, hidden=self.hidden
             )
         )
-        return blueprint.fit(training_set, validation, context, lr=self.lr, start=start)
+
+
+def _real_or_all(samples: medbench.Samples) -> np.ndarray:
+    return samples.x[samples.is_real] if samples.is_real.any() else samples.x

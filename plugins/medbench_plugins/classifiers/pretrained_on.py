@@ -15,7 +15,7 @@ from medbench_plugins.classifiers.heads import LinearHead
 from medbench_plugins.classifiers.small import SmallCNN
 
 if TYPE_CHECKING:
-    from medbench_plugins.classifiers.fit_and_cut import Drawn
+    from medbench_plugins.classifiers.fit_and_cut import OfImages
 
 
 @dataclass(frozen=True)
@@ -84,16 +84,16 @@ class PretrainedOn:
     @property
     def lr(self) -> float:
         """Peak learning rate of both trainings."""
-        return cast("Drawn", self.classifier).lr
+        return cast("OfImages", self.classifier).lr
 
     @property
     def pretrained(self) -> Any:
         """The inner classifier's file of weights, from which the pretraining begins."""
-        return cast("Drawn", self.classifier).pretrained
+        return cast("OfImages", self.classifier).pretrained
 
     def blueprint(self, samples: medbench.Samples) -> Blueprint:
         """Return how to build the inner network."""
-        return cast("Drawn", self.classifier).blueprint(samples)
+        return cast("OfImages", self.classifier).blueprint(samples)
 
     def fit(
         self,
@@ -145,7 +145,7 @@ class Pretraining:
         """Train all steps on `train`, the source, and keep the last averaged weights."""
         made = self.augmenter.fit(train, context)
         predictor: Any = self.classifier.fit(made, train.take([]), context)
-        head = cast("Drawn", self.classifier).blueprint(train).head
+        head = cast("OfImages", self.classifier).blueprint(train).head
         return Weights(_without_head(predictor.network, predictor.state(), head), dict(predictor.facts))
 
     def restore(self, state: medbench.State, train: medbench.Samples) -> Weights:

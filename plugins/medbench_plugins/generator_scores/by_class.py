@@ -15,6 +15,11 @@ PARTS = 5
 Labels = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
+def _score_without_labels(self: Any, train: np.ndarray, held_out: np.ndarray, synthetic: np.ndarray) -> float:
+    """Return NaN: without labels there is no classifier."""
+    return float("nan")
+
+
 @dataclass(frozen=True)
 class TrainedOnMade:
     """Balanced accuracy on held-out rows of a classifier of features that was trained on made rows alone.
@@ -29,9 +34,7 @@ class TrainedOnMade:
     name: ClassVar[str] = "tstr"
     summary: ClassVar[str] = "train on made, test on real: balanced accuracy of a small classifier; higher is better"
 
-    def score(self, train: np.ndarray, held_out: np.ndarray, synthetic: np.ndarray) -> float:
-        """Return NaN: without labels there is no classifier."""
-        return float("nan")
+    score = _score_without_labels
 
     def with_labels(
         self, train: np.ndarray, held_out: np.ndarray, synthetic: np.ndarray, labels: Labels, n_classes: int
@@ -55,9 +58,7 @@ class TriedOnMade:
     floor: ClassVar[str] = "held-out"
     summary: ClassVar[str] = "train on real, test on made: balanced accuracy of a small classifier; beside its floor"
 
-    def score(self, train: np.ndarray, held_out: np.ndarray, synthetic: np.ndarray) -> float:
-        """Return NaN: without labels there is no classifier."""
-        return float("nan")
+    score = _score_without_labels
 
     def with_labels(
         self, train: np.ndarray, held_out: np.ndarray, synthetic: np.ndarray, labels: Labels, n_classes: int
@@ -82,9 +83,7 @@ class DomainInceptionScore:
     floor: ClassVar[str] = "held-out"
     summary: ClassVar[str] = "inception score by a small classifier of the data set's own classes; beside its floor"
 
-    def score(self, train: np.ndarray, held_out: np.ndarray, synthetic: np.ndarray) -> float:
-        """Return NaN: without labels there is no classifier."""
-        return float("nan")
+    score = _score_without_labels
 
     def with_labels(
         self, train: np.ndarray, held_out: np.ndarray, synthetic: np.ndarray, labels: Labels, n_classes: int
@@ -93,8 +92,8 @@ class DomainInceptionScore:
         nothing = np.empty(0)
         if len(set(labels[0].tolist())) < 2 or not len(synthetic):
             return float("nan"), nothing
-        told = classifier().fit(train, labels[0]).predict_proba(synthetic)
-        return InceptionScore().score(told, told, told), nothing
+        probabilities = classifier().fit(train, labels[0]).predict_proba(synthetic)
+        return InceptionScore().score(probabilities, probabilities, probabilities), nothing
 
 
 @dataclass(frozen=True)

@@ -49,16 +49,10 @@ def recall(real: np.ndarray, made: np.ndarray, k: int = 3) -> float:
 def density(real: np.ndarray, made: np.ndarray, k: int = 5) -> float:
     """Mean over made rows of the number of balls of real rows they lie in, divided by `k`; may be above 1.
 
-    Args:
-        real: As for :func:`precision`.
-        made: As for :func:`precision`.
-        k: As for :func:`precision`.
+    Arguments and errors are those of :func:`precision`.
 
     Returns:
         0 to n / k, about 1 for two draws of one distribution. NaN where `made` is empty or n <= k.
-
-    Raises:
-        ValueError: As for :func:`precision`.
 
     Source:
         Naeem et al., ICML 2020, arXiv 2002.09797, equation 4.
@@ -76,16 +70,10 @@ def coverage(real: np.ndarray, made: np.ndarray, k: int = 5) -> float:
 
     A generator that copies its training rows scores 1: read it beside a copy test.
 
-    Args:
-        real: As for :func:`precision`.
-        made: As for :func:`precision`.
-        k: As for :func:`precision`.
+    Arguments and errors are those of :func:`precision`.
 
     Returns:
         0 to 1. NaN where `made` is empty or n <= k.
-
-    Raises:
-        ValueError: As for :func:`precision`.
 
     Source:
         Naeem et al., ICML 2020, arXiv 2002.09797, equation 5.

@@ -65,14 +65,7 @@ class BlurredImages:
     size: tuple[int, ...]
 
     def sample(self, labels: np.ndarray, seed: int) -> np.ndarray:
-        """Return one blurred image a label: averaged down, interpolated up linearly.
-
-        Args:
-            labels: ``int64 (n,)``.
-            seed: Of the shuffles.
-
-        Returns:
-            ``uint8 (n, channels, *spatial)``.
+        """Return one image a label, ``uint8 (n, channels, *spatial)``, averaged down and interpolated up linearly.
 
         Raises:
             medbench.Skip: If a class asked for has no real training image.

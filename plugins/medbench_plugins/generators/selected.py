@@ -180,15 +180,7 @@ class SelectedRows:
         return facts
 
     def sample(self, labels: np.ndarray, seed: int) -> np.ndarray:
-        """Draw one row a label.
-
-        Args:
-            labels: ``int64 (n,)``.
-            seed: The same seed gives the same rows.
-
-        Returns:
-            ``(n, ...)`` in the dtype and shape of the training rows.
-        """
+        """Draw one row a label, ``(n, ...)`` in dtype and shape of the training rows; the same seed gives the same."""
         n_classes = len(self.measured)
         return draw_selected(self.sampler, self.judged_by, self.rule, labels, seed, n_classes=n_classes).x
 

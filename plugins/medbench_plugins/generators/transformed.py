@@ -89,14 +89,7 @@ class TransformedImages:
     mirrors: bool = True
 
     def sample(self, labels: np.ndarray, seed: int) -> np.ndarray:
-        """Return one changed image a label.
-
-        Args:
-            labels: ``int64 (n,)``.
-            seed: Of the draws.
-
-        Returns:
-            ``uint8 (n, channels, *spatial)``.
+        """Return one changed image a label, ``uint8 (n, channels, *spatial)``.
 
         Raises:
             medbench.Skip: If a class asked for has no image to draw from.

@@ -140,15 +140,7 @@ class RowSampler:
         return facts_of(self.diversity)
 
     def sample(self, labels: np.ndarray, seed: int) -> np.ndarray:
-        """Draw one row a label.
-
-        Args:
-            labels: ``int64 (n,)``.
-            seed: The same seed gives the same rows.
-
-        Returns:
-            ``(n, ...)`` in the dtype and shape of the training rows.
-        """
+        """Draw one row a label, ``(n, ...)`` in dtype and shape of the training rows; the same seed gives the same."""
         from medbench_plugins.generators.feature_gans.loop import draw
 
         return shaped(draw(self.network, labels, seed), self.like)

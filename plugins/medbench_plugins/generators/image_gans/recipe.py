@@ -161,15 +161,7 @@ class MadeImages:
         return {**facts_of(self.diversity), "checkpoint_step": step, "checkpoint_chosen": chosen}
 
     def sample(self, labels: np.ndarray, seed: int) -> np.ndarray:
-        """Draw one image a label.
-
-        Args:
-            labels: ``int64 (n,)``.
-            seed: The same seed gives the same images.
-
-        Returns:
-            ``uint8 (n, channels, *spatial)``.
-        """
+        """Draw one image a label, ``uint8 (n, channels, *spatial)``; the same seed gives the same."""
         from medbench_plugins.generators.image_gans.loop import draw
 
         return draw(self.network, labels, seed)
