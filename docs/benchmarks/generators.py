@@ -40,7 +40,7 @@ from medbench_plugins.classifiers.small import SmallCNN
 from medbench_plugins.extractors.random_convolutions import RandomConvolutions
 from medbench_plugins.generator_scores import register_scores
 from medbench_plugins.generators.acgan import ACGAN
-from medbench_plugins.generators.diversity import diversity_of
+from medbench_plugins.generators.diversity import measure_diversity
 from medbench_plugins.generators.reacgan import ReACGAN
 from medbench_plugins.generators.wgan_clip import ClippedWGAN
 
@@ -107,7 +107,7 @@ def measure(
     )
     assert scored is not None
     values = scored.values
-    apart = diversity_of(sampler.sample, train, 0, most=32)
+    apart = measure_diversity(sampler.sample, train, 0, most=32)
     own = {
         "kid": values["kid-by-class"],
         "recall": values["recall"],

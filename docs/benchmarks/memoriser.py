@@ -22,8 +22,8 @@ from PIL import Image
 from scipy import ndimage
 
 from medbench.registry.plugins import load
-from medbench_plugins.generator_scores.copied_pictures import limit
-from medbench_plugins.generator_scores.likeness import nearest_alike
+from medbench_plugins.generator_scores.copied_pictures import copy_limit
+from medbench_plugins.generator_scores.likeness import find_most_alike
 
 PROMISED = ("copy", "noise 10", "blur 1", "mirror", "contrast")
 PICTURES = (".png", ".jpg", ".jpeg")
@@ -73,10 +73,10 @@ def measure(x: np.ndarray, patients: np.ndarray, seed: int) -> tuple[list[int], 
     who, inverse = np.unique(one_a_picture(x, patients), return_inverse=True)
     place = rng.permutation(len(who))[inverse] / len(who)
     train, held_out, fresh = (x[(place >= low) & (place < high)] for low, high in ((0, 0.5), (0.5, 0.75), (0.75, 1)))
-    least = limit(held_out, train)
-    wrong = float((nearest_alike(fresh, train)[0] >= least).mean())
+    least = copy_limit(held_out, train)
+    wrong = float((find_most_alike(fresh, train)[0] >= least).mean())
     found = {
-        name: float((nearest_alike(made, train)[0] >= least).mean())
+        name: float((find_most_alike(made, train)[0] >= least).mean())
         for name, made in changes(train[rng.permutation(len(train))[:200]], rng).items()
     }
     return [len(train), len(held_out), len(fresh)], least, wrong, found

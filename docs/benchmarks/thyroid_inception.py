@@ -92,8 +92,8 @@ def main() -> None:
         context = SandboxContext(Path(place), budget, base=asked.seed)
         judge = Selector(SmallCNN()).fit(samples.take(learns), context)
         gan = DCGAN(per_class=False).fit(scored.take(first), context)
-    told = judge.opinion(scored.x)
-    real, made = told[first], judge.opinion(gan.sample(np.zeros(MADE, dtype=np.int64), asked.seed))
+    told = judge.class_probabilities(scored.x)
+    real, made = told[first], judge.class_probabilities(gan.sample(np.zeros(MADE, dtype=np.int64), asked.seed))
     others = np.delete(told, first, axis=0)
     right = [float((told.argmax(1) == scored.labels)[scored.labels == k].mean()) for k in range(len(scored.classes))]
     print(f"score network: {SmallCNN().name}, {asked.steps} steps on {learns.sum()} images of other patients, ", end="")

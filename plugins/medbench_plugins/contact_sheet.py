@@ -32,11 +32,11 @@ def write_contact_sheet(
     for label in range(len(train.classes)):
         own = rng.permutation(np.flatnonzero(train.labels == label))[:columns]
         made = sampler.sample(np.full(columns, label, dtype=np.int64), seed)
-        rows += [[slice_of(x) for x in train.x[np.sort(own)]], [slice_of(x) for x in made]]
-    Image.fromarray(sheet(rows, columns=columns)).save(path)
+        rows += [[middle_slice(x) for x in train.x[np.sort(own)]], [middle_slice(x) for x in made]]
+    Image.fromarray(lay_out(rows, columns=columns)).save(path)
 
 
-def sheet(rows: list[list[np.ndarray]], *, columns: int) -> np.ndarray:
+def lay_out(rows: list[list[np.ndarray]], *, columns: int) -> np.ndarray:
     """Lay images out in rows, a wide gap after every second one.
 
     Args:
@@ -58,7 +58,7 @@ def sheet(rows: list[list[np.ndarray]], *, columns: int) -> np.ndarray:
     return page
 
 
-def slice_of(x: np.ndarray) -> np.ndarray:
+def middle_slice(x: np.ndarray) -> np.ndarray:
     """Return the first channel of ``x (channels, *spatial)`` as ``(height, width)``, of a volume its middle slice."""
     first = x[0]
     return first if first.ndim == 2 else np.rot90(first[..., first.shape[-1] // 2])

@@ -7,19 +7,19 @@ import math
 import numpy as np
 
 
-def flat(x: np.ndarray) -> np.ndarray:
+def as_vectors(x: np.ndarray) -> np.ndarray:
     """Return ``x (n, ...)`` of any dtype as ``float64 (n, d)``."""
     return x.reshape(len(x), math.prod(x.shape[1:])).astype(np.float64)
 
 
-def shaped(values: np.ndarray, like: np.ndarray) -> np.ndarray:
+def as_rows_like(values: np.ndarray, like: np.ndarray) -> np.ndarray:
     """Return ``values (m, d)`` in the dtype and row shape of `like`; pixels are rounded and clipped to 0..255."""
     if like.dtype == np.uint8:
         values = np.rint(values).clip(0, 255)
     return values.reshape(len(values), *like.shape[1:]).astype(like.dtype)
 
 
-def spread(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def feature_units(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and standard deviation of each column of ``float64 (n, d)``; 1 for a column that is constant.
 
     Constant but for rounding, that is: dividing by a rounding error would blow up whatever differs in a test row.
@@ -27,7 +27,7 @@ def spread(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return _units(values.mean(0), values.std(0))
 
 
-def spread_of_channels(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def channel_units(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and deviation ``float64 (d,)`` of each channel of ``x (n, d, ...)`` over rows and positions."""
     values = x.reshape(*x.shape[:2], -1)
     return _units(values.mean((0, 2), dtype=np.float64), values.std((0, 2), dtype=np.float64))

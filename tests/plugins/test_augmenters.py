@@ -17,7 +17,7 @@ import medbench
 from medbench.registry.plugins import load
 from medbench.testing import SandboxContext, check_recipe_is_unchanged, toy_samples
 from medbench_plugins.augmenters import register_augmenters
-from medbench_plugins.augmenters.generative import Generative, made_counts
+from medbench_plugins.augmenters.generative import Generative, synthetic_counts
 from medbench_plugins.augmenters.geometric import Geometric
 from medbench_plugins.augmenters.plain import Balanced
 from medbench_plugins.augmenters.synthetic import SyntheticOnly
@@ -137,11 +137,11 @@ def test_balanced_sampling_needs_a_label() -> None:
 
 
 def test_fill_equal_makes_the_same_share_of_every_class() -> None:
-    assert made_counts(np.array([100, 7, 0]), fill="equal", ratio=0.5).tolist() == [50, 4, 0]
+    assert synthetic_counts(np.array([100, 7, 0]), fill="equal", ratio=0.5).tolist() == [50, 4, 0]
 
 
 def test_fill_balance_makes_what_a_class_lacks() -> None:
-    assert made_counts(np.array([100, 7, 0]), fill="balance", ratio=1).tolist() == [0, 93, 100]
+    assert synthetic_counts(np.array([100, 7, 0]), fill="balance", ratio=1).tolist() == [0, 93, 100]
 
 
 @given(
@@ -152,7 +152,7 @@ def test_fill_balance_makes_what_a_class_lacks() -> None:
 def test_filling_never_makes_a_negative_number(
     counts: list[int], ratio: float, fill: typing.Literal["equal", "balance"]
 ) -> None:
-    made = made_counts(np.array(counts), fill=fill, ratio=ratio)
+    made = synthetic_counts(np.array(counts), fill=fill, ratio=ratio)
 
     assert made.dtype == np.int64
     assert made.min() >= 0

@@ -16,10 +16,14 @@ import medbench
 from medbench.testing import SandboxContext, toy_samples
 from medbench_plugins.extractors.random_convolutions import RandomConvolutions
 from medbench_plugins.generators.dense_acgan import DenseACGAN
-from medbench_plugins.generators.diversity import COLLAPSED, facts_of
+from medbench_plugins.generators.diversity import COLLAPSED, diversity_facts
 from medbench_plugins.generators.feature_gans.loop import relative_diversity
-from medbench_plugins.generators.image_gans.checkpoints import held_out, looks, watch
-from medbench_plugins.generators.image_gans.recipe import MadeImages
+from medbench_plugins.generators.image_gans.checkpoints import (
+    draw_held_out_rows,
+    evaluation_steps,
+    hold_out_images,
+)
+from medbench_plugins.generators.image_gans.recipe import ImageSampler
 from medbench_plugins.generators.reacgan import ReACGAN
 
 QUICK = ReACGAN(width=4, latent=8, batch=8, batch_3d=4, steps=12, embedding=6)
@@ -27,7 +31,7 @@ BY_KID = replace(QUICK, checkpoint="kid")
 ENOUGH = toy_samples(440, size=12)  # 220 of each class: 22 are held out
 
 
-def weights(sampler: MadeImages) -> dict[str, np.ndarray]:
+def weights(sampler: ImageSampler) -> dict[str, np.ndarray]:
     return {n: a for n, a in sampler.state().items() if n not in ("diversity", "checkpoint", "shape")}
 
 
@@ -48,7 +52,7 @@ def test_whole_groups_of_real_labelled_rows_are_held_out_and_never_too_many(
     )
     train = train.with_synthetic(np.repeat(train.x[:1], made, 0), np.zeros(made), maker="m")
 
-    held = held_out(train, seed)
+    held = draw_held_out_rows(train, seed)
 
     assert train.is_real[held].all()
     assert (train.labels[held] >= 0).all()
@@ -56,70 +60,70 @@ def test_whole_groups_of_real_labelled_rows_are_held_out_and_never_too_many(
     assert (np.bincount(train.labels[held], minlength=3) <= np.rint(0.1 * real.class_counts)).all()
     rest = np.setdiff1d(np.flatnonzero(train.is_real & (train.labels >= 0)), held)
     assert not set(train.groups[held]) & set(train.groups[rest])
-    assert np.array_equal(held, held_out(train, seed))
+    assert np.array_equal(held, draw_held_out_rows(train, seed))
 
 
 def test_a_tenth_of_each_class_is_held_out_where_patients_are_small() -> None:
     train = toy_samples(900, classes=3, size=4, images_per_patient=3)
 
-    held, other = held_out(train, 0), held_out(train, 1)
+    held, other = draw_held_out_rows(train, 0), draw_held_out_rows(train, 1)
 
     assert train.take(held).class_counts.tolist() == [30, 30, 30]
     assert set(held) != set(other)
 
 
 def test_the_watch_learns_from_nothing_it_judges_by() -> None:
-    watched = watch(ENOUGH, 3)
+    checkpoints = hold_out_images(ENOUGH, 3)
 
-    assert watched is not None
-    held = held_out(ENOUGH, 3)
+    assert checkpoints is not None
+    held = draw_held_out_rows(ENOUGH, 3)
     assert len(held) == 44
-    assert set(watched.rest.ids) | set(ENOUGH.ids[held]) == set(ENOUGH.ids)
-    assert not set(watched.rest.groups) & set(ENOUGH.groups[held])
-    for k, features in enumerate(watched.real):
+    assert set(checkpoints.rest.ids) | set(ENOUGH.ids[held]) == set(ENOUGH.ids)
+    assert not set(checkpoints.rest.groups) & set(ENOUGH.groups[held])
+    for k, features in enumerate(checkpoints.real):
         expected = RandomConvolutions().features(ENOUGH.x[held[ENOUGH.labels[held] == k]])
         assert np.array_equal(features, expected)
 
 
 def test_the_distance_is_the_unbiased_estimate_by_scikit_learns_kernel() -> None:
-    watched = watch(ENOUGH, 3)
-    assert watched is not None
+    checkpoints = hold_out_images(ENOUGH, 3)
+    assert checkpoints is not None
     made = toy_samples(44, size=12, seed=9).x
 
-    watched.look(1, torch.nn.Linear(1, 1), lambda labels, seed: made[np.argsort(labels, kind="stable")])
+    checkpoints.evaluate(1, torch.nn.Linear(1, 1), lambda labels, seed: made[np.argsort(labels, kind="stable")])
 
     features = RandomConvolutions().features(made)
     parts = []
-    for k, real in enumerate(watched.real):
+    for k, real in enumerate(checkpoints.real):
         a, b = real, features[22 * k : 22 * k + 22]
         within = [polynomial_kernel(rows, degree=3, coef0=1)[~np.eye(22, dtype=bool)].mean() for rows in (a, b)]
         parts.append(sum(within) - 2 * polynomial_kernel(a, b, degree=3, coef0=1).mean())
-    assert watched.kids == [(1, pytest.approx(np.mean(parts), rel=1e-9))]
+    assert checkpoints.distances == [(1, pytest.approx(np.mean(parts), rel=1e-9))]
 
 
 def test_the_weights_with_the_least_distance_are_put_back_and_the_first_of_equals() -> None:
-    watched = watch(ENOUGH, 3)
-    assert watched is not None
-    held = held_out(ENOUGH, 3)
+    checkpoints = hold_out_images(ENOUGH, 3)
+    assert checkpoints is not None
+    held = draw_held_out_rows(ENOUGH, 3)
     network = torch.nn.Linear(1, 1, bias=False)
     order = np.concatenate([held[ENOUGH.labels[held] == k] for k in (0, 1)])
     noise = np.random.default_rng(0).integers(0, 256, ENOUGH.x[order].shape, dtype=np.uint8)
     for step, x in [(1, noise), (2, ENOUGH.x[order]), (3, ENOUGH.x[order]), (4, noise), (5, noise // 2)]:
         network.weight.data.fill_(step)
-        watched.look(step, network, lambda labels, seed, x=x: x)
+        checkpoints.evaluate(step, network, lambda labels, seed, x=x: x)
 
-    watched.put_back(network)
+    checkpoints.restore_best(network)
 
-    assert watched.best == 2
+    assert checkpoints.best == 2
     assert network.weight.item() == 2
-    assert min(watched.kids, key=lambda look: look[1])[0] == 2
+    assert min(checkpoints.distances, key=lambda look: look[1])[0] == 2
 
 
 @given(steps=st.integers(1, 20_000))
 def test_there_are_ten_looks_and_the_last_step_is_one(steps: int) -> None:
-    assert max(looks(steps)) == steps
-    assert min(looks(steps)) >= 1
-    assert len(looks(steps)) == min(10, steps)
+    assert max(evaluation_steps(steps)) == steps
+    assert min(evaluation_steps(steps)) >= 1
+    assert len(evaluation_steps(steps)) == min(10, steps)
 
 
 def test_reacgan_keeps_the_weights_of_the_least_distance(context: SandboxContext) -> None:
@@ -127,15 +131,15 @@ def test_reacgan_keeps_the_weights_of_the_least_distance(context: SandboxContext
 
     with (context.folder / "reacgan-curves.csv").open() as file:
         rows = list(csv.DictReader(file))
-    kids = {int(row["step"]): float(row["kid"]) for row in rows if row["kid"]}
-    assert set(kids) == looks(12)
-    best = min(kids, key=kids.__getitem__)
+    distances = {int(row["step"]): float(row["kid"]) for row in rows if row["kid"]}
+    assert set(distances) == evaluation_steps(12)
+    best = min(distances, key=distances.__getitem__)
     assert sampler.facts["checkpoint_step"] == best
     assert sampler.facts["checkpoint_chosen"] == 1
     # The rows it keeps back are not learnt from, so as many steps on the rest alone end in the same weights.
-    watched = watch(ENOUGH, context.seed("checkpoint"))
-    assert watched is not None
-    alone = QUICK.fit(watched.rest, context)
+    checkpoints = hold_out_images(ENOUGH, context.seed("checkpoint"))
+    assert checkpoints is not None
+    alone = QUICK.fit(checkpoints.rest, context)
     again = BY_KID.fit(ENOUGH, context)
     assert all(np.array_equal(a, b) for a, b in zip(weights(sampler).values(), weights(again).values(), strict=True))
     same = [np.array_equal(weights(alone)[name], array) for name, array in weights(sampler).items() if "judge" in name]
@@ -154,9 +158,9 @@ def test_an_early_checkpoint_is_what_a_fit_of_so_many_steps_would_average(contex
     sampler = ruined.fit(ENOUGH, context)
 
     step = int(sampler.facts["checkpoint_step"])
-    watched = watch(ENOUGH, context.seed("checkpoint"))
-    assert watched is not None
-    short = replace(ruined, checkpoint="last", steps=step).fit(watched.rest, context)
+    checkpoints = hold_out_images(ENOUGH, context.seed("checkpoint"))
+    assert checkpoints is not None
+    short = replace(ruined, checkpoint="last", steps=step).fit(checkpoints.rest, context)
     generator = {n: a for n, a in weights(short).items() if "judge" not in n}
     assert step < 12
     assert all(np.array_equal(weights(sampler)[name], array) for name, array in generator.items())
@@ -171,7 +175,7 @@ def test_with_too_few_images_all_are_learnt_from_and_the_facts_say_so(dimensions
 
     by_kid, last = BY_KID.fit(train, context), QUICK.fit(train, context)
 
-    assert watch(train, 0) is None
+    assert hold_out_images(train, 0) is None
     assert all(np.array_equal(a, b) for a, b in zip(weights(by_kid).values(), weights(last).values(), strict=True))
     assert by_kid.facts == {**last.facts, "checkpoint_step": 12, "checkpoint_chosen": 0}
     assert not {"checkpoint_step", "checkpoint_chosen"} & set(last.facts)
@@ -181,7 +185,7 @@ def test_one_class_too_rare_is_too_few_images() -> None:
     counts = (400, 100)
     train = replace(toy_samples(500, size=4), labels=np.repeat([0, 1], counts))
 
-    assert watch(train, 0) is None
+    assert hold_out_images(train, 0) is None
 
 
 def test_a_restored_generator_says_the_same(context: SandboxContext) -> None:
@@ -203,10 +207,10 @@ def test_an_unknown_checkpoint_is_named(context: SandboxContext) -> None:
 def test_a_collapse_is_said_and_a_class_without_a_number_is_left_out() -> None:
     below, above = np.array([0.9, COLLAPSED - 0.01, np.nan]), np.array([0.9, COLLAPSED])
 
-    assert facts_of(below)["collapsed"] == 1.0
-    assert facts_of(above)["collapsed"] == 0.0
-    assert facts_of(below)["diversity_lowest"] == pytest.approx(0.19)
-    assert facts_of(np.array([np.nan])) == {}
+    assert diversity_facts(below)["collapsed"] == 1.0
+    assert diversity_facts(above)["collapsed"] == 0.0
+    assert diversity_facts(below)["diversity_lowest"] == pytest.approx(0.19)
+    assert diversity_facts(np.array([np.nan])) == {}
 
 
 def test_a_generator_that_draws_one_row_a_class_says_so(context: SandboxContext) -> None:

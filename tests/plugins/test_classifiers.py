@@ -18,7 +18,7 @@ from medbench_plugins.classifiers import register_classifiers
 from medbench_plugins.classifiers.monai_nets import NETWORKS, Monai
 from medbench_plugins.classifiers.small import SmallCNN
 from medbench_plugins.classifiers.timm_nets import VGG16, InceptionV3, Timm
-from medbench_plugins.networks.small import Resized, sees_all
+from medbench_plugins.networks.small import Resized, depends_on_all_pixels
 
 ALL = {classifier.name: classifier for classifier in register_classifiers()}
 HEAVY = {"vgg16", "inception-v3", "densenet121-3d", "resnet18-3d"}
@@ -134,12 +134,14 @@ def test_every_network_sees_the_first_and_the_last_row_column_and_slice(
     """A change of them changes the logits of random weights: patches of 16 used to leave 12 of 28 pixels out."""
     for size in sizes:
         network, shape = built(classifier, size, dimensions)
-        assert sees_all(network, shape), size
+        assert depends_on_all_pixels(network, shape), size
 
 
 def test_what_a_network_misses_is_found() -> None:
-    assert not sees_all(torch.nn.Sequential(torch.nn.Conv2d(1, 2, 16, 16), torch.nn.Flatten()), (1, 28, 28))
-    assert sees_all(torch.nn.Sequential(torch.nn.Conv2d(1, 2, 14, 14), torch.nn.Flatten()), (1, 28, 28))
+    assert not depends_on_all_pixels(
+        torch.nn.Sequential(torch.nn.Conv2d(1, 2, 16, 16), torch.nn.Flatten()), (1, 28, 28)
+    )
+    assert depends_on_all_pixels(torch.nn.Sequential(torch.nn.Conv2d(1, 2, 14, 14), torch.nn.Flatten()), (1, 28, 28))
 
 
 @pytest.mark.parametrize("size", [28, 40])

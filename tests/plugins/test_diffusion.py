@@ -20,8 +20,8 @@ from medbench.testing import SandboxContext, check_augmenter, toy_samples
 from medbench_plugins.augmenters import register_augmenters
 from medbench_plugins.augmenters.generative import Generative
 from medbench_plugins.generators import register_generators
-from medbench_plugins.generators.diffusion import DenoisedImages, Diffusion
-from medbench_plugins.generators.diffusion_loop import BLOCK_ROWS, SCHEDULE, Denoiser, draw, guided, strides
+from medbench_plugins.generators.diffusion import Diffusion, DiffusionSampler
+from medbench_plugins.generators.diffusion_loop import BLOCK_ROWS, SCHEDULE, Denoiser, choose_timesteps, draw, guide
 from medbench_plugins.generators.image_gans.loop import as_pixels
 
 QUICK = Diffusion(width=4, steps=3, batch=6, batch_3d=4, timesteps=20, sampling_steps=2, lr=0.01)
@@ -76,8 +76,8 @@ def test_guidance_is_what_one_computes_by_hand() -> None:
     network, x = Asked(), torch.zeros(2, 1, 1, 1)
     given = (network, x, torch.tensor([5, 5]), torch.tensor([1, 0]))
 
-    v = guided(*given, null=2, guidance=3.0)
-    plain = guided(*given, null=2, guidance=0)
+    v = guide(*given, null=2, guidance=3.0)
+    plain = guide(*given, null=2, guidance=0)
 
     assert v.flatten().tolist() == [4 * 15 - 3 * 25, 4 * 5 - 3 * 25]
     assert plain.flatten().tolist() == [15, 5]
@@ -90,7 +90,7 @@ def test_guided_velocities_are_guided_noises() -> None:
     x, of_class, of_any = (torch.from_numpy(rng.normal(size=(1, 1, 4, 4))) for _ in range(3))
     alpha, sigma, w = 0.6, 0.8, 1.7
 
-    v = guided(lambda *_: torch.cat([of_class, of_any]), x, torch.tensor([0]), torch.tensor([0]), null=1, guidance=w)
+    v = guide(lambda *_: torch.cat([of_class, of_any]), x, torch.tensor([0]), torch.tensor([0]), null=1, guidance=w)
 
     expected = (1 + w) * (alpha * of_class + sigma * x) - w * (alpha * of_any + sigma * x)
     assert torch.allclose(alpha * v + sigma * x, expected)
@@ -137,13 +137,13 @@ def test_one_known_image_is_drawn_exactly_in_any_number_of_strides(sampling_step
     x = draw(recipe, network, np.zeros(3, dtype=np.int64), 0)
 
     assert (x == 40).all()
-    assert network.times == strides(10, sampling_steps)
+    assert network.times == choose_timesteps(10, sampling_steps)
     assert network.times[0] == 9
 
 
 @pytest.mark.parametrize(("timesteps", "sampling_steps"), [(1000, 25), (1000, 1), (10, 10), (12, 6), (1000, 500)])
 def test_strides_go_from_pure_noise_down_and_grow_with_it(timesteps: int, sampling_steps: int) -> None:
-    times = strides(timesteps, sampling_steps)
+    times = choose_timesteps(timesteps, sampling_steps)
 
     assert len(times) == sampling_steps
     assert times[0] == timesteps - 1
@@ -263,18 +263,18 @@ def test_it_refuses_the_state_of_another(context: SandboxContext) -> None:
 
 
 @pytest.fixture(scope="module")
-def untrained() -> DenoisedImages:
+def untrained() -> DiffusionSampler:
     """A denoiser whose weights are drawn, none of them 0."""
     torch.manual_seed(0)
     network = Denoiser((1, 12, 12), 2, width=4, levels=2).eval().requires_grad_(False)
     for value in network.parameters():
         value.add_(torch.randn_like(value) * 0.1)
-    return DenoisedImages(QUICK, network, np.ones(2))
+    return DiffusionSampler(QUICK, network, np.ones(2))
 
 
 @given(labels=st.lists(st.integers(0, 1), min_size=1, max_size=2 * BLOCK_ROWS + 3), data=st.data())
 @settings(deadline=None, max_examples=15)
-def test_labels_further_behind_change_no_row_before(untrained: DenoisedImages, labels: list[int], data: Any) -> None:
+def test_labels_further_behind_change_no_row_before(untrained: DiffusionSampler, labels: list[int], data: Any) -> None:
     n = data.draw(st.integers(1, len(labels)))
 
     x = untrained.sample(np.array(labels), 0)
@@ -282,7 +282,7 @@ def test_labels_further_behind_change_no_row_before(untrained: DenoisedImages, l
     assert np.array_equal(untrained.sample(np.array(labels[:n]), 0), x[:n])
 
 
-def test_the_class_asked_for_decides_what_is_drawn(untrained: DenoisedImages) -> None:
+def test_the_class_asked_for_decides_what_is_drawn(untrained: DiffusionSampler) -> None:
     first, second = (untrained.sample(np.full(4, k), 0) for k in (0, 1))
 
     assert not np.array_equal(first, second)

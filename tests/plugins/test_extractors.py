@@ -17,7 +17,7 @@ from medbench.identity.identity import digest, identity
 from medbench.registry.plugins import load
 from medbench.testing import check_extractor, toy_samples
 from medbench_plugins.extractors.inception import Inception
-from medbench_plugins.extractors.pictures import in_colour
+from medbench_plugins.extractors.pictures import colour_blocks
 from medbench_plugins.extractors.random_convolutions import LARGEST, RandomConvolutions, filters
 from medbench_plugins.extractors.timm_features import TimmFeatures
 
@@ -131,14 +131,14 @@ def test_the_first_registered_extractor_needs_no_file_and_keeps_the_contract(tmp
 def test_gray_becomes_three_equal_channels_in_full_blocks() -> None:
     x = images((5, 1, 4, 4))
 
-    blocks = list(in_colour(x, 4, named="it"))
+    blocks = list(colour_blocks(x, 4, what="it"))
 
     assert [b.shape for b in blocks] == [(4, 3, 4, 4), (4, 3, 4, 4)]
     assert np.array_equal(np.concatenate(blocks)[:5], x.repeat(3, axis=1))
     assert not blocks[1][1:].any()
     for odd in (images((2, 1, 4, 4, 4)), images((2, 2, 4, 4))):
         with pytest.raises(medbench.Skip, match="it takes 2-D images of one or three channels"):
-            next(in_colour(odd, 4, named="it"))
+            next(colour_blocks(odd, 4, what="it"))
 
 
 @pytest.fixture(scope="module")
@@ -261,7 +261,7 @@ def test_toy_volumes_have_features() -> None:
 
     assert RandomConvolutions().features(x).shape == (6, 224)
     with pytest.raises(medbench.Skip):
-        next(in_colour(x, 4, named="inception"))
+        next(colour_blocks(x, 4, what="inception"))
 
 
 @dataclass(frozen=True)

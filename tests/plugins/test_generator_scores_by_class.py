@@ -33,7 +33,7 @@ from medbench_plugins.generator_scores.by_class import DomainInceptionScore, Ori
 from medbench_plugins.generator_scores.copied_pictures import CopiesPixels
 from medbench_plugins.generator_scores.inception_score import InceptionScore
 from medbench_plugins.generator_scores.kid import KIDByClass, kernel_distance
-from medbench_plugins.generator_scores.likeness import nearest_alike
+from medbench_plugins.generator_scores.likeness import find_most_alike
 from medbench_plugins.generators.blur import Blur
 from medbench_plugins.generators.resample import Resample
 
@@ -245,19 +245,19 @@ def test_a_picture_that_nobody_copied_is_not_called_a_copy() -> None:
 def test_the_training_picture_that_was_copied_is_named() -> None:
     train = pictures(0, 40)
 
-    likeness, which = nearest_alike(changed(train, "noise"), train)
+    likeness, which = find_most_alike(changed(train, "noise"), train)
 
     assert which.tolist() == list(range(40))
     assert likeness.min() > 0.9
-    assert nearest_alike(train, train)[0] == pytest.approx(np.ones(40), abs=1e-5)
+    assert find_most_alike(train, train)[0] == pytest.approx(np.ones(40), abs=1e-5)
 
 
 def test_pictures_without_contrast_and_volumes_have_a_likeness() -> None:
     flat = np.full((5, 1, 20, 20), 7, dtype=np.uint8)
     volumes = np.random.default_rng(0).integers(0, 256, (6, 1, 12, 12, 12), dtype=np.uint8)
 
-    assert nearest_alike(flat, pictures(0, 9, 20))[0].tolist() == [0] * 5
-    assert nearest_alike(volumes, volumes)[1].tolist() == list(range(6))
+    assert find_most_alike(flat, pictures(0, 9, 20))[0].tolist() == [0] * 5
+    assert find_most_alike(volumes, volumes)[1].tolist() == list(range(6))
 
 
 def test_the_worst_pairs_are_left_as_a_picture(tmp_path: Path) -> None:

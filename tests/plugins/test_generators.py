@@ -16,14 +16,14 @@ from medbench.testing import SandboxContext, check_recipe_is_unchanged, toy_samp
 from medbench_plugins.generators import register_generators
 from medbench_plugins.generators.acgan import ACGAN
 from medbench_plugins.generators.diversity import mean_distance
-from medbench_plugins.generators.image_gans.diff_augment import shown
+from medbench_plugins.generators.image_gans.diff_augment import augment_differentiably
 from medbench_plugins.generators.image_gans.loop import relative_diversity
 from medbench_plugins.generators.image_gans.losses import AuxiliaryClassifier, class_loss, source_loss
 from medbench_plugins.generators.image_gans.networks import (
     DiscriminatorNetwork,
     GeneratorNetwork,
     UpsampledConvolution,
-    halvings,
+    count_halvings,
 )
 from medbench_plugins.generators.resample import Resample
 from medbench_plugins.training.average import MovingAverage
@@ -196,14 +196,14 @@ def test_networks_fit_rows_of_any_size(spatial: list[int], channels: int) -> Non
 
 
 def test_the_smallest_map_has_four_to_eight_positions() -> None:
-    assert all(4 <= -(-side // 2 ** halvings([side])) <= 8 for side in range(16, 300))
+    assert all(4 <= -(-side // 2 ** count_halvings([side])) <= 8 for side in range(16, 300))
 
 
 @pytest.mark.parametrize("shape", [(3, 1, 12, 12), (3, 2, 8, 10, 12)])
 def test_what_the_discriminator_is_shown_has_a_gradient_and_the_shape_of_the_image(shape: tuple[int, ...]) -> None:
     x = torch.rand(shape, requires_grad=True)
 
-    seen = shown(x, torch.Generator().manual_seed(0))
+    seen = augment_differentiably(x, torch.Generator().manual_seed(0))
     seen.sum().backward()
 
     assert seen.shape == x.shape

@@ -27,7 +27,7 @@ from medbench_plugins.generators.feature_acgan import FeatureACGAN
 from medbench_plugins.generators.feature_gans.map_networks import MapDiscriminator, MapGenerator
 from medbench_plugins.generators.map_acgan import MapACGAN
 from medbench_plugins.generators.resample import Resample
-from medbench_plugins.row_vectors import spread_of_channels
+from medbench_plugins.row_vectors import channel_units
 
 QUICK = MapACGAN(width=4, latent=4, steps=5, lr_g=5e-3)
 BY_RANK = FeatureACGAN(start="noise", dense=DenseACGAN(hidden=8, latent=4, steps=5), maps=QUICK)
@@ -113,7 +113,7 @@ def test_made_maps_are_never_negative_where_real_ones_are_not_and_restore_bit_fo
     assert made.shape == (200, 5, 3, 2)
     assert (made.min() >= 0) == positive
     assert np.array_equal(restored.sample(wanted, 0), made)
-    assert np.array_equal(restored.judge.opinion(made), fitted.judge.opinion(made))
+    assert np.array_equal(restored.judge.class_probabilities(made), fitted.judge.class_probabilities(made))
     assert fitted.facts["diversity"] > 0
     with pytest.raises(medbench.StoreError, match="fit the generator again"):
         generator.restore(stored, uneven((5, 6, 2), positive=positive))
@@ -132,7 +132,7 @@ def test_units_are_those_of_a_channel_over_rows_and_positions() -> None:
     x = np.random.default_rng(0).normal(3, 2, (7, 4, 3, 2)).astype(np.float32)
     x[:, 2] = 0.1
 
-    mean, deviation = spread_of_channels(x)
+    mean, deviation = channel_units(x)
 
     by_hand = x.astype(np.float64).transpose(1, 0, 2, 3).reshape(4, -1)
     np.testing.assert_allclose(mean, by_hand.mean(1))

@@ -22,7 +22,7 @@ from medbench.protocols.protocol import EvaluationProtocol
 from medbench.registry import plugins
 from medbench.testing import SandboxContext, check_augmenter, check_generator, toy_samples
 from medbench_plugins.augmenters import register_augmenters
-from medbench_plugins.augmenters.generative import Generative, made_counts
+from medbench_plugins.augmenters.generative import Generative, synthetic_counts
 from medbench_plugins.augmenters.plain import Balanced
 from medbench_plugins.generators.resample import Resample
 from medbench_plugins.generators.transformed import CHANGES, Transformed
@@ -137,8 +137,8 @@ def test_copies_name_the_very_image_too(context: SandboxContext) -> None:
 @settings(max_examples=60, deadline=None)
 @given(counts=st.lists(st.integers(0, 500), min_size=2, max_size=6), ratio=st.floats(0.01, 10))
 def test_fill_rare_leaves_the_largest_class_alone(counts: list[int], ratio: float) -> None:
-    made = made_counts(np.array(counts), fill="rare", ratio=ratio)
-    equal = made_counts(np.array(counts), fill="equal", ratio=ratio)
+    made = synthetic_counts(np.array(counts), fill="rare", ratio=ratio)
+    equal = synthetic_counts(np.array(counts), fill="equal", ratio=ratio)
 
     assert made.tolist() == [0 if n == max(counts) else m for n, m in zip(counts, equal.tolist(), strict=True)]
 
@@ -148,10 +148,10 @@ def test_the_studys_numbers_come_out() -> None:
     basic, hybrid = BUILT_IN["geometric-offline"], BUILT_IN["hybrid-offline"]
     real = np.array([1000, 140, 52])
 
-    assert (real + made_counts(real, fill=basic.fill, ratio=basic.ratio)).sum() == 2536
-    filled = real + made_counts(real, fill=hybrid.fill, ratio=hybrid.ratio)
+    assert (real + synthetic_counts(real, fill=basic.fill, ratio=basic.ratio)).sum() == 2536
+    filled = real + synthetic_counts(real, fill=hybrid.fill, ratio=hybrid.ratio)
     assert filled.tolist() == [1000, 1000, 1000]  # 1000, 980 and 988 in the study, whose epochs came in whole
-    quadrupled = filled + made_counts(filled, fill=hybrid.base.fill, ratio=hybrid.base.ratio)
+    quadrupled = filled + synthetic_counts(filled, fill=hybrid.base.fill, ratio=hybrid.base.ratio)
     assert quadrupled.tolist() == [4000, 4000, 4000]
 
 

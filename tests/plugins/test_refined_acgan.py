@@ -23,8 +23,8 @@ from medbench_plugins.generators.feature_gans.gaussian_start import (
     DenseCorrection,
     MapCorrection,
     StartedGenerator,
-    before_rectifying,
-    class_moments,
+    estimate_gaussian,
+    gaussian_before_relu,
 )
 from medbench_plugins.generators.feature_gans.loop import blur
 from medbench_plugins.generators.image_gans.losses import AuxiliaryClassifier
@@ -67,18 +67,18 @@ def test_the_start_has_ledoit_and_wolfs_covariance(n: int, d: int, seed: int) ->
     x = np.random.default_rng(seed).normal(size=(n, d)) @ np.random.default_rng(seed + 1).normal(size=(d, d))
     expected = LedoitWolf().fit(x).covariance_
 
-    mean, directions, rest = class_moments(x, rank=d)
+    mean, directions, rest = estimate_gaussian(x, rank=d)
     np.testing.assert_allclose(mean, x.mean(0))
     np.testing.assert_allclose(directions.T @ directions + np.diag(rest**2), expected, atol=1e-9 * expected.max())
 
-    _, fewer, rest = class_moments(x, rank=1)
+    _, fewer, rest = estimate_gaussian(x, rank=1)
     assert fewer.shape == (1, d)
     np.testing.assert_allclose((fewer**2).sum(0) + rest**2, np.diag(expected), atol=1e-9 * expected.max())
 
 
 @pytest.mark.parametrize("x", [np.full((1, 4), 2.0), np.full((6, 4), 2.0)], ids=["one row", "constant rows"])
 def test_a_class_without_spread_starts_without_spread(x: np.ndarray) -> None:
-    mean, directions, rest = class_moments(x, rank=3)
+    mean, directions, rest = estimate_gaussian(x, rank=3)
 
     assert np.array_equal(mean, np.full(4, 2.0))
     assert not directions.any()
@@ -107,7 +107,7 @@ def test_before_training_a_class_is_its_gaussian() -> None:
 
 @pytest.mark.parametrize("ratio", [0.01, 0.3, 1.0, 2.0, 5.0, 20.0])
 def test_behind_a_relu_a_feature_has_the_mean_and_deviation_it_was_given(ratio: float) -> None:
-    (mean,), (deviation,) = before_rectifying(np.array([0.7]), np.array([0.7 * ratio]))
+    (mean,), (deviation,) = gaussian_before_relu(np.array([0.7]), np.array([0.7 * ratio]))
 
     x = np.linspace(0, max(mean, 0) + 12 * deviation, 400_001)  # the integral, instead of the closed form
     density = norm(mean, deviation).pdf(x)
@@ -117,7 +117,7 @@ def test_behind_a_relu_a_feature_has_the_mean_and_deviation_it_was_given(ratio: 
 
 
 def test_a_feature_without_spread_or_without_values_starts_as_it_is() -> None:
-    mean, deviation = before_rectifying(np.array([2.0, 0.0]), np.array([0.0, 0.0]))
+    mean, deviation = gaussian_before_relu(np.array([2.0, 0.0]), np.array([0.0, 0.0]))
 
     assert (mean.tolist(), deviation.tolist()) == ([2.0, 0.0], [0.0, 0.0])
 
@@ -191,7 +191,7 @@ def test_it_restores_bit_for_bit_and_keeps_the_sign(
     assert made.shape == (200, *shape)
     assert (made.min() >= 0) == positive
     assert np.array_equal(restored.sample(wanted, 0), made)
-    assert np.array_equal(restored.judge.opinion(made), fitted.judge.opinion(made))
+    assert np.array_equal(restored.judge.class_probabilities(made), fitted.judge.class_probabilities(made))
     assert np.array_equal(QUICK.fit(train, context).sample(wanted, 0), made)
     with pytest.raises(medbench.StoreError, match="fit the generator again"):
         QUICK.restore(stored, uneven((7, *shape[1:]), positive=positive))

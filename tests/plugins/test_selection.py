@@ -35,7 +35,7 @@ from medbench_plugins.generators.resample import Resample
 from medbench_plugins.generators.selected import Selected
 from medbench_plugins.generators.wgan_gp import PenalisedWGAN
 from medbench_plugins.selection.classifier_judge import Selector
-from medbench_plugins.selection.judges import judge_of
+from medbench_plugins.selection.judges import make_judge
 from medbench_plugins.selection.rules import Rule, draw_selected
 
 SMALL: dict[str, Any] = {"width": 4, "latent": 8, "batch": 8, "batch_3d": 4, "steps": 3}
@@ -65,7 +65,7 @@ class Believes:
 
     n_classes: int
 
-    def opinion(self, x: np.ndarray) -> np.ndarray:
+    def class_probabilities(self, x: np.ndarray) -> np.ndarray:
         p = x[:, 0].astype(np.float64)
         rest = (1 - p) / max(1, self.n_classes - 1)
         return np.stack([p, *[rest] * (self.n_classes - 1)], axis=1)
@@ -160,7 +160,7 @@ def test_every_class_always_has_its_rows(rule: Rule, counts: list[int], seed: in
     rounds: list[int] = []
 
     drawn = draw_selected(
-        Numbers(), Believes(n_classes), rule, labels, seed, n_classes=n_classes, told=lambda: rounds.append(1)
+        Numbers(), Believes(n_classes), rule, labels, seed, n_classes=n_classes, report=lambda: rounds.append(1)
     )
     again = draw_selected(Numbers(), Believes(n_classes), rule, labels, seed, n_classes=n_classes)
 
@@ -171,7 +171,7 @@ def test_every_class_always_has_its_rows(rule: Rule, counts: list[int], seed: in
     assert (drawn.candidates >= counts).all()
     assert (drawn.fallback == np.maximum(np.array(counts) - drawn.passed, 0)).all()
     if rule.rule == "threshold":
-        scores = Believes(n_classes).opinion(drawn.x)[np.arange(len(labels)), labels]
+        scores = Believes(n_classes).class_probabilities(drawn.x)[np.arange(len(labels)), labels]
         below = np.bincount(labels[scores < rule.threshold], minlength=n_classes)
         assert np.array_equal(below, drawn.fallback)
         assert not (
@@ -246,7 +246,7 @@ def test_coverage_falls_where_a_filter_keeps_prototypes(context: SandboxContext)
         def sample(self, labels: np.ndarray, seed: int) -> np.ndarray:
             return disc(len(labels), seed)
 
-        def opinion(self, x: np.ndarray) -> np.ndarray:
+        def class_probabilities(self, x: np.ndarray) -> np.ndarray:
             p = np.exp(-np.linalg.norm(x.astype(np.float64), axis=1))
             return np.stack([p, p], axis=1)  # no probabilities over classes, but a rank within each
 
@@ -336,15 +336,15 @@ def test_a_discriminators_opinion_is_restored_bit_for_bit(gan: Any, context: San
     fitted = gan.fit(train, context)
     again = restored(gan, fitted, train)
 
-    opinion, real = fitted.judge.opinion(train.x), fitted.judge.realness(train.x)
+    opinion, real = fitted.judge.class_probabilities(train.x), fitted.judge.realness(train.x)
     assert opinion.shape == (len(train), 2)
     assert opinion.dtype == real.dtype == np.float64
     assert real.shape == (len(train),)
     np.testing.assert_allclose(opinion.sum(1), 1)
-    assert np.array_equal(again.judge.opinion(train.x), opinion)
+    assert np.array_equal(again.judge.class_probabilities(train.x), opinion)
     assert np.array_equal(again.judge.realness(train.x), real)
     assert np.array_equal(again.judge.features(train.x), fitted.judge.features(train.x))
-    assert fitted.judge.opinion(train.x[:0]).shape == (0, 2)
+    assert fitted.judge.class_probabilities(train.x[:0]).shape == (0, 2)
     assert len(fitted.judge.features(train.x[:0])) == 0
 
 
@@ -354,7 +354,7 @@ def test_an_opinion_is_the_softmax_of_what_the_network_says(kind: Any, temperatu
     torch.manual_seed(0)
     options = {"embedding": 5} if kind is EmbeddingDiscriminator else {}
     network = kind((1, 12, 12), 3, width=4, **options)
-    judge = judge_of(network, lambda x: x.astype(np.float32) / 127.5 - 1, temperature=temperature)
+    judge = make_judge(network, lambda x: x.astype(np.float32) / 127.5 - 1, temperature=temperature)
     x = toy_samples(6, size=12).x
 
     said = network(torch.from_numpy(x).float() / 127.5 - 1)
@@ -362,7 +362,7 @@ def test_an_opinion_is_the_softmax_of_what_the_network_says(kind: Any, temperatu
     expected = torch.softmax(logits.double() / temperature, dim=1).numpy()
 
     assert judge is not None
-    np.testing.assert_allclose(judge.opinion(x), expected, rtol=1e-5)
+    np.testing.assert_allclose(judge.class_probabilities(x), expected, rtol=1e-5)
     np.testing.assert_allclose(judge.realness(x), said[0].double().numpy(), rtol=1e-4, atol=1e-6)
 
 
@@ -372,7 +372,7 @@ def test_a_discriminator_learns_to_name_the_class_of_real_images(context: Sandbo
 
     judge = ACGAN(width=8, latent=8, batch=16, lr_d=2e-3).fit(train, context).judge
 
-    assert (judge.opinion(other.x).argmax(1) == other.labels).mean() > 0.9
+    assert (judge.class_probabilities(other.x).argmax(1) == other.labels).mean() > 0.9
 
 
 @pytest.mark.parametrize(

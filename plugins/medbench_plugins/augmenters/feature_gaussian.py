@@ -9,8 +9,8 @@ import numpy as np
 
 import medbench
 from medbench_plugins.augmenters.feature_none import FeatureNone
-from medbench_plugins.augmenters.generative import check_filling, made_counts
-from medbench_plugins.row_vectors import flat, shaped
+from medbench_plugins.augmenters.generative import check_filling, synthetic_counts
+from medbench_plugins.row_vectors import as_rows_like, as_vectors
 
 
 @dataclass(frozen=True)
@@ -50,18 +50,18 @@ class FeatureGaussian:
         """
         self.check()
         counts = train.class_counts
-        made = made_counts(counts, fill=self.fill, ratio=self.ratio)
+        made = synthetic_counts(counts, fill=self.fill, ratio=self.ratio)
         rng = np.random.default_rng(context.seed("gaussian"))
-        x = [flat(train.x[:0])]
+        x = [as_vectors(train.x[:0])]
         for label, wanted in enumerate(made.tolist()):
             if not wanted:
                 continue
             if counts[label] < 2:
                 raise medbench.Skip(f"{self.name} needs two rows of a class, {train.classes[label]!r} has one or none")
-            x.append(draw_gaussian(flat(train.x[train.labels == label]), wanted, rng))
+            x.append(draw_gaussian(as_vectors(train.x[train.labels == label]), wanted, rng))
         labels = np.repeat(np.arange(len(made)), made)
         if len(labels):
-            train = train.with_synthetic(shaped(np.concatenate(x), train.x), labels, maker=self.name)
+            train = train.with_synthetic(as_rows_like(np.concatenate(x), train.x), labels, maker=self.name)
         return medbench.TrainingSet(train, sampling=medbench.balanced_sampling(train))
 
 

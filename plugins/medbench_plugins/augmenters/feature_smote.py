@@ -9,8 +9,8 @@ import numpy as np
 
 import medbench
 from medbench_plugins.augmenters.feature_none import FeatureNone
-from medbench_plugins.augmenters.generative import check_filling, made_counts
-from medbench_plugins.row_vectors import flat, shaped
+from medbench_plugins.augmenters.generative import check_filling, synthetic_counts
+from medbench_plugins.row_vectors import as_rows_like, as_vectors
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class FeatureSMOTE:
         """
         self.check()
         counts = train.class_counts
-        made = made_counts(counts, fill=self.fill, ratio=self.ratio)
+        made = synthetic_counts(counts, fill=self.fill, ratio=self.ratio)
         for name, count, wanted in zip(train.classes, counts.tolist(), made.tolist(), strict=True):
             if wanted and count <= self.neighbours:
                 raise medbench.Skip(
@@ -68,7 +68,7 @@ class FeatureSMOTE:
                 )
         known = train.labels >= 0
         x, labels = smote(
-            flat(train.x[known]),
+            as_vectors(train.x[known]),
             train.labels[known],
             made,
             neighbours=self.neighbours,
@@ -82,7 +82,7 @@ class FeatureSMOTE:
                     f"{self.name} found no borderline row of {train.classes[rarest]!r}, the rarest class to be filled, "
                     "so that it would make none of it; ask for kind=regular"
                 )
-            train = train.with_synthetic(shaped(x, train.x), labels, maker=self.name)
+            train = train.with_synthetic(as_rows_like(x, train.x), labels, maker=self.name)
         return medbench.TrainingSet(train, sampling=medbench.balanced_sampling(train))
 
 

@@ -81,7 +81,7 @@ class Generative:
         """Return real and made rows as `base` presents them; raises as ``check`` does."""
         self.check()
         sampler = context.fit(self.generator, train)
-        counts = made_counts(train.class_counts, fill=self.fill, ratio=self.ratio)
+        counts = synthetic_counts(train.class_counts, fill=self.fill, ratio=self.ratio)
         labels = np.repeat(np.arange(len(counts)), counts)
         if len(labels):
             seed = context.seed("sample")
@@ -92,7 +92,7 @@ class Generative:
         return self.base.fit(train, context)
 
 
-def made_counts(counts: np.ndarray, *, fill: Fill, ratio: float) -> np.ndarray:
+def synthetic_counts(counts: np.ndarray, *, fill: Fill, ratio: float) -> np.ndarray:
     """Return how many rows to make of each class.
 
     Args:

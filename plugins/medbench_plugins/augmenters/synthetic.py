@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 import medbench
-from medbench_plugins.augmenters.generative import made_counts
+from medbench_plugins.augmenters.generative import synthetic_counts
 from medbench_plugins.augmenters.plain import Balanced
 from medbench_plugins.generators.acgan import ACGAN
 from medbench_plugins.generators.resample import Resample
@@ -70,7 +70,7 @@ class SyntheticOnly:
             medbench.UsageError: If `ratio` is out of its range or leaves nothing to make.
         """
         self.check()
-        counts = made_counts(train.class_counts, fill="equal", ratio=self.ratio)
+        counts = synthetic_counts(train.class_counts, fill="equal", ratio=self.ratio)
         if not counts.any():
             raise medbench.UsageError(
                 f"{self.name}.ratio: {self.ratio:g} of {train.class_counts.tolist()} images makes none; give more."

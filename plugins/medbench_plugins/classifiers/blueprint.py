@@ -33,13 +33,13 @@ class Blueprint:
     head: tuple[str, ...] = ()
     rename: Callable[[dict[str, torch.Tensor], nn.Module], dict[str, torch.Tensor]] | None = None
 
-    def restore(self, state: medbench.State, shape: tuple[int, ...], *, named: str) -> nn.Module:
+    def restore(self, state: medbench.State, shape: tuple[int, ...], *, what: str) -> nn.Module:
         """Build the network as it was when it was trained on images of `shape` ``(channels, *spatial)``.
 
         Args:
             state: Floating tensors by name; others are as the network is built with.
             shape: Of an image.
-            named: What an error calls the recipe.
+            what: What an error calls the recipe.
 
         Raises:
             medbench.StoreError: If the state is that of another network.
@@ -52,7 +52,7 @@ class Blueprint:
             network: Any = self.build().eval().requires_grad_(False)
         own = {name: value for name, value in network.state_dict().items() if value.is_floating_point()}
         if {n: state[n].size for n in state if n in own} != {n: value.numel() for n, value in own.items()}:
-            raise medbench.StoreError(f"{named}: the stored weights are those of another network; fit it again.")
+            raise medbench.StoreError(f"{what}: the stored weights are those of another network; fit it again.")
         for name, value in own.items():
             value.copy_(torch.from_numpy(np.array(state[name])).view(value.shape))
         return Resized(network, self.min_size) if min(shape[1:]) < self.min_size else network
@@ -79,14 +79,14 @@ def fit_blueprint(
     from medbench_plugins.training.bagging import fit_network
 
     plan = self.blueprint(training_set.samples)
-    pretrained = getattr(self, "pretrained", None)
-    build, facts = weights.beginning(plan.build, pretrained=pretrained, start=start, head=plan.head, rename=plan.rename)
+    file = getattr(self, "pretrained", None)
+    build, facts = weights.build_from(plan.build, pretrained=file, start=start, head=plan.head, rename=plan.rename)
     predictor = fit_network(build, training_set, validation, context, lr=self.lr, min_size=plan.min_size)
     predictor.facts |= facts
     return predictor
 
 
-def check_single(build: Callable[[], nn.Module], shape: tuple[int, ...], *, named: str, min_size: int = 0) -> None:
+def check_batch_of_one(build: Callable[[], nn.Module], shape: tuple[int, ...], *, what: str, min_size: int = 0) -> None:
     """Raise :class:`medbench.UsageError` where a network cannot be trained on one image at a time.
 
     A batch norm needs two values a channel: a batch of one has them while its map has two positions or more.
@@ -94,7 +94,7 @@ def check_single(build: Callable[[], nn.Module], shape: tuple[int, ...], *, name
     Args:
         build: Makes the network.
         shape: ``(channels, *spatial)`` of an image.
-        named: What an error calls the network.
+        what: What an error calls the network.
         min_size: Smaller images are resized to this many pixels along every axis.
     """
     import torch
@@ -107,7 +107,7 @@ def check_single(build: Callable[[], nn.Module], shape: tuple[int, ...], *, name
             if "more than 1 value per channel" not in str(error):
                 raise
             raise medbench.UsageError(
-                f"budget batch=1: {named} has batch norms, which learn nothing from a single image of "
+                f"budget batch=1: {what} has batch norms, which learn nothing from a single image of "
                 f"{' x '.join(map(str, shape[1:]))} pixels; give --budget batch=2 or more, or a network without "
                 "them, such as vgg16."
             ) from None

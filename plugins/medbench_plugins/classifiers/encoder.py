@@ -49,8 +49,8 @@ class TrainedEncoder:
         Raises:
             medbench.StoreError: If the state is that of another network.
         """
-        named = f"encoder of {self.classifier.name}"
-        network = self.classifier.blueprint(train).restore(state, train.x.shape[1:], named=named)
+        what = f"encoder of {self.classifier.name}"
+        network = self.classifier.blueprint(train).restore(state, train.x.shape[1:], what=what)
         return self._encoding(network, int(state["encoder.threads"][0]), {})
 
     def _encoding(self, network: torch.nn.Module, threads: int, facts: dict[str, float | str]) -> NetworkEncoding:

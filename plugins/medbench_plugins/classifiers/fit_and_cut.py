@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 import medbench
-from medbench_plugins.classifiers.blueprint import HasBlueprint, check_single, fit_blueprint
+from medbench_plugins.classifiers.blueprint import HasBlueprint, check_batch_of_one, fit_blueprint
 from medbench_plugins.classifiers.encoder import TrainedEncoder
 from medbench_plugins.classifiers.heads import LinearHead
 
@@ -36,7 +36,7 @@ def check_images(self: HasBlueprint, samples: medbench.Samples, budget: medbench
     """Raise :class:`medbench.UsageError` where a batch leaves the network's batch norms a single value a channel."""
     if budget.batch == 1:
         blueprint, shape = self.blueprint(samples), samples.x.shape[1:]
-        check_single(blueprint.build, shape, named=self.name, min_size=blueprint.min_size)
+        check_batch_of_one(blueprint.build, shape, what=self.name, min_size=blueprint.min_size)
 
 
 def cut(self: HasBlueprint) -> tuple[TrainedEncoder, LinearHead]:

@@ -9,7 +9,7 @@ import numpy as np
 
 import medbench
 from medbench_plugins.classifiers.blueprint import Blueprint, fit_blueprint
-from medbench_plugins.row_vectors import spread, spread_of_channels
+from medbench_plugins.row_vectors import channel_units, feature_units
 
 TAKES = frozenset({"features", "samples", "sampling", "transform", "loss", "bags"})
 
@@ -37,7 +37,7 @@ class LinearHead:
         from medbench_plugins.networks import small
 
         real = _real_or_all(samples)
-        mean, deviation = spread(real.reshape(*real.shape[:2], -1).mean(2, dtype="float64"))
+        mean, deviation = feature_units(real.reshape(*real.shape[:2], -1).mean(2, dtype="float64"))
         return Blueprint(lambda: small.StandardisedLinear(mean, deviation, len(samples.classes)))
 
 
@@ -76,7 +76,7 @@ class ConvHead:
 
         if samples.x.ndim not in (4, 5):
             raise medbench.Skip(f"{self.name} works on maps of features, got rows of shape {samples.x.shape[1:]}")
-        mean, deviation = spread_of_channels(_real_or_all(samples))
+        mean, deviation = channel_units(_real_or_all(samples))
         n_classes, spatial = len(samples.classes), samples.x.shape[2:]
         return Blueprint(
             lambda: small.ConvolutionalHead(

@@ -114,8 +114,8 @@ class Monai:
         """Return how to build the network for images like these."""
         from medbench_plugins.networks import small
 
-        size = small.least_size(
-            lambda _: _create(self.network, samples), samples.x.shape[1:], named=f"monai[network={self.network}]"
+        size = small.find_least_size(
+            lambda _: _create(self.network, samples), samples.x.shape[1:], what=f"monai[network={self.network}]"
         )
         return _blueprint(self.network, samples, min_size=size)
 

@@ -146,7 +146,7 @@ class Pretraining:
         made = self.augmenter.fit(train, context)
         predictor: Any = self.classifier.fit(made, train.take([]), context)
         head = cast("OfImages", self.classifier).blueprint(train).head
-        return Weights(_without_head(predictor.network, predictor.state(), head), dict(predictor.facts))
+        return Weights(_drop_head(predictor.network, predictor.state(), head), dict(predictor.facts))
 
     def restore(self, state: medbench.State, train: medbench.Samples) -> Weights:
         """Return the weights as they were stored."""
@@ -165,7 +165,7 @@ class Weights:
         return self.arrays
 
 
-def _without_head(network: Any, state: medbench.State, head: tuple[str, ...]) -> medbench.State:
+def _drop_head(network: Any, state: medbench.State, head: tuple[str, ...]) -> medbench.State:
     """Leave out the layers that name the source's classes, and counters that no training reads."""
     head = head or (next(reversed(dict(network.named_parameters()))).rpartition(".")[0] + ".",)
     return {

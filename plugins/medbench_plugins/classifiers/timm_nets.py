@@ -135,7 +135,7 @@ class Timm:
             options = {"img_size": size} if config is not None and config.fixed_input_size else {}
             return _create(self.model, samples.x.shape[1], len(samples.classes), **options)
 
-        size = small.least_size(build, samples.x.shape[1:], named=f"timm[model={self.model}]")
+        size = small.find_least_size(build, samples.x.shape[1:], what=f"timm[model={self.model}]")
         options = {"img_size": size} if config is not None and config.fixed_input_size else {}
         classifier = () if config is None or not config.classifier else config.classifier
         head = tuple(f"{name}." for name in ((classifier,) if isinstance(classifier, str) else classifier))
@@ -160,16 +160,16 @@ def _blueprint(
     def build() -> nn.Module:
         import timm
 
-        from medbench_plugins.networks.small import with_statistics
+        from medbench_plugins.networks.small import normalise_inputs
 
         config = timm.get_pretrained_cfg(model)
         if pretrained is None or config is None or {*config.mean, *config.std} == {0.5}:  # of -1 to 1, as pixels are
             return _create(model, channels, n_classes, **options)
         # Gray goes through the published first layer as three equal channels: their statistics differ.
         network = _create(model, 3 if channels == 1 else channels, n_classes, **options)
-        return with_statistics(network, channels, mean=config.mean, deviation=config.std)
+        return normalise_inputs(network, channels, mean=config.mean, deviation=config.std)
 
-    return Blueprint(build, min_size=min_size, head=head, rename=renaming(model))
+    return Blueprint(build, min_size=min_size, head=head, rename=get_renaming(model))
 
 
 def _create(model: str, channels: int, n_classes: int, **options: Any) -> nn.Module:
@@ -178,7 +178,7 @@ def _create(model: str, channels: int, n_classes: int, **options: Any) -> nn.Mod
     return timm.create_model(model, pretrained=False, in_chans=channels, num_classes=n_classes, **options)
 
 
-def renaming(model: str) -> Any:
+def get_renaming(model: str) -> Any:
     """Return the function by which timm brings published weights of this model into its present form, if any."""
     from timm.models import model_entrypoint
 

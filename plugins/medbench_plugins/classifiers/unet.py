@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 import medbench
-from medbench_plugins.classifiers.blueprint import check_single
+from medbench_plugins.classifiers.blueprint import check_batch_of_one
 from medbench_plugins.classifiers.heads import ConvHead, LinearHead
 from medbench_plugins.classifiers.unet_encoder import UNetEncoder, UNetEncoding
 
@@ -86,10 +86,10 @@ class UNetFeatures:
 
         shape = samples.x.shape[1:]
         least = 2**unet.HALVINGS  # smaller images are padded to that
-        check_single(
+        check_batch_of_one(
             lambda: unet.build_unet(shape[0], width=self.width, spatial_dims=len(shape) - 1),
             (shape[0], *[-(-side // least) * least for side in shape[1:]]),
-            named=self.name,
+            what=self.name,
         )
 
     def cut(self) -> tuple[UNetEncoder, LinearHead | ConvHead]:
@@ -113,8 +113,8 @@ class UNetFeatures:
         self.check()
         encoder, head = self.cut()
         encode = context.fit(encoder, training_set.samples)
-        of_features = replace(training_set, samples=_encoded(training_set.samples, encode))
-        predict = head.fit(of_features, _encoded(validation, encode), context, start)
+        of_features = replace(training_set, samples=_encode_samples(training_set.samples, encode))
+        predict = head.fit(of_features, _encode_samples(validation, encode), context, start)
         facts = {f"unet_{name}": value for name, value in encode.facts.items()}
         learning = getattr(predict, "learning", ())
         return OnFeatures(encode, predict, {**getattr(predict, "facts", {}), **facts}, learning)
@@ -144,5 +144,5 @@ class OnFeatures:
         return self.predict(self.encode(x))
 
 
-def _encoded(samples: medbench.Samples, encode: UNetEncoding) -> medbench.Samples:
+def _encode_samples(samples: medbench.Samples, encode: UNetEncoding) -> medbench.Samples:
     return replace(samples, x=encode(samples.x), masks=None)

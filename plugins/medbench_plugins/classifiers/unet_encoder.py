@@ -60,7 +60,7 @@ class UNetEncoder:
         start = context.fit(self.needs[0], train).state() if self.needs else None
         if start is not None:
             start = {name: array for name, array in start.items() if name != "encoder.threads"}
-        build, facts = weights.beginning(
+        build, facts = weights.build_from(
             self._build(train), pretrained=self.pretrained, start=start, head=("final_conv.",)
         )
         network, learnt = segmentation_loop.fit_unet(build, train, context, lr=self.lr, augment=self.augment)
@@ -72,7 +72,7 @@ class UNetEncoder:
         Raises:
             medbench.StoreError: If the state is that of another network.
         """
-        network = Blueprint(self._build(train)).restore(state, train.x.shape[1:], named="encoder of unet-features")
+        network = Blueprint(self._build(train)).restore(state, train.x.shape[1:], what="encoder of unet-features")
         return UNetEncoding(network, self.spatial, int(state["encoder.threads"][0]), {})
 
     def _build(self, train: medbench.Samples) -> Callable[[], nn.Module]:

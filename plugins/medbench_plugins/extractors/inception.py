@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 import medbench
-from medbench_plugins.extractors.pictures import in_colour
+from medbench_plugins.extractors.pictures import colour_blocks
 from medbench_plugins.networks import weights as files
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Inception:
         network = _network(self.weights, files.sha256(self.weights))
         done = []
         with torch.inference_mode():
-            for block in in_colour(x, ROWS, named=self.name):
+            for block in colour_blocks(x, ROWS, what=self.name):
                 done.append([part.numpy().astype(np.float64) for part in network(torch.from_numpy(block))])
         features, logits = (np.concatenate(parts)[: len(x)] for parts in zip(*done, strict=True))
         return features, logits

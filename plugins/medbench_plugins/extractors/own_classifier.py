@@ -62,4 +62,4 @@ class FittedOwnClassifier:
 
     def probabilities(self, x: np.ndarray) -> np.ndarray:
         """Return class probabilities, ``float64 (n, n_classes)``."""
-        return self.selector.opinion(x)
+        return self.selector.class_probabilities(x)

@@ -64,7 +64,7 @@ class RandomConvolutions:
                 block = np.zeros((rows, *x.shape[1:]), dtype=np.float32)  # always full: another size, other bits
                 part = x[start : start + rows]
                 block[: len(part)] = part
-                done.append(_described(torch.from_numpy(block) / 127.5 - 1, kernels)[: len(part)].numpy())
+                done.append(_compute_features(torch.from_numpy(block) / 127.5 - 1, kernels)[: len(part)].numpy())
         return np.concatenate([np.zeros((0, 2 * sum(self.widths))), *done]).astype(np.float64)
 
 
@@ -83,7 +83,7 @@ def filters(channels: int, widths: tuple[int, ...], dimensions: int) -> tuple[np
     return tuple(drawn)
 
 
-def _described(x: torch.Tensor, kernels: Sequence[torch.Tensor]) -> torch.Tensor:
+def _compute_features(x: torch.Tensor, kernels: Sequence[torch.Tensor]) -> torch.Tensor:
     """Return ``(B, 2 * sum of widths)`` of ``x (B, channels, *spatial)`` in [-1, 1]."""
     import torch
     import torch.nn.functional as F
@@ -92,11 +92,11 @@ def _described(x: torch.Tensor, kernels: Sequence[torch.Tensor]) -> torch.Tensor
     convolve, shrink = (F.conv2d, F.avg_pool2d) if dimensions == 2 else (F.conv3d, F.avg_pool3d)
     if (block := -(-max(x.shape[2:]) // LARGEST[dimensions])) > 1:
         x = shrink(x, block, ceil_mode=True)
-    told = []
+    statistics = []
     for level, kernel in enumerate(kernels):
         if level:
             x = shrink(x, 2, ceil_mode=True)
         x = convolve(F.pad(x, (1, 1) * dimensions, mode="replicate"), kernel).relu()
         values = x.flatten(2)  # (B, width, pixels)
-        told += [values.mean(2), values.std(2, correction=0)]
-    return torch.cat(told, dim=1) * GAIN
+        statistics += [values.mean(2), values.std(2, correction=0)]
+    return torch.cat(statistics, dim=1) * GAIN

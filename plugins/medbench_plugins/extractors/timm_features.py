@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 import medbench
-from medbench_plugins.classifiers.timm_nets import check_model, renaming
-from medbench_plugins.extractors.pictures import in_colour
+from medbench_plugins.classifiers.timm_nets import check_model, get_renaming
+from medbench_plugins.extractors.pictures import colour_blocks
 from medbench_plugins.networks import weights as files
 
 ROWS = 16
@@ -61,7 +61,7 @@ class TimmFeatures:
         network, size, mean, spread = _network(self.model, self.weights, files.sha256(self.weights))
         done = []
         with torch.inference_mode():
-            for block in in_colour(x, ROWS, named=self.name):
+            for block in colour_blocks(x, ROWS, what=self.name):
                 pixels = torch.from_numpy(block.astype(np.float32)) / 255
                 pixels = F.interpolate(pixels, size=size, mode="bilinear", antialias=True, align_corners=False)
                 shown = (pixels - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(spread).view(3, 1, 1)
@@ -79,5 +79,5 @@ def _network(model: str, path: Path, sha256: str) -> tuple[Any, tuple[int, int],
     config = network.pretrained_cfg
     named = config.get("classifier") or ()
     head = tuple(f"{name}." for name in ((named,) if isinstance(named, str) else named))
-    files.load(network, path, head=head, rename=renaming(model))
+    files.load(network, path, head=head, rename=get_renaming(model))
     return network.eval(), tuple(config["input_size"][1:]), tuple(config["mean"]), tuple(config["std"])

@@ -8,8 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from medbench_plugins.contact_sheet import sheet, slice_of
-from medbench_plugins.generator_scores.likeness import nearest_alike
+from medbench_plugins.contact_sheet import lay_out, middle_slice
+from medbench_plugins.generator_scores.likeness import find_most_alike
 
 PERCENTILE = 99.0
 MARGIN = 0.25
@@ -39,19 +39,19 @@ class CopiesPixels:
         """Compare ``uint8 (n, channels, *spatial)``; NaN where any of the three is empty."""
         if not (len(train) and len(held_out) and len(synthetic)):
             return float("nan")
-        return float((nearest_alike(synthetic, train)[0] >= limit(held_out, train)).mean())
+        return float((find_most_alike(synthetic, train)[0] >= limit(held_out, train)).mean())
 
     def show(self, folder: Path, train: np.ndarray, held_out: np.ndarray, synthetic: np.ndarray) -> None:
         """Write ``copies.png``: the made pictures most like a training picture above, those below."""
         from PIL import Image
 
-        likeness, which = nearest_alike(synthetic, train)
+        likeness, which = find_most_alike(synthetic, train)
         worst = np.argsort(-likeness, kind="stable")[:PAIRS]
-        rows = [[slice_of(x) for x in of_kind] for of_kind in (synthetic[worst], train[which[worst]])]
-        Image.fromarray(sheet(rows, columns=len(worst))).save(folder / "copies.png")
+        rows = [[middle_slice(x) for x in of_kind] for of_kind in (synthetic[worst], train[which[worst]])]
+        Image.fromarray(lay_out(rows, columns=len(worst))).save(folder / "copies.png")
 
 
 def limit(held_out: np.ndarray, train: np.ndarray) -> float:
     """Return the likeness to a training picture from which a picture counts as a copy, at most 1."""
-    honest = float(np.percentile(nearest_alike(held_out, train)[0], PERCENTILE, method="weibull"))
+    honest = float(np.percentile(find_most_alike(held_out, train)[0], PERCENTILE, method="weibull"))
     return honest + MARGIN * (1 - honest)

@@ -14,7 +14,7 @@ CANDIDATES = 8
 BLOCK = 64
 
 
-def nearest_alike(made: np.ndarray, train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def find_most_alike(made: np.ndarray, train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return how alike each picture is to the training picture most like it, and which one that is.
 
     Pictures become 32 x 32 and lose what is finer than a pixel there (noise, blur) and what is common to all pictures

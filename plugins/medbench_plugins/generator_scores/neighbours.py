@@ -29,7 +29,7 @@ def precision(real: np.ndarray, made: np.ndarray, k: int = 3) -> float:
     Source:
         Kynkaanniemi et al., NeurIPS 2019, arXiv 1904.06991, equations 1 and 2.
     """
-    real, made = _checked(real, made, k)
+    real, made = _check_rows(real, made, k)
     if len(real) <= k or not len(made):
         return float("nan")
     reach = radii(real, k)
@@ -57,7 +57,7 @@ def density(real: np.ndarray, made: np.ndarray, k: int = 5) -> float:
     Source:
         Naeem et al., ICML 2020, arXiv 2002.09797, equation 4.
     """
-    real, made = _checked(real, made, k)
+    real, made = _check_rows(real, made, k)
     if len(real) <= k or not len(made):
         return float("nan")
     reach = radii(real, k)
@@ -78,7 +78,7 @@ def coverage(real: np.ndarray, made: np.ndarray, k: int = 5) -> float:
     Source:
         Naeem et al., ICML 2020, arXiv 2002.09797, equation 5.
     """
-    real, made = _checked(real, made, k)
+    real, made = _check_rows(real, made, k)
     if len(real) <= k or not len(made):
         return float("nan")
     return float((nearest(real, made) <= radii(real, k)).mean())
@@ -113,7 +113,7 @@ def _blocks(rows: np.ndarray, others: np.ndarray) -> Iterator[tuple[slice, np.nd
         yield part, cdist(rows[part], others, "sqeuclidean")
 
 
-def _checked(real: np.ndarray, made: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+def _check_rows(real: np.ndarray, made: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     real, made = np.asarray(real, dtype=np.float64), np.asarray(made, dtype=np.float64)
     if k < 1:
         raise ValueError(f"k must be at least 1, got {k}")

@@ -9,7 +9,7 @@ import numpy as np
 
 import medbench
 from medbench_plugins.generators.checks import check_fields, check_images
-from medbench_plugins.generators.diversity import facts_of
+from medbench_plugins.generators.diversity import diversity_facts
 from medbench_plugins.generators.image_gans.recipe import fill_tensors
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Diffusion:
                 "give drop=0.1 or guidance=0."
             )
 
-    def fit(self, train: medbench.Samples, context: medbench.Context) -> DenoisedImages:
+    def fit(self, train: medbench.Samples, context: medbench.Context) -> DiffusionSampler:
         """Train on the labelled rows of `train`; leave ``NAME-curves.csv`` and ``NAME-samples.png`` in the folder.
 
         Args:
@@ -110,7 +110,7 @@ class Diffusion:
         from medbench_plugins.generators.image_gans.loop import write_curves
 
         fitted = train_diffusion(self, train, context)
-        sampler = DenoisedImages(self, fitted.network, fitted.diversity[-1][1])
+        sampler = DiffusionSampler(self, fitted.network, fitted.diversity[-1][1])
         write_curves(context.folder / f"{self.name}-curves.csv", [fitted])
         write_contact_sheet(
             context.folder / f"{self.name}-samples.png",
@@ -121,7 +121,7 @@ class Diffusion:
         )
         return sampler
 
-    def restore(self, state: medbench.State, train: medbench.Samples) -> DenoisedImages:
+    def restore(self, state: medbench.State, train: medbench.Samples) -> DiffusionSampler:
         """Rebuild the sampler from its ``state()``.
 
         Raises:
@@ -135,17 +135,17 @@ class Diffusion:
         with torch.random.fork_rng(devices=[]):  # the first weights are replaced; drawing them moves no generator on
             network = Denoiser(shape, n_classes, width=self.width, levels=self.levels).eval().requires_grad_(False)
         fill_tensors(network.state_dict(), state, self.name, train)
-        return DenoisedImages(self, network, np.array(state["diversity"]))
+        return DiffusionSampler(self, network, np.array(state["diversity"]))
 
 
 @dataclass(frozen=True, eq=False)
-class DenoisedImages:
+class DiffusionSampler:
     """Draws from a fitted denoiser, on the CPU wherever the fit ran.
 
     Attributes:
         recipe: What was fitted.
         network: The averaged denoiser, on the CPU, in evaluation mode.
-        diversity: ``float64 (n_classes,)``, see :func:`.diversity_of`.
+        diversity: ``float64 (n_classes,)``, see :func:`.measure_diversity`.
     """
 
     recipe: Diffusion
@@ -155,7 +155,7 @@ class DenoisedImages:
     @property
     def facts(self) -> dict[str, float]:
         """Numbers worth logging: the diversity of the average class and of the worst."""
-        return facts_of(self.diversity)
+        return diversity_facts(self.diversity)
 
     def sample(self, labels: np.ndarray, seed: int) -> np.ndarray:
         """Draw one image a label.

@@ -27,9 +27,9 @@ from monai.networks.schedulers import DDIMScheduler, DDPMScheduler
 from torch import nn
 
 import medbench
-from medbench_plugins.generators.diversity import diversity_of
+from medbench_plugins.generators.diversity import measure_diversity
 from medbench_plugins.generators.image_gans.loop import Trained, as_pixels, balanced_batches
-from medbench_plugins.generators.image_gans.networks import halvings
+from medbench_plugins.generators.image_gans.networks import count_halvings
 from medbench_plugins.generators.settings import ImageSettings
 from medbench_plugins.training.average import MovingAverage
 from medbench_plugins.training.loss_curves import LossCurves
@@ -86,7 +86,7 @@ class Denoiser(nn.Module):
         super().__init__()
         self.channels, *self.spatial = shape
         self.n_classes, self.width = n_classes, width
-        levels = levels or halvings(self.spatial)
+        levels = levels or count_halvings(self.spatial)
         multiple = 2 ** (levels - 1)
         self.padded = [-(-side // multiple) * multiple for side in self.spatial]
         d, maps = len(self.spatial), [width, *[2 * width] * (levels - 1)]
@@ -144,7 +144,7 @@ class Denoiser(nn.Module):
         return self.out(x)
 
 
-def guided(
+def guide(
     network: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor],
     x: torch.Tensor,
     t: torch.Tensor,
@@ -210,7 +210,7 @@ def train_diffusion(recipe: DiffusionRecipe, train: medbench.Samples, context: m
         context.progress(step + 1, steps, **losses.report())
     losses.check_weights(average.network)
     most = 16 if len(shape) == 3 else 8  # a volume takes long to draw
-    diversity = diversity_of(partial(draw, recipe, average.network), train, context.seed("diversity"), most)
+    diversity = measure_diversity(partial(draw, recipe, average.network), train, context.seed("diversity"), most)
     return Trained(average.network.cpu(), "all", losses.names, losses.values.cpu().numpy(), [(steps, diversity)])
 
 
@@ -237,7 +237,7 @@ def draw(recipe: DiffusionRecipe, network: Denoiser, labels: np.ndarray, seed: i
     device = next(network.parameters()).device
     rows = max(1, min(BLOCK_ROWS, BLOCK_PIXELS // math.prod(network.padded)))
     signal = DDIMScheduler(recipe.timesteps, **SCHEDULE).alphas_cumprod.to(device)
-    times = strides(recipe.timesteps, recipe.sampling_steps)
+    times = choose_timesteps(recipe.timesteps, recipe.sampling_steps)
     made = [np.empty((0, network.channels, *network.spatial), dtype=np.uint8)]
     with torch.inference_mode():
         for start in range(0, len(wanted), rows):
@@ -246,7 +246,7 @@ def draw(recipe: DiffusionRecipe, network: Denoiser, labels: np.ndarray, seed: i
             x = torch.randn(rows, network.channels, *network.padded, generator=noise).to(device)
             for t, following in zip(times, [*times[1:], None], strict=True):
                 now = torch.full_like(full, t)
-                v = guided(network, x, now, full, null=network.n_classes, guidance=recipe.guidance)
+                v = guide(network, x, now, full, null=network.n_classes, guidance=recipe.guidance)
                 image = (signal[t].sqrt() * x - (1 - signal[t]).sqrt() * v).clamp(-1, 1)
                 direction = signal[t].sqrt() * v + (1 - signal[t]).sqrt() * x
                 left = signal[following] if following is not None else torch.ones_like(signal[t])
@@ -257,7 +257,7 @@ def draw(recipe: DiffusionRecipe, network: Denoiser, labels: np.ndarray, seed: i
     return np.concatenate(made)
 
 
-def strides(timesteps: int, sampling_steps: int) -> list[int]:
+def choose_timesteps(timesteps: int, sampling_steps: int) -> list[int]:
     """Return the timesteps that are visited from noise to image, close together where detail is decided.
 
     Their distances grow with the noise, as squares do. Of noise as fine as .05 of half the grey levels, an exact

@@ -9,7 +9,7 @@ import numpy as np
 import medbench
 
 
-def diversity_of(
+def measure_diversity(
     sample: Callable[[np.ndarray, int], np.ndarray], train: medbench.Samples, seed: int, most: int = 16
 ) -> np.ndarray:
     """Return how far samples of a class lie apart, as a fraction of how far its real ones do.
@@ -55,7 +55,7 @@ COLLAPSED = 0.2
 images. A convention, not a measurement; fits on the phantoms that were fine had 0.74 and more."""
 
 
-def facts_of(diversity: np.ndarray) -> dict[str, float]:
+def diversity_facts(diversity: np.ndarray) -> dict[str, float]:
     """Return the mean and the least of ``diversity (n_classes,)``, and whether that is a collapse (1) or not (0).
 
     Classes without one are left out.

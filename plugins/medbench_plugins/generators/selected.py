@@ -14,7 +14,7 @@ import medbench
 from medbench_plugins.classifiers.timm_nets import VGG16
 from medbench_plugins.generator_scores.neighbours import coverage
 from medbench_plugins.generators.acgan import ACGAN
-from medbench_plugins.row_vectors import flat
+from medbench_plugins.row_vectors import as_vectors
 from medbench_plugins.selection.classifier_judge import FittedSelector, Selector
 from medbench_plugins.selection.judges import Judge
 from medbench_plugins.selection.rules import Rule, RuleName, draw_selected
@@ -91,7 +91,7 @@ class Selected:
                 f"give at least {int(np.ceil(1 / self.keep))}."
             )
 
-    def fit(self, train: medbench.Samples, context: medbench.Context) -> SelectedRows:
+    def fit(self, train: medbench.Samples, context: medbench.Context) -> SelectingSampler:
         """Fit the generator and the judge; leave ``NAME-selection.csv``, and a picture of images, in the folder.
 
         Raises:
@@ -113,7 +113,7 @@ class Selected:
             )
         return fitted
 
-    def restore(self, state: medbench.State, train: medbench.Samples) -> SelectedRows:
+    def restore(self, state: medbench.State, train: medbench.Samples) -> SelectingSampler:
         """Rebuild the sampler from its ``state()``.
 
         Raises:
@@ -130,7 +130,9 @@ class Selected:
             return self._fitted(sampler, None, measured)
         return self._fitted(sampler, Selector(self.classifier).restore(_behind("selector.", state), train), measured)
 
-    def _fitted(self, sampler: medbench.Sampler, selector: FittedSelector | None, measured: np.ndarray) -> SelectedRows:
+    def _fitted(
+        self, sampler: medbench.Sampler, selector: FittedSelector | None, measured: np.ndarray
+    ) -> SelectingSampler:
         judge: Any = selector if selector is not None else getattr(sampler, "judge", None)
         if judge is None:
             raise medbench.Skip(
@@ -138,16 +140,16 @@ class Selected:
                 f"dense-acgan have; use {self.name}[by=classifier]"
             )
         rule = Rule(self.rule, self.threshold, self.keep, self.pool)
-        return SelectedRows(sampler, judge, rule, measured, selector)
+        return SelectingSampler(sampler, judge, rule, measured, selector)
 
 
 @dataclass(frozen=True, eq=False)
-class SelectedRows:
+class SelectingSampler:
     """Draws from a fitted generator through a filter.
 
     Attributes:
         sampler: The generator's.
-        judged_by: Whose opinion counts.
+        criterion: Whose class probabilities count.
         rule: What passes.
         measured: ``float64 (n_classes, 6)``, columns as ``COLUMNS``: what a draw at the fit took and gave; NaN where
             a class has too few real rows to measure coverage.
@@ -155,7 +157,7 @@ class SelectedRows:
     """
 
     sampler: medbench.Sampler
-    judged_by: Judge
+    criterion: Judge
     rule: Rule
     measured: np.ndarray
     selector: FittedSelector | None = None
@@ -182,7 +184,7 @@ class SelectedRows:
     def sample(self, labels: np.ndarray, seed: int) -> np.ndarray:
         """Draw one row a label, ``(n, ...)`` in dtype and shape of the training rows; the same seed gives the same."""
         n_classes = len(self.measured)
-        return draw_selected(self.sampler, self.judged_by, self.rule, labels, seed, n_classes=n_classes).x
+        return draw_selected(self.sampler, self.criterion, self.rule, labels, seed, n_classes=n_classes).x
 
     def state(self) -> medbench.State:
         """Return the generator's arrays behind "generator.", the classifier's behind "selector.", and the numbers.
@@ -203,7 +205,7 @@ class SelectedRows:
         """
         reports, done = self.rule.pool + 3, 0
 
-        def told() -> None:
+        def report() -> None:
             nonlocal done
             done += 1
             context.progress(done, reports)
@@ -213,12 +215,12 @@ class SelectedRows:
         rows = np.concatenate(own)
         labels, seed = train.labels[rows], context.seed("probe")
         drawn = draw_selected(
-            self.sampler, self.judged_by, self.rule, labels, seed, n_classes=len(train.classes), told=told
+            self.sampler, self.criterion, self.rule, labels, seed, n_classes=len(train.classes), report=report
         )
         features = []
         for x in (train.x[rows], self.sampler.sample(labels, seed), drawn.x):
-            features.append(flat(self.judged_by.features(x)))
-            told()
+            features.append(as_vectors(self.criterion.features(x)))
+            report()
         context.progress(reports, reports)
         covered = [
             [coverage(features[0][labels == k], made[labels == k], NEAREST) for made in features[1:]]

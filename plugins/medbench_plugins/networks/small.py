@@ -139,7 +139,7 @@ class Resized(nn.Module):
         return self.network(F.interpolate(x, size, mode=mode, align_corners=False))
 
 
-def with_statistics(
+def normalise_inputs(
     network: nn.Module, channels: int, *, mean: Sequence[float], deviation: Sequence[float]
 ) -> nn.Module:
     """Have `network` see images in the units that its weights were trained in, and return it.
@@ -180,7 +180,7 @@ def _to_statistics(network: nn.Module, given: tuple[torch.Tensor, ...]) -> tuple
     return (scaled(given[0]), *given[1:])
 
 
-def least_size(build: Callable[[int], nn.Module], shape: tuple[int, ...], *, named: str) -> int:
+def find_least_size(build: Callable[[int], nn.Module], shape: tuple[int, ...], *, what: str) -> int:
     """Find the least size, at or above that of the images, at which a network can be trained and sees all of them.
 
     Strides without padding leave the last rows and columns out: of 28 pixels, patches of 16 are one patch. Then the
@@ -189,7 +189,7 @@ def least_size(build: Callable[[int], nn.Module], shape: tuple[int, ...], *, nam
     Args:
         build: Makes the network for images of so many pixels along every axis.
         shape: ``(channels, *spatial)`` of an image.
-        named: What an error calls the network.
+        what: What an error calls the network.
 
     Raises:
         medbench.UsageError: If no size up to 256 will do.
@@ -201,14 +201,14 @@ def least_size(build: Callable[[int], nn.Module], shape: tuple[int, ...], *, nam
         for size in sizes:
             if (network := _trainable(build, channels, size, d)) is None:
                 continue
-            if sees_all(network, (channels, *[size] * d)):
+            if depends_on_all_pixels(network, (channels, *[size] * d)):
                 return size
             likely = sorted({size + 1, *(-(-size // patch) * patch for patch in PATCHES)})
             for more in (*likely, *range(size + 2, size + 33)):
                 network = _trainable(build, channels, more, d)
-                if network is not None and sees_all(network, (channels, *[more] * d)):
+                if network is not None and depends_on_all_pixels(network, (channels, *[more] * d)):
                     return more
-    raise medbench.UsageError(f"{named} gives no class scores for images of {shape}; choose another network")
+    raise medbench.UsageError(f"{what} gives no class scores for images of {shape}; choose another network")
 
 
 def _trainable(build: Callable[[int], nn.Module], channels: int, size: int, d: int) -> nn.Module | None:
@@ -222,7 +222,7 @@ def _trainable(build: Callable[[int], nn.Module], channels: int, size: int, d: i
     return network if isinstance(logits, torch.Tensor) and logits.ndim == 2 else None
 
 
-def sees_all(network: nn.Module, shape: tuple[int, ...]) -> bool:
+def depends_on_all_pixels(network: nn.Module, shape: tuple[int, ...]) -> bool:
     """Say whether the first and the last position along every axis of an image change the logits.
 
     Args:

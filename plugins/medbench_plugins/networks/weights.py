@@ -84,10 +84,10 @@ def load(
             tensors = rename(tensors, network)
         except UNREADABLE:
             raise medbench.DataError(f"{path} holds weights of another network; give those of this one") from None
-    return insert(network, tensors, named=str(path), head=head)
+    return insert(network, tensors, what=str(path), head=head)
 
 
-def insert(network: nn.Module, tensors: Mapping[str, Any], *, named: str, head: tuple[str, ...] = ()) -> nn.Module:
+def insert(network: nn.Module, tensors: Mapping[str, Any], *, what: str, head: tuple[str, ...] = ()) -> nn.Module:
     """Put tensors or arrays into the network by name and return it.
 
     The head keeps its initial weights where shapes differ. The first convolution is adapted to the number of
@@ -97,7 +97,7 @@ def insert(network: nn.Module, tensors: Mapping[str, Any], *, named: str, head: 
     Args:
         network: Changed in place.
         tensors: Tensors or arrays by name, as in a ``state_dict``.
-        named: What an error calls them.
+        what: What an error calls them.
         head: Beginnings of the names that make the head; empty for the module of the last parameter.
 
     Raises:
@@ -125,15 +125,15 @@ def insert(network: nn.Module, tensors: Mapping[str, Any], *, named: str, head: 
             found = (
                 f"{tuple(tensor.shape)} where the network has {tuple(own[name].shape)}" if name in own else "too many"
             )
-            raise medbench.DataError(f"{named}: tensor {name} is {found}; give weights of this very network")
+            raise medbench.DataError(f"{what}: tensor {name} is {found}; give weights of this very network")
     for name in own:
         if name not in fitting and not name.startswith(optional):
-            raise medbench.DataError(f"{named}: tensor {name} of the network is missing; give weights of this network")
+            raise medbench.DataError(f"{what}: tensor {name} of the network is missing; give weights of this network")
     network.load_state_dict(fitting, strict=False)
     return network
 
 
-def beginning(
+def build_from(
     build: Callable[[], nn.Module],
     *,
     pretrained: Path | None,
@@ -155,7 +155,7 @@ def beginning(
         network = build()
         if pretrained is not None:
             load(network, pretrained, head=head, rename=rename)
-        return network if start is None else insert(network, start, named="the state to start from", head=head)
+        return network if start is None else insert(network, start, what="the state to start from", head=head)
 
     return build_and_load, {} if pretrained is None else {"pretrained": sha256(pretrained)}
 

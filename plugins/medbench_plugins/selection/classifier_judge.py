@@ -66,7 +66,7 @@ class FittedSelector:
         """What the fit told of itself; empty once restored."""
         return self.encoding.facts
 
-    def opinion(self, x: np.ndarray) -> np.ndarray:
+    def class_probabilities(self, x: np.ndarray) -> np.ndarray:
         """Return class probabilities ``float64 (n, n_classes)`` of ``x uint8 (n, channels, *spatial)``."""
         import torch
 

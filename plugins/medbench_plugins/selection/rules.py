@@ -53,7 +53,7 @@ class Rule:
 
 
 @dataclass(frozen=True, eq=False)
-class Drawn:
+class Selection:
     """Rows that were kept, and what it took.
 
     Attributes:
@@ -77,8 +77,8 @@ def draw_selected(
     seed: int,
     *,
     n_classes: int,
-    told: Callable[[], None] = lambda: None,
-) -> Drawn:
+    report: Callable[[], None] = lambda: None,
+) -> Selection:
     """Draw rows, judge them, and draw again for every class that has too few, `rule.pool` rounds at most.
 
     A round draws as many rows of a class as are wanted of it. The first round is the sampler's own draw: where every
@@ -91,7 +91,7 @@ def draw_selected(
         labels: ``int64 (n,)`` classes wanted.
         seed: The same seed gives the same rows.
         n_classes: Length of the counts.
-        told: Called after each round.
+        report: Called after each round.
 
     Returns:
         Of each class the rows that passed, in the order drawn; where too few did, then the best of the others.
@@ -109,19 +109,19 @@ def draw_selected(
             x = np.concatenate([x, sampler.sample(again, _seed_of(seed, turn))])
             drawn = np.concatenate([drawn, again])
         fresh = slice(len(scores), None)
-        opinion = judge.opinion(x[fresh])
+        opinion = judge.class_probabilities(x[fresh])
         scores = np.concatenate([scores, opinion[np.arange(len(opinion)), drawn[fresh]]])
         passed = rule.passes(scores, drawn)
-        told()
+        report()
     rows = np.empty(len(labels), dtype=np.int64)
     for label in range(n_classes):
-        rows[labels == label] = kept(scores, passed, np.flatnonzero(drawn == label), int(wanted[label]))
+        rows[labels == label] = choose_rows(scores, passed, np.flatnonzero(drawn == label), int(wanted[label]))
     n_passed = np.bincount(drawn[passed], minlength=n_classes)
     candidates = np.bincount(drawn, minlength=n_classes)
-    return Drawn(x[rows], candidates, n_passed, np.maximum(wanted - n_passed, 0))
+    return Selection(x[rows], candidates, n_passed, np.maximum(wanted - n_passed, 0))
 
 
-def kept(scores: np.ndarray, passed: np.ndarray, rows: np.ndarray, wanted: int) -> np.ndarray:
+def choose_rows(scores: np.ndarray, passed: np.ndarray, rows: np.ndarray, wanted: int) -> np.ndarray:
     """Choose `wanted` of the candidates `rows`: those that passed, as they come; then the best of the others.
 
     As they come, not best first: the best of those that pass would be nearer to a prototype than the rule asks for.

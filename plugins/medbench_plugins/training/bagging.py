@@ -15,7 +15,7 @@ from torch import nn
 
 import medbench
 from medbench_plugins.training.classifier_loop import fit_one
-from medbench_plugins.training.predictor import NetworkPredictor, cross_entropy, inverse_link_of, softmax
+from medbench_plugins.training.predictor import NetworkPredictor, cross_entropy, get_inverse_link, softmax
 
 Fitted = TypeVar("Fitted")
 
@@ -72,7 +72,7 @@ def fit_network(
         fit(_training_set_of_bag(training_set, rows), share)
         for rows, share in zip(training_set.bags, shares, strict=True)
     ]
-    mean = MeanOfNetworks([one.network for one in fits], inverse_link_of(training_set.loss)).eval()
+    mean = MeanOfNetworks([one.network for one in fits], get_inverse_link(training_set.loss)).eval()
     together = NetworkPredictor(mean, torch.device(context.device), context.budget.batch)
     _merge_records(together, fits, validation.take(validation.labels >= 0))
     return together

@@ -42,7 +42,7 @@ def draw_rows(labels: np.ndarray, sampling: np.ndarray | None, *, steps: int, ba
     return np.concatenate([rng.permutation(known) for _ in range(epochs)])[: steps * batch].reshape(steps, batch)
 
 
-def batches_on_device(x: np.ndarray, rows: np.ndarray, device: torch.device) -> Iterator[torch.Tensor]:
+def load_batches(x: np.ndarray, rows: np.ndarray, device: torch.device) -> Iterator[torch.Tensor]:
     """Yield the images of every row of `rows (steps, B)` as ``float32 (B, ...)`` on the device, uint8 as [-1, 1]."""
     if device.type == "cuda" and x.nbytes < RESIDENT * torch.cuda.mem_get_info(device)[0]:
         resident, index = torch.tensor(x, device=device), torch.from_numpy(rows).to(device)

@@ -18,10 +18,10 @@ from medbench_plugins.networks.repeatable_gradients import make_repeatable
 from medbench_plugins.networks.small import Resized
 from medbench_plugins.training import batch_norms
 from medbench_plugins.training.average import MovingAverage
-from medbench_plugins.training.batches import as_input, batches_on_device, draw_rows, memory_format
+from medbench_plugins.training.batches import as_input, draw_rows, load_batches, memory_format
 from medbench_plugins.training.loss_curves import LossCurves
 from medbench_plugins.training.numerics import descend, in_bfloat16, repeatable_kernels, schedule, set_learning_rate
-from medbench_plugins.training.predictor import Evaluation, NetworkPredictor, cross_entropy, inverse_link_of
+from medbench_plugins.training.predictor import Evaluation, NetworkPredictor, cross_entropy, get_inverse_link
 
 EVALUATIONS = 10  # of the validation set in a fit; they inform, and select nothing unless a leak is asked for
 WEIGHT_DECAY = 0.05  # of weights; biases and the parameters of norms have none
@@ -58,7 +58,7 @@ def fit_one(
         torch.manual_seed(context.seed("dropout"))
         optimiser = torch.optim.AdamW(_parameter_groups(network), lr=lr, fused=True)
         average = MovingAverage.of_last_tenth(network, steps)
-        predictor = NetworkPredictor(average.network, device, batch, inverse_link_of(training_set.loss))
+        predictor = NetworkPredictor(average.network, device, batch, get_inverse_link(training_set.loss))
         if device.type == "cuda":
             make_repeatable(network, batches.images(0))
         watch = _Evaluations(validation.take(validation.labels >= 0), predictor, average, batches, context)
@@ -103,7 +103,7 @@ class _Batches:
         """Yield the transformed images ``float32 (B, ...)`` and class probabilities ``(B, K)`` of every step."""
         draws = torch.Generator(self.device).manual_seed(self.context.seed("transform"))
         targets = self.classes[torch.from_numpy(self.samples.labels[self.rows])]  # (steps, B, K)
-        for step, x in enumerate(batches_on_device(self.samples.x, self.rows, self.device)):
+        for step, x in enumerate(load_batches(self.samples.x, self.rows, self.device)):
             yield self._transformed(x, targets[step], draws)
 
     def like_training(self, n: int) -> Iterator[tuple[torch.Tensor]]:

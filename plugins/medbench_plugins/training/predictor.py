@@ -22,7 +22,7 @@ def softmax(logits: torch.Tensor) -> torch.Tensor:
     return logits.softmax(1)
 
 
-def inverse_link_of(loss: medbench.Loss | None) -> Callable[[torch.Tensor], torch.Tensor]:
+def get_inverse_link(loss: medbench.Loss | None) -> Callable[[torch.Tensor], torch.Tensor]:
     """Return how a network trained by `loss` turns logits into probabilities, see :class:`medbench.TrainingSet`."""
     return getattr(loss, "inverse_link", softmax)
 

@@ -38,7 +38,7 @@ class DenseGenerator(nn.Module):
 
     def forward(self, z: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Draw ``float32 (B, d)`` in the networks' units from ``z (B, latent)`` and ``labels int64 (B,)``."""
-        return self.layers(with_class(z, labels, self.n_classes))
+        return self.layers(append_class(z, labels, self.n_classes))
 
     def rows(self, z: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Draw ``float32 (B, d)`` in the units of the training rows."""
@@ -57,10 +57,10 @@ class DenseDiscriminator(nn.Module):
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the source logit ``(B,)``, positive for real, and class logits ``(B, n_classes)``."""
-        _, source, classes = self.judged(x)
+        _, source, classes = self.features_and_logits(x)
         return source, classes
 
-    def judged(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def features_and_logits(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return hidden units ``(B, hidden)``, source logits ``(B,)`` and class logits ``(B, n_classes)``."""
         features = F.leaky_relu(self.body(x), 0.2)
         return features, self.source(features)[:, 0], self.classes(features)
@@ -77,9 +77,9 @@ class DenseCritic(nn.Module):
 
     def forward(self, x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Return ``(B,)`` for ``x (B, d)`` and ``labels int64 (B,)``."""
-        return self.layers(with_class(x, labels, self.n_classes))[:, 0]
+        return self.layers(append_class(x, labels, self.n_classes))[:, 0]
 
 
-def with_class(x: torch.Tensor, labels: torch.Tensor, n_classes: int) -> torch.Tensor:
+def append_class(x: torch.Tensor, labels: torch.Tensor, n_classes: int) -> torch.Tensor:
     """Return ``x (B, d)`` and one column a class behind it: ``(B, d + n_classes)``."""
     return torch.cat([x, F.one_hot(labels, n_classes).to(x.dtype)], dim=1)

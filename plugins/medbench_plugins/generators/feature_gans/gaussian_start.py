@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from medbench_plugins.generators.feature_gans.dense_networks import with_class
+from medbench_plugins.generators.feature_gans.dense_networks import append_class
 
 CHUNK = 64  # rows drawn at a time; fixed, since the size of a block changes bits
 
@@ -62,10 +62,10 @@ class StartedGenerator(nn.Module):
     def start_from(self, x: np.ndarray, labels: np.ndarray) -> None:
         """Take the moments of each class from ``x float64 (n, d)`` in the networks' units; every class has a row."""
         for label in range(self.n_classes):
-            mean, directions, rest = class_moments(x[labels == label], rank=self.rank)
+            mean, directions, rest = estimate_gaussian(x[labels == label], rank=self.rank)
             if self.positive:
                 deviation = np.sqrt((directions**2).sum(0) + rest**2)
-                mean, wider = before_rectifying(mean, deviation)
+                mean, wider = gaussian_before_relu(mean, deviation)
                 ratio = np.divide(wider, deviation, out=np.zeros_like(wider), where=deviation > 0)
                 directions, rest = directions * ratio, rest * ratio
             parts = (mean, directions, rest)
@@ -109,7 +109,7 @@ class DenseCorrection(nn.Module):
 
     def forward(self, x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Return ``(B, d)`` for ``x (B, d)`` and ``labels int64 (B,)``."""
-        return self.outer(F.leaky_relu(self.inner(with_class(x, labels, self.n_classes)), 0.2))
+        return self.outer(F.leaky_relu(self.inner(append_class(x, labels, self.n_classes)), 0.2))
 
 
 class MapCorrection(nn.Module):
@@ -133,7 +133,7 @@ class MapCorrection(nn.Module):
         return self.outer(hidden).flatten(1)
 
 
-def class_moments(x: np.ndarray, *, rank: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def estimate_gaussian(x: np.ndarray, *, rank: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the Gaussian of a class that a generator starts as.
 
     Its covariance is Ledoit and Wolf's, as in ``feature-gaussian``, with the variance of all but the first `rank`
@@ -166,7 +166,7 @@ def class_moments(x: np.ndarray, *, rank: int) -> tuple[np.ndarray, np.ndarray, 
     return mean, directions, rest
 
 
-def before_rectifying(mean: np.ndarray, deviation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def gaussian_before_relu(mean: np.ndarray, deviation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the Gaussians that have a given mean and deviation behind a ReLU.
 
     A ReLU moves the mean of a Gaussian that reaches below 0: features that are mostly 0 would start too large.

@@ -17,10 +17,10 @@ from torch import nn
 
 import medbench
 from medbench_plugins.generators.adversarial import frozen
-from medbench_plugins.generators.diversity import diversity_of
+from medbench_plugins.generators.diversity import measure_diversity
 from medbench_plugins.generators.image_gans.losses import Objective
 from medbench_plugins.generators.settings import GANSettings
-from medbench_plugins.row_vectors import flat, spread, spread_of_channels
+from medbench_plugins.row_vectors import as_vectors, channel_units, feature_units
 from medbench_plugins.training import batch_norms
 from medbench_plugins.training.average import MovingAverage
 from medbench_plugins.training.loss_curves import LossCurves
@@ -144,15 +144,15 @@ def _prepare(
 
     The generator is both a torch module and a :class:`RowGenerator`.
     """
-    device, values = torch.device(context.device), flat(train.x)
+    device, values = torch.device(context.device), as_vectors(train.x)
     with torch.random.fork_rng(devices=[]):  # initialisation knows only the global generator
         torch.manual_seed(context.seed("initialise"))
         generator: Any = build_generator(game, train)
         discriminator = game.discriminator(train.x.shape[1:], len(train.classes)).to(device)
-    mean, deviation = spread(values)
+    mean, deviation = feature_units(values)
     if game.by_channel:
         positions = values.shape[1] // train.x.shape[1]
-        mean, deviation = (np.repeat(of_channel, positions) for of_channel in spread_of_channels(train.x))
+        mean, deviation = (np.repeat(of_channel, positions) for of_channel in channel_units(train.x))
     location = np.zeros_like(mean) if is_positive(train) else mean
     units = (values - location) / deviation
     generator.location.copy_(torch.from_numpy(location))
@@ -191,9 +191,9 @@ def draw(network: RowGenerator, labels: np.ndarray, seed: int) -> np.ndarray:
 
 
 def relative_diversity(network: RowGenerator, train: medbench.Samples, seed: int, most: int = 64) -> np.ndarray:
-    """Return :func:`.diversity_of` what `network`, on the CPU, draws of each class with the same noise."""
+    """Return :func:`.measure_diversity` what `network`, on the CPU, draws of each class with the same noise."""
 
     def sample(labels: np.ndarray, seed: int) -> np.ndarray:
         return np.concatenate([draw(network, labels[labels == label], seed) for label in np.unique(labels)])
 
-    return diversity_of(sample, train, seed, most)
+    return measure_diversity(sample, train, seed, most)

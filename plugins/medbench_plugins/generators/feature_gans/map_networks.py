@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from medbench_plugins.generators.feature_gans.dense_networks import with_class
+from medbench_plugins.generators.feature_gans.dense_networks import append_class
 from medbench_plugins.generators.image_gans.networks import PlainBatchNorm, UpsampledConvolution
 
 CHUNK = 64  # rows drawn at a time; fixed, since the size of a block changes bits
@@ -36,7 +36,7 @@ class MapGenerator(nn.Module):
         super().__init__()
         self.latent, self.n_classes = latent, n_classes
         channels, *self.spatial = shape
-        axes, k = len(self.spatial), doublings(shape)
+        axes, k = len(self.spatial), count_doublings(shape)
         conv = (nn.Conv2d, nn.Conv3d)[axes - 2]
         self.base = [-(-side // 2**k) for side in self.spatial]
         self.project = nn.Linear(latent + n_classes, 2 * width * math.prod(self.base))
@@ -52,7 +52,7 @@ class MapGenerator(nn.Module):
 
     def forward(self, z: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Draw ``float32 (B, d * positions)`` in the networks' units from ``z (B, latent)`` and ``int64 (B,)``."""
-        x = self.project(with_class(z, labels, self.n_classes)).unflatten(1, (-1, *self.base))
+        x = self.project(append_class(z, labels, self.n_classes)).unflatten(1, (-1, *self.base))
         x = F.leaky_relu(self.norms[0](x, labels), 0.2)
         for conv, norm in zip(self.convs, self.norms[1:], strict=True):
             x = F.leaky_relu(norm(conv(x), labels), 0.2)
@@ -75,7 +75,7 @@ class MapDiscriminator(nn.Module):
         self.shape = shape
         channels, *spatial = shape
         conv = (nn.Conv2d, nn.Conv3d)[len(spatial) - 2]
-        k = doublings(shape)
+        k = count_doublings(shape)
         layers: list[nn.Module] = [spectral_norm(conv(channels, width, 3, padding=1))]
         for i, (m, n) in enumerate([(width, 2 * width), (2 * width, 2 * width)]):
             halving = conv(m, n, 4, stride=2, padding=1)
@@ -87,10 +87,10 @@ class MapDiscriminator(nn.Module):
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the source logit ``(B,)``, positive for real, and class logits ``(B, n_classes)``."""
-        _, source, classes = self.judged(x)
+        _, source, classes = self.features_and_logits(x)
         return source, classes
 
-    def judged(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def features_and_logits(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return hidden units ``(B, n_features)``, source logits ``(B,)`` and class logits ``(B, n_classes)``."""
         x = x.view(len(x), *self.shape)
         for conv in self.convs:
@@ -99,6 +99,6 @@ class MapDiscriminator(nn.Module):
         return features, self.source(features)[:, 0], self.classes(features)
 
 
-def doublings(shape: tuple[int, ...]) -> int:
+def count_doublings(shape: tuple[int, ...]) -> int:
     """Return how often the shortest axis of ``(d, *spatial)`` is halved, at most twice, until 2 or 3 are left."""
     return min(2, max(0, min(shape[1:]).bit_length() - 2))

@@ -12,11 +12,11 @@ import numpy as np
 
 import medbench
 from medbench_plugins.generators.checks import check_classes, check_fields
-from medbench_plugins.generators.diversity import facts_of
+from medbench_plugins.generators.diversity import diversity_facts
 from medbench_plugins.generators.image_gans.recipe import fill_tensors
 from medbench_plugins.generators.settings import GANSettings
-from medbench_plugins.row_vectors import flat, shaped
-from medbench_plugins.selection.judges import Discriminator, judge_of
+from medbench_plugins.row_vectors import as_rows_like, as_vectors
+from medbench_plugins.selection.judges import Discriminator, make_judge
 
 if TYPE_CHECKING:
     import torch
@@ -114,7 +114,7 @@ def _floats(network: RowGenerator) -> dict[str, torch.Tensor]:
 def _judge(network: RowGenerator, discriminator: nn.Module) -> Discriminator | None:
     """Return the discriminator as a judge of rows in the units of the training rows."""
     location, scale = network.location.numpy(), network.scale.numpy()
-    return judge_of(discriminator, lambda x: ((flat(x) - location) / scale).astype(np.float32))
+    return make_judge(discriminator, lambda x: ((as_vectors(x) - location) / scale).astype(np.float32))
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,14 +136,14 @@ class RowSampler:
 
     @property
     def facts(self) -> dict[str, float]:
-        """Numbers worth logging: diversity, see :func:`medbench_plugins.generators.diversity.facts_of`."""
-        return facts_of(self.diversity)
+        """Numbers worth logging: diversity, see :func:`medbench_plugins.generators.diversity.diversity_facts`."""
+        return diversity_facts(self.diversity)
 
     def sample(self, labels: np.ndarray, seed: int) -> np.ndarray:
         """Draw one row a label, ``(n, ...)`` in dtype and shape of the training rows; the same seed gives the same."""
         from medbench_plugins.generators.feature_gans.loop import draw
 
-        return shaped(draw(self.network, labels, seed), self.like)
+        return as_rows_like(draw(self.network, labels, seed), self.like)
 
     def state(self) -> medbench.State:
         """Return weights and buffers by name, those of the judge behind "judge.", and the diversity."""

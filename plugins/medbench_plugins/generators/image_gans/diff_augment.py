@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 
 
-def shown(x: torch.Tensor, noise: torch.Generator) -> torch.Tensor:
+def augment_differentiably(x: torch.Tensor, noise: torch.Generator) -> torch.Tensor:
     """Change brightness and contrast, move and cut out, differentiably and without non-deterministic kernels.
 
     Args:

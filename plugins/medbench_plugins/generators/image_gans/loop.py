@@ -15,9 +15,9 @@ from torch import nn
 
 import medbench
 from medbench_plugins.generators.adversarial import frozen
-from medbench_plugins.generators.diversity import diversity_of
-from medbench_plugins.generators.image_gans.checkpoints import looks, watch
-from medbench_plugins.generators.image_gans.diff_augment import shown
+from medbench_plugins.generators.diversity import measure_diversity
+from medbench_plugins.generators.image_gans.checkpoints import evaluation_steps, hold_out_images
+from medbench_plugins.generators.image_gans.diff_augment import augment_differentiably
 from medbench_plugins.generators.image_gans.losses import Objective, clip_weights
 from medbench_plugins.generators.image_gans.networks import GeneratorNetwork, OneAClass
 from medbench_plugins.generators.settings import GANSettings, ImageSettings
@@ -41,7 +41,7 @@ class Game:
             for all images, labels ignored.
         critic_steps: Steps of the discriminator for each of the generator.
         clip: The discriminator's weights are clamped to this after each of its steps; 0 leaves them.
-        augment: Show the discriminator changed images, see :func:`.shown`.
+        augment: Show the discriminator changed images, see :func:`.augment_differentiably`.
         initialise: Called on each new network; None keeps torch's own initialisation.
         checkpoint: "last" keeps the last averaged weights; "kid" the best of ten looks at them, see
             :mod:`medbench_plugins.generators.image_gans.checkpoints`.
@@ -85,7 +85,7 @@ class Trained(Generic[Network]):
             :func:`relative_diversity`.
         discriminator: As its last step left it, where it was trained; None where there was none.
         kept: Steps behind the weights that were kept; 0 where that is not said.
-        kids: Steps done and kernel distance of each look, where weights were chosen by it.
+        distances: Steps done and kernel distance of each look, where weights were chosen by it.
     """
 
     network: Network
@@ -95,7 +95,7 @@ class Trained(Generic[Network]):
     diversity: list[tuple[int, np.ndarray]]
     discriminator: nn.Module | None = None
     kept: int = 0
-    kids: Sequence[tuple[int, float]] = ()
+    distances: Sequence[tuple[int, float]] = ()
 
 
 def train_gan(
@@ -145,8 +145,8 @@ def _train_pair(
     purpose = (turn.number,) if game.split == "class" else ()
     part = "all" if game.split == "conditional" else train.classes[0]
     name = recipe.name if game.split == "conditional" else f"{recipe.name} of {part}"
-    watched = watch(train, context.seed("checkpoint", *purpose)) if game.checkpoint == "kid" else None
-    train = train if watched is None else watched.rest
+    checkpoints = hold_out_images(train, context.seed("checkpoint", *purpose)) if game.checkpoint == "kid" else None
+    train = train if checkpoints is None else checkpoints.rest
     generator, discriminator = _build_pair(game, train, context, purpose)
     average = MovingAverage.rising(generator, recipe.ema)
     noise = torch.Generator(device).manual_seed(context.seed("noise", *purpose))
@@ -157,7 +157,7 @@ def _train_pair(
     diversity = []
 
     def judge(x: torch.Tensor, *labels: torch.Tensor) -> object:
-        return discriminator(shown(x, noise) if game.augment else x, *labels)
+        return discriminator(augment_differentiably(x, noise) if game.augment else x, *labels)
 
     for step in range(1, steps + 1):
         for again in reversed(range(game.critic_steps)):
@@ -177,16 +177,16 @@ def _train_pair(
         context.progress(turn.number * steps + step, turn.of * steps, **losses.report())
         if step % max(1, steps // 5) == 0 or step == steps:
             diversity.append((step, relative_diversity(average.network, train, context.seed("diversity"))))
-        if watched is not None and step in looks(steps):
-            watched.look(step, average.network, partial(draw, average.network))
-    if watched is not None:
-        watched.put_back(average.network)
-        diversity.append((watched.best, relative_diversity(average.network, train, context.seed("diversity"))))
+        if checkpoints is not None and step in evaluation_steps(steps):
+            checkpoints.evaluate(step, average.network, partial(draw, average.network))
+    if checkpoints is not None:
+        checkpoints.restore_best(average.network)
+        diversity.append((checkpoints.best, relative_diversity(average.network, train, context.seed("diversity"))))
     # One memory layout, or a restored generator's samples could differ in the last bit.
     network = average.network.cpu().to(memory_format=torch.contiguous_format)
     losses.check_weights(network)
-    kept, kids = (steps, []) if watched is None else (watched.best, watched.kids)
-    return Trained(network, part, losses.names, losses.values.cpu().numpy(), diversity, discriminator, kept, kids)
+    kept, distances = (steps, []) if checkpoints is None else (checkpoints.best, checkpoints.distances)
+    return Trained(network, part, losses.names, losses.values.cpu().numpy(), diversity, discriminator, kept, distances)
 
 
 def draw(network: GeneratorNetwork | OneAClass, labels: np.ndarray, seed: int) -> np.ndarray:
@@ -218,8 +218,8 @@ def as_pixels(x: torch.Tensor) -> np.ndarray:
 
 
 def relative_diversity(network: GeneratorNetwork, train: medbench.Samples, seed: int, most: int = 16) -> np.ndarray:
-    """Return :func:`diversity_of` what `network`, in evaluation mode, draws."""
-    return diversity_of(partial(draw, network), train, seed, most)
+    """Return :func:`measure_diversity` what `network`, in evaluation mode, draws."""
+    return measure_diversity(partial(draw, network), train, seed, most)
 
 
 @medbench.outside_identity
@@ -230,15 +230,15 @@ def write_curves(path: Path, fits: Sequence[Trained]) -> None:
     """
     with path.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
-        rows.writerow(["step", "part", *fits[0].names, "diversity", *["kid"] * any(fit.kids for fit in fits)])
+        rows.writerow(["step", "part", *fits[0].names, "diversity", *["kid"] * any(fit.distances for fit in fits)])
         done = 0
         for fit in fits:
-            measured, kids = dict(fit.diversity), {step: [f"{kid:.6g}"] for step, kid in fit.kids}
+            measured, distances = dict(fit.diversity), {step: [f"{kid:.6g}"] for step, kid in fit.distances}
             for step, losses in enumerate(fit.curves.tolist(), start=1):
                 known = measured[step][np.isfinite(measured[step])] if step in measured else np.empty(0)
                 diversity = f"{known.mean():.4f}" if len(known) else ""
                 rows.writerow(
-                    [done + step, fit.part, *(f"{loss:.5f}" for loss in losses), diversity, *kids.get(step, [])]
+                    [done + step, fit.part, *(f"{loss:.5f}" for loss in losses), diversity, *distances.get(step, [])]
                 )
             done += len(fit.curves)
 

@@ -1,6 +1,6 @@
 """Generators and discriminators for images and volumes of any size.
 
-Imported late, since it needs torch. ``d`` is the number of spatial axes, ``k`` the number of halvings between the
+Imported late, since it needs torch. ``d`` is the number of spatial axes, ``k`` the number of count_halvings between the
 working size and a map of 4 to 8 positions along the shortest axis. A size that is no multiple of 2^k is drawn a little
 too large and cropped, so that no made pixel is ever interpolated: blur would give away what is made.
 """
@@ -86,7 +86,7 @@ class GeneratorNetwork(nn.Module):
         super().__init__()
         self.channels, *self.spatial = shape
         d = len(self.spatial)
-        k = halvings(self.spatial)
+        k = count_halvings(self.spatial)
         maps = [min(width * 2**i, 16 * width) for i in range(k, -1, -1)]
         norm = ConditionalBatchNorm if conditional_norm else PlainBatchNorm
         conv = _of(d, nn.Conv2d, nn.Conv3d)
@@ -155,7 +155,7 @@ class ImageFeatures(nn.Module):
         d = len(spatial)
         conv = _of(d, nn.Conv2d, nn.Conv3d)
         wrap = spectral_norm if norm == "spectral" else _as_it_is
-        k = halvings(spatial)
+        k = count_halvings(spatial)
         maps = [channels, *[min(width * 2**i, 16 * width) for i in range(k)]]
         # Kernel 4, stride 2, padding 1 halves, rounding down.
         self.convs = nn.ModuleList(wrap(conv(m, n, 4, stride=2, padding=1)) for m, n in pairwise(maps))
@@ -187,10 +187,10 @@ class DiscriminatorNetwork(nn.Module):
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the source logit ``(B,)``, positive for real, and class logits ``(B, n_classes)``."""
-        _, source, classes = self.judged(x)
+        _, source, classes = self.features_and_logits(x)
         return source, classes
 
-    def judged(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def features_and_logits(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return features ``(B, n_features)``, source logits ``(B,)`` and class logits ``(B, n_classes)``."""
         features = self.body(x)
         return features, self.source(features)[:, 0], self.classes(features)
@@ -212,7 +212,7 @@ class EmbeddingDiscriminator(nn.Module):
         features = self.body(x)
         return self.source(features)[:, 0], F.normalize(self.embed(features)), F.normalize(self.proxies.weight)
 
-    def judged(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def features_and_logits(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return embeddings ``(B, embedding)``, source logits ``(B,)``, cosines with the proxies ``(B, n_classes)``."""
         source, embedded, proxies = self(x)
         return embedded, source, embedded @ proxies.T
@@ -250,7 +250,7 @@ def initialise_as_dcgan(network: nn.Module) -> None:
             nn.init.zeros_(module.bias)
 
 
-def halvings(spatial: Sequence[int]) -> int:
+def count_halvings(spatial: Sequence[int]) -> int:
     """Return how often the shortest axis is halved, at least twice, until 4 to 8 positions are left."""
     return max(2, (min(spatial) // 4).bit_length() - 1)
 

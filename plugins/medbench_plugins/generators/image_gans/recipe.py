@@ -13,8 +13,8 @@ import numpy as np
 
 import medbench
 from medbench_plugins.generators.checks import check_images
-from medbench_plugins.generators.diversity import facts_of
-from medbench_plugins.selection.judges import Discriminator, judge_of
+from medbench_plugins.generators.diversity import diversity_facts
+from medbench_plugins.selection.judges import Discriminator, make_judge
 
 if TYPE_CHECKING:
     import torch
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         def game(self) -> Game: ...
 
 
-def fit_gan(recipe: Recipe, train: medbench.Samples, context: medbench.Context) -> MadeImages:
+def fit_gan(recipe: Recipe, train: medbench.Samples, context: medbench.Context) -> ImageSampler:
     """Train on the labelled rows of `train`; leave ``NAME-curves.csv`` and ``NAME-samples.png`` in the folder.
 
     Args:
@@ -54,14 +54,14 @@ def fit_gan(recipe: Recipe, train: medbench.Samples, context: medbench.Context) 
     own = fits[0].network
     network = own if game.split == "conditional" else OneAClass([fit.network for fit in fits]).eval()
     diversity = np.concatenate([fit.diversity[-1][1] for fit in fits])
-    checkpoint = np.array([(fit.kept, bool(fit.kids)) for fit in fits]) if game.checkpoint == "kid" else None
-    sampler = MadeImages(network, diversity, _judge(game, fits[0].discriminator), checkpoint)
+    checkpoint = np.array([(fit.kept, bool(fit.distances)) for fit in fits]) if game.checkpoint == "kid" else None
+    sampler = ImageSampler(network, diversity, _judge(game, fits[0].discriminator), checkpoint)
     write_curves(context.folder / f"{recipe.name}-curves.csv", fits)
     write_contact_sheet(context.folder / f"{recipe.name}-samples.png", train, sampler, seed=context.seed("picture"))
     return sampler
 
 
-def restore_gan(recipe: Recipe, state: medbench.State, train: medbench.Samples) -> MadeImages:
+def restore_gan(recipe: Recipe, state: medbench.State, train: medbench.Samples) -> ImageSampler:
     """Rebuild the sampler from its ``state()``.
 
     Raises:
@@ -83,7 +83,7 @@ def restore_gan(recipe: Recipe, state: medbench.State, train: medbench.Samples) 
         recipe.name,
         train,
     )
-    return MadeImages(network, np.array(state["diversity"]), judge, checkpoint)
+    return ImageSampler(network, np.array(state["diversity"]), judge, checkpoint)
 
 
 def fill_tensors(
@@ -128,11 +128,11 @@ def _judge(game: Game, discriminator: nn.Module | None) -> Discriminator | None:
     if game.split != "conditional" or discriminator is None:
         return None
     temperature = getattr(game.objective, "temperature", 1.0)
-    return judge_of(discriminator, lambda x: x.astype(np.float32) / 127.5 - 1, temperature=temperature)
+    return make_judge(discriminator, lambda x: x.astype(np.float32) / 127.5 - 1, temperature=temperature)
 
 
 @dataclass(frozen=True, eq=False)
-class MadeImages:
+class ImageSampler:
     """Draws from a fitted generator.
 
     Sampling happens on the CPU wherever the fit ran, so that a stored generator gives the same images everywhere.
@@ -154,11 +154,11 @@ class MadeImages:
 
     @property
     def facts(self) -> dict[str, float]:
-        """Numbers worth logging: diversity, see :func:`facts_of`, and which weights were kept."""
+        """Numbers worth logging: diversity, see :func:`diversity_facts`, and which weights were kept."""
         if self.checkpoint is None:
-            return facts_of(self.diversity)
+            return diversity_facts(self.diversity)
         step, chosen = self.checkpoint.mean(0).tolist()
-        return {**facts_of(self.diversity), "checkpoint_step": step, "checkpoint_chosen": chosen}
+        return {**diversity_facts(self.diversity), "checkpoint_step": step, "checkpoint_chosen": chosen}
 
     def sample(self, labels: np.ndarray, seed: int) -> np.ndarray:
         """Draw one image a label, ``uint8 (n, channels, *spatial)``; the same seed gives the same."""
