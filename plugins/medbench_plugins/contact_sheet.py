@@ -1,4 +1,4 @@
-"""One picture of real and made images side by side, so that a person can judge a generator at a glance."""
+"""One picture of real and synthetic images side by side, so that a person can judge a generator at a glance."""
 
 from __future__ import annotations
 

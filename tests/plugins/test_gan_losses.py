@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from medbench_plugins.generators.image_gans.diff_augment import shown
+from medbench_plugins.generators.image_gans.diff_augment import augment_differentiably
 from medbench_plugins.generators.image_gans.losses import (
     DataToData,
     NonSaturating,
@@ -212,7 +212,7 @@ def test_what_is_shown_has_the_gradient_of_finite_differences(shape: tuple[int, 
     direction = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
 
     def value(x: torch.Tensor) -> torch.Tensor:
-        return (shown(x, torch.Generator().manual_seed(0)) * weights).sum()
+        return (augment_differentiably(x, torch.Generator().manual_seed(0)) * weights).sum()
 
     x.requires_grad_(True)
     value(x).backward()
@@ -224,12 +224,12 @@ def test_what_is_shown_has_the_gradient_of_finite_differences(shape: tuple[int, 
 
 
 def test_what_is_shown_of_an_image_depends_on_no_other_image() -> None:
-    """So each row keeps its label, and a batch may mix real and made."""
+    """So each row keeps its label, and a batch may mix real and synthetic."""
     x = torch.rand(4, 1, 12, 12)
     other = x.clone()
     other[1:] = -1
 
-    first, second = (shown(batch, torch.Generator().manual_seed(0)) for batch in (x, other))
+    first, second = (augment_differentiably(batch, torch.Generator().manual_seed(0)) for batch in (x, other))
 
     assert torch.equal(first[0], second[0])
     assert not torch.equal(first[1], second[1])

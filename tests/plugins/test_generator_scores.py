@@ -1,4 +1,4 @@
-"""Scores of made rows against libraries and formulas, what they find, and how a trial comes to them."""
+"""Scores of synthetic rows against libraries and formulas, what they find, and how a trial comes to them."""
 
 from __future__ import annotations
 
@@ -273,7 +273,7 @@ class Short:
 
 @dataclass(frozen=True)
 class Notes:
-    """Keeps what it is handed, and gives the number of made rows."""
+    """Keeps what it is handed, and gives the number of synthetic rows."""
 
     name: str = "notes"
     each_class: bool = False
@@ -316,7 +316,7 @@ def test_made_rows_are_scored_against_held_out_ones_in_the_same_mix_of_classes()
     train, held, made = Notes.handed[0]
     assert np.all(made == 200 / 255)
     assert (len(train), len(made)) == (40, 30)  # of the second class no more than stand in for it: 20 + 10
-    assert len(held) == 12 + 6  # two thirds and one third, as the made rows
+    assert len(held) == 12 + 6  # two thirds and one third, as the synthetic rows
     assert {k: v for k, v in result.values.items() if k.startswith("notes")} == {"notes": 30.0, "notes-floor": 30.0}
     stand_in = Notes.handed[1][2]
     assert {row.tobytes() for row in stand_in} <= {row.tobytes() for row in train}
@@ -346,7 +346,7 @@ def test_scores_by_class_are_averaged_over_the_classes_they_are_defined_for() ->
     assert by_class.values["notes"] == (20 + 1) / 2
     assert (by_class.values["notes:class 0"], by_class.values["notes:class 1"]) == (20, 1)
     assert kid is not None
-    assert math.isfinite(kid.values["kid-by-class"])  # one made row of the second class has no KID
+    assert math.isfinite(kid.values["kid-by-class"])  # one synthetic row of the second class has no KID
 
 
 def test_a_score_of_all_classes_at_once_may_be_that_of_each_class_too() -> None:

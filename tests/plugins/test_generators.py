@@ -107,7 +107,7 @@ def test_source_losses_agree_with_their_formulas_in_float64(real: list[float], f
 
 
 def test_the_keras_variant_is_mnist_acgan_up_to_a_factor() -> None:
-    """Keras' example in float64: means over real and made rows together, class weights 2 for real and 0 for made."""
+    """Keras' example in float64: means over real and synthetic rows together, class weights 2 for real and 0 for made."""
     rng = np.random.default_rng(0)
     source, classes, labels = rng.normal(size=12), rng.normal(size=(12, 3)), rng.integers(0, 3, 6)
     is_real = np.repeat([1.0, 0.0], 6)

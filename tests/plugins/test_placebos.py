@@ -1,4 +1,4 @@
-"""Generators that learn nothing, and training on made rows alone."""
+"""Generators that learn nothing, and training on synthetic rows alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Filters of made rows: what passes, what is kept, what is told of it, and the judges they rest on."""
+"""Filters of synthetic rows: what passes, what is kept, what is told of it, and the judges they rest on."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ from medbench_plugins.generators.selected import Selected
 from medbench_plugins.generators.transformed import Transformed
 from medbench_plugins.generators.wgan_clip import ClippedWGAN
 
-# The spine preprint's hybrid: the original and its three best changes, of real and made images alike.
+# The spine preprint's hybrid: the original and its three best changes, of real and synthetic images alike.
 EVERYTHING_FOURFOLD = Generative("geometric-offline", generator=Transformed(policy="spine-best", of="all"), ratio=3.0)
 
 

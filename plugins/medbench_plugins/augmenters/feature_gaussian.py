@@ -35,14 +35,14 @@ class FeatureGaussian:
     space: ClassVar[Literal["features"]] = "features"
     gives: ClassVar[frozenset[str]] = frozenset({"samples", "sampling"})
     summary: ClassVar[str] = "features drawn from one Gaussian a class, Ledoit-Wolf covariance"
-    control: ClassVar[medbench.Augmenter] = FeatureNone()  # the same without made rows
+    control: ClassVar[medbench.Augmenter] = FeatureNone()  # the same without synthetic rows
 
     def check(self) -> None:
         """Raise :class:`medbench.UsageError` where a field is out of its range."""
         check_filling(self.name, fill=self.fill, ratio=self.ratio)
 
     def fit(self, train: medbench.Samples, context: medbench.Context) -> medbench.TrainingSet:
-        """Return real and made rows with balanced sampling.
+        """Return real and synthetic rows with balanced sampling.
 
         Raises:
             medbench.UsageError: If a field is out of its range.
@@ -50,16 +50,16 @@ class FeatureGaussian:
         """
         self.check()
         counts = train.class_counts
-        made = synthetic_counts(counts, fill=self.fill, ratio=self.ratio)
+        counts_to_draw = synthetic_counts(counts, fill=self.fill, ratio=self.ratio)
         rng = np.random.default_rng(context.seed("gaussian"))
         x = [as_vectors(train.x[:0])]
-        for label, wanted in enumerate(made.tolist()):
-            if not wanted:
+        for label, n in enumerate(counts_to_draw.tolist()):
+            if not n:
                 continue
             if counts[label] < 2:
                 raise medbench.Skip(f"{self.name} needs two rows of a class, {train.classes[label]!r} has one or none")
-            x.append(draw_gaussian(as_vectors(train.x[train.labels == label]), wanted, rng))
-        labels = np.repeat(np.arange(len(made)), made)
+            x.append(draw_gaussian(as_vectors(train.x[train.labels == label]), n, rng))
+        labels = np.repeat(np.arange(len(counts_to_draw)), counts_to_draw)
         if len(labels):
             train = train.with_synthetic(as_rows_like(np.concatenate(x), train.x), labels, maker=self.name)
         return medbench.TrainingSet(train, sampling=medbench.balanced_sampling(train))

@@ -59,5 +59,5 @@ class FeatureGenerative:
         check_filling(self.name, fill=self.fill, ratio=self.ratio)
 
     def fit(self, train: medbench.Samples, context: medbench.Context) -> medbench.TrainingSet:
-        """Return real and made rows with balanced sampling; raises as ``check`` does."""
+        """Return real and synthetic rows with balanced sampling; raises as ``check`` does."""
         return Generative(self.name, self.generator, FeatureNone(), self.fill, self.ratio).fit(train, context)

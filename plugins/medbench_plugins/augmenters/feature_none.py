@@ -1,4 +1,4 @@
-"""The root of the tree of feature arms: an encoder and a refitted head, and nothing made."""
+"""The control of all augmenters of features: the head refitted on real features alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SMOTE on features: made rows on the lines between a row and its neighbours of the same class."""
+"""SMOTE on features: synthetic rows on the lines between a row and its neighbours of the same class."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class FeatureSMOTE:
     Source:
         Chawla et al., JAIR 16, 2002, doi 10.1613/jair.953; Han, Wang and Mao, ICIC 2005, doi 10.1007/11538059_91, its
         borderline-1. Deliberate differences: neighbours are sought among the features of an encoder that was trained
-        on the same rows; with "equal" the largest class gets made rows too, so that being made betrays no class.
+        on the same rows; with "equal" the largest class gets synthetic rows too, so that being one reveals no class.
     """
 
     name: str = "feature-smote"
@@ -39,7 +39,7 @@ class FeatureSMOTE:
     space: ClassVar[Literal["features"]] = "features"
     gives: ClassVar[frozenset[str]] = frozenset({"samples", "sampling"})
     summary: ClassVar[str] = "features on the lines between neighbours of a class (imbalanced-learn)"
-    control: ClassVar[medbench.Augmenter] = FeatureNone()  # the same without made rows
+    control: ClassVar[medbench.Augmenter] = FeatureNone()  # the same without synthetic rows
 
     def check(self) -> None:
         """Raise :class:`medbench.UsageError` where a field is out of its range."""
@@ -50,7 +50,7 @@ class FeatureSMOTE:
         check_filling(self.name, fill=self.fill, ratio=self.ratio)
 
     def fit(self, train: medbench.Samples, context: medbench.Context) -> medbench.TrainingSet:
-        """Return real and made rows with balanced sampling.
+        """Return real and synthetic rows with balanced sampling.
 
         Raises:
             medbench.UsageError: If a field is out of its range.
@@ -59,9 +59,9 @@ class FeatureSMOTE:
         """
         self.check()
         counts = train.class_counts
-        made = synthetic_counts(counts, fill=self.fill, ratio=self.ratio)
-        for name, count, wanted in zip(train.classes, counts.tolist(), made.tolist(), strict=True):
-            if wanted and count <= self.neighbours:
+        n_synthetic = synthetic_counts(counts, fill=self.fill, ratio=self.ratio)
+        for name, count, target in zip(train.classes, counts.tolist(), n_synthetic.tolist(), strict=True):
+            if target and count <= self.neighbours:
                 raise medbench.Skip(
                     f"{self.name} needs {self.neighbours + 1} rows of a class, {name!r} has {count}; "
                     "ask for fewer neighbours"
@@ -70,13 +70,13 @@ class FeatureSMOTE:
         x, labels = smote(
             as_vectors(train.x[known]),
             train.labels[known],
-            made,
+            n_synthetic,
             neighbours=self.neighbours,
             borderline=self.kind == "borderline",
             seed=context.seed("smote"),
         )
-        if made.any():
-            rarest = min(np.flatnonzero(made), key=lambda k: counts[k])
+        if n_synthetic.any():
+            rarest = min(np.flatnonzero(n_synthetic), key=lambda k: counts[k])
             if not (labels == rarest).any():
                 raise medbench.Skip(
                     f"{self.name} found no borderline row of {train.classes[rarest]!r}, the rarest class to be filled, "
@@ -87,14 +87,14 @@ class FeatureSMOTE:
 
 
 def smote(
-    x: np.ndarray, labels: np.ndarray, made: np.ndarray, *, neighbours: int, borderline: bool, seed: int
+    x: np.ndarray, labels: np.ndarray, n_synthetic: np.ndarray, *, neighbours: int, borderline: bool, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows that SMOTE adds.
 
     Args:
         x: ``float64 (n, d)``.
         labels: ``int64 (n,)``.
-        made: ``int64 (n_classes,)`` rows to add to each class.
+        n_synthetic: ``int64 (n_classes,)`` rows to add to each class.
         neighbours: See :class:`FeatureSMOTE`.
         borderline: See :class:`FeatureSMOTE`.
         seed: Of the draws.
@@ -104,11 +104,11 @@ def smote(
     """
     from imblearn.over_sampling import SMOTE, BorderlineSMOTE
 
-    wanted = {k: int((labels == k).sum() + m) for k, m in enumerate(made.tolist()) if m}
-    if not wanted:
+    target = {k: int((labels == k).sum() + m) for k, m in enumerate(n_synthetic.tolist()) if m}
+    if not target:
         return x[:0], labels[:0]
     # Their generator takes 32 bits.
-    options = {"sampling_strategy": wanted, "k_neighbors": neighbours, "random_state": seed % 2**32}
+    options = {"sampling_strategy": target, "k_neighbors": neighbours, "random_state": seed % 2**32}
     method = BorderlineSMOTE(m_neighbors=min(10, len(x) - 1), **options) if borderline else SMOTE(**options)
     all_x, all_labels = method.fit_resample(x, labels)
     return all_x[len(x) :], all_labels[len(x) :]

@@ -27,9 +27,9 @@ class Generative:
     Attributes:
         name: What it is registered under.
         generator: Learns from the training images and makes the samples.
-        base: The augmenter that is handed real and made rows together.
+        base: The augmenter that is handed real and synthetic rows together.
         fill: "equal" makes the same share in every class; "balance" fills every class up to the largest one, and "rare"
-            makes the same share in all classes but the largest, both of which let a made image betray its class.
+            makes the same share in all classes but the largest, both of which let a synthetic image betray its class.
         ratio: Made rows a real one (equal, rare), or the share of the gap that is filled (balance); above 0.
     """
 
@@ -78,7 +78,7 @@ class Generative:
         check_filling(self.name, fill=self.fill, ratio=self.ratio)
 
     def fit(self, train: medbench.Samples, context: medbench.Context) -> medbench.TrainingSet:
-        """Return real and made rows as `base` presents them; raises as ``check`` does."""
+        """Return real and synthetic rows as `base` presents them; raises as ``check`` does."""
         self.check()
         sampler = context.fit(self.generator, train)
         counts = synthetic_counts(train.class_counts, fill=self.fill, ratio=self.ratio)
@@ -105,8 +105,8 @@ def synthetic_counts(counts: np.ndarray, *, fill: Fill, ratio: float) -> np.ndar
         ``int64 (n_classes,)``, rounded half up.
     """
     most = counts.max(initial=0)
-    wanted = {"equal": counts, "balance": most - counts, "rare": np.where(counts < most, counts, 0)}[fill]
-    return np.floor(ratio * wanted + 0.5).astype(np.int64)
+    base = {"equal": counts, "balance": most - counts, "rare": np.where(counts < most, counts, 0)}[fill]
+    return np.floor(ratio * base + 0.5).astype(np.int64)
 
 
 def check_filling(name: str, *, fill: str, ratio: float) -> None:

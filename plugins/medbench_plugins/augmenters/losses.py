@@ -1,4 +1,4 @@
-"""Imbalance answered in the loss instead of the sampling: class weights and focal loss, on the images as they are."""
+"""Class imbalance treated in the loss instead of the sampling: class weights and focal loss."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ class SyntheticOnly:
 
     Attributes:
         generator: Learns from the training images and makes the samples.
-        base: The augmenter that is handed the made rows.
+        base: The augmenter that is handed the synthetic rows.
         ratio: Made rows a real one in every class; above 0.
 
     Source:
@@ -64,7 +64,7 @@ class SyntheticOnly:
             raise medbench.UsageError(f"{self.name}.ratio: got {self.ratio:g}; give a number above 0, at most 100.")
 
     def fit(self, train: medbench.Samples, context: medbench.Context) -> medbench.TrainingSet:
-        """Return made rows alone, as `base` presents them.
+        """Return synthetic rows alone, as `base` presents them.
 
         Raises:
             medbench.UsageError: If `ratio` is out of its range or leaves nothing to make.

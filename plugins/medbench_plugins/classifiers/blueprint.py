@@ -1,4 +1,4 @@
-"""How a classifier's network is built: what its fit and its encoder share. Needs no torch to be imported."""
+"""How a classifier's network is built: what its fit and its encoder share. Imports no torch."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Blueprint:
         Args:
             state: Floating tensors by name; others are as the network is built with.
             shape: Of an image.
-            what: What an error calls the recipe.
+            what: Name of the recipe in an error.
 
         Raises:
             medbench.StoreError: If the state is that of another network.
@@ -59,7 +59,7 @@ class Blueprint:
 
 
 class HasBlueprint(medbench.Classifier, Protocol):
-    """A classifier that says how its network is built for the images at hand."""
+    """A classifier that describes how its network is built for the images at hand."""
 
     @property
     def lr(self) -> float: ...
@@ -94,7 +94,7 @@ def check_batch_of_one(build: Callable[[], nn.Module], shape: tuple[int, ...], *
     Args:
         build: Makes the network.
         shape: ``(channels, *spatial)`` of an image.
-        what: What an error calls the network.
+        what: Name of the network in an error.
         min_size: Smaller images are resized to this many pixels along every axis.
     """
     import torch

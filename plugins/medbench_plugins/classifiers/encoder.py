@@ -1,4 +1,4 @@
-"""An encoder out of any network that ends in a linear layer: trained as a classifier, read before that layer."""
+"""An encoder from any network that ends in a linear layer: trained as a classifier, read before that layer."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class NetworkEncoding:
         predictor: The network, on the CPU.
         linear: Its last linear layer.
         threads: CPU threads; stored with the weights, since they change bits.
-        facts: What the fit told of itself; empty once restored.
+        facts: Facts of the fit; empty once restored.
     """
 
     predictor: NetworkPredictor

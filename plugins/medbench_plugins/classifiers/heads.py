@@ -18,8 +18,8 @@ TAKES = frozenset({"features", "samples", "sampling", "transform", "loss", "bags
 class LinearHead:
     """Softmax regression on standardised features, trained like every network: all steps, last averaged weights.
 
-    Features are standardised by the real training rows, inside the network: an arm's made rows do not move the units
-    that its step size and its weight decay are measured in. Maps are averaged over their positions first.
+    Features are standardised by the real training rows, inside the network: an arm's synthetic rows do not move the
+    units that its step size and its weight decay are measured in. Maps are averaged over their positions first.
 
     Attributes:
         lr: Peak learning rate.
@@ -54,7 +54,7 @@ class ConvHead:
 
     Source:
         Sahoo and Mehra 2019, report: twice convolution, batch norm, ReLU, max-pool, then two linear layers with dropout
-        of one half. Their widths are not told; a softmax instead of a sigmoid, for any number of classes.
+        of one half. Their widths are not stated; a softmax instead of a sigmoid, for any number of classes.
     """
 
     lr: float = 1e-3

@@ -24,7 +24,7 @@ class PretrainedOn:
 
     Its controls are the same with the augmenter's controls, down to real images alone, and then the classifier without
     pretraining. So ``pretrained-on[source=S,augmenter=acgan-selected]`` is compared with pretraining on real images and
-    their copies: what the extra steps of pretraining bring is not credited to the made images.
+    their copies: what the extra steps of pretraining bring is not credited to the synthetic images.
 
     Attributes:
         classifier: Its network is trained on both data sets, with the study's steps on each.

@@ -1,4 +1,4 @@
-"""Classes from what a U-Net knows of a tumour: it learns to segment, and a head tells the classes from its bottom."""
+"""Classification on the features of a U-Net that was trained to segment."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class UNetFeatures:
     """A head on the features of a U-Net that was trained on the masks of the training samples.
 
     The U-Net never sees a class, and is trained once a fold, for every arm alike. So it takes no transform: its
-    features are of the images as they are. Nor does it take made images: they have no masks. Sampling, losses and bags
-    concern the head.
+    features are of the images as they are. Nor does it take synthetic images: they have no masks. Sampling, losses and
+    bags concern the head.
 
     A row whose mask is empty counts as one without foreground; where annotations are missing instead, leave such rows
     out of the data set.

@@ -1,4 +1,4 @@
-"""The U-Net as a stage: trained to segment, then read at its bottom. Needs no torch to be imported."""
+"""The U-Net as a stage: trained to segment, then read at its bottom. Imports no torch."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ class UNetEncoding:
         network: On the CPU, in evaluation mode.
         spatial: Maps instead of their means.
         threads: CPU threads; stored with the weights, since they change bits.
-        facts: What the fit told of itself; empty once restored.
+        facts: Facts of the fit; empty once restored.
     """
 
     network: nn.Module

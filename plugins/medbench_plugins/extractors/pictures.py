@@ -16,7 +16,7 @@ def colour_blocks(x: np.ndarray, rows: int, *, what: str) -> Iterator[np.ndarray
     may depend on the number of rows, and the features of an image should not.
 
     Raises:
-        medbench.Skip: For images of other dimensions or channels; `what` is what it calls the extractor.
+        medbench.Skip: For images of other dimensions or channels; `what` is the extractor's name in it.
     """
     if x.ndim != 4 or x.shape[1] not in (1, 3):
         raise medbench.Skip(f"{what} takes 2-D images of one or three channels, not {x.shape[1:]}")

@@ -1,4 +1,4 @@
-"""Precision, recall, density and coverage of made rows against held-out ones."""
+"""Precision, recall, density and coverage of synthetic rows against held-out ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from medbench_plugins.generator_scores import neighbours
 
 @dataclass(frozen=True)
 class Precision:
-    """Share of made rows within the reach of held-out ones; higher is better, and below 1 for perfect ones.
+    """Share of synthetic rows within the reach of held-out ones; higher is better, and below 1 for perfect ones.
 
     Attributes:
         k: Neighbours a ball holds.
@@ -27,13 +27,13 @@ class Precision:
     summary: ClassVar[str] = "share of made rows that look real (k nearest neighbours); higher is better"
 
     def score(self, train: np.ndarray, held_out: np.ndarray, synthetic: np.ndarray) -> float:
-        """Compare made and held-out rows; NaN where there are no more than k held-out ones."""
+        """Compare synthetic and held-out rows; NaN where there are no more than k held-out ones."""
         return neighbours.precision(held_out, synthetic, self.k)
 
 
 @dataclass(frozen=True)
 class Recall:
-    """Share of held-out rows within the reach of made ones; higher is better, and below 1 for perfect ones.
+    """Share of held-out rows within the reach of synthetic ones; higher is better, and below 1 for perfect ones.
 
     Attributes:
         k: Neighbours a ball holds.
@@ -48,13 +48,13 @@ class Recall:
     summary: ClassVar[str] = "share of real rows that made ones reach (k nearest neighbours); higher is better"
 
     def score(self, train: np.ndarray, held_out: np.ndarray, synthetic: np.ndarray) -> float:
-        """Compare made and held-out rows; NaN where there are no more than k made ones."""
+        """Compare synthetic and held-out rows; NaN where there are no more than k synthetic ones."""
         return neighbours.recall(held_out, synthetic, self.k)
 
 
 @dataclass(frozen=True)
 class Density:
-    """How many balls of held-out rows a made row lies in, over k; about 1 for perfect ones, and may be above.
+    """How many balls of held-out rows a synthetic row lies in, over k; about 1 for perfect ones, and may be above.
 
     Attributes:
         k: Neighbours a ball holds.
@@ -69,7 +69,7 @@ class Density:
     summary: ClassVar[str] = "how densely made rows lie where real ones do; about 1 is best, rare rows lower it"
 
     def score(self, train: np.ndarray, held_out: np.ndarray, synthetic: np.ndarray) -> float:
-        """Compare made and held-out rows; NaN where there are no more than k held-out ones."""
+        """Compare synthetic and held-out rows; NaN where there are no more than k held-out ones."""
         return neighbours.density(held_out, synthetic, self.k)
 
 
@@ -90,5 +90,5 @@ class Coverage:
     summary: ClassVar[str] = "share of real rows with a made one near; higher is better"
 
     def score(self, train: np.ndarray, held_out: np.ndarray, synthetic: np.ndarray) -> float:
-        """Compare made and held-out rows; NaN where there are no more than k held-out ones."""
+        """Compare synthetic and held-out rows; NaN where there are no more than k held-out ones."""
         return neighbours.coverage(held_out, synthetic, self.k)

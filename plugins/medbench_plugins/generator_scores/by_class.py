@@ -1,4 +1,4 @@
-"""What a small classifier of features says of made rows: do they teach the classes, show them, and look real?"""
+"""Scores by a small classifier of features: do synthetic rows teach the classes, show them, and look real?"""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _score_without_labels(self: Any, train: np.ndarray, held_out: np.ndarray, sy
 
 @dataclass(frozen=True)
 class TrainedOnMade:
-    """Balanced accuracy on held-out rows of a classifier of features that was trained on made rows alone.
+    """Balanced accuracy on held-out rows of a classifier of features that was trained on synthetic rows alone.
 
     And the recall of each class. It is a cheap relative of the arm `synthetic-only`, which trains the whole classifier:
     a logistic regression on the extractor's features. The floor is the same with as many real training rows.
@@ -39,13 +39,13 @@ class TrainedOnMade:
     def with_labels(
         self, train: np.ndarray, held_out: np.ndarray, synthetic: np.ndarray, labels: Labels, n_classes: int
     ) -> tuple[float, np.ndarray]:
-        """Return the mean recall and the recall of each class; NaN where made rows are of one class only."""
+        """Return the mean recall and the recall of each class; NaN where synthetic rows are of one class only."""
         return _recalls(synthetic, labels[2], held_out, labels[1], n_classes)
 
 
 @dataclass(frozen=True)
 class TriedOnMade:
-    """Balanced accuracy on made rows of a classifier of features that was trained on real training rows.
+    """Balanced accuracy on synthetic rows of a classifier of features that was trained on real training rows.
 
     Low where a generator mixes up its classes. High says that classes are shown, and nothing of variety: one good
     picture a class is enough for all of it. The floor is the same on held-out rows.
@@ -69,7 +69,7 @@ class TriedOnMade:
 
 @dataclass(frozen=True)
 class DomainInceptionScore:
-    """The inception score of made rows by a small classifier of the data set's own classes; beside its floor only.
+    """The inception score of synthetic rows by a small classifier of the data set's own classes; beside its floor only.
 
     It says how well classes can be told apart and that all of them are there. It sees no realism and no variety within
     a class, lies between 1 and the number of classes, and is no figure to hold against another paper's. The floor is
@@ -101,8 +101,8 @@ class Origin:
     """How well a small classifier tells made from held-out rows within a class: AUROC, the mean over classes.
 
     0.5: made and real rows of a class look alike to it. 1: a network trained on both can tell them apart, and will use
-    that wherever made rows are more common in one class, see `origin-label`. Cross-validated in five parts, so that
-    nothing is learnt by heart; the floor has real training rows in place of made ones.
+    that wherever synthetic rows are more common in one class, see `origin-label`. Cross-validated in five parts, so
+    that nothing is memorised; the floor has real training rows in place of synthetic ones.
 
     Source:
         A classifier two-sample test, Lopez-Paz and Oquab, ICLR 2017, arXiv 1610.06545, by AUROC.

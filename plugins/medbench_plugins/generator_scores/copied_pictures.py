@@ -1,4 +1,4 @@
-"""Is a made picture a training picture under noise, blur, another contrast, a mirror or a small shift?"""
+"""Is a synthetic picture a training picture under noise, blur, another contrast, a mirror or a small shift?"""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PAIRS = 10
 
 @dataclass(frozen=True)
 class CopiesPixels:
-    """Share of made pictures that are more like a training picture than held-out pictures are; 0 to 0.01 is honest.
+    """Share of synthetic pictures that are closer to a training picture than held-out pictures are; 0 to 0.01 is fair.
 
     The limit is the 99th percentile of the likeness of held-out pictures to their nearest training picture, and a
     quarter of what is left to 1 on top, since a limit read off a few held-out pictures is often too low. Held-out
@@ -42,7 +42,7 @@ class CopiesPixels:
         return float((find_most_alike(synthetic, train)[0] >= limit(held_out, train)).mean())
 
     def show(self, folder: Path, train: np.ndarray, held_out: np.ndarray, synthetic: np.ndarray) -> None:
-        """Write ``copies.png``: the made pictures most like a training picture above, those below."""
+        """Write ``copies.png``: the synthetic pictures most like a training picture above, those below."""
         from PIL import Image
 
         likeness, which = find_most_alike(synthetic, train)

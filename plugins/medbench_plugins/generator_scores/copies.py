@@ -1,4 +1,4 @@
-"""Is a made row nearer to a training row than rows that nobody copied are?"""
+"""Is a synthetic row nearer to a training row than rows that nobody copied are?"""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PERCENTILE = 1.0
 
 @dataclass(frozen=True)
 class Copies:
-    """Share of made rows that lie nearer to a training row than all but the nearest held-out rows do; 0.01 is honest.
+    """Share of synthetic rows that lie nearer to a training row than almost all held-out rows do; 0.01 is fair.
 
     The limit is the 1st percentile of the distances from held-out rows to their nearest training row, so that about one
     row in a hundred of a generator that copies nothing lies below it. With fewer than 99 held-out rows the limit is the
@@ -41,9 +41,9 @@ class Copies:
 
 @dataclass(frozen=True)
 class CopiesAUC:
-    """Chance that a made row lies nearer to its nearest training row than a held-out one; 0.5 is honest, 1 is copying.
+    """Chance that a synthetic row lies nearer to its nearest training row than a held-out one: 0.5 is fair, 1 copies.
 
-    Below 0.5 made rows lie farther off than real ones: they are no copies, and may be poor.
+    Below 0.5 synthetic rows lie farther off than real ones: they are no copies, and may be poor.
 
     Source:
         Meehan et al., AISTATS 2020, arXiv 2004.05675: the rank statistic of their test, over the number of pairs.

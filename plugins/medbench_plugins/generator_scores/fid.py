@@ -1,4 +1,4 @@
-"""Frechet distance of made and held-out features; to be read beside its floor only."""
+"""Frechet distance of synthetic and held-out features; to be read beside its floor only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class FID:
-    """Frechet distance between Gaussians fitted to made and to held-out features; lower is better.
+    """Frechet distance between Gaussians fitted to synthetic and to held-out features; lower is better.
 
     It is biased upwards, by an amount that depends on the number of rows and on the generator: with fewer rows than
     features it is mostly bias. The floor, real training rows at the same number, is what it can be compared with;
@@ -26,7 +26,7 @@ class FID:
     summary: ClassVar[str] = "Frechet distance of features; lower is better, and only beside its floor"
 
     def score(self, train: np.ndarray, held_out: np.ndarray, synthetic: np.ndarray) -> float:
-        """Compare made and held-out rows; NaN where either has fewer than two."""
+        """Compare synthetic and held-out rows; NaN where either has fewer than two."""
         return frechet_distance(held_out, synthetic)
 
 

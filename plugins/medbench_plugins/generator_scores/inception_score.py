@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class InceptionScore:
-    """exp of the mean KL divergence of each made image's class probabilities from their mean; higher is better.
+    """exp of the mean KL divergence of each synthetic image's class probabilities from their mean; higher is better.
 
     One split over all rows. It lies between 1 and the lesser of the number of classes and of rows and grows with the
     rows, so it is comparable with its floor only: real training images at the same number. Other images are not part of
@@ -27,7 +27,7 @@ class InceptionScore:
     summary: ClassVar[str] = "inception score, one split; higher is better, and only beside its floor"
 
     def score(self, train: np.ndarray, held_out: np.ndarray, synthetic: np.ndarray) -> float:
-        """Score ``float64 (n, k)`` class probabilities of made rows; NaN without any."""
+        """Score ``float64 (n, k)`` class probabilities of synthetic rows; NaN without any."""
         if not len(synthetic):
             return float("nan")
         import torch

@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class KID:
-    """Squared maximum mean discrepancy of made and held-out features under a cubic kernel; lower is better.
+    """Squared maximum mean discrepancy of synthetic and held-out features under a cubic kernel; lower is better.
 
     It is unbiased at any number of rows, so it may be a little below 0. All pairs of rows are used. That is what the
     usual mean over random subsets estimates, whatever the size of the subsets, without their noise: here is no subset
@@ -24,7 +24,7 @@ class KID:
     summary: ClassVar[str] = "kernel inception distance, unbiased; lower is better"
 
     def score(self, train: np.ndarray, held_out: np.ndarray, synthetic: np.ndarray) -> float:
-        """Compare made and held-out rows; NaN where either has fewer than two."""
+        """Compare synthetic and held-out rows; NaN where either has fewer than two."""
         return kernel_distance(held_out, synthetic)
 
 
@@ -44,7 +44,7 @@ class KIDByClass:
     summary: ClassVar[str] = "kernel inception distance within each class, then their mean; lower is better"
 
     def score(self, train: np.ndarray, held_out: np.ndarray, synthetic: np.ndarray) -> float:
-        """Compare made and held-out rows of one class; NaN where either has fewer than two."""
+        """Compare synthetic and held-out rows of one class; NaN where either has fewer than two."""
         return kernel_distance(held_out, synthetic)
 
 

@@ -1,4 +1,4 @@
-"""Nearest neighbours between real and made rows: precision, recall, density and coverage."""
+"""Nearest neighbours between real and synthetic rows: precision, recall, density and coverage."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ BLOCK = 2**22
 
 
 def precision(real: np.ndarray, made: np.ndarray, k: int = 3) -> float:
-    """Share of made rows that lie in a ball around a real row; below 1 even for two draws of one distribution.
+    """Share of synthetic rows that lie in a ball around a real row; below 1 even for two draws of one distribution.
 
     A ball reaches from a row to its `k`-th nearest neighbour of the same kind, that distance included.
 
@@ -38,7 +38,7 @@ def precision(real: np.ndarray, made: np.ndarray, k: int = 3) -> float:
 
 
 def recall(real: np.ndarray, made: np.ndarray, k: int = 3) -> float:
-    """Share of real rows that lie in a ball around a made row: :func:`precision` with the two exchanged.
+    """Share of real rows that lie in a ball around a synthetic row: :func:`precision` with the two exchanged.
 
     Returns:
         0 to 1. NaN where `real` is empty or m <= k.
@@ -47,7 +47,7 @@ def recall(real: np.ndarray, made: np.ndarray, k: int = 3) -> float:
 
 
 def density(real: np.ndarray, made: np.ndarray, k: int = 5) -> float:
-    """Mean over made rows of the number of balls of real rows they lie in, divided by `k`; may be above 1.
+    """Mean over synthetic rows of the number of balls of real rows they lie in, divided by `k`; may be above 1.
 
     Arguments and errors are those of :func:`precision`.
 
@@ -66,7 +66,7 @@ def density(real: np.ndarray, made: np.ndarray, k: int = 5) -> float:
 
 
 def coverage(real: np.ndarray, made: np.ndarray, k: int = 5) -> float:
-    """Share of real rows whose ball holds a made row.
+    """Share of real rows whose ball holds a synthetic row.
 
     A generator that copies its training rows scores 1: read it beside a copy test.
 

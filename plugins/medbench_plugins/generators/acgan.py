@@ -20,8 +20,8 @@ class ACGAN:
     Class-balanced batches, spectral norm in the discriminator, and the moving average of the generator's weights.
 
     Attributes:
-        variant: "odena" has cross-entropy on the source and class loss on real and made images; "keras" class loss on
-            real images only, as Keras' mnist_acgan; "modified" the same with a hinge loss and conditional batch
+        variant: "odena" has cross-entropy on the source and class loss on real and synthetic images; "keras" class loss
+            on real images only, as Keras' mnist_acgan; "modified" the same with a hinge loss and conditional batch
             normalisation in the generator, as StudioGAN's ACGAN-Mod.
         width: Maps at full size; 16, 32 and 64 are usual.
         latent: Length of the noise vector.
@@ -35,7 +35,7 @@ class ACGAN:
         ema: Decay of the moving average.
         class_weight: Weight of the class loss in both networks.
         augment: Show the discriminator images of changed brightness, contrast and place, with a part cut out
-            (DiffAugment): against learning a few images by heart, at the price of slower learning.
+            (DiffAugment): against memorising a few images, at the price of slower learning.
     """
 
     name: str = "acgan"

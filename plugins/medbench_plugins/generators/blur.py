@@ -16,7 +16,7 @@ CHUNK = 64  # rows resized at a time
 
 @dataclass(frozen=True)
 class Blur:
-    """Draws real training images of the class asked for, without their detail; costs nothing and is never stored.
+    """Draws real training images of the requested class, without their detail; costs nothing and is never stored.
 
     What it gains over its control is what a regulariser gains that shows the shape of a class and no texture, as a
     generator of small images does.
@@ -68,7 +68,7 @@ class BlurredImages:
         """Return one image a label, ``uint8 (n, channels, *spatial)``, averaged down and interpolated up linearly.
 
         Raises:
-            medbench.Skip: If a class asked for has no real training image.
+            medbench.Skip: If a requested class has no real training image.
         """
         import torch
         from torch.nn.functional import interpolate

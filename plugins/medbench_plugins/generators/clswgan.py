@@ -22,10 +22,10 @@ class ClsWGAN:
     """Feature generating networks with a classification loss (Xian et al., CVPR 2018, arXiv 1712.00981).
 
     WGAN-GP on features, conditional on the class in both networks, and a linear softmax, fitted to the real training
-    features and frozen, that judges the made ones. Penalty 10, beta 0.01, five critic steps, Adam with (0.5, 0.999), as
-    in the paper and its code. Deliberate differences: the class is one-hot where the paper has attributes, since here
-    every class has images; balanced batches; averaged weights; fewer hidden units than 4096, for fewer features; scaled
-    by deviation, not to [0, 1]; the softmax weighs all classes alike.
+    features and frozen, that judges the synthetic ones. Penalty 10, beta 0.01, five critic steps, Adam with (0.5,
+    0.999), as in the paper and its code. Deliberate differences: the class is one-hot where the paper has attributes,
+    since here every class has images; balanced batches; averaged weights; fewer hidden units than 4096, for fewer
+    features; scaled by deviation, not to [0, 1]; the softmax weighs all classes alike.
 
     Attributes:
         hidden: Units of the hidden layer of both networks.

@@ -25,7 +25,7 @@ class DCGAN:
 
     Attributes:
         per_class: One pair of networks a class, each getting an equal share of the steps; else one pair for all
-            images, whose samples carry whatever label was asked for: only the generator scores can use those.
+            images, whose samples carry whatever label was requested: only the generator scores can use those.
         width: Maps at full size.
         latent: Length of the noise vector.
         steps: Steps of both networks, of all classes together; ``budget.generator_steps`` caps it.

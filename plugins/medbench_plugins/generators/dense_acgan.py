@@ -23,8 +23,8 @@ class DenseACGAN:
     norm in the discriminator, balanced batches, averaged weights, and no filter by the discriminator's own opinion.
 
     Attributes:
-        variant: "odena" has cross-entropy on the source and class loss on real and made rows; "keras" class loss on
-            real rows only; "modified" the same with a hinge loss. As for ``acgan``, without the conditional norm.
+        variant: "odena" has cross-entropy on the source and class loss on real and synthetic rows; "keras" class loss
+            on real rows only; "modified" the same with a hinge loss. As for ``acgan``, without the conditional norm.
         hidden: Units of the hidden layer of both networks.
         latent: Length of the noise vector.
         steps: Steps of both networks; ``budget.generator_steps`` caps it.

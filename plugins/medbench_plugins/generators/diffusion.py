@@ -28,7 +28,7 @@ class Diffusion:
     not the noise: at the first strides, where there is hardly an image left, an error in the noise is divided by
     alpha, near 0, and shifts the brightness of the whole image, which may be what tells the classes apart.
 
-    Diffusion learns small sets by heart. Latent diffusion models repeated 37.2 % of the patients they were trained on,
+    Diffusion memorises small sets. Latent diffusion models repeated 37.2 % of the patients they were trained on,
     and 68.7 % of their samples were copies (Dar et al. 2024, arXiv 2402.01054); diffusion does so more than StyleGAN,
     most on small sets and slices of volumes (Akbar et al. 2023, arXiv 2305.07644). So a gain over `copies` is what to
     look for, and samples are to be handled like patients' images.
@@ -154,7 +154,7 @@ class DiffusionSampler:
 
     @property
     def facts(self) -> dict[str, float]:
-        """Numbers worth logging: the diversity of the average class and of the worst."""
+        """Numbers to log: the diversity of the average class and of the worst."""
         return diversity_facts(self.diversity)
 
     def sample(self, labels: np.ndarray, seed: int) -> np.ndarray:

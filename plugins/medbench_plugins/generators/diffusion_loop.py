@@ -184,7 +184,7 @@ def train_diffusion(recipe: DiffusionRecipe, train: medbench.Samples, context: m
     device = torch.device(context.device)
     shape, n_classes = train.x.shape[1:], len(train.classes)
     steps = min(recipe.steps, context.budget.generator_steps)
-    with torch.random.fork_rng(devices=[]):  # initialisation knows only the global generator
+    with torch.random.fork_rng(devices=[]):  # initialisation draws from the global generator alone
         torch.manual_seed(context.seed("initialise"))
         network = Denoiser(shape, n_classes, width=recipe.width, levels=recipe.levels)
     network.to(device).train()
@@ -233,15 +233,15 @@ def draw(recipe: DiffusionRecipe, network: Denoiser, labels: np.ndarray, seed: i
         Song et al. 2021, equation 12, as MONAI's ``DDIMScheduler`` has it for equal strides.
     """
     noise = torch.Generator().manual_seed(seed)
-    wanted = torch.from_numpy(np.ascontiguousarray(labels, dtype=np.int64))
+    classes = torch.from_numpy(np.ascontiguousarray(labels, dtype=np.int64))
     device = next(network.parameters()).device
     rows = max(1, min(BLOCK_ROWS, BLOCK_PIXELS // math.prod(network.padded)))
     signal = DDIMScheduler(recipe.timesteps, **SCHEDULE).alphas_cumprod.to(device)
     times = choose_timesteps(recipe.timesteps, recipe.sampling_steps)
-    made = [np.empty((0, network.channels, *network.spatial), dtype=np.uint8)]
+    blocks = [np.empty((0, network.channels, *network.spatial), dtype=np.uint8)]
     with torch.inference_mode():
-        for start in range(0, len(wanted), rows):
-            own = wanted[start : start + rows]
+        for start in range(0, len(classes), rows):
+            own = classes[start : start + rows]
             full = F.pad(own, (0, rows - len(own))).to(device)
             x = torch.randn(rows, network.channels, *network.padded, generator=noise).to(device)
             for t, following in zip(times, [*times[1:], None], strict=True):
@@ -253,8 +253,8 @@ def draw(recipe: DiffusionRecipe, network: Denoiser, labels: np.ndarray, seed: i
                 x = left.sqrt() * image + (1 - left).sqrt() * direction
             for axis, side in enumerate(network.spatial, start=2):
                 x = x.narrow(axis, 0, side)
-            made.append(as_pixels(x[: len(own)]))
-    return np.concatenate(made)
+            blocks.append(as_pixels(x[: len(own)]))
+    return np.concatenate(blocks)
 
 
 def choose_timesteps(timesteps: int, sampling_steps: int) -> list[int]:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class ReACGAN:
     """Rebooted auxiliary classifier GAN for images and volumes (Kang et al., NeurIPS 2021, arXiv 2111.01118).
 
-    A hinge on real or made, and the data-to-data cross-entropy on embeddings of length 1, which neither explodes with
-    the norm of the features nor keeps sharpening what is already told apart. Spectral norm in the discriminator,
+    A hinge on real or synthetic, and the data-to-data cross-entropy on embeddings of length 1, which neither explodes
+    with the norm of the features nor keeps sharpening what is already told apart. Spectral norm in the discriminator,
     conditional batch norm in the generator, class-balanced batches, averaged weights.
 
     Deliberate differences: the small convolutional networks of this package instead of ResNets with attention, no

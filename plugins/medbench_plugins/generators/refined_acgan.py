@@ -19,7 +19,7 @@ class RefinedACGAN:
 
     Before the first step it draws from the Gaussians of ``feature-gaussian``, behind a ReLU where no training number is
     below 0. The game then adds a correction to each draw: by a dense layer for vectors, by convolutions for maps. Four
-    things keep a discriminator that knows a few rows by heart from spoiling the start: it sees real and made rows
+    things keep a discriminator that has memorised a few rows from spoiling the start: it sees real and synthetic rows
     under noise, a correction is pulled back to nothing, it is three steps ahead of each step of the generator, and the
     class loss, which rewards rows far on a class's own side, counts little in the generator.
 

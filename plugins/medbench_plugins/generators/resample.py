@@ -12,7 +12,7 @@ import medbench
 
 @dataclass(frozen=True)
 class Resample:
-    """Draws real training images of the class asked for; costs nothing and is never stored."""
+    """Draws real training images of the requested class; costs nothing and is never stored."""
 
     name: str = "resample"
 
@@ -45,7 +45,7 @@ class RealImages:
             ``(n, channels, *spatial)`` in the dtype of the training samples.
 
         Raises:
-            medbench.Skip: If a class asked for has no real training image.
+            medbench.Skip: If a requested class has no real training image.
         """
         return np.asarray(self.train.x[self.rows(labels, seed)])
 

@@ -1,4 +1,4 @@
-"""Any generator behind a filter: of what it draws, only rows that a judge takes for their class are kept."""
+"""Any generator behind a filter, which keeps only samples that a judge assigns to their class."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class Selected:
     """Rows of another generator that a judge takes for the class they were drawn for.
 
     By "classifier", as Lin and Chung (TAAI 2019) do it: a network trained on the real training rows, classes drawn
-    equally often, looks at every made one. By "discriminator", as Sahoo and Mehra (2019) do it: the GAN's own, after
-    its last step; acgan, reacgan and dense-acgan have one that tells classes apart.
+    equally often, looks at every synthetic one. By "discriminator", as Sahoo and Mehra (2019) do it: the GAN's own,
+    after its last step; acgan, reacgan and dense-acgan have one that distinguishes classes.
 
     A filter may keep what is easy: so the coverage of the real rows (Naeem et al. 2020, arXiv 2002.09797) by as many
-    made rows before and after it is measured in the judge's features and kept beside the share that passes. Both look
-    at training rows only.
+    synthetic rows before and after it is measured in the judge's features and kept beside the share that passes. Both
+    look at training rows only.
 
     Lin and Chung's rule is not known to us; Sahoo and Mehra keep what is classified correctly, which for two classes is
     the default threshold of 0.5. Deliberate difference: no class is short of rows. Where too few pass, the best of the
@@ -44,7 +44,7 @@ class Selected:
         generator: Draws the rows.
         by: Who judges them: "classifier" or "discriminator".
         classifier: For "classifier": one that takes images like the training images; VGG-16 with its narrow head.
-        rule: "threshold" keeps rows whose probability of the wanted class is at least `threshold`; "top" the best
+        rule: "threshold" keeps rows whose probability of the requested class is at least `threshold`; "top" the best
             `keep` of the whole draw, which favours easy classes; "quantile" the best `keep` of each class.
         threshold: Of "threshold", 0 to 1.
         keep: Of "top" and "quantile", above 0, at most 1, and at least 1 / `pool`.
@@ -97,7 +97,7 @@ class Selected:
         Raises:
             medbench.UsageError: If a field is out of its range.
             medbench.Skip: If the classifier does not take rows like these, or the generator has no discriminator that
-                tells classes apart.
+                distinguishes classes.
         """
         self.check()
         selector = context.fit(Selector(self.classifier), train) if self.by == "classifier" else None
@@ -167,8 +167,8 @@ class SelectingSampler:
         """Numbers of the draw at the fit.
 
         ``accepted``: share of the drawn rows that passed. ``fallback``: number of kept rows that did not, of ``rows``.
-        ``coverage_before``, ``coverage_after``: of the real rows of the average class, by as many made rows as there
-        are, before the filter and after it; left out where no class could be measured.
+        ``coverage_before``, ``coverage_after``: of the real rows of the average class, by as many synthetic rows as
+        there are, before the filter and after it; left out where no class could be measured.
         """
         rows, candidates, passed, fallback, before, after = self.measured.T
         facts = {
@@ -200,8 +200,8 @@ class SelectingSampler:
         """Draw once with the filter and once without it, and compare the two with the real rows.
 
         Returns:
-            ``float64 (n_classes, 6)``, columns as ``COLUMNS``. As many real as made rows of a class are looked at, 200
-            at most: coverage depends on both numbers.
+            ``float64 (n_classes, 6)``, columns as ``COLUMNS``. As many real as synthetic rows of a class are looked at,
+            200 at most: coverage depends on both numbers.
         """
         reports, done = self.rule.pool + 3, 0
 

@@ -13,7 +13,7 @@ from medbench_plugins.generators.resample import RealImages
 
 @dataclass(frozen=True)
 class ShuffledLabels:
-    """Draws real training images of any class as those of the class asked for; costs nothing and is never stored.
+    """Draws real training images of any class as those of the requested class; costs nothing and is never stored.
 
     The labels are shuffled once, so that each class keeps its number of images and an image keeps its wrong label.
     What it gains over its control is what label noise gains; samples that do no better carry nothing of the class.

@@ -25,7 +25,7 @@ CHANGES = {
 
 @dataclass(frozen=True)
 class Transformed:
-    """Draws training images of the class asked for, each through one change; costs nothing and is never stored.
+    """Draws training images of the requested class, each through one change; costs nothing and is never stored.
 
     Made before training, as the spine preprint made them: an image has a few changed copies, the same in every epoch,
     and a protocol that augments first spreads them over training and test. An image is drawn again only when all of its
@@ -38,8 +38,8 @@ class Transformed:
             `geometric`'s default ranges for every row.
         flip_left_right: Whether the mirror from left to right is among the changes; never where classes are sides of
             the body.
-        of: "real" draws real images only; "all" also the made rows it is handed, so that what stands under a generator
-            changes its samples as well.
+        of: "real" draws real images only; "all" also the synthetic rows it is handed, so that what stands under a
+            generator changes its samples as well.
 
     Source:
         Sivakumar and Anand, medRxiv 10.64898/2026.04.15.26350121 and its project page, whose text has a turn of 45
@@ -92,7 +92,7 @@ class TransformedImages:
         """Return one changed image a label, ``uint8 (n, channels, *spatial)``.
 
         Raises:
-            medbench.Skip: If a class asked for has no image to draw from.
+            medbench.Skip: If a requested class has no image to draw from.
         """
         import torch
 
@@ -107,7 +107,7 @@ class TransformedImages:
         return x
 
     def sources(self, labels: np.ndarray, seed: int) -> list[tuple[str, ...]]:
-        """Return for each label the id of the real image it is a change of, or the sources of the made one."""
+        """Return for each label the id of the real image it is a change of, or the sources of the synthetic one."""
         return [self.train.sources[row] or (str(self.train.ids[row]),) for row in self.rows(labels, seed)]
 
     def rows(self, labels: np.ndarray, seed: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""WGAN with weight clipping: a critic of bounded weights measures how far made images are from real ones."""
+"""WGAN with weight clipping: a critic of bounded weights measures how far synthetic images are from real ones."""
 
 from __future__ import annotations
 

@@ -22,20 +22,20 @@ LINEAR = ("linear", "bilinear", "trilinear", "bicubic")
 
 
 def make_repeatable(network: nn.Module, x: torch.Tensor) -> None:
-    """Have `network` compute by the functions of this module, if it uses an operation they stand for.
+    """Have `network` compute by the functions of this module, if it uses an operation they replace.
 
-    It is asked by one pass in evaluation mode, which changes nothing of it. Most networks use none, and are left alone:
-    to stand between a network and torch costs time at every call.
+    One pass in evaluation mode, which changes nothing in the network, finds out. Most networks use none, and are left
+    alone: intercepting calls of torch takes time.
 
     Args:
         network: In training mode; its ``forward`` is replaced. Copies made before keep theirs.
         x: A batch it takes.
     """
-    with _Replace() as asked:
+    with _Replace() as replacing:
         network.eval()
         network(x)
         network.train()
-    if not asked.replaced:
+    if not replacing.replaced:
         return
     forward: Callable[..., torch.Tensor] = network.forward
 
@@ -69,10 +69,10 @@ def adaptive_average(x: torch.Tensor, output_size: int | Sequence[int | None]) -
 
     That is where one position is left, or where windows do not overlap.
     """
-    spatial, wanted = _axes(x, output_size)
-    if all(wide % narrow == 0 for wide, narrow in zip(spatial, wanted, strict=True)):
+    spatial, target = _axes(x, output_size)
+    if all(wide % narrow == 0 for wide, narrow in zip(spatial, target, strict=True)):
         return None
-    return _along_axes(x, [_windows(*sizes, x.device) for sizes in zip(spatial, wanted, strict=True)])
+    return _along_axes(x, [_windows(*sizes, x.device) for sizes in zip(spatial, target, strict=True)])
 
 
 def maximum(
@@ -115,9 +115,9 @@ def resized(
     """Resize ``x (B, C, *spatial)`` to `size` linearly or cubically; None for what repeats, and for scale factors."""
     if mode not in LINEAR or size is None or antialias:
         return None
-    spatial, wanted = _axes(x, size)
+    spatial, target = _axes(x, size)
     return _along_axes(
-        x, [_weights(*sizes, mode, align_corners, x.device) for sizes in zip(spatial, wanted, strict=True)]
+        x, [_weights(*sizes, mode, align_corners, x.device) for sizes in zip(spatial, target, strict=True)]
     )
 
 
@@ -135,16 +135,16 @@ def _axes(x: torch.Tensor, size: int | Sequence[int | None], axes: int = 0) -> t
     d = axes or x.ndim - 2
     given = [size] * d if isinstance(size, int) else list(size)
     spatial = list(x.shape[-d:])
-    return spatial, [side if wanted is None else wanted for side, wanted in zip(spatial, given, strict=True)]
+    return spatial, [side if target is None else target for side, target in zip(spatial, given, strict=True)]
 
 
 def _along_axes(x: torch.Tensor, weights: Sequence[torch.Tensor]) -> torch.Tensor:
     """Multiply the last axes of `x` by one matrix ``(from, to)`` each, in single precision."""
     with torch.autocast(x.device.type, enabled=False):
-        made = x.float()
+        result = x.float()
         for axis, weight in enumerate(weights, start=x.ndim - len(weights)):
-            made = (made.movedim(axis, -1) @ weight).movedim(-1, axis)
-    return made.to(x.dtype)
+            result = (result.movedim(axis, -1) @ weight).movedim(-1, axis)
+    return result.to(x.dtype)
 
 
 def _windows(wide: int, narrow: int, device: torch.device) -> torch.Tensor:
@@ -161,6 +161,6 @@ def _weights(wide: int, narrow: int, mode: str, align_corners: bool | None, devi
     unit = torch.eye(wide, device=device)
     with torch.no_grad():
         if mode == "bicubic":
-            made = F.interpolate(unit[None, None], (wide, narrow), mode="bicubic", align_corners=align_corners)
-            return made[0, 0]
+            result = F.interpolate(unit[None, None], (wide, narrow), mode="bicubic", align_corners=align_corners)
+            return result[0, 0]
         return F.interpolate(unit[None], narrow, mode="linear", align_corners=align_corners)[0]

@@ -189,7 +189,7 @@ def find_least_size(build: Callable[[int], nn.Module], shape: tuple[int, ...], *
     Args:
         build: Makes the network for images of so many pixels along every axis.
         shape: ``(channels, *spatial)`` of an image.
-        what: What an error calls the network.
+        what: Name of the network in an error.
 
     Raises:
         medbench.UsageError: If no size up to 256 will do.
@@ -223,7 +223,7 @@ def _trainable(build: Callable[[int], nn.Module], channels: int, size: int, d: i
 
 
 def depends_on_all_pixels(network: nn.Module, shape: tuple[int, ...]) -> bool:
-    """Say whether the first and the last position along every axis of an image change the logits.
+    """Return whether the first and the last position along every axis of an image change the logits.
 
     Args:
         network: With random weights; those that are all 0, as some last layers begin, are changed.

@@ -97,7 +97,7 @@ def insert(network: nn.Module, tensors: Mapping[str, Any], *, what: str, head: t
     Args:
         network: Changed in place.
         tensors: Tensors or arrays by name, as in a ``state_dict``.
-        what: What an error calls them.
+        what: Their name in an error.
         head: Beginnings of the names that make the head; empty for the module of the last parameter.
 
     Raises:

@@ -1,4 +1,4 @@
-"""A classifier of real images as a judge of made ones."""
+"""A classifier of real images as a judge of synthetic ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Selector:
     """A classifier trained on the real training rows, classes drawn equally often: a stage, so that it is shared.
 
     Attributes:
-        classifier: One that says how its network is built, as all built-in ones do.
+        classifier: One that describes how its network is built, as all built-in ones do.
     """
 
     classifier: medbench.Classifier
@@ -63,7 +63,7 @@ class FittedSelector:
 
     @property
     def facts(self) -> dict[str, float | str]:
-        """What the fit told of itself; empty once restored."""
+        """Facts of the fit; empty once restored."""
         return self.encoding.facts
 
     def class_probabilities(self, x: np.ndarray) -> np.ndarray:

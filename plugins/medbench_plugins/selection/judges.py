@@ -1,4 +1,4 @@
-"""Who says how much a made row looks like its class; and one who does, a GAN's own discriminator."""
+"""Judges score how well a synthetic sample matches its class; a GAN's own discriminator is one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BLOCK = 64  # rows at a time; fixed, since the size of a block changes bits
 
 
 class Judge(Protocol):
-    """Something with an opinion about rows like those it was trained on."""
+    """What scores rows like those it was trained on."""
 
     def class_probabilities(self, x: np.ndarray) -> np.ndarray:
         """Return class probabilities ``float64 (n, n_classes)``, rows summing to 1."""
@@ -27,7 +27,7 @@ class Judge(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Discriminator:
-    """The discriminator of a GAN after its last step, on the CPU, so that its opinion is the same everywhere.
+    """The discriminator of a GAN after its last step, on the CPU, so that its scores are the same everywhere.
 
     Attributes:
         network: In evaluation mode; its ``features_and_logits(x)`` gives features, source logits and class logits.
@@ -53,7 +53,7 @@ class Discriminator:
         return odds / odds.sum(1, keepdims=True)
 
     def realness(self, x: np.ndarray) -> np.ndarray:
-        """Return the source logits ``float64 (n,)`` of rows ``x``, larger for what looks more real."""
+        """Return the source logits ``float64 (n,)`` of rows ``x``, larger for more realistic ones."""
         return self._outputs(x)[1]
 
     def features(self, x: np.ndarray) -> np.ndarray:
@@ -86,6 +86,6 @@ def make_judge(
 
     if not hasattr(discriminator, "features_and_logits"):
         return None
-    # One memory layout, or a restored judge's opinion could differ in the last bit.
+    # One memory layout, or a restored judge's scores could differ in the last bit.
     network = discriminator.cpu().to(memory_format=torch.contiguous_format).eval().requires_grad_(False)
     return Discriminator(network, as_input, temperature)

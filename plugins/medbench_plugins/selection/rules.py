@@ -1,4 +1,4 @@
-"""Which made rows are kept: rules on what a judge thinks of them, and the drawing of more until enough are."""
+"""Selection of synthetic rows by a judge's class probabilities: rules, and drawing more rows until enough pass."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ RuleName = Literal["threshold", "top", "quantile"]
 
 @dataclass(frozen=True)
 class Rule:
-    """When a row passes, and how often it is tried to find enough.
+    """Which rows pass, and how many are drawn at most to find enough.
 
     Attributes:
-        rule: "threshold" passes a probability of the wanted class of at least `threshold`; "top" the best `keep` of
+        rule: "threshold" passes a probability of the requested class of at least `threshold`; "top" the best `keep` of
             all rows; "quantile" the best `keep` of each class.
         threshold: 0 to 1.
         keep: Above 0, at most 1.
-        pool: Rows drawn for each row wanted, at most.
+        pool: Rows drawn for each requested row, at most.
     """
 
     rule: RuleName
@@ -32,7 +32,7 @@ class Rule:
     pool: int
 
     def passes(self, scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Say which rows pass.
+        """Return which rows pass.
 
         Args:
             scores: ``float64 (m,)`` probability of the class that each row was drawn for.
@@ -54,10 +54,10 @@ class Rule:
 
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """Rows that were kept, and what it took.
+    """Selected rows, and how many were drawn for them.
 
     Attributes:
-        x: ``(n, ...)`` one row a label wanted, in the dtype and shape of the sampler's.
+        x: ``(n, ...)`` one row a requested label, in the dtype and shape of the sampler's.
         candidates: ``int64 (n_classes,)`` rows drawn.
         passed: ``int64 (n_classes,)`` of these, the ones that passed.
         fallback: ``int64 (n_classes,)`` rows of `x` that did not pass, since too few did.
@@ -81,14 +81,14 @@ def draw_selected(
 ) -> Selection:
     """Draw rows, judge them, and draw again for every class that has too few, `rule.pool` rounds at most.
 
-    A round draws as many rows of a class as are wanted of it. The first round is the sampler's own draw: where every
+    A round draws as many rows of a class as are requested of it. The first round is the sampler's own draw: where every
     row passes, the result is that draw, bit for bit.
 
     Args:
         sampler: Draws the rows.
         judge: Gives each its probability of the class it was drawn for.
         rule: What passes.
-        labels: ``int64 (n,)`` classes wanted.
+        labels: ``int64 (n,)`` requested classes.
         seed: The same seed gives the same rows.
         n_classes: Length of the counts.
         report: Called after each round.
@@ -97,47 +97,47 @@ def draw_selected(
         Of each class the rows that passed, in the order drawn; where too few did, then the best of the others.
     """
     labels = np.asarray(labels, dtype=np.int64)
-    wanted = np.bincount(labels, minlength=n_classes)
+    requested = np.bincount(labels, minlength=n_classes)
     x, drawn, scores = sampler.sample(labels, seed), labels, np.empty(0)
     passed = np.zeros(0, dtype=bool)
     for turn in range(rule.pool):
         if turn:
-            lacking = np.bincount(drawn[passed], minlength=n_classes) < wanted
+            lacking = np.bincount(drawn[passed], minlength=n_classes) < requested
             if not lacking.any():
                 break
             again = labels[lacking[labels]]
             x = np.concatenate([x, sampler.sample(again, _seed_of(seed, turn))])
             drawn = np.concatenate([drawn, again])
         fresh = slice(len(scores), None)
-        opinion = judge.class_probabilities(x[fresh])
-        scores = np.concatenate([scores, opinion[np.arange(len(opinion)), drawn[fresh]]])
+        probabilities = judge.class_probabilities(x[fresh])
+        scores = np.concatenate([scores, probabilities[np.arange(len(probabilities)), drawn[fresh]]])
         passed = rule.passes(scores, drawn)
         report()
     rows = np.empty(len(labels), dtype=np.int64)
     for label in range(n_classes):
-        rows[labels == label] = choose_rows(scores, passed, np.flatnonzero(drawn == label), int(wanted[label]))
+        rows[labels == label] = choose_rows(scores, passed, np.flatnonzero(drawn == label), int(requested[label]))
     n_passed = np.bincount(drawn[passed], minlength=n_classes)
     candidates = np.bincount(drawn, minlength=n_classes)
-    return Selection(x[rows], candidates, n_passed, np.maximum(wanted - n_passed, 0))
+    return Selection(x[rows], candidates, n_passed, np.maximum(requested - n_passed, 0))
 
 
-def choose_rows(scores: np.ndarray, passed: np.ndarray, rows: np.ndarray, wanted: int) -> np.ndarray:
-    """Choose `wanted` of the candidates `rows`: those that passed, as they come; then the best of the others.
+def choose_rows(scores: np.ndarray, passed: np.ndarray, rows: np.ndarray, requested: int) -> np.ndarray:
+    """Choose `requested` of the candidates `rows`: those that passed, as they come; then the best of the others.
 
     As they come, not best first: the best of those that pass would be nearer to a prototype than the rule asks for.
 
     Args:
         scores: ``float64 (m,)`` of all candidates.
         passed: ``bool (m,)`` of all candidates.
-        rows: ``int64 (k,)`` the candidates to choose from, k >= wanted, in the order drawn.
-        wanted: How many.
+        rows: ``int64 (k,)`` the candidates to choose from, k >= requested, in the order drawn.
+        requested: How many.
 
     Returns:
-        ``int64 (wanted,)`` in the order drawn.
+        ``int64 (requested,)`` in the order drawn.
     """
     good, others = rows[passed[rows]], rows[~passed[rows]]
     best = others[np.argsort(-scores[others], kind="stable")]
-    return np.sort(np.concatenate([good, best])[:wanted])
+    return np.sort(np.concatenate([good, best])[:requested])
 
 
 def _seed_of(seed: int, turn: int) -> int:

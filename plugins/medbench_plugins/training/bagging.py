@@ -36,7 +36,7 @@ def fit_network(
     There is no early stopping and no choice between checkpoints: all arms of a study take equal steps. Only where a
     protocol that is known to leak asks for it (``context.selects``) is the most accurate of ten checkpoints kept.
     Two arms with the same seeds share initial weights, dropout and, where they have equally many rows, batch order.
-    Here alone torch's global state is touched: the number of threads stays set, the random state is put back.
+    Here alone torch's global state is touched: the number of threads stays set, the random state is restored.
 
     Where the training set has bags, each has a network of its own, and their probabilities are averaged. The networks
     share the budget's steps equally, and what is left over goes one step each to the first bags: an arm of bags takes

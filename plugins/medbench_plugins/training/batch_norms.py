@@ -27,7 +27,7 @@ def recompute(network: nn.Module, batches: Iterable[tuple[torch.Tensor, ...]], *
         network: Its buffers are changed in place; in evaluation mode again afterwards if it was before.
         batches: What to call the network with, drawn and transformed like training; not drawn from where the network
             has no batch norm.
-        seed: Of the network's own chance, such as dropout; the global random state is put back.
+        seed: Of the network's own chance, such as dropout; the global random state is restored.
 
     Source:
         Izmailov et al., UAI 2018, arXiv 1803.05407, section 3 and algorithm 1, as ``torch.optim.swa_utils.update_bn``

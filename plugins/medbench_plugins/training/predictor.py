@@ -34,11 +34,11 @@ class NetworkPredictor:
 
     Attributes:
         inverse_link: ``float64 (n, n_classes)`` logits to probabilities, as the loss has it.
-        facts: What the fit tells about itself: train_loss (mean of the last tenth), steps, parameters; with a
+        facts: Facts of the fit: train_loss (mean of the last tenth), steps, parameters; with a
             labelled validation set also validation_loss and still_improving (1 if the last of ten validation losses
             was the lowest: the schedule may be too short); and whatever the recipe added.
-        learning: Steps done, mean training loss since the look before, validation loss of the averaged weights (NaN
-            without a labelled validation set), at each of ten looks.
+        learning: Steps done, mean training loss since the evaluation before, validation loss of the averaged weights
+            (NaN without a labelled validation set), at each of ten evaluations.
     """
 
     def __init__(

@@ -39,7 +39,7 @@ def fit_unet(
 
     Returns:
         The averaged network on the CPU in evaluation mode, and facts: steps, parameters, train_loss, and dice, the mean
-        over training rows that have foreground; it was fitted to these rows, so it says what was learnt by heart too.
+        over training rows that have foreground; it was fitted to these rows, so it says what was memorised too.
 
     Raises:
         medbench.Diverged: If a loss or a weight is not finite.

@@ -1,4 +1,4 @@
-"""How far images may be changed. Needs no torch to be imported."""
+"""How far images may be changed. Imports no torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""classified_wasserstein."""
+"""The objective of f-CLSWGAN: Wasserstein, and a frozen classifier. Imported late, since it needs torch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from medbench_plugins.generators.image_gans.losses import Judge, Parts, Wasserst
 
 @dataclass(frozen=True, eq=False)
 class ClassifiedWasserstein:
-    """Wasserstein with a gradient penalty, and what a frozen classifier says of made features.
+    """Wasserstein with a gradient penalty, and the loss of a frozen classifier on synthetic features.
 
     Attributes:
         wasserstein: The critic's half, and the first part of the generator's.
@@ -25,8 +25,8 @@ class ClassifiedWasserstein:
         class_weight: The paper's beta.
 
     Source:
-        Xian et al., CVPR 2018, arXiv 1712.00981, f-CLSWGAN: minus the mean of log P(y | x) over made features, weighted
-        and added to the generator's loss.
+        Xian et al., CVPR 2018, arXiv 1712.00981, f-CLSWGAN: minus the mean of log P(y | x) over synthetic features,
+        weighted and added to the generator's loss.
     """
 
     wasserstein: Wasserstein
@@ -38,7 +38,7 @@ class ClassifiedWasserstein:
     def of_discriminator(
         self, judge: Judge, real: torch.Tensor, fake: torch.Tensor, labels: torch.Tensor, noise: torch.Generator
     ) -> tuple[torch.Tensor, Parts]:
-        """The critic's loss knows no classifier."""
+        """The critic's loss, without the classifier."""
         return self.wasserstein.of_discriminator(judge, real, fake, labels, noise)
 
     def of_generator(self, judge: Judge, fake: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, Parts]:

@@ -1,4 +1,4 @@
-"""dense_networks."""
+"""Dense networks of GANs of features. Imported late, since it needs torch."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class DenseDiscriminator(nn.Module):
 
 
 class DenseCritic(nn.Module):
-    """Features and their class to one number, larger for what looks more real."""
+    """Features and their class to one number, larger for more realistic ones."""
 
     def __init__(self, d: int, n_classes: int, *, hidden: int) -> None:
         """Build for `d` features."""

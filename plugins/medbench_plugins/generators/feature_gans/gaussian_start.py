@@ -1,7 +1,7 @@
 """Generators of features that start as one Gaussian a class and are refined from there. Imported late, needs torch.
 
 A generator that starts from noise has to find mean and spread of a class by the game alone, and from a dozen rows it
-does not: its discriminator knows them by heart before. This one has both before the first step; what the game adds is a
+does not: its discriminator has memorised them before. This one has both before the first step; what the game adds is a
 correction of each draw, and the correction starts at nothing.
 """
 
@@ -161,8 +161,8 @@ def estimate_gaussian(x: np.ndarray, *, rank: int) -> tuple[np.ndarray, np.ndarr
     else:
         found = np.sqrt(strengths[first])[:, None] * vectors[:, first].T
     directions[: len(first)] = math.sqrt(1 - shrinkage) * found
-    wanted = (1 - shrinkage) * variances + shrinkage * variances.mean()
-    rest = np.sqrt(np.maximum(wanted - (directions**2).sum(0), 0))
+    target = (1 - shrinkage) * variances + shrinkage * variances.mean()
+    rest = np.sqrt(np.maximum(target - (directions**2).sum(0), 0))
     return mean, directions, rest
 
 
@@ -190,12 +190,12 @@ def gaussian_before_relu(mean: np.ndarray, deviation: np.ndarray) -> tuple[np.nd
         return t * ndtr(t) + density, (t**2 + 1) * ndtr(t) + t * density
 
     spread = (mean > 0) & (deviation > 0)
-    wanted = 1 + (deviation[spread] / mean[spread]) ** 2
-    low, high = np.full(len(wanted), -5.0), np.maximum(10.0, mean[spread] / deviation[spread] + 1)
+    target = 1 + (deviation[spread] / mean[spread]) ** 2
+    low, high = np.full(len(target), -5.0), np.maximum(10.0, mean[spread] / deviation[spread] + 1)
     for _ in range(64):
         middle = (low + high) / 2
         first, second = moments(middle)
-        above = second / first**2 > wanted
+        above = second / first**2 > target
         low, high = np.where(above, middle, low), np.where(above, high, middle)
     found_mean, found_deviation = np.array(mean), np.zeros_like(deviation)
     found_deviation[spread] = mean[spread] / moments(low)[0]

@@ -63,11 +63,11 @@ class DenseGame:
         optimiser: Builds for ``(parameters, lr=...)``.
         critic_steps: Steps of the discriminator for each of the generator.
         by_channel: One unit a channel of rows ``(d, *spatial)``, all its positions alike; else one a number.
-        blur: Deviation, in the networks' units, of noise that real and made rows get before the discriminator sees
+        blur: Deviation, in the networks' units, of noise that real and synthetic rows get before the discriminator sees
             them (instance noise, Sonderby et al., ICLR 2017, arXiv 1610.04490).
-        pull: Weight, in the generator's loss, of the squared distance between a made row and what the generator's start
-            had made of the same noise. Where a discriminator's slope is at most 1, as spectral norm has it, its wish
-            moves a row by ``1 / (2 pull)`` units at most. Other than 0 it wants a generator with ``draw_start``.
+        pull: Weight, in the generator's loss, of the squared distance between a synthetic row and what the generator's
+            start had made of the same noise. Where a discriminator's slope is at most 1, as spectral norm has it, its
+            wish moves a row by ``1 / (2 pull)`` units at most. Other than 0 it wants a generator with ``draw_start``.
     """
 
     objective: Callable[[torch.Tensor, torch.Tensor], Objective]
@@ -145,7 +145,7 @@ def _prepare(
     The generator is both a torch module and a :class:`RowGenerator`.
     """
     device, values = torch.device(context.device), as_vectors(train.x)
-    with torch.random.fork_rng(devices=[]):  # initialisation knows only the global generator
+    with torch.random.fork_rng(devices=[]):  # initialisation draws from the global generator alone
         torch.manual_seed(context.seed("initialise"))
         generator: Any = build_generator(game, train)
         discriminator = game.discriminator(train.x.shape[1:], len(train.classes)).to(device)

@@ -1,4 +1,4 @@
-"""What every GAN of features does around its game: check, fit, restore, sample. Needs no torch to be imported.
+"""What every GAN of features does around its game: check, fit, restore, sample. Imports no torch.
 
 The functions are used as methods, ``fit = fit_gan_of_vectors``: shared without a base class.
 """
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Recipe(GANSettings, Protocol):
-    """A recipe that says what game it plays."""
+    """A recipe that builds the game it plays."""
 
     def game(self) -> DenseGame: ...
 
@@ -126,7 +126,7 @@ class RowSampler:
         like: No rows, in the dtype and shape of the training rows.
         diversity: ``float64 (n_classes,)`` mean distance between two synthetic rows of a class over that between two
             real ones; near 0 is a collapse, NaN a class with fewer than two real rows.
-        judge: The discriminator, on the CPU; None where it knows no classes.
+        judge: The discriminator, on the CPU; None where it is given no classes.
     """
 
     network: RowGenerator
@@ -136,7 +136,7 @@ class RowSampler:
 
     @property
     def facts(self) -> dict[str, float]:
-        """Numbers worth logging: diversity, see :func:`medbench_plugins.generators.diversity.diversity_facts`."""
+        """Numbers to log: diversity, see :func:`medbench_plugins.generators.diversity.diversity_facts`."""
         return diversity_facts(self.diversity)
 
     def sample(self, labels: np.ndarray, seed: int) -> np.ndarray:

@@ -1,7 +1,4 @@
-"""What a discriminator is shown of an image: brightness, contrast, place and a hole, differentiably.
-
-Imported late, since it needs torch.
-"""
+"""Differentiable augmentation of what a discriminator sees. Imported late, since it needs torch."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class Game:
         clip: The discriminator's weights are clamped to this after each of its steps; 0 leaves them.
         augment: Show the discriminator changed images, see :func:`.augment_differentiably`.
         initialise: Called on each new network; None keeps torch's own initialisation.
-        checkpoint: "last" keeps the last averaged weights; "kid" the best of ten looks at them, see
+        checkpoint: "last" keeps the last averaged weights; "kid" the best of ten evaluations of them, see
             :mod:`medbench_plugins.generators.image_gans.checkpoints`.
     """
 
@@ -85,7 +85,7 @@ class Trained(Generic[Network]):
             :func:`relative_diversity`.
         discriminator: As its last step left it, where it was trained; None where there was none.
         kept: Steps behind the weights that were kept; 0 where that is not said.
-        distances: Steps done and kernel distance of each look, where weights were chosen by it.
+        distances: Steps done and kernel distance of each evaluation, where weights were chosen by it.
     """
 
     network: Network
@@ -201,15 +201,15 @@ def draw(network: GeneratorNetwork | OneAClass, labels: np.ndarray, seed: int) -
         ``uint8 (n, channels, *spatial)``, rounded to the grey levels of real images.
     """
     noise = torch.Generator().manual_seed(seed)
-    wanted = torch.from_numpy(np.ascontiguousarray(labels, dtype=np.int64))
+    classes = torch.from_numpy(np.ascontiguousarray(labels, dtype=np.int64))
     device = next(network.parameters()).device
-    made = [np.empty((0, network.channels, *network.spatial), dtype=np.uint8)]
+    blocks = [np.empty((0, network.channels, *network.spatial), dtype=np.uint8)]
     with torch.inference_mode():
-        for start in range(0, len(wanted), CHUNK):
-            own = wanted[start : start + CHUNK]
+        for start in range(0, len(classes), CHUNK):
+            own = classes[start : start + CHUNK]
             x = network(torch.randn(len(own), network.latent, generator=noise).to(device), own.to(device))
-            made.append(as_pixels(x))
-    return np.concatenate(made)
+            blocks.append(as_pixels(x))
+    return np.concatenate(blocks)
 
 
 def as_pixels(x: torch.Tensor) -> np.ndarray:
@@ -252,7 +252,7 @@ def _build_pair(
 ) -> tuple[GeneratorNetwork, nn.Module]:
     """Build both networks on the device, in training mode."""
     shape, n_classes = train.x.shape[1:], len(train.classes)
-    # Initialisation knows only the global generator; it is put back as it was.
+    # Initialisation draws from the global generator alone; it is restored.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(context.seed("initialise", *purpose))
         generator, discriminator = game.generator(shape, n_classes), game.discriminator(shape, n_classes)

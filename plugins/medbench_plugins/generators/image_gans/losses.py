@@ -1,4 +1,4 @@
-"""What generators and discriminators learn by: loss functions, and the objectives that put them together.
+"""Losses of generators and discriminators, and the objectives that combine them.
 
 Imported late, since it needs torch. A source logit is positive for real; a critic's score is larger for real.
 """
@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 
 Judge = Callable[..., Any]
-"""The discriminator as an objective sees it: images, and labels where it wants them, to its opinion."""
+"""The discriminator as an objective calls it: images, and labels where it takes them, to its outputs."""
 
 Parts = tuple[torch.Tensor, ...]
 
@@ -40,7 +40,7 @@ class Objective(Protocol):
 
 @dataclass(frozen=True)
 class AuxiliaryClassifier:
-    """Real or made, and which class: Odena, Olah, Shlens, ICML 2017, arXiv 1610.09585.
+    """Real or synthetic, and which class: Odena, Olah, Shlens, ICML 2017, arXiv 1610.09585.
 
     Attributes:
         variant: As ``ACGAN`` describes them.
@@ -100,7 +100,7 @@ class DataToData:
         return of_source + self.class_weight * of_class, (of_source, of_class)
 
     def of_generator(self, judge: Judge, fake: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, Parts]:
-        """D2D-CE among the made images."""
+        """D2D-CE among the synthetic images."""
         source, embedded, proxies = judge(fake)
         of_source = -source.mean()
         of_class = d2d_ce(embedded, proxies, labels, margin=self.margin, temperature=self.temperature)
@@ -116,7 +116,7 @@ class NonSaturating:
     def of_discriminator(
         self, judge: Judge, real: torch.Tensor, fake: torch.Tensor, labels: torch.Tensor, noise: torch.Generator
     ) -> tuple[torch.Tensor, Parts]:
-        """Two passes: batch normalisation over a mixed batch would tell real from made by itself."""
+        """Two passes: batch normalisation over a mixed batch would tell real from synthetic by itself."""
         loss = source_loss(judge(real, labels), judge(fake, labels), hinge=False)
         return loss, (loss,)
 
@@ -128,7 +128,7 @@ class NonSaturating:
 
 @dataclass(frozen=True)
 class Wasserstein:
-    """The distance between real and made as a critic of bounded slope estimates it: Arjovsky et al. 2017, 1701.07875.
+    """The distance between real and synthetic estimated by a critic of bounded slope: Arjovsky et al. 2017, 1701.07875.
 
     Attributes:
         penalty: Weight of the gradient penalty; 0 where clipping bounds the slope.
@@ -149,7 +149,7 @@ class Wasserstein:
         return self.penalty * steep - distance, (distance, steep)
 
     def of_generator(self, judge: Judge, fake: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, Parts]:
-        """Minus the score of what was made."""
+        """Minus the score of synthetic images."""
         loss = -judge(fake, labels).mean()
         return loss, (loss,)
 
@@ -162,10 +162,10 @@ def source_loss(real: torch.Tensor, fake: torch.Tensor, *, hinge: bool) -> torch
 
 
 def class_loss(real: torch.Tensor, fake: torch.Tensor, labels: torch.Tensor, *, variant: str) -> torch.Tensor:
-    """Return the discriminator's loss on class logits ``(B, n_classes)``, of made images in "odena" only.
+    """Return the discriminator's loss on class logits ``(B, n_classes)``, of synthetic images in "odena" only.
 
-    In "keras" it counts twice: Keras' mnist_acgan takes the mean over real and made images of the source loss, which is
-    a sum of two means here, and gives real images the weight 2 in the class loss and made ones 0.
+    In "keras" it counts twice: Keras' mnist_acgan takes the mean over real and synthetic images of the source loss,
+    which is a sum of two means here, and gives real images the weight 2 in the class loss and synthetic ones 0.
     """
     loss = F.cross_entropy(real, labels)
     if variant == "odena":
@@ -205,7 +205,7 @@ def d2d_ce(
 def gradient_penalty(
     critic: Callable[[torch.Tensor], torch.Tensor], real: torch.Tensor, fake: torch.Tensor, noise: torch.Generator
 ) -> torch.Tensor:
-    """Return the mean of (slope - 1) squared at random points between real and made images.
+    """Return the mean of (slope - 1) squared at random points between real and synthetic images.
 
     Args:
         critic: ``(B, channels, *spatial) -> (B,)``; an image's score must not depend on the rest of its batch.

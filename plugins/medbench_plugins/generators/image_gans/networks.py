@@ -2,7 +2,7 @@
 
 Imported late, since it needs torch. ``d`` is the number of spatial axes, ``k`` the number of count_halvings between the
 working size and a map of 4 to 8 positions along the shortest axis. A size that is no multiple of 2^k is drawn a little
-too large and cropped, so that no made pixel is ever interpolated: blur would give away what is made.
+too large and cropped, so that no synthetic pixel is ever interpolated: blur would distinguish it from real ones.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class GeneratorNetwork(nn.Module):
 
 
 class OneAClass(nn.Module):
-    """Several generators that know no class behind the face of one that does.
+    """Several unconditional generators behind the interface of a conditional one.
 
     Attributes:
         networks: One a class; or a single one, which serves every class alike.

@@ -1,4 +1,4 @@
-"""What every GAN's recipe does around its game: check, fit, restore, sample. Needs no torch to be imported.
+"""What every GAN's recipe does around its game: check, fit, restore, sample. Imports no torch.
 
 The functions are used as methods, ``fit = recipe.fit_gan``: shared without a base class.
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from medbench_plugins.generators.image_gans.networks import GeneratorNetwork, OneAClass
 
     class Recipe(GANRecipe, Protocol):
-        """A recipe that says what game it plays."""
+        """A recipe that builds the game it plays."""
 
         def check(self) -> None: ...
         def game(self) -> Game: ...
@@ -142,7 +142,7 @@ class ImageSampler:
         diversity: ``float64 (n_classes,)`` mean distance between two samples of a class over that between two of its
             real images; near 0 is a collapse, NaN a class with fewer than two real images. A single number, over all
             images, where one network ignores the labels.
-        judge: The discriminator, on the CPU; None where it knows no classes.
+        judge: The discriminator, on the CPU; None where it is given no classes.
         checkpoint: ``int64 (networks, 2)``, steps behind the weights that were kept, and 1 where they were chosen by
             KID, 0 where there were too few images to choose by; None where the last ones are kept anyway.
     """
@@ -154,7 +154,7 @@ class ImageSampler:
 
     @property
     def facts(self) -> dict[str, float]:
-        """Numbers worth logging: diversity, see :func:`diversity_facts`, and which weights were kept."""
+        """Numbers to log: diversity, see :func:`diversity_facts`, and which weights were kept."""
         if self.checkpoint is None:
             return diversity_facts(self.diversity)
         step, chosen = self.checkpoint.mean(0).tolist()
