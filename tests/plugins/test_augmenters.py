@@ -47,7 +47,7 @@ def quick(augmenter: medbench.Augmenter) -> medbench.Augmenter:
 
 @pytest.mark.parametrize("dimensions", [2, 3])
 @pytest.mark.parametrize("name", BUILT_IN)
-def test_an_augmenter_gives_what_it_says_and_keeps_the_real_rows(
+def test_an_augmenter_gives_what_it_declares_and_keeps_the_real_rows(
     name: str, dimensions: int, context: SandboxContext
 ) -> None:
     augmenter, train = quick(BUILT_IN[name]), uneven(dimensions, channels=2)
@@ -161,9 +161,7 @@ def test_filling_never_makes_a_negative_number(
 
 
 @pytest.mark.parametrize("name", ["acgan", "hybrid"])
-def test_made_rows_have_the_classes_that_were_asked_for_and_name_their_sources(
-    name: str, context: SandboxContext
-) -> None:
+def test_synthetic_rows_have_the_requested_classes_and_list_their_sources(name: str, context: SandboxContext) -> None:
     train = uneven()
 
     made = quick(BUILT_IN[name]).fit(train, context)
@@ -231,7 +229,7 @@ def test_the_types_of_a_recipes_fields_are_found_at_run_time() -> None:
         (Generative("hybrid", fill="half"), "hybrid.fill"),  # type: ignore[arg-type]
     ],
 )
-def test_a_field_out_of_range_is_named(recipe: medbench.Augmenter, field: str, context: SandboxContext) -> None:
+def test_a_field_out_of_range_is_an_error(recipe: medbench.Augmenter, field: str, context: SandboxContext) -> None:
     with pytest.raises(medbench.UsageError, match=field):
         recipe.fit(toy_samples(8), context)
 

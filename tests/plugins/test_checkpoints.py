@@ -72,7 +72,7 @@ def test_a_tenth_of_each_class_is_held_out_where_patients_are_small() -> None:
     assert set(held) != set(other)
 
 
-def test_the_watch_learns_from_nothing_it_judges_by() -> None:
+def test_held_out_images_are_not_learnt_from() -> None:
     checkpoints = hold_out_images(ENOUGH, 3)
 
     assert checkpoints is not None
@@ -120,7 +120,7 @@ def test_the_weights_with_the_least_distance_are_put_back_and_the_first_of_equal
 
 
 @given(steps=st.integers(1, 20_000))
-def test_there_are_ten_looks_and_the_last_step_is_one(steps: int) -> None:
+def test_there_are_ten_evaluations_and_the_last_step_is_one(steps: int) -> None:
     assert max(evaluation_steps(steps)) == steps
     assert min(evaluation_steps(steps)) >= 1
     assert len(evaluation_steps(steps)) == min(10, steps)
@@ -188,7 +188,7 @@ def test_one_class_too_rare_is_too_few_images() -> None:
     assert hold_out_images(train, 0) is None
 
 
-def test_a_restored_generator_says_the_same(context: SandboxContext) -> None:
+def test_a_restored_generator_has_the_same_facts(context: SandboxContext) -> None:
     sampler = BY_KID.fit(ENOUGH, context)
 
     restored = BY_KID.restore({name: np.array(a) for name, a in sampler.state().items()}, ENOUGH)
@@ -199,12 +199,12 @@ def test_a_restored_generator_says_the_same(context: SandboxContext) -> None:
         QUICK.restore(sampler.state(), ENOUGH)
 
 
-def test_an_unknown_checkpoint_is_named(context: SandboxContext) -> None:
+def test_an_unknown_checkpoint_is_an_error(context: SandboxContext) -> None:
     with pytest.raises(medbench.UsageError, match=r"reacgan\.checkpoint: 'best' is unknown; use last or kid"):
         replace(QUICK, checkpoint="best").fit(ENOUGH, context)  # type: ignore[arg-type]
 
 
-def test_a_collapse_is_said_and_a_class_without_a_number_is_left_out() -> None:
+def test_a_collapse_is_a_fact_and_a_class_without_a_number_is_left_out() -> None:
     below, above = np.array([0.9, COLLAPSED - 0.01, np.nan]), np.array([0.9, COLLAPSED])
 
     assert diversity_facts(below)["collapsed"] == 1.0
@@ -213,7 +213,7 @@ def test_a_collapse_is_said_and_a_class_without_a_number_is_left_out() -> None:
     assert diversity_facts(np.array([np.nan])) == {}
 
 
-def test_a_generator_that_draws_one_row_a_class_says_so(context: SandboxContext) -> None:
+def test_a_generator_that_draws_one_row_a_class_has_collapsed(context: SandboxContext) -> None:
     """Made to collapse by cutting the noise off: the rows of a class are then equal."""
     train = toy_samples(40, size=12)
     recipe = DenseACGAN(hidden=8, latent=4, steps=60, batch=8)

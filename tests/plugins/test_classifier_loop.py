@@ -143,7 +143,7 @@ def test_validation_selects_nothing(context: SandboxContext) -> None:
     assert same_bits(fit(context, training_set), fit(context, training_set, validation=toy_samples(seed=3)))
 
 
-def test_facts_say_what_validation_said(context: SandboxContext) -> None:
+def test_facts_hold_the_validation_losses(context: SandboxContext) -> None:
     samples = toy_samples()
     validation = toy_samples(20, seed=3)
     predictor = fit(context, TrainingSet(samples), validation=validation)
@@ -155,7 +155,7 @@ def test_facts_say_what_validation_said(context: SandboxContext) -> None:
     assert "validation_loss" not in fit(context, TrainingSet(samples)).facts
 
 
-def test_ten_looks_tell_how_the_training_went(context: SandboxContext) -> None:
+def test_ten_evaluations_make_the_learning_curve(context: SandboxContext) -> None:
     samples = toy_samples()
     predictor = fit(context, TrainingSet(samples), validation=toy_samples(20, seed=3))
     watched = [values["validation_loss"] for _, _, values in context.reports if "validation_loss" in values]
@@ -238,7 +238,7 @@ def test_a_network_without_batch_norms_is_called_no_more_than_it_was(context: Sa
     assert len(calls) == context.budget.steps
 
 
-def test_looks_at_the_validation_set_leave_dropout_as_it_was(context: SandboxContext) -> None:
+def test_evaluations_on_the_validation_set_leave_dropout_as_it_was(context: SandboxContext) -> None:
     def build() -> nn.Module:
         return nn.Sequential(nn.Flatten(), nn.Linear(256, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 2))
 

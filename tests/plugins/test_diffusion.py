@@ -244,7 +244,7 @@ def test_the_smallest_map_has_six_to_sixteen_positions() -> None:
 
 
 @pytest.mark.slow
-def test_its_arm_passes_the_checks_a_stranger_would_run(tmp_path: Path) -> None:
+def test_its_arm_passes_the_checks_that_authors_run(tmp_path: Path) -> None:
     check_augmenter(Generative("diffusion", generator=replace(QUICK, sampling_steps=1)), tmp_path)
 
 
@@ -282,7 +282,7 @@ def test_labels_further_behind_change_no_row_before(untrained: DiffusionSampler,
     assert np.array_equal(untrained.sample(np.array(labels[:n]), 0), x[:n])
 
 
-def test_the_class_asked_for_decides_what_is_drawn(untrained: DiffusionSampler) -> None:
+def test_the_requested_class_decides_what_is_drawn(untrained: DiffusionSampler) -> None:
     first, second = (untrained.sample(np.full(4, k), 0) for k in (0, 1))
 
     assert not np.array_equal(first, second)
@@ -326,7 +326,7 @@ def test_a_loss_that_is_not_finite_names_the_step(context: SandboxContext) -> No
         ({"timesteps": 20, "sampling_steps": 40}, "sampling_steps"),
     ],
 )
-def test_a_field_out_of_range_is_named(fields: dict[str, Any], named: str, context: SandboxContext) -> None:
+def test_a_field_out_of_range_is_an_error(fields: dict[str, Any], named: str, context: SandboxContext) -> None:
     with pytest.raises(medbench.UsageError, match=rf"^diffusion\.{named}"):
         replace(QUICK, **fields).fit(toy_samples(12, size=12), context)
 

@@ -170,7 +170,7 @@ def test_the_head_learns_vectors_and_maps_and_repeats_itself(shape: tuple[int, .
     assert np.array_equal(first(test.x), second(test.x))
 
 
-def test_the_head_knows_no_units(context: SandboxContext) -> None:
+def test_the_head_does_not_depend_on_units(context: SandboxContext) -> None:
     train = features()
     units = np.array([1e-3, 1, 1e3, 1, 1, 1], dtype=np.float32)
     scaled = replace(train, x=train.x * units + 5)
@@ -181,7 +181,7 @@ def test_the_head_knows_no_units(context: SandboxContext) -> None:
     np.testing.assert_allclose(other(scaled.x), plain(train.x), atol=1e-2)
 
 
-def test_a_constant_feature_and_made_rows_do_not_move_the_units(context: SandboxContext) -> None:
+def test_a_constant_feature_and_synthetic_rows_do_not_move_the_units(context: SandboxContext) -> None:
     train = features()
     train = replace(train, x=np.concatenate([train.x, np.full((40, 1), 0.1, np.float32)], axis=1))
     made = train.with_synthetic(np.full((5, 7), 1e4, dtype=np.float32), np.zeros(5), maker="far")

@@ -77,7 +77,9 @@ def test_a_generator_of_features_keeps_the_contract(generator: medbench.Generato
     [a for a in ARMS if "samples" in a.gives and getattr(a, "kind", "") != "borderline"],
     ids=lambda arm: arm.name,
 )
-def test_made_rows_are_float32_of_the_classes_asked_for(arm: typing.Any, fill: Fill, context: SandboxContext) -> None:
+def test_synthetic_rows_are_float32_of_the_requested_classes(
+    arm: typing.Any, fill: Fill, context: SandboxContext
+) -> None:
     train = uneven()
 
     made = replace(arm, fill=fill).fit(train, context)
@@ -179,7 +181,7 @@ def test_mixed_rows_and_labels_have_the_same_share(context: SandboxContext) -> N
 
 @pytest.mark.parametrize("generator", [QUICK_ACGAN, QUICK_CLSWGAN], ids=lambda generator: generator.name)
 @pytest.mark.parametrize("positive", [True, False])
-def test_made_features_are_never_negative_where_real_ones_are_not(
+def test_synthetic_features_are_never_negative_where_real_ones_are_not(
     generator: medbench.Generator, positive: bool, context: SandboxContext
 ) -> None:
     train = uneven(positive=positive)
@@ -261,7 +263,7 @@ def test_a_class_without_rows_and_rows_that_are_too_long_are_skips(context: Sand
         (ClsWGAN(critic_steps=0), "clswgan.critic_steps"),
     ],
 )
-def test_a_field_out_of_range_is_named(recipe: typing.Any, field: str, context: SandboxContext) -> None:
+def test_a_field_out_of_range_is_an_error(recipe: typing.Any, field: str, context: SandboxContext) -> None:
     with pytest.raises(medbench.UsageError, match=field):
         recipe.fit(uneven(), context)
 

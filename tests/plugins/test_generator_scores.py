@@ -306,7 +306,7 @@ def of_class(n: int, classes: tuple[int, ...], seed: int = 0) -> Samples:
     return Samples(**{**vars(samples), "labels": labels})
 
 
-def test_made_rows_are_scored_against_held_out_ones_in_the_same_mix_of_classes() -> None:
+def test_synthetic_rows_are_scored_against_held_out_ones_in_the_same_mix_of_classes() -> None:
     training = with_made(of_class(40, (30, 10)), (20, 20))
     held_out = of_class(24, (12, 12), seed=1)
 
@@ -325,7 +325,7 @@ def test_made_rows_are_scored_against_held_out_ones_in_the_same_mix_of_classes()
     }  # fmt: skip
 
 
-def test_a_class_without_made_rows_is_left_out() -> None:
+def test_a_class_without_synthetic_rows_is_left_out() -> None:
     training = with_made(of_class(40, (30, 10)), (0, 25))
 
     result = score_made(training, of_class(24, (12, 12), seed=1), extractor=Pixels(), scores=[Notes()], seed=0)
@@ -461,7 +461,7 @@ def test_a_score_that_breaks_costs_its_own_number_and_no_other(what: str, why: s
     ("extractor", "why"),
     [(Short(), "gave float64 (15, 2) for 16 images, not finite float64 (n, d)")],
 )
-def test_an_extractor_that_breaks_costs_the_scores_and_says_so(extractor: Any, why: str) -> None:
+def test_an_extractor_that_breaks_costs_the_scores_alone(extractor: Any, why: str) -> None:
     training = with_made(toy_samples(30, size=4), (5, 5))
 
     result = score_made(training, toy_samples(20, size=4, seed=1), extractor=extractor, scores=ALL, seed=0)
@@ -498,7 +498,7 @@ def score_trial(folder: Path, augmenter: Any, samples: Samples = SAMPLES) -> Any
     )  # fmt: skip
 
 
-def test_a_trial_scores_what_was_made_and_stores_it(tmp_path: Path) -> None:
+def test_a_trial_scores_synthetic_rows_and_stores_the_scores(tmp_path: Path) -> None:
     """Copies of training rows: as near as real rows, and caught; the same without detail: far from real ones."""
     copied = score_trial(tmp_path / "copies", Generative("copies", generator=Resample()))
     blurred = score_trial(tmp_path / "blur", Generative("blurred", generator=Blur(size=4)))
@@ -521,7 +521,7 @@ def test_a_trial_scores_what_was_made_and_stores_it(tmp_path: Path) -> None:
     assert stored.scored == record["scored"] == dict(copied.scored)
 
 
-def test_a_trial_without_made_pixels_has_no_scores(tmp_path: Path) -> None:
+def test_a_trial_without_synthetic_pixels_has_no_scores(tmp_path: Path) -> None:
     from medbench_plugins.augmenters.plain import Balanced
 
     result = score_trial(tmp_path, Balanced())

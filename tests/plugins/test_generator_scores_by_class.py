@@ -102,7 +102,7 @@ def clusters(seed: int, n: int, *, mixed: bool = False, apart: float = 6.0) -> t
     return rows, (rng.permutation(labels) if mixed else labels)
 
 
-def test_made_rows_that_show_their_class_teach_it_and_are_recognised() -> None:
+def test_synthetic_rows_that_show_their_class_teach_it_and_are_recognised() -> None:
     train, held, made = clusters(0, 90), clusters(1, 60), clusters(2, 90)
     labels = train[1], held[1], made[1]
 
@@ -117,7 +117,7 @@ def test_made_rows_that_show_their_class_teach_it_and_are_recognised() -> None:
     assert len(none) == 0
 
 
-def test_made_rows_under_mixed_labels_teach_nothing_and_one_class_is_named() -> None:
+def test_synthetic_rows_under_mixed_labels_teach_nothing_and_one_class_is_named() -> None:
     train, held, made = clusters(0, 90), clusters(1, 60), clusters(2, 300, mixed=True)
     lost = made[0].copy()
     right = np.arange(300) % 3
@@ -164,7 +164,7 @@ def made_of(train: Samples, counts: tuple[int, ...]) -> Samples:
 
 @given(counts=st.tuples(st.integers(0, 30), st.integers(0, 30)).filter(any))
 @settings(max_examples=15, deadline=None)
-def test_what_origin_says_of_the_label_is_the_best_of_all_rules(counts: tuple[int, int]) -> None:
+def test_the_label_by_origin_is_the_best_of_all_rules(counts: tuple[int, int]) -> None:
     train, held_out = toy_samples(30, size=4), toy_samples(20, size=4, seed=1)
     training = made_of(train, counts)
 
@@ -378,7 +378,7 @@ def plan_of(extractor: str) -> dict[str, tuple[str, str, int]]:
     return found
 
 
-def test_an_extractor_that_is_trained_is_another_trial_only_where_rows_are_made() -> None:
+def test_an_extractor_that_is_trained_is_another_trial_only_with_synthetic_rows() -> None:
     usual, default, own = plan_of(""), plan_of("random-convolutions"), plan_of("own-classifier")
 
     assert usual == default

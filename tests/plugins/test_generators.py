@@ -62,7 +62,7 @@ def test_a_class_without_images_is_a_skip_that_names_it(context: SandboxContext)
 @pytest.mark.parametrize(
     ("field", "value"), [("variant", "other"), ("width", 0), ("batch", 1), ("lr_g", float("nan")), ("beta1", 1.0)]
 )
-def test_a_field_out_of_range_is_named(field: str, value: object, context: SandboxContext) -> None:
+def test_a_field_out_of_range_is_an_error(field: str, value: object, context: SandboxContext) -> None:
     with pytest.raises(medbench.UsageError, match=f"acgan.{field}"):
         replace(QUICK, **{field: value}).fit(toy_samples(12, size=12), context)
 
@@ -107,7 +107,7 @@ def test_source_losses_agree_with_their_formulas_in_float64(real: list[float], f
 
 
 def test_the_keras_variant_is_mnist_acgan_up_to_a_factor() -> None:
-    """Keras' example in float64: means over real and synthetic rows together, class weights 2 for real and 0 for made."""
+    """Keras' example in float64: means over real and synthetic rows together, weights 2 for real and 0 for made."""
     rng = np.random.default_rng(0)
     source, classes, labels = rng.normal(size=12), rng.normal(size=(12, 3)), rng.integers(0, 3, 6)
     is_real = np.repeat([1.0, 0.0], 6)
@@ -126,7 +126,7 @@ def test_the_keras_variant_is_mnist_acgan_up_to_a_factor() -> None:
     assert loss.item() == pytest.approx(2 * (of_source + of_class))
 
 
-def test_only_odena_asks_the_class_of_made_images() -> None:
+def test_only_odena_asks_the_class_of_synthetic_images() -> None:
     rng = np.random.default_rng(0)
     real, fake, labels = rng.normal(size=(6, 3)), rng.normal(size=(6, 3)), rng.integers(0, 3, 6)
 

@@ -140,7 +140,7 @@ def test_unlabelled_rows_teach_no_generator(generator: Any, context: SandboxCont
 
 
 @every_generator
-def test_what_a_generator_cannot_learn_is_a_skip_that_says_so(generator: Any, context: SandboxContext) -> None:
+def test_what_a_generator_cannot_learn_is_a_skip(generator: Any, context: SandboxContext) -> None:
     train = toy_samples(12, size=12)
 
     with pytest.raises(medbench.Skip, match=f"{generator.name} cannot learn .*rare"):
@@ -169,7 +169,7 @@ def test_a_gan_whose_loss_is_not_finite_names_the_step(gan: Any, context: Sandbo
         ("wgan-gp", "penalty", -1.0),
     ],
 )
-def test_a_gans_field_out_of_range_is_named(name: str, field: str, value: float, context: SandboxContext) -> None:
+def test_a_gans_field_out_of_range_is_an_error(name: str, field: str, value: float, context: SandboxContext) -> None:
     with pytest.raises(medbench.UsageError, match=rf"{name}\.{field}"):
         replace(QUICK[name], **{field: value}).fit(toy_samples(12, size=12), context)
 
@@ -268,7 +268,7 @@ def test_the_initialisation_is_that_of_dcgan() -> None:
     assert all(not module.bias.any() for module in network.modules() if getattr(module, "bias", None) is not None)
 
 
-def test_a_critic_of_several_classes_judges_by_the_class() -> None:
+def test_a_critic_of_several_classes_depends_on_the_class() -> None:
     critic = Critic((1, 12, 12), 2, width=2, norm="none")
     x = torch.randn(1, 1, 12, 12)
     with torch.no_grad():

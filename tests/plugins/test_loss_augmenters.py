@@ -50,7 +50,7 @@ def test_class_weights_are_those_of_scikit_learn(counts: list[int]) -> None:
     assert np.allclose(weights, compute_class_weight("balanced", classes=np.arange(len(counts)), y=known))
 
 
-def test_a_class_without_rows_weighs_nothing_and_is_never_seen(context: SandboxContext) -> None:
+def test_a_class_without_rows_has_no_weight_and_is_never_drawn(context: SandboxContext) -> None:
     fitted = ClassWeight().fit(uneven((9, 0, 3)), context)
 
     assert class_weights(fitted.samples).tolist() == [12 / 18, 0, 2]
@@ -216,6 +216,6 @@ def test_class_weights_need_a_label(context: SandboxContext) -> None:
 
 
 @pytest.mark.parametrize("gamma", [-1, 21, float("nan")])
-def test_a_gamma_out_of_range_is_named(gamma: float, context: SandboxContext) -> None:
+def test_a_gamma_out_of_range_is_an_error(gamma: float, context: SandboxContext) -> None:
     with pytest.raises(medbench.UsageError, match=rf"focal\.gamma: got {gamma:g}"):
         Focal(gamma=gamma).fit(toy_samples(8), context)

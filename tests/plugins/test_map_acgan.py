@@ -100,7 +100,7 @@ def test_the_networks_fit_maps_of_any_size(sides: list[int], channels: int) -> N
 
 @pytest.mark.parametrize("positive", [True, False])
 @pytest.mark.parametrize("generator", [QUICK, BY_RANK], ids=lambda generator: generator.name)
-def test_made_maps_are_never_negative_where_real_ones_are_not_and_restore_bit_for_bit(
+def test_synthetic_maps_are_never_negative_where_real_ones_are_not_and_restore_bit_for_bit(
     generator: medbench.Generator, positive: bool, context: SandboxContext
 ) -> None:
     train, wanted = uneven(positive=positive), np.arange(200) % 2
@@ -218,6 +218,6 @@ def test_maps_longer_than_dense_networks_take_are_no_trouble(context: SandboxCon
         (FeatureACGAN(dense=DenseACGAN(hidden=0)), "dense-acgan.hidden"),
     ],
 )
-def test_a_field_out_of_range_is_named(recipe: typing.Any, field: str) -> None:
+def test_a_field_out_of_range_is_an_error(recipe: typing.Any, field: str) -> None:
     with pytest.raises(medbench.UsageError, match=field):
         recipe.check()

@@ -170,11 +170,11 @@ def test_mixing_keeps_the_contract_and_stands_on_balanced_sampling(
 
 @pytest.mark.parametrize("alpha", [0, -1, float("nan"), 1000])
 @pytest.mark.parametrize("augmenter", [Mixup(), CutMix()], ids=lambda augmenter: augmenter.name)
-def test_an_alpha_out_of_range_is_named(augmenter: Mixup | CutMix, alpha: float, context: SandboxContext) -> None:
+def test_an_alpha_out_of_range_is_an_error(augmenter: Mixup | CutMix, alpha: float, context: SandboxContext) -> None:
     with pytest.raises(medbench.UsageError, match=rf"{augmenter.name}\.alpha: got {alpha:g}; give a number from 0.01"):
         replace(augmenter, alpha=alpha).fit(toy_samples(8), context)
 
 
-def test_a_probability_out_of_range_is_named(context: SandboxContext) -> None:
+def test_a_probability_out_of_range_is_an_error(context: SandboxContext) -> None:
     with pytest.raises(medbench.UsageError, match=r"cutmix\.probability: got 1\.5"):
         CutMix(probability=1.5).fit(toy_samples(8), context)

@@ -129,7 +129,7 @@ def test_order_scale_and_place_change_nothing(seed: int, n: int, m: int) -> None
     assert [f(4 * real + 7, 4 * made + 7) for f in ALL] == before
 
 
-def test_a_made_row_more_never_lowers_coverage() -> None:
+def test_a_synthetic_row_more_never_lowers_coverage() -> None:
     real, made = draw(4, 60, 40, 6)
     grown = [coverage(real, made[:m]) for m in range(1, 41)]
 

@@ -98,7 +98,7 @@ def test_as_many_copies_as_changes_are_every_image_through_every_change(
     assert all(seen == {"rot90", "rot270", "hflip", "vflip"} & set(CHANGES[policy]) for seen in met.values())
 
 
-def test_made_rows_are_drawn_only_when_told_and_keep_their_sources(context: SandboxContext) -> None:
+def test_synthetic_rows_are_drawn_only_on_request_and_keep_their_sources(context: SandboxContext) -> None:
     train = uneven((4, 2))
     both = train.with_synthetic(255 - train.x[4:], np.ones(2), maker="m", sources=[("toy/4",), ("toy/5", "toy/0")])
     labels = np.ones(4, dtype=np.int64)
@@ -111,7 +111,7 @@ def test_made_rows_are_drawn_only_when_told_and_keep_their_sources(context: Sand
     assert sorted(inverted > 127) == [False, False, True, True]  # two of four are of rows that were inverted
 
 
-def test_fields_out_of_range_and_rows_of_another_kind_are_named(context: SandboxContext) -> None:
+def test_fields_out_of_range_and_rows_of_another_kind_are_errors(context: SandboxContext) -> None:
     with pytest.raises(medbench.UsageError, match=r"transformed\.policy: 'wild' is unknown"):
         Transformed(policy="wild").fit(uneven(), context)  # type: ignore[arg-type]
     with pytest.raises(medbench.UsageError, match=r"transformed\.of: 'none' is unknown"):
@@ -166,7 +166,7 @@ def test_geometric_offline_makes_copies_of_the_rare_class_that_name_their_image(
     check_training_set(made, train, augmenter="geometric-offline")
 
 
-def test_hybrid_offline_changes_made_rows_as_well(context: SandboxContext) -> None:
+def test_hybrid_offline_changes_synthetic_rows_as_well(context: SandboxContext) -> None:
     train = uneven()
 
     made = replace(BUILT_IN["hybrid-offline"], generator=GAN).fit(train, context)
@@ -232,14 +232,14 @@ def test_augmenting_first_is_found_out_by_the_rows_own_sources(context: SandboxC
     ("sources", "said"),
     [([("toy/0",)], "made 2 rows and named sources of 1"), ([("toy/0",), ()], "named sources of 1 of them")],
 )
-def test_a_made_row_without_a_source_is_refused(sources: list[tuple[str, ...]], said: str) -> None:
+def test_a_synthetic_row_without_a_source_is_refused(sources: list[tuple[str, ...]], said: str) -> None:
     train = uneven()
 
     with pytest.raises(ValueError, match=said):
         train.with_synthetic(train.x[:2], np.zeros(2), maker="m", sources=sources)
 
 
-def test_rows_made_of_rows_made_have_ids_of_their_own_and_real_sources() -> None:
+def test_synthetic_rows_of_synthetic_rows_have_ids_of_their_own_and_real_sources() -> None:
     train = uneven().take(range(3))
 
     once = train.with_synthetic(train.x[:1], np.zeros(1), maker="m", sources=[("toy/2",)])

@@ -155,6 +155,6 @@ def test_synthetic_only_keeps_the_contract(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("ratio", "said"), [(0, "got 0; give a number above 0"), (0.001, r"0\.001 of \[30, 10\] images makes none")]
 )
-def test_a_ratio_that_makes_nothing_is_named(ratio: float, said: str, context: SandboxContext) -> None:
+def test_a_ratio_that_makes_nothing_is_an_error(ratio: float, said: str, context: SandboxContext) -> None:
     with pytest.raises(medbench.UsageError, match=rf"synthetic-only\.ratio: {said}"):
         replace(COPIES, ratio=ratio).fit(uneven(), context)

@@ -132,7 +132,7 @@ def test_a_volume_is_smoothed_over_its_26_neighbours() -> None:
     assert np.array_equal(blurred[0], x[0, 0, 0].numpy())
 
 
-def test_noise_has_the_deviation_asked_for() -> None:
+def test_noise_has_the_requested_deviation() -> None:
     x = torch.zeros(2, 1, 200, 200)
 
     noisy = intensity.noise(x, torch.tensor([0.05, 0.1]), torch.Generator().manual_seed(0))
@@ -316,7 +316,7 @@ def test_a_policy_keeps_the_contract_and_stands_on_balanced_sampling(
         (RandAugment(operations=-1), r"randaugment\.operations: got -1"),
     ],
 )
-def test_a_field_out_of_range_is_named(recipe: medbench.Augmenter, said: str, context: SandboxContext) -> None:
+def test_a_field_out_of_range_is_an_error(recipe: medbench.Augmenter, said: str, context: SandboxContext) -> None:
     with pytest.raises(medbench.UsageError, match=said):
         recipe.fit(toy_samples(8), context)
 

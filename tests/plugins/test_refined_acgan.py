@@ -213,7 +213,7 @@ def test_it_keeps_the_contract(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("start", ["gaussian", "noise"])
-def test_feature_acgan_takes_the_start_it_is_told(start: typing.Any, context: SandboxContext) -> None:
+def test_feature_acgan_takes_the_given_start(start: typing.Any, context: SandboxContext) -> None:
     context.budget = medbench.Budget(generator_steps=3)
     recipe = FeatureACGAN(start=start)
     own = {"gaussian": recipe.refined, "noise": recipe.dense}[start]
@@ -252,12 +252,12 @@ def test_what_it_cannot_learn_is_a_skip_or_divergence(context: SandboxContext) -
         (FeatureACGAN(refined=RefinedACGAN(batch=1)), "refined-acgan.batch"),
     ],
 )
-def test_a_field_out_of_range_is_named(recipe: typing.Any, field: str) -> None:
+def test_a_field_out_of_range_is_an_error(recipe: typing.Any, field: str) -> None:
     with pytest.raises(medbench.UsageError, match=field):
         recipe.check()
 
 
-def test_noise_before_the_discriminator_has_the_deviation_asked_for() -> None:
+def test_noise_before_the_discriminator_has_the_requested_deviation() -> None:
     x = torch.full((4000, 5), 3.0)
 
     noisy = blur(x, 0.5, torch.Generator().manual_seed(0)) - x

@@ -296,7 +296,7 @@ def test_a_filter_restored_draws_the_same_rows_and_tells_the_same(
 
 
 @every_filter
-def test_a_filter_passes_the_checks_a_stranger_would_run(recipe: Selected, tmp_path: Path) -> None:
+def test_a_filter_passes_the_checks_that_authors_run(recipe: Selected, tmp_path: Path) -> None:
     check_generator(recipe, tmp_path)
 
 
@@ -330,7 +330,7 @@ GANS = {"acgan": ACGAN(**SMALL), "reacgan": ReACGAN(**SMALL, embedding=6), "dens
 
 
 @pytest.mark.parametrize("gan", GANS.values(), ids=GANS)
-def test_a_discriminators_opinion_is_restored_bit_for_bit(gan: Any, context: SandboxContext) -> None:
+def test_a_discriminators_probabilities_are_restored_bit_for_bit(gan: Any, context: SandboxContext) -> None:
     train = features() if gan.name == "dense-acgan" else toy_samples(70, size=12)
 
     fitted = gan.fit(train, context)
@@ -350,7 +350,7 @@ def test_a_discriminators_opinion_is_restored_bit_for_bit(gan: Any, context: San
 
 @pytest.mark.parametrize("temperature", [1.0, 0.5])
 @pytest.mark.parametrize("kind", [DiscriminatorNetwork, EmbeddingDiscriminator])
-def test_an_opinion_is_the_softmax_of_what_the_network_says(kind: Any, temperature: float) -> None:
+def test_probabilities_are_the_softmax_of_the_class_logits(kind: Any, temperature: float) -> None:
     torch.manual_seed(0)
     options = {"embedding": 5} if kind is EmbeddingDiscriminator else {}
     network = kind((1, 12, 12), 3, width=4, **options)
@@ -378,7 +378,7 @@ def test_a_discriminator_learns_to_name_the_class_of_real_images(context: Sandbo
 @pytest.mark.parametrize(
     "gan", [PenalisedWGAN(**SMALL), DCGAN(**{**SMALL, "steps": 4}), Resample()], ids=lambda g: g.name
 )
-def test_a_generator_without_an_opinion_is_a_skip_that_names_those_with_one(gan: Any, context: SandboxContext) -> None:
+def test_a_generator_without_class_logits_is_a_skip_that_lists_those_with(gan: Any, context: SandboxContext) -> None:
     with pytest.raises(medbench.Skip, match=f"^{gan.name} has no .* acgan, reacgan and dense-acgan"):
         Selected(generator=gan, by="discriminator").fit(toy_samples(12, size=12), context)
 
@@ -416,7 +416,7 @@ def test_a_classifier_without_a_network_is_a_skip(context: SandboxContext) -> No
         ({"rule": "top", "keep": 0.1}, "give at least 10"),
     ],
 )
-def test_a_field_out_of_range_is_named(fields: dict[str, Any], named: str, context: SandboxContext) -> None:
+def test_a_field_out_of_range_is_an_error(fields: dict[str, Any], named: str, context: SandboxContext) -> None:
     with pytest.raises(medbench.UsageError, match=named):
         Selected(**fields).fit(toy_samples(12), context)
 

@@ -61,7 +61,7 @@ def test_the_published_figures_are_those_of_the_publication(rerun: Study) -> Non
     assert known == pytest.approx(FIGURES[rerun.name])
 
 
-def test_what_was_not_found_is_said_and_has_a_source(rerun: Study) -> None:
+def test_what_was_not_found_is_stated_and_has_a_source(rerun: Study) -> None:
     assert rerun.published
     assert all(p.source for p in rerun.published)
     if rerun.name == "xray-transfer":

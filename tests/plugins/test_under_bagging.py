@@ -116,7 +116,7 @@ def test_it_keeps_the_contract_of_an_augmenter(augmenter: Any, tmp_path: Path) -
     check_augmenter(augmenter, tmp_path)
 
 
-def test_what_cannot_be_bagged_is_named(context: SandboxContext) -> None:
+def test_what_cannot_be_bagged_is_an_error(context: SandboxContext) -> None:
     with pytest.raises(medbench.UsageError, match=r"under-bagging\.bags: got 0"):
         UnderBagging(bags=0).fit(uneven(), context)
     with pytest.raises(medbench.DataError, match="none of the 26 training rows has one"):

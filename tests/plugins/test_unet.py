@@ -62,7 +62,7 @@ class Elsewhere:
 
 
 @pytest.mark.slow
-def test_a_unet_learns_discs_it_has_not_seen_and_its_features_tell_their_classes(context: SandboxContext) -> None:
+def test_a_unet_learns_unseen_discs_and_its_features_separate_their_classes(context: SandboxContext) -> None:
     context.budget = Budget(steps=200, batch=16)
     train, test = discs(), discs(seed=1)
 
@@ -203,7 +203,7 @@ def test_every_label_above_0_is_foreground(context: SandboxContext) -> None:
     assert np.array_equal(one(train.x), other(train.x))
 
 
-def test_missing_masks_are_a_skip_that_says_so(context: SandboxContext) -> None:
+def test_missing_masks_are_a_skip(context: SandboxContext) -> None:
     train = discs(6)
     assert train.masks is not None
 
@@ -260,7 +260,7 @@ def test_pixels_and_features_share_encoder_and_head(context: SandboxContext) -> 
     assert np.array_equal(by_pixels(test.x), by_features(encode(test.x)))
 
 
-def test_transforms_and_made_images_are_not_taken() -> None:
+def test_transforms_and_synthetic_images_are_not_taken() -> None:
     assert not {"transform", "samples"} & QUICK.takes
 
 
@@ -313,7 +313,7 @@ def test_it_begins_from_a_file_and_refuses_that_of_another_network(context: Sand
         (UNetFeatures(lr=float("nan")), "unet-features.lr"),
     ],
 )
-def test_a_field_out_of_range_is_named(recipe: UNetFeatures, field: str, context: SandboxContext) -> None:
+def test_a_field_out_of_range_is_an_error(recipe: UNetFeatures, field: str, context: SandboxContext) -> None:
     with pytest.raises(medbench.UsageError, match=field):
         recipe.fit(medbench.TrainingSet(discs(4)), NOTHING, context)
 
@@ -358,7 +358,7 @@ def test_the_convolutional_head_takes_maps_of_few_positions(spatial: tuple[int, 
     assert ConvHead().fit(medbench.TrainingSet(samples), samples, context)(samples.x).shape == (9, 2)
 
 
-def test_the_convolutional_head_wants_maps_and_made_rows_do_not_move_its_units(context: SandboxContext) -> None:
+def test_the_convolutional_head_needs_maps_and_synthetic_rows_do_not_move_its_units(context: SandboxContext) -> None:
     context.budget = CHEAP
     samples = toy_samples(12, size=4)
     maps = replace(samples, x=np.random.default_rng(0).normal(3, 2, (12, 5, 2, 2)).astype(np.float32))

@@ -322,7 +322,7 @@ def test_fetched_checkpoints_become_safetensors_and_their_checksum_is_checked(
     assert not list((tmp_path / "bad").iterdir())
 
 
-def test_what_cannot_be_fetched_is_said(
+def test_what_cannot_be_fetched_is_an_error(
     tmp_path: Path, shelf: tuple[str, dict[str, bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import timm
