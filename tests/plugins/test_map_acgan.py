@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import typing
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import medbench
-from medbench.testing import SandboxContext, check_generator, toy_samples
+from medbench.testing import SandboxContext, toy_samples
 from medbench_plugins.augmenters.feature_gaussian import FeatureGaussian
 from medbench_plugins.augmenters.feature_generative import FeatureGenerative
 from medbench_plugins.augmenters.feature_mixup import FeatureMixup
@@ -49,13 +47,6 @@ def uneven(shape: tuple[int, ...] = (5, 3, 2), *, positive: bool = True) -> medb
     labels = np.array([0] * 30 + [1] * 8 + [-1] * 2, dtype=np.int64)
     x = rng.normal(size=(40, *shape)) + (labels == 1).reshape(40, *[1] * len(shape))
     return replace(toy_samples(40, size=4), x=(np.maximum(x, 0) if positive else x).astype(np.float32), labels=labels)
-
-
-@pytest.mark.parametrize("generator", [QUICK, BY_RANK], ids=lambda generator: generator.name)
-def test_a_generator_of_maps_keeps_the_contract(generator: medbench.Generator, tmp_path: Path) -> None:
-    check_generator(
-        replace(generator, **{"steps": 2} if generator is QUICK else {"maps": replace(QUICK, steps=2)}), tmp_path
-    )
 
 
 @pytest.mark.parametrize("shape", [(5, 3, 2), (6, 2, 3, 2)], ids=["2d", "3d"])
@@ -98,27 +89,6 @@ def test_the_networks_fit_maps_of_any_size(sides: list[int], channels: int) -> N
     assert classes.shape == (2, 3)
 
 
-@pytest.mark.parametrize("positive", [True, False])
-@pytest.mark.parametrize("generator", [QUICK, BY_RANK], ids=lambda generator: generator.name)
-def test_synthetic_maps_are_never_negative_where_real_ones_are_not_and_restore_bit_for_bit(
-    generator: medbench.Generator, positive: bool, context: SandboxContext
-) -> None:
-    train, wanted = uneven(positive=positive), np.arange(200) % 2
-
-    fitted: typing.Any = generator.fit(train, context)
-    made = fitted.sample(wanted, 0)
-    stored = {name: np.ascontiguousarray(array) for name, array in fitted.state().items()}  # as the store keeps them
-    restored: typing.Any = generator.restore(stored, train)
-
-    assert made.shape == (200, 5, 3, 2)
-    assert (made.min() >= 0) == positive
-    assert np.array_equal(restored.sample(wanted, 0), made)
-    assert np.array_equal(restored.judge.class_probabilities(made), fitted.judge.class_probabilities(made))
-    assert fitted.facts["diversity"] > 0
-    with pytest.raises(medbench.StoreError, match="fit the generator again"):
-        generator.restore(stored, uneven((5, 6, 2), positive=positive))
-
-
 def test_feature_acgan_takes_the_generator_that_rows_are_for(context: SandboxContext) -> None:
     maps = uneven()
     vectors = replace(maps, x=maps.x.reshape(40, -1))
@@ -138,16 +108,6 @@ def test_units_are_those_of_a_channel_over_rows_and_positions() -> None:
     np.testing.assert_allclose(mean, by_hand.mean(1))
     np.testing.assert_allclose(deviation[[0, 1, 3]], by_hand.std(1)[[0, 1, 3]])
     assert deviation[2] == 1
-
-
-def test_unlabelled_maps_teach_nothing(context: SandboxContext) -> None:
-    train = uneven()
-    changed = train.x.copy()
-    changed[38:] = -1e3
-
-    one, other = (QUICK.fit(t, context).state() for t in (train, replace(train, x=changed)))
-
-    assert all(np.array_equal(one[name], other[name]) for name in one)
 
 
 def test_a_gan_of_maps_finds_where_each_class_is_bright(context: SandboxContext) -> None:
@@ -178,25 +138,6 @@ def test_the_first_norm_has_the_statistics_of_the_kept_weights(context: SandboxC
     mean, deviation = seen.mean((0, 2)), seen.std((0, 2))
     assert np.abs((state["norms.0.norm.running_mean"] - mean) / deviation).max() < 0.1
     assert np.abs(np.sqrt(state["norms.0.norm.running_var"]) / deviation - 1).max() < 0.1
-
-
-def test_curves_and_progress_are_kept(context: SandboxContext) -> None:
-    QUICK.fit(uneven(), context)
-
-    with (context.folder / "map-acgan-curves.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["d_source", "d_class", "g_source", "g_class"]
-    assert len(rows) == 5
-    assert context.reports[-1][:2] == (5, 5)
-
-
-def test_what_it_cannot_learn_is_a_skip_or_divergence(context: SandboxContext) -> None:
-    with pytest.raises(medbench.Skip, match="class 1"):
-        QUICK.fit(uneven().take(range(30)), context)
-    with pytest.raises(medbench.Skip, match="map-acgan draws maps of features"):
-        QUICK.fit(replace(uneven(), x=np.zeros((40, 7), np.float32)), context)
-    with pytest.raises(medbench.Diverged, match=r"(step \d+ of 5|after 5 steps)"):
-        replace(QUICK, lr_g=1e38, lr_d=1e38).fit(uneven(), context)
 
 
 def test_maps_longer_than_dense_networks_take_are_no_trouble(context: SandboxContext) -> None:
