@@ -102,7 +102,7 @@ def test_what_it_cannot_learn_is_a_skip_or_divergence(
 ) -> None:
     with pytest.raises(medbench.Skip, match="class 1"):
         generator.fit(uneven(shape).take(range(30)), context)
-    with pytest.raises(medbench.Skip, match="map-acgan draws maps of features|got 70,000"):
+    with pytest.raises(medbench.Skip, match=r"map-acgan draws maps of features|got 70,000"):
         generator.fit(replace(uneven(shape), x=np.zeros((40, 70_000), np.float32)), context)
     with pytest.raises(medbench.Diverged, match=r"(step \d+ of 5|after 5 steps)"):
         replace(generator, lr_g=1e38, lr_d=1e38).fit(uneven(shape), context)
