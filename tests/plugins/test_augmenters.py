@@ -19,12 +19,12 @@ from medbench.testing import SandboxContext, check_recipe_is_unchanged, toy_samp
 from medbench_plugins.augmenters import register_augmenters
 from medbench_plugins.augmenters.generative import Generative, synthetic_counts
 from medbench_plugins.augmenters.geometric import Geometric
-from medbench_plugins.augmenters.plain import Balanced
 from medbench_plugins.augmenters.synthetic import SyntheticOnly
 from medbench_plugins.generators.acgan import ACGAN
 from medbench_plugins.generators.feature_acgan import FeatureACGAN
 from medbench_plugins.generators.refined_acgan import RefinedACGAN
 from medbench_plugins.generators.resample import Resample
+from medbench_plugins.plain_augmenters import Balanced
 
 BUILT_IN = {augmenter.name: augmenter for augmenter in register_augmenters()}
 QUICK = ACGAN(width=4, latent=8, steps=3, batch=8, batch_3d=4)

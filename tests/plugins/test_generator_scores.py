@@ -522,7 +522,7 @@ def test_a_trial_scores_synthetic_rows_and_stores_the_scores(tmp_path: Path) -> 
 
 
 def test_a_trial_without_synthetic_pixels_has_no_scores(tmp_path: Path) -> None:
-    from medbench_plugins.augmenters.plain import Balanced
+    from medbench_plugins.plain_augmenters import Balanced
 
     result = score_trial(tmp_path, Balanced())
 

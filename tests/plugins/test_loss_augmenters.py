@@ -20,8 +20,8 @@ from torch.nn import functional as F
 import medbench
 from medbench.testing import SandboxContext, check_augmenter, toy_samples
 from medbench_plugins.augmenters.losses import ClassWeight, Focal, FocalLoss, class_weights
-from medbench_plugins.augmenters.plain import Unchanged
 from medbench_plugins.classifiers.heads import LinearHead
+from medbench_plugins.plain_augmenters import Unchanged
 from medbench_plugins.training.bagging import fit_network
 
 

@@ -16,7 +16,7 @@ from torchvision.transforms import v2
 import medbench
 from medbench.testing import SandboxContext, check_augmenter, toy_samples
 from medbench_plugins.augmenters.mixing import CutMix, Mixup, beta_quantiles, cut, draw_beta, fade
-from medbench_plugins.augmenters.plain import Balanced
+from medbench_plugins.plain_augmenters import Balanced
 
 SHAPES = [(6, 1, 16, 16), (5, 3, 9, 14), (4, 2, 8, 9, 10)]
 

@@ -15,8 +15,8 @@ from torchvision.transforms.v2 import functional as tv
 
 import medbench
 from medbench.testing import SandboxContext, check_augmenter, toy_samples
-from medbench_plugins.augmenters.plain import Balanced
 from medbench_plugins.augmenters.policies import RandAugment, TrivialAugment
+from medbench_plugins.plain_augmenters import Balanced
 from medbench_plugins.transforms import intensity
 from medbench_plugins.transforms.operations import OPERATIONS, apply_operation, random_operation
 from medbench_plugins.transforms.ranges import RANGES

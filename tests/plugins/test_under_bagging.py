@@ -21,12 +21,12 @@ from medbench.protocols.folds import Cut
 from medbench.protocols.protocol import EvaluationProtocol
 from medbench.testing import SandboxContext, check_augmenter, toy_samples
 from medbench_plugins.augmenters.feature_none import FeatureNone
-from medbench_plugins.augmenters.plain import Balanced
 from medbench_plugins.augmenters.under_bagging import FeatureUnderBagging, UnderBagging, draw_bags
 from medbench_plugins.classifiers import register_classifiers
 from medbench_plugins.classifiers.heads import LinearHead
 from medbench_plugins.classifiers.small import SmallCNN
 from medbench_plugins.networks.small import SmallCNN as SmallNetwork
+from medbench_plugins.plain_augmenters import Balanced
 from medbench_plugins.training.bagging import fit_network
 from medbench_plugins.training.predictor import NetworkPredictor
 

@@ -16,11 +16,11 @@ import medbench
 from medbench.interfaces import Budget, cut_in_two, needs, source_of
 from medbench.testing import SandboxContext, check_recipe_is_unchanged, toy_samples
 from medbench_plugins.augmenters.feature_none import FeatureNone
-from medbench_plugins.augmenters.plain import Balanced, Unchanged
 from medbench_plugins.classifiers.heads import ConvHead, LinearHead
 from medbench_plugins.classifiers.unet import UNetFeatures
 from medbench_plugins.classifiers.unet_encoder import SegmentationPretraining, UNetEncoder
 from medbench_plugins.networks import unet
+from medbench_plugins.plain_augmenters import Balanced, Unchanged
 from medbench_plugins.training import segmentation_loop
 
 QUICK = UNetFeatures(width=2)

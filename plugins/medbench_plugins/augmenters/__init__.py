@@ -15,7 +15,6 @@ from medbench_plugins.augmenters.generative import COPIES, Generative
 from medbench_plugins.augmenters.geometric import Geometric
 from medbench_plugins.augmenters.losses import ClassWeight, Focal
 from medbench_plugins.augmenters.mixing import CutMix, Mixup
-from medbench_plugins.augmenters.plain import Balanced, Unchanged
 from medbench_plugins.augmenters.policies import RandAugment, TrivialAugment
 from medbench_plugins.augmenters.synthetic import SyntheticOnly
 from medbench_plugins.augmenters.under_bagging import FeatureUnderBagging, UnderBagging
@@ -27,6 +26,7 @@ from medbench_plugins.generators.resample import Resample
 from medbench_plugins.generators.selected import Selected
 from medbench_plugins.generators.transformed import Transformed
 from medbench_plugins.generators.wgan_clip import ClippedWGAN
+from medbench_plugins.plain_augmenters import Balanced, Unchanged
 
 # The spine preprint's hybrid: the original and its three best changes, of real and synthetic images alike.
 EVERYTHING_FOURFOLD = Generative("geometric-offline", generator=Transformed(policy="spine-best", of="all"), ratio=3.0)

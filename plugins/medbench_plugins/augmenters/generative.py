@@ -8,10 +8,10 @@ from typing import ClassVar, Literal
 import numpy as np
 
 import medbench
-from medbench_plugins.augmenters.plain import Balanced
 from medbench_plugins.generators.acgan import ACGAN
 from medbench_plugins.generators.reacgan import ReACGAN
 from medbench_plugins.generators.resample import Resample
+from medbench_plugins.plain_augmenters import Balanced
 
 COPIES = "copies"
 Fill = Literal["equal", "balance", "rare"]

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import medbench
-from medbench_plugins.augmenters.plain import Balanced
+from medbench_plugins.plain_augmenters import Balanced
 from medbench_plugins.transforms.ranges import FLIP_AXES, SAFE, AffineRanges
 
 if TYPE_CHECKING:

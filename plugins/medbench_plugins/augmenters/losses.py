@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 
 import medbench
-from medbench_plugins.augmenters.plain import Unchanged
+from medbench_plugins.plain_augmenters import Unchanged
 
 if TYPE_CHECKING:
     import torch

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import medbench
-from medbench_plugins.augmenters.plain import Balanced
+from medbench_plugins.plain_augmenters import Balanced
 from medbench_plugins.transforms.ranges import RANGES
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ import numpy as np
 
 import medbench
 from medbench_plugins.augmenters.generative import synthetic_counts
-from medbench_plugins.augmenters.plain import Balanced
 from medbench_plugins.generators.acgan import ACGAN
 from medbench_plugins.generators.resample import Resample
+from medbench_plugins.plain_augmenters import Balanced
 
 
 @dataclass(frozen=True)

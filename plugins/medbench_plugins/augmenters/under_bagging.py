@@ -9,7 +9,7 @@ import numpy as np
 
 import medbench
 from medbench_plugins.augmenters.feature_none import FeatureNone
-from medbench_plugins.augmenters.plain import Balanced
+from medbench_plugins.plain_augmenters import Balanced
 
 
 def _check(self: UnderBagging | FeatureUnderBagging) -> None:

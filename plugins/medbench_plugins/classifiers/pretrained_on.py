@@ -13,6 +13,7 @@ from medbench_plugins.classifiers.blueprint import Blueprint
 from medbench_plugins.classifiers.encoder import TrainedEncoder
 from medbench_plugins.classifiers.heads import LinearHead
 from medbench_plugins.classifiers.small import SmallCNN
+from medbench_plugins.plain_augmenters import Balanced
 
 if TYPE_CHECKING:
     from medbench_plugins.classifiers.fit_and_cut import OfImages
@@ -40,7 +41,7 @@ class PretrainedOn:
 
     classifier: medbench.Classifier = field(default_factory=SmallCNN)
     source: medbench.Dataset | None = None
-    augmenter: medbench.Augmenter = field(default_factory=lambda: medbench.recipe("augmenter", "balanced"))
+    augmenter: medbench.Augmenter = field(default_factory=Balanced)
     name: ClassVar[str] = "pretrained-on"
     summary: ClassVar[str] = "a classifier pretrained on another data set: pretrained-on[source=NAME]"
 

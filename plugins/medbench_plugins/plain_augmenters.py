@@ -1,4 +1,4 @@
-"""Training without new images: as it is, or with every class drawn equally often."""
+"""The two augmenters that others are built on: training as it is, and with every class drawn equally often."""
 
 from __future__ import annotations
 
