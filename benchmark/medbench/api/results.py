@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from html import escape
 from typing import TYPE_CHECKING, Any, Literal
 
 from medbench.analyses.compare import Versus
@@ -131,7 +130,7 @@ class Results:
         """Return a table as text.
 
         Args:
-            form: "table" (a terminal of 80 columns), "md", "csv", "json" or "latex".
+            form: "table" (a terminal of 80 columns), "md", "csv", "json", "latex", or "html" (for a notebook).
             which: One of :data:`TABLES`.
             wide: More columns, in the formats that are read by people.
             plain: ASCII only.
@@ -158,7 +157,7 @@ class Results:
         return self.write(plain=not can_draw_trees(sys.stdout))
 
     def _repr_html_(self) -> str:
-        return "".join(board._repr_html_() for board in self.boards)
+        return self.write("html")
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,7 +197,7 @@ class BoardView:
         return self.write(plain=not can_draw_trees(sys.stdout))
 
     def _repr_html_(self) -> str:
-        return f"<pre>{escape(str(self))}</pre>"
+        return self.write("html")
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,7 +226,7 @@ class ArmComparison:
         return self.write(plain=not can_draw_trees(sys.stdout))
 
     def _repr_html_(self) -> str:
-        return f"<pre>{escape(str(self))}</pre>"
+        return self.write("html")
 
 
 def _frame(rows: Iterable[dict[str, Any]]) -> polars.DataFrame:

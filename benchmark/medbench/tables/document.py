@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from medbench.tables.blocks import Block, Heading
+from medbench.tables.writers.html import html
 from medbench.tables.writers.latex import latex
 from medbench.tables.writers.markdown import markdown
 from medbench.tables.writers.terminal import joined
@@ -34,7 +35,7 @@ def write(documents: Sequence[Document], form: str, *, plain: bool = False) -> s
 
     Args:
         documents: What to write.
-        form: Member of FORMATS.
+        form: Member of FORMATS, or "html" for a fragment that a notebook shows.
         plain: ASCII only, in a terminal.
     """
     if form in ("csv", "json"):
@@ -45,5 +46,7 @@ def write(documents: Sequence[Document], form: str, *, plain: bool = False) -> s
     blocks = [block for one in documents for block in one.blocks()]
     if form == "md":
         return markdown(blocks)
+    if form == "html":
+        return html(blocks)
     title = next((block.text for block in blocks if isinstance(block, Heading)), "medbench")
     return latex(title, blocks).rstrip("\n")
