@@ -29,10 +29,14 @@ def _table(block: Table) -> Iterator[str]:
     yield "<table>"
     if block.caption:
         yield f"<caption>{escape(block.caption)}</caption>"
-    heads = [f'<th style="text-align:{s}">{escape(c)}</th>' for s, c in zip(sides, block.columns, strict=True)]
+    heads = [
+        f'<th style="text-align:{s};padding:0 .5em">{escape(c)}</th>' for s, c in zip(sides, block.columns, strict=True)
+    ]
     yield f"<thead><tr>{''.join(heads)}</tr></thead><tbody>"
     for row in block.rows:
         cells = zip(sides, row, strict=True)
-        made = (f'<td style="text-align:{s};padding-left:{c.depth + 0.5}em">{escape(c.text)}</td>' for s, c in cells)
+        made = (
+            f'<td style="text-align:{s};padding:0 .5em 0 {c.depth + 0.5}em">{escape(c.text)}</td>' for s, c in cells
+        )
         yield f"<tr>{''.join(made)}</tr>"
     yield "</tbody></table>"
