@@ -10,6 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from medbench.boards.gains import Judged
+from medbench.boards.yardstick_results import Kind, Measured
+from medbench.planning.arms import Arm
 from medbench.statistics.intervals import Interval
 from medbench.statistics.verdicts import WORDS, Evidence, GivenWord, Verdict, judge, withheld
 from medbench.tables.wording import PHANTOM, answer, cases, legend, looks, sight, what_helps, yardstick
@@ -127,7 +130,8 @@ def test_sentences_4_7_and_8_when_there_is_no_verdict(changed: dict, sentence: s
 
     assert found == Verdict("", sentence)
     assert withheld(evidence) == sentence
-    assert answer(found, interval(1.8, 16.0), evidence, arm="a", control="b", worth=2, auroc=0.1) == sentence
+    comparison = Judged(interval(1.8, 16.0), 0.1, evidence, found)
+    assert answer(comparison, arm="a", control="b", worth=2) == sentence
 
 
 def test_sentence_8_nothing_is_said_before_the_control_is_complete() -> None:
@@ -151,7 +155,7 @@ def test_sentence_8_a_failed_cell_stays_visible_and_makes_no_arm_the_same() -> N
 def say(low: float, high: float, *, auroc: float = 0.09, **more: object) -> str:
     found = interval(low, high, error=0.0252)
     verdict = judge(found, DDTI, worth=2, auroc=auroc)
-    return answer(verdict, found, DDTI, arm="hybrid", control="resample", worth=2, auroc=auroc, **more)
+    return answer(Judged(found, auroc, DDTI, verdict), arm="hybrid", control="resample", worth=2, **more)
 
 
 def test_sentence_3_each_word_has_its_sentence() -> None:
@@ -212,9 +216,12 @@ def test_sentence_9_the_number_of_looks_stands_under_every_table() -> None:
 
 
 def test_sentence_10_yardsticks_carry_a_remark_in_place_of_a_verdict() -> None:
-    assert yardstick("seeds") == ("the same, other seeds", "training noise")
-    assert yardstick("fewer") == ("3/4 of the patients", "what data buys")
-    assert yardstick("average", trainings=3, cost="8m") == ("3 trainings averaged", "what 8m buy")
+    def of(kind: Kind) -> tuple[str, str]:
+        return yardstick(Measured(kind, Arm("plain", "net", ""), planned=2, done=2, trainings=3, seconds=480.0))
+
+    assert of("seeds") == ("the same, other seeds", "training noise")
+    assert of("fewer") == ("3/4 of the patients", "what data buys")
+    assert of("average") == ("3 trainings averaged", "what 8m buy")
 
 
 def test_three_data_sets_are_three_cases() -> None:

@@ -19,6 +19,11 @@ def left_out(skipped: Skipped) -> str:
     return clean(skipped.protocol) or f"{short(skipped.augmenter)} / {short(skipped.classifier)}"
 
 
+def control_name(arm: Arm) -> str:
+    """Write the arm that an arm is compared with; "" for a root."""
+    return f"{short(arm.control)} / {short(arm.over)}" if arm.over else arm.control and short(arm.control)
+
+
 def arm_name(arm: Arm) -> str:
     """Write the augmenter, and the classifier where that claims something itself and so is not the board's."""
     return f"{short(arm.augmenter)} / {short(arm.classifier)}" if arm.over else short(arm.augmenter)

@@ -8,6 +8,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from medbench.analyses.learning_curves import Growth, OfArm
+from medbench.planning.arm_names import control_name
 from medbench.plots import style
 from medbench.tables.learning_curves import extra, name
 from medbench.text import clean, cut
@@ -118,7 +119,7 @@ def _gains(arm: OfArm, axes: Axes, worth: float, reach: tuple[float, float]) -> 
 
 
 def _curves(growth: Growth, axes: Axes) -> None:
-    of_controls = {name(arm).partition(", over ")[2]: arm.curve for arm in growth.arms if arm.curve}
+    of_controls = {control_name(arm.arm): arm.curve for arm in growth.arms if arm.curve}
     for number, (control, curve) in enumerate(of_controls.items()):
         axes.plot(
             curve.sizes,

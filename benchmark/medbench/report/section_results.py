@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from medbench.analyses.across_datasets import across
 from medbench.boards.board import Board, Row
-from medbench.planning.arm_names import arm_name, short
+from medbench.planning.arm_names import arm_name, control_name, short
 from medbench.plots import cost
 from medbench.plots.forest import forest
 from medbench.protocols.protocol import sized
@@ -15,11 +15,21 @@ from medbench.report.figures import figure
 from medbench.report.inputs import Material
 from medbench.statistics.verdicts import reasons
 from medbench.tables.blocks import Block, Cell, Section, cell, heading, say, table
-from medbench.tables.board_notes import auroc_share, board_notes, without_number
+from medbench.tables.board_notes import board_notes, without_number
 from medbench.tables.board_table import heading as board_heading
 from medbench.tables.compare import gain_forests
 from medbench.tables.forest import Forest
-from medbench.tables.wording import PHANTOM, answer, by_board, by_size, cases, yardstick
+from medbench.tables.wording import (
+    PHANTOM,
+    answer,
+    auroc_share,
+    by_board,
+    by_size,
+    cases,
+    metric_text,
+    range_of,
+    yardstick,
+)
 from medbench.text import duration, points
 
 NAMED = 3
@@ -29,14 +39,6 @@ NAMED = 3
 def title_of(board: Board) -> str:
     """Name a board: data set, classifier, protocol."""
     return f"{board.source['dataset']}, {short(board.classifier)}, protocol {board.protocol}"
-
-
-def control_of(row: Row) -> str:
-    """Name what a row is compared with; "" for a root."""
-    arm = row.arm
-    if not arm.control:
-        return ""
-    return f"{short(arm.control)} / {short(arm.over)}" if arm.over else short(arm.control)
 
 
 def answers(material: Material) -> Section:
@@ -77,7 +79,7 @@ def _over_boards(material: Material, asked: Sequence[tuple[Board, Row]], boards:
     """Yield a sentence for every arm over all boards that it stands on."""
     of_arm: dict[tuple[str, str], list[tuple[Board, Row]]] = {}
     for board, row in asked:
-        of_arm.setdefault((arm_name(row.arm), control_of(row)), []).append((board, row))
+        of_arm.setdefault((arm_name(row.arm), control_name(row.arm)), []).append((board, row))
     for (arm, control), found in of_arm.items():
         words = [row.judged.verdict.word if row.judged else "" for _, row in found]
         sizes = _sizes(material, found)
@@ -109,18 +111,9 @@ def _answer(board: Board, row: Row) -> str:
     if judged is None:
         return ""
     if judged.verdict.withheld and judged.gain is not None:
-        g = judged.gain
-        span = f"{points(g.low)} to {points(g.high)}"
-        return f"No verdict: {arm_name(row.arm)} over {control_of(row)}: {points(g.value)} points ({span})."
-    return answer(
-        judged.verdict,
-        judged.gain,
-        judged.evidence,
-        arm=arm_name(row.arm),
-        control=control_of(row),
-        worth=board.study.worth,
-        auroc=judged.auroc,
-    )
+        gain = f"{points(judged.gain.value)} points ({range_of(judged.gain)})"
+        return f"No verdict: {arm_name(row.arm)} over {control_name(row.arm)}: {gain}."
+    return answer(judged, arm=arm_name(row.arm), control=control_name(row.arm), worth=board.study.worth)
 
 
 def leaderboards(material: Material) -> Section:
@@ -161,7 +154,7 @@ def _board_row(row: Row) -> list[Cell]:
         cell(word, kind=word if row.judged and not row.failed else ""),
         cell(f"{100 * scores.balanced_accuracy:.1f}", float(scores.balanced_accuracy)) if scores else cell(None),
         cell(auroc_share(scores.auroc), float(scores.auroc)) if scores else cell(None),
-        cell(control_of(row)),
+        cell(control_name(row.arm)),
         cell(duration(row.seconds), row.seconds),
         cell(row.marks),
     ]
@@ -181,7 +174,7 @@ def _metrics(rows: Sequence[Row], board: Board, number: int) -> Iterator[Block]:
 
 
 def _metric(value: float | None) -> Cell:
-    return cell("n/a") if value is None else cell(f"{value:.4g}", value)
+    return cell(metric_text(value), value)
 
 
 def _yardsticks(board: Board, number: int) -> Iterator[Block]:
@@ -189,14 +182,14 @@ def _yardsticks(board: Board, number: int) -> Iterator[Block]:
         return
     rows = []
     for of_it in board.yardsticks:
-        title, remark = yardstick(of_it.kind, trainings=of_it.trainings, cost=duration(of_it.seconds))
+        title, remark = yardstick(of_it)
         s, g = of_it.scores, of_it.gain
         numbers = [f"{100 * s.balanced_accuracy:.1f}", auroc_share(s.auroc)] if s else ["", ""]
         if of_it.failed:
             remark = f"{of_it.failed} of {of_it.planned} failed"
         elif s is None:
             remark = f"{of_it.done} of {of_it.planned} done"
-        span = [points(g.value), f"{points(g.low)} to {points(g.high)}"] if g else ["", ""]
+        span = [points(g.value), range_of(g)] if g else ["", ""]
         rows.append([title, *numbers, *span, remark])
     yield table(
         f"Yardsticks: further trainings of {arm_name(board.yardsticks[0].control)}, each over it with the range of one "

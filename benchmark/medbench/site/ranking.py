@@ -15,7 +15,7 @@ from medbench.planning.arm_names import short
 from medbench.site.read_entries import Published
 from medbench.site.safe_texts import slug
 from medbench.statistics.verdicts import WORDS
-from medbench.tables.board_notes import auroc_share
+from medbench.tables.wording import auroc_share
 from medbench.text import points, printed
 
 APART = {

@@ -14,7 +14,7 @@ from medbench.statistics.verdicts import reasons
 from medbench.tables.blocks import Block, Heading, grid, notes
 from medbench.tables.board_table import board_document
 from medbench.tables.document import Document, write
-from medbench.tables.wording import PHANTOM, cases, legend
+from medbench.tables.wording import PHANTOM, cases, gain_and_range, legend
 from medbench.tables.writers.terminal import name_column, under
 from medbench.tables.writers.values import Values, gain_values, percent, verdict_values
 from medbench.text import WIDTH, clean, columns, cut, pad, points, wrapped
@@ -156,10 +156,8 @@ def _sentences(one: Across) -> Iterator[str]:
         for case in one.cases:
             judged = case.judged.get(arm)
             if judged and judged.evidence.failures and judged.gain:
-                gain = judged.gain
-                span = f"{points(gain.value)} ({points(gain.low)} to {points(gain.high)})"
-                how = "counted with its control's predictions"
-                yield f"{_name(arm)}, {clean(case.source['dataset'])}: {judged.evidence.failures}, {span} {how}."
+                gain, how = gain_and_range(judged.gain), "counted with its control's predictions"
+                yield f"{_name(arm)}, {clean(case.source['dataset'])}: {judged.evidence.failures}, {gain} {how}."
 
 
 def _blocks(one: Across) -> Iterator[Block]:

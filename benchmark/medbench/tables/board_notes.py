@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from medbench.boards.board import Board
 from medbench.boards.generator_health import why_poor
 from medbench.data.audit_findings import waived
-from medbench.planning.arm_names import arm_name, left_out, short
-from medbench.planning.arms import Arm
+from medbench.planning.arm_names import arm_name, control_name, left_out, short
 from medbench.statistics.verdicts import reasons
 from medbench.tables.wording import (
     ESTIMAND,
     PHANTOM,
     answer,
     at_twice,
+    auroc_share,
     copies,
     generator_poor,
     looks,
@@ -47,17 +47,7 @@ def board_notes(board: Board) -> list[str]:
     said += waived(board.protocol, board.source, board.study.waive)
     said += _answers(board)
     if (at := board.check) is not None:
-        said.append(
-            at_twice(
-                at.steps,
-                at.before,
-                at.gain,
-                arm=arm_name(at.arm),
-                control=_control(at.arm),
-                settled=at.settled,
-                planned=at.planned,
-            )
-        )
+        said.append(at_twice(at))
         if at.failed:
             said.append(
                 f"At {at.steps:,} steps {counted(at.failed, 'training')} failed, counted with the control's "
@@ -74,7 +64,7 @@ def board_notes(board: Board) -> list[str]:
         said.append(improving)
     for of_it in board.yardsticks:
         if of_it.failed:
-            title = yardstick(of_it.kind, trainings=of_it.trainings)[0]
+            title = yardstick(of_it)[0]
             said.append(f"{title}: {of_it.failed} of {of_it.planned} {', '.join(of_it.kinds)}, so it is not scored.")
     poor = [(arm_name(row.arm), why_poor(row.scores_of_made)) for row in board.rows if "g" in row.marks]
     said += [generator_poor(poor)] * bool(poor)
@@ -106,35 +96,13 @@ def without_number(boards: Sequence[Board]) -> list[str]:
     return [f"{name}: no number in {counted(cells, 'cell')}, {why}." for (name, why), cells in said.items()]
 
 
-def _control(arm: Arm) -> str:
-    """Write the arm that an arm is compared with."""
-    return f"{short(arm.control)} / {short(arm.over)}" if arm.over else short(arm.control)
-
-
 def _answers(board: Board) -> list[str]:
     """Answer for every arm that was asked for and has a verdict, then say what helps."""
-    judged = [(row, row.judged) for row in board.rows if row.judged is not None]
-    said = []
-    for row, of_row in judged:
-        if row.arm.asked and not of_row.verdict.withheld:
-            said.append(
-                answer(
-                    of_row.verdict,
-                    of_row.gain,
-                    of_row.evidence,
-                    arm=arm_name(row.arm),
-                    control=_control(row.arm),
-                    worth=board.study.worth,
-                    auroc=of_row.auroc,
-                )
-            )
-    better = [(arm_name(row.arm), j.verdict, j.gain) for row, j in judged if j.gain is not None]
-    if helps := what_helps(better):
-        said.append(helps)
-    return said
-
-
-def auroc_share(value: float) -> str:
-    """Write an AUROC as boards do: ``.802``."""
-    text = f"{value:.3f}"
-    return text.removeprefix("0") if value == value else "n/a"
+    judged = [(row.arm, row.judged) for row in board.rows if row.judged is not None]
+    answers = [
+        answer(of_arm, arm=arm_name(arm), control=control_name(arm), worth=board.study.worth)
+        for arm, of_arm in judged
+        if arm.asked and not of_arm.verdict.withheld
+    ]
+    helps = what_helps([(arm_name(arm), j.verdict, j.gain) for arm, j in judged if j.gain is not None])
+    return [*answers, helps] if helps else answers

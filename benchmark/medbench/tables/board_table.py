@@ -9,13 +9,13 @@ from medbench.boards.yardstick_results import Measured
 from medbench.planning.arm_names import arm_name
 from medbench.protocols.protocol import protocol
 from medbench.tables.board_blocks import board_blocks
-from medbench.tables.board_notes import auroc_share, board_notes
+from medbench.tables.board_notes import board_notes
 from medbench.tables.board_values import board_rows
 from medbench.tables.board_wide import wide_part
 from medbench.tables.document import Document, write
-from medbench.tables.wording import yardstick
+from medbench.tables.wording import auroc_share, range_of, yardstick
 from medbench.tables.writers.terminal import in_two_parts, name_column, under
-from medbench.text import WIDTH, clean, counted, cut, duration, pad
+from medbench.text import WIDTH, clean, counted, cut, duration, pad, points
 
 NAME_WIDTH = 26
 TIME_AT = 74
@@ -101,7 +101,7 @@ def _line(name: str, accuracy: str, auroc: str, gain: str, span: str, verdict: s
 
 def _yardstick(of_it: Measured) -> tuple[str, str, str, str, str, str]:
     """Return the cells of a yardstick: a remark where an arm has its verdict."""
-    title, remark = yardstick(of_it.kind, trainings=of_it.trainings, cost=duration(of_it.seconds))
+    title, remark = yardstick(of_it)
     name = f"   {title}"
     if of_it.failed:
         return name, "", "", "", f"{of_it.failed} of {of_it.planned} failed", ""
@@ -110,8 +110,7 @@ def _yardstick(of_it: Measured) -> tuple[str, str, str, str, str, str]:
     scores = f"{100 * of_it.scores.balanced_accuracy:.1f}", auroc_share(of_it.scores.auroc)
     if of_it.gain is None:
         return name, *scores, "", "", remark
-    span = f"{100 * of_it.gain.low:+z.1f} to {100 * of_it.gain.high:+z.1f}"
-    return name, *scores, f"{100 * of_it.gain.value:+z.1f}", span, remark
+    return name, *scores, points(of_it.gain.value), range_of(of_it.gain), remark
 
 
 def _numbers(row: Row) -> tuple[str, str, str, str, str]:
@@ -129,8 +128,7 @@ def _numbers(row: Row) -> tuple[str, str, str, str, str]:
     scores = f"{100 * row.scores.balanced_accuracy:.1f}", auroc_share(row.scores.auroc)
     if row.gain is None:
         return *scores, "", "", verdict
-    span = f"{100 * row.gain.low:+z.1f} to {100 * row.gain.high:+z.1f}"
-    return *scores, f"{100 * row.gain.value:+z.1f}", span, verdict
+    return *scores, points(row.gain.value), range_of(row.gain), verdict
 
 
 def branch(row: Row, plain: bool) -> str:

@@ -12,7 +12,6 @@ from medbench.statistics.intervals import Interval
 from medbench.statistics.patient_scores import ArmScores
 from medbench.tables.wording import yardstick
 from medbench.tables.writers.values import Values, gain_values, percent, rounded, verdict_values
-from medbench.text import duration
 
 
 def board_rows(board: Board) -> list[Values]:
@@ -104,7 +103,7 @@ def _measures(found: Measures | None, classes: Sequence[str]) -> Values:
 
 def _yardstick(board: Board, of_it: Measured) -> Values:
     """Return the values of a yardstick: no verdict, and its name under a key of its own."""
-    title, caption = yardstick(of_it.kind, trainings=of_it.trainings, cost=duration(of_it.seconds))
+    title, caption = yardstick(of_it)
     return {
         "dataset": board.source["dataset"],
         "protocol": board.protocol,

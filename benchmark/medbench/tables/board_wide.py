@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from medbench.boards.board import Board, Row
 from medbench.planning.arm_names import arm_name
-from medbench.tables.board_notes import auroc_share, without_number
+from medbench.tables.board_notes import without_number
+from medbench.tables.wording import auroc_share, metric_text
 from medbench.text import clean, columns, cut, pad, wrapped
 
 
@@ -66,16 +67,12 @@ def _metrics(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
         lines += ["", pad("" if start else " metrics of plugins", 30) + "".join(_title(name) for name in part)]
         for row, name in zip(rows, names, strict=True):
             if row.metrics:
-                lines.append(name + "".join(f"{_metric(row.metrics.get(m)):>16}" for m in part))
+                lines.append(name + "".join(f"{metric_text(row.metrics.get(m)):>16}" for m in part))
     return lines
 
 
 def _title(name: str) -> str:
     return pad(cut(clean(name), 15), -16)
-
-
-def _metric(value: float | None) -> str:
-    return "n/a" if value is None else f"{value:.4g}"
 
 
 def _made(rows: Sequence[Row], names: Sequence[str]) -> list[str]:

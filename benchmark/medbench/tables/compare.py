@@ -16,12 +16,12 @@ from medbench.planning.arm_names import arm_name, short
 from medbench.planning.seed_block import SEEDS
 from medbench.statistics.verdicts import reasons
 from medbench.tables.blocks import Block, grid, notes
-from medbench.tables.board_notes import auroc_share, without_number
+from medbench.tables.board_notes import without_number
 from medbench.tables.board_table import branch, heading
 from medbench.tables.board_values import metric_key
 from medbench.tables.document import Document, write
 from medbench.tables.forest import Bar, Forest, draw, legend
-from medbench.tables.wording import PHANTOM, answer, looks
+from medbench.tables.wording import PHANTOM, answer, auroc_share, looks, metric_text, range_of
 from medbench.tables.writers.terminal import under
 from medbench.tables.writers.values import Values, cleaned, gain_values, percent, rounded, verdict_values
 from medbench.text import WIDTH, auroc_text, clean, cut, duration, pad, points, wrapped
@@ -149,7 +149,7 @@ def _numbers(one: Versus) -> Iterator[str]:
     yield from wrapped(f"{_name(one, one.arm)} over {_name(one, one.other)}")
     if arm is not None and other is not None:
         both = f"{100 * arm.balanced_accuracy:.1f} and {100 * other.balanced_accuracy:.1f}"
-        span = f"{points(gain.value)}   {points(gain.low)} to {points(gain.high)}" if gain else ""
+        span = f"{points(gain.value)}   {range_of(gain)}" if gain else ""
         yield _line("balanced accuracy", both, span)
         span = ""
         if (a := one.auroc) is not None:
@@ -171,13 +171,10 @@ def _sentences(one: Versus) -> Iterator[str]:
     """Yield the answer, then what it stands on."""
     judged, board = one.judged, one.board
     said = answer(
-        judged.verdict,
-        judged.gain,
-        judged.evidence,
+        judged,
         arm=_name(one, one.arm),
         control=_name(one, one.other),
         worth=board.study.worth,
-        auroc=judged.auroc,
         auroc_range=(one.auroc.low, one.auroc.high) if one.auroc else None,
     )
     if said:
@@ -244,7 +241,7 @@ def _details(one: Versus, of_it: Details) -> Iterator[str]:
     if s.buy:
         yield _detail("", f"more {s.buy} would help most")
     for name in _metrics(one):
-        both = " and ".join(_metric(row.metrics.get(name)) for row in (one.arm, one.other))
+        both = " and ".join(metric_text(row.metrics.get(name)) for row in (one.arm, one.other))
         yield _detail(cut(clean(name), 19), f"{both}, a plugin's metric: mean over cells")
     for said in without_number([replace(one.board, rows=(one.arm, one.other), plain=None)]):
         yield from (f"   {line.lstrip()}" for line in wrapped(said, WIDTH - 3))
@@ -252,10 +249,6 @@ def _details(one: Versus, of_it: Details) -> Iterator[str]:
 
 def _metrics(one: Versus) -> list[str]:
     return list(dict.fromkeys((*one.arm.metrics, *one.other.metrics)))
-
-
-def _metric(value: float | None) -> str:
-    return "n/a" if value is None else f"{value:.4g}"
 
 
 def _detail(name: str, text: str) -> str:

@@ -7,10 +7,9 @@ from functools import partial
 
 from medbench.analyses.inflation import CAUSES, OTHER_DATA, Inflation, Step, elsewhere
 from medbench.planning.arm_names import short
-from medbench.statistics.intervals import Interval
 from medbench.tables.blocks import Block, Heading, Notes, grid, notes
 from medbench.tables.document import Document, write
-from medbench.tables.wording import PHANTOM
+from medbench.tables.wording import PHANTOM, gain_and_range, range_of
 from medbench.tables.writers.terminal import in_two_parts, name_column, under
 from medbench.tables.writers.values import Values, gain_values, percent, verdict_values
 from medbench.text import WIDTH, clean, columns, counted, pad, points, wrapped
@@ -53,7 +52,7 @@ def sentences(found: Inflation) -> Iterator[str]:
     reported = found.own if found.is_phantom or found.published.gain is None else found.published
     source = "reported for" if reported is found.published else "that the study's own protocol gives"
     if reported.gain is not None and found.gain is not None:
-        left = f"{points(found.gain.value)} ({points(found.gain.low)} to {points(found.gain.high)})"
+        left = gain_and_range(found.gain)
         verdict = found.verdict
         word = verdict.word if verdict is not None and verdict.word else "no verdict"
         yield f"Of the {points(reported.gain)} points {source} {arm}, {left} are left over its own control: {word}."
@@ -134,7 +133,7 @@ def _lines(found: Inflation) -> Iterator[str]:
         alone, text = name_column(f" {title}", TITLE_WIDTH + 1)
         yield from (*alone, _line(text, *_cells(step)))
     if found.gain is not None:
-        yield f"{pad(f' {RANGE}', TITLE_WIDTH)}{_range(found.gain):>29}"
+        yield f"{pad(f' {RANGE}', TITLE_WIDTH)}{range_of(found.gain):>29}"
     yield ""
     yield from under(sentences(found))
 
@@ -151,15 +150,11 @@ def _cells(step: Step) -> tuple[str, str, str]:
     return value(step.arm), value(step.against), gain
 
 
-def _range(gain: Interval) -> str:
-    return f"{points(gain.low)} to {points(gain.high)}"
-
-
 def _blocks(found: Inflation) -> Iterator[Block]:
     left, right = _heading(found)
     listed = [(title, *_cells(step)) for title, step in rows(found)]
     if found.gain is not None:
-        listed.append((RANGE, "", "", _range(found.gain)))
+        listed.append((RANGE, "", "", range_of(found.gain)))
     yield Heading(left)
     yield Notes((right,))
     yield grid(("where the gain goes", *map(short, found.names), "gain"), listed, numeric=(False, True, True, True))

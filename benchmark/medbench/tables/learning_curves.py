@@ -8,11 +8,11 @@ from math import floor, log10
 
 from medbench.analyses.learning_curves import Growth, OfArm, Point, Worth
 from medbench.data.audit_findings import waived
-from medbench.planning.arm_names import arm_name, short
+from medbench.planning.arm_names import arm_name, control_name, short
 from medbench.protocols.protocol import sized
 from medbench.tables.blocks import Block, Heading, Notes, grid, notes
 from medbench.tables.document import Document, write
-from medbench.tables.wording import ESTIMAND, PHANTOM, by_size
+from medbench.tables.wording import ESTIMAND, PHANTOM, by_size, range_of
 from medbench.tables.writers.terminal import in_two_parts, under
 from medbench.tables.writers.values import Values, gain_values, percent, rounded, verdict_values
 from medbench.text import WIDTH, clean, counted, cut, listed, points
@@ -36,8 +36,7 @@ def render(found: Sequence[Growth], form: str, *, plain: bool = False) -> str:
 
 def name(arm: OfArm) -> str:
     """Write an arm and its control."""
-    control = short(arm.arm.control) + (f" / {short(arm.arm.over)}" if arm.arm.over else "")
-    return f"{arm_name(arm.arm)}, over {control}"
+    return f"{arm_name(arm.arm)}, over {control_name(arm.arm)}"
 
 
 def extra(worth: Worth | None) -> str:
@@ -59,7 +58,7 @@ def sentences(growth: Growth) -> Iterator[str]:
     yield from waived(growth.protocol, growth.source, growth.study.waive)
     for arm in growth.arms:
         words = [(p.patients, p.judged.verdict.word if p.judged else "") for p in arm.points]
-        if arm.arm.asked and (said := by_size(words, arm=arm_name(arm.arm), control=name(arm).partition(", over ")[2])):
+        if arm.arm.asked and (said := by_size(words, arm=arm_name(arm.arm), control=control_name(arm.arm))):
             yield said
     of_points = [p for arm in growth.arms for p in arm.points]
     yield from dict.fromkeys(p.judged.verdict.withheld for p in of_points if p.judged and p.judged.verdict.withheld)
@@ -69,7 +68,7 @@ def sentences(growth: Growth) -> Iterator[str]:
         f"control's own curve from {ends} patients, by straight lines over log patients; > and <: beyond its ends, "
         "where nothing is read. Its range is that of the gain; the curve is taken as it was measured."
     )
-    fell = dict.fromkeys(name(arm).partition(", over ")[2] for arm in growth.arms if arm.curve and arm.curve.levelled)
+    fell = dict.fromkeys(control_name(arm.arm) for arm in growth.arms if arm.curve and arm.curve.levelled)
     if fell:
         yield f"Somewhere the curve of {', '.join(fell)} fell with more patients; there it was levelled."
     if growth.comparisons:
@@ -124,9 +123,8 @@ def cells(point: Point) -> tuple[str, str, str, str, str, str, str, str]:
     if judged is None or judged.gain is None:
         return size, *values, "", f"{point.done} of {point.planned} done", "", "", ""
     gain = judged.gain
-    span = f"{points(gain.low)} to {points(gain.high)}"
     word = point.failures or judged.verdict.word
-    return size, *values, points(gain.value), span, word, extra(point.worth), _span(point.low, point.high)
+    return size, *values, points(gain.value), range_of(gain), word, extra(point.worth), _span(point.low, point.high)
 
 
 def _span(low: Worth | None, high: Worth | None) -> str:

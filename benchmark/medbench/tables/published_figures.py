@@ -10,6 +10,7 @@ from medbench.planning.arm_names import short
 from medbench.protocols.protocol import protocol
 from medbench.tables.blocks import Block, Heading, grid, notes
 from medbench.tables.document import Document, write
+from medbench.tables.wording import gain_and_range
 from medbench.tables.writers.terminal import name_column, under
 from medbench.tables.writers.values import Values, gain_values, percent, rounded, verdict_values
 from medbench.text import WIDTH, clean, columns, pad, points, wrapped
@@ -74,7 +75,7 @@ def _cells(line: Line) -> tuple[str, str, str, str]:
 def _gain(line: Line) -> str:
     if line.gain is None:
         return "control" if line.is_control else ""
-    return f"{points(line.gain.value)} ({points(line.gain.low)} to {points(line.gain.high)})"
+    return gain_and_range(line.gain)
 
 
 def _word(line: Line) -> str:

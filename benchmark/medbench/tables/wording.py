@@ -7,58 +7,70 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Literal
 
+from medbench.boards.double_steps import Check
+from medbench.boards.gains import Judged
+from medbench.boards.yardstick_results import Measured
+from medbench.planning.arm_names import arm_name, control_name
 from medbench.statistics.intervals import Interval
 from medbench.statistics.power import patients_to_see, seen
-from medbench.statistics.verdicts import Evidence, Verdict, Word
-from medbench.text import auroc_text, listed, points, printed
+from medbench.statistics.verdicts import WORDS, Evidence, GivenWord, Verdict, Word
+from medbench.text import auroc_text, duration, listed, points, printed
 
 PHANTOM = "PHANTOM DATA: this shows that medbench works, nothing about patients. Yours: medbench init FOLDER"
 ESTIMAND = "Expected gain over its control, trained on so many such patients."
 _NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight", 9: "nine"}
 
 
+def range_of(gain: Interval) -> str:
+    """Write the ends of a range in points: ``+0.3 to +2.1``."""
+    return f"{points(gain.low)} to {points(gain.high)}"
+
+
+def gain_and_range(gain: Interval) -> str:
+    """Write a gain with its range in points: ``+1.2 (+0.3 to +2.1)``."""
+    return f"{points(gain.value)} ({range_of(gain)})"
+
+
+def auroc_share(value: float) -> str:
+    """Write an AUROC: ``.802``."""
+    return f"{value:.3f}".removeprefix("0") if value == value else "n/a"
+
+
+def metric_text(value: float | None) -> str:
+    """Write a metric of a plugin to four digits; n/a where it gave no number."""
+    return "n/a" if value is None else f"{value:.4g}"
+
+
 def answer(
-    verdict: Verdict,
-    interval: Interval | None,
-    evidence: Evidence,
-    *,
-    arm: str,
-    control: str,
-    worth: float,
-    auroc: float,
-    auroc_range: tuple[float, float] | None = None,
+    comparison: Judged, *, arm: str, control: str, worth: float, auroc_range: tuple[float, float] | None = None
 ) -> str:
     """Answer "Does ARM help?" in the sentences that belong to a word.
 
     Args:
-        verdict: As :func:`judge` gave it for the same interval, evidence, worth and AUROC.
-        interval: None while the arm or its control is incomplete.
-        evidence: What it stands on.
+        comparison: Of the arm with its control; of one that is incomplete, it is said why there is no word.
         arm: Name to print.
         control: Name to print.
         worth: Points that matter.
-        auroc: Gain in macro AUROC, 0 to 1.
-        auroc_range: Its range, where that is known.
+        auroc_range: Range of the gain in macro AUROC, 0 to 1, where that is known.
     """
+    verdict, interval, auroc = comparison.verdict, comparison.gain, auroc_text(comparison.auroc)
     if interval is None or verdict.withheld:
         return verdict.withheld
-    gain, span = points(interval.value), f"{points(interval.low)} to {points(interval.high)}"
+    gain, span = points(interval.value), range_of(interval)
     if verdict.word == "better":
-        said = (
-            f"Yes: {arm} gains {gain} points over {control} (95 % range {span}), also in AUROC ({auroc_text(auroc)})."
-        )
+        sentence = f"Yes: {arm} gains {gain} points over {control} (95 % range {span}), also in AUROC ({auroc})."
     elif verdict.word == "threshold":
         ends = f" ({auroc_text(auroc_range[0])} to {auroc_text(auroc_range[1])})" if auroc_range else ""
-        said = f"{arm} moves the threshold: balanced accuracy {gain}, AUROC {auroc_text(auroc)}{ends}."
+        sentence = f"{arm} moves the threshold: balanced accuracy {gain}, AUROC {auroc}{ends}."
     elif verdict.word == "same":
-        said = f"No: {arm} is within {worth:g} points of {control} ({span})."
+        sentence = f"No: {arm} is within {worth:g} points of {control} ({span})."
     elif verdict.word == "worse":
-        said = f"{arm} costs {abs(printed(interval.value)):.1f} points."
+        sentence = f"{arm} costs {abs(printed(interval.value)):.1f} points."
     else:
-        said = f"Can't tell. {arm} gains {gain} over {control} ({span}). {sight(interval, evidence, worth=worth)}"
-    return f"{said} {verdict.note}".strip()
+        sees = sight(interval, comparison.evidence, worth=worth)
+        sentence = f"Can't tell. {arm} gains {gain} over {control} ({span}). {sees}"
+    return f"{sentence} {verdict.note}".strip()
 
 
 def sight(interval: Interval, evidence: Evidence, *, worth: float) -> str:
@@ -76,7 +88,7 @@ def sight(interval: Interval, evidence: Evidence, *, worth: float) -> str:
 def what_helps(found: Sequence[tuple[str, Verdict, Interval]]) -> str:
     """Name the arms that are better, the surest first, by what they gain; "" where none is."""
     better = sorted((f for f in found if f[1].word == "better"), key=lambda f: (-f[2].low, f[0]))
-    each = [f"{name}, {points(i.value)} ({points(i.low)} to {points(i.high)})" for name, _, i in better]
+    each = [f"{name}, {gain_and_range(i)}" for name, _, i in better]
     return f"What helps: {'; '.join(each)}." if each else ""
 
 
@@ -105,44 +117,29 @@ def cases(datasets: int) -> str:
 
 def legend(worth: float, words: Sequence[Word] = ()) -> str:
     """Explain the marks; the one for the threshold only where `words` holds it."""
-    said = f"+ better   - worse   = same within {worth:g} points   . can't tell"
-    return f"{said}   t threshold" if "threshold" in words else said
+    shown: list[GivenWord] = ["better", "worse", "same", "can't tell"]
+    extent = {"same": f" within {worth:g} points"}
+    shown += ["threshold"] * ("threshold" in words)
+    return "   ".join(f"{WORDS[word].mark} {word}{extent.get(word, '')}" for word in shown)
 
 
-def yardstick(kind: Literal["seeds", "fewer", "average"], *, trainings: int = 3, cost: str = "") -> tuple[str, str]:
-    """Return the name of a yardstick's row and what stands there instead of a verdict.
-
-    Args:
-        kind: The control with other seeds, with three quarters of the patients, or averaged over trainings.
-        trainings: How many were averaged.
-        cost: What the average cost, as the table writes times: "8m".
-    """
-    if kind == "seeds":
+def yardstick(of_it: Measured) -> tuple[str, str]:
+    """Return the name of a yardstick's row and what stands there instead of a verdict."""
+    if of_it.kind == "seeds":
         return "the same, other seeds", "training noise"
-    if kind == "fewer":
+    if of_it.kind == "fewer":
         return "3/4 of the patients", "what data buys"
-    return f"{trainings} trainings averaged", f"what {cost} buy" if cost else "what time buys"
+    return f"{of_it.trainings} trainings averaged", f"what {duration(of_it.seconds)} buy"
 
 
-def at_twice(
-    steps: int, before: Interval | None, after: Interval | None, *, arm: str, control: str, settled: int, planned: int
-) -> str:
-    """Say what became of a gain at twice the steps.
-
-    Args:
-        steps: Twice the study's.
-        before: The gain at the study's steps.
-        after: The gain at twice the steps; None before every training is settled.
-        arm: Name to print.
-        control: Name to print.
-        settled: Trainings from which nothing more is expected.
-        planned: Trainings of the check.
-    """
-    if after is None:
-        return f"At {steps:,} steps: {settled} of {planned} trainings of {arm} and {control} settled, no gain yet."
-    span = f"{points(after.low)} to {points(after.high)}"
-    instead = f" instead of {points(before.value)}" if before is not None else ""
-    return f"At {steps:,} steps: {points(after.value)} ({span}){instead}, {arm} over {control}."
+def at_twice(check: Check) -> str:
+    """Write a gain at twice the steps, or how far its trainings are."""
+    arm, control = arm_name(check.arm), control_name(check.arm)
+    if check.gain is None:
+        trainings = f"{check.settled} of {check.planned} trainings of {arm} and {control}"
+        return f"At {check.steps:,} steps: {trainings} settled, no gain yet."
+    instead = f" instead of {points(check.before.value)}" if check.before is not None else ""
+    return f"At {check.steps:,} steps: {gain_and_range(check.gain)}{instead}, {arm} over {control}."
 
 
 def by_size(found: Sequence[tuple[float, Word]], *, arm: str, control: str) -> str:
@@ -158,17 +155,17 @@ def by_size(found: Sequence[tuple[float, Word]], *, arm: str, control: str) -> s
         return ""
     groups = [(word, [size for size, _ in run]) for word, run in itertools.groupby(known, key=lambda item: item[1])]
     each = "; ".join(f"{word} at {listed(sizes)} patients" for word, sizes in groups)
-    said = f"{arm} over {control}: {each}."
+    sentence = f"{arm} over {control}: {each}."
     helps = [word == "better" for word, _ in groups]
     if len(known) < len(found) or sum(helps) != 1:
-        return said
+        return sentence
     if len(groups) == 1:
-        return f"{said} It helps at every size looked at."
+        return f"{sentence} It helps at every size looked at."
     if helps[0]:
-        return f"{said} Up to {groups[0][1][-1]} patients it helps; from {groups[1][1][0]} on no gain is seen."
+        return f"{sentence} Up to {groups[0][1][-1]} patients it helps; from {groups[1][1][0]} on no gain is seen."
     if helps[-1]:
-        return f"{said} From {groups[-1][1][0]} patients on it helps; up to {groups[-2][1][-1]} no gain is seen."
-    return said
+        return f"{sentence} From {groups[-1][1][0]} patients on it helps; up to {groups[-2][1][-1]} no gain is seen."
+    return sentence
 
 
 def by_board(found: Sequence[tuple[str, Word]], *, arm: str, control: str) -> str:

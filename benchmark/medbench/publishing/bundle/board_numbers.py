@@ -11,7 +11,6 @@ from medbench.boards.yardstick_results import Measured
 from medbench.publishing.bundle.allowed_texts import keep_allowed
 from medbench.statistics.intervals import Interval
 from medbench.tables.wording import yardstick
-from medbench.text import duration
 
 EXACT = 1e-9
 """How far two numbers may be apart that are the same: other machines round sums otherwise."""
@@ -74,7 +73,7 @@ def _row(row: Row) -> dict[str, Any]:
 
 
 def _yardstick(of_it: Measured) -> dict[str, Any]:
-    title, caption = yardstick(of_it.kind, trainings=of_it.trainings, cost=duration(of_it.seconds))
+    title, caption = yardstick(of_it)
     s = of_it.scores
     return {
         "kind": of_it.kind,
