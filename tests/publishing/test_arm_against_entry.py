@@ -12,9 +12,9 @@ from _bundles import TOYS, ToyRun
 from medbench.analyses.compare import compare
 from medbench.errors import UsageError
 from medbench.publishing.bundle.read_bundle import Bundle, read_bundle
-from medbench.publishing.entries import publish as entries
 from medbench.publishing.entries.arm_against_entry import comparable_entry, compare_with_entry
-from medbench.publishing.verify.verify_bundle import verify_bundle
+from medbench.publishing.entries.publish import publish_entry, withdraw_entry
+from medbench.publishing.verify.verify_bundle import Setup, verify_bundle
 from medbench.tables.compare import render
 
 ID = "e" * 16
@@ -105,10 +105,10 @@ def test_names_that_no_arm_has_are_told(run: ToyRun, bundle: Bundle) -> None:
 def test_only_entries_that_were_computed_again_and_stand_are_opponents(run: ToyRun, tmp_path: Path) -> None:
     path, folder = tmp_path / "toys.medbench.zip", tmp_path / "published"
     path.write_bytes(run.bundle())
-    place = entries.publish_entry(path, verify_bundle(path, plugin_folders=[TOYS]), folder)
+    place = publish_entry(path, verify_bundle(path, Setup(plugin_folders=[TOYS])), folder)
 
     assert comparable_entry(folder, place.name[:6]) == place
-    entries.withdraw_entry(folder, place.name, "a slip")
+    withdraw_entry(folder, place.name, "a slip")
     with pytest.raises(UsageError, match="is withdrawn"):
         comparable_entry(folder, place.name)
     with pytest.raises(UsageError, match="no entry of that name"):

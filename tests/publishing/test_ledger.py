@@ -31,8 +31,8 @@ ENTRY, BUNDLE = "0123456789abcdef", "a" * 64
 
 
 def add(path: Path, detail: str = "", entry: str = ENTRY) -> ledger.Row:
-    return ledger.append(path, event="published", entry=entry, tier="claimed", bundle=BUNDLE, detail=detail,
-                         date="2026-01-31")  # fmt: skip
+    new = ledger.NewRow("published", entry, "claimed", BUNDLE, detail=detail)
+    return ledger.append(path, new, date="2026-01-31")
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_nothing_is_added_to_a_broken_chain(path: Path) -> None:
 
 def test_the_last_row_of_an_entry_says_what_it_is(path: Path) -> None:
     add(path, entry="f" * 16)
-    ledger.append(path, event="withdrawn", entry=ENTRY, tier="withdrawn", bundle=BUNDLE, detail="replaced")
+    ledger.append(path, ledger.NewRow("withdrawn", ENTRY, "withdrawn", BUNDLE, detail="replaced"))
 
     assert ledger.tiers(ledger.rows(path)) == {ENTRY: "withdrawn", "f" * 16: "claimed"}
 
@@ -191,7 +191,7 @@ def test_a_clock_that_is_behind_makes_no_row_one_of_the_future(path: Path, monke
 
     assert len(ledger.rows(path)) == 5
     with pytest.raises(UsageError, match="the last row is of 2026-01-31, this one would be of 1970-01-01; set this"):
-        ledger.append(path, event="published", entry="f" * 16, tier="claimed", bundle=BUNDLE)
+        ledger.append(path, ledger.NewRow("published", "f" * 16, "claimed", BUNDLE))
     assert len(ledger.rows(path)) == 5
 
 

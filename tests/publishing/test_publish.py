@@ -21,9 +21,11 @@ from medbench.errors import DataError, UsageError
 from medbench.publishing.bundle import zip_container
 from medbench.publishing.bundle.read_bundle import read_members
 from medbench.publishing.entries import ledger
-from medbench.publishing.entries import publish as entries
+from medbench.publishing.entries.check_entry import check_entry
+from medbench.publishing.entries.entry_files import entries_before
+from medbench.publishing.entries.publish import publish_entry
 from medbench.publishing.refusals import Refused
-from medbench.publishing.verify.verify_bundle import Verified, verify_bundle
+from medbench.publishing.verify.verify_bundle import Setup, Verified, verify_bundle
 from toys import ToyData
 
 
@@ -53,12 +55,12 @@ def bundle(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def claimed(bundle: Path) -> Verified:
-    return verify_bundle(bundle, plugin_folders=[TOYS])
+    return verify_bundle(bundle, Setup(plugin_folders=[TOYS]))
 
 
 @pytest.fixture(scope="module")
 def recomputed(bundle: Path, data: Path) -> Verified:
-    return verify_bundle(bundle, plugin_folders=[TOYS], data=[f"toy={data}"])
+    return verify_bundle(bundle, Setup(data=[f"toy={data}"], plugin_folders=[TOYS]))
 
 
 def call(command: Any, *arguments: object) -> Any:
@@ -73,8 +75,8 @@ def test_a_claimed_entry_is_published_again_once_it_was_recomputed(
 ) -> None:
     assert (claimed.tier, recomputed.tier) == ("claimed", "recomputed")
     folder = tmp_path / "published"
-    place = entries.publish_entry(bundle, claimed, folder)
-    assert entries.publish_entry(bundle, recomputed, folder) == place
+    place = publish_entry(bundle, claimed, folder)
+    assert publish_entry(bundle, recomputed, folder) == place
 
     first, second = ledger.rows(folder / "ledger.jsonl")
     assert (first.event, first.tier) == ("published", "claimed")
@@ -83,22 +85,22 @@ def test_a_claimed_entry_is_published_again_once_it_was_recomputed(
     assert json.loads((place / "entry.json").read_text()) == recomputed.entry
     assert (place / "bundle.medbench.zip").read_bytes() == bundle.read_bytes()
     assert sorted(path.name for path in folder.iterdir()) == sorted([place.name, "ledger.jsonl"])
-    assert entries.check_entry(place, recomputed).endswith("knows the entry as recomputed")
-    assert entries.entries_before(folder, "f" * 16) == [(place.name, place / "bundle.medbench.zip")]
-    assert entries.entries_before(folder, place.name) == []  # it is no copy of itself
+    assert check_entry(place, recomputed).endswith("knows the entry as recomputed")
+    assert entries_before(folder, "f" * 16) == [(place.name, place / "bundle.medbench.zip")]
+    assert entries_before(folder, place.name) == []  # it is no copy of itself
     with pytest.raises(UsageError, match=r"published already; `medbench reproduce"):
-        entries.publish_entry(bundle, recomputed, folder)
+        publish_entry(bundle, recomputed, folder)
 
 
 def test_nothing_else_is_published_twice(bundle: Path, claimed: Verified, recomputed: Verified, tmp_path: Path) -> None:
     folder = tmp_path / "published"
-    place = entries.publish_entry(bundle, claimed, folder)
+    place = publish_entry(bundle, claimed, folder)
     with pytest.raises(UsageError, match=r"published already, as claimed; give --data FOLDER"):
-        entries.publish_entry(bundle, claimed, folder)
-    ledger.append(folder / "ledger.jsonl", event="corrected", entry=place.name, tier="claimed",
-                  bundle=str(recomputed.entry and recomputed.entry["bundle"]["sha256"]))  # fmt: skip
+        publish_entry(bundle, claimed, folder)
+    sha = str(recomputed.entry and recomputed.entry["bundle"]["sha256"])
+    ledger.append(folder / "ledger.jsonl", ledger.NewRow("corrected", place.name, "claimed", sha))
     with pytest.raises(UsageError, match=r"a correction of \d{4}-\d\d-\d\d made this entry claimed"):
-        entries.publish_entry(bundle, recomputed, folder)
+        publish_entry(bundle, recomputed, folder)
 
 
 def test_a_bundle_that_would_be_claimed_is_published_on_demand_only(bundle: Path, tmp_path: Path) -> None:
@@ -126,11 +128,11 @@ def test_a_bundle_that_would_be_claimed_is_published_on_demand_only(bundle: Path
 def test_without_its_data_an_entry_is_compared_as_far_as_can_be(
     bundle: Path, claimed: Verified, recomputed: Verified, tmp_path: Path
 ) -> None:
-    place = entries.publish_entry(bundle, recomputed, tmp_path / "published")
-    said = entries.check_entry(place, claimed)
+    place = publish_entry(bundle, recomputed, tmp_path / "published")
+    said = check_entry(place, claimed)
 
     assert "says what we compute, but not the boards on toy, which could not be recomputed here; the ledger" in said
-    assert entries.check_entry(place, recomputed).startswith("entry.json says what we compute; the ledger")
+    assert check_entry(place, recomputed).startswith("entry.json says what we compute; the ledger")
     honest = (place / "entry.json").read_text()
     for change in (
         lambda v: v["boards"][0]["rows"][0].update(auroc=0.999), lambda v: v["boards"].pop(),
@@ -142,32 +144,32 @@ def test_without_its_data_an_entry_is_compared_as_far_as_can_be(
         change(value)
         (place / "entry.json").write_text(json.dumps(value))
         with pytest.raises(Refused, match="MB951"):
-            entries.check_entry(place, claimed)
+            check_entry(place, claimed)
 
 
 def test_a_flag_that_is_found_must_be_there(
     bundle: Path, claimed: Verified, recomputed: Verified, tmp_path: Path
 ) -> None:
-    place = entries.publish_entry(bundle, recomputed, tmp_path / "published")
+    place = publish_entry(bundle, recomputed, tmp_path / "published")
     assert claimed.entry is not None
 
     with pytest.raises(Refused, match=r"MB951: .*flags lack 'predictions occur twice', which we found"):
-        entries.check_entry(place, replace(claimed, entry={**claimed.entry, "flags": ["predictions occur twice"]}))
+        check_entry(place, replace(claimed, entry={**claimed.entry, "flags": ["predictions occur twice"]}))
 
 
 def test_an_honest_claim_stays_one_where_the_data_are(
     bundle: Path, claimed: Verified, recomputed: Verified, tmp_path: Path
 ) -> None:
-    place = entries.publish_entry(bundle, claimed, tmp_path / "published")
+    place = publish_entry(bundle, claimed, tmp_path / "published")
 
-    assert "could be recomputed: `medbench publish` with its bundle" in entries.check_entry(place, recomputed)
-    assert entries.check_entry(place, claimed).endswith("knows the entry as claimed")
+    assert "could be recomputed: `medbench publish` with its bundle" in check_entry(place, recomputed)
+    assert check_entry(place, claimed).endswith("knows the entry as claimed")
 
 
 def test_an_entry_is_named_by_the_beginning_of_its_id_and_all_is_said_in_80_columns(
     bundle: Path, recomputed: Verified, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = entries.publish_entry(bundle, recomputed, tmp_path / "published")
+    place = publish_entry(bundle, recomputed, tmp_path / "published")
     done = call(verify_command, place.name[:6], "--to", place.parent)
 
     assert done.exit_code == 0, done.output
@@ -194,7 +196,7 @@ def test_a_folder_that_is_not_there_is_an_error_of_the_data(bundle: Path, tmp_pa
     folder = given.replace("nowhere", str(tmp_path / "nowhere"))
 
     with pytest.raises(DataError, match=r"--data .*nowhere: no such folder") as raised:
-        verify_bundle(bundle, data=[folder])
+        verify_bundle(bundle, Setup(data=[folder]))
     assert raised.value.exit_code == 3
 
 
@@ -202,12 +204,12 @@ def test_a_name_that_no_data_set_of_the_bundle_has_is_a_slip(bundle: Path, data:
     with pytest.raises(
         UsageError, match=r"no data set of the bundle is named 'tony' \(did you mean 'toy'\?\)"
     ) as raised:
-        verify_bundle(bundle, plugin_folders=[TOYS], data=[f"tony={data}"])
+        verify_bundle(bundle, Setup(data=[f"tony={data}"], plugin_folders=[TOYS]))
     assert raised.value.exit_code == 2
 
 
 def test_what_stands_in_the_environment_is_for_other_bundles_too(bundle: Path, tmp_path: Path) -> None:
-    found = verify_bundle(bundle, plugin_folders=[TOYS], standing=[f"ddti={tmp_path}"])
+    found = verify_bundle(bundle, Setup(standing_data=[f"ddti={tmp_path}"], plugin_folders=[TOYS]))
 
     assert found.tier == "claimed"
 

@@ -21,11 +21,12 @@ from _bundles import METHOD, TOYS, ToyRun, replaced
 from medbench.interfaces import Budget
 from medbench.publishing.bundle import canonical_json, zip_container
 from medbench.publishing.bundle.read_bundle import read_bundle
-from medbench.publishing.entries import publish as entries
+from medbench.publishing.entries.entry_files import entries_before
+from medbench.publishing.entries.publish import publish_entry, replace_entry
 from medbench.publishing.verify import signs_of_invention
 from medbench.publishing.verify.near_copies import near_copies
 from medbench.publishing.verify.signs_of_invention import Signs
-from medbench.publishing.verify.verify_bundle import verify_bundle
+from medbench.publishing.verify.verify_bundle import Setup, verify_bundle
 from medbench.trial.trial import Result, Trial
 
 TRIAL = Trial("phantom:toy", "patients", 0, 0, 5, 0, 0, "adds", "mean", Budget())
@@ -224,22 +225,22 @@ def test_a_copy_is_flagged_in_its_entry_and_what_it_replaces_is_none(run: ToyRun
     folder, first, second = tmp_path / "published", tmp_path / "1.medbench.zip", tmp_path / "2.medbench.zip"
     first.write_bytes(run.bundle())
     second.write_bytes(run.bundle(replaced(METHOD, title="Again")))
-    assert entries.entries_before(folder) == []
-    old = entries.publish_entry(
-        first, verify_bundle(first, plugin_folders=[TOYS], others=entries.entries_before(folder)), folder
+    assert entries_before(folder) == []
+    old = publish_entry(
+        first, verify_bundle(first, Setup(plugin_folders=[TOYS]), others=entries_before(folder)), folder
     )
-    found = verify_bundle(second, plugin_folders=[TOYS], others=entries.entries_before(folder))
+    found = verify_bundle(second, Setup(plugin_folders=[TOYS]), others=entries_before(folder))
 
     assert found.tier == "recomputed"  # a flag, no refusal
     assert found.entry is not None
     assert len(found.entry["flags"]) == 1
     assert f"the same trials of entry {old.name} did" in found.entry["flags"][0]
-    place = entries.publish_entry(second, found, folder)
-    assert entries.entries_before(folder, place.name) == [(old.name, old / "bundle.medbench.zip")]
-    assert entries.entries_before(folder, old.name) == []
-    assert entries.entries_before(folder, replaces=old.name) == [(place.name, place / "bundle.medbench.zip")]
-    entries.replace_entry(folder, old.name, place.name)
-    assert entries.entries_before(folder, place.name) == []
+    place = publish_entry(second, found, folder)
+    assert entries_before(folder, place.name) == [(old.name, old / "bundle.medbench.zip")]
+    assert entries_before(folder, old.name) == []
+    assert entries_before(folder, replaces=old.name) == [(place.name, place / "bundle.medbench.zip")]
+    replace_entry(folder, old.name, place.name)
+    assert entries_before(folder, place.name) == []
 
 
 def test_a_copy_with_a_little_noise_is_named_too(tmp_path: Path) -> None:
@@ -255,7 +256,7 @@ def test_a_copy_with_a_little_noise_is_named_too(tmp_path: Path) -> None:
     copy.write_bytes(ToyRun(tmp_path / "c", patients=90, edit=shaken).bundle())
     entries_there = [("a" * 16, theirs), ("b" * 16, other)]
 
-    found = verify_bundle(copy, plugin_folders=[TOYS], others=entries_there)
+    found = verify_bundle(copy, Setup(plugin_folders=[TOYS]), others=entries_there)
     assert found.entry is not None
     assert found.entry["flags"] == [
         f"6 of 6 trials predicted what trials of entry {'a' * 16} did to four digits, not to the last one: the same "
@@ -269,7 +270,7 @@ def test_a_copy_with_a_little_noise_is_named_too(tmp_path: Path) -> None:
 def test_the_published_entries_are_compared_by_the_command(run: ToyRun, tmp_path: Path) -> None:
     folder, path = tmp_path / "published", tmp_path / "1.medbench.zip"
     path.write_bytes(run.bundle())
-    place = entries.publish_entry(path, verify_bundle(path, plugin_folders=[TOYS]), folder)
+    place = publish_entry(path, verify_bundle(path, Setup(plugin_folders=[TOYS])), folder)
     shutil.copyfile(place / "bundle.medbench.zip", path)
     done = subprocess.run([sys.executable, "-m", "medbench", "verify", str(place), "--plugins-dir", str(TOYS)],
                           capture_output=True, text=True, env=dict(os.environ), check=False)  # fmt: skip

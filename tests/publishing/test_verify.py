@@ -24,11 +24,12 @@ from medbench.publishing.bundle.planned_trials import planned_trials
 from medbench.publishing.bundle.predictions_csv import SubmittedPredictions
 from medbench.publishing.bundle.read_bundle import read_bundle, read_members
 from medbench.publishing.entries import ledger
-from medbench.publishing.entries import publish as entries
+from medbench.publishing.entries.check_entry import check_entry
+from medbench.publishing.entries.publish import publish_entry, replace_entry
 from medbench.publishing.refusals import Refused
 from medbench.publishing.verify import rerun_cell, sandbox
 from medbench.publishing.verify.outcome import checks_json, entry_json
-from medbench.publishing.verify.verify_bundle import Verified, check_lines, verify_bundle
+from medbench.publishing.verify.verify_bundle import Setup, Verified, check_lines, verify_bundle
 from medbench.store.store import Store
 from medbench.trial.trial import Predictions, Trial
 
@@ -72,7 +73,7 @@ def here(run: ToyRun, data: bytes, folder: Path) -> Verified:
 
 
 def check(path: Path, **more: Any) -> Verified:
-    return verify_bundle(path, plugin_folders=[TOYS], **more)
+    return verify_bundle(path, Setup(plugin_folders=[TOYS]), **more)
 
 
 # -- honest bundles ---------------------------------------------------------------------------------------------------
@@ -281,20 +282,20 @@ def test_an_entry_holds_what_was_computed_and_the_ledger_knows_it(
     bundle: Path, found: Verified, tmp_path: Path
 ) -> None:
     folder = tmp_path / "published"
-    place = entries.publish_entry(bundle, found, folder, date="2026-01-31")
+    place = publish_entry(bundle, found, folder, date="2026-01-31")
 
     assert (place / "bundle.medbench.zip").read_bytes() == bundle.read_bytes()
     assert json.loads((place / "entry.json").read_text()) == found.entry
     (row,) = ledger.rows(folder / "ledger.jsonl")
     assert (row.event, row.tier, row.entry) == ("published", "recomputed", place.name)
-    assert "chain is whole" in entries.check_entry(place, found)
+    assert "chain is whole" in check_entry(place, found)
     with pytest.raises(UsageError, match="published already"):
-        entries.publish_entry(bundle, found, folder)
+        publish_entry(bundle, found, folder)
     assert not list(folder.glob(".*"))
 
 
 def test_an_entry_that_says_something_else_is_refused(bundle: Path, found: Verified, tmp_path: Path) -> None:
-    place = entries.publish_entry(bundle, found, tmp_path / "published")
+    place = publish_entry(bundle, found, tmp_path / "published")
     honest = json.loads((place / "entry.json").read_text())
     for change in (
         lambda v: v.update(tier="reproduced"), lambda v: v["boards"][0]["rows"][0].update(auroc=0.999),
@@ -305,10 +306,10 @@ def test_an_entry_that_says_something_else_is_refused(bundle: Path, found: Verif
         change(value)
         (place / "entry.json").write_text(json.dumps(value))
         with pytest.raises(Refused, match="MB951"):
-            entries.check_entry(place, found)
+            check_entry(place, found)
     (place / "entry.json").write_text("{" * 100_000)
     with pytest.raises(Refused, match="MB951"):
-        entries.check_entry(place, found)
+        check_entry(place, found)
 
 
 def other_words(members: Members) -> None:
@@ -344,7 +345,7 @@ def test_what_this_version_recomputed_as_it_says_must_be_the_study_here(
     bundle: Path, found: Verified, tmp_path: Path
 ) -> None:
     """The ledger and entry.json may be written by hand: another version in the bundle is no way to leave arms out."""
-    place = entries.publish_entry(bundle, found, tmp_path / "published")
+    place = publish_entry(bundle, found, tmp_path / "published")
     line = {
         "name": "arms and trials",
         "outcome": "unknown",
@@ -356,9 +357,9 @@ def test_what_this_version_recomputed_as_it_says_must_be_the_study_here(
     with pytest.raises(
         Refused, match=r"MB951: .*tier is recomputed by medbench .*, which cannot recompute it: made by"
     ):
-        entries.check_entry(place, left_out)
+        check_entry(place, left_out)
     missing = Verified((*found.checks, {**line, "name": "data set", "code": ""}), left_out.entry, None)
-    assert "what could not be checked" in entries.check_entry(place, missing)
+    assert "what could not be checked" in check_entry(place, missing)
 
 
 def test_a_broken_ledger_takes_no_entry(bundle: Path, found: Verified, tmp_path: Path) -> None:
@@ -366,7 +367,7 @@ def test_a_broken_ledger_takes_no_entry(bundle: Path, found: Verified, tmp_path:
     folder.mkdir()
     (folder / "ledger.jsonl").write_text('{"row":1}\n')
     with pytest.raises(Refused, match="MB950"):
-        entries.publish_entry(bundle, found, folder)
+        publish_entry(bundle, found, folder)
     assert [p.name for p in folder.iterdir()] == ["ledger.jsonl"]
 
 
@@ -374,22 +375,22 @@ def test_a_better_entry_withdraws_the_other_and_both_stay(
     run: ToyRun, bundle: Path, found: Verified, tmp_path: Path
 ) -> None:
     folder = tmp_path / "published"
-    old = entries.publish_entry(bundle, found, folder)
+    old = publish_entry(bundle, found, folder)
     better = tmp_path / "better.medbench.zip"
     better.write_bytes(run.bundle(replaced(METHOD, title="Better")))
-    new = entries.publish_entry(better, here(run, better.read_bytes(), tmp_path / "check"), folder)
-    entries.replace_entry(folder, old.name, new.name)
+    new = publish_entry(better, here(run, better.read_bytes(), tmp_path / "check"), folder)
+    replace_entry(folder, old.name, new.name)
 
     assert ledger.tiers(ledger.rows(folder / "ledger.jsonl")) == {old.name: "withdrawn", new.name: "recomputed"}
     assert (old / "entry.json").is_file()
     with pytest.raises(UsageError, match="knows no entry"):
-        entries.replace_entry(folder, "0" * 16, new.name)
+        replace_entry(folder, "0" * 16, new.name)
 
 
 def test_a_bundle_that_changes_between_is_not_published(bundle: Path, found: Verified, tmp_path: Path) -> None:
     bundle.write_bytes(bundle.read_bytes() + b"\0")
     with pytest.raises(Refused, match="was changed after it was checked"):
-        entries.publish_entry(bundle, found, tmp_path / "published")
+        publish_entry(bundle, found, tmp_path / "published")
 
 
 # -- reproduce --------------------------------------------------------------------------------------------------------

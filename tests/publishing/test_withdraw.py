@@ -29,10 +29,12 @@ from medbench.errors import MedbenchError, UsageError
 from medbench.identity.identity import digest
 from medbench.publishing.bundle import bundle_members, signatures, zip_container
 from medbench.publishing.entries import ledger
-from medbench.publishing.entries import publish as entries
+from medbench.publishing.entries.check_entry import check_entry
+from medbench.publishing.entries.entry_files import last_row
+from medbench.publishing.entries.publish import publish_entry, replace_entry, withdraw_entry
 from medbench.publishing.refusals import Refused
 from medbench.publishing.verify import sandbox
-from medbench.publishing.verify.verify_bundle import Verified, check_lines, verify_bundle
+from medbench.publishing.verify.verify_bundle import Setup, Verified, check_lines, verify_bundle
 from medbench.site.build import build
 from medbench.site.ranking import data_sets
 from medbench.site.read_entries import read
@@ -79,7 +81,7 @@ class Text(HTMLParser):
 def test_a_withdrawal_is_one_row_more_and_nothing_less(published: Path) -> None:
     before = {path: path.read_bytes() for path in published.rglob("*") if path.is_file()}
     key = numbered(published)[1]
-    row = entries.withdraw_entry(published, key, "  the test part was seen in training ", date="2026-05-01")
+    row = withdraw_entry(published, key, "  the test part was seen in training ", date="2026-05-01")
 
     after = {path: path.read_bytes() for path in published.rglob("*") if path.is_file()}
     changed = published / "ledger.jsonl"
@@ -92,7 +94,7 @@ def test_a_withdrawal_is_one_row_more_and_nothing_less(published: Path) -> None:
 
 def test_a_withdrawn_entry_is_ranked_nowhere_and_its_reason_is_shown(published: Path, tmp_path: Path) -> None:
     key = numbered(published)[1]
-    entries.withdraw_entry(published, key, "its labels were of another release", date="2026-05-01")
+    withdraw_entry(published, key, "its labels were of another release", date="2026-05-01")
     build(published, tmp_path / "site")
     sets = data_sets(read(published))
     page = Text(tmp_path / "site" / "entries" / f"{key}.html")
@@ -110,14 +112,15 @@ def test_a_withdrawn_entry_is_ranked_nowhere_and_its_reason_is_shown(published: 
 
 def test_nothing_follows_a_withdrawal(published: Path, tmp_path: Path) -> None:
     keys = numbered(published)
-    entries.withdraw_entry(published, keys[0], "wrong", date="2026-05-01")
+    withdraw_entry(published, keys[0], "wrong", date="2026-05-01")
     before = (published / "ledger.jsonl").read_bytes()
 
     for again in (
-        lambda: entries.withdraw_entry(published, keys[0], "wrong"),
-        lambda: entries.replace_entry(published, keys[0], keys[1]),
-        lambda: ledger.append(published / "ledger.jsonl", event="reproduced", entry=keys[0], tier="reproduced",
-                              bundle="0" * 64),
+        lambda: withdraw_entry(published, keys[0], "wrong"),
+        lambda: replace_entry(published, keys[0], keys[1]),
+        lambda: ledger.append(
+            published / "ledger.jsonl", ledger.NewRow("reproduced", keys[0], "reproduced", "0" * 64)
+        ),
     ):  # fmt: skip
         with pytest.raises(UsageError, match=rf"{keys[0]}.* is withdrawn .*final"):
             again()
@@ -141,7 +144,7 @@ def test_a_reason_must_be_one_that_can_be_published(published: Path, reason: str
     before = (published / "ledger.jsonl").read_bytes()
 
     with pytest.raises(UsageError, match=f"--reason: .*{said}") as raised:
-        entries.withdraw_entry(published, numbered(published)[0], reason)
+        withdraw_entry(published, numbered(published)[0], reason)
     assert raised.value.exit_code == 2
     assert str(raised.value).isprintable()
     assert (published / "ledger.jsonl").read_bytes() == before
@@ -152,9 +155,9 @@ def test_whatever_the_reason_the_ledger_stays_whole(reason: str) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         sha = "a" * 64
-        ledger.append(folder / "ledger.jsonl", event="published", entry=sha[:16], tier="claimed", bundle=sha)
+        ledger.append(folder / "ledger.jsonl", ledger.NewRow("published", sha[:16], "claimed", sha))
         try:
-            row = entries.withdraw_entry(folder, sha[:16], reason)
+            row = withdraw_entry(folder, sha[:16], reason)
         except UsageError:
             assert len(ledger.rows(folder / "ledger.jsonl")) == 1
         else:
@@ -165,7 +168,7 @@ def test_whatever_the_reason_the_ledger_stays_whole(reason: str) -> None:
 @pytest.mark.parametrize("name", ["0123456789abcdef", "zz", "", "../x", ".", "/"])
 def test_an_unknown_entry_is_named(published: Path, name: str) -> None:
     with pytest.raises(UsageError, match=r"ledger\.jsonl: knows no entry named"):
-        entries.withdraw_entry(published, name, "wrong")
+        withdraw_entry(published, name, "wrong")
 
 
 def test_an_entry_is_named_by_its_beginning_or_its_folder_if_there_is_one_only(tmp_path: Path) -> None:
@@ -173,9 +176,9 @@ def test_an_entry_is_named_by_its_beginning_or_its_folder_if_there_is_one_only(t
         add(tmp_path, sha, "published", "claimed")
 
     with pytest.raises(UsageError, match="knows 2 entries named 'a'"):
-        entries.last_row(tmp_path, "a")
-    assert entries.last_row(tmp_path, "ac").entry == "ac" + "0" * 14
-    assert entries.last_row(tmp_path, str(tmp_path / ("ab" + "0" * 14)) + "/").entry == "ab" + "0" * 14
+        last_row(tmp_path, "a")
+    assert last_row(tmp_path, "ac").entry == "ac" + "0" * 14
+    assert last_row(tmp_path, str(tmp_path / ("ab" + "0" * 14)) + "/").entry == "ab" + "0" * 14
 
 
 def test_the_command_withdraws_and_says_which_row(published: Path) -> None:
@@ -195,7 +198,7 @@ def test_a_broken_ledger_takes_no_withdrawal(published: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"2026-01-31", b"2026-01-30", 1))
 
     with pytest.raises(Refused, match=r"MB950: .*row 1 was changed"):
-        entries.withdraw_entry(published, key, "wrong")
+        withdraw_entry(published, key, "wrong")
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
@@ -220,7 +223,7 @@ def test_rows_that_git_has_are_not_taken_away_by_a_command(published: Path) -> N
 
 def test_the_old_entry_leads_to_the_new_one_and_back(published: Path, tmp_path: Path) -> None:
     keys = numbered(published)
-    entries.replace_entry(published, keys[0], keys[1], date="2026-05-01")
+    replace_entry(published, keys[0], keys[1], date="2026-05-01")
     build(published, tmp_path / "site")
     old, new = (Text(tmp_path / "site" / "entries" / f"{keys[n]}.html") for n in (0, 1))
 
@@ -237,9 +240,9 @@ def test_the_old_entry_leads_to_the_new_one_and_back(published: Path, tmp_path: 
 def test_an_entry_cannot_replace_itself_nor_one_that_is_gone(published: Path, tmp_path: Path) -> None:
     keys = numbered(published)
     with pytest.raises(UsageError, match="cannot replace itself"):
-        entries.replace_entry(published, keys[0], keys[0])
+        replace_entry(published, keys[0], keys[0])
     with pytest.raises(UsageError, match="knows no entry"):
-        entries.replace_entry(published, keys[0], "0" * 16)
+        replace_entry(published, keys[0], "0" * 16)
     sha = next(row.bundle for row in ledger.rows(published / "ledger.jsonl") if row.entry == keys[0])
     add(published, sha, "corrected", "withdrawn", detail=f"replaced by {'0' * 16}")
     with pytest.raises(Refused, match="names 0000000000000000 as the better entry, which was not published before"):
@@ -249,7 +252,7 @@ def test_an_entry_cannot_replace_itself_nor_one_that_is_gone(published: Path, tm
 def test_only_its_authors_replace_an_entry(run: ToyRun, bundle: Path, found: Verified, tmp_path: Path) -> None:
     """What is replaced is not looked for copies, and goes for good: a stranger's copy must not put it away."""
     folder, copy = tmp_path / "published", tmp_path / "copy.medbench.zip"
-    old = entries.publish_entry(bundle, found, folder, date="2026-04-01")
+    old = publish_entry(bundle, found, folder, date="2026-04-01")
     copy.write_bytes(run.bundle(replaced(METHOD, authors=["Mallory"])))
     before = (folder / "ledger.jsonl").read_bytes()
     done = CliRunner().invoke(
@@ -259,7 +262,7 @@ def test_only_its_authors_replace_an_entry(run: ToyRun, bundle: Path, found: Ver
     assert isinstance(done.exception, UsageError)
     assert f"{old.name}: is by Ada Lovelace, the other entry by none of them; only authors" in str(done.exception)
     assert (folder / "ledger.jsonl").read_bytes() == before
-    new = entries.publish_entry(copy, verify_bundle(copy, plugin_folders=[TOYS]), folder, date="2026-04-01")
+    new = publish_entry(copy, verify_bundle(copy, Setup(plugin_folders=[TOYS])), folder, date="2026-04-01")
     sha = next(row.bundle for row in ledger.rows(folder / "ledger.jsonl") if row.entry == old.name)
     add(folder, sha, "corrected", "withdrawn", detail=f"replaced by {new.name}", date="2026-04-01")  # by hand
     with pytest.raises(Refused, match=r"MB950.* row 3: .*only authors replace their entries"):
@@ -268,7 +271,7 @@ def test_only_its_authors_replace_an_entry(run: ToyRun, bundle: Path, found: Ver
 
 def test_a_reason_cannot_pass_for_a_replacement(published: Path, tmp_path: Path) -> None:
     keys = numbered(published)
-    entries.withdraw_entry(published, keys[0], f"replaced by {keys[1]}")
+    withdraw_entry(published, keys[0], f"replaced by {keys[1]}")
     build(published, tmp_path / "site")
 
     assert f"{keys[0]}.html" not in Text(tmp_path / "site" / "entries" / f"{keys[1]}.html").links
@@ -302,21 +305,21 @@ def bundle(run: ToyRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def found(bundle: Path) -> Verified:
-    return verify_bundle(bundle, plugin_folders=[TOYS])
+    return verify_bundle(bundle, Setup(plugin_folders=[TOYS]))
 
 
 def test_verify_says_that_an_entry_is_withdrawn_and_why(bundle: Path, found: Verified, tmp_path: Path) -> None:
-    place = entries.publish_entry(bundle, found, tmp_path / "published", date="2026-04-01")
-    entries.withdraw_entry(place.parent, place.name, "a scanner was mixed up", date="2026-05-01")
+    place = publish_entry(bundle, found, tmp_path / "published", date="2026-04-01")
+    withdraw_entry(place.parent, place.name, "a scanner was mixed up", date="2026-05-01")
 
-    said = entries.check_entry(place, found)
+    said = check_entry(place, found)
     assert said.endswith("as withdrawn since 2026-05-01, never ranked: a scanner was mixed up")
     with pytest.raises(UsageError, match="published and withdrawn, which is final"):
-        entries.publish_entry(bundle, found, place.parent)
+        publish_entry(bundle, found, place.parent)
 
 
 def test_an_edit_of_what_is_recomputed_nowhere_is_found(bundle: Path, found: Verified, tmp_path: Path) -> None:
-    place = entries.publish_entry(bundle, found, tmp_path / "published")
+    place = publish_entry(bundle, found, tmp_path / "published")
     path = place / "entry.json"
     honest = path.read_text()
     (row,) = ledger.rows(place.parent / "ledger.jsonl")
@@ -327,11 +330,11 @@ def test_an_edit_of_what_is_recomputed_nowhere_is_found(bundle: Path, found: Ver
     ):  # fmt: skip
         path.write_text(honest.replace(old, new) if old in honest else honest + " ")
         with pytest.raises(Refused, match=r"MB951: .*entry\.json: its SHA-256 is .*row 1 of the ledger has another"):
-            entries.check_entry(place, found)
+            check_entry(place, found)
         with pytest.raises(Refused, match="MB951"):
             build(place.parent, tmp_path / "site")
     path.write_text(honest)
-    assert "chain is whole" in entries.check_entry(place, found)
+    assert "chain is whole" in check_entry(place, found)
     assert build(place.parent, tmp_path / "site") == 1
 
 
@@ -340,7 +343,7 @@ def test_rows_of_before_there_was_a_sha_are_good_and_none_follows_one_that_has_i
 
     def add_row(number: int, sha: str = "") -> None:
         bundle = f"{number:064x}"
-        ledger.append(path, event="published", entry=bundle[:16], tier="claimed", bundle=bundle, entry_sha256=sha)
+        ledger.append(path, ledger.NewRow("published", bundle[:16], "claimed", bundle, entry_sha256=sha))
 
     add_row(1)
     assert "entry_sha256" not in json.loads(path.read_text())

@@ -65,7 +65,7 @@ def compare(
     if entry is not None and one is not None and other is not None:
         from medbench.publishing.bundle.read_bundle import read_bundle
         from medbench.publishing.entries.arm_against_entry import comparable_entry, compare_with_entry
-        from medbench.publishing.entries.publish import BUNDLE
+        from medbench.publishing.entries.entry_files import BUNDLE
 
         place = comparable_entry(published, entry)
         found = compare_with_entry(store, record, one, other, read_bundle(place / BUNDLE), place.name)

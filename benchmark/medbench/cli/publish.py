@@ -18,9 +18,19 @@ from medbench.publishing.bundle import signatures
 from medbench.publishing.bundle.allowed_texts import check_text
 from medbench.publishing.bundle.read_bundle import read_bundle
 from medbench.publishing.entries import ledger
-from medbench.publishing.entries import publish as entries
+from medbench.publishing.entries.entry_files import (
+    BUNDLE,
+    LEDGER,
+    authors,
+    entries_before,
+    find_entry,
+    id_of,
+    read_entry,
+    row_in_force,
+)
+from medbench.publishing.entries.publish import check_authors, publish_entry, replace_entry, withdraw_entry
 from medbench.publishing.verify import evidence, our_data, rerun_cell, sandbox_tasks
-from medbench.publishing.verify.verify_bundle import Verified, verify_bundle
+from medbench.publishing.verify.verify_bundle import Setup, Verified, verify_bundle
 from medbench.running.resources import LoadedPlugins, Resources, choose_workers
 from medbench.text import clean
 
@@ -60,14 +70,14 @@ def publish(
 
     What was published as claimed can be published again once its numbers can be recomputed.
     """
-    ledger.rows(folder / entries.LEDGER)  # a broken chain shows before all else
-    ledger.check_committed(folder / entries.LEDGER)
-    old = None if replaces is None else entries.row_in_force(folder, replaces).entry
+    ledger.rows(folder / LEDGER)  # a broken chain shows before all else
+    ledger.check_committed(folder / LEDGER)
+    old = None if replaces is None else row_in_force(folder, replaces).entry
     with Display() as display:
-        others = entries.entries_before(folder, entries.id_of(bundle), replaces=old or "")
-        found = verify_bundle(bundle, data=data, standing=standing(), allowed=allowed, accept_repeated=accept_repeated,
-                       workers=workers, plugin_folders=plugin_folders, blocked=blocked(plugin_switches),
-                       progress=display.decoding, others=others)  # fmt: skip
+        others = entries_before(folder, id_of(bundle), replaces=old or "")
+        setup = Setup(data, standing(), plugin_folders, blocked(plugin_switches), workers)
+        found = verify_bundle(bundle, setup, allowed=allowed, accept_repeated=accept_repeated, others=others,
+                              progress=display.decoding)  # fmt: skip
     show(found, as_json=False)
     if found.refused is not None:
         refuse(found.refused)
@@ -75,10 +85,10 @@ def publish(
         raise DataError(f"{bundle}: {_held(found)}, so it would be claimed and never ranked; mend that, or give "
                         "--as-claimed.")  # fmt: skip
     if old is not None and found.entry is not None:
-        entries.check_authors(entries.authors(folder, old), found.entry["method"]["authors"], old)
-    place = entries.publish_entry(bundle, found, folder)
+        check_authors(authors(folder, old), found.entry["method"]["authors"], old)
+    place = publish_entry(bundle, found, folder)
     if old is not None:
-        entries.replace_entry(folder, old, place.name)
+        replace_entry(folder, old, place.name)
     click.echo(f"published as {clean(str(place))}" + (f", {old} is withdrawn" if old else ""))
 
 
@@ -88,9 +98,9 @@ def publish(
 @_to
 def withdraw(entry: str, reason: str, folder: Path) -> None:
     """Add a row to the ledger that takes ENTRY back for good: it stays, with the reason, and is never ranked again."""
-    ledger.check_committed(folder / entries.LEDGER)
-    row = entries.withdraw_entry(folder, entry, reason)
-    click.echo(f"row {row.row} of {clean(str(folder / entries.LEDGER))}: {row.entry} is withdrawn: {clean(row.detail)}")
+    ledger.check_committed(folder / LEDGER)
+    row = withdraw_entry(folder, entry, reason)
+    click.echo(f"row {row.row} of {clean(str(folder / LEDGER))}: {row.entry} is withdrawn: {clean(row.detail)}")
 
 
 # One parameter per option of the command line.
@@ -122,15 +132,15 @@ def reproduce(
 
     With --sign, of a key that the file "maintainers" beside the ledger lists, a signed row "reproduced" is added.
     """
-    place = entries.find_entry(folder, entry)
-    file, left_out = place / entries.BUNDLE, blocked(plugin_switches)
+    place = find_entry(folder, entry)
+    file, left_out = place / BUNDLE, blocked(plugin_switches)
     published = _recomputed_entry(place, folder)
-    ledger.check_committed(folder / entries.LEDGER)
+    ledger.check_committed(folder / LEDGER)
     by = "" if key is None else _maintainer(key, folder)
     salt = _salt(salt)
     with Display() as display:
-        found = verify_bundle(file, data=data, standing=standing(), plugin_folders=plugin_folders, blocked=left_out,
-                       workers=workers, accept_repeated=True, progress=display.decoding)  # fmt: skip
+        setup = Setup(data, standing(), plugin_folders, left_out, workers)
+        found = verify_bundle(file, setup, accept_repeated=True, progress=display.decoding)
         if found.refused is not None:
             refuse(found.refused)
         if found.tier != "recomputed":
@@ -156,28 +166,31 @@ def reproduce(
     if key is None:
         click.echo("No row was written: that takes --sign and the key of a maintainer.")
         return
-    ledger.append(
-        folder / entries.LEDGER,
-        event="reproduced",
-        entry=published,
-        tier="reproduced",
-        bundle=bundle.sha256,
+    new = ledger.NewRow(
+        "reproduced",
+        published,
+        "reproduced",
+        bundle.sha256,
         detail=rerun_cell.ledger_sentence(rerun),
-        told=rerun_cell.evidence_of(bundle, rerun, salt=salt, by=by),
+        evidence=rerun_cell.evidence_of(bundle, rerun, salt=salt, by=by),
+    )
+    ledger.append(
+        folder / LEDGER,
+        new,
         sign=lambda row: signatures.one_line(signatures.sign(row, key, namespace=evidence.NAMESPACE)),
     )
-    click.echo(f"signed by {clean(by)}; commit {clean(str(folder / entries.LEDGER))}")
+    click.echo(f"signed by {clean(by)}; commit {clean(str(folder / LEDGER))}")
 
 
 def _recomputed_entry(place: Path, folder: Path) -> str:
     """Return the id of an entry whose numbers were recomputed, which comes before it is reproduced."""
-    known = [row for row in ledger.rows(folder / entries.LEDGER) if row.entry == entries.read_entry(place)["id"]]
+    known = [row for row in ledger.rows(folder / LEDGER) if row.entry == read_entry(place)["id"]]
     if not known:
         raise UsageError(f"{place}: the ledger does not know this entry; publish its bundle first.")
-    last = entries.row_in_force(folder, known[-1].entry)
+    last = row_in_force(folder, known[-1].entry)
     if last.tier == "claimed" and last.event == "published":
         raise UsageError(f"{place}: is only claimed, there is nothing to reproduce yet; first recompute it with "
-                         f"`medbench publish {place / entries.BUNDLE} --to {folder} --data FOLDER`.")  # fmt: skip
+                         f"`medbench publish {place / BUNDLE} --to {folder} --data FOLDER`.")  # fmt: skip
     if last.tier == "claimed":
         raise UsageError(f"{place}: a correction of {last.date} made it claimed; publish a better bundle with "
                          "--replaces.")  # fmt: skip
@@ -187,7 +200,7 @@ def _recomputed_entry(place: Path, folder: Path) -> str:
 def _maintainer(key: Path, folder: Path) -> str:
     """Return whose key it is, before anything is run."""
     path = folder / evidence.MAINTAINERS
-    by = signatures.principal(key, evidence.maintainers(folder / entries.LEDGER), namespace=evidence.NAMESPACE)
+    by = signatures.principal(key, evidence.maintainers(folder / LEDGER), namespace=evidence.NAMESPACE)
     if not by:
         raise UsageError(f"--sign {key}: {path} does not list this key; maintainers add theirs by a reviewed change, "
                          "see man ssh-keygen, ALLOWED SIGNERS.")  # fmt: skip

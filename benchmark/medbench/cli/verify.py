@@ -12,9 +12,10 @@ import click
 
 from medbench.api.terminal import Display
 from medbench.cli.options import blocked, plugin_options
-from medbench.publishing.entries.publish import BUNDLE, check_entry, entries_before, find_entry
+from medbench.publishing.entries.check_entry import check_entry
+from medbench.publishing.entries.entry_files import BUNDLE, entries_before, find_entry
 from medbench.publishing.refusals import Refused
-from medbench.publishing.verify.verify_bundle import Verified, check_lines, verify_bundle
+from medbench.publishing.verify.verify_bundle import Setup, Verified, check_lines, verify_bundle
 from medbench.text import WIDTH, clean, wrapped
 
 
@@ -53,13 +54,9 @@ def verify(
     with Display() as display:
         found = verify_bundle(
             file,
-            data=data,
-            standing=standing(),
+            Setup(data, standing(), plugin_folders, blocked(plugin_switches), workers),
             allowed=allowed,
             accept_repeated=accept_repeated,
-            plugin_folders=plugin_folders,
-            blocked=blocked(plugin_switches),
-            workers=workers,
             progress=display.decoding,
             others=entries_before(bundle.absolute().parent, bundle.absolute().name) if is_entry else None,
         )

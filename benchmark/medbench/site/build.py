@@ -13,11 +13,11 @@ from pathlib import Path
 
 from medbench import __version__
 from medbench.errors import ResourceError, UsageError
+from medbench.publishing.entries.entry_files import BUNDLE, LEDGER
 from medbench.publishing.verify.evidence import MAINTAINERS
 from medbench.site import downloads, pages, svg
-from medbench.site.history import LEDGER
 from medbench.site.ranking import data_sets
-from medbench.site.read_entries import BUNDLE, Published, read
+from medbench.site.read_entries import Published, read
 
 MARK = "site.json"
 """A folder with this file is a site of ours and may be replaced."""

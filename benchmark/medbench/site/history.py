@@ -9,8 +9,6 @@ from medbench.publishing.entries import ledger
 from medbench.publishing.entries.ledger import Row
 from medbench.publishing.refusals import Refused
 
-LEDGER = "ledger.jsonl"
-
 
 @dataclass(frozen=True)
 class History:

@@ -15,12 +15,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from medbench.errors import UsageError
 from medbench.publishing.bundle import board_numbers, canonical_json, schemas, zip_container
 from medbench.publishing.entries import ledger
-from medbench.publishing.entries.publish import check_authors, check_reruns, check_sha256
+from medbench.publishing.entries.check_entry import check_reruns, check_sha256
+from medbench.publishing.entries.entry_files import BUNDLE, ENTRY, LEDGER
+from medbench.publishing.entries.publish import check_authors
 from medbench.publishing.refusals import Refused
-from medbench.site.history import LEDGER, History, histories
+from medbench.site.history import History, histories
 from medbench.statistics.verdicts import fails_too_often, word_of
 
-BUNDLE, ENTRY = "bundle.medbench.zip", "entry.json"
 LARGEST = 16 * 2**20  # bytes of entry.json
 
 _ID = re.compile(r"[0-9a-f]{16}")

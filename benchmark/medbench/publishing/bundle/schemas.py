@@ -36,7 +36,6 @@ def _contact(text: str) -> str:
 
 Sha = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Recipe = Annotated[str, AfterValidator(_recipe)]
-Maybe = Annotated[str, AfterValidator(lambda text: _recipe(text) if text else text)]
 Text = Annotated[str, AfterValidator(check_text)]
 NonEmpty = Annotated[str, Field(min_length=1), AfterValidator(check_text)]
 Link = Annotated[str, AfterValidator(_link)]

@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -122,31 +123,26 @@ def check_committed(path: Path) -> None:
                       f"checkout HEAD -- {path.name}` and run the command again.")  # fmt: skip
 
 
-def append(
-    path: Path,
-    *,
-    event: Event,
-    entry: str,
-    tier: Tier,
-    bundle: str,
-    detail: str = "",
-    entry_sha256: str = "",
-    date: str = "",
-    told: Evidence | None = None,
-    sign: Callable[[bytes], str] | None = None,
-) -> Row:
+@dataclass(frozen=True)
+class NewRow:
+    """What a row that is added says; its other fields follow from the ledger. Attributes are those of :class:`Row`."""
+
+    event: Event
+    entry: str
+    tier: Tier
+    bundle: str
+    detail: str = ""
+    entry_sha256: str = ""
+    evidence: Evidence | None = None
+
+
+def append(path: Path, new: NewRow, *, date: str = "", sign: Callable[[bytes], str] | None = None) -> Row:
     """Add a row behind the last one.
 
     Args:
         path: The ledger; made where there is none.
-        event: What happened.
-        entry: Id of the entry.
-        tier: What it is from now on.
-        bundle: SHA-256 of its bundle.
-        detail: A sentence.
-        entry_sha256: SHA-256 of its ``entry.json``, where it is published.
+        new: What the row says.
         date: ``2026-01-31``; today where it is empty.
-        told: Evidence, of a row that says reproduced.
         sign: Signs the row's bytes, as :func:`medbench.publishing.bundle.signatures.one_line` writes it.
 
     Raises:
@@ -159,22 +155,22 @@ def append(
             fcntl.lockf(file, fcntl.LOCK_EX)
             file.seek(0)
             known = _parse(file.read(), path)
-            if tiers(known).get(entry) == "withdrawn":  # under the lock: two who withdraw at once add one row
-                raise UsageError(f"{path}: {entry} is withdrawn already, which is final; publish a new bundle.")
+            if tiers(known).get(new.entry) == "withdrawn":  # under the lock: two who withdraw at once add one row
+                raise UsageError(f"{path}: {new.entry} is withdrawn already, which is final; publish a new bundle.")
             if known and date < known[-1].date:
                 raise UsageError(f"{path}: the last row is of {known[-1].date}, this one would be of {date}; set this "
                                  "machine's clock.")  # fmt: skip
             values: dict[str, object] = {
-                "row": len(known) + 1, "previous": known[-1].sha256 if known else FIRST, "date": date, "event": event,
-                "entry": entry, "tier": tier, "bundle": bundle, "detail": detail,
-                **({"entry_sha256": entry_sha256} if entry_sha256 else {}),
-                **({"evidence": told.model_dump()} if told else {}),
+                "row": len(known) + 1, "previous": known[-1].sha256 if known else FIRST, "date": date,
+                "event": new.event, "entry": new.entry, "tier": new.tier, "bundle": new.bundle, "detail": new.detail,
+                **({"entry_sha256": new.entry_sha256} if new.entry_sha256 else {}),
+                **({"evidence": new.evidence.model_dump()} if new.evidence else {}),
             }  # fmt: skip
             if sign is not None:
                 values["signature"] = sign(canonical_json.dump(values))
             line = canonical_json.dump({**values, "sha256": _sha(values)}) + b"\n"
             row = Row.model_validate_json(line)
-            _check_row(row, values, known[-1:], evidence.maintainers(path) if event == "reproduced" else "", path)
+            _check_row(row, values, known[-1:], evidence.maintainers(path) if new.event == "reproduced" else "", path)
             file.write(line)
             file.flush()
             os.fsync(file.fileno())

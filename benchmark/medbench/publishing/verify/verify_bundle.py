@@ -39,39 +39,50 @@ class Verified:
         return "refused" if self.entry is None else str(self.entry["tier"])
 
 
+@dataclass(frozen=True)
+class Setup:
+    """What a bundle is verified with.
+
+    Attributes:
+        data: As given to ``--data``; phantoms are drawn. Each folder must exist, and each name take part.
+        standing_data: Taken where `data` is empty, as of ``MEDBENCH_DATA``, which is there for other bundles too.
+        plugin_folders: Plugins of ours that may be used.
+        blocked: Plugins to leave out.
+        workers: Processes that decode our data set.
+    """
+
+    data: Sequence[str] = ()
+    standing_data: Sequence[str] = ()
+    plugin_folders: Sequence[Path] = ()
+    blocked: Sequence[str] = ()
+    workers: int = 1
+
+
 def verify_bundle(
     bundle: Path,
+    setup: Setup = Setup(),
     *,
-    data: Sequence[str] = (),
-    standing: Sequence[str] = (),
     allowed: Path | None = None,
     accept_repeated: bool = False,
-    plugin_folders: Sequence[Path] = (),
-    blocked: Sequence[str] = (),
-    workers: int = 1,
-    progress: Progress | None = None,
     others: Sequence[tuple[str, Path]] | None = None,
+    progress: Progress | None = None,
 ) -> Verified:
     """Verify a bundle.
 
     Args:
         bundle: The file.
-        data: As given to ``--data``; phantoms are drawn. Each folder must exist, and each name take part.
-        standing: Taken where `data` is empty, as of ``MEDBENCH_DATA``, which is there for other bundles too.
+        setup: Our data, plugins and processes.
         allowed: Allowed signers; the bundle must be signed by one of them.
         accept_repeated: Somebody has looked at predictions that occur twice.
-        plugin_folders: Plugins of ours that may be used.
-        blocked: Plugins to leave out.
-        workers: Processes that decode our data set.
-        progress: Told how far that is.
         others: Ids and bundles of entries that were published before; None compares with none.
+        progress: Called with how far our data set is decoded.
 
     Raises:
-        DataError: If a folder of `data` does not exist.
-        UsageError: If no data set of the bundle has a name in `data`.
+        DataError: If a folder of `setup.data` does not exist.
+        UsageError: If no data set of the bundle has a name in `setup.data`.
         MedbenchError: Where something of ours is wrong, such as a plugin folder; a bundle's faults are returned.
     """
-    our_data.check_folders(data)
+    our_data.check_folders(setup.data)
     common = {
         "bundle": str(bundle.absolute()),
         "allowed": _text(allowed) if allowed else None,
@@ -83,18 +94,19 @@ def verify_bundle(
         return Verified((), None, refused)
     if "refused" in seen:
         return Verified(tuple(seen["checks"]), None, Refused(**seen["refused"]))
-    folders = [folder.absolute() for folder in plugin_folders]
-    catalogue = plugins.load(folders=folders, blocked=blocked)
+    folders = [folder.absolute() for folder in setup.plugin_folders]
+    catalogue = plugins.load(folders=folders, blocked=setup.blocked)
     wanted = our_data.NeededData(seen["recipes"], PhantomTable(**seen["drawing"]), seen["size"])
-    our_data.check_names(wanted, catalogue, data)
-    ours = our_data.find_our_data(wanted, catalogue, data or standing, workers=workers, progress=progress)
+    our_data.check_names(wanted, catalogue, setup.data)
+    data = setup.data or setup.standing_data
+    ours = our_data.find_our_data(wanted, catalogue, data, workers=setup.workers, progress=progress)
     with tempfile.TemporaryDirectory(prefix="medbench-truth-") as folder:
         our_data.save({name: one for name, one in ours.items() if not isinstance(one, str)}, Path(folder))
         more = {
             "truth": folder,
             "missing": {name: why for name, why in ours.items() if isinstance(why, str)},
             "plugin_folders": list(map(str, folders)),
-            "blocked": list(blocked),
+            "blocked": list(setup.blocked),
             "others": None if others is None else [(entry, str(path.absolute())) for entry, path in others],
         }
         try:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from medbench import __version__
+from medbench.publishing.bundle import zip_container
 from medbench.publishing.bundle.board_numbers import difference, without_texts
+from medbench.publishing.entries import ledger
+from medbench.publishing.entries.entry_files import BUNDLE, ENTRY, LEDGER, read_entry
+from medbench.publishing.entries.ledger import Row
 from medbench.publishing.refusals import Refused
+from medbench.publishing.verify import evidence
 from medbench.publishing.verify.outcome import OTHER_STUDY
 from medbench.publishing.verify.verify_bundle import Verified
 
@@ -120,3 +127,78 @@ def _check_same(ours: Any, theirs: Any, key: str, hint: str = "") -> None:
     if differs := difference(ours, theirs, key):
         where, mine, its = differs
         raise Refused("MB951", f"{where} is {str(its)[:80]}, we compute {str(mine)[:80]}{hint}.")
+
+
+def check_entry(place: Path, verified: Verified) -> str:
+    """Compare a published entry with what was computed from its bundle, and with its ledger.
+
+    What cannot be computed here, for want of a data set, a plugin or the signers, is not compared, and said.
+
+    Args:
+        place: The entry's folder; the ledger lies beside it.
+        verified: Of its bundle, with an entry.
+
+    Returns:
+        A sentence.
+
+    Raises:
+        Refused: MB951 for an entry that says something else, MB950 for a ledger that does not know it.
+    """
+    told = read_entry(place)
+    try:
+        left_out = compare_entry(told, verified)
+    except Refused as refused:
+        raise Refused(refused.code, f"{place / ENTRY}: {refused.message}") from None
+    if place.name != told["id"]:
+        raise Refused("MB951", f"{place}: the folder of this entry is named {told['id']}; rename it.")
+    known = [row for row in ledger.rows(place.parent / LEDGER) if row.entry == told["id"]]
+    if not known or any(row.bundle != told["bundle"]["sha256"] for row in known):
+        raise Refused("MB950", f"{place.parent / LEDGER}: has no row of this entry; add it with `medbench publish`.")
+    for number, row in enumerate(known):
+        if why := ledger.why_impossible(row, known[:number]):
+            raise Refused("MB950", f"{place.parent / LEDGER}: row {row.row} {why}; restore it from its history.")
+    check_reruns(place / BUNDLE, known, place.parent / LEDGER)
+    row = ledger.publishing_row(known)
+    if told["tier"] != row.tier:
+        raise Refused("MB951", f"{place / ENTRY}: tier is {str(told['tier'])[:80]}, row {row.row} of the ledger says "
+                      f"{row.tier}; restore the file.")  # fmt: skip
+    check_sha256(place / ENTRY, (place / ENTRY).read_bytes(), row)
+    said = f"{ENTRY} says what we compute{left_out}; the ledger's chain is whole and knows the entry as "
+    said += known[-1].tier
+    if known[-1].tier == "withdrawn":
+        said += f" since {known[-1].date}, never ranked: {known[-1].detail or 'no reason is given'}"
+    return said
+
+
+def check_reruns(bundle: Path, known: Sequence[Row], path: Path) -> None:
+    """Hold what rows say was run again against the bundle of their entry.
+
+    Args:
+        bundle: Its file.
+        known: Rows of the entry.
+        path: Of the ledger, to print.
+
+    Raises:
+        Refused: MB950 if a row names another cell than its salt chooses, or other predictions than the bundle holds.
+    """
+    signed = [(row, row.evidence) for row in known if row.evidence is not None]
+    if not signed:
+        return
+    _, members = zip_container.read(bundle)
+    for row, told in signed:
+        if why := evidence.why_misfit(told, row.bundle, members):
+            raise Refused("MB950", f"{path}: row {row.row} {why}; run the cell again.")
+
+
+def check_sha256(path: Path, data: bytes, row: Row) -> None:
+    """Compare an ``entry.json`` with the row that published it; rows of before there was a SHA-256 say nothing.
+
+    It holds what is recomputed nowhere: the checks and the version of whoever published.
+
+    Raises:
+        Refused: MB951 if it was edited.
+    """
+    found = hashlib.sha256(data).hexdigest()
+    if row.entry_sha256 not in ("", found):
+        raise Refused("MB951", f"{path}: its SHA-256 is {found[:16]}..., row {row.row} of the ledger has another; "
+                      "restore the file.")  # fmt: skip
