@@ -295,7 +295,7 @@ def test_a_comparison_and_a_report_show_it(old: ToyRun, tmp_path: Path) -> None:
 def test_a_bundle_holds_it_and_is_verified_as_before(old: ToyRun, tmp_path: Path) -> None:
     out = tmp_path / "toys.mbz"
     ask(bundle, old, "--title", "A toy", "--author", "Ada Lovelace", "--out", str(out))
-    held = read_members(out.read_bytes(), zip_container.find(out.read_bytes())).ran
+    held = read_members(out.read_bytes(), zip_container.find(out.read_bytes())).results
     checked = old.judge(out.read_bytes(), tmp_path / "verified")
     before = old.judge(old.bundle(), tmp_path / "without")
 
