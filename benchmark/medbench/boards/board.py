@@ -9,7 +9,7 @@ from typing import Any
 from medbench.boards.double_steps import Check
 from medbench.boards.gains import Judged
 from medbench.boards.generator_health import why_poor
-from medbench.boards.yardstick_results import Measured
+from medbench.boards.yardstick_results import YardstickResult
 from medbench.planning.arms import Arm, Skipped
 from medbench.planning.study import Study
 from medbench.statistics.further_measures import Measures
@@ -146,7 +146,7 @@ class Board:
     evidence: Evidence
     device: str
     warnings: tuple[str, ...] = ()
-    yardsticks: tuple[Measured, ...] = ()
+    yardsticks: tuple[YardstickResult, ...] = ()
     yardstick_trials: tuple[int, int, int] = (0, 0, 0)
     check: Check | None = None
     unseen: int = 0

@@ -26,7 +26,7 @@ Kind = Literal["seeds", "fewer", "average"]
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
+class YardstickResult:
     """One yardstick.
 
     Attributes:
@@ -93,7 +93,7 @@ class YardstickScorer:
     control: ControlResults
     stages: FittedStages
 
-    def score(self) -> tuple[Measured, ...]:
+    def score(self) -> tuple[YardstickResult, ...]:
         """Score every yardstick."""
         return self._training("seeds", self.planned.others), self._training("fewer", self._own_seeds), self._average()
 
@@ -112,7 +112,7 @@ class YardstickScorer:
         rows = [row for row in self.rows if row.trial.protocol == text]
         return find_trials(self.control.arm, rows, self.plan.study, self.plan.folds, self.plan.cells_of(seeds))
 
-    def _training(self, kind: Kind, seeds: range) -> Measured:
+    def _training(self, kind: Kind, seeds: range) -> YardstickResult:
         trials, cells = self._find(kind, seeds), self.plan.cells_of(seeds)
         scores = None
         if set(trials.cells) == set(cells):
@@ -123,7 +123,7 @@ class YardstickScorer:
             scores = score(tested, self.plan.n_classes)
         return self._result(kind, trials, len(cells), scores, list(trials.cells.values()))
 
-    def _average(self) -> Measured:
+    def _average(self) -> YardstickResult:
         """Average the probabilities of as many trainings as the dearest arm's time pays for."""
         planned, control, number = self.planned, self.control, self.planned.trainings
         extra = range(planned.seeds, planned.trainings)
@@ -153,12 +153,12 @@ class YardstickScorer:
         used: Sequence[Stored],
         *,
         trainings: int = 1,
-    ) -> Measured:
+    ) -> YardstickResult:
         without_result = (*trials.failed.values(), *trials.skipped.values())
         gain = None
         if scores is not None and self.control.scores is not None:
             gain = intervals({"yardstick": (scores, self.control.scores)}, folds=self.plan.folds)["yardstick"]
-        return Measured(
+        return YardstickResult(
             kind,
             self.control.arm,
             planned=planned,

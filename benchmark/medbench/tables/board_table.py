@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from medbench.boards.board import Board, Row
-from medbench.boards.yardstick_results import Measured
+from medbench.boards.yardstick_results import YardstickResult
 from medbench.planning.arm_names import arm_name
 from medbench.protocols.protocol import protocol
 from medbench.tables.board_blocks import board_blocks
@@ -99,7 +99,7 @@ def _line(name: str, accuracy: str, auroc: str, gain: str, span: str, verdict: s
     return pad(cut(start, WIDTH - len(end)), min(TIME_AT, WIDTH - len(end))) + end
 
 
-def _yardstick(of_it: Measured) -> tuple[str, str, str, str, str, str]:
+def _yardstick(of_it: YardstickResult) -> tuple[str, str, str, str, str, str]:
     """Return the cells of a yardstick: a remark where an arm has its verdict."""
     title, remark = yardstick(of_it)
     name = f"   {title}"

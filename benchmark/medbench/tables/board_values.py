@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from medbench.boards.board import Board, Row
-from medbench.boards.yardstick_results import Measured
+from medbench.boards.yardstick_results import YardstickResult
 from medbench.data.audit_findings import waived
 from medbench.statistics.further_measures import Measures
 from medbench.statistics.intervals import Interval
@@ -101,7 +101,7 @@ def _measures(found: Measures | None, classes: Sequence[str]) -> Values:
     }
 
 
-def _yardstick(board: Board, of_it: Measured) -> Values:
+def _yardstick(board: Board, of_it: YardstickResult) -> Values:
     """Return the values of a yardstick: no verdict, and its name under a key of its own."""
     title, caption = yardstick(of_it)
     return {

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from medbench.boards.board import Board, Row
-from medbench.boards.yardstick_results import Measured
+from medbench.boards.yardstick_results import YardstickResult
 from medbench.publishing.bundle.allowed_texts import keep_allowed
 from medbench.statistics.intervals import Interval
 from medbench.tables.wording import yardstick
