@@ -29,7 +29,7 @@ import numpy as np
 from medbench.statistics.intervals import Interval, intervals, rarest
 from medbench.statistics.patient_scores import score
 from medbench.statistics.pool_patients import Units, units
-from medbench.statistics.power import seen
+from medbench.statistics.power import smallest_gain_seen
 from medbench.statistics.student_t import two_sided
 from medbench.statistics.verdicts import Evidence, judge
 from medbench.trial.trial import Predictions
@@ -119,7 +119,7 @@ def table(counts: Counts, rng: np.random.Generator, asked: argparse.Namespace, n
         if asked.gain and a == len(controls):
             counts.found.append(word == "better")
             counts.planted.append(found[name].value)
-            counts.sees.append(seen(found[name]))
+            counts.sees.append(smallest_gain_seen(found[name]))
             continue
         counts.words[word or "no verdict"] += 1
         wrong += word in ("better", "worse", "threshold")

@@ -19,8 +19,8 @@ from _synthetic_store import SyntheticRun
 from medbench.analyses.across_datasets import across, case
 from medbench.boards.board import Board, Row
 from medbench.statistics.intervals import intervals
-from medbench.statistics.patient_scores import ArmScores, averaged
-from medbench.statistics.power import seen
+from medbench.statistics.patient_scores import ArmScores, average_networks
+from medbench.statistics.power import smallest_gain_seen
 from medbench.tables.across_datasets import KIND, render_all
 from medbench.tables.board_table import render
 from medbench.tables.document import FORMATS
@@ -64,7 +64,7 @@ def test_with_one_network_the_comparisons_are_those_of_the_boards(make: Make) ->
     assert set(found.arms) == {"geometric", "acgan"}
     for one, board in zip(found.cases, boards, strict=True):
         assert one.judged == {name: row(board, name).judged for name in found.arms}
-        assert one.sees == max(seen(r.gain) for r in board.rows if r.gain)
+        assert one.sees == max(smallest_gain_seen(r.gain) for r in board.rows if r.gain)
 
 
 def test_networks_are_averaged_within_a_fold_before_they_are_compared(make: Make) -> None:
@@ -238,14 +238,14 @@ def test_the_mean_of_networks_is_the_mean_of_every_number(seed: int, n: int) -> 
         return ArmScores(of, of, labels, rng.random((3, 12)), *value[:3], rng.random(2), value[3], rng.random((2, 2)))
 
     each = [scores() for _ in range(n)]
-    mean = averaged(each)
+    mean = average_networks(each)
 
     for field in dataclasses.fields(mean):
         if field.name not in ("names", "clusters", "labels"):
             expected = np.mean([getattr(one, field.name) for one in each], axis=0)
             np.testing.assert_allclose(getattr(mean, field.name), expected)
     with pytest.raises(ValueError, match="different patients"):
-        averaged([*each, scores(names[::-1])])
+        average_networks([*each, scores(names[::-1])])
 
 
 def test_an_arm_of_a_classifier_that_claims_something_stays_on_its_own_board(make: Make) -> None:

@@ -22,7 +22,7 @@ from medbench.cli.leaderboard import leaderboard
 from medbench.errors import UsageError
 from medbench.planning import study as studies
 from medbench.planning.arms import Arm
-from medbench.planning.leak_staircase import compared, staircase, taking_part
+from medbench.planning.leak_staircase import arms_under, compared_arms, staircase
 from medbench.planning.study import Study
 from medbench.plots import inflation as figure
 from medbench.plots import style
@@ -123,16 +123,16 @@ def test_controls_run_under_the_honest_protocol_only() -> None:
     study = staircase(asked(), same)
     arms = [Arm("none", "net", plain=True), Arm("balanced", "net"), Arm("hybrid", "net", control="balanced")]
 
-    assert [arm.augmenter for arm in taking_part(study, study.protocols[0], arms)] == ["none", "hybrid"]
-    assert taking_part(study, "patients", arms) == arms
-    assert taking_part(asked(), study.protocols[0], arms) == arms
+    assert [arm.augmenter for arm in arms_under(study, study.protocols[0], arms)] == ["none", "hybrid"]
+    assert arms_under(study, "patients", arms) == arms
+    assert arms_under(asked(), study.protocols[0], arms) == arms
 
 
 def test_where_the_augmenter_is_the_same_the_networks_are_compared() -> None:
     study = staircase(asked(inflation={"arm": "balanced", "against": "balanced", "remove": ["images"]}), same)
     arms = [Arm("balanced", "other"), Arm("balanced", "net", control="balanced", over="other")]
 
-    assert compared(study, arms) == (arms[1], arms[0])
+    assert compared_arms(study, arms) == (arms[1], arms[0])
 
 
 @pytest.mark.parametrize(

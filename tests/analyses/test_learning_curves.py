@@ -34,7 +34,7 @@ from medbench.plots import learning_curves as figure
 from medbench.plots import style
 from medbench.protocols.folds import Cut
 from medbench.protocols.leaks import find_leaks
-from medbench.protocols.protocol import protocol, seeded_as, sized, with_leaks, with_share
+from medbench.protocols.protocol import protocol, seeded_as, split_size, with_leaks, with_share
 from medbench.protocols.subsets import draw_patients
 from medbench.registry import plugins
 from medbench.samples import Samples
@@ -131,9 +131,9 @@ def test_a_size_that_is_not_there_is_skipped_by_its_reason() -> None:
 
 
 def test_the_text_of_a_size() -> None:
-    assert sized("official[patients=50]") == ("official", 50)
-    assert sized("official[overlap=drop,patients=50]") == ("official[overlap=drop]", 50)
-    assert sized("patients") == ("patients", 0)
+    assert split_size("official[patients=50]") == ("official", 50)
+    assert split_size("official[overlap=drop,patients=50]") == ("official[overlap=drop]", 50)
+    assert split_size("patients") == ("patients", 0)
     assert seeded_as("official[patients=50]") == "official"  # networks start alike at all sizes
     assert protocol("official[patients=50]").is_honest
     assert protocol(with_share("official[patients=50]", 0.75)).patients == 50
@@ -508,8 +508,8 @@ def test_the_study_trains_on_four_sizes_and_all_and_draws_what_can_be_drawn() ->
     catalogue = plugins.load()
     asked = studies.read(catalogue.registered("study", "small-data"))
 
-    assert [sized(text)[1] for text in asked.protocols] == [50, 100, 300, 1000, 0]
-    assert len({sized(text)[0] for text in asked.protocols}) == 1
+    assert [split_size(text)[1] for text in asked.protocols] == [50, 100, 300, 1000, 0]
+    assert len({split_size(text)[0] for text in asked.protocols}) == 1
     assert asked.repeats >= 3  # what a verdict of an official cut takes
     assert asked.phantom.datasets == ["vindr-spinexr:abnormal"]
     for text in (*asked.datasets, *asked.phantom.datasets):

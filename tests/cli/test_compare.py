@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from _synthetic_store import SKILL, SyntheticRun
-from medbench.analyses.compare import Versus, compare, every
+from medbench.analyses.compare import Versus, compare, compare_all
 from medbench.boards.board import Row
 from medbench.cli.compare import compare as command
 from medbench.errors import UsageError
@@ -309,7 +309,7 @@ def test_without_names_every_gain_over_its_own_control_is_shown(asked: Compare, 
 def test_nothing_compared_is_said_and_not_drawn(tmp_path: Path, asked: Compare) -> None:
     run = SyntheticRun(tmp_path, tree={"balanced": ""}).fill({"balanced": 0.6})
 
-    assert every(run.boards()) == []
+    assert compare_all(run.boards()) == []
     assert "Nothing is compared yet" in render_gains(run.boards(), "table")
     drawn = asked("--plot", tmp_path / "x.svg", results=run.save())
     assert isinstance(drawn.exception, UsageError)

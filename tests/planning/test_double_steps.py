@@ -19,7 +19,7 @@ from medbench.data.sources import Described
 from medbench.identity.identity import digest
 from medbench.planning import study
 from medbench.planning.arms import Arm, Checked
-from medbench.planning.double_steps import doubled, plan_check
+from medbench.planning.double_steps import plan_double_steps, with_double_steps
 from medbench.planning.plan_trials import expand
 from medbench.planning.study import Study
 from medbench.registry import plugins
@@ -52,7 +52,7 @@ class Lab:
         self.checked: list[Checked] = []
 
     def trial(self, name: str, repeat: int, fold: int, *, longer: bool = False, text: str = "patients") -> Trial:
-        budget = (doubled(self.study) if longer else self.study).spending
+        budget = (with_double_steps(self.study) if longer else self.study).spending
         trial = Trial("ddti", text, repeat, fold, 2, 0, 0, name, "net", budget, "d" * 64, "v1")
         return dataclasses.replace(trial, id=digest(trial.to_json()))
 
@@ -183,7 +183,7 @@ def test_only_the_arm_and_its_control_are_planned_at_twice_the_steps() -> None:
     plan = expand(study.build(values), catalogue, [Described("ddti", "d" * 64, None, samples, 2, (), "patient", "no")])
     (arm,) = [a for a in plan.arms["ddti"] if a.augmenter == "hybrid"]
 
-    made = plan_check(plan, [Checked("ddti", "patients", "small-cnn", *arm.key, 3000)], catalogue)
+    made = plan_double_steps(plan, [Checked("ddti", "patients", "small-cnn", *arm.key, 3000)], catalogue)
 
     assert {t.augmenter for t in made.trials} == {"hybrid", arm.control}
     assert {t.budget.steps for t in made.trials} == {3000}

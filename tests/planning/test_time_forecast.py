@@ -14,7 +14,7 @@ from medbench.data.sources import Described
 from medbench.planning import study
 from medbench.planning.plan import Plan
 from medbench.planning.plan_trials import expand
-from medbench.planning.time_forecast import Timing, spoken, timing
+from medbench.planning.time_forecast import Timing, duration_text, forecast_time
 from medbench.registry import plugins
 from medbench.samples import Samples
 from medbench.statistics.power import forecast, outlook
@@ -58,7 +58,7 @@ def test_what_was_timed_stands_for_what_was_not_and_the_rest_is_counted(tmp_path
     (store.stage_place(key) / "stage.json").write_text(json.dumps({"cost": {"seconds": 100.0}}))
     of = [t.augmenter for t in plan.trials]
 
-    found = timing(plan, store)
+    found = forecast_time(plan, store)
 
     assert found.whole == pytest.approx(3 * of.count("balanced") + 5 * of.count("hybrid") + 100 * len(plan.stages))
     assert found.left == pytest.approx(found.whole - 3 - 5 - 100)
@@ -67,12 +67,12 @@ def test_what_was_timed_stands_for_what_was_not_and_the_rest_is_counted(tmp_path
 
 
 def test_nothing_stored_is_nothing_known(tmp_path: Path) -> None:
-    assert timing(a_plan(), None) == Timing()
-    assert timing(a_plan(), Store(tmp_path / "runs")).timed == 0
+    assert forecast_time(a_plan(), None) == Timing()
+    assert forecast_time(a_plan(), Store(tmp_path / "runs")).timed == 0
 
 
 def test_times_are_written_as_people_say_them() -> None:
-    assert [spoken(s) for s in (4, 89, 90, 3000, 3599, 11400)] == [
+    assert [duration_text(s) for s in (4, 89, 90, 3000, 3599, 11400)] == [
         "4 s", "89 s", "2 min", "50 min", "1 h 00 min", "3 h 10 min",
     ]  # fmt: skip
 
@@ -88,7 +88,7 @@ def test_lines_of_a_plan_fit_and_no_design_is_broken(rare: int, folds: int, repe
         folds=folds,
         repeats=repeats,
         comparisons=m,
-        price=lambda cost: f"in {spoken(3600 * hours * cost)}",
+        price=lambda cost: f"in {duration_text(3600 * hours * cost)}",
     )
 
     assert [word for word, _ in lines if word != "instead"] == ["sees", "note", "assuming"]

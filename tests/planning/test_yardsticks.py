@@ -26,7 +26,7 @@ from medbench.planning.study import Study
 from medbench.planning.yardsticks import Yardsticks, root_of, trainings
 from medbench.protocols.folds import Cut
 from medbench.protocols.protocol import protocol, seeded_as, with_share
-from medbench.protocols.subsets import a_share
+from medbench.protocols.subsets import draw_share
 from medbench.registry import plugins
 from medbench.samples import Samples
 from medbench.statistics.intervals import intervals
@@ -96,12 +96,12 @@ def test_a_share_of_the_patients_is_trained_on_and_the_same_ones_are_tested(
 
 def test_another_repeat_draws_other_patients_and_a_larger_share_holds_the_smaller() -> None:
     samples = patients(60)
-    draws = [set(a_share(samples, 0.5, salt=salt).groups.tolist()) for salt in ("0|0", "1|0", "0|1")]
-    larger = set(a_share(samples, 0.75, salt="0|0").groups.tolist())
+    draws = [set(draw_share(samples, 0.5, salt=salt).groups.tolist()) for salt in ("0|0", "1|0", "0|1")]
+    larger = set(draw_share(samples, 0.75, salt="0|0").groups.tolist())
 
     assert draws[0] != draws[1] != draws[2] != draws[0]
     assert draws[0] < larger
-    assert a_share(samples, 1, salt="") is samples
+    assert draw_share(samples, 1, salt="") is samples
 
 
 def test_the_text_names_the_share_and_seeds_do_not_depend_on_it() -> None:
@@ -367,8 +367,8 @@ def test_a_study_with_more_seeds_has_its_other_seeds_anyway(tmp_path: Path) -> N
 
 
 def test_the_smallest_form_of_a_study_has_none_unless_it_says_so() -> None:
-    small = study.shrunk(study.build({"datasets": ["x"]}))
-    kept = study.shrunk(study.build({"datasets": ["x"], "smoke": {"yardsticks": True}}))
+    small = study.shrink(study.build({"datasets": ["x"]}))
+    kept = study.shrink(study.build({"datasets": ["x"], "smoke": {"yardsticks": True}}))
 
     assert (small.yardsticks, kept.yardsticks) == (False, True)
     assert not study.read(plugins.load().registered("study", "quickstart")).yardsticks

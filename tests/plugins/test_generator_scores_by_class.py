@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import medbench
-from medbench.boards.generator_health import POOR, copied, why_poor
+from medbench.boards.generator_health import POOR, count_copies, why_poor
 from medbench.planning.study import build, to_toml
 from medbench.protocols.protocol import EvaluationProtocol
 from medbench.registry import plugins
@@ -287,7 +287,7 @@ def test_a_generator_is_poor_by_distance_or_by_coverage_and_not_by_a_floor_about
 
 
 def test_copies_are_counted_over_the_cells_that_know() -> None:
-    assert copied([({"copies-pixels": 0.02}, 150), ({"copies-pixels": None}, 99), ({}, 99)]) == (3, 150)
+    assert count_copies([({"copies-pixels": 0.02}, 150), ({"copies-pixels": None}, 99), ({}, 99)]) == (3, 150)
     assert wording.copies([("acgan", 0, 2910), ("none", 0, 0)]).startswith(
         "Made images that are copies of training images: acgan 0 of 2,910;"
     )

@@ -16,7 +16,7 @@ from medbench.interfaces import TrainingSet
 from medbench.protocols.folds import Cut, assign_folds, cut_samples
 from medbench.protocols.leaks import find_leaks
 from medbench.protocols.protocol import LEAKY, PROTOCOLS, EvaluationProtocol, protocol, seeded_as, with_leaks
-from medbench.protocols.subsets import subsample
+from medbench.protocols.subsets import draw_images
 from medbench.samples import Samples
 from medbench.testing import toy_samples
 
@@ -268,17 +268,17 @@ def test_select_on_test_trains_on_no_test_patient() -> None:
 
 def test_a_subsample_is_drawn_by_group_and_differs_between_repeats() -> None:
     train = toy_samples(200, images_per_patient=2)
-    drawn = subsample(train, "40/20", salt="0")
+    drawn = draw_images(train, "40/20", salt="0")
 
     assert drawn.class_counts.tolist() == [40, 20]
     assert all((drawn.groups == g).sum() == (train.groups == g).sum() for g in set(drawn.groups.tolist()))
-    assert set(drawn.ids.tolist()) != set(subsample(train, "40/20", salt="1").ids.tolist())
+    assert set(drawn.ids.tolist()) != set(draw_images(train, "40/20", salt="1").ids.tolist())
 
 
 @pytest.mark.parametrize(("wanted", "says"), [("400/20", "wants 400"), ("40", "names 1 classes")])
 def test_a_subsample_that_cannot_be_drawn_says_why(wanted: str, says: str) -> None:
     with pytest.raises(DataError, match=says):
-        subsample(toy_samples(100), wanted, salt="0")
+        draw_images(toy_samples(100), wanted, salt="0")
 
 
 def test_too_few_patients_for_the_folds_says_how_many_work() -> None:

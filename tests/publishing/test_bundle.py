@@ -21,7 +21,7 @@ from _bundles import METHOD, ToyRun, in_json, replaced, sealed, spoilt
 from medbench.cli.bundle import bundle as command
 from medbench.errors import DataError, UsageError
 from medbench.planning.arms import Checked
-from medbench.planning.double_steps import plan_check
+from medbench.planning.double_steps import plan_double_steps
 from medbench.publishing.bundle import (
     allowed_texts,
     bundle_members,
@@ -146,7 +146,7 @@ def test_yardsticks_and_other_protocols_are_planned_from_the_record(
 
 def test_what_is_trained_at_twice_the_steps_is_planned_from_the_record(run: ToyRun) -> None:
     checked = Checked("phantom:toy", "patients", "mean", "adds", "mean", 2 * run.study.budget.steps)
-    more = plan_check(run.plan, [checked], run.catalogue).trials
+    more = plan_double_steps(run.plan, [checked], run.catalogue).trials
     record = run.record | {"checked": [vars(checked)]}
 
     assert len(more) == 4  # the arm and its control, two folds

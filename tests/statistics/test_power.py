@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from medbench.statistics.intervals import Interval
-from medbench.statistics.power import LASTING, PlannedDesign, alternatives, patients_to_see, seen, smallest_gain
+from medbench.statistics.power import (
+    LASTING,
+    PlannedDesign,
+    alternatives,
+    patients_to_see,
+    smallest_gain,
+    smallest_gain_seen,
+)
 
 RARE = st.integers(20, 500)
 
@@ -113,13 +120,13 @@ def test_more_patients_see_more_and_more_arms_see_less(rare: int, m: int) -> Non
 def test_after_the_run_the_observed_standard_error_takes_the_place_of_assumptions() -> None:
     interval = Interval(0.01, 0.025, -0.05, 0.07, -0.04, 0.06, 51, 4e-4, 2.25e-4, 5, 2.64)
 
-    assert seen(interval) == pytest.approx((2.64 + stats.norm.ppf(0.8)) * 0.025)
+    assert smallest_gain_seen(interval) == pytest.approx((2.64 + stats.norm.ppf(0.8)) * 0.025)
 
 
 def test_the_gain_that_was_found_plays_no_part_in_what_is_seen() -> None:
     one, other = (Interval(v, 0.02, v - 0.05, v + 0.05, v - 0.04, v + 0.04, 51, 4e-4, 0.0, 5, 2.5) for v in (0, 0.3))
 
-    assert seen(one) == seen(other)
+    assert smallest_gain_seen(one) == smallest_gain_seen(other)
 
 
 def test_sentence_3_how_many_patients_it_would_take() -> None:

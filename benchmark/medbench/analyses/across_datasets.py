@@ -13,8 +13,8 @@ from typing import Any
 from medbench.boards.board import Board, Row
 from medbench.boards.gains import Design, Judged, Tally, compare_with_controls
 from medbench.planning.arms import Arm
-from medbench.statistics.patient_scores import averaged
-from medbench.statistics.power import seen
+from medbench.statistics.patient_scores import average_networks
+from medbench.statistics.power import smallest_gain_seen
 from medbench.statistics.verdicts import Evidence
 
 
@@ -46,7 +46,7 @@ class Case:
     @property
     def sees(self) -> float | None:
         """Smallest gain that was seen in every comparison with a power of 80 %, by the standard errors observed."""
-        return max((seen(one.gain) for one in self.judged.values() if one.gain), default=None)
+        return max((smallest_gain_seen(one.gain) for one in self.judged.values() if one.gain), default=None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +122,7 @@ def case(boards: Sequence[Board]) -> Case:
         known = [one for one in scores if one is not None]
         if len(known) == len(scores):
             try:
-                scored[name, mean] = averaged(known)
+                scored[name, mean] = average_networks(known)
             except ValueError:
                 missing[name] = "other patients"
                 continue

@@ -81,7 +81,7 @@ def compare(
     arms = [Arm(**arm) for of_data in record["arms"].values() for arm in of_data]
     keep = set()
     for text in (one, other):
-        meant = named(arms, text)
+        meant = find_arms(arms, text)
         if not meant:
             known = sorted({name for arm in arms for name in (arm.augmenter, " / ".join(arm.key))})
             near = did_you_mean(text, known)
@@ -92,13 +92,13 @@ def compare(
     for board in boards(store, record, keep=keep, metrics=metrics):
         pair = [_pick(board, text) for text in (one, other)]
         if pair[0] is not None and pair[1] is not None:
-            found.append(meet(board, pair[0], pair[1], in_detail=in_detail))
+            found.append(compare_rows(board, pair[0], pair[1], in_detail=in_detail))
     if not found:
         raise UsageError(f"{one} and {other} stand on no board together; compare arms of one data set and classifier.")
     return found
 
 
-def every(board_list: Sequence[Board]) -> list[Versus]:
+def compare_all(board_list: Sequence[Board]) -> list[Versus]:
     """Return each arm over its own control, in the order of the boards."""
     found = []
     for board in board_list:
@@ -111,7 +111,7 @@ def every(board_list: Sequence[Board]) -> list[Versus]:
     return found
 
 
-def meet(board: Board, arm: Row, other: Row, *, in_detail: bool = False) -> Versus:
+def compare_rows(board: Board, arm: Row, other: Row, *, in_detail: bool = False) -> Versus:
     """Compare two rows of a board whose cells were kept.
 
     Raises:
@@ -125,11 +125,11 @@ def meet(board: Board, arm: Row, other: Row, *, in_detail: bool = False) -> Vers
     elif other.judged is not None and other.arm.control_key == arm.arm.key:
         judged = _turned(board, other.judged)
     else:
-        return replace(further(board, arm, other), details=more)
+        return replace(compare_further(board, arm, other), details=more)
     return Versus(board, arm, other, judged, _auroc(arm, other, judged), more)
 
 
-def further(board: Board, arm: Row, other: Row) -> Versus:
+def compare_further(board: Board, arm: Row, other: Row) -> Versus:
     """Compare two rows as one more comparison of a board's family, whatever the other is to the arm."""
     # Always in one order: draws depend on it in the third digit, and both ways round must agree.
     first, second = sorted((arm, other), key=lambda row: row.arm.key)
@@ -144,7 +144,7 @@ def _auroc(arm: Row, other: Row, judged: Judged) -> Interval | None:
     return auroc_interval(arm.cells, other.cells, folds=judged.evidence.folds)
 
 
-def named(arms: Sequence[Arm], text: str) -> list[Arm]:
+def find_arms(arms: Sequence[Arm], text: str) -> list[Arm]:
     """Return the arms that a text means, as boards write them: an augmenter, or AUGMENTER / CLASSIFIER."""
     augmenter, _, classifier = (part.strip() for part in text.partition(" / "))
     return [
@@ -162,7 +162,7 @@ def _pick(board: Board, text: str) -> Row | None:
         UsageError: If several are meant.
     """
     rows = {row.arm.key: row for row in board.all_rows}
-    meant = named([row.arm for row in rows.values()], text)
+    meant = find_arms([row.arm for row in rows.values()], text)
     own = [arm for arm in meant if arm.classifier == board.classifier] or meant
     if len(own) > 1:
         raise UsageError(f"{text!r} means {listing([' / '.join(arm.key) for arm in own])}; write one of them.")

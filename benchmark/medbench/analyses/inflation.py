@@ -17,7 +17,7 @@ from medbench.analyses.published_figures import NOT_COMPUTED, NOT_RUN, is_about,
 from medbench.boards.board import Board, Row
 from medbench.data.audit_findings import waived
 from medbench.errors import UsageError
-from medbench.planning.leak_staircase import compared
+from medbench.planning.leak_staircase import compared_arms
 from medbench.planning.study import Study
 from medbench.planning.study_schema import InflationTable, PublishedTable
 from medbench.statistics.intervals import Interval
@@ -147,7 +147,7 @@ def inflations(boards: Sequence[Board]) -> list[Inflation]:
 
 def _inflation(boards: Sequence[Board]) -> Inflation | None:
     study = boards[0].study
-    pair = compared(study, [row.arm for row in _rows(boards, study.protocols[-1])])
+    pair = compared_arms(study, [row.arm for row in _rows(boards, study.protocols[-1])])
     table = study.inflation
     if pair is None or table is None:
         return None
@@ -243,10 +243,10 @@ def _published(study: Study, table: InflationTable, dataset: str, classifiers: t
     values = value(table.arm, classifiers[0]), value(table.against, classifiers[1])
     if None not in values:
         return Step("published", *values)
-    return Step("published", *values, why=NOT_FOUND if not elsewhere(study, table, dataset) else OTHER_DATA)
+    return Step("published", *values, why=NOT_FOUND if not other_datasets(study, table, dataset) else OTHER_DATA)
 
 
-def elsewhere(study: Study, table: InflationTable, dataset: str) -> list[str]:
+def other_datasets(study: Study, table: InflationTable, dataset: str) -> list[str]:
     """Return the data sets that figures of the two arms were published of, where this is none of them."""
     mine = [
         p

@@ -18,7 +18,7 @@ from medbench.boards.board import Board, Row
 from medbench.boards.gains import Judged
 from medbench.planning.arms import Arm, Skipped
 from medbench.planning.study import Study
-from medbench.protocols.protocol import sized
+from medbench.protocols.protocol import split_size
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def growths(boards: Sequence[Board]) -> list[Growth]:
     """
     alike: dict[tuple[str, str, str], dict[float, Board]] = {}
     for board in boards:
-        bare, asked = sized(board.protocol)
+        bare, asked = split_size(board.protocol)
         size = float(asked) if board.trained_on != board.trained_on else board.trained_on
         if not board.leaks and size > 0:
             alike.setdefault((str(board.source["dataset"]), bare, board.classifier), {}).setdefault(size, board)
@@ -207,7 +207,7 @@ def _growth(bare: str, by_size: dict[float, Board]) -> Growth:
         bare,
         largest.classifier,
         tuple(_of_arm(arm, found) for arm in compared if any(arm.control_key in rows for rows in found.values())),
-        tuple(s for s in largest.skipped if s.protocol and sized(s.protocol)[0] == bare),
+        tuple(s for s in largest.skipped if s.protocol and split_size(s.protocol)[0] == bare),
         max((gain.comparisons for gain in gains), default=0),
         largest.evidence.unit,
         max((j.evidence.patients for b in by_size.values() for row in b.rows if (j := row.judged)), default=0),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from medbench.boards.double_steps import Check
+from medbench.boards.double_steps import DoubleStepsResult
 from medbench.boards.gains import Judged
 from medbench.boards.generator_health import why_poor
 from medbench.boards.yardstick_results import YardstickResult
@@ -148,7 +148,7 @@ class Board:
     warnings: tuple[str, ...] = ()
     yardsticks: tuple[YardstickResult, ...] = ()
     yardstick_trials: tuple[int, int, int] = (0, 0, 0)
-    check: Check | None = None
+    check: DoubleStepsResult | None = None
     unseen: int = 0
     trained_on: float = float("nan")
 

@@ -12,15 +12,15 @@ import numpy as np
 from medbench.boards.arm_trials import BoardScores, find_seed_block, find_trials, score_arms
 from medbench.boards.board import Board, Row
 from medbench.boards.board_plan import BoardPlan
-from medbench.boards.double_steps import Check, score_double_steps
+from medbench.boards.double_steps import DoubleStepsResult, score_double_steps
 from medbench.boards.gains import Design, Judged, Key, compare_with_controls
-from medbench.boards.generator_health import copied
+from medbench.boards.generator_health import count_copies
 from medbench.boards.metric_columns import ON_EVERY_BOARD, ArmMetrics, CellMetrics
 from medbench.boards.yardstick_results import ControlResults, YardstickScorer
 from medbench.interfaces import Metric
 from medbench.planning.arms import Arm, Checked, Skipped
-from medbench.planning.double_steps import doubled
-from medbench.planning.leak_staircase import taking_part
+from medbench.planning.double_steps import with_double_steps
+from medbench.planning.leak_staircase import arms_under
 from medbench.planning.study import Study
 from medbench.planning.yardsticks import Yardsticks
 from medbench.statistics.further_measures import measures
@@ -63,7 +63,7 @@ def boards(
         left_out = {s.get("protocol") for s in record["skipped"] if s["dataset"] == source["dataset"]}
         for text, classifier in itertools.product(study.protocols, of_boards):
             if text not in left_out:
-                on_board = (a for a in taking_part(study, text, arms) if (a.board or a.classifier) == classifier)
+                on_board = (a for a in arms_under(study, text, arms) if (a.board or a.classifier) == classifier)
                 plan = BoardPlan(study, source, text, classifier, tuple(on_board))
                 built.append(_board(plan, record, stored, contents))
     if further is not None:
@@ -92,7 +92,7 @@ class _StoredTrials:
 def _stored(
     store: Store, record: Mapping[str, Any], source: Mapping[str, Any], arms: Sequence[Arm], study: Study
 ) -> _StoredTrials:
-    longer = doubled(study).spending
+    longer = with_double_steps(study).spending
     checked = [Checked(**c) for c in record.get("checked", ()) if c["dataset"] == source["dataset"]]
     at_twice = {
         (one.protocol, *key)
@@ -201,7 +201,7 @@ def _check(
     gains: Mapping[Key, Judged],
     *,
     by_patient: bool,
-) -> Check | None:
+) -> DoubleStepsResult | None:
     """Score the arm that is checked at twice the steps; None where none is."""
     keys = {arm.key for arm in plan.arms}
     every = [Checked(**c) for c in record.get("checked", ()) if c["dataset"] == plan.source["dataset"]]
@@ -275,7 +275,7 @@ def _row(
         improving=_improving(stored),
         collapsed=contents.stages.collapsed(keys),
         extractor=next((str(s.scored["extractor"]) for s in stored if s.scored), ""),
-        copied=copied((s.scores, int(s.scored.get("made", 0))) for s in stored),
+        copied=count_copies((s.scores, int(s.scored.get("made", 0))) for s in stored),
         unmeasured=_unmeasured(stored),
     )
     if contents.wide and scores is not None:

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from medbench.boards.arm_trials import find_trials, score_arms
 from medbench.boards.board_plan import BoardPlan
 from medbench.planning.arms import Arm, Checked
-from medbench.planning.double_steps import doubled
+from medbench.planning.double_steps import with_double_steps
 from medbench.statistics.intervals import Interval, intervals
 from medbench.store.trial_files import Stored
 
 
 @dataclass(frozen=True, eq=False)
-class Check:
+class DoubleStepsResult:
     """A gain at twice the steps.
 
     Attributes:
@@ -40,7 +40,7 @@ class Check:
 
 def score_double_steps(
     chosen: Checked, plan: BoardPlan, rows: Sequence[Stored], before: Interval | None, *, by_patient: bool
-) -> Check:
+) -> DoubleStepsResult:
     """Score the chosen arm and its control at twice the steps.
 
     Args:
@@ -53,12 +53,12 @@ def score_double_steps(
     arms = {arm.key: arm for arm in plan.arms}
     arm = arms[chosen.key]
     both = [arms[arm.control_key], arm]
-    trials = {a.key: find_trials(a, rows, doubled(plan.study), plan.folds, plan.cells) for a in both}
+    trials = {a.key: find_trials(a, rows, with_double_steps(plan.study), plan.folds, plan.cells) for a in both}
     scored = score_arms(plan, trials, both, by_patient=by_patient).scores
     gain = None
     if all(a.key in scored for a in both):
         gain = intervals({"check": (scored[arm.key], scored[arm.control_key])}, folds=plan.folds)["check"]
-    return Check(
+    return DoubleStepsResult(
         arm,
         chosen.steps,
         planned=2 * len(plan.cells),

@@ -30,7 +30,7 @@ def why_poor(scores: Mapping[str, float]) -> str:
     return ""
 
 
-def copied(cells: Iterable[tuple[Mapping[str, float | None], int]]) -> tuple[int, int]:
+def count_copies(cells: Iterable[tuple[Mapping[str, float | None], int]]) -> tuple[int, int]:
     """Return how many made rows are copies of training rows, and how many were looked at.
 
     Args:

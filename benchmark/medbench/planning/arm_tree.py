@@ -72,7 +72,7 @@ def misfit(augmenter: Augmenter, classifier: Classifier, dimensions: int) -> str
     return ""
 
 
-def without_gain(arms: Sequence[Arm], catalogue: Catalogue) -> Iterator[str]:
+def warn_without_control(arms: Sequence[Arm], catalogue: Catalogue) -> Iterator[str]:
     """Say of each arm that names no control that it has no gain; medbench's own roots are meant to have none."""
     for name in dict.fromkeys(a.augmenter for a in arms if a.asked and not (a.plain or a.control or a.over)):
         recipe = catalogue.resolve("augmenter", name)
@@ -83,7 +83,7 @@ def without_gain(arms: Sequence[Arm], catalogue: Catalogue) -> Iterator[str]:
             )
 
 
-def scored_with(study: Study, catalogue: Catalogue, augmenter: Augmenter) -> str:
+def extractor_of(study: Study, catalogue: Catalogue, augmenter: Augmenter) -> str:
     """Return the extractor that an arm's made rows are scored with; empty for the usual one, and where none are made.
 
     One that is trained is part of what a trial is, since its training is. Others are not: scores are computed again
@@ -149,7 +149,7 @@ def _arm(
     name, text = catalogue.spec(augmenter), catalogue.spec(classifier)
     control, over = catalogue.control("augmenter", augmenter), catalogue.control("classifier", classifier)
     others = [(n, source.others[n]) for n in sorted(map(name_of, named_in(augmenter, classifier)))]
-    scored = [(e, catalogue.resolve("extractor", e)) for e in (scored_with(study, catalogue, augmenter),) if e]
+    scored = [(e, catalogue.resolve("extractor", e)) for e in (extractor_of(study, catalogue, augmenter),) if e]
     below = name if over is not None else catalogue.spec(control) if control is not None else ""
     return Arm(
         name,

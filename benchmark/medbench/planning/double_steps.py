@@ -16,13 +16,13 @@ from medbench.planning.study import Study
 from medbench.registry.plugins import Catalogue
 
 
-def doubled(study: Study) -> Study:
+def with_double_steps(study: Study) -> Study:
     """Return a study at twice the steps, without yardsticks."""
     budget = study.budget.model_copy(update={"steps": 2 * study.budget.steps})
     return study.model_copy(update={"budget": budget, "yardsticks": False, "check_steps": False})
 
 
-def plan_check(plan: Plan, checked: Sequence[Checked], catalogue: Catalogue) -> Plan:
+def plan_double_steps(plan: Plan, checked: Sequence[Checked], catalogue: Catalogue) -> Plan:
     """Plan the trials of the chosen arms and their controls at twice the steps.
 
     Args:
@@ -30,7 +30,7 @@ def plan_check(plan: Plan, checked: Sequence[Checked], catalogue: Catalogue) -> 
         checked: Which arm of which board; at least one.
         catalogue: What is registered.
     """
-    whole = expand(doubled(plan.study), catalogue, plan.sources)
+    whole = expand(with_double_steps(plan.study), catalogue, plan.sources)
     wanted = set()
     for chosen in checked:
         for arm in whole.arms[chosen.dataset]:

@@ -52,7 +52,7 @@ def staircase(study: Study, canonical: Callable[[str, str], str]) -> Study:
     )
 
 
-def compared(study: Study, arms: Sequence[Arm]) -> tuple[Arm, Arm] | None:
+def compared_arms(study: Study, arms: Sequence[Arm]) -> tuple[Arm, Arm] | None:
     """Return the arm and what it is compared with, of one data set; None where one of them was left out."""
     table = study.inflation
     if table is None:
@@ -67,7 +67,7 @@ def compared(study: Study, arms: Sequence[Arm]) -> tuple[Arm, Arm] | None:
     return (arm, against) if against is not None else None
 
 
-def taking_part(study: Study, text: str, arms: Sequence[Made]) -> list[Made]:
+def arms_under(study: Study, text: str, arms: Sequence[Made]) -> list[Made]:
     """Return the arms that run under a protocol: all, but for a staircase's leaking steps."""
-    pair = compared(study, arms) if study.staircase and not protocol(text).is_honest else None
+    pair = compared_arms(study, arms) if study.staircase and not protocol(text).is_honest else None
     return list(arms) if pair is None else [arm for arm in arms if arm.key in (pair[0].key, pair[1].key)]

@@ -11,10 +11,10 @@ from medbench.data.sources import Described
 from medbench.errors import Skip, UsageError
 from medbench.identity.identity import digest
 from medbench.interfaces import Augmenter, Classifier, TrainingSet
-from medbench.planning.arm_tree import arms_of, scored_with, without_gain
+from medbench.planning.arm_tree import arms_of, extractor_of, warn_without_control
 from medbench.planning.arms import Arm, Skipped, TrainedOn
 from medbench.planning.check_cut import check_cut
-from medbench.planning.leak_staircase import taking_part
+from medbench.planning.leak_staircase import arms_under
 from medbench.planning.plan import Plan
 from medbench.planning.seed_block import BLOCK, SEEDS, in_block
 from medbench.planning.stage_plan import StageJobs
@@ -97,7 +97,7 @@ def expand(study: Study, catalogue: Catalogue, sources: Sequence[Described], *, 
         arms[source.text], skipped = arms_of(study, catalogue, source, augmenters)
         builder.skipped += skipped
         if study.controls:
-            builder.warnings += [f"{source.text}: {why}" for why in without_gain(arms[source.text], catalogue)]
+            builder.warnings += [f"{source.text}: {why}" for why in warn_without_control(arms[source.text], catalogue)]
     yardsticks = _yardsticks(builder, sources, rules, arms)
     if most is not None:
         _check_number(builder, rules, arms, yardsticks, most)
@@ -193,7 +193,7 @@ def _plan_place(builder: _Builder, place: _Place, arms: Sequence[Arm], yardstick
     of_roots = [arm for arm in arms if arm.key in roots]
     more = {arm: roots[arm.key].more for arm in of_roots}
     block = in_block(arms, builder.catalogue) if study.seed_block and place.rule.is_honest else ()
-    _plan_trials(builder, place, _Trained(taking_part(study, place.text, arms), more, block))
+    _plan_trials(builder, place, _Trained(arms_under(study, place.text, arms), more, block))
     for fewer in {y.fewer for y in yardsticks}:
         place_of_fewer = _Place(place.source, fewer, protocol(fewer))
         _plan_trials(builder, place_of_fewer, _Trained((), dict.fromkeys(of_roots, range(study.seeds))))
@@ -220,7 +220,7 @@ def _plan_trials(builder: _Builder, place: _Place, trained: _Trained) -> None:
                 source.text, place.text, repeat, fold, folds, seed, stage_seed, arm.augmenter, arm.classifier,
                 study.spending, data=source.data, arm=arm.made_by,
             )  # fmt: skip
-            extractor = scored_with(study, builder.catalogue, recipes[arm][0])
+            extractor = extractor_of(study, builder.catalogue, recipes[arm][0])
             trial = dataclasses.replace(trial, id=digest(trial.to_json()), extractor=extractor)
             trials.append(trial)
             builder.stages_of[trial.id] = tuple(builder.stages.of_trial(*recipes[arm], trial, train, keys))

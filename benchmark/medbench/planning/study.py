@@ -183,7 +183,7 @@ def _known(place: str) -> list[str]:
     return list(tables.get(place.partition(".")[0] if "." in place else "", Study).model_fields)
 
 
-def shrunk(study: Study) -> Study:
+def shrink(study: Study) -> Study:
     """Return a study as small as its ``[smoke]`` table says; without one, as it is but for the yardsticks."""
     small = study.smoke
     if small is None:

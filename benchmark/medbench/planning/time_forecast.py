@@ -27,7 +27,7 @@ class Timing:
     unknown: int = 0
 
 
-def timing(plan: Plan, store: Store | None) -> Timing:
+def forecast_time(plan: Plan, store: Store | None) -> Timing:
     """Time a plan by the mean of stored trials of the same arm and data, and of stored fits of the same stage.
 
     Args:
@@ -61,7 +61,7 @@ def timing(plan: Plan, store: Store | None) -> Timing:
     return Timing(whole, left, sum(map(len, trials.values())), unknown)
 
 
-def spoken(seconds: float) -> str:
+def duration_text(seconds: float) -> str:
     """Write a time as a sentence does: ``3 h 10 min``."""
     minutes = round(seconds / 60)
     if seconds < 90:

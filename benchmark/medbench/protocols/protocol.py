@@ -17,7 +17,7 @@ import numpy as np
 from medbench.errors import DataError, UsageError
 from medbench.interfaces import TrainingSet
 from medbench.protocols.folds import VALIDATION_FOLDS, Cut, assign_folds, cut_samples, official_cut, without_overlap
-from medbench.protocols.subsets import a_share, draw_patients, subsample
+from medbench.protocols.subsets import draw_images, draw_patients, draw_share
 from medbench.registry.recipes import configure, did_you_mean, listing, parse
 from medbench.samples import Samples
 
@@ -129,18 +129,18 @@ class EvaluationProtocol:
         cutter = official_cut if self.name == "official" else cut_samples
         if self.switches & {"copies", "fitted-on-all"}:
             if self.train:
-                samples = subsample(samples, self.train, salt=str(cut.repeat))
-            samples = a_share(samples, self.share, salt=str(cut.repeat))
+                samples = draw_images(samples, self.train, salt=str(cut.repeat))
+            samples = draw_share(samples, self.share, salt=str(cut.repeat))
             parts = [set(part.ids.tolist()) for part in cutter(samples, cut, by=by)]
             made, every = prepare(samples, samples)
             training_set, validation, test = self._cut_made(made, every, parts, cut)
             return training_set, test if self.selects else validation, test
         train, validation, test = cutter(samples, cut, by=by)
         if self.train:
-            train = subsample(train, self.train, salt=f"{cut.repeat}|{cut.fold}")
+            train = draw_images(train, self.train, salt=f"{cut.repeat}|{cut.fold}")
         if self.patients:
             train = draw_patients(train, self.patients, salt=f"{cut.repeat}|{cut.fold}")
-        train = a_share(train, self.share, salt=f"{cut.repeat}|{cut.fold}")
+        train = draw_share(train, self.share, salt=f"{cut.repeat}|{cut.fold}")
         if self.selects:
             validation = test
         training_set, validation, test = prepare(train, validation, test)
@@ -256,7 +256,7 @@ def seeded_as(text: str) -> str:
     return f"{spec.name}[{','.join(kept)}]" if kept else spec.name
 
 
-def sized(text: str) -> tuple[str, int]:
+def split_size(text: str) -> tuple[str, int]:
     """Part the text of a protocol into that on all patients and how many it trains on; 0 for all."""
     spec = parse(text)
     kept = [f"{key}={value}" for key, value in spec.parameters if key != "patients"]

@@ -10,7 +10,7 @@ from medbench.samples import Samples
 from medbench.text import counted
 
 
-def subsample(train: Samples, wanted: str, *, salt: str) -> Samples:
+def draw_images(train: Samples, wanted: str, *, salt: str) -> Samples:
     """Draw whole groups until each class has the wanted number of images.
 
     A group that would give a class more than is wanted is passed over, so a class may end a few images short where
@@ -44,7 +44,7 @@ def subsample(train: Samples, wanted: str, *, salt: str) -> Samples:
     return train.take(sorted(kept))
 
 
-def a_share(train: Samples, share: float, *, salt: str) -> Samples:
+def draw_share(train: Samples, share: float, *, salt: str) -> Samples:
     """Draw a share of the groups of every class, at least one of each; a larger share holds every smaller one.
 
     A group whose rows differ in label counts for the set of its labels.

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from medbench.boards.board import Board
 from medbench.interfaces import Card
 from medbench.planning.arm_names import arm_name, short
-from medbench.protocols.protocol import EvaluationProtocol, protocol, sized
+from medbench.protocols.protocol import EvaluationProtocol, protocol, split_size
 from medbench.report.bibtex import Reference, of_recipes, references, unique
 from medbench.report.inputs import Material, provenances
 from medbench.statistics.verdicts import reasons
@@ -89,7 +89,7 @@ def paragraph(material: Material, found: list[Reference], cards: Mapping[str, Ca
         yield "Each arm was compared with its own control, the same recipe without the ingredient that it claims."
     alike: dict[str, list[str]] = {}
     for text in dict.fromkeys(board.protocol for board in material.boards):
-        alike.setdefault(sized(text)[0], []).append(text)
+        alike.setdefault(split_size(text)[0], []).append(text)
     for texts in alike.values():
         yield _cut(texts, next(board for board in material.boards if board.protocol == texts[0]))
     budget = study.budget

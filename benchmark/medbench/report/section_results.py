@@ -10,7 +10,7 @@ from medbench.boards.board import Board, Row
 from medbench.planning.arm_names import arm_name, control_name, short
 from medbench.plots import cost
 from medbench.plots.forest import forest
-from medbench.protocols.protocol import sized
+from medbench.protocols.protocol import split_size
 from medbench.report.figures import figure
 from medbench.report.inputs import Material
 from medbench.statistics.verdicts import reasons
@@ -92,9 +92,9 @@ def _over_boards(material: Material, asked: Sequence[tuple[Board, Row]], boards:
 
 def _sizes(material: Material, found: Sequence[tuple[Board, Row]]) -> list[float]:
     """Return the training patients of an arm's boards, or nothing where they differ in more than that."""
-    if len({(sized(board.protocol)[0], board.classifier) for board, _ in found}) > 1 or not material.growths:
+    if len({(split_size(board.protocol)[0], board.classifier) for board, _ in found}) > 1 or not material.growths:
         return []
-    sizes = [b.trained_on if b.trained_on == b.trained_on else float(sized(b.protocol)[1]) for b, _ in found]
+    sizes = [b.trained_on if b.trained_on == b.trained_on else float(split_size(b.protocol)[1]) for b, _ in found]
     return sizes if all(sizes) and len(set(sizes)) == len(found) > 1 else []
 
 

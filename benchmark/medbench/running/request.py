@@ -119,7 +119,7 @@ def build_request(
     base = _base_study(catalogue, study, options.get("datasets") or (), default)
     budget = options.get("budget")
     if "smoke" in split_list(budget or ""):
-        base = studies.shrunk(base)
+        base = studies.shrink(base)
     values = base.model_dump() | _overridden(base, options)
     if budget:
         values["budget"] = studies.budget(budget, base.budget, base.smoke).model_dump()

@@ -23,7 +23,7 @@ from medbench.data.transfer_sources import name_of, named_in
 from medbench.errors import UsageError
 from medbench.interfaces import Dataset
 from medbench.planning.arms import Checked
-from medbench.planning.double_steps import plan_check
+from medbench.planning.double_steps import plan_double_steps
 from medbench.planning.plan import Plan
 from medbench.planning.plan_records import keep_worth, save_record
 from medbench.planning.plan_trials import expand
@@ -101,7 +101,7 @@ def run_study(
         plan = dataclasses.replace(plan, checked=tuple(_best_arms(boards(store, plan.record()))))
         if plan.checked:
             save_record(store, plan)  # before it is run, so that tables know what is missing
-            summaries.append(run_all(plan_check(plan, plan.checked, request.catalogue)))
+            summaries.append(run_all(plan_double_steps(plan, plan.checked, request.catalogue)))
         else:
             watcher.say("check-steps: no board has every cell done and an arm with a control; nothing to repeat")
     return StudyRun(plan, store, tuple(summaries))

@@ -106,7 +106,7 @@ def score(cells: Mapping[Cell, Units], n_classes: int) -> ArmScores:
     )
 
 
-def averaged(networks: Sequence[ArmScores]) -> ArmScores:
+def average_networks(networks: Sequence[ArmScores]) -> ArmScores:
     """Average the scores of one arm over networks: cell by cell in effect, since every network has the same cells.
 
     Raises:

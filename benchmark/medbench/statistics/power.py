@@ -151,7 +151,7 @@ def outlook(
     ]
 
 
-def seen(interval: Interval) -> float:
+def smallest_gain_seen(interval: Interval) -> float:
     """Return the smallest gain that the design saw in this comparison, by the standard error observed in it."""
     return (interval.critical + NormalDist().inv_cdf(POWER)) * interval.standard_error
 

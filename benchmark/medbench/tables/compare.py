@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from medbench.analyses.compare import Versus, every
+from medbench.analyses.compare import Versus, compare_all
 from medbench.analyses.compare_details import Details
 from medbench.boards.board import Board, Row
 from medbench.data.audit_findings import waived
@@ -62,7 +62,7 @@ def render_gains(board_list: Sequence[Board], form: str, *, plain: bool = False)
         form: Member of FORMATS.
         plain: ASCII only.
     """
-    return _write(every(board_list), lambda: _lines_of_gains(board_list, plain), form, plain)
+    return _write(compare_all(board_list), lambda: _lines_of_gains(board_list, plain), form, plain)
 
 
 def _write(found: Sequence[Versus], lines: Callable[[], Iterator[str]], form: str, plain: bool) -> str:
@@ -105,7 +105,7 @@ def gain_forests(board_list: Sequence[Board], *, plain: bool = False) -> list[Fo
     """
     found = []
     for board in board_list:
-        gains = {one.arm.arm.key: one for one in every([board])}
+        gains = {one.arm.arm.key: one for one in compare_all([board])}
         bars = []
         for row in board.rows if gains else ():
             name, stems = arm_name(row.arm), branch(row, plain)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from medbench.analyses.inflation import CAUSES, OTHER_DATA, Inflation, Step, elsewhere
+from medbench.analyses.inflation import CAUSES, OTHER_DATA, Inflation, Step, other_datasets
 from medbench.planning.arm_names import short
 from medbench.tables.blocks import Block, Heading, Notes, grid, notes
 from medbench.tables.document import Document, write
@@ -76,7 +76,7 @@ def sentences(found: Inflation) -> Iterator[str]:
         if p.arm in (found.table.arm, found.table.against) and p.metric == metric
     )
     if found.published.why == OTHER_DATA:
-        sets = " and ".join(map(clean, elsewhere(found.study, found.table, found.dataset)))
+        sets = " and ".join(map(clean, other_datasets(found.study, found.table, found.dataset)))
         yield f"What was published of {arm} and {against} is of {sets}, and stands beside that data only."
     elif found.published.why:
         yield f"A published {metric} of {arm} and {against} was not found."

@@ -75,7 +75,7 @@ def sentences(growth: Growth) -> Iterator[str]:
         compared = counted(growth.comparisons, "comparison")
         yield f"Ranges hold jointly for the {compared} of a size, not over sizes. {ESTIMAND}"
     for reason in dict.fromkeys(s.reason for s in growth.left_out):
-        sizes = [f"{sized(s.protocol)[1]:,}" for s in growth.left_out if s.reason == reason]
+        sizes = [f"{split_size(s.protocol)[1]:,}" for s in growth.left_out if s.reason == reason]
         yield f"Left out: {listed(sizes)} patients; {reason}."
 
 

@@ -10,7 +10,7 @@ from medbench.data.sources import Described
 from medbench.planning.plan import Plan
 from medbench.planning.seed_block import SEEDS
 from medbench.planning.stored_part import StoredPart
-from medbench.planning.time_forecast import Timing, spoken, timing
+from medbench.planning.time_forecast import Timing, duration_text, forecast_time
 from medbench.protocols.protocol import protocol
 from medbench.samples import Samples
 from medbench.statistics.power import PlannedDesign, outlook
@@ -33,7 +33,7 @@ def facts(plan: Plan, stored: StoredPart) -> dict[str, Any]:
 
 def lines(plan: Plan, stored: StoredPart) -> Iterator[str]:
     """Yield the lines of a plan, for a terminal of 80 columns."""
-    timed = timing(plan, stored.store)
+    timed = forecast_time(plan, stored.store)
     for source in plan.sources:
         yield from _data(plan, source)
     for word, line in _sight(plan, timed):
@@ -83,7 +83,7 @@ def _time(timed: Timing) -> str:
         return "not known before the first trials are stored: plan says it then"
     more = f", and {timed.unknown} trials and fits never timed" if timed.unknown else ""
     return (
-        f"{spoken(timed.whole)} one job at a time, {spoken(timed.left)} of it left{more} "
+        f"{duration_text(timed.whole)} one job at a time, {duration_text(timed.left)} of it left{more} "
         f"(from {timed.timed} stored trials)"
     )
 
@@ -93,7 +93,7 @@ def _sight(plan: Plan, timed: Timing) -> Iterator[tuple[str, str]]:
     whole = timed.whole if timed.timed and not timed.unknown else 0.0
 
     def price(cost: float) -> str:
-        return f"in {spoken(cost * whole)}" if whole else f"at {cost:.2g}x"
+        return f"in {duration_text(cost * whole)}" if whole else f"at {cost:.2g}x"
 
     for source in plan.sources:
         for text in dict.fromkeys(plan.study.protocols):

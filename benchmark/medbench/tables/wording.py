@@ -75,7 +75,7 @@ def answer(
 
 def sight(interval: Interval, evidence: Evidence, *, worth: float) -> str:
     """Say what the design sees in this comparison and how many patients it takes to see what matters."""
-    sees = 100 * seen(interval)
+    sees = 100 * smallest_gain_seen(interval)
     first = f"This design sees {sees:.1f} points or more"
     if sees <= worth:
         return f"{first}."

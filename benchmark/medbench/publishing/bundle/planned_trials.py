@@ -8,8 +8,8 @@ from typing import Any
 
 from medbench.identity.identity import digest
 from medbench.planning.arms import Arm, Checked
-from medbench.planning.double_steps import doubled
-from medbench.planning.leak_staircase import taking_part
+from medbench.planning.double_steps import with_double_steps
+from medbench.planning.leak_staircase import arms_under
 from medbench.planning.study import Study
 from medbench.planning.yardsticks import Yardsticks
 from medbench.protocols.protocol import protocol
@@ -34,7 +34,7 @@ def planned_trials(record: Mapping[str, Any]) -> dict[str, Trial]:
 
 def _trials(record: Mapping[str, Any]) -> Iterator[Trial]:
     study = Study.model_validate(record["study"])
-    longer = doubled(study)
+    longer = with_double_steps(study)
     for source in record["sources"]:
         name, data = source["dataset"], source["data"]
         arms = [Arm(**arm) for arm in record["arms"][name]]
@@ -52,7 +52,7 @@ def _trials(record: Mapping[str, Any]) -> Iterator[Trial]:
                         )  # fmt: skip
 
         for text in dict.fromkeys(study.protocols):
-            for arm in taking_part(study, text, arms) if text not in left_out else ():
+            for arm in arms_under(study, text, arms) if text not in left_out else ():
                 yield from trials(arm, text, range(study.seeds))
         for yardstick in (Yardsticks(**y) for y in record.get("yardsticks", ())):
             if yardstick.dataset == name:

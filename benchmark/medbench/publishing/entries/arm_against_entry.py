@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from medbench.analyses.compare import Versus, further, named
+from medbench.analyses.compare import Versus, compare_further, find_arms
 from medbench.boards.board import Board, Row
 from medbench.boards.build import boards
 from medbench.errors import UsageError
@@ -44,7 +44,7 @@ def compare_with_entry(
     """
     arms = {arm.key: arm for of_data in record["arms"].values() for arm in (Arm(**a) for a in of_data)}
     there = {arm.key: arm for of_data in bundle.record["arms"].values() for arm in (Arm(**a) for a in of_data)}
-    mine, theirs = named(list(arms.values()), one), named(list(there.values()), other)
+    mine, theirs = find_arms(list(arms.values()), one), find_arms(list(there.values()), other)
     for text, found, where in ((one, mine, str(record["study"]["name"])), (other, theirs, f"entry {entry}")):
         if not found:
             raise UsageError(f"no arm of {where} is called {text!r}; its leaderboard names those there are.")
@@ -57,7 +57,7 @@ def compare_with_entry(
                 except LookupError as error:
                     why = str(error.args[0])
                     continue
-                pairs.append(replace(further(board, arm, row), entry=entry))
+                pairs.append(replace(compare_further(board, arm, row), entry=entry))
     if not pairs:
         raise UsageError(f"{one} cannot be paired with {other}: {why}.")
     return pairs

@@ -16,7 +16,7 @@ from medbench.data.sources import Described
 from medbench.errors import LeakError, MedbenchError
 from medbench.interfaces import TrainingSet
 from medbench.planning.arms import Checked
-from medbench.planning.double_steps import plan_check
+from medbench.planning.double_steps import plan_double_steps
 from medbench.planning.plan import Plan
 from medbench.planning.plan_trials import expand
 from medbench.planning.study import Study
@@ -131,7 +131,7 @@ def _plan(bundle: Bundle, found: Mapping[str, Described], catalogue: Catalogue, 
                     no_files(recipe)
         plan = expand(study, catalogue, list(found.values()), most=2 * MEMBERS)
         checked = [c for c in bundle.plan.checked if c.dataset in found]
-        wanted = [*plan.trials, *(plan_check(plan, checked, catalogue).trials if checked else ())]
+        wanted = [*plan.trials, *(plan_double_steps(plan, checked, catalogue).trials if checked else ())]
     except LeakError as error:
         raise Refused("MB925", str(error)) from None
     except (MedbenchError, StopIteration, KeyError) as error:

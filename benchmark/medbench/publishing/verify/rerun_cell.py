@@ -13,7 +13,7 @@ import numpy as np
 
 from medbench.data.sources import Described
 from medbench.errors import MedbenchError, UsageError
-from medbench.planning.double_steps import plan_check
+from medbench.planning.double_steps import plan_double_steps
 from medbench.planning.plan import Plan
 from medbench.planning.plan_trials import expand
 from medbench.publishing.bundle.allowed_texts import keep_allowed
@@ -70,7 +70,7 @@ def plan_of(bundle: Bundle, trial: Trial, sources: Mapping[str, Described], cata
     plan = expand(study, catalogue, list(sources.values()))
     if trial.budget != study.spending:
         checked = [c for c in bundle.plan.checked if c.dataset in sources]
-        plan = plan_check(plan, checked, catalogue)
+        plan = plan_double_steps(plan, checked, catalogue)
     mine = next((t for t in plan.trials if trial_key(t) == trial_key(trial)), None)
     if mine is None:
         raise UsageError("this study amounts to other trials here; use the medbench that made the bundle.")

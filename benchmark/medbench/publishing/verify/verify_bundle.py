@@ -24,7 +24,7 @@ class Verified:
     """What became of a bundle.
 
     Attributes:
-        checks: One line each, as :class:`medbench.publishing.verify.outcome.Check` has them.
+        checks: One line each, as :class:`medbench.publishing.verify.outcome.DoubleStepsResult` has them.
         entry: ``entry.json``; None where it was refused.
         refused: Why it was refused, or None.
     """
