@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medbench.boards.gains import Judged
-from medbench.boards.yardstick_results import Kind, Measured
+from medbench.boards.yardstick_results import Kind, YardstickResult
 from medbench.planning.arms import Arm
 from medbench.statistics.intervals import Interval
-from medbench.statistics.verdicts import WORDS, Evidence, GivenWord, Verdict, judge, withheld
+from medbench.statistics.verdicts import WORDS, Evidence, GivenWord, Verdict, judge, reason_withheld
 from medbench.tables.wording import PHANTOM, answer, cases, legend, looks, sight, what_helps, yardstick
 from medbench.text import auroc_text, points, printed
 
@@ -129,16 +129,16 @@ def test_sentences_4_7_and_8_when_there_is_no_verdict(changed: dict, sentence: s
     found = judge(interval(1.8, 16.0), evidence, worth=2, auroc=0.1)
 
     assert found == Verdict("", sentence)
-    assert withheld(evidence) == sentence
+    assert reason_withheld(evidence) == sentence
     comparison = Judged(interval(1.8, 16.0), 0.1, evidence, found)
     assert answer(comparison, arm="a", control="b", worth=2) == sentence
 
 
 def test_sentence_8_nothing_is_said_before_the_control_is_complete() -> None:
     assert judge(None, DDTI, worth=2, auroc=0.1).word == ""
-    assert withheld(DDTI) == ""
-    assert withheld(replace(DDTI, rare=20)) == ""
-    assert withheld(replace(DDTI, folds=1)) == ""
+    assert reason_withheld(DDTI) == ""
+    assert reason_withheld(replace(DDTI, rare=20)) == ""
+    assert reason_withheld(replace(DDTI, folds=1)) == ""
 
 
 def test_sentence_8_a_failed_cell_stays_visible_and_makes_no_arm_the_same() -> None:
@@ -217,7 +217,7 @@ def test_sentence_9_the_number_of_looks_stands_under_every_table() -> None:
 
 def test_sentence_10_yardsticks_carry_a_remark_in_place_of_a_verdict() -> None:
     def of(kind: Kind) -> tuple[str, str]:
-        return yardstick(Measured(kind, Arm("plain", "net", ""), planned=2, done=2, trainings=3, seconds=480.0))
+        return yardstick(YardstickResult(kind, Arm("plain", "net", ""), planned=2, done=2, trainings=3, seconds=480.0))
 
     assert of("seeds") == ("the same, other seeds", "training noise")
     assert of("fewer") == ("3/4 of the patients", "what data buys")

@@ -9,7 +9,7 @@ from math import floor, log10
 from medbench.analyses.learning_curves import Growth, OfArm, Point, Worth
 from medbench.data.audit_findings import waived
 from medbench.planning.arm_names import arm_name, control_name, short
-from medbench.protocols.protocol import sized
+from medbench.protocols.protocol import split_size
 from medbench.tables.blocks import Block, Heading, Notes, grid, notes
 from medbench.tables.document import Document, write
 from medbench.tables.wording import ESTIMAND, PHANTOM, by_size, range_of

@@ -8,12 +8,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from medbench.boards.double_steps import Check
+from medbench.boards.double_steps import DoubleStepsResult
 from medbench.boards.gains import Judged
-from medbench.boards.yardstick_results import Measured
+from medbench.boards.yardstick_results import YardstickResult
 from medbench.planning.arm_names import arm_name, control_name
 from medbench.statistics.intervals import Interval
-from medbench.statistics.power import patients_to_see, seen
+from medbench.statistics.power import patients_to_see, smallest_gain_seen
 from medbench.statistics.verdicts import WORDS, Evidence, GivenWord, Verdict, Word
 from medbench.text import auroc_text, duration, listed, points, printed
 
@@ -123,7 +123,7 @@ def legend(worth: float, words: Sequence[Word] = ()) -> str:
     return "   ".join(f"{WORDS[word].mark} {word}{extent.get(word, '')}" for word in shown)
 
 
-def yardstick(of_it: Measured) -> tuple[str, str]:
+def yardstick(of_it: YardstickResult) -> tuple[str, str]:
     """Return the name of a yardstick's row and what stands there instead of a verdict."""
     if of_it.kind == "seeds":
         return "the same, other seeds", "training noise"
@@ -132,7 +132,7 @@ def yardstick(of_it: Measured) -> tuple[str, str]:
     return f"{of_it.trainings} trainings averaged", f"what {duration(of_it.seconds)} buy"
 
 
-def at_twice(check: Check) -> str:
+def at_twice(check: DoubleStepsResult) -> str:
     """Write a gain at twice the steps, or how far its trainings are."""
     arm, control = arm_name(check.arm), control_name(check.arm)
     if check.gain is None:

@@ -72,7 +72,7 @@ def _row(row: Row) -> dict[str, Any]:
     }
 
 
-def _yardstick(of_it: Measured) -> dict[str, Any]:
+def _yardstick(of_it: YardstickResult) -> dict[str, Any]:
     title, caption = yardstick(of_it)
     s = of_it.scores
     return {
