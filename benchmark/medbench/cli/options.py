@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,33 +31,15 @@ def complete(*kinds: str) -> Callable[[click.Context, click.Parameter, str], lis
 
 def plugin_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say which plugins are loaded."""
-    for option in (
-        click.option(
-            "--plugins-dir",
-            "plugin_folders",
-            multiple=True,
-            type=click.Path(path_type=Path),
-            metavar="FOLDER",
-            help="Load every plugin file in a folder; may be repeated.",
-        ),
-        click.option(
-            "-p", "plugin_switches", multiple=True, metavar="no:NAME", help="Leave a plugin out; may be repeated."
-        ),
-    ):
-        command = option(command)
-    return command
+    command = _many("--plugins-dir", "plugin_folders", type=click.Path(path_type=Path), metavar="FOLDER",
+                    help="Load every plugin file in a folder; may be repeated.")(command)  # fmt: skip
+    return _many("-p", "plugin_switches", metavar="no:NAME", help="Leave a plugin out; may be repeated.")(command)
 
 
 def results_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the option that says where results are stored."""
-    return click.option(
-        "--results",
-        type=click.Path(path_type=Path),
-        default=DEFAULT_RESULTS,
-        show_default=True,
-        envvar="MEDBENCH_RESULTS",
-        help="Where results are stored.",
-    )(command)
+    return click.option("--results", type=click.Path(path_type=Path), default=DEFAULT_RESULTS, show_default=True,
+                        envvar="MEDBENCH_RESULTS", help="Where results are stored.")(command)  # fmt: skip
 
 
 def record_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -64,92 +47,47 @@ def record_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.argument("study_name", metavar="[STUDY]", required=False)(results_option(command))
 
 
-# One entry per option, in the order in which --help lists them.
+_many = functools.partial(click.option, multiple=True, metavar="NAME")
+_flag = functools.partial(click.option, is_flag=True)
+# fmt: off
+_STUDY = (  # in the order in which --help lists them
+    click.argument("study_name", metavar="[STUDY]", required=False, shell_complete=complete("study")),
+    _many("-d", "--dataset", "datasets", shell_complete=complete("dataset"),
+          help="Data set; may be repeated, takes globs and name[p=v]."),
+    _many("-a", "--augmenter", "augmenters", shell_complete=complete("augmenter"), help="Augmenter, likewise."),
+    _many("-c", "--classifier", "classifiers", shell_complete=complete("classifier"), help="Classifier, likewise."),
+    _many("--data", metavar="[NAME=]FOLDER",
+          help="Where the data set lies; only read. MEDBENCH_DATA may stand for it."),
+    _flag("--phantom", help="Use drawn look-alikes instead of real images."),
+    _many("--protocol", "protocols", help="Evaluation protocol: patients, official, or a leaky one."),
+    click.option("--leak", metavar="NAME,...",
+                 help=f"Make the protocol leak: {', '.join(LEAKY)}; never ranked then."),
+    _flag("--inflation", help="Take the study's gain apart, leak by leak, instead."),
+    click.option("--folds", type=int, help="Parts of a partition."),
+    click.option("--repeats", type=int, help="Partitions."),
+    click.option("--seeds", type=int, help="Classifier seeds a cell."),
+    click.option("--budget", metavar="NAME|k=v,...", help="smoke, quick, standard, or steps=600,batch=32,..."),
+    click.option("--worth", type=float, help="Points of balanced accuracy that matter."),
+    _many("--set", "settings", metavar="NAME.PARAMETER=VALUE",
+          help="Set a parameter of a recipe, as in hybrid.generator=resample."),
+    click.option("--extractor", metavar="NAME", shell_complete=complete("extractor"),
+                 help="What made images are scored with, as in inception[weights=FILE]; random-convolutions by "
+                 "default."),
+    _flag("--no-controls", help="Run only what is named, without controls and companions."),
+    _flag("--no-companions", help="Do not run reacgan beside another GAN."),
+    click.option("--yardsticks/--no-yardsticks", default=None,
+                 help="Also train the control with other seeds and on 3/4 of the patients, or do not."),
+    _flag("--check-steps", help="At last train the best arm and its control at twice the steps."),
+    _flag("--seed-block",
+          help="Also train arms with a generator, and their controls, on one fold with 3 x 3 seeds."),
+)
+# fmt: on
+
+
 def study_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that make up a study."""
-    options = (
-        click.argument("study_name", metavar="[STUDY]", required=False, shell_complete=complete("study")),
-        click.option(
-            "-d",
-            "--dataset",
-            "datasets",
-            multiple=True,
-            metavar="NAME",
-            shell_complete=complete("dataset"),
-            help="Data set; may be repeated, takes globs and name[p=v].",
-        ),
-        click.option(
-            "-a",
-            "--augmenter",
-            "augmenters",
-            multiple=True,
-            metavar="NAME",
-            shell_complete=complete("augmenter"),
-            help="Augmenter, likewise.",
-        ),
-        click.option(
-            "-c",
-            "--classifier",
-            "classifiers",
-            multiple=True,
-            metavar="NAME",
-            shell_complete=complete("classifier"),
-            help="Classifier, likewise.",
-        ),
-        click.option(
-            "--data",
-            multiple=True,
-            metavar="[NAME=]FOLDER",
-            help="Where the data set lies; only read. MEDBENCH_DATA may stand for it.",
-        ),
-        click.option("--phantom", is_flag=True, help="Use drawn look-alikes instead of real images."),
-        click.option(
-            "--protocol",
-            "protocols",
-            multiple=True,
-            metavar="NAME",
-            help="Evaluation protocol: patients, official, or a leaky one.",
-        ),
-        click.option(
-            "--leak", metavar="NAME,...", help=f"Make the protocol leak: {', '.join(LEAKY)}; never ranked then."
-        ),
-        click.option("--inflation", is_flag=True, help="Take the study's gain apart, leak by leak, instead."),
-        click.option("--folds", type=int, help="Parts of a partition."),
-        click.option("--repeats", type=int, help="Partitions."),
-        click.option("--seeds", type=int, help="Classifier seeds a cell."),
-        click.option("--budget", metavar="NAME|k=v,...", help="smoke, quick, standard, or steps=600,batch=32,..."),
-        click.option("--worth", type=float, help="Points of balanced accuracy that matter."),
-        click.option(
-            "--set",
-            "settings",
-            multiple=True,
-            metavar="NAME.PARAMETER=VALUE",
-            help="Set a parameter of a recipe, as in hybrid.generator=resample.",
-        ),
-        click.option(
-            "--extractor",
-            metavar="NAME",
-            shell_complete=complete("extractor"),
-            help="What made images are scored with, as in inception[weights=FILE]; random-convolutions by default.",
-        ),
-        click.option("--no-controls", is_flag=True, help="Run only what is named, without controls and companions."),
-        click.option("--no-companions", is_flag=True, help="Do not run reacgan beside another GAN."),
-        click.option(
-            "--yardsticks/--no-yardsticks",
-            default=None,
-            help="Also train the control with other seeds and on 3/4 of the patients, or do not.",
-        ),
-        click.option(
-            "--check-steps", is_flag=True, help="At last train the best arm and its control at twice the steps."
-        ),
-        click.option(
-            "--seed-block",
-            is_flag=True,
-            help="Also train arms with a generator, and their controls, on one fold with 3 x 3 seeds.",
-        ),
-    )
     command = results_option(command)
-    for option in reversed(options):
+    for option in reversed(_STUDY):
         command = option(command)
     return plugin_options(command)
 
