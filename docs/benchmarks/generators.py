@@ -42,7 +42,7 @@ from medbench_plugins.generator_scores import register_scores
 from medbench_plugins.generators.acgan import ACGAN
 from medbench_plugins.generators.diversity import measure_diversity
 from medbench_plugins.generators.reacgan import ReACGAN
-from medbench_plugins.generators.wgan_clip import ClippedWGAN
+from medbench_plugins.generators.wgan import ClippedWGAN
 
 GENERATORS = (ACGAN, ReACGAN, ClippedWGAN)
 PARTS = ("fit", "fit", "tune", "score")

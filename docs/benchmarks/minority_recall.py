@@ -41,9 +41,8 @@ from medbench_plugins.augmenters.feature_smote import FeatureSMOTE
 from medbench_plugins.classifiers.encoder import TrainedEncoder
 from medbench_plugins.classifiers.heads import ConvHead, LinearHead
 from medbench_plugins.classifiers.small import SmallCNN
-from medbench_plugins.generators.feature_acgan import FeatureACGAN
-from medbench_plugins.generators.refined_acgan import RefinedACGAN
-from medbench_plugins.generators.resample import Resample
+from medbench_plugins.generators.feature_acgans import FeatureACGAN, RefinedACGAN
+from medbench_plugins.generators.placebos import Resample
 
 ARMS: tuple[Any, ...] = (
     FeatureNone(),

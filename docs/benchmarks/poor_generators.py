@@ -31,8 +31,7 @@ from medbench.trial.generator_scores import score_made
 from medbench_plugins.extractors.random_convolutions import RandomConvolutions
 from medbench_plugins.generator_scores.balls import Coverage
 from medbench_plugins.generator_scores.kid import KIDByClass
-from medbench_plugins.generators.blur import Blur
-from medbench_plugins.generators.resample import Resample
+from medbench_plugins.generators.placebos import Blur, Resample
 
 
 def drawn(name: str, patients: int, size: int, seed: int) -> medbench.Samples:

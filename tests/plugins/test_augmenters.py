@@ -21,9 +21,8 @@ from medbench_plugins.augmenters.generative import Generative, synthetic_counts
 from medbench_plugins.augmenters.geometric import Geometric
 from medbench_plugins.augmenters.synthetic import SyntheticOnly
 from medbench_plugins.generators.acgan import ACGAN
-from medbench_plugins.generators.feature_acgan import FeatureACGAN
-from medbench_plugins.generators.refined_acgan import RefinedACGAN
-from medbench_plugins.generators.resample import Resample
+from medbench_plugins.generators.feature_acgans import FeatureACGAN, RefinedACGAN
+from medbench_plugins.generators.placebos import Resample
 from medbench_plugins.plain_augmenters import Balanced
 
 BUILT_IN = {augmenter.name: augmenter for augmenter in register_augmenters()}

@@ -15,8 +15,8 @@ from sklearn.metrics.pairwise import polynomial_kernel
 import medbench
 from medbench.testing import SandboxContext, toy_samples
 from medbench_plugins.extractors.random_convolutions import RandomConvolutions
-from medbench_plugins.generators.dense_acgan import DenseACGAN
 from medbench_plugins.generators.diversity import COLLAPSED, diversity_facts
+from medbench_plugins.generators.feature_acgans import DenseACGAN
 from medbench_plugins.generators.feature_gans.loop import relative_diversity
 from medbench_plugins.generators.image_gans.checkpoints import (
     draw_held_out_rows,

@@ -27,11 +27,11 @@ from medbench_plugins.augmenters.feature_mixup import FeatureMixup
 from medbench_plugins.augmenters.feature_none import FeatureNone
 from medbench_plugins.augmenters.feature_smote import FeatureSMOTE, smote
 from medbench_plugins.generators.clswgan import ClsWGAN
-from medbench_plugins.generators.dense_acgan import DenseACGAN
+from medbench_plugins.generators.feature_acgans import DenseACGAN
 from medbench_plugins.generators.feature_gans.classified_wasserstein import ClassifiedWasserstein, linear_softmax
 from medbench_plugins.generators.feature_gans.dense_networks import DenseCritic
 from medbench_plugins.generators.image_gans.losses import Wasserstein
-from medbench_plugins.generators.resample import Resample
+from medbench_plugins.generators.placebos import Resample
 
 QUICK_ACGAN, QUICK_CLSWGAN = DenseACGAN(hidden=16, latent=4, steps=5), ClsWGAN(hidden=16, latent=4, steps=5)
 ARMS: list[medbench.Augmenter] = [

@@ -13,10 +13,7 @@ import pytest
 import medbench
 from medbench.testing import SandboxContext, check_generator, toy_samples
 from medbench_plugins.generators.clswgan import ClsWGAN
-from medbench_plugins.generators.dense_acgan import DenseACGAN
-from medbench_plugins.generators.feature_acgan import FeatureACGAN
-from medbench_plugins.generators.map_acgan import MapACGAN
-from medbench_plugins.generators.refined_acgan import RefinedACGAN
+from medbench_plugins.generators.feature_acgans import DenseACGAN, FeatureACGAN, MapACGAN, RefinedACGAN
 
 DENSE = DenseACGAN(hidden=8, latent=4, steps=5)
 MAPS = MapACGAN(width=4, latent=4, steps=5, lr_g=5e-3)

@@ -31,8 +31,7 @@ from medbench_plugins.generator_scores.copies import Copies, CopiesAUC
 from medbench_plugins.generator_scores.fid import frechet_distance
 from medbench_plugins.generator_scores.inception_score import InceptionScore
 from medbench_plugins.generator_scores.kid import KID, KIDByClass, kernel_distance
-from medbench_plugins.generators.blur import Blur
-from medbench_plugins.generators.resample import Resample
+from medbench_plugins.generators.placebos import Blur, Resample
 
 ALL = tuple(register_scores())
 

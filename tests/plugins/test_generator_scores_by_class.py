@@ -34,8 +34,7 @@ from medbench_plugins.generator_scores.copied_pictures import CopiesPixels
 from medbench_plugins.generator_scores.inception_score import InceptionScore
 from medbench_plugins.generator_scores.kid import KIDByClass, kernel_distance
 from medbench_plugins.generator_scores.likeness import find_most_alike
-from medbench_plugins.generators.blur import Blur
-from medbench_plugins.generators.resample import Resample
+from medbench_plugins.generators.placebos import Blur, Resample
 
 # -- the numbers, against loops written out -----------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ from medbench_plugins.generators.image_gans.networks import (
     UpsampledConvolution,
     count_halvings,
 )
-from medbench_plugins.generators.resample import Resample
+from medbench_plugins.generators.placebos import Resample
 from medbench_plugins.training.average import MovingAverage
 
 QUICK = ACGAN(width=4, latent=8, steps=4, batch=8, batch_3d=4)

@@ -21,8 +21,7 @@ from medbench_plugins.generators.dcgan import DCGAN
 from medbench_plugins.generators.diffusion import Diffusion
 from medbench_plugins.generators.image_gans.networks import Critic, GeneratorNetwork, OneAClass, initialise_as_dcgan
 from medbench_plugins.generators.reacgan import ReACGAN
-from medbench_plugins.generators.wgan_clip import ClippedWGAN
-from medbench_plugins.generators.wgan_gp import PenalisedWGAN
+from medbench_plugins.generators.wgan import ClippedWGAN, PenalisedWGAN
 
 SMALL: dict[str, Any] = {"width": 4, "latent": 8, "batch": 8, "batch_3d": 4}
 GANS: dict[str, Any] = {

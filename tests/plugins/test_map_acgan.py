@@ -20,11 +20,9 @@ from medbench_plugins.augmenters.feature_none import FeatureNone
 from medbench_plugins.augmenters.feature_smote import FeatureSMOTE
 from medbench_plugins.classifiers.heads import ConvHead, LinearHead
 from medbench_plugins.generators.clswgan import ClsWGAN
-from medbench_plugins.generators.dense_acgan import DenseACGAN
-from medbench_plugins.generators.feature_acgan import FeatureACGAN
+from medbench_plugins.generators.feature_acgans import DenseACGAN, FeatureACGAN, MapACGAN
 from medbench_plugins.generators.feature_gans.map_networks import MapDiscriminator, MapGenerator
-from medbench_plugins.generators.map_acgan import MapACGAN
-from medbench_plugins.generators.resample import Resample
+from medbench_plugins.generators.placebos import Resample
 from medbench_plugins.row_vectors import channel_units
 
 QUICK = MapACGAN(width=4, latent=4, steps=5, lr_g=5e-3)

@@ -23,9 +23,9 @@ from medbench.registry import plugins
 from medbench.testing import SandboxContext, check_augmenter, check_generator, toy_samples
 from medbench_plugins.augmenters import register_augmenters
 from medbench_plugins.augmenters.generative import Generative, synthetic_counts
-from medbench_plugins.generators.resample import Resample
+from medbench_plugins.generators.placebos import Resample
 from medbench_plugins.generators.transformed import CHANGES, Transformed
-from medbench_plugins.generators.wgan_clip import ClippedWGAN
+from medbench_plugins.generators.wgan import ClippedWGAN
 from medbench_plugins.plain_augmenters import Balanced
 
 BUILT_IN: dict[str, Any] = {augmenter.name: augmenter for augmenter in register_augmenters()}

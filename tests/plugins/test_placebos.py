@@ -14,9 +14,7 @@ from medbench.testing import SandboxContext, check_augmenter, check_generator, t
 from medbench_plugins.augmenters.geometric import Geometric
 from medbench_plugins.augmenters.synthetic import SyntheticOnly
 from medbench_plugins.generators.acgan import ACGAN
-from medbench_plugins.generators.blur import Blur
-from medbench_plugins.generators.resample import Resample
-from medbench_plugins.generators.shuffled import ShuffledLabels
+from medbench_plugins.generators.placebos import Blur, Resample, ShuffledLabels
 from medbench_plugins.plain_augmenters import Balanced
 
 PLACEBOS = [Blur(), Blur(size=5), ShuffledLabels()]

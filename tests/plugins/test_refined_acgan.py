@@ -17,7 +17,7 @@ from sklearn.covariance import LedoitWolf
 
 import medbench
 from medbench.testing import SandboxContext, toy_samples
-from medbench_plugins.generators.feature_acgan import FeatureACGAN
+from medbench_plugins.generators.feature_acgans import FeatureACGAN, RefinedACGAN
 from medbench_plugins.generators.feature_gans.gaussian_start import (
     DenseCorrection,
     MapCorrection,
@@ -27,7 +27,6 @@ from medbench_plugins.generators.feature_gans.gaussian_start import (
 )
 from medbench_plugins.generators.feature_gans.loop import blur
 from medbench_plugins.generators.image_gans.losses import AuxiliaryClassifier
-from medbench_plugins.generators.refined_acgan import RefinedACGAN
 
 QUICK = RefinedACGAN(hidden=8, width=4, rank=3, steps=5, lr_g=5e-3)
 SHAPES = [(5,), (5, 3, 2), (3, 2, 3, 2)]

@@ -28,12 +28,12 @@ from medbench_plugins.classifiers.timm_nets import VGG16
 from medbench_plugins.generators import register_generators
 from medbench_plugins.generators.acgan import ACGAN
 from medbench_plugins.generators.dcgan import DCGAN
-from medbench_plugins.generators.dense_acgan import DenseACGAN
+from medbench_plugins.generators.feature_acgans import DenseACGAN
 from medbench_plugins.generators.image_gans.networks import DiscriminatorNetwork, EmbeddingDiscriminator
+from medbench_plugins.generators.placebos import Resample
 from medbench_plugins.generators.reacgan import ReACGAN
-from medbench_plugins.generators.resample import Resample
 from medbench_plugins.generators.selected import Selected
-from medbench_plugins.generators.wgan_gp import PenalisedWGAN
+from medbench_plugins.generators.wgan import PenalisedWGAN
 from medbench_plugins.selection.classifier_judge import Selector
 from medbench_plugins.selection.judges import make_judge
 from medbench_plugins.selection.rules import Rule, draw_selected

@@ -21,9 +21,7 @@ from medbench.samples import Samples
 from medbench.trial.context import TrialContext
 from medbench.trial.trial import Trial, run_trial
 from medbench_plugins.augmenters.generative import Generative
-from medbench_plugins.generators.blur import Blur
-from medbench_plugins.generators.resample import Resample
-from medbench_plugins.generators.shuffled import ShuffledLabels
+from medbench_plugins.generators.placebos import Blur, Resample, ShuffledLabels
 
 
 @st.composite

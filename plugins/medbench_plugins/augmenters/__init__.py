@@ -21,11 +21,11 @@ from medbench_plugins.augmenters.under_bagging import FeatureUnderBagging, Under
 from medbench_plugins.generators.clswgan import ClsWGAN
 from medbench_plugins.generators.dcgan import DCGAN
 from medbench_plugins.generators.diffusion import Diffusion
+from medbench_plugins.generators.placebos import Resample
 from medbench_plugins.generators.reacgan import ReACGAN
-from medbench_plugins.generators.resample import Resample
 from medbench_plugins.generators.selected import Selected
 from medbench_plugins.generators.transformed import Transformed
-from medbench_plugins.generators.wgan_clip import ClippedWGAN
+from medbench_plugins.generators.wgan import ClippedWGAN
 from medbench_plugins.plain_augmenters import Balanced, Unchanged
 
 # The spine preprint's hybrid: the original and its three best changes, of real and synthetic images alike.

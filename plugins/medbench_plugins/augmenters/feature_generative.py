@@ -8,8 +8,8 @@ from typing import ClassVar, Literal
 import medbench
 from medbench_plugins.augmenters.feature_none import FeatureNone
 from medbench_plugins.augmenters.generative import Generative, check_filling
-from medbench_plugins.generators.feature_acgan import FeatureACGAN
-from medbench_plugins.generators.resample import Resample
+from medbench_plugins.generators.feature_acgans import FeatureACGAN
+from medbench_plugins.generators.placebos import Resample
 
 COPIES = "feature-copies"
 

@@ -9,8 +9,8 @@ import numpy as np
 
 import medbench
 from medbench_plugins.generators.acgan import ACGAN
+from medbench_plugins.generators.placebos import Resample
 from medbench_plugins.generators.reacgan import ReACGAN
-from medbench_plugins.generators.resample import Resample
 from medbench_plugins.plain_augmenters import Balanced
 
 COPIES = "copies"

@@ -10,7 +10,7 @@ import numpy as np
 import medbench
 from medbench_plugins.augmenters.generative import synthetic_counts
 from medbench_plugins.generators.acgan import ACGAN
-from medbench_plugins.generators.resample import Resample
+from medbench_plugins.generators.placebos import Resample
 from medbench_plugins.plain_augmenters import Balanced
 
 

@@ -6,21 +6,15 @@ from collections.abc import Iterable
 
 import medbench
 from medbench_plugins.generators.acgan import ACGAN
-from medbench_plugins.generators.blur import Blur
 from medbench_plugins.generators.clswgan import ClsWGAN
 from medbench_plugins.generators.dcgan import DCGAN
-from medbench_plugins.generators.dense_acgan import DenseACGAN
 from medbench_plugins.generators.diffusion import Diffusion
-from medbench_plugins.generators.feature_acgan import FeatureACGAN
-from medbench_plugins.generators.map_acgan import MapACGAN
+from medbench_plugins.generators.feature_acgans import DenseACGAN, FeatureACGAN, MapACGAN, RefinedACGAN
+from medbench_plugins.generators.placebos import Blur, Resample, ShuffledLabels
 from medbench_plugins.generators.reacgan import ReACGAN
-from medbench_plugins.generators.refined_acgan import RefinedACGAN
-from medbench_plugins.generators.resample import Resample
 from medbench_plugins.generators.selected import Selected
-from medbench_plugins.generators.shuffled import ShuffledLabels
 from medbench_plugins.generators.transformed import Transformed
-from medbench_plugins.generators.wgan_clip import ClippedWGAN
-from medbench_plugins.generators.wgan_gp import PenalisedWGAN
+from medbench_plugins.generators.wgan import ClippedWGAN, PenalisedWGAN
 
 
 @medbench.hookimpl

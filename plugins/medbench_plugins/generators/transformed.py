@@ -9,7 +9,7 @@ import numpy as np
 
 import medbench
 from medbench_plugins.generators.checks import check_pixels
-from medbench_plugins.generators.resample import RealImages
+from medbench_plugins.generators.placebos import RealImages
 from medbench_plugins.transforms.ranges import FLIP_AXES, SAFE
 
 if TYPE_CHECKING:
