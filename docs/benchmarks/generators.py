@@ -35,7 +35,7 @@ from PIL import Image
 
 import medbench
 from medbench.testing import SandboxContext
-from medbench.trial.generator_scores import score_made
+from medbench.trial.generator_scores import score_synthetic
 from medbench_plugins.classifiers.small import SmallCNN
 from medbench_plugins.extractors.random_convolutions import RandomConvolutions
 from medbench_plugins.generator_scores import register_scores
@@ -98,7 +98,7 @@ def measure(
     """Draw as many pictures as were fitted, and return their numbers and the floor's."""
     train = parts["fit"]
     made = sampler.sample(train.labels, 1)
-    scored = score_made(
+    scored = score_synthetic(
         train.with_synthetic(made, train.labels, maker="made"),
         parts["score"],
         extractor=RandomConvolutions(),

@@ -27,7 +27,7 @@ import medbench
 from medbench.boards.generator_health import why_poor
 from medbench.registry.plugins import load
 from medbench.testing import SandboxContext
-from medbench.trial.generator_scores import score_made
+from medbench.trial.generator_scores import score_synthetic
 from medbench_plugins.extractors.random_convolutions import RandomConvolutions
 from medbench_plugins.generator_scores.balls import Coverage
 from medbench_plugins.generator_scores.kid import KIDByClass
@@ -94,7 +94,7 @@ def main() -> None:
             train, held_out = samples.take(~held), samples.take(held)
             for kind, (x, labels) in samples_of(train, unseen, draw).items():
                 training = train.with_synthetic(x, labels, maker=kind)
-                result = score_made(
+                result = score_synthetic(
                     training, held_out, extractor=RandomConvolutions(), scores=scores, seed=draw
                 )  # fmt: skip
                 assert result is not None

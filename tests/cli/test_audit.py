@@ -21,7 +21,8 @@ from medbench.samples import Samples
 from medbench.testing import toy_samples
 from medbench.text import columns
 from medbench.trial.context import TrialContext
-from medbench.trial.trial import Trial, run_trial
+from medbench.trial.run_one_trial import Recipes, run_trial
+from medbench.trial.trial import Trial
 from toys import Mean, Plain
 
 TOYS = Path(__file__).parents[1] / "toys"
@@ -194,10 +195,8 @@ def test_a_trial_under_an_official_cut_that_parts_a_patient_needs_the_waiver(tmp
     official = EvaluationProtocol("official")
 
     def once(**more: frozenset[str]) -> tuple[str, ...]:
-        context = TrialContext(
-            split=TRIAL.split, seed=0, stage_seed=0, budget=TRIAL.budget, device="cpu", folder=tmp_path
-        )
-        return run_trial(TRIAL, Plain(), Mean(), official, parted, context, **more).leaks
+        context = TrialContext(TRIAL, device="cpu", folder=tmp_path)
+        return run_trial(TRIAL, Recipes(Plain(), Mean(), official), parted, context, **more).leaks
 
     with pytest.raises(LeakError, match="in training or validation and in test"):
         once()

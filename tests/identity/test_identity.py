@@ -17,6 +17,7 @@ from medbench.interfaces import Budget
 from medbench.registry.plugins import load
 from medbench.registry.seed_names import PLACES
 from medbench.trial.context import TrialContext
+from medbench.trial.trial import Trial
 
 CATALOGUE = load(installed=False)
 
@@ -100,9 +101,8 @@ def test_seeds_depend_on_every_part_and_are_the_same_for_ever() -> None:
 
 
 def seed_of(recipe: Any, folder: Path) -> int:
-    context = TrialContext(
-        split=("d", "p", 0, 1, 3), seed=4, stage_seed=5, budget=Budget(), device="cpu", folder=folder
-    )
+    trial = Trial("d", "p", 0, 1, 3, 4, 5, "augmenter", "classifier", Budget())
+    context = TrialContext(trial, device="cpu", folder=folder)
     return context.of(recipe).seed("x", 1)
 
 

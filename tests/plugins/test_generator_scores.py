@@ -21,8 +21,9 @@ from medbench.samples import Samples
 from medbench.store.trial_files import Stored, read_stored, write_result
 from medbench.testing import SandboxContext, check_score, toy_samples
 from medbench.trial.context import TrialContext
-from medbench.trial.generator_scores import CHUNK, MOST, score_made
-from medbench.trial.trial import Trial, run_trial
+from medbench.trial.generator_scores import CHUNK, MOST, score_synthetic
+from medbench.trial.run_one_trial import Measures, Recipes, run_trial
+from medbench.trial.trial import Trial
 from medbench_plugins.augmenters.generative import Generative
 from medbench_plugins.extractors.random_convolutions import RandomConvolutions
 from medbench_plugins.generator_scores import register_scores
@@ -309,7 +310,7 @@ def test_synthetic_rows_are_scored_against_held_out_ones_in_the_same_mix_of_clas
     training = with_made(of_class(40, (30, 10)), (20, 20))
     held_out = of_class(24, (12, 12), seed=1)
 
-    result = score_made(training, held_out, extractor=Pixels(), scores=[Notes()], seed=0)
+    result = score_synthetic(training, held_out, extractor=Pixels(), scores=[Notes()], seed=0)
 
     assert result is not None
     train, held, made = Notes.handed[0]
@@ -327,7 +328,7 @@ def test_synthetic_rows_are_scored_against_held_out_ones_in_the_same_mix_of_clas
 def test_a_class_without_synthetic_rows_is_left_out() -> None:
     training = with_made(of_class(40, (30, 10)), (0, 25))
 
-    result = score_made(training, of_class(24, (12, 12), seed=1), extractor=Pixels(), scores=[Notes()], seed=0)
+    result = score_synthetic(training, of_class(24, (12, 12), seed=1), extractor=Pixels(), scores=[Notes()], seed=0)
 
     assert result is not None
     assert [len(rows) for rows in Notes.handed[0]] == [10, 12, 10]  # real, held-out, made
@@ -338,8 +339,8 @@ def test_scores_by_class_are_averaged_over_the_classes_they_are_defined_for() ->
     training = with_made(of_class(41, (40, 1)), (20, 20))
     held_out = of_class(20, (10, 10), seed=1)
 
-    by_class = score_made(training, held_out, extractor=Pixels(), scores=[Notes(each_class=True)], seed=0)
-    kid = score_made(training, held_out, extractor=Pixels(), scores=[KIDByClass()], seed=0)
+    by_class = score_synthetic(training, held_out, extractor=Pixels(), scores=[Notes(each_class=True)], seed=0)
+    kid = score_synthetic(training, held_out, extractor=Pixels(), scores=[KIDByClass()], seed=0)
 
     assert by_class is not None
     assert by_class.values["notes"] == (20 + 1) / 2
@@ -352,7 +353,7 @@ def test_a_score_of_all_classes_at_once_may_be_that_of_each_class_too() -> None:
     training = with_made(of_class(60, (40, 20)), (20, 20))
     held_out = of_class(24, (12, 12), seed=1)
 
-    result = score_made(training, held_out, extractor=Pixels(), scores=[Precision(), Density(), KID()], seed=0)
+    result = score_synthetic(training, held_out, extractor=Pixels(), scores=[Precision(), Density(), KID()], seed=0)
 
     assert result is not None
     of_all_and_each = ("", ":class 0", ":class 1")
@@ -371,9 +372,9 @@ def test_what_an_extractor_does_not_give_is_not_scored() -> None:
     training, held_out = with_made(toy_samples(30, size=4), (10, 10)), toy_samples(20, size=4, seed=1)
     scores = [Notes(of="probabilities"), KID(), Notes("no-floor", floor=False)]
 
-    with_classes = score_made(training, held_out, extractor=Pixels(), scores=scores, seed=0)
-    without = score_made(training, held_out, extractor=RandomConvolutions(), scores=scores, seed=0)
-    refused = score_made(training, held_out, extractor=Refuses(), scores=scores, seed=0)
+    with_classes = score_synthetic(training, held_out, extractor=Pixels(), scores=scores, seed=0)
+    without = score_synthetic(training, held_out, extractor=RandomConvolutions(), scores=scores, seed=0)
+    refused = score_synthetic(training, held_out, extractor=Refuses(), scores=scores, seed=0)
 
     assert with_classes is not None
     of_rows = {"origin-label", "origin-label-floor"}  # no features are needed for it
@@ -390,7 +391,7 @@ def test_no_more_than_so_many_rows_are_looked_at() -> None:
     n = MOST + 60
     training = with_made(of_class(n, (n,)), (n,))
 
-    score_made(training, of_class(n, (n,), seed=1), extractor=Pixels(), scores=[Notes()], seed=0)
+    score_synthetic(training, of_class(n, (n,), seed=1), extractor=Pixels(), scores=[Notes()], seed=0)
 
     assert sum(Pixels.seen) == 3 * MOST
     assert max(Pixels.seen) == CHUNK
@@ -400,7 +401,7 @@ def test_the_draw_repeats_and_depends_on_the_seed() -> None:
     training, held_out = with_made(toy_samples(60, size=4), (7, 9)), toy_samples(30, size=4, seed=1)
 
     one, again, other = (
-        score_made(training, held_out, extractor=Pixels(), scores=ALL, seed=seed) for seed in (3, 3, 4)
+        score_synthetic(training, held_out, extractor=Pixels(), scores=ALL, seed=seed) for seed in (3, 3, 4)
     )
 
     assert one is not None
@@ -414,8 +415,8 @@ def test_nothing_to_score_is_no_score() -> None:
     train, held_out = toy_samples(30, size=4), toy_samples(20, size=4, seed=1)
     unknown = Samples(**{**vars(held_out), "labels": np.full(20, -1)})
 
-    assert score_made(train, held_out, extractor=Pixels(), scores=ALL, seed=0) is None
-    assert score_made(with_made(train, (5, 5)), unknown, extractor=Pixels(), scores=ALL, seed=0) is None
+    assert score_synthetic(train, held_out, extractor=Pixels(), scores=ALL, seed=0) is None
+    assert score_synthetic(with_made(train, (5, 5)), unknown, extractor=Pixels(), scores=ALL, seed=0) is None
 
 
 @dataclass(frozen=True)
@@ -443,9 +444,9 @@ class Breaks:
 )  # fmt: skip
 def test_a_score_that_breaks_costs_its_own_number_and_no_other(what: str, why: str | None) -> None:
     training, held_out = with_made(toy_samples(30, size=4), (10, 10)), toy_samples(20, size=4, seed=1)
-    alone = score_made(training, held_out, extractor=Pixels(), scores=[KID()], seed=0)
+    alone = score_synthetic(training, held_out, extractor=Pixels(), scores=[KID()], seed=0)
 
-    both = score_made(training, held_out, extractor=Pixels(), scores=[Breaks(what), KID()], seed=0)
+    both = score_synthetic(training, held_out, extractor=Pixels(), scores=[Breaks(what), KID()], seed=0)
 
     assert alone is not None
     assert both is not None
@@ -463,7 +464,7 @@ def test_a_score_that_breaks_costs_its_own_number_and_no_other(what: str, why: s
 def test_an_extractor_that_breaks_costs_the_scores_alone(extractor: Any, why: str) -> None:
     training = with_made(toy_samples(30, size=4), (5, 5))
 
-    result = score_made(training, toy_samples(20, size=4, seed=1), extractor=extractor, scores=ALL, seed=0)
+    result = score_synthetic(training, toy_samples(20, size=4, seed=1), extractor=extractor, scores=ALL, seed=0)
 
     assert result is not None
     assert result.values == {}
@@ -488,13 +489,9 @@ class Mean:
 
 def score_trial(folder: Path, augmenter: Any, samples: Samples = SAMPLES) -> Any:
     folder.mkdir(parents=True, exist_ok=True)
-    context = TrialContext(
-        split=TRIAL.split, seed=0, stage_seed=0, budget=TRIAL.budget, device="cpu", folder=folder
-    )  # fmt: skip
-    protocol = EvaluationProtocol()
-    return run_trial(
-        TRIAL, augmenter, Mean(), protocol, samples, context, scores=ALL, extractor=RandomConvolutions()
-    )  # fmt: skip
+    context = TrialContext(TRIAL, device="cpu", folder=folder)
+    recipes = Recipes(augmenter, Mean(), EvaluationProtocol())
+    return run_trial(TRIAL, recipes, samples, context, Measures(scores=ALL, extractor=RandomConvolutions()))
 
 
 def test_a_trial_scores_synthetic_rows_and_stores_the_scores(tmp_path: Path) -> None:
@@ -536,10 +533,9 @@ def test_scoring_changes_no_prediction(tmp_path: Path) -> None:
     predicted = []
     for folder, more in (("with", {"scores": ALL, "extractor": RandomConvolutions()}), ("without", {})):
         (tmp_path / folder).mkdir()
-        context = TrialContext(
-            split=TRIAL.split, seed=0, stage_seed=0, budget=TRIAL.budget, device="cpu", folder=tmp_path / folder
-        )  # fmt: skip
-        result = run_trial(TRIAL, augmenter, SmallCNN(), EvaluationProtocol(), SAMPLES, context, **more)
+        context = TrialContext(TRIAL, device="cpu", folder=tmp_path / folder)
+        recipes = Recipes(augmenter, SmallCNN(), EvaluationProtocol())
+        result = run_trial(TRIAL, recipes, SAMPLES, context, Measures(**more))
         predicted.append(result.probabilities)
 
     assert np.array_equal(*predicted)
@@ -573,7 +569,9 @@ def test_a_real_generator_is_worse_than_its_floor(context: SandboxContext) -> No
     labels = np.arange(40) % 2
     training = train.with_synthetic(fitted.sample(labels, 0), labels, maker="dcgan")
 
-    result = score_made(training, toy_samples(80, size=16, seed=5), extractor=RandomConvolutions(), scores=ALL, seed=0)
+    result = score_synthetic(
+        training, toy_samples(80, size=16, seed=5), extractor=RandomConvolutions(), scores=ALL, seed=0
+    )
 
     assert result is not None
     assert result.values["kid"] > 5 * abs(result.values["kid-floor"])

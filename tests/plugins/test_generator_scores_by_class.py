@@ -21,8 +21,9 @@ from medbench.samples import Samples
 from medbench.tables import wording
 from medbench.testing import toy_samples
 from medbench.trial.context import TrialContext
-from medbench.trial.generator_scores import score_made
-from medbench.trial.trial import Trial, run_trial
+from medbench.trial.generator_scores import score_synthetic
+from medbench.trial.run_one_trial import Measures, Recipes, run_trial
+from medbench.trial.trial import Trial
 from medbench_plugins.augmenters.generative import Generative
 from medbench_plugins.augmenters.synthetic import SyntheticOnly
 from medbench_plugins.extractors.own_classifier import OwnClassifier
@@ -167,7 +168,7 @@ def test_the_label_by_origin_is_the_best_of_all_rules(counts: tuple[int, int]) -
     train, held_out = toy_samples(30, size=4), toy_samples(20, size=4, seed=1)
     training = made_of(train, counts)
 
-    result = score_made(training, held_out, extractor=Pixels(), scores=[], seed=0)
+    result = score_synthetic(training, held_out, extractor=Pixels(), scores=[], seed=0)
 
     def correct(rule: tuple[int, int]) -> float:
         told = np.where(training.is_real, rule[0], rule[1])
@@ -185,7 +186,7 @@ def test_scores_by_class_carry_the_name_of_the_class_and_a_floor() -> None:
     training = made_of(train, (20, 20))
     scores: list[Any] = [TrainedOnMade(), TriedOnMade(), DomainInceptionScore(), KIDByClass()]
 
-    result = score_made(training, held_out, extractor=Pixels(), scores=scores, seed=0)
+    result = score_synthetic(training, held_out, extractor=Pixels(), scores=scores, seed=0)
 
     assert result is not None
     values = result.values
@@ -300,7 +301,7 @@ def test_blurred_images_are_poor_and_real_ones_are_not() -> None:
     def scored(x: np.ndarray, labels: np.ndarray) -> str:
         training = train.with_synthetic(x, labels, maker="test")
         scores = [KIDByClass(), Coverage()]
-        result = score_made(training, held_out, extractor=RandomConvolutions(), scores=scores, seed=0)
+        result = score_synthetic(training, held_out, extractor=RandomConvolutions(), scores=scores, seed=0)
         assert result is not None
         return why_poor(result.values)
 
@@ -324,13 +325,10 @@ class Mean:
 
 def run(folder: Path, augmenter: Any, extractor: Any, scores: Any) -> Any:
     folder.mkdir()
-    context = TrialContext(
-        split=TRIAL.split, seed=0, stage_seed=0, budget=TRIAL.budget, device="cpu", folder=folder
-    )  # fmt: skip
+    context = TrialContext(TRIAL, device="cpu", folder=folder)
     samples = toy_samples(160, size=16)
-    return run_trial(
-        TRIAL, augmenter, Mean(), EvaluationProtocol(), samples, context, scores=scores, extractor=extractor
-    )  # fmt: skip
+    recipes = Recipes(augmenter, Mean(), EvaluationProtocol())
+    return run_trial(TRIAL, recipes, samples, context, Measures(scores=scores, extractor=extractor))
 
 
 def test_an_arm_without_real_images_is_scored_against_those_its_generator_saw(tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ from medbench.interfaces import needs
 from medbench.protocols.protocol import protocol
 from medbench.testing import SandboxContext, check_augmenter, check_generator, check_recipe_is_unchanged, toy_samples
 from medbench.trial.context import TrialContext
-from medbench.trial.trial import Trial, run_trial
+from medbench.trial.run_one_trial import Recipes, run_trial
+from medbench.trial.trial import Trial
 from medbench_plugins.augmenters import register_augmenters
 from medbench_plugins.augmenters.feature_generative import FeatureGenerative
 from medbench_plugins.augmenters.generative import Generative
@@ -469,9 +470,9 @@ def test_a_trial_runs_through_the_filter_and_its_stages(tmp_path: Path) -> None:
     arm, classifier = Generative("acgan-selected", generator=QUICK["classifier"]), SmallCNN(width=4)
     budget = medbench.Budget(steps=4, batch=8, generator_steps=3)
     trial = Trial("toy", "patients", 0, 0, 3, 0, 0, "acgan-selected", "small-cnn", budget)
-    context = TrialContext(split=trial.split, seed=0, stage_seed=0, budget=budget, device="cpu", folder=tmp_path)
+    context = TrialContext(trial, device="cpu", folder=tmp_path)
 
-    result = run_trial(trial, arm, classifier, protocol("patients"), samples, context)
+    result = run_trial(trial, Recipes(arm, classifier, protocol("patients")), samples, context)
 
     assert result.counts["made"] == result.counts["real"]
     assert len(result.stages) == 3  # the filter, the generator and the selector

@@ -18,7 +18,7 @@ from medbench.running.rescore_generators import rescore
 from medbench.running.resources import LoadedPlugins, Workers
 from medbench.store import recomputed_scores
 from medbench.store.trial_files import Stored
-from medbench.trial.generator_scores import is_stale, score_keys, score_of
+from medbench.trial.score_keys import is_stale, score_keys, score_of
 from medbench_plugins.generator_scores.kid import KID, KIDByClass
 
 HOW = {"extractor": "toy", "sha256": "6" * 64, "key of kid": "a", "key of kid-by-class": "b"}
@@ -52,17 +52,17 @@ def test_code_that_scores_is_part_of_their_keys_and_of_no_trial() -> None:
     of_scores = {
         name
         for module, name in reach(("medbench.trial.generator_scores", "*")).definitions
-        if module == "medbench.trial.generator_scores"
+        if module in ("medbench.trial.generator_scores", "medbench.trial.score_pool")
     }
     of_trials = {
         name
         for module, name in reach(*CORE).definitions
-        if module in ("medbench.trial.generator_scores", "medbench.trial.trial")
+        if module in ("medbench.trial.generator_scores", "medbench.trial.score_pool", "medbench.trial.run_one_trial")
     }
 
-    assert {"score_made", "_Pool", "_draw", "_origin_label", "MOST"} <= of_scores
+    assert {"score_synthetic", "Pool", "_draw", "_score_origin_label", "MOST"} <= of_scores
     assert "run_trial" in of_trials
-    assert not of_trials & {*of_scores, "score_again", "_scores"}
+    assert not of_trials & {*of_scores, "score_again", "_score"}
 
 
 @pytest.mark.parametrize(

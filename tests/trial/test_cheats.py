@@ -20,7 +20,8 @@ from medbench.protocols.protocol import EvaluationProtocol
 from medbench.registry.plugins import load
 from medbench.testing import toy_samples
 from medbench.trial.context import TrialContext
-from medbench.trial.trial import Result, Trial, run_trial
+from medbench.trial.run_one_trial import Recipes, run_trial
+from medbench.trial.trial import Result, Trial
 from toys import Mean, Plain
 
 TOYS = str(Path(__file__).parents[1] / "toys")
@@ -213,8 +214,8 @@ def recipes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def run(folder: Path, augmenter: Any, classifier: Any) -> Result:
     trial = Trial("toy", "patients", 0, 1, 3, 0, 0, augmenter.name, classifier.name, Budget(steps=5, generator_steps=5))
-    context = TrialContext(split=trial.split, seed=0, stage_seed=0, budget=trial.budget, device="cpu", folder=folder)
-    return run_trial(trial, augmenter, classifier, EvaluationProtocol(), SAMPLES, context)
+    context = TrialContext(trial, device="cpu", folder=folder)
+    return run_trial(trial, Recipes(augmenter, classifier, EvaluationProtocol()), SAMPLES, context)
 
 
 def test_a_cheat_is_named_and_a_leak_ends_the_run_with_its_code(tmp_path: Path) -> None:

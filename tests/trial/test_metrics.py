@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from medbench.trial.metrics import Measured, measure, measure_key
+from medbench.trial.metrics import Measurement, measure, measure_key
 
 LABELS, P = np.array([0, 1, 1]), np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
 
@@ -29,28 +29,28 @@ def force(labels: np.ndarray, probabilities: np.ndarray) -> float:
 @pytest.mark.parametrize(
     ("metric", "expected"),
     [
-        (lambda y, p: 0.5, Measured(0.5)),
-        (lambda y, p: 1, Measured(1.0)),
-        (lambda y, p: np.float32(0.5), Measured(0.5)),
-        (lambda y, p: np.array(0.5), Measured(0.5)),
-        (lambda y, p: 1 / 0, Measured(None, "ZeroDivisionError")),
-        (lambda y, p: sys.exit(0), Measured(None, "Ended")),
-        (lambda y, p: p.sum(1), Measured(None, "gave ndarray, not a number")),
-        (lambda y, p: "0.5", Measured(None, "gave str, not a number")),
-        (lambda y, p: True, Measured(None, "gave bool, not a number")),
-        (lambda y, p: None, Measured(None, "gave NoneType, not a number")),
-        (lambda y, p: 1j, Measured(None, "gave complex, not a number")),
-        (lambda y, p: math.nan, Measured(None, "gave nan")),
-        (lambda y, p: -math.inf, Measured(None, "gave -inf")),
+        (lambda y, p: 0.5, Measurement(0.5)),
+        (lambda y, p: 1, Measurement(1.0)),
+        (lambda y, p: np.float32(0.5), Measurement(0.5)),
+        (lambda y, p: np.array(0.5), Measurement(0.5)),
+        (lambda y, p: 1 / 0, Measurement(None, "ZeroDivisionError")),
+        (lambda y, p: sys.exit(0), Measurement(None, "Ended")),
+        (lambda y, p: p.sum(1), Measurement(None, "gave ndarray, not a number")),
+        (lambda y, p: "0.5", Measurement(None, "gave str, not a number")),
+        (lambda y, p: True, Measurement(None, "gave bool, not a number")),
+        (lambda y, p: None, Measurement(None, "gave NoneType, not a number")),
+        (lambda y, p: 1j, Measurement(None, "gave complex, not a number")),
+        (lambda y, p: math.nan, Measurement(None, "gave nan")),
+        (lambda y, p: -math.inf, Measurement(None, "gave -inf")),
         (
             lambda y, p: [].append(MemoryError) or (_ for _ in ()).throw(MemoryError()),
-            Measured(None, "MemoryError", True),
+            Measurement(None, "MemoryError", True),
         ),
-        (lambda y, p: p.fill(0), Measured(None, "ValueError")),
-        (force, Measured(1.0)),
+        (lambda y, p: p.fill(0), Measurement(None, "ValueError")),
+        (force, Measurement(1.0)),
     ],
 )
-def test_a_metric_gives_a_finite_number_or_a_word_why_not(metric: Any, expected: Measured) -> None:
+def test_a_metric_gives_a_finite_number_or_a_word_why_not(metric: Any, expected: Measurement) -> None:
     labels, p = LABELS.copy(), P.copy()
 
     assert measure(metric, labels, p, quiet=True) == expected
@@ -68,7 +68,7 @@ def test_what_was_raised_is_named_by_its_type_alone(capsys: pytest.CaptureFixtur
 
     before, errors = os.getcwd(), np.geterr()
 
-    assert measure(talks, LABELS, P, quiet=True) == Measured(None, "ValueError")
+    assert measure(talks, LABELS, P, quiet=True) == Measurement(None, "ValueError")
     assert capsys.readouterr() == ("", "")
     assert (os.getcwd(), np.geterr()) == (before, errors)
     assert "MEDBENCH_MEASURED" not in os.environ
@@ -80,7 +80,7 @@ def test_a_log_says_where_it_was_raised_and_nothing_of_what_was_said(capsys: pyt
     def speaks(labels: np.ndarray, probabilities: np.ndarray) -> float:
         raise ValueError(said)
 
-    assert measure(speaks, LABELS, P) == Measured(None, "ValueError")
+    assert measure(speaks, LABELS, P) == Measurement(None, "ValueError")
     log = capsys.readouterr().err
     assert "in speaks" in log
     assert "ValueError" in log
@@ -93,7 +93,7 @@ def written(folder: Path, name: str, text: str) -> Callable[..., float]:
     """Import a module anew from a file, as another process would."""
     import importlib
 
-    from medbench.identity.identity import code_reach
+    from medbench.identity import code_reach
 
     (folder / f"{name}.py").write_text(text)
     for module in (name, f"{name}_part"):

@@ -19,7 +19,8 @@ from medbench.protocols.folds import Cut
 from medbench.protocols.protocol import EvaluationProtocol
 from medbench.samples import Samples
 from medbench.trial.context import TrialContext
-from medbench.trial.trial import Trial, run_trial
+from medbench.trial.run_one_trial import Recipes, run_trial
+from medbench.trial.trial import Trial
 from medbench_plugins.augmenters.generative import Generative
 from medbench_plugins.generators.placebos import Blur, Resample, ShuffledLabels
 
@@ -165,10 +166,8 @@ def run(samples: Samples, augmenter: Any, classifier: Any, protocol: EvaluationP
         "c", protocol.name, cut.repeat, cut.fold, cut.folds, 0, 0, "a", "watching", Budget(5, generator_steps=5)
     )
     with tempfile.TemporaryDirectory() as folder:
-        context = TrialContext(
-            split=trial.split, seed=0, stage_seed=0, budget=trial.budget, device="cpu", folder=Path(folder)
-        )
-        return run_trial(trial, augmenter, classifier, protocol, samples, context), dict(context.fitted_on)
+        context = TrialContext(trial, device="cpu", folder=Path(folder))
+        return run_trial(trial, Recipes(augmenter, classifier, protocol), samples, context), dict(context.fitted_on)
 
 
 cuts = st.builds(Cut, fold=st.integers(0, 1), folds=st.integers(2, 4), repeat=st.integers(0, 3))

@@ -20,8 +20,9 @@ from medbench.store.trial_files import keep_unmeasured, read_stored, take_unmeas
 from medbench.testing import toy_samples
 from medbench.trial.context import TrialContext
 from medbench.trial.probabilities import correct_prior
+from medbench.trial.run_one_trial import Measures, Recipes, fit_stage, run_trial, training_part
 from medbench.trial.stages import load_state, save_state
-from medbench.trial.trial import Result, Trial, fit_stage, run_trial, training_part
+from medbench.trial.trial import Result, Trial
 
 SAMPLES = toy_samples(60, size=8)
 TRIAL = Trial("toy", "patients", 0, 1, 3, 0, 0, "as-it-is", "mean", Budget(steps=5, generator_steps=5))
@@ -30,10 +31,7 @@ PATIENTS = EvaluationProtocol()
 
 def context_of(folder: Path, trial: Trial = TRIAL, **more: Any) -> TrialContext:
     folder.mkdir(parents=True, exist_ok=True)
-    return TrialContext(
-        split=trial.split, seed=trial.seed, stage_seed=trial.stage_seed, budget=trial.budget, device="cpu",
-        folder=folder, **more,
-    )  # fmt: skip
+    return TrialContext(trial, device="cpu", folder=folder, **more)
 
 
 @dataclass(frozen=True)
@@ -107,7 +105,7 @@ def untouched(train: Samples, context: Any) -> TrainingSet:
 def run(folder: Path, augmenter: Any = None, protocol: Any = PATIENTS, classifier: Any = None, **more: Any) -> Result:
     context = context_of(folder, **more)
     augmenter = augmenter or Calls(untouched)
-    return run_trial(TRIAL, augmenter, classifier or Mean(), protocol, SAMPLES, context)
+    return run_trial(TRIAL, Recipes(augmenter, classifier or Mean(), protocol), SAMPLES, context)
 
 
 def test_a_trial_scores_exactly_its_test_part(tmp_path: Path) -> None:
@@ -136,7 +134,7 @@ def test_metrics_see_prior_corrected_probabilities_and_stored_ones_are_raw(tmp_p
         return 0.25
 
     context = context_of(tmp_path)
-    result = run_trial(TRIAL, Calls(skewed), Mean(), PATIENTS, SAMPLES, context, [some_metric])
+    result = run_trial(TRIAL, Recipes(Calls(skewed), Mean(), PATIENTS), SAMPLES, context, Measures([some_metric]))
 
     rare = result.frequencies[1]
     assert 0.05 < rare < 0.2
@@ -397,7 +395,9 @@ def test_a_result_is_kept_before_anything_is_measured(tmp_path: Path) -> None:
         return 0.25
 
     context = context_of(tmp_path)
-    result = run_trial(TRIAL, Calls(untouched), Mean(), PATIENTS, SAMPLES, context, [metric], keep=kept.append)
+    result = run_trial(
+        TRIAL, Recipes(Calls(untouched), Mean(), PATIENTS), SAMPLES, context, Measures([metric]), keep=kept.append
+    )
     job, place = tmp_path / "job", tmp_path / "place"
     for folder in (job, place):
         folder.mkdir()
@@ -424,7 +424,7 @@ def test_an_augmenter_cannot_change_what_it_is_given(tmp_path: Path, column: str
         return TrainingSet(train)
 
     with pytest.raises(ValueError, match="read-only"):
-        run_trial(TRIAL, Calls(overwrites), Mean(), PATIENTS, samples, context_of(tmp_path))
+        run_trial(TRIAL, Recipes(Calls(overwrites), Mean(), PATIENTS), samples, context_of(tmp_path))
     assert np.array_equal(getattr(samples, column), before)
 
 

@@ -30,8 +30,8 @@ from medbench.statistics.verdicts import Evidence
 from medbench.store.stage_costs import FittedStages
 from medbench.store.store import Store
 from medbench.store.trial_files import Stored
-from medbench.trial.generator_scores import KEY_OF, score_of
 from medbench.trial.metrics import UNDEFINED
+from medbench.trial.score_keys import KEY_OF, score_of
 
 
 def boards(

@@ -23,7 +23,7 @@ from medbench.statistics.patient_scores import Cell
 from medbench.statistics.pool_patients import Units
 from medbench.store.recomputed_scores import FOLDER, mark_of
 from medbench.store.trial_files import Stored
-from medbench.trial.metrics import Measured, measure, measure_key, metric_name
+from medbench.trial.metrics import Measurement, measure, measure_key, metric_name
 from medbench.trial.probabilities import correct_prior
 
 ON_EVERY_BOARD = frozenset({"balanced-accuracy", "macro-auroc", "macro-f1", "auprc", "mcc", "brier"})
@@ -47,7 +47,7 @@ class ArmMetrics:
 @dataclass(frozen=True)
 class _Kept:
     key: str
-    measured: Measured
+    measured: Measurement
 
 
 @dataclass
@@ -107,7 +107,7 @@ class CellMetrics:
                 continue
         self._changed.clear()
 
-    def _cell(self, name: str, metric: Metric, stored: Stored | None, units: Units, unit: str) -> Measured:
+    def _cell(self, name: str, metric: Metric, stored: Stored | None, units: Units, unit: str) -> Measurement:
         key = self.keys.setdefault(name, measure_key(metric))
         found = self._known(name, key, stored, unit) if stored is not None and key else None
         if found is None:
@@ -116,15 +116,15 @@ class CellMetrics:
                 self._keep(stored, unit, name, {"key": key, "value": found.value, "why": found.why})
         return found
 
-    def _known(self, name: str, key: str, stored: Stored, unit: str) -> Measured | None:
+    def _known(self, name: str, key: str, stored: Stored, unit: str) -> Measurement | None:
         if unit == "image" and stored.metric_keys.get(name) == key and name in stored.metrics:
-            return Measured(stored.metrics[name], stored.unmeasured.get(f"metric {name}", ""))
+            return Measurement(stored.metrics[name], stored.unmeasured.get(f"metric {name}", ""))
         kept = self._kept(stored, unit).get(name)
         return kept.measured if kept is not None and kept.key == key else None
 
     def _without(
         self, name: str, stored: Mapping[Cell, Stored], tested: Mapping[Cell, Units], unit: str
-    ) -> list[Measured]:
+    ) -> list[Measurement]:
         """Return what is stored of a metric that nobody provides here: all of one code and of these units, or none."""
         found = []
         for cell in sorted(tested):
@@ -133,11 +133,11 @@ class CellMetrics:
                 continue
             if unit == "image" and row.metric_keys.get(name):
                 why = row.unmeasured.get(f"metric {name}", "")
-                found.append((row.metric_keys[name], Measured(row.metrics.get(name), why)))
+                found.append((row.metric_keys[name], Measurement(row.metrics.get(name), why)))
             elif (kept := self._kept(row, unit).get(name)) is not None:
                 found.append((kept.key, kept.measured))
         if len(found) < len(tested) or len({key for key, _ in found}) > 1:
-            return [Measured(None, ELSEWHERE)] * len(tested)
+            return [Measurement(None, ELSEWHERE)] * len(tested)
         return [measured for _, measured in found]
 
     def _kept(self, stored: Stored, unit: str) -> dict[str, _Kept]:
@@ -148,7 +148,7 @@ class CellMetrics:
             value, why, key = (told.get(part) if isinstance(told, dict) else None for part in ("value", "why", "key"))
             is_number = isinstance(value, float | int) and math.isfinite(value)
             if isinstance(key, str) and isinstance(why, str) and (is_number or (value is None and why)):
-                found[name] = _Kept(key, Measured(None if value is None else float(value), why))
+                found[name] = _Kept(key, Measurement(None if value is None else float(value), why))
         return found
 
     def _entry(self, stored: Stored) -> dict[str, Any]:

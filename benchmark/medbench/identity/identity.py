@@ -20,8 +20,8 @@ SCHEME = 2
 
 CORE = (
     ("medbench.running.job", "do_task"),
-    ("medbench.trial.trial", "run_trial"),
-    ("medbench.trial.trial", "fit_stage"),
+    ("medbench.trial.run_one_trial", "run_trial"),
+    ("medbench.trial.run_one_trial", "fit_stage"),
 )
 """Where the core's part of a result starts; what can be reached from here shapes it."""
 

@@ -12,8 +12,9 @@ from medbench.errors import UsageError
 from medbench.interfaces import Augmenter, Classifier, needs, source_of
 from medbench.registry.plugins import Catalogue
 from medbench.samples import Samples
+from medbench.trial.run_one_trial import parts
 from medbench.trial.stages import ENCODER, features_made_of, ids_of, recipe_of, stage_key
-from medbench.trial.trial import Trial, parts
+from medbench.trial.trial import Trial
 
 Keys = dict[tuple[str, ...], str]
 """Keys that are known already, of one cut."""

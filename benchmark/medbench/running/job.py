@@ -32,8 +32,18 @@ from medbench.registry.authors_lines import line_of
 from medbench.running import devices
 from medbench.store.trial_files import Failure, drop_unmeasured, keep_unmeasured, write_result, write_scores
 from medbench.trial.context import TrialContext
+from medbench.trial.run_one_trial import (
+    Measures,
+    Recipes,
+    encode_samples,
+    fit_stage,
+    parts,
+    run_trial,
+    score_again,
+    training_part,
+)
 from medbench.trial.stages import ENCODER, announced
-from medbench.trial.trial import Result, Trial, encoded, fit_stage, parts, run_trial, score_again, training_part
+from medbench.trial.trial import Result, Trial
 
 REPORT_SECONDS = 0.5
 SCORES = "scores"
@@ -137,10 +147,7 @@ def do_task(task: Task, place: Path, device: str) -> None:
     sources = opener(task.sources, Path(task.decoded))
     rules = protocol(trial.protocol)
     context = TrialContext(
-        split=trial.split,
-        seed=trial.seed,
-        stage_seed=trial.stage_seed,
-        budget=trial.budget,
+        trial,
         device=device,
         folder=place,
         stage_folder=lambda key: Path(task.stages[key]) if key in task.stages else None,
@@ -158,19 +165,18 @@ def do_task(task: Task, place: Path, device: str) -> None:
         if task.on not in ("pixels", "features"):
             train = next(sources(d) for d in named_in(augmenter, classifier) if name_of(d) == task.on)
         elif task.on == "features" and encoder is not None:
-            (train,) = encoded(encoder, context, train)
+            (train,) = encode_samples(encoder, context, train)
         fit_stage(stage, train, context, key=task.key, text=task.stage)
         return
-    usual = next(iter(catalogue.items("extractor")), None)
+    recipes = Recipes(augmenter, classifier, rules)
+    extractor = extractor or next(iter(catalogue.items("extractor")), None)
+    measures = Measures(catalogue.items("metric"), catalogue.items("score"), extractor)
     if task.kind == SCORES:
         context.only_stored = True
-        eyes = extractor or usual
-        made = None
-        if eyes is not None:
-            made = score_again(trial, augmenter, rules, samples, context, catalogue.items("score"), eyes)
-        if made is None:
+        scores = score_again(trial, recipes, samples, context, measures)
+        if scores is None:
             raise ContractError("there is nothing to score any more.")
-        write_scores(place, made)
+        write_scores(place, scores)
         return
     before = _surroundings()
     made_with = {**provenance(catalogue, augmenter, classifier), "checks": dict(task.checks)}
@@ -179,11 +185,8 @@ def do_task(task: Task, place: Path, device: str) -> None:
         _check_surroundings(before, trial)  # what measures is held to it by itself, and libraries that write are not
         keep_unmeasured(place, result, made_with)
 
-    result = run_trial(
-        trial, augmenter, classifier, rules, samples, context, catalogue.items("metric"),
-        scores=catalogue.items("score"), extractor=extractor or usual,
-        waived=waived_leaks(rules.name, task.waived), keep=keep,
-    )  # fmt: skip
+    waived = waived_leaks(rules.name, task.waived)
+    result = run_trial(trial, recipes, samples, context, measures, waived=waived, keep=keep)
     write_result(place, result, made_with)
     drop_unmeasured(place)
 

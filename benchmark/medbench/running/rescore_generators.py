@@ -22,7 +22,7 @@ from medbench.store import recomputed_scores
 from medbench.store.store import Store
 from medbench.store.trial_files import Stored
 from medbench.text import counted
-from medbench.trial.generator_scores import KEY_OF, extractor_key, is_stale, score_keys, score_of
+from medbench.trial.score_keys import KEY_OF, extractor_key, is_stale, score_keys, score_of
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import numpy as np
 from medbench import sealed_records
 from medbench.interfaces import outside_identity
 from medbench.machine_faults import is_interruption
-from medbench.trial.generator_scores import Scored
+from medbench.trial.generator_scores import GeneratorScores
 from medbench.trial.trial import Predictions, Result, Trial
 
 UNMEASURED = "unmeasured"
@@ -167,7 +167,7 @@ def drop_unmeasured(folder: Path) -> None:
 
 
 @outside_identity
-def write_scores(folder: Path, made: Scored) -> None:
+def write_scores(folder: Path, made: GeneratorScores) -> None:
     """Write scores that were computed again into their job's folder."""
     record = {"scores": _finite(made.values), "scored": dict(made.how), "unmeasured": dict(made.why)}
     (folder / "scores.json").write_text(json.dumps(record, indent=1, sort_keys=True))

@@ -1,4 +1,4 @@
-"""What the core lends to a fit: seeds, the budget, fitted stages, a ledger of what they have seen, and a clock."""
+"""The context of a fit: seeds, the budget, fitted stages and the rows each was fitted on, time and memory."""
 
 from __future__ import annotations
 
@@ -7,50 +7,45 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from medbench.errors import ContractError, Skip, UsageError
 from medbench.identity.identity import derive_seed, digest
-from medbench.interfaces import Budget, Dataset, Fitted, Stage, needs, outside_identity, source_of
+from medbench.interfaces import Dataset, Fitted, Stage, needs, outside_identity, source_of
 from medbench.registry.recipes import describe_for_seeds
 from medbench.samples import Samples
 from medbench.trial.stages import ids_of, load_state, stage_key
 from medbench.trial.tamper_check import unchanged
+from medbench.trial.trial import Trial
 
 
 class TrialContext:
-    """The core's context: scoped to one recipe, with the stages of a store behind it.
+    """What the core hands to a fit, scoped to one recipe; stages come from a store where they are there.
 
     Args:
-        split: What seeds are derived from.
-        seed: Seed of what is fitted.
-        stage_seed: Seed of the stages.
-        budget: What a fit may spend.
+        trial: Gives the budget, and the split and the seeds that all seeds are derived from.
         device: A torch device.
         folder: For pictures and curves.
         stage_folder: ``key -> folder`` of a stage that is stored, or None.
-        report: Told of every step.
+        report: Called with every step done.
         sources: ``dataset -> samples`` of the data sets that recipes name besides the one under test.
     """
 
     def __init__(
         self,
+        trial: Trial,
         *,
-        split: Sequence[str | int],
-        seed: int,
-        stage_seed: int,
-        budget: Budget,
         device: str,
         folder: Path,
         stage_folder: Callable[[str], Path | None] = lambda key: None,
         report: Callable[[int, int, Mapping[str, float]], None] = lambda step, total, values: None,
         sources: Callable[[Dataset], Samples] | None = None,
     ) -> None:
-        self.budget, self.device, self.folder = budget, device, folder
-        self._split, self._seed, self._stage_seed = tuple(split), seed, stage_seed
+        self.budget, self.device, self.folder = trial.budget, device, folder
+        self._split, self._seed, self._stage_seed = trial.split, trial.seed, trial.stage_seed
         self._stage_folder, self._report, self._sources = stage_folder, report, sources
         self._recipe: Any = None
         self.selects = self.only_stored = False
@@ -64,7 +59,7 @@ class TrialContext:
         scoped._recipe = recipe
         return scoped
 
-    def trained(self, steps: int, *, selects: bool) -> TrialContext:
+    def with_steps(self, steps: int, *, selects: bool) -> TrialContext:
         """Return this context with another number of steps, and whether weights are chosen on the validation part."""
         other = self.of(self._recipe)
         other.budget, other.selects = dataclasses.replace(self.budget, steps=steps), selects
@@ -76,14 +71,14 @@ class TrialContext:
         return derive_seed(list(self._split), self._seed, recipe, list(purpose))
 
     def progress(self, step: int, total: int, **values: float) -> None:
-        """Pass a report on."""
+        """Pass on a report of a step done."""
         self._report(step, total, values)
 
     def source(self, dataset: Dataset) -> Samples:
         """Return another data set's samples, without what it shares with the one under test.
 
         Raises:
-            UsageError: If this context was not told of the data set.
+            UsageError: If no folder was given for the data set.
         """
         if self._sources is None:
             raise UsageError(f"{dataset.name}: no source data set was announced; name it in a field of the recipe.")
@@ -138,7 +133,7 @@ class TrialContext:
 
 @outside_identity
 @contextmanager
-def measured(device: str) -> Iterator[dict[str, float | str]]:
+def measure_cost(device: str) -> Iterator[dict[str, float | str]]:
     """Measure wall seconds and peak memory of a block; CUDA memory where torch runs on a GPU.
 
     Args:

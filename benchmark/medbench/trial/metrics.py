@@ -1,4 +1,4 @@
-"""Metrics and scores as plugins give them: called so that none can harm a trial, keyed by the code they reach.
+"""Calls of metrics and scores, which are plugins: none can harm a trial, and each has a key by the code it reaches.
 
 A metric is computed after everything was trained and predicted, so nothing that goes wrong in it may cost a trial: the
 value is then missing, with a word that says why, and is computed again from what is stored once the metric is mended.
@@ -36,7 +36,7 @@ UNDEFINED = "gave nan"
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measurement:
     """What a metric or score gave.
 
     Attributes:
@@ -57,7 +57,7 @@ def metric_name(metric: Metric) -> str:
 
 
 @outside_identity
-def measure(metric: Metric, labels: np.ndarray, probabilities: np.ndarray, *, quiet: bool = False) -> Measured:
+def measure(metric: Metric, labels: np.ndarray, probabilities: np.ndarray, *, quiet: bool = False) -> Measurement:
     """Call a metric on copies of labels and probabilities.
 
     Args:
@@ -66,11 +66,11 @@ def measure(metric: Metric, labels: np.ndarray, probabilities: np.ndarray, *, qu
         probabilities: ``float64 (n, n_classes)``, prior-corrected.
         quiet: Swallow what it prints: its caller's output is read by people or programs.
     """
-    return number(lambda: metric(_copy(labels), _copy(probabilities)), quiet=quiet)
+    return compute_number(lambda: metric(_read_only_copy(labels), _read_only_copy(probabilities)), quiet=quiet)
 
 
 @outside_identity
-def number(compute: Callable[[], Any], *, quiet: bool = False) -> Measured:
+def compute_number(compute: Callable[[], Any], *, quiet: bool = False) -> Measurement:
     """Return what `compute` gives if that is a finite number; whatever it raises costs no more than this number.
 
     Args:
@@ -78,23 +78,23 @@ def number(compute: Callable[[], Any], *, quiet: bool = False) -> Measured:
         quiet: As in :func:`measure`; otherwise the lines it was raised from are printed, which a trial's log takes.
     """
     try:
-        with contained(quiet=quiet):
+        with isolate_plugin(quiet=quiet):
             given = compute()
     except Exception as error:  # noqa: BLE001  a plugin's call; nothing it raises is worth a trained trial
-        return failed(error, quiet=quiet)
+        return measurement_of_error(error, quiet=quiet)
     value = plain_number(given)
     if value is None:
-        return Measured(None, f"gave {type(given).__name__}, not a number")
-    return Measured(value) if math.isfinite(value) else Measured(None, f"gave {value}")
+        return Measurement(None, f"gave {type(given).__name__}, not a number")
+    return Measurement(value) if math.isfinite(value) else Measurement(None, f"gave {value}")
 
 
 @outside_identity
-def failed(error: BaseException, *, quiet: bool = False) -> Measured:
+def measurement_of_error(error: BaseException, *, quiet: bool = False) -> Measurement:
     """Say what was raised by its type alone, in the log with the lines it came from: a message may name patients."""
     if not quiet:
         where = without_paths("".join(traceback.format_tb(error.__traceback__)))
         print(f"{where}{type(error).__name__}: the number is left out", file=sys.stderr)
-    return Measured(None, type(error).__name__, passing=of_machine(error) is not None)
+    return Measurement(None, type(error).__name__, passing=of_machine(error) is not None)
 
 
 @outside_identity
@@ -103,8 +103,8 @@ class Ended(Exception):  # noqa: N818  what happened
 
 
 @contextlib.contextmanager
-def contained(*, quiet: bool) -> Iterator[None]:
-    """Give back the working directory, the environment and numpy's error handling as they were, whatever is done.
+def isolate_plugin(*, quiet: bool) -> Iterator[None]:
+    """Restore the working directory, the environment and numpy's error handling after a plugin's call.
 
     Raises:
         Ended: Where ``sys.exit`` was called.
@@ -144,43 +144,49 @@ def measure_key(item: Any, *core: str) -> str:
         Empty where that cannot be said; what has no key is computed again whenever it is shown.
     """
     try:
-        return _key(item, {name: core_key(name) for name in core})
+        return _digest_of(item, {name: core_key(name) for name in core})
     except Exception:  # noqa: BLE001  it reads what a plugin is made of, and costs no trial
         return ""
 
 
-def _key(item: Any, code: Mapping[str, str]) -> str:
+def _digest_of(item: Any, code: Mapping[str, str]) -> str:
     if dataclasses.is_dataclass(item) and not isinstance(item, type):
         return digest([identity(item), code])
-    return digest([metric_name(item), _function(item), code])
+    return digest([metric_name(item), _describe_function(item), code])
 
 
-def _function(item: Any) -> list[Any]:
+def _describe_function(item: Any) -> list[Any]:
     """Describe a callable: the modules it reaches, its own byte code where it has no file, what it closed over."""
     if isinstance(item, functools.partial):
-        return [_function(item.func), [_told(a) for a in item.args], {k: _told(v) for k, v in item.keywords.items()}]
+        return [
+            _describe_function(item.func),
+            [_plain_value(a) for a in item.args],
+            {k: _plain_value(v) for k, v in item.keywords.items()},
+        ]
     function = item if hasattr(item, "__code__") else type(item)
     reached = reach(place_of(function))
     inside = getattr(function, "__code__", None)
     own = inside.co_code.hex() if inside is not None and not reached.definitions else ""
-    held = [_told(_content(cell)) for cell in getattr(item, "__closure__", None) or ()]
-    held += [_told(value) for value in getattr(item, "__defaults__", None) or ()]
-    held += [[name, _told(value)] for name, value in sorted((getattr(item, "__kwdefaults__", None) or {}).items())]
+    held = [_plain_value(_cell_content(cell)) for cell in getattr(item, "__closure__", None) or ()]
+    held += [_plain_value(value) for value in getattr(item, "__defaults__", None) or ()]
+    held += [
+        [name, _plain_value(value)] for name, value in sorted((getattr(item, "__kwdefaults__", None) or {}).items())
+    ]
     return [getattr(function, "__qualname__", ""), reached.digest, reached.libraries, own, held]
 
 
-def _told(value: Any) -> Any:
-    """Return a value that a function was made with where it is plain; of a function its name stands for it."""
+def _plain_value(value: Any) -> Any:
+    """Return a value that a function was made with, as JSON; a function stands as its name."""
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, float):
         return repr(value)
     if isinstance(value, list | tuple):
-        return [_told(part) for part in value]
+        return [_plain_value(part) for part in value]
     return getattr(value, "__qualname__", type(value).__qualname__)
 
 
-def _content(cell: Any) -> Any:
+def _cell_content(cell: Any) -> Any:
     try:
         return cell.cell_contents
     except ValueError:  # named in the function and never set
@@ -192,8 +198,8 @@ def core_key(name: str) -> str:
     return reach((CORE_PLACES[name], "*")).digest
 
 
-def _copy(rows: np.ndarray) -> np.ndarray:
-    """Return a copy that says no where it is written to; who forces it changes the copy alone."""
+def _read_only_copy(rows: np.ndarray) -> np.ndarray:
+    """Return a copy that refuses to be written to; who forces it changes the copy alone."""
     copied = np.array(rows)
     copied.flags.writeable = False
     return copied

@@ -1,4 +1,4 @@
-"""Whether what plugins are handed in a trial is still what it was: digests taken before, compared after.
+"""Whether a plugin changed the samples that it was handed: digests taken before its call are compared after.
 
 A read-only flag stops an honest mistake at its line. It does not stop ``torch.from_numpy(x).mul_(-1)``, which shares
 the memory, nor ``x.setflags(write=True)``; both changed a result without a word.
@@ -24,7 +24,7 @@ TUPLES = ("sources", "classes")
 
 
 @dataclass(frozen=True, eq=False)
-class _Handed:
+class _Column:
     owner: Any
     column: str
     what: str
@@ -33,21 +33,22 @@ class _Handed:
 
 
 @dataclass(eq=False)
-class Handed:
-    """Everything that plugins were handed in a trial so far.
+class TamperCheck:
+    """Everything that plugins of a trial were handed so far, and whether it is unchanged.
 
     One array that stands in several places is read once a comparison: comparing costs about a second a gigabyte.
     """
 
-    _columns: list[_Handed] = field(default_factory=list)
+    _columns: list[_Column] = field(default_factory=list)
 
-    def add(self, what: str, handed: Samples | TrainingSet) -> None:
-        """Remember samples, or a training set with its samples, as they are now; `what` is how errors call them."""
+    def add(self, what: str, *handed: Samples | TrainingSet) -> None:
+        """Remember samples, or training sets with their samples, as they are now; `what` is how errors call them."""
         known = {id(column.value): column.digest for column in self._columns}
-        for owner, column in _columns_of(handed):
+        for owner, column in (pair for one in handed for pair in _columns_of(one)):
             value = getattr(owner, column)
-            digest = known.get(id(value)) or _digest(value)
-            self._columns.append(_Handed(owner, column, what, value, digest))
+            if id(value) not in known:
+                known[id(value)] = _digest(value)
+            self._columns.append(_Column(owner, column, what, value, known[id(value)]))
 
     def check(self, plugin: str, *given: str) -> None:
         """Raise an error if anything that is remembered has changed.
@@ -82,7 +83,7 @@ class Handed:
 @contextmanager
 def unchanged(what: str, handed: Samples, plugin: str) -> Iterator[None]:
     """Raise :class:`medbench.ContractError` if the block, which `plugin` names, changes samples it is handed."""
-    before = Handed()
+    before = TamperCheck()
     before.add(what, handed)
     yield
     before.check(plugin, what)

@@ -2,43 +2,17 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any, cast
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from medbench.errors import ContractError, LeakError, Skip
 from medbench.interfaces import (
-    Augmenter,
     Budget,
-    Classifier,
-    Encoding,
-    Extractor,
-    Metric,
-    Score,
-    Stage,
-    State,
-    TrainingSet,
-    cut_in_two,
-    outside_identity,
 )
-from medbench.protocols.check_training_set import check_synthetic_rows, check_training_set
 from medbench.protocols.folds import Cut
-from medbench.protocols.leaks import LEAKS, find_leaks
-from medbench.protocols.protocol import EvaluationProtocol, seeded_as
-from medbench.samples import Samples
-from medbench.trial.context import TrialContext, measured
-from medbench.trial.generator_scores import Scored, score_made
-from medbench.trial.metrics import measure, measure_key, metric_name
-from medbench.trial.probabilities import check_probabilities, correct_prior
-from medbench.trial.stages import features_made_of, save_state
-from medbench.trial.tamper_check import Handed, unchanged
-
-TRAIN, HELD_OUT, MADE = "training samples", "held-out samples", "training set"
-VALIDATION, TEST = "validation samples", "test samples"
+from medbench.protocols.protocol import seeded_as
 
 
 @dataclass(frozen=True)
@@ -121,7 +95,7 @@ class Result:
         learning: Steps done, training and validation loss at each look at the training; empty where it told of none.
         counts: Rows in training (real, made), validation and test.
         scores: Number by score of the made rows and by ``NAME-floor``; empty where none were made of pixels.
-        scored: How: extractor, its SHA-256, features and rows, as :class:`.Scored` has it.
+        scored: How: extractor, its SHA-256, features and rows, as :class:`.GeneratorScores` has it.
         metric_keys: By metric, what it was computed with: :func:`medbench.trial.metrics.measure_key`.
         unmeasured: Why a number is missing, by ``metric NAME``, ``score NAME`` or ``extractor NAME``.
     """
@@ -161,240 +135,3 @@ class Predictions:
     patients: np.ndarray
     labels: np.ndarray
     probabilities: np.ndarray
-
-
-class StagePlanned(Exception):  # noqa: N818  how a stage job stops once its samples are known
-    """Carries the samples that the stage of a stage job is to be fitted on."""
-
-    def __init__(self, train: Samples) -> None:
-        self.train = train
-
-
-def training_part(protocol: EvaluationProtocol, samples: Samples, cut: Cut) -> Samples:
-    """Return the samples that a protocol hands to `prepare`, without preparing anything."""
-
-    def stop(train: Samples, *held_out: Samples) -> tuple[TrainingSet, ...]:
-        raise StagePlanned(train)
-
-    try:
-        protocol.arrange(samples, cut, stop)
-    except StagePlanned as planned:
-        return planned.train
-    raise AssertionError("a protocol prepares exactly once")
-
-
-def fit_stage(stage: Any, train: Samples, context: TrialContext, *, key: str, text: str) -> None:
-    """Fit a stage and write it into the context's folder."""
-    expected, inner = context.stage_context(stage, train)
-    if expected != key:
-        raise ContractError(f"stage {stage.name!r} is not what was planned: the code or the data changed meanwhile.")
-    with measured(context.device) as cost, unchanged("training samples", train, f"stage {stage.name!r}"):
-        fitted = stage.fit(train, inner)
-        state = cast("State", fitted.state())
-    record = {
-        "key": key,
-        "stage": text,
-        "cost": cost,
-        "fitted_on": len(train),
-        "facts": dict(getattr(fitted, "facts", {})),
-        "stages": context.stages,
-    }
-    save_state(context.folder, state, record)
-
-
-def run_trial(
-    trial: Trial,
-    augmenter: Augmenter,
-    classifier: Classifier,
-    protocol: EvaluationProtocol,
-    samples: Samples,
-    context: TrialContext,
-    metrics: Sequence[Metric] = (),
-    scores: Sequence[Score] = (),
-    extractor: Extractor | None = None,
-    *,
-    waived: frozenset[str] = frozenset(),
-    keep: Callable[[Result], None] | None = None,
-) -> Result:
-    """Run one trial.
-
-    Rows made of pixels are scored with `extractor`, after everything was fitted and predicted; that is no part of the
-    trial's cost. Whatever a metric raises or returns, the trial has a result: that number is then missing, with a word
-    why. `waived` names leaks that the study accepts besides those of the protocol. `keep` is handed the result before
-    any metric or score is computed: what ends the process there, a crash in a library, costs no training.
-
-    Raises:
-        LeakError: If a leak is found that the protocol does not declare, or the augmenter used what it was not given.
-        ContractError: If a plugin returned what its interface forbids.
-        Skip: If a recipe says that the combination makes no sense.
-    """
-
-    encoder, head = parts(augmenter, classifier)
-    handed: list[Samples] = []
-    told = Handed()
-
-    def prepare(train: Samples, *held_out: Samples) -> tuple[Any, ...]:
-        handed.append(train)
-        told.add(TRAIN, train)
-        for part in held_out:
-            told.add(HELD_OUT, part)
-        if encoder is not None:
-            train, *held_out = encoded(encoder, context, train, *held_out)  # type: ignore[assignment]
-            told.check(f"the encoder of {trial.classifier!r}", TRAIN, HELD_OUT)
-            told.add(TRAIN, train)
-            for part in held_out:
-                told.add(HELD_OUT, part)
-        made = augmenter.fit(_read_only(train), context.of(augmenter))
-        told.check(f"augmenter {trial.augmenter!r}", TRAIN)
-        check_training_set(made, train, augmenter=trial.augmenter, gives=augmenter.gives)
-        if "copy" not in protocol.leaks:
-            check_synthetic_rows(made.samples, train, *held_out, augmenter=trial.augmenter)
-        return made, *held_out
-
-    with measured(context.device) as cost:
-        training_set, validation, test = protocol.arrange(samples, trial.cut, prepare)
-        told.add(MADE, training_set)
-        told.add(VALIDATION, validation)
-        told.add(TEST, test)
-        found = find_leaks(training_set.samples, validation, test, context.fitted_on.values())
-        steps = protocol.steps(context.budget.steps, training_set)
-        if steps != context.budget.steps:
-            found |= {"unequal-steps"}
-        if unexpected := found - protocol.leaks - waived:
-            reasons = "; ".join(LEAKS[leak] for leak in sorted(unexpected))
-            raise LeakError(f"{trial.augmenter}/{trial.classifier} under {trial.protocol}: {reasons}.")
-        predict = head.fit(training_set, validation, context.of(head).trained(steps, selects=protocol.selects))
-        told.check(f"classifier {trial.classifier!r}", MADE, VALIDATION)
-        predicted = check_probabilities(predict(test.x), test, classifier=trial.classifier)
-        told.check(f"what classifier {trial.classifier!r} predicts with", TEST)
-    frequencies = training_set.class_frequencies
-    corrected = correct_prior(predicted, frequencies)
-    is_scored = encoder is None and extractor is not None and not training_set.samples.is_real.all()
-    result = Result(
-        trial=trial,
-        ids=test.ids,
-        patients=test.patients,
-        labels=test.labels,
-        probabilities=predicted,
-        frequencies=frequencies,
-        classes=test.classes,
-        metrics={},
-        leaks=tuple(sorted(found)),
-        cost=cost,
-        stages=dict(context.stages),
-        facts=dict(getattr(predict, "facts", {})),
-        learning=tuple(getattr(predict, "learning", ())),
-        counts={
-            "real": int(training_set.samples.is_real.sum()),
-            "made": int((~training_set.samples.is_real).sum()),
-            "validation": len(validation),
-            "test": len(test),
-        },
-        # Without a key, so that the scores count as missing and are computed by the next run.
-        scored={"extractor": extractor.name, "sha256": ""} if is_scored and extractor is not None else {},
-    )
-    if keep is not None:
-        keep(result)
-    numbers = {metric_name(m): (measure(m, test.labels, corrected), measure_key(m)) for m in metrics}
-    made = None
-    if is_scored and extractor is not None:
-        made = _scores(training_set.samples, test, handed[0], context, extractor, scores, folder=context.folder)
-        told.check(f"extractor {extractor.name!r}, or a score,", MADE, TRAIN, TEST)
-    return replace(
-        result,
-        metrics={name: number.value for name, (number, _) in numbers.items()},
-        stages=dict(context.stages),
-        scores=made.values if made else {},
-        scored=made.how if made else {},
-        metric_keys={name: key for name, (number, key) in numbers.items() if key and not number.passing},
-        unmeasured={f"metric {name}": number.why for name, (number, _) in numbers.items() if number.why}
-        | dict(made.why if made else {}),
-    )
-
-
-@outside_identity
-def score_again(
-    trial: Trial,
-    augmenter: Augmenter,
-    protocol: EvaluationProtocol,
-    samples: Samples,
-    context: TrialContext,
-    scores: Sequence[Score],
-    extractor: Extractor,
-) -> Scored | None:
-    """Score the made rows of a trial of pixels as :func:`run_trial` does, from the context's fitted stages.
-
-    No classifier is trained. None where nothing can be scored.
-    """
-    handed: list[Samples] = []
-
-    def prepare(train: Samples, *held_out: Samples) -> tuple[Any, ...]:
-        handed.append(train)
-        made = augmenter.fit(_read_only(train), context.of(augmenter))
-        check_training_set(made, train, augmenter=trial.augmenter, gives=augmenter.gives)
-        return made, *held_out
-
-    training_set, _, test = protocol.arrange(samples, trial.cut, prepare)
-    if training_set.samples.is_real.all():
-        return None
-    return _scores(training_set.samples, test, handed[0], context, extractor, scores)
-
-
-@outside_identity
-def _scores(
-    training: Samples,
-    test: Samples,
-    train: Samples,
-    context: TrialContext,
-    extractor: Extractor,
-    scores: Sequence[Score],
-    *,
-    folder: Path | None = None,
-) -> Scored | None:
-    fit = getattr(extractor, "fit", None)
-    return score_made(
-        training,
-        test,
-        extractor=extractor,
-        scores=scores,
-        seed=context.seed("scores"),
-        real=train,
-        fit=functools.partial(fit, train, context.of(extractor)) if fit is not None else None,
-        folder=folder,
-    )
-
-
-def parts(augmenter: Augmenter, classifier: Classifier) -> tuple[Stage[Encoding] | None, Classifier]:
-    """Return the encoder that an arm of features needs and what classifies; no encoder for an arm of pixels.
-
-    Raises:
-        Skip: If the classifier cannot be cut.
-    """
-    if augmenter.space == "pixels":
-        return None, classifier
-    cut = cut_in_two(classifier)
-    if cut is None:
-        raise Skip(f"{classifier.name} cannot be cut into an encoder and a head")
-    return cut
-
-
-def encoded(encoder: Stage[Encoding], context: TrialContext, train: Samples, *held_out: Samples) -> list[Samples]:
-    """Fit an encoder on the training samples, or take it from the store, and replace pixels by features.
-
-    Returns:
-        Training samples and held-out samples with ``x`` as ``float32`` features and without masks.
-    """
-    encode = context.fit_stage(encoder, train)
-    key, _ = context.stage_context(encoder, train)
-    made_of = features_made_of(train.made_of, key)
-    return [
-        replace(s, x=np.asarray(encode(s.x), dtype=np.float32), masks=None, made_of=made_of) for s in (train, *held_out)
-    ]
-
-
-def _read_only(samples: Samples) -> Samples:
-    s = samples
-    for column in (s.x, s.labels, s.ids, s.patients, s.groups, s.masks, s.parts):
-        if column is not None:
-            column.flags.writeable = False  # an augmenter that changes its input fails at the line that does it
-    return samples
