@@ -21,7 +21,7 @@ SCHEME = 2
 CORE = (
     ("medbench.running.job", "do_task"),
     ("medbench.trial.run_one_trial", "run_trial"),
-    ("medbench.trial.run_one_trial", "fit_stage"),
+    ("medbench.trial.fit_one_stage", "fit_stage"),
 )
 """Where the core's part of a result starts; what can be reached from here shapes it."""
 

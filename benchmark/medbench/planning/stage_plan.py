@@ -12,7 +12,7 @@ from medbench.errors import UsageError
 from medbench.interfaces import Augmenter, Classifier, needs, source_of
 from medbench.registry.plugins import Catalogue
 from medbench.samples import Samples
-from medbench.trial.run_one_trial import parts
+from medbench.trial.encode import encoder_and_head
 from medbench.trial.stages import ENCODER, features_made_of, ids_of, recipe_of, stage_key
 from medbench.trial.trial import Trial
 
@@ -70,7 +70,7 @@ class StageJobs:
             train: What a stage is fitted on.
             keys: Those known of this cut; new ones are added.
         """
-        encoder, head = parts(augmenter, classifier)
+        encoder, head = encoder_and_head(augmenter, classifier)
         where = _Where(train, train.made_of)
         if encoder is not None:
             inner = tuple(self._needed(encoder, trial, where, keys))

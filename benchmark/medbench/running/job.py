@@ -32,16 +32,9 @@ from medbench.registry.authors_lines import line_of
 from medbench.running import devices
 from medbench.store.trial_files import Failure, drop_unmeasured, keep_unmeasured, write_result, write_scores
 from medbench.trial.context import TrialContext
-from medbench.trial.run_one_trial import (
-    Measures,
-    Recipes,
-    encode_samples,
-    fit_stage,
-    parts,
-    run_trial,
-    score_again,
-    training_part,
-)
+from medbench.trial.encode import encode_samples, encoder_and_head
+from medbench.trial.fit_one_stage import fit_stage, training_part
+from medbench.trial.run_one_trial import Measures, Recipes, run_trial, score_again
 from medbench.trial.stages import ENCODER, announced
 from medbench.trial.trial import Result, Trial
 
@@ -159,7 +152,7 @@ def do_task(task: Task, place: Path, device: str) -> None:
     classifier = catalogue.resolve("classifier", trial.classifier)
     extractor = catalogue.resolve("extractor", trial.extractor) if trial.extractor else None
     if task.kind == "stage":
-        encoder, head = parts(augmenter, classifier)
+        encoder, head = encoder_and_head(augmenter, classifier)
         stage = encoder if task.recipe == ENCODER else announced(task.recipe, encoder, augmenter, head, extractor)
         train = training_part(rules, samples, trial.cut)
         if task.on not in ("pixels", "features"):

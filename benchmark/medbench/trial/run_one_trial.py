@@ -6,36 +6,31 @@ import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
-from medbench.errors import ContractError, LeakError, Skip
+from medbench.errors import LeakError
 from medbench.interfaces import (
     Augmenter,
     Classifier,
-    Encoding,
     Extractor,
     Metric,
     Predictor,
     Score,
-    Stage,
-    State,
     TrainingSet,
-    cut_in_two,
     outside_identity,
 )
 from medbench.protocols.check_training_set import check_synthetic_rows, check_training_set
-from medbench.protocols.folds import Cut
 from medbench.protocols.leaks import LEAKS, find_leaks
 from medbench.protocols.protocol import EvaluationProtocol
 from medbench.samples import Samples
 from medbench.trial.context import TrialContext, measure_cost
+from medbench.trial.encode import encode_samples, encoder_and_head
 from medbench.trial.generator_scores import Fold, GeneratorScores, score_synthetic
 from medbench.trial.metrics import measure, measure_key, metric_name
 from medbench.trial.probabilities import check_probabilities, correct_prior
-from medbench.trial.stages import features_made_of, save_state
-from medbench.trial.tamper_check import TamperCheck, unchanged
+from medbench.trial.tamper_check import TamperCheck
 from medbench.trial.trial import Result, Trial
 
 TRAIN = "training samples"
@@ -81,45 +76,6 @@ class _Prediction:
     probabilities: np.ndarray
     leaks: frozenset[str]
     handed: TamperCheck
-
-
-class StagePlanned(Exception):  # noqa: N818  how a stage job stops once its samples are known
-    """Carries the samples that the stage of a stage job is to be fitted on."""
-
-    def __init__(self, train: Samples) -> None:
-        self.train = train
-
-
-def training_part(protocol: EvaluationProtocol, samples: Samples, cut: Cut) -> Samples:
-    """Return the samples that a protocol hands to `prepare`, without preparing anything."""
-
-    def stop(train: Samples, *held_out: Samples) -> tuple[TrainingSet, ...]:
-        raise StagePlanned(train)
-
-    try:
-        protocol.arrange(samples, cut, stop)
-    except StagePlanned as planned:
-        return planned.train
-    raise AssertionError("a protocol prepares exactly once")
-
-
-def fit_stage(stage: Any, train: Samples, context: TrialContext, *, key: str, text: str) -> None:
-    """Fit a stage and write it into the context's folder."""
-    expected, inner = context.stage_context(stage, train)
-    if expected != key:
-        raise ContractError(f"stage {stage.name!r} is not what was planned: the code or the data changed meanwhile.")
-    with measure_cost(context.device) as cost, unchanged("training samples", train, f"stage {stage.name!r}"):
-        fitted = stage.fit(train, inner)
-        state = cast("State", fitted.state())
-    record = {
-        "key": key,
-        "stage": text,
-        "cost": cost,
-        "fitted_on": len(train),
-        "facts": dict(getattr(fitted, "facts", {})),
-        "stages": context.stages,
-    }
-    save_state(context.folder, state, record)
 
 
 def run_trial(
@@ -191,7 +147,7 @@ def _fit_and_predict(
     trial: Trial, recipes: Recipes, samples: Samples, context: TrialContext, waived: frozenset[str]
 ) -> _Prediction:
     protocol = recipes.protocol
-    encoder, head = parts(recipes.augmenter, recipes.classifier)
+    encoder, head = encoder_and_head(recipes.augmenter, recipes.classifier)
     trains: list[Samples] = []
     handed = TamperCheck()
 
@@ -235,7 +191,8 @@ def _augment(
             column.flags.writeable = False  # an augmenter that changes its input fails at the line that does it
     training_set = augmenter.fit(train, context.of(augmenter))
     handed.check(f"augmenter {trial.augmenter!r}", TRAIN)
-    return check_training_set(training_set, train, augmenter=trial.augmenter, gives=augmenter.gives)
+    check_training_set(training_set, train, augmenter=trial.augmenter, gives=augmenter.gives)
+    return training_set
 
 
 def _measure(result: Result, fitted: _Prediction, context: TrialContext, measures: Measures) -> Result:
@@ -300,33 +257,3 @@ def _score(
         seed=context.seed("scores"),
         fold=Fold(train, fit_in_fold, folder),
     )
-
-
-def parts(augmenter: Augmenter, classifier: Classifier) -> tuple[Stage[Encoding] | None, Classifier]:
-    """Return the encoder that an arm of features needs and what classifies; no encoder for an arm of pixels.
-
-    Raises:
-        Skip: If the classifier cannot be cut.
-    """
-    if augmenter.space == "pixels":
-        return None, classifier
-    cut = cut_in_two(classifier)
-    if cut is None:
-        raise Skip(f"{classifier.name} cannot be cut into an encoder and a head")
-    return cut
-
-
-def encode_samples(
-    encoder: Stage[Encoding], context: TrialContext, train: Samples, *held_out: Samples
-) -> list[Samples]:
-    """Fit an encoder on the training samples, or take it from the store, and replace pixels by features.
-
-    Returns:
-        Training samples and held-out samples with ``x`` as ``float32`` features and without masks.
-    """
-    encode = context.fit_stage(encoder, train)
-    key, _ = context.stage_context(encoder, train)
-    made_of = features_made_of(train.made_of, key)
-    return [
-        replace(s, x=np.asarray(encode(s.x), dtype=np.float32), masks=None, made_of=made_of) for s in (train, *held_out)
-    ]
