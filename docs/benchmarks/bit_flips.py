@@ -32,7 +32,8 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "toys"))
 from click.testing import CliRunner  # noqa: E402
 
 from medbench.cli import cli  # noqa: E402
-from medbench.data.cache import Decoded, decode, phantom_root  # noqa: E402
+from medbench.data.cache import Decoded, decode  # noqa: E402
+from medbench.data.find_phantom import phantom_root  # noqa: E402
 from medbench.errors import MedbenchError  # noqa: E402
 from medbench.planning.plan_records import open_record  # noqa: E402
 from medbench.trial.stages import load_state  # noqa: E402

@@ -19,7 +19,7 @@ from pathlib import Path
 from medbench.identity.code_reach import place_of, reach
 from medbench.identity.identity import CORE
 from medbench.registry import plugins
-from medbench.registry.recipes import full_name, with_inner
+from medbench.registry.describe_recipe import full_name, with_inner
 from medbench.trial.metrics import CORE_PLACES
 
 KEPT = Path(__file__).parents[2] / "tests" / "identity" / "digests.json"

@@ -29,8 +29,9 @@ import numpy as np
 from PIL import Image
 
 import medbench
-from medbench.data.audit_findings import across_cut
-from medbench.data.cache import Decoded, decode, phantom_root
+from medbench.data.audit_official_cut import groups_across_cut
+from medbench.data.cache import Decoded, decode
+from medbench.data.find_phantom import phantom_root
 from medbench.protocols.folds import Cut
 from medbench.protocols.leaks import find_leaks
 from medbench.protocols.protocol import cut_samples
@@ -144,7 +145,7 @@ def slice_neighbours(each: int) -> int:
         rows = np.flatnonzero(samples.patients == patient)
         parts[rows[len(rows) // 2]] = "test"
     groups = samples.groups.tolist()
-    found = across_cut(samples.ids.tolist(), parts.tolist(), groups, groups)
+    found = groups_across_cut(samples.ids.tolist(), parts.tolist(), groups, groups)
     return len(found.get("patient-across-cut", ()))
 
 

@@ -24,7 +24,7 @@ from medbench.boards.build import boards
 from medbench.boards.gains import Judged
 from medbench.cli.leaderboard import leaderboard
 from medbench.cli.options import read_request, study_options
-from medbench.data.sources import Described
+from medbench.data.describe import DatasetDescription
 from medbench.errors import Skip, UsageError
 from medbench.interfaces import TrainingSet
 from medbench.planning import study as studies
@@ -65,8 +65,8 @@ def patients(n: int, *, rare: int = 4, images: int = 2) -> Samples:
     )
 
 
-def described(samples: Samples) -> Described:
-    return Described("sizes", "0" * 64, None, samples, 2, (), "patient", "nothing")
+def described(samples: Samples) -> DatasetDescription:
+    return DatasetDescription("sizes", "0" * 64, None, samples, 2, (), "patient", "nothing")
 
 
 def trained_on(text: str, samples: Samples, cut: Cut) -> tuple[Samples, Samples]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medbench.data.audit_findings import WAIVABLE, waived_leaks
+from medbench.data.audit_official_cut import WAIVABLE, waived_leaks
 from medbench.errors import LeakError, UsageError
 from medbench.interfaces import Budget
 from medbench.planning import study

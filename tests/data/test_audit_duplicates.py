@@ -12,10 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medbench.data import audit_duplicates
-from medbench.data.audit_duplicates import DETAIL, WHOLE, look_alikes, near, planes, turned
-from medbench.data.audit_findings import Findings, Twins, across_cut
-from medbench.data.audit_images import overlap_of
-from medbench.data.cache import decode, phantom_root
+from medbench.data.audit_duplicates import DETAIL, WHOLE, find_duplicates, find_look_alikes
+from medbench.data.audit_findings import Findings
+from medbench.data.audit_official_cut import Twins, find_overlap, groups_across_cut
+from medbench.data.cache import decode
+from medbench.data.find_phantom import phantom_root
+from medbench.data.picture_planes import comparable_planes, flips_and_turns
 from medbench.protocols.folds import without_overlap
 from medbench_datasets.ddti import DDTI
 from medbench_datasets.medmnist import MedMNIST
@@ -43,7 +45,7 @@ def names(n: int) -> np.ndarray:
 
 
 def found(pixels: np.ndarray) -> set[tuple[int, int]]:
-    return {(pair.first, pair.second) for pair in near(pixels, names(len(pixels)))}
+    return {(pair.first, pair.second) for pair in find_duplicates(pixels, names(len(pixels)))}
 
 
 @settings(max_examples=25, deadline=None)
@@ -55,7 +57,7 @@ def test_a_turned_mirrored_brightened_copy_is_always_found(
     turn: int, contrast: float, brightness: float, row: int, channels: int, side: int
 ) -> None:
     pixels = pictures(12, side=side // 4 * 4, channels=channels)
-    copy = list(turned(pixels[row][None]))[turn if channels == 1 else turn % 8][0]
+    copy = list(flips_and_turns(pixels[row][None]))[turn if channels == 1 else turn % 8][0]
     changed = (copy * contrast + brightness).clip(0, 255).astype(np.uint8)
 
     assert found(np.concatenate([pixels, changed[None]])) == {(row, 12)}
@@ -67,7 +69,7 @@ def test_what_is_found_is_what_every_pair_compared_in_float64_gives() -> None:
     base = pictures(24, seed=2)
     noisy = base[:20] + rng.normal(0, np.linspace(2, 60, 20)[:, None, None, None], base[:20].shape)
     pixels = np.concatenate([base, noisy.clip(0, 255).astype(np.uint8)[:, :, ::-1]])
-    views = planes(pixels)[:, 0].astype(np.float64)
+    views = comparable_planes(pixels)[:, 0].astype(np.float64)
     side = views.shape[-1]
     weights = np.exp(-((np.arange(side)[:, None] - np.arange(side)) ** 2) / (2 * 1.5**2))
     weights /= weights.sum(1, keepdims=True)
@@ -95,7 +97,7 @@ def test_pictures_that_share_their_outline_but_not_their_detail_are_not_one() ->
     ramp = np.linspace(0, 200, 64)[None, None, :, None] * np.linspace(0.2, 1, 64)
     rng = np.random.default_rng(0)
     pixels = (ramp + rng.normal(20, 6, (20, 1, 64, 64))).clip(0, 255).astype(np.uint8)
-    views = planes(pixels).reshape(20, -1)
+    views = comparable_planes(pixels).reshape(20, -1)
 
     assert np.corrcoef(views)[np.triu_indices(20, 1)].min() > WHOLE
     assert found(pixels) == set()
@@ -106,7 +108,7 @@ def test_pictures_without_contrast_are_nobodys_copy() -> None:
     flat[1:, :, 5, 5] += 3
 
     assert found(flat) == set()
-    assert near(flat[:0], []) == []
+    assert find_duplicates(flat[:0], []) == []
 
 
 def test_links_join_groups_and_stay_silent_within_one() -> None:
@@ -114,7 +116,7 @@ def test_links_join_groups_and_stay_silent_within_one() -> None:
     five = np.concatenate([pixels, np.repeat(pixels[:1], 4, axis=0)])
 
     assert found(five) == {(0, 4), (0, 5), (0, 6), (0, 7)}
-    assert near(five, ["a", "b", "c", "d", "a", "a", "a", "a"]) == []
+    assert find_duplicates(five, ["a", "b", "c", "d", "a", "a", "a", "a"]) == []
 
 
 def test_within_a_group_pictures_that_differ_in_label_or_part_are_linked_too() -> None:
@@ -122,10 +124,10 @@ def test_within_a_group_pictures_that_differ_in_label_or_part_are_linked_too() -
     five = np.concatenate([pictures(4), np.repeat(pictures(1), 4, axis=0)])
     one = ["a", "b", "c", "d", "a", "a", "a", "a"]
 
-    marked = near(five, one, marks=[0, 0, 0, 0, 0, 0, 1, 1])
+    marked = find_duplicates(five, one, marks=[0, 0, 0, 0, 0, 0, 1, 1])
 
     assert [(pair.first, pair.second) for pair in marked] == [(0, 6), (0, 7), (4, 6), (5, 6)]
-    assert near(five, one, marks=[0, 0, 0, 0, 0, 0, 1, 1], same=["x", "", "", "", "x", "x", "x", "x"]) == []
+    assert find_duplicates(five, one, marks=[0, 0, 0, 0, 0, 0, 1, 1], same=["x", "", "", "", "x", "x", "x", "x"]) == []
 
 
 def test_pictures_with_nothing_coarse_in_them_are_not_all_compared(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,7 +144,7 @@ def test_pictures_with_nothing_coarse_in_them_are_not_all_compared(monkeypatch: 
     noise[299] = np.rot90(noise[0], 1, axes=(1, 2))
     told: list[tuple[int, int]] = []
 
-    pairs = near(noise, names(300), progress=lambda done, of: told.append((done, of)))
+    pairs = find_duplicates(noise, names(300), progress=lambda done, of: told.append((done, of)))
 
     assert [(pair.first, pair.second) for pair in pairs] == [(0, 299)]
     assert sum(compared) < 300
@@ -156,7 +158,7 @@ def test_the_overlap_of_a_cut_is_counted_in_images() -> None:
     pictures_ = ["0", "1", "2", "2", "4", "2", "6", "7"]  # i2, i3 and i5: one picture; i2 and i3 pixel for pixel
     groups = ["a", "a", "b", "b", "b", "b", "e", "f"]
 
-    found = overlap_of(ids, parts, declared, groups, pictures_, contents=["", "", "x", "x", "", "y", "", ""])
+    found = find_overlap(ids, parts, declared, groups, pictures_, contents=["", "", "x", "x", "", "y", "", ""])
 
     assert found is not None
     assert found.twins == (Twins(("i2", "i5"), ("i3",)),)
@@ -168,7 +170,7 @@ def test_the_overlap_of_a_cut_is_counted_in_images() -> None:
         "1 of 4 test images has a patient or study that is in training too",
         "official[overlap=drop] trains without 3 of 4 training images",
     ]
-    assert overlap_of(ids, [""] * 8, declared, groups, pictures_, contents=[""] * 8) is None
+    assert find_overlap(ids, [""] * 8, declared, groups, pictures_, contents=[""] * 8) is None
 
 
 def test_the_overlap_counts_what_overlap_drop_leaves_out(tmp_path: Path) -> None:
@@ -180,7 +182,7 @@ def test_the_overlap_counts_what_overlap_drop_leaves_out(tmp_path: Path) -> None
     parts = np.array(["train", "test"] * len(samples))[: len(samples)]
     cut = dataclasses.replace(samples, parts=parts, groups=np.array([f"g{n // 3}" for n in range(len(samples))]))
     columns = [x.tolist() for x in (cut.ids, cut.parts, cut.groups, cut.groups)]
-    found = overlap_of(*columns, cut.ids.tolist(), contents=[""] * len(cut))
+    found = find_overlap(*columns, cut.ids.tolist(), contents=[""] * len(cut))
 
     assert found is not None
     assert set(found.dropped) == set(cut.ids.tolist()) - set(without_overlap(cut).ids.tolist())
@@ -199,19 +201,19 @@ def test_volumes_are_compared_by_three_planes_turned_and_mirrored_in_depth() -> 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (1, 9, 9), (3, 5, 5), (1, 3, 3), (1, 2, 2), (1, 4, 4, 4)])
 def test_any_size_is_compared(shape: tuple[int, ...]) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (6, *shape), dtype=np.uint8)
-    near(pixels, names(6))
-    look_alikes(pixels, names(6))
+    find_duplicates(pixels, names(6))
+    find_look_alikes(pixels, names(6))
 
 
 def test_look_alikes_are_of_other_groups_and_bits_are_counted() -> None:
     pixels = pictures(5)
     twice = np.concatenate([pixels, pixels[:1], (pixels[1:2] * 0.9).astype(np.uint8)])
-    pairs = {(p.first, p.second): p.value for p in look_alikes(twice, names(7))}
+    pairs = {(p.first, p.second): p.value for p in find_look_alikes(twice, names(7))}
 
     assert pairs[0, 5] == 0
     assert (1, 6) in pairs
     assert all(value <= 8 for value in pairs.values())
-    assert (0, 5) not in {(p.first, p.second) for p in look_alikes(twice, ["a", *"bcde", "a", "f"])}
+    assert (0, 5) not in {(p.first, p.second) for p in find_look_alikes(twice, ["a", *"bcde", "a", "f"])}
 
 
 def test_groups_of_a_decoded_data_set_hold_mirrored_and_brightened_copies(tmp_path: Path) -> None:
@@ -238,11 +240,11 @@ def test_parted_groups_are_told_apart_by_what_joins_them() -> None:
     declared = ["a", "a", "b", "c", "d", "e", "f"]  # i0 and i1: one patient
     groups = ["a", "a", "b", "b", "d", "e", "f"]  # i2 and i3: one picture
 
-    assert across_cut(ids, parts, declared, groups) == {
+    assert groups_across_cut(ids, parts, declared, groups) == {
         "patient-across-cut": (("i0", "i1"),),
         "duplicate-across-cut": (("i2", "i3"),),
     }
-    assert across_cut(ids, [""] * 7, declared, groups) == {}
+    assert groups_across_cut(ids, [""] * 7, declared, groups) == {}
 
 
 @settings(max_examples=100, deadline=None)
@@ -253,8 +255,8 @@ def test_a_cut_that_parts_no_group_has_no_finding_and_one_that_does_has(rows: li
     ids = [str(n) for n in range(len(rows))]
     parted = {g for g in groups if {"train", "test"} <= {p for q, p in rows if q == g}}
 
-    assert set(across_cut(ids, parts, groups, groups)) == ({"patient-across-cut"} if parted else set())
-    assert set(across_cut(ids, parts, ids, groups)) == ({"duplicate-across-cut"} if parted else set())
+    assert set(groups_across_cut(ids, parts, groups, groups)) == ({"patient-across-cut"} if parted else set())
+    assert set(groups_across_cut(ids, parts, ids, groups)) == ({"duplicate-across-cut"} if parted else set())
 
 
 def test_drawn_images_of_different_patients_are_not_one() -> None:
@@ -276,7 +278,7 @@ def test_the_pictures_that_recur_in_ddti_are_found(shared_data: Path) -> None:
     )  # fmt: skip
     here = [known & set(stems) for known in recurring]
     joined = {name: {name} for name in stems}
-    for pair in near(pixels, stems):
+    for pair in find_duplicates(pixels, stems):
         one = joined[stems[pair.first]] | joined[stems[pair.second]]
         joined |= dict.fromkeys(one, one)
 

@@ -11,8 +11,9 @@ from sklearn.metrics import roc_auc_score
 
 from medbench.data import audit_shortcuts
 from medbench.data.audit_findings import Shortcut
-from medbench.data.audit_shortcuts import header, measure
-from medbench.data.cache import decode, phantom_root
+from medbench.data.audit_shortcuts import measure_shortcuts, read_header
+from medbench.data.cache import decode
+from medbench.data.find_phantom import phantom_root
 from medbench_datasets.ddti import DDTI
 
 
@@ -36,7 +37,7 @@ def headers(seed: int = 0) -> np.ndarray:
 
 
 def measured(pixels: np.ndarray, of_files: np.ndarray | None = None) -> dict[str, Shortcut]:
-    found, near, n = measure(pixels, LABELS, GROUPS, headers() if of_files is None else of_files, 2)
+    found, near, n = measure_shortcuts(pixels, LABELS, GROUPS, headers() if of_files is None else of_files, 2)
 
     assert n == N
     assert near is not None
@@ -91,7 +92,7 @@ def test_a_class_between_two_others_is_told_by_its_size() -> None:
     labels = np.arange(N) // 2 % 3
     of_files = headers()
     of_files[:, 1] = of_files[:, 2] = np.array([200, 250, 300])[labels]
-    found, _, _ = measure(noise(), labels, GROUPS, of_files, 3)
+    found, _, _ = measure_shortcuts(noise(), labels, GROUPS, of_files, 3)
 
     assert next(s for s in found if s.name == "image size").accuracy > 0.95
 
@@ -109,8 +110,8 @@ def test_patients_are_never_on_both_sides() -> None:
     pixels = np.repeat(rng.integers(60, 180, (N // 4, 1, 32, 32), dtype=np.uint8), 4, axis=0)
     groups = np.array([f"p{i // 4}" for i in range(N)])
     labels = np.repeat(rng.permutation(np.arange(N // 4) % 2), 4)
-    _, apart, _ = measure(pixels, labels, groups, headers(), 2)
-    _, mixed, _ = measure(pixels, labels, np.arange(N).astype(str), headers(), 2)
+    _, apart, _ = measure_shortcuts(pixels, labels, groups, headers(), 2)
+    _, mixed, _ = measure_shortcuts(pixels, labels, np.arange(N).astype(str), headers(), 2)
 
     assert apart is not None
     assert mixed is not None
@@ -129,11 +130,11 @@ def test_the_auroc_and_its_draws_agree_with_scikit_learn() -> None:
 
 
 def test_few_patients_are_not_measured_and_many_are_drawn_by_group() -> None:
-    assert measure(noise()[:16], LABELS[:16], GROUPS[:16], headers()[:16], 2) == ((), None, 0)
+    assert measure_shortcuts(noise()[:16], LABELS[:16], GROUPS[:16], headers()[:16], 2) == ((), None, 0)
     n = 5000
     pixels = np.random.default_rng(0).integers(0, 256, (n, 1, 8, 8), dtype=np.uint8)
     groups = np.array([f"p{i // 3}" for i in range(n)])
-    _, _, looked_at = measure(pixels, (np.arange(n) // 3 % 2).astype(np.int64), groups, np.zeros((n, 4)), 2)
+    _, _, looked_at = measure_shortcuts(pixels, (np.arange(n) // 3 % 2).astype(np.int64), groups, np.zeros((n, 4)), 2)
 
     assert 1990 <= looked_at <= 2000
 
@@ -148,8 +149,8 @@ def test_a_header_is_read_without_decoding_and_never_raises(tmp_path: Path) -> N
     (tmp_path / "c.dcm").write_bytes(b"no DICOM")
     (tmp_path / "d.npz").write_bytes(b"x" * 7)
 
-    assert header(tmp_path / "a.PNG")[1:] == (30, 50, 3)
-    assert [header(tmp_path / name) for name in ("b.jpg", "c.dcm", "d.npz", "e.png")] == [
+    assert read_header(tmp_path / "a.PNG")[1:] == (30, 50, 3)
+    assert [read_header(tmp_path / name) for name in ("b.jpg", "c.dcm", "d.npz", "e.png")] == [
         (10, 0, 0, 0), (8, 0, 0, 0), (7, 0, 0, 0), (0, 0, 0, 0),
     ]  # fmt: skip
 
@@ -160,7 +161,7 @@ def test_a_dicom_header_says_its_size(tmp_path: Path) -> None:
     DATASETS[0].phantom(tmp_path, seed=0, patients=12, null=False)
     file = next(tmp_path.rglob("*.dicom"))
 
-    size, height, width, bands = header(file)
+    size, height, width, bands = read_header(file)
     assert size == file.stat().st_size
     assert min(height, width) > 100
     assert bands == 1

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import medbench
-from medbench.data.cache import already_decoded, decode, phantom_root
+from medbench.data.cache import decode, find_decoded
+from medbench.data.find_phantom import phantom_root
 from medbench.errors import StoreError
 from toy_pictures import Pictures
 
@@ -62,7 +63,7 @@ def test_a_copied_folder_is_known_by_its_content_and_a_changed_file_is_seen(root
 
     first = decode(Pictures(), root, size=8)
     copied = shutil.copytree(root, tmp_path / "copy")
-    assert already_decoded(Pictures(), copied, size=8) is None
+    assert find_decoded(Pictures(), copied, size=8) is None
     assert decode(Pictures(), copied, size=8) == first
     image = np.load(root / "p3_1_0.npy")
     np.save(root / "p3_1_0.npy", 255 - image)
@@ -162,7 +163,7 @@ def test_a_corrected_table_of_the_same_size_and_time_is_noticed(root: Path, tabl
     corrected = [f"{lines[0][:-1]}{1 - int(lines[0][-1])}", *lines[1:]]
     put("\n".join(corrected))
 
-    assert already_decoded(recipe, root, size=8) is None
+    assert find_decoded(recipe, root, size=8) is None
     after = decode(recipe, root, size=8)
     assert after.fingerprint != before.fingerprint
     assert sorted(after.samples().labels.tolist()) != sorted(before.samples().labels.tolist()) or table[0] == "."
@@ -186,7 +187,7 @@ def test_a_changed_cache_is_moved_aside_and_decoded_again(
         "missing": path.unlink,
     }[how]()
 
-    assert already_decoded(Pictures(), root, size=8) is None
+    assert find_decoded(Pictures(), root, size=8) is None
     second = decode(Pictures(), root, size=8)
     assert second == first
     assert np.array_equal(second.samples().x, before)

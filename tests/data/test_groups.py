@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from medbench.data.groups import Joined, groups_united, linked
+from medbench.data.groups import UnionFind, link_groups, unite_groups
 
 KEYS = st.sampled_from(["", "a", "b", "c", "d", "e", "f", "g"])
 
@@ -25,26 +25,26 @@ def sharing(column: list[str]) -> list[tuple[int, int]]:
 
 
 def test_any_shared_key_unites() -> None:
-    groups = groups_united(["a", "b", "c", "d"], ["s1", "s2", "", ""], ["x", "", "x", ""])
+    groups = unite_groups(["a", "b", "c", "d"], ["s1", "s2", "", ""], ["x", "", "x", ""])
 
     assert groups.tolist() == ["a", "b", "a", "d"]
 
 
 def test_links_unite_whole_groups_under_the_first_name() -> None:
-    groups = linked(np.array(["b", "a", "b", "c", "d"]), [(4, 1), (2, 4)])
+    groups = link_groups(np.array(["b", "a", "b", "c", "d"]), [(4, 1), (2, 4)])
 
     assert groups.tolist() == ["b", "b", "b", "c", "b"]
 
 
 def test_nothing_gives_nothing() -> None:
-    assert groups_united([], []).tolist() == linked(np.array([], dtype=np.str_), []).tolist() == []
+    assert unite_groups([], []).tolist() == link_groups(np.array([], dtype=np.str_), []).tolist() == []
 
 
 @given(st.lists(st.tuples(KEYS, KEYS, KEYS), min_size=1, max_size=30))
 def test_shared_keys_give_the_connected_components(rows: list[tuple[str, str, str]]) -> None:
     columns = [list(column) for column in zip(*rows, strict=True)]
 
-    groups = groups_united(*columns)
+    groups = unite_groups(*columns)
 
     pairs = [(i, j) for column in columns for i, j in sharing(column) if column[i]]
     assert groups.tolist() == [columns[0][root] for root in smallest(len(rows), pairs)]
@@ -55,7 +55,7 @@ def test_links_give_the_connected_components(names: list[str], data: st.DataObje
     row = st.integers(0, len(names) - 1)
     links = data.draw(st.lists(st.tuples(row, row), max_size=20))
 
-    groups = linked(np.array(names), links)
+    groups = link_groups(np.array(names), links)
 
     assert groups.tolist() == [names[root] for root in smallest(len(names), [*links, *sharing(names)])]
 
@@ -64,7 +64,7 @@ def test_links_give_the_connected_components(names: list[str], data: st.DataObje
 def test_a_join_says_whether_two_were_apart(n: int, data: st.DataObject) -> None:
     member = st.integers(0, n - 1)
     pairs = data.draw(st.lists(st.tuples(member, member), max_size=40))
-    joined = Joined(n)
+    joined = UnionFind(n)
 
     for done, (one, other) in enumerate(pairs):
         before = smallest(n, pairs[:done])

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import medbench
-from medbench.data.transfer_sources import learnable, name_of, named_in, opener
+from medbench.data.transfer_sources import datasets_in, key_of_dataset, open_sources, usable_samples
 from medbench.registry.plugins import load
 from medbench.testing import SandboxContext, toy_samples
 from medbench.trial.stages import stage_key
@@ -113,13 +113,13 @@ def test_rows_with_the_targets_pixels_or_groups_are_taken_out(tmp_path: Path) ->
     target = written(tmp_path / "a", own, family="a")
     source = written(tmp_path / "b", theirs, family="b", groups=groups)
 
-    left = learnable(source, target, named="b")
-    again = learnable(source, target, named="b")
+    left = usable_samples(source, target, named="b")
+    again = usable_samples(source, target, named="b")
 
     assert left.ids.tolist() == [f"b/{i}" for i in (0, 1, 3, 4, 5, 7)]
     assert again.ids.tolist() == left.ids.tolist()
     with pytest.raises(medbench.DataError, match="a class is empty without them"):
-        learnable(source, written(tmp_path / "c", theirs[::2], family="c"), named="b")
+        usable_samples(source, written(tmp_path / "c", theirs[::2], family="c"), named="b")
 
 
 def test_what_was_not_announced_is_not_opened(tmp_path: Path) -> None:
@@ -128,9 +128,9 @@ def test_what_was_not_announced_is_not_opened(tmp_path: Path) -> None:
     target = written(tmp_path / "a", np.zeros((4, 1, 4, 4), np.uint8), family="a")
 
     with pytest.raises(medbench.UsageError, match="no such source was announced"):
-        opener({}, target)(dataset)
+        open_sources({}, target)(dataset)
     classifier = catalogue.resolve("classifier", "before[source=other]")
-    assert [name_of(d) for d in named_in(classifier)] == [name_of(dataset)]
+    assert [key_of_dataset(d) for d in datasets_in(classifier)] == [key_of_dataset(dataset)]
 
 
 @dataclass(frozen=True)

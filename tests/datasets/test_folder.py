@@ -16,7 +16,7 @@ from PIL import Image
 
 from _encodings import png, tiff  # type: ignore[import-not-found]
 from medbench import UNLABELLED, DataError, Dataset, Index, UsageError
-from medbench.data.files import files_in
+from medbench.data.files import list_files
 from medbench_datasets.folder import DATASETS, Folder
 from medbench_datasets.folder_table import read_table
 
@@ -253,7 +253,7 @@ def test_a_link_out_of_the_folder_is_refused_and_not_followed(tmp_path: Path, ta
     draw(tmp_path, "store/1.png", "data-2/c/2.png", "data/a/3.png", "data/b/4.png")
     (tmp_path / "data" / "out.png").symlink_to(target)
 
-    for read in (Folder().index, files_in):
+    for read in (Folder().index, list_files):
         with pytest.raises(DataError, match=r"^out\.png:? is a link out of the data folder.* not followed; "):
             read(tmp_path / "data")
 
@@ -262,7 +262,7 @@ def test_a_data_folder_may_be_a_link(tmp_path: Path) -> None:
     draw(tmp_path, "store/a/1.png", "store/b/2.png")
     (tmp_path / "data").symlink_to(tmp_path / "store")
 
-    assert len(Folder().index(tmp_path / "data").records) == len(files_in(tmp_path / "data")) == 2
+    assert len(Folder().index(tmp_path / "data").records) == len(list_files(tmp_path / "data")) == 2
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")

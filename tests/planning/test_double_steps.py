@@ -15,7 +15,7 @@ import pytest
 
 from medbench.boards.board import Board
 from medbench.boards.build import best, boards
-from medbench.data.sources import Described
+from medbench.data.describe import DatasetDescription
 from medbench.identity.identity import digest
 from medbench.planning import study
 from medbench.planning.arms import Arm, Checked
@@ -180,7 +180,9 @@ def test_only_the_arm_and_its_control_are_planned_at_twice_the_steps() -> None:
     )  # fmt: skip
     values = {"datasets": ["ddti"], "augmenters": ["hybrid"], "classifiers": ["small-cnn"], "folds": 3, "repeats": 2}
     catalogue = plugins.load()
-    plan = expand(study.build(values), catalogue, [Described("ddti", "d" * 64, None, samples, 2, (), "patient", "no")])
+    plan = expand(
+        study.build(values), catalogue, [DatasetDescription("ddti", "d" * 64, None, samples, 2, (), "patient", "no")]
+    )
     (arm,) = [a for a in plan.arms["ddti"] if a.augmenter == "hybrid"]
 
     made = plan_double_steps(plan, [Checked("ddti", "patients", "small-cnn", *arm.key, 3000)], catalogue)

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from _synthetic_store import SyntheticRun
 from medbench.analyses.compare import compare
 from medbench.cli import cli
-from medbench.data.sources import Described
+from medbench.data.describe import DatasetDescription
 from medbench.errors import UsageError
 from medbench.identity.identity import digest
 from medbench.planning import study
@@ -41,7 +41,7 @@ def planned(most: int | None = None, **more: Any) -> Any:
         x=np.zeros((40, 0), np.uint8), labels=(np.arange(40) % 3 == 0).astype(np.int64), ids=names, patients=names,
         groups=names, sources=((),) * 40, classes=("no", "yes"),
     )  # fmt: skip
-    source = Described("ddti", "d" * 64, None, samples, 2, (), "patient", "nothing")
+    source = DatasetDescription("ddti", "d" * 64, None, samples, 2, (), "patient", "nothing")
     return expand(asked, plugins.load(), [source], most=most)
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medbench.data.sources import Described
+from medbench.data.describe import DatasetDescription
 from medbench.planning import study
 from medbench.planning.plan import Plan
 from medbench.planning.plan_trials import expand
@@ -32,7 +32,7 @@ def a_plan() -> Plan:
         groups=names, sources=((),) * n, classes=("no", "yes"),
     )  # fmt: skip
     asked = {"datasets": ["ddti"], "augmenters": ["hybrid"], "classifiers": ["small-cnn"], "folds": 2, "repeats": 1}
-    source = Described("ddti", "d" * 64, None, samples, 2, (), "patient", "nothing")
+    source = DatasetDescription("ddti", "d" * 64, None, samples, 2, (), "patient", "nothing")
     return expand(study.build({**asked, "companions": False}), plugins.load(), [source])
 
 

@@ -15,7 +15,7 @@ from sklearn.metrics import balanced_accuracy_score
 
 from medbench.boards.board import Board
 from medbench.boards.build import boards
-from medbench.data.sources import Described
+from medbench.data.describe import DatasetDescription
 from medbench.errors import UsageError
 from medbench.identity.identity import digest
 from medbench.interfaces import Budget, TrainingSet
@@ -146,7 +146,7 @@ def planned_trials(**more: Any) -> tuple[Any, list[Trial]]:
     values: dict[str, Any] = {"folds": 3, "repeats": 2, **more}
     asked = study.build({"datasets": ["ddti"], "augmenters": ["geometric"], "classifiers": ["small-cnn"], **values})
     samples = patients(40)
-    source = Described("ddti", "d" * 64, None, samples, 2, (), "patient", "nothing")
+    source = DatasetDescription("ddti", "d" * 64, None, samples, 2, (), "patient", "nothing")
     made = expand(asked, plugins.load(), [source])
     return made, list(made.trials)
 

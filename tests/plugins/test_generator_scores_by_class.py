@@ -361,11 +361,11 @@ def test_a_trial_without_an_extractor_of_its_own_is_written_as_before() -> None:
 
 def plan_of(extractor: str) -> dict[str, tuple[str, str, int]]:
     """Return id, extractor and number of stages of the first trial of each arm."""
-    from medbench.data.sources import Described
+    from medbench.data.describe import DatasetDescription
     from medbench.planning.plan_trials import expand
 
     samples = toy_samples(120, size=16)
-    source = Described("toy", "d", None, samples, 2, (), "patient", "nothing")
+    source = DatasetDescription("toy", "d", None, samples, 2, (), "patient", "nothing")
     values = {"datasets": ["toy"], "augmenters": ["acgan"], "classifiers": ["small-cnn"], "folds": 2, "repeats": 1}
     study = build({**values, "extractor": extractor, "yardsticks": False})
     plan = expand(study, plugins.load(installed=False), [source])

@@ -11,7 +11,7 @@ from medbench.planning import study
 from medbench.planning.study import Study
 from medbench.protocols.protocol import protocol
 from medbench.registry import plugins
-from medbench.registry.plugins import Catalogue
+from medbench.registry.catalogue import Catalogue
 
 DOCS = Path(__file__).parents[2] / "docs" / "studies"
 RERUN = ("brain-features", "spine-hybrid", "thyroid-gan", "xray-transfer")

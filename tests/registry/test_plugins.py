@@ -12,7 +12,8 @@ import pytest
 
 from medbench.errors import PluginError, UsageError
 from medbench.registry import hookspecs
-from medbench.registry.plugins import HOOKS, load
+from medbench.registry.catalogue import HOOKS
+from medbench.registry.plugins import load
 
 GOOD = """
 from dataclasses import dataclass

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 import medbench
 from medbench.errors import UsageError
+from medbench.registry.describe_recipe import describe
 from medbench.registry.plugins import load
-from medbench.registry.recipes import configure, describe, parse, spec_of, split_list
+from medbench.registry.recipes import configure, parse, spec_of, split_list
 
 
 @dataclass(frozen=True)

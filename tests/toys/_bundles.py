@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from medbench import __version__
+from medbench.data.describe import DatasetDescription
 from medbench.data.find_phantom import PhantomTable
-from medbench.data.sources import Described
 from medbench.identity.identity import derive_seed
 from medbench.interfaces import TrainingSet
 from medbench.planning.plan import Plan
@@ -94,12 +94,12 @@ class ToyRun:
         """The plan's record, as it is stored."""
         return json.loads(json.dumps(self.plan.record()))
 
-    def ours(self, data: Sequence[str] = ()) -> dict[str, Described]:
+    def ours(self, data: Sequence[str] = ()) -> dict[str, DatasetDescription]:
         """Return our own data sets."""
         asked = [("augmenter", "adds"), *(("classifier", text) for text in self.study.classifiers)]
         recipes = dict.fromkeys(self.study.datasets, asked)
         found = our_data.find_our_data(our_data.NeededData(recipes, self.study.phantom, None), self.catalogue, data)
-        assert all(isinstance(one, Described) for one in found.values()), found
+        assert all(isinstance(one, DatasetDescription) for one in found.values()), found
         return found  # type: ignore[return-value]
 
     def _put(self, trial: Trial, seed: int) -> None:

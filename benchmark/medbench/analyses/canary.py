@@ -16,9 +16,9 @@ import numpy as np
 
 from medbench.analyses.inflation import Inflation
 from medbench.boards.board import Board
-from medbench.data.audit_duplicates import near
-from medbench.data.audit_findings import across_cut
-from medbench.data.groups import linked
+from medbench.data.audit_duplicates import find_duplicates
+from medbench.data.audit_official_cut import groups_across_cut
+from medbench.data.groups import link_groups
 from medbench.samples import Samples
 from medbench.statistics.auroc_interval import auroc_interval
 from medbench.statistics.patient_scores import Cell
@@ -152,10 +152,10 @@ def plant(samples: Samples, *, share: float = SHARE) -> tuple[int, int, int]:
     x = np.concatenate([samples.x, brighter])
     declared = [*samples.groups.tolist(), *(f"planted {n}" for n in range(len(rows)))]
     parts = ["test" if group in set(test.tolist()) else "train" for group in samples.groups.tolist()]
-    pairs = near(x, declared)
-    united = linked(np.array(declared), [(pair.first, pair.second) for pair in pairs])
+    pairs = find_duplicates(x, declared)
+    united = link_groups(np.array(declared), [(pair.first, pair.second) for pair in pairs])
     ids = [*samples.ids.tolist(), *(f"planted {n}" for n in range(len(rows)))]
-    blocks = across_cut(ids, [*parts, *["train"] * len(rows)], declared, united.tolist())
+    blocks = groups_across_cut(ids, [*parts, *["train"] * len(rows)], declared, united.tolist())
     seen = int(np.sum(united[len(samples) :] == united[rows])) if "duplicate-across-cut" in blocks else 0
     merged = len(set(declared)) - len(set(united.tolist()))
     return len(rows), seen, merged - seen

@@ -15,7 +15,7 @@ import numpy as np
 
 from medbench.analyses.published_figures import NOT_COMPUTED, NOT_RUN, is_about, measure
 from medbench.boards.board import Board, Row
-from medbench.data.audit_findings import waived
+from medbench.data.audit_official_cut import describe_waivers
 from medbench.errors import UsageError
 from medbench.planning.leak_staircase import compared_arms
 from medbench.planning.study import Study
@@ -197,7 +197,7 @@ def _inflation(boards: Sequence[Board]) -> Inflation | None:
         len(final.source["classes"]),
         int(final.source["images"]),
         final.is_phantom,
-        tuple(waived(final.protocol, final.source, study.waive)),
+        tuple(describe_waivers(final.protocol, final.source, study.waive)),
     )
 
 

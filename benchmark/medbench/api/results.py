@@ -17,7 +17,7 @@ from medbench.api.terminal import can_draw_trees
 from medbench.boards.board import Board
 from medbench.boards.build import boards
 from medbench.errors import UsageError
-from medbench.registry.plugins import Catalogue
+from medbench.registry.catalogue import Catalogue
 from medbench.store.store import Store
 from medbench.tables.across_datasets import render_all
 from medbench.tables.board_values import board_rows

@@ -113,7 +113,7 @@ class Board:
     """One data set, one protocol, one classifier.
 
     Attributes:
-        source: Facts of the data set as :meth:`medbench.data.sources.Described.facts` gives them.
+        source: Facts of the data set as :meth:`medbench.data.describe.Described.facts` gives them.
         protocol: Text of the protocol.
         leaks: What the protocol is known to leak; a board with any is never ranked.
         classifier: Text of the classifier.

@@ -15,7 +15,7 @@ from medbench import __version__
 from medbench.errors import MedbenchError, PluginError, ResourceError
 from medbench.machine_faults import of_machine
 from medbench.redact import sentence
-from medbench.registry.authors_lines import line_of
+from medbench.registry.source_lines import last_plugin_line
 
 ADDRESS_SPACE = 2_000_000_000
 """Bytes. With half of it polars' threads were seen to wait for ever, with less it aborts."""
@@ -130,7 +130,7 @@ def main() -> None:
                 _drop_output()
             sys.exit(6)
         message = f"{type(error).__name__}: {sentence(str(error))}"
-        plugin, line = line_of(error)
+        plugin, line = last_plugin_line(error)
         if plugin:
             _say(f"plugin {plugin!r} failed: {message} ({line}); mend it, or leave it out with -p no:{plugin}.")
             sys.exit(PluginError.exit_code)

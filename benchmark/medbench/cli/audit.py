@@ -13,16 +13,18 @@ import numpy as np
 
 from medbench.api.terminal import Display
 from medbench.cli.options import complete, load_catalogue, plugin_options
-from medbench.data.audit_duplicates import DETAIL, DETAIL_OF_FEW, LOOK_ALIKE, SIDE, WHOLE, look_alikes
-from medbench.data.audit_findings import WAIVABLE, Blank, Shortcut, blanks
+from medbench.data.audit_duplicates import DETAIL, DETAIL_OF_FEW, LOOK_ALIKE, WHOLE, find_look_alikes
+from medbench.data.audit_findings import Blank, Shortcut, describe_blanks
+from medbench.data.audit_official_cut import WAIVABLE
 from medbench.data.cache import Decoded
 from medbench.data.find_phantom import PHANTOM
-from medbench.data.sources import Source, locate
+from medbench.data.picture_planes import SIDE
+from medbench.data.sources import Source, locate_datasets
 from medbench.errors import UsageError
 from medbench.planning import study
 from medbench.planning.study import Study
 from medbench.protocols.protocol import protocol
-from medbench.registry.plugins import Catalogue
+from medbench.registry.catalogue import Catalogue
 from medbench.text import WIDTH, clean, counted, cut, wrapped
 
 SHOWN = 5
@@ -81,7 +83,7 @@ def audit(
     audited = _study_of(catalogue, name)
     if data and not phantom:  # as for a run: a study on drawn images turns to the real ones
         audited = audited.model_copy(update={"datasets": [text.removeprefix(PHANTOM) for text in audited.datasets]})
-    sources = locate(
+    sources = locate_datasets(
         catalogue,
         audited.datasets,
         data=data or tuple(filter(None, [os.environ.get("MEDBENCH_DATA", "")])),
@@ -114,7 +116,7 @@ def _facts(source: Source, decoded: Decoded, waived: Sequence[str], official: bo
     """Return everything that is printed, as JSON values."""
     samples, found = decoded.samples(), decoded.findings
     ids = samples.ids.tolist()
-    alike = look_alikes(samples.x, samples.groups)
+    alike = find_look_alikes(samples.x, samples.groups)
     parts = dict(zip(ids, samples.parts.tolist(), strict=True)) if samples.parts is not None else {}
     return {
         "dataset": source.text,
@@ -160,7 +162,7 @@ def _text(facts: dict[str, Any]) -> Iterator[str]:
     yield from _list(f"{v['first']}, {v['second']}  {v['value']:.3f}" for v in facts["near_conflicts"])
     yield ""
     if facts["blank"]:
-        yield from wrapped(f"{blanks([Blank(**of_it) for of_it in facts['blank']])}.")
+        yield from wrapped(f"{describe_blanks([Blank(**of_it) for of_it in facts['blank']])}.")
         yield ""
     yield from _official(facts)
     yield ""

@@ -13,14 +13,14 @@ import numpy as np
 
 from medbench.api.terminal import Display
 from medbench.cli.options import complete, load_catalogue, plugin_options
-from medbench.data.audit_duplicates import SIDE, planes
-from medbench.data.audit_findings import blanks, labels_in_conflict
-from medbench.data.audit_images import check_contents, inspect, is_blank
+from medbench.data.audit_findings import describe_blanks, describe_label_conflicts
+from medbench.data.audit_images import check_contents, inspect_images, is_blank
 from medbench.data.decode import MANY, check_index
-from medbench.data.files import files_in
+from medbench.data.files import list_files
+from medbench.data.picture_planes import SIDE, comparable_planes
 from medbench.errors import DataError, UsageError
 from medbench.interfaces import Dataset, Index
-from medbench.registry import plugins as registry
+from medbench.registry.catalogue import Catalogue
 from medbench.text import clean, counted
 
 SHOWN = 20
@@ -84,7 +84,7 @@ def check(
     dataset = load_catalogue(plugin_folders, plugin_switches).resolve("dataset", name)
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; give the data set's folder.")
-    files_in(root)  # before a reader walks the folder: refuses links that leave it
+    list_files(root)  # before a reader walks the folder: refuses links that leave it
     index = check_index(dataset.index(root), name)
     counts = ", ".join(
         f"{sum(r.label == k for r in index.records)} {clean(label)}" for k, label in enumerate(index.classes)
@@ -124,7 +124,7 @@ def _decode(dataset: Dataset, root: Path, index: Index, bad: list[str], display:
     while done < n:
         try:  # all in one go: a reader may have to open a volume or an archive anew for each call
             for image, _ in dataset.read(root, index.records[done:], size):
-                views.append(planes(image[None]))
+                views.append(comparable_planes(image[None]))
                 contents.append(hashlib.sha256(image.tobytes()).hexdigest())
                 uniform.append(image.min() == image.max())
                 blank.append(is_blank(image))
@@ -145,7 +145,7 @@ def _decode(dataset: Dataset, root: Path, index: Index, bad: list[str], display:
         if of > MANY:
             display.decoding("comparing", rows, of)
 
-    inspected = inspect(
+    inspected = inspect_images(
         index,
         dataset.name.partition(":")[0],
         views=np.concatenate(views),
@@ -153,10 +153,10 @@ def _decode(dataset: Dataset, root: Path, index: Index, bad: list[str], display:
         blank=blank,
         progress=tell,
     )
-    sentences = labels_in_conflict(inspected.conflicts, inspected.near_conflicts)
+    sentences = describe_label_conflicts(inspected.conflicts, inspected.near_conflicts)
     pairs = [*inspected.conflicts, *((link.first, link.second) for link in inspected.near_conflicts)]
     sentences += [f"different labels: {', '.join(ids[:SHOWN])}" for ids in pairs[:SHOWN]]
-    sentences += [blanks(inspected.blank)] if inspected.blank else []
+    sentences += [describe_blanks(inspected.blank)] if inspected.blank else []
     return sentences + [
         f"its official cut: {text}" for text in (inspected.overlap.sentences() if inspected.overlap else [])
     ]
@@ -194,7 +194,7 @@ def phantom(
 @plugin_options
 def fetch(name: str, root: Path, plugin_folders: tuple[Path, ...], plugin_switches: tuple[str, ...]) -> None:
     """Download data set NAME into ROOT, where its licence lets a program do that."""
-    catalogue: registry.Catalogue = load_catalogue(plugin_folders, plugin_switches)
+    catalogue: Catalogue = load_catalogue(plugin_folders, plugin_switches)
     dataset = catalogue.resolve("dataset", name)
     download: Any = getattr(dataset, "fetch", None)
     if download is None:

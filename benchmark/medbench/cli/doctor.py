@@ -18,7 +18,7 @@ from pathlib import Path
 import click
 
 from medbench import __version__
-from medbench.data.cache import cache_folder
+from medbench.data.cache_folder import cache_folder
 from medbench.errors import ResourceError
 from medbench.registry import plugins as catalogue
 from medbench.running import devices

@@ -12,15 +12,16 @@ import numpy as np
 
 from medbench.api.terminal import Display
 from medbench.cli.options import complete, load_catalogue, plugin_options
-from medbench.data.audit_findings import columns_of
+from medbench.data.audit_official_cut import part_names
+from medbench.data.describe import DatasetDescription, describe_decoded
 from medbench.data.guess_patients import guess_patients
-from medbench.data.sources import Described, Source, describe_decoded, within
+from medbench.data.sources import Source, with_files_of
 from medbench.errors import UsageError
 from medbench.planning import study
 from medbench.planning.plan_trials import expand
 from medbench.planning.study_schema import BudgetTable
 from medbench.protocols.folds import without_overlap
-from medbench.registry.plugins import Catalogue
+from medbench.registry.catalogue import Catalogue
 from medbench.samples import Samples
 from medbench.statistics.power import PlannedDesign, outlook
 from medbench.statistics.verdicts import FEWEST_RARE
@@ -73,7 +74,7 @@ def init(
         catalogue.resolve("augmenter", name)  # a misspelled one is told before any image is decoded
     text, how = _dataset_of(catalogue, folder, patient)
     recipe = catalogue.resolve("dataset", text)
-    source = Source(catalogue.spec(recipe), within(recipe, folder), folder, size or recipe.size)
+    source = Source(catalogue.spec(recipe), with_files_of(recipe, folder), folder, size or recipe.size)
     with Display() as display:
         described = describe_decoded(source, source.decode(1, display.decoding))
     rule, said = _protocol(described)
@@ -149,7 +150,7 @@ def _own(catalogue: Catalogue, folder: Path, patient: str | None) -> tuple[str, 
     return f"folder[patient={guess.pattern}]", f"guessed from file names by {guess.pattern}"
 
 
-def _protocol(described: Described) -> tuple[str, list[str]]:
+def _protocol(described: DatasetDescription) -> tuple[str, list[str]]:
     """Choose the data set's own cut where it has one and it can be trained and tested on; say what it shares."""
     s, overlap = described.samples, described.overlap
     if s.parts is None or not {"train", "test"} <= set(s.parts.tolist()):
@@ -173,7 +174,7 @@ def _protocol(described: Described) -> tuple[str, list[str]]:
     return rule, [f"{said}; --protocol patients cuts anew"]
 
 
-def _folds(described: Described) -> int:
+def _folds(described: DatasetDescription) -> int:
     s = described.samples
     groups = [len(set(s.groups[s.labels == k].tolist())) for k in range(len(s.classes))]
     rarest = min(groups)
@@ -186,7 +187,7 @@ def _folds(described: Described) -> int:
     return min(5, rarest)
 
 
-def _report(described: Described, how: str, rule: str, folds: int, comparisons: int) -> None:
+def _report(described: DatasetDescription, how: str, rule: str, folds: int, comparisons: int) -> None:
     s = described.samples
     patients = len(set(s.patients.tolist()))
     for line in wrapped(
@@ -204,7 +205,7 @@ def _report(described: Described, how: str, rule: str, folds: int, comparisons: 
     trained: list[int] = []
     if official and s.parts is not None:
         kept = without_overlap(s) if "drop" in rule else s
-        parts = np.array(columns_of(kept.parts, len(kept)))
+        parts = np.array(part_names(kept.parts, len(kept)))
         tested, trained = (_of_class(kept.take(parts == part)) for part in ("test", "train"))
     if min(tested) < FEWEST_RARE:
         click.echo(f"sees        {min(tested)} patients of the rarest class: numbers, no verdict")

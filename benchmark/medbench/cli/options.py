@@ -12,6 +12,7 @@ import click
 from medbench.errors import UsageError
 from medbench.protocols.protocol import LEAKY
 from medbench.registry import plugins
+from medbench.registry.catalogue import Catalogue
 from medbench.registry.recipes import split_list
 from medbench.running.request import DEFAULT_RESULTS, Request, build_request
 
@@ -92,7 +93,7 @@ def study_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return plugin_options(command)
 
 
-def load_catalogue(plugin_folders: tuple[Path, ...], plugin_switches: tuple[str, ...]) -> plugins.Catalogue:
+def load_catalogue(plugin_folders: tuple[Path, ...], plugin_switches: tuple[str, ...]) -> Catalogue:
     """Load plugins as the options say."""
     return plugins.load(folders=plugin_folders, blocked=blocked(plugin_switches))
 

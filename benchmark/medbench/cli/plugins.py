@@ -13,9 +13,9 @@ import click
 from medbench.cli.new_plugin import CONTRACTS, plugin_files
 from medbench.cli.options import complete, load_catalogue, plugin_options
 from medbench.errors import ContractError, MedbenchError, PluginError, Skip, UsageError
-from medbench.registry.authors_lines import line_of, place_of
-from medbench.registry.plugins import HOOKS
-from medbench.registry.recipes import as_text, parameters_of
+from medbench.registry.catalogue import HOOKS
+from medbench.registry.recipes import parameters_of, write_value
+from medbench.registry.source_lines import last_plugin_line, source_line
 from medbench.testing import CHECKS
 from medbench.text import clean
 
@@ -78,7 +78,7 @@ def show(name: str, plugin_folders: tuple[Path, ...], plugin_switches: tuple[str
                 click.echo(f"  {clean(line)}".rstrip())
             if hasattr(recipe, "__dataclass_fields__"):
                 for key, value in parameters_of(recipe).items():
-                    click.echo(f"  {key} = {clean(as_text(value))}")
+                    click.echo(f"  {key} = {clean(write_value(value))}")
     for plugin in catalogue.plugins:
         if plugin.name == name:
             if plugin.error:
@@ -144,12 +144,12 @@ def check(name: str, plugin_folders: tuple[Path, ...], plugin_switches: tuple[st
             except Skip as skip:
                 outcome, why = "skipped", f": {skip}"
             except MedbenchError as error:
-                outcome, why, at = "FAILED", f": {error}", line_of(error)[1]
+                outcome, why, at = "FAILED", f": {error}", last_plugin_line(error)[1]
             except Exception as error:  # noqa: BLE001  a plugin's call may raise anything; the next one is checked too
-                outcome, why, at = "FAILED", f": {type(error).__name__}: {error}", line_of(error)[1]
+                outcome, why, at = "FAILED", f": {type(error).__name__}: {error}", last_plugin_line(error)[1]
         problems += outcome == "FAILED"
         click.echo(clean(f"{outcome:<8}{kind} {item}{why}"))
         if outcome == "FAILED" and kind != "study":
-            click.echo(clean(f"        at {at or place_of(recipe, METHODS.get(kind, 'fit'))}"))
+            click.echo(clean(f"        at {at or source_line(recipe, METHODS.get(kind, 'fit'))}"))
     if problems:
         raise ContractError(f"{problems} of {len(items)} checks failed.")

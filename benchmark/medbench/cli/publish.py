@@ -11,8 +11,8 @@ import click
 from medbench.api.terminal import Display
 from medbench.cli.options import blocked, load_catalogue, plugin_options
 from medbench.cli.verify import refuse, show, standing
+from medbench.data.describe import DatasetDescription
 from medbench.data.find_phantom import PhantomTable
-from medbench.data.sources import Described
 from medbench.errors import DataError, UsageError
 from medbench.publishing.bundle import signatures
 from medbench.publishing.bundle.allowed_texts import check_text
@@ -156,7 +156,7 @@ def reproduce(
             workers=workers,
             progress=display.decoding,
         )
-        sources = {name: one for name, one in ours.items() if isinstance(one, Described)}
+        sources = {name: one for name, one in ours.items() if isinstance(one, DatasetDescription)}
         trial = rerun_cell.cell_to_rerun(bundle, salt)
         with tempfile.TemporaryDirectory(prefix="medbench-reproduce-") as store:
             plugins = LoadedPlugins(catalogue, tuple(str(f.absolute()) for f in plugin_folders), left_out)

@@ -8,7 +8,8 @@ import click
 
 from medbench.cli.options import complete, load_catalogue, plugin_options
 from medbench.errors import UsageError
-from medbench.registry.recipes import file_sha256, parse
+from medbench.registry.describe_recipe import sha256_of_file
+from medbench.registry.recipes import parse
 
 
 @click.group(short_help="Get pretrained weights beforehand.")
@@ -26,7 +27,7 @@ def fetch(name: str, folder: Path, plugin_folders: tuple[Path, ...], plugin_swit
     if not hasattr(classifier, "fetch"):
         raise UsageError(f"{name} has no published weights; train it from scratch or give pretrained=PATH.")
     path = classifier.fetch(folder)
-    click.echo(f"{path}\nsha256 {file_sha256(path)}")
+    click.echo(f"{path}\nsha256 {sha256_of_file(path)}")
     spec = parse(name)
     inner = ",".join([*(f"{k}={v}" for k, v in spec.parameters), f"pretrained={path}"])
     click.echo(f"use it with: -c '{spec.name}[{inner}]'")

@@ -13,14 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medbench.data.groups import Joined
+from medbench.data.groups import UnionFind
+from medbench.data.picture_planes import FLAT, SIDE, blur, comparable_planes, flips_and_turns, normalise, resize
 
-SIDE = 48  # pixels a side at which pictures are compared; smaller ones at their own size
 WHOLE = 0.97  # correlation of the pictures
 DETAIL = 0.96  # and of their detail
 DETAIL_OF_FEW = 0.975  # the same below SIDE pixels, where drawn radiographs of two patients reach .96
-BLUR = 1.5  # pixels, standard deviation of the blur that detail is measured against
-FLAT = 1.0  # gray levels: a picture that varies less shows nothing one could recognise
 LOOK_ALIKE = 8  # of the 64 bits of a perceptual hash
 BLOCK = 2048  # rows of a matrix product: 16 MB in float32
 CHECKED = 4096  # candidate pairs compared at a time
@@ -42,7 +40,7 @@ class Pair:
     value: float
 
 
-def near(
+def find_duplicates(
     pixels: np.ndarray,
     known: Sequence[str] | np.ndarray,
     *,
@@ -71,10 +69,10 @@ def near(
     Returns:
         Pairs in the order of their rows. A picture without contrast (see FLAT), in itself or in its detail, is in none.
     """
-    return near_of(planes(pixels), known, same=same, marks=marks, progress=progress)
+    return find_duplicate_planes(comparable_planes(pixels), known, same=same, marks=marks, progress=progress)
 
 
-def near_of(
+def find_duplicate_planes(
     views: np.ndarray,
     known: Sequence[str] | np.ndarray,
     *,
@@ -82,13 +80,13 @@ def near_of(
     marks: Sequence[Hashable] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Pair]:
-    """Do as :func:`near` with the ``float32 (n, planes, side, side)`` that :func:`planes` gives."""
-    whole, detail = _unit(views), _unit(views - _blurred(views))
+    """Do as :func:`find_duplicates` with what :func:`comparable_planes` gives."""
+    whole, detail = normalise(views), normalise(views - blur(views))
     seen = np.flatnonzero(whole.any((1, 2, 3)) & detail.any((1, 2, 3)))
     if len(seen) < 2:
         return []
     whole, detail = whole[seen], detail[seen]
-    joined, pictures = Joined(len(seen)), Joined(len(seen))
+    joined, pictures = UnionFind(len(seen)), UnionFind(len(seen))
     joined.join_equal(np.asarray(known)[seen].tolist())
     pictures.join_equal(same[row] or None for row in seen.tolist() if same)
     mark = np.unique([repr(marks[row]) if marks else "" for row in seen.tolist()], return_inverse=True)[1]
@@ -116,22 +114,22 @@ def near_of(
     return sorted(found, key=lambda pair: (pair.first, pair.second))
 
 
-def look_alikes(pixels: np.ndarray, groups: Sequence[str] | np.ndarray) -> list[Pair]:
+def find_look_alikes(pixels: np.ndarray, groups: Sequence[str] | np.ndarray) -> list[Pair]:
     """Find pictures of different groups whose perceptual hashes are close: to be looked at, never a verdict.
 
     On ultrasound and brain slices, 7 % of the pairs that differ in up to 4 bits are different pictures, and half of
     those that differ in up to 10.
 
     Args:
-        pixels: As for :func:`near`; of a volume its middle plane. Not turned.
+        pixels: As for :func:`find_duplicates`; of a volume its middle plane. Not turned.
         groups: ``(n,)``; pairs of one group are left out.
 
     Source:
         The hash of Zauner, "Implementation and benchmarking of perceptual image hash functions", 2010: signs of the
         8 x 8 lowest cosine coefficients at 32 x 32 pixels, less their median.
     """
-    views = planes(pixels)
-    middle = resized(views[:, views.shape[1] // 2], 32)
+    views = comparable_planes(pixels)
+    middle = resize(views[:, views.shape[1] // 2], 32)
     grid = np.arange(32)
     cosines = np.cos(np.pi * (grid + 0.5)[None] * grid[:8, None] / 32).astype(np.float32)  # (8, 32)
     waves = (cosines @ middle @ cosines.T).reshape(len(middle), 64)
@@ -150,64 +148,6 @@ def look_alikes(pixels: np.ndarray, groups: Sequence[str] | np.ndarray) -> list[
     return pairs
 
 
-def planes(pixels: np.ndarray) -> np.ndarray:
-    """Return what of each picture is compared: ``float32 (n, planes, side, side)``, one plane or three of a volume."""
-    n, spatial = len(pixels), pixels.shape[2:]
-    side = min(SIDE, *(length - length % 4 for length in spatial[-2:])) or min(spatial[-2:])
-    solid = len(spatial) == 3
-    quarter, last = spatial[0] // 4, spatial[0] - 1
-    # A mirrored volume has the same planes: of an even number, both in the middle count.
-    first, second = [quarter, last // 2, last - quarter], [quarter, spatial[0] // 2, last - quarter]
-    views = np.empty((n, 3 if solid else 1, side, side), dtype=np.float32)
-    for start in range(0, n, 256):  # a few at a time: pixels may be a memory map larger than memory
-        rows = slice(start, start + 256)
-        if solid:
-            part = (pixels[rows][:, :, first].mean(1, dtype=np.float32) + pixels[rows][:, :, second].mean(1)) / 2
-        else:
-            part = pixels[rows].mean(1, dtype=np.float32)[:, None]
-        views[rows] = resized(part.astype(np.float32), side)
-    return views
-
-
-def resized(pictures: np.ndarray, side: int) -> np.ndarray:
-    """Shrink or enlarge ``float32 (..., h, w)`` to ``(..., side, side)`` by the mean over each new pixel's area."""
-    height, width = pictures.shape[-2:]
-    return areas(height, side) @ pictures @ areas(width, side).T
-
-
-def areas(length: int, side: int) -> np.ndarray:
-    """Return ``float32 (side, length)``: the share of each old pixel in each new one."""
-    edges = np.linspace(0, length, side + 1)
-    pixel = np.arange(length)
-    overlap = np.minimum(edges[1:, None], pixel + 1) - np.maximum(edges[:-1, None], pixel)
-    share = np.maximum(overlap, 0)
-    return (share / share.sum(1, keepdims=True)).astype(np.float32)
-
-
-def _blurred(views: np.ndarray) -> np.ndarray:
-    side = views.shape[-1]
-    distance = np.arange(side)[:, None] - np.arange(side)[None]
-    weights = np.exp(-(distance**2) / (2 * BLUR**2))
-    weights = (weights / weights.sum(1, keepdims=True)).astype(np.float32)
-    return weights @ views @ weights.T
-
-
-def _unit(views: np.ndarray) -> np.ndarray:
-    """Return views with mean 0 and length 1; all 0 where they vary by less than FLAT."""
-    centred = views - views.mean((1, 2, 3), keepdims=True)
-    length = np.sqrt((centred**2).sum((1, 2, 3), keepdims=True))
-    varies = length >= FLAT * np.sqrt(centred[0].size) if len(views) else length > 0
-    return np.where(varies, centred / np.maximum(length, 1e-12), 0).astype(np.float32)
-
-
-def turned(views: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield ``(..., planes, side, side)`` under the eight flips and quarter turns, volumes also mirrored in depth."""
-    for stack in (views, views[..., ::-1, :, :]) if views.shape[-3] > 1 else (views,):
-        for mirrored in (stack, stack[..., ::-1]):
-            for quarter in range(4):
-                yield np.rot90(mirrored, quarter, axes=(-2, -1))
-
-
 def _invariant(unit: np.ndarray, block: int) -> np.ndarray:
     """Return ``float32 (n, d)`` that no flip or turn changes, and in which no two lie further apart than the pictures.
 
@@ -218,7 +158,7 @@ def _invariant(unit: np.ndarray, block: int) -> np.ndarray:
     block = block if side % block == 0 else 1
     coarse = unit.reshape(n, depth, side // block, block, side // block, block).mean((3, 5)) * block
     symmetric = np.zeros_like(coarse)
-    turns = list(turned(coarse))
+    turns = list(flips_and_turns(coarse))
     for turn in turns:
         symmetric += turn / len(turns)
     same, middle = (symmetric**2).sum((1, 2, 3)), (coarse**2).sum((1, 2, 3))
@@ -264,7 +204,7 @@ def _ordered(unit: np.ndarray) -> np.ndarray:
     :func:`_invariant`; it tells pictures of noise apart, and costs as much as the pictures have pixels.
     """
     places = np.arange(unit[0].size).reshape(1, *unit.shape[1:])
-    orbits = np.stack([turn[0].ravel() for turn in turned(places)])  # (turns, d): where each place goes
+    orbits = np.stack([turn[0].ravel() for turn in flips_and_turns(places)])  # (turns, d): where each place goes
     first = np.unique(np.sort(orbits, axis=0).T, axis=0)  # (orbits, turns); a place on an axis stands there twice
     columns = [np.unique(orbit) for orbit in first]
     flat = unit.reshape(len(unit), -1)
@@ -307,7 +247,7 @@ def _agreement(whole: np.ndarray, detail: np.ndarray, i: np.ndarray, j: np.ndarr
     if not len(i):
         return best
     a, b = whole[i].reshape(len(i), -1), detail[i].reshape(len(i), -1)
-    for other, fine in zip(turned(whole[j]), turned(detail[j]), strict=True):
+    for other, fine in zip(flips_and_turns(whole[j]), flips_and_turns(detail[j]), strict=True):
         fits = np.einsum("nd,nd->n", b, fine.reshape(len(j), -1)) >= wanted
         if fits.any():
             value = np.einsum("nd,nd->n", a[fits], other[fits].reshape(int(fits.sum()), -1))

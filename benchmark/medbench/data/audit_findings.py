@@ -1,4 +1,4 @@
-"""What an audit found in a data set, and which of it stops a run under an official cut."""
+"""What the audit of a data set found: duplicates, contradicting labels, blank images and shortcuts."""
 
 from __future__ import annotations
 
@@ -6,18 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
-from medbench.protocols.protocol import protocol
+from medbench.data.audit_official_cut import Overlap, Twins
 from medbench.text import counted
-
-WAIVABLE = {
-    "patient-across-cut": "a patient or study lies in both parts of the official cut",
-    "duplicate-across-cut": "a picture lies in both parts of the official cut, the same or nearly",
-}
-"""What stops a run under the protocol ``official``, unless its study waives it by this name."""
-
-NAMED = 4  # rows named in a message
 
 
 @dataclass(frozen=True)
@@ -33,75 +23,6 @@ class Link:
     first: str
     second: str
     value: float
-
-
-@dataclass(frozen=True)
-class Twins:
-    """A picture that stands in both parts of an official cut, the same or nearly.
-
-    Attributes:
-        test: Ids of the images of the test part that show it.
-        train: Ids of those of the training part.
-    """
-
-    test: tuple[str, ...]
-    train: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Overlap:
-    """What the two parts of an official cut share, in labelled images.
-
-    Attributes:
-        trained: Images of the training part.
-        tested: Images of the test part.
-        twins: Each picture that stands in both, the same or nearly.
-        equal: Test images whose pixels stand in training exactly.
-        patients: Ids of test images whose patient or study is in training too.
-        shared: Test images whose group is in training, for whichever reason.
-        dropped: Ids of the training images that ``official[overlap=drop]`` leaves out.
-    """
-
-    trained: int
-    tested: int
-    twins: tuple[Twins, ...] = ()
-    equal: int = 0
-    patients: tuple[str, ...] = ()
-    shared: int = 0
-    dropped: tuple[str, ...] = ()
-
-    @property
-    def twinned(self) -> int:
-        """How many test images have a twin in training."""
-        return sum(len(picture.test) for picture in self.twins)
-
-    def facts(self) -> dict[str, int]:
-        """Return the counts, as JSON values."""
-        counts = {"trained": self.trained, "tested": self.tested, "shared": self.shared}
-        return {
-            **counts,
-            "twins": self.twinned,
-            "equal": self.equal,
-            "patients": len(self.patients),
-            "dropped": len(self.dropped),
-        }
-
-    def sentences(self) -> list[str]:
-        """Say it in images; empty where the parts share nothing."""
-
-        def of_them(n: int) -> str:
-            return f"{n:,} of {counted(self.tested, 'test image')} {'has' if n == 1 else 'have'}"
-
-        said = []
-        if self.twins:
-            said.append(f"{of_them(self.twinned)} a twin in training, {self.equal:,} of them pixel for pixel")
-        if self.patients:
-            said.append(f"{of_them(len(self.patients))} a patient or study that is in training too")
-        if self.dropped:
-            said.append(
-                f"official[overlap=drop] trains without {len(self.dropped):,} of {self.trained:,} training images"
-            )
-        return said
 
 
 @dataclass(frozen=True)
@@ -217,11 +138,11 @@ class Findings:
 
     def remarks(self) -> list[str]:
         """Return what boards say of labels that contradict each other and of images that show nothing."""
-        said = labels_in_conflict(self.conflicts, self.near_conflicts)
-        return said + ([blanks(self.blank)] if any(20 * b.blank >= b.images for b in self.blank) else [])
+        said = describe_label_conflicts(self.conflicts, self.near_conflicts)
+        return said + ([describe_blanks(self.blank)] if any(20 * b.blank >= b.images for b in self.blank) else [])
 
 
-def labels_in_conflict(conflicts: Sequence[Sequence[str]], near_conflicts: Sequence[Link]) -> list[str]:
+def describe_label_conflicts(conflicts: Sequence[Sequence[str]], near_conflicts: Sequence[Link]) -> list[str]:
     """Say how many pictures stand under different labels; empty where none does.
 
     Args:
@@ -234,94 +155,7 @@ def labels_in_conflict(conflicts: Sequence[Sequence[str]], near_conflicts: Seque
     return said + [f"{pairs} of nearly equal pictures {stand} under different labels"] * bool(near_conflicts)
 
 
-def blanks(found: Sequence[Blank]) -> str:
+def describe_blanks(found: Sequence[Blank]) -> str:
     """Say how many images show nothing; `found` is not empty."""
     each = ", ".join(f"{'all' if b.blank == b.images else f'{b.blank:,}'} of {b.images:,} {b.of}" for b in found)
     return f"images that show nothing, a single gray level: {each}"
-
-
-def across_cut(
-    ids: Sequence[str],
-    parts: Sequence[str],
-    declared: Sequence[str],
-    groups: Sequence[str],
-    pictures: Sequence[str] = (),
-) -> dict[str, tuple[tuple[str, ...], ...]]:
-    """Find the groups that an official cut parts, by the name under which a study waives them.
-
-    Args:
-        ids: Of labelled images.
-        parts: "train", "test" or something else.
-        declared: Group by patient and study.
-        groups: Group with equal and nearly equal pictures united too.
-        pictures: Rows of one picture share a name; tells which rows of a group to name.
-
-    Returns:
-        By name of WAIVABLE, one tuple a group with up to NAMED ids, of both parts by turns; only names with any.
-    """
-    rows: dict[str, list[int]] = {}
-    for row, (group, part) in enumerate(zip(groups, parts, strict=True)):
-        if part in ("train", "test"):
-            rows.setdefault(group, []).append(row)
-    found: dict[str, list[tuple[str, ...]]] = {}
-    for of_group in rows.values():
-        if len({parts[row] for row in of_group}) < 2:
-            continue
-        people = _on_both_sides(of_group, parts, declared)
-        if people:
-            found.setdefault("patient-across-cut", []).append(_named(people, ids, parts))
-        # What a patient of both parts does not account for is there by its pictures.
-        if len(people) < len(of_group):
-            twice = _on_both_sides(of_group, parts, pictures) if pictures else []
-            found.setdefault("duplicate-across-cut", []).append(_named(twice or of_group, ids, parts))
-    return {name: tuple(found[name]) for name in WAIVABLE if name in found}
-
-
-def _on_both_sides(rows: Sequence[int], parts: Sequence[str], keys: Sequence[str]) -> list[int]:
-    sides: dict[str, set[str]] = {}
-    for row in rows:
-        sides.setdefault(keys[row], set()).add(parts[row])
-    return [row for row in rows if len(sides[keys[row]]) > 1]
-
-
-def _named(rows: Sequence[int], ids: Sequence[str], parts: Sequence[str]) -> tuple[str, ...]:
-    train, test = ([row for row in rows if parts[row] == part][: NAMED // 2] for part in ("train", "test"))
-    by_turns = [*zip(train, test, strict=False)]
-    return tuple(dict.fromkeys(ids[row] for pair in by_turns for row in pair))
-
-
-def waived_leaks(protocol: str, waived: Sequence[str]) -> frozenset[str]:
-    """Return the leaks of :data:`.LEAKS` that a study's waivers allow under a protocol of that name."""
-    return frozenset({"same-patient"}) if protocol == "official" and set(waived) & set(WAIVABLE) else frozenset()
-
-
-def columns_of(parts: np.ndarray | None, n: int) -> list[str]:
-    """Return the parts of an official cut as text, empty where there is none."""
-    return [""] * n if parts is None else [str(part) for part in parts]
-
-
-def waived(text: str, source: Mapping[str, Any], waive: Sequence[str]) -> list[str]:
-    """Say what a study waives of the official cut that a table stands on.
-
-    Args:
-        text: Of the protocol.
-        source: Facts of the data set, as a board holds them.
-        waive: Findings that the study waives.
-    """
-    if protocol(text).name != "official":
-        return []
-    found, overlap = source.get("across", {}), source.get("overlap") or {}
-    images = (
-        {
-            "duplicate-across-cut": f"{overlap.get('twins'):,} of {overlap.get('tested'):,} test images",
-            "patient-across-cut": f"{overlap.get('patients'):,} of {overlap.get('tested'):,} test images",
-        }
-        if overlap
-        else {}
-    )
-    return [
-        f"WAIVED {name}: {WAIVABLE[name]}, {images[name] + ' in ' if name in images else ''}"
-        f"{counted(found[name], 'group')}; what they add to the scores is not known."
-        for name in waive
-        if name in found
-    ]

@@ -7,16 +7,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medbench.data.audit_duplicates import FLAT, Pair, near_of
-from medbench.data.audit_findings import Blank, Link, Overlap, Twins, across_cut
-from medbench.data.groups import groups_united, linked
+from medbench.data.audit_duplicates import Pair, find_duplicate_planes
+from medbench.data.audit_findings import Blank, Link
+from medbench.data.audit_official_cut import Overlap, find_overlap, groups_across_cut
+from medbench.data.groups import link_groups, unite_groups
+from medbench.data.picture_planes import FLAT
 from medbench.errors import DataError
 from medbench.interfaces import Index
 from medbench.text import counted
 
 
 @dataclass(frozen=True, eq=False)
-class Inspected:
+class Inspection:
     """What was seen; arrays have one value an image, in the order of the index.
 
     Attributes:
@@ -25,7 +27,7 @@ class Inspected:
         declared: ``str (n,)`` groups by patient and study.
         exact: ``str (n,)`` with equal pixels united.
         groups: ``str (n,)`` with nearly equal pictures united too: what no cut may part.
-        links: Nearly equal pictures, see :func:`medbench.data.audit_duplicates.near`.
+        links: Nearly equal pictures, see :func:`medbench.data.audit_duplicates.find_duplicates`.
         same: Ids of equal pixels, one tuple a picture.
         conflicts: Those of them with different labels, labelled ones only.
         near_conflicts: Those of the links whose images have different labels.
@@ -48,7 +50,7 @@ class Inspected:
     overlap: Overlap | None
 
 
-def inspect(
+def inspect_images(
     index: Index,
     prefix: str,
     *,
@@ -56,13 +58,13 @@ def inspect(
     contents: Sequence[str],
     blank: Sequence[bool],
     progress: Callable[[int, int], None] | None = None,
-) -> Inspected:
+) -> Inspection:
     """Unite what belongs together, and find what stands under two labels, in both parts of a cut, or shows nothing.
 
     Args:
         index: Of the data set.
         prefix: Put before ids, patients and studies.
-        views: ``float32 (n, planes, side, side)`` as :func:`medbench.data.audit_duplicates.planes` gives them.
+        views: ``float32 (n, planes, side, side)`` as :func:`medbench.data.picture_planes.comparable_planes` gives them.
         contents: A hash of each image's pixels; empty for one of a single value, which unites nobody.
         blank: Whether each image shows nothing, as :func:`is_blank` says.
         progress: Told how many of the images were compared.
@@ -73,20 +75,20 @@ def inspect(
     parts = [record.part for record in records]
     patients = [f"{prefix}/{record.patient}" for record in records]
     studies = [f"{prefix}/{record.study}" if record.study else "" for record in records]
-    declared = groups_united(patients, studies)
-    exact = groups_united(patients, studies, contents)
+    declared = unite_groups(patients, studies)
+    exact = unite_groups(patients, studies, contents)
     marks = list(zip(labels, parts, strict=True))
-    pairs = near_of(views, exact, same=contents, marks=marks, progress=progress)
-    groups = linked(exact, [(pair.first, pair.second) for pair in pairs])
-    pictures = _pictures(contents, pairs)
-    same = _sharing(list(contents))
+    pairs = find_duplicate_planes(views, exact, same=contents, marks=marks, progress=progress)
+    groups = link_groups(exact, [(pair.first, pair.second) for pair in pairs])
+    pictures = _name_pictures(contents, pairs)
+    same = _rows_by_key(list(contents))
     conflicts = _in_conflict(same, labels)
     links = tuple(Link(ids[p.first], ids[p.second], round(p.value, 4)) for p in pairs)
     of_links = [{labels[pair.first], labels[pair.second]} for pair in pairs]
     rows = [row for row, label in enumerate(labels) if label >= 0]
     columns = [[column[row] for row in rows] for column in (ids, parts, declared, groups, pictures)]
     equal = [contents[row] for row in rows]
-    return Inspected(
+    return Inspection(
         ids,
         patients,
         declared,
@@ -96,9 +98,9 @@ def inspect(
         tuple(tuple(ids[r] for r in of_it) for of_it in same),
         tuple(tuple(ids[r] for r in of_it) for of_it in conflicts),
         tuple(link for link, found in zip(links, of_links, strict=True) if len(found) > 1 and min(found) >= 0),
-        _blanks(index, blank),
-        across_cut(*columns),
-        overlap_of(*columns, contents=equal),
+        _count_blanks(index, blank),
+        groups_across_cut(*columns),
+        find_overlap(*columns, contents=equal),
     )
 
 
@@ -126,54 +128,13 @@ def is_blank(image: np.ndarray) -> bool:
     return float(image.std(tuple(range(1, image.ndim)), dtype=np.float64).max()) < FLAT
 
 
-def overlap_of(
-    ids: Sequence[str],
-    parts: Sequence[str],
-    declared: Sequence[str],
-    groups: Sequence[str],
-    pictures: Sequence[str],
-    *,
-    contents: Sequence[str],
-) -> Overlap | None:
-    """Count the images of an official cut that its other part has too; None where there is no such cut.
-
-    Args:
-        ids: Of labelled images.
-        parts: "train", "test" or something else.
-        declared: Group by patient and study.
-        groups: Group with equal and nearly equal pictures united too.
-        pictures: Rows of one picture share a name.
-        contents: Rows of equal pixels share a hash; empty for a blank picture.
-    """
-    if not {"train", "test"} <= set(parts):
-        return None
-    n = range(len(ids))
-    of_picture: dict[str, tuple[list[str], list[str]]] = {}
-    for row in n:
-        if parts[row] in ("train", "test"):
-            of_picture.setdefault(pictures[row], ([], []))[parts[row] == "test"].append(ids[row])
-    people = {declared[row] for row in n if parts[row] == "train"}
-    learnt = {groups[row] for row in n if parts[row] == "train"}
-    tested = {groups[row] for row in n if parts[row] == "test"}
-    pixels = {contents[row] for row in n if parts[row] == "train"} - {""}
-    return Overlap(
-        trained=sum(part == "train" for part in parts),
-        tested=sum(part == "test" for part in parts),
-        twins=tuple(Twins(tuple(test), tuple(train)) for train, test in of_picture.values() if train and test),
-        equal=sum(parts[r] == "test" and contents[r] in pixels for r in n),
-        patients=tuple(ids[r] for r in n if parts[r] == "test" and declared[r] in people),
-        shared=sum(parts[r] == "test" and groups[r] in learnt for r in n),
-        dropped=tuple(ids[r] for r in n if parts[r] == "train" and groups[r] in tested),
-    )
-
-
-def _pictures(contents: Sequence[str], pairs: Sequence[Pair]) -> np.ndarray:
+def _name_pictures(contents: Sequence[str], pairs: Sequence[Pair]) -> np.ndarray:
     """Name the picture that each row shows: one name for equal and nearly equal ones."""
     own = [str(row) for row in range(len(contents))]
-    return linked(groups_united(own, contents), [(pair.first, pair.second) for pair in pairs])
+    return link_groups(unite_groups(own, contents), [(pair.first, pair.second) for pair in pairs])
 
 
-def _sharing(keys: Sequence[str]) -> list[list[int]]:
+def _rows_by_key(keys: Sequence[str]) -> list[list[int]]:
     """Return the rows of each key that several share; the empty key is none."""
     rows: dict[str, list[int]] = {}
     for row, key in enumerate(keys):
@@ -188,7 +149,7 @@ def _in_conflict(pictures: Sequence[Sequence[int]], labels: Sequence[int]) -> li
     return [rows for rows in labelled if len({labels[row] for row in rows}) > 1]
 
 
-def _blanks(index: Index, blank: Sequence[bool]) -> tuple[Blank, ...]:
+def _count_blanks(index: Index, blank: Sequence[bool]) -> tuple[Blank, ...]:
     found = []
     for row, record in enumerate(index.records):
         if blank[row]:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from medbench.data.audit_duplicates import areas, resized
 from medbench.data.audit_findings import Shortcut
+from medbench.data.picture_planes import area_weights, resize
 from medbench.protocols.folds import assign_folds
 
 MOST = 2000  # images looked at: a few seconds; above, whole groups are drawn
@@ -26,7 +26,7 @@ Header = tuple[int, int, int, int]
 """Bytes of the file, height, width and bands of the stored picture; 0 where the file does not say."""
 
 
-def header(path: Path) -> Header:
+def read_header(path: Path) -> Header:
     """Read a file's size, and what its header says of the picture, for formats of pictures and DICOM by content.
 
     Never raises for what stands in a file: whatever cannot be told is 0.
@@ -63,7 +63,7 @@ def header(path: Path) -> Header:
         return size, 0, 0, 0
 
 
-def measure(
+def measure_shortcuts(
     pixels: np.ndarray, labels: np.ndarray, groups: np.ndarray, headers: np.ndarray, classes: int
 ) -> tuple[tuple[Shortcut, ...], Shortcut | None, int]:
     """Measure how far each shortcut alone tells the classes apart.
@@ -72,14 +72,14 @@ def measure(
         pixels: ``uint8 (n, channels, *spatial)``; of volumes the middle plane of the first axis is looked at.
         labels: ``int64 (n,)``; rows with -1 are left out.
         groups: ``str (n,)``, what no cut may part.
-        headers: ``int64 (n, 4)`` as :func:`header` gives them.
+        headers: ``int64 (n, 4)`` as :func:`read_header` gives them.
         classes: Number of classes.
 
     Returns:
         Shortcuts, the nearest neighbour and the number of images looked at. Nothing where a class has fewer than FOLDS
         groups; a shortcut on which all images agree is left out.
     """
-    rows = _drawn(labels, groups)
+    rows = _draw_rows(labels, groups)
     labels, groups = labels[rows], groups[rows]
     of_class = [len(set(groups[labels == k].tolist())) for k in range(classes) if (labels == k).any()]
     if len(of_class) < 2 or min(of_class) < FOLDS:
@@ -93,12 +93,12 @@ def measure(
         varies = features.std(0) > 1e-9
         if varies.any():
             scores = _regression(features[:, varies], labels, folds, classes)
-            found.append(_judged(name, scores, labels, draws))
-    near = _judged("the nearest training picture", _nearest(pictures, labels, folds, classes), labels, draws)
+            found.append(_score_shortcut(name, scores, labels, draws))
+    near = _score_shortcut("the nearest training picture", _nearest(pictures, labels, folds, classes), labels, draws)
     return tuple(found), near, len(rows)
 
 
-def _drawn(labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
+def _draw_rows(labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
     """Return the rows to look at: all labelled ones, or whole groups up to MOST of them."""
     rows = np.flatnonzero(labels >= 0)
     if len(rows) <= MOST:
@@ -174,7 +174,7 @@ def _border(gray: np.ndarray) -> np.ndarray:
     side = max(gray.shape[1:])
     if side > 128:
         height, width = (max(8, round(128 * length / side)) for length in gray.shape[1:])
-        gray = areas(gray.shape[1], height) @ gray @ areas(gray.shape[2], width).T
+        gray = area_weights(gray.shape[1], height) @ gray @ area_weights(gray.shape[2], width).T
     n, height, width = gray.shape
     sums = np.zeros((n, height + 7, width + 7), dtype=np.float32)  # integral image of what is dark
     dark = np.pad((gray < 24).astype(np.float32), ((0, 0), (3, 3), (3, 3)), mode="edge")
@@ -206,7 +206,7 @@ def _regression(features: np.ndarray, labels: np.ndarray, folds: np.ndarray, cla
 
 def _nearest(pictures: np.ndarray, labels: np.ndarray, folds: np.ndarray, classes: int) -> np.ndarray:
     """Return ``float64 (n, classes)``: how near the nearest training picture of each class is, against the others."""
-    small = resized(pictures.mean(1, dtype=np.float32), NEIGHBOUR).reshape(len(pictures), -1)
+    small = resize(pictures.mean(1, dtype=np.float32), NEIGHBOUR).reshape(len(pictures), -1)
     scores = np.full((len(labels), classes), np.nan)
     squares = (small**2).sum(1)
     for fold in range(FOLDS):
@@ -234,7 +234,7 @@ def _draws(groups: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return times[:, number]
 
 
-def _judged(name: str, scores: np.ndarray, labels: np.ndarray, draws: np.ndarray) -> Shortcut:
+def _score_shortcut(name: str, scores: np.ndarray, labels: np.ndarray, draws: np.ndarray) -> Shortcut:
     values = np.nan_to_num(scores, nan=-1e9, neginf=-1e9, posinf=1e9)  # a class that a fold never saw comes last
     found = np.mean([_auroc(values[:, k], labels == k, draws) for k in np.unique(labels)], axis=0)
     low, high = np.quantile(found[1:], [0.025, 0.975]).tolist()

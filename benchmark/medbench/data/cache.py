@@ -7,31 +7,27 @@ they were written with, and its index is the one that is read now.
 
 from __future__ import annotations
 
-import functools
 import json
 import logging
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 
 from medbench import sealed_records
 from medbench.data.audit_findings import Findings
+from medbench.data.cache_folder import FORMAT, cache_folder, find_damage, move_into_place, set_aside, write_error
 from medbench.data.decode import AUDIT, Progress, check_index, decode_into, index_sum
-from medbench.data.files import Seen, files_in, sha256_of
-from medbench.errors import DataError, ResourceError, StoreError
+from medbench.data.files import FileState, list_files, sha256_of
+from medbench.errors import DataError, StoreError
 from medbench.identity.identity import digest, identity
 from medbench.interfaces import Dataset
 from medbench.samples import Samples
 
-FORMAT = 2  # of what is written here; raise it where the next version could not read it
-SUMS = ".sums.json"
-"""Sums of a phantom's files; hidden, so that it is no file of the data set."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -46,7 +42,7 @@ class Decoded:
         merged: How many patients share a picture with another and were therefore united.
         conflicts: Ids of identical pictures with different labels, united.
         findings: What the audit found.
-        across: Groups that the official cut parts, as :func:`medbench.data.audit_findings.across_cut` gives them.
+        across: Groups that the official cut parts, as :func:`.groups_across_cut` gives them.
     """
 
     folder: Path
@@ -60,34 +56,6 @@ class Decoded:
     def samples(self) -> Samples:
         """Open the labelled rows; pixels stay on disk until they are used."""
         return open_samples(self.folder)
-
-
-def cache_folder() -> Path:
-    """Return the folder for decoded arrays and phantoms: MEDBENCH_CACHE, or the user's cache folder."""
-    return Path(os.environ.get("MEDBENCH_CACHE") or platformdirs.user_cache_dir("medbench"))
-
-
-def phantom_root(dataset: Dataset, *, seed: int = 0, patients: int, null: bool = False) -> Path:
-    """Write the phantom of a data set's family, once, and return its folder; one that changed is drawn again."""
-    family = dataset.name.partition(":")[0]
-    code = digest([identity(dataset)["code"], seed, patients, null, FORMAT])[:8]
-    root = cache_folder() / "phantoms" / f"{family}-{patients}-s{seed}{'-null' if null else ''}-{code}"
-    if root.is_dir():
-        if (why := _changed(root, SUMS)) is None:
-            return root
-        _set_aside(root, why, "it is drawn again")
-    partial = root.with_name(f"{root.name}.{uuid.uuid4().hex[:8]}.partial")
-    try:
-        partial.mkdir(parents=True)
-        dataset.phantom(partial, seed=seed, patients=patients, null=null)
-        names = (str(path.relative_to(partial)) for path in partial.rglob("*") if path.is_file())
-        (partial / SUMS).write_text(sealed_records.seal({}, sealed_records.sums_of(partial, names)))
-        _rename(partial, root)
-    except OSError as error:
-        raise _not_written(partial.parent, error) from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return root
 
 
 def decode(
@@ -106,23 +74,23 @@ def decode(
     Raises:
         DataError: If a file is missing or damaged.
     """
-    if found := already_decoded(dataset, root, size=size, prefix=prefix):
+    if found := find_decoded(dataset, root, size=size, prefix=prefix):
         return found
-    recipe, listing, pointer = _seen(dataset, root, size, prefix)
+    recipe, listing, pointer = _cache_key(dataset, root, size, prefix)
     content_of = {path: table or sha256_of(root / path) for path, _, _, _, _, table in listing}
     cache = cache_folder() / "decoded"
     name = dataset.name.replace(":", "-").replace("/", "-")
     content = digest([recipe, sorted(content_of.items())])
     folder = cache / f"{name}-{size}-{content[:16]}"
     if folder.is_dir() and (why := _stale(folder, dataset, root)) is not None:
-        _set_aside(folder, why, "its data are decoded again")
+        set_aside(folder, why, "its data are decoded again")
     if not folder.is_dir():
         partial = folder.with_name(f"{folder.name}.{uuid.uuid4().hex[:8]}.partial")
         try:
             decode_into(partial, dataset, root, size, workers, progress, prefix)
-            _rename(partial, folder)
+            move_into_place(partial, folder)
         except OSError as error:
-            raise _not_written(partial.parent, error) from None
+            raise write_error(partial.parent, error) from None
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     try:
@@ -131,18 +99,11 @@ def decode(
         fresh.write_text(folder.name)
         fresh.replace(pointer)
     except OSError as error:
-        raise _not_written(pointer.parent, error) from None
-    return _opened(folder)
+        raise write_error(pointer.parent, error) from None
+    return _read_decoded(folder)
 
 
-def _not_written(folder: Path, error: OSError) -> ResourceError:
-    return ResourceError(
-        f"{folder}: decoded or drawn data cannot be written there ({error.strerror}); "
-        "free some space or set MEDBENCH_CACHE to a folder that has it."
-    )
-
-
-def already_decoded(dataset: Dataset, root: Path, *, size: int, prefix: str = "") -> Decoded | None:
+def find_decoded(dataset: Dataset, root: Path, *, size: int, prefix: str = "") -> Decoded | None:
     """Return what was decoded before from a folder of this listing, or None; decodes nothing.
 
     None also where it is no longer what was written, or the folder's index another; its pixels are read once a process.
@@ -152,7 +113,7 @@ def already_decoded(dataset: Dataset, root: Path, *, size: int, prefix: str = ""
     """
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; give the data set's folder with --data, or use --phantom.")
-    _, _, pointer = _seen(dataset, root, size, prefix)
+    _, _, pointer = _cache_key(dataset, root, size, prefix)
     if not pointer.is_file():
         return None
     folder = cache_folder() / "decoded" / pointer.read_text(errors="replace").replace("\0", "")
@@ -160,12 +121,12 @@ def already_decoded(dataset: Dataset, root: Path, *, size: int, prefix: str = ""
         if folder.is_dir():
             _LOG.warning("note: %s: %s; it is not used, a run decodes its data again", folder, why)
         return None
-    return _opened(folder)
+    return _read_decoded(folder)
 
 
 def _stale(folder: Path, dataset: Dataset, root: Path) -> str | None:
     """Say why a decoded folder is not to be used, or return None."""
-    why = _changed(folder, "manifest.json")
+    why = find_damage(folder, "manifest.json")
     if why is None:
         manifest, _ = sealed_records.read(folder / "manifest.json")
         if manifest["index"] != index_sum(check_index(dataset.index(root), dataset.name)):
@@ -173,43 +134,9 @@ def _stale(folder: Path, dataset: Dataset, root: Path) -> str | None:
     return why
 
 
-def _changed(folder: Path, record: str) -> str | None:
-    """Say what of a folder is not what was written, or return None; what did not change since is not read again."""
-    try:
-        state = [(str(p), s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino) for p, s in _stats(folder)]
-        return _compared(folder, record, tuple(sorted(state)))
-    except OSError as error:
-        return f"it cannot be read ({error.strerror})"
-
-
-def _stats(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    for path in folder.rglob("*"):
-        yield path, path.stat()
-
-
-@functools.lru_cache(maxsize=256)
-def _compared(folder: Path, record: str, state: tuple[object, ...]) -> str | None:
-    try:
-        _, sums = sealed_records.read(folder / record)
-        sealed_records.check(folder, {record: ""} if sums is None else sums)
-    except sealed_records.Damaged as error:
-        return str(error)
-    return None
-
-
-def _set_aside(folder: Path, why: str, then: str) -> None:
-    aside = folder.parent / ".damaged" / f"{folder.name}.{uuid.uuid4().hex[:8]}"
-    try:
-        aside.parent.mkdir(exist_ok=True)
-        folder.rename(aside)
-    except OSError as error:
-        raise _not_written(folder, error) from None
-    _LOG.warning("note: %s: %s; it was moved to %s, %s", folder, why, aside, then)
-
-
-def _seen(dataset: Dataset, root: Path, size: int, prefix: str) -> tuple[str, list[Seen], Path]:
+def _cache_key(dataset: Dataset, root: Path, size: int, prefix: str) -> tuple[str, list[FileState], Path]:
     recipe = digest([identity(dataset), size, prefix, AUDIT, FORMAT])
-    listing = files_in(root)
+    listing = list_files(root)
     return (
         recipe,
         listing,
@@ -252,7 +179,7 @@ def _samples_in(folder: Path) -> Samples:
     return samples if (labels >= 0).all() else samples.take(labels >= 0)
 
 
-def _opened(folder: Path) -> Decoded:
+def _read_decoded(folder: Path) -> Decoded:
     manifest, _ = sealed_records.read(folder / "manifest.json")
     return Decoded(
         folder,
@@ -263,13 +190,3 @@ def _opened(folder: Path) -> Decoded:
         Findings.from_json(manifest["findings"]),
         {name: tuple(map(tuple, groups)) for name, groups in manifest["across"].items()},
     )
-
-
-def _rename(partial: Path, final: Path) -> None:
-    """Move a finished folder into place; where another process was first, its folder stays."""
-    final.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        partial.rename(final)
-    except OSError:
-        if not final.is_dir():
-            raise

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from medbench import sealed_records
-from medbench.data.audit_duplicates import planes
 from medbench.data.audit_findings import Findings
-from medbench.data.audit_images import check_contents, inspect, is_blank
-from medbench.data.audit_shortcuts import Header, header, measure
+from medbench.data.audit_images import Inspection, check_contents, inspect_images, is_blank
+from medbench.data.audit_shortcuts import Header, measure_shortcuts, read_header
 from medbench.data.files import sha256_of
+from medbench.data.picture_planes import comparable_planes
 from medbench.errors import DataError, ResourceError
 from medbench.interfaces import Dataset, Index, Record
 
@@ -150,31 +150,31 @@ def _decode_chunk(
         raise DataError(f"{dataset.name} read {len(found)} of {len(records)} images; this is a fault of its recipe.")
     pixels.flush()
     masks.flush()
-    return slice(start, start + len(records)), found, [header(root / record.files[0]) for record in records]
+    return slice(start, start + len(records)), found, [read_header(root / record.files[0]) for record in records]
 
 
 def _finish(
     folder: Path, index: Index, prefix: str, headers: np.ndarray, sides: bool, progress: Callable[[int, int], None]
 ) -> None:
+    """Audit the pixels of a folder and write its columns and its manifest."""
     pixels = np.load(folder / "pixels.npy", mmap_mode="r")
     contents = [hashlib.sha256(row.tobytes()).hexdigest() for row in pixels]
     check_contents(contents, pixels[0], prefix)
     # A blank picture says nothing about who is in it: it unites nobody.
     hashes = ["" if row.min() == row.max() else content for row, content in zip(pixels, contents, strict=True)]
-    seen = inspect(
+    inspection = inspect_images(
         index,
         prefix,
-        views=planes(pixels),
+        views=comparable_planes(pixels),
         contents=hashes,
         blank=[is_blank(row) for row in pixels],
         progress=progress,
     )
-    labels = [record.label for record in index.records]
     columns = {
-        "ids": seen.ids,
-        "labels": labels,
-        "patients": seen.patients,
-        "groups": seen.groups.tolist(),
+        "ids": inspection.ids,
+        "labels": [record.label for record in index.records],
+        "patients": inspection.patients,
+        "groups": inspection.groups.tolist(),
         "parts": [record.part for record in index.records],
     }
     # Where classes are sides the same pixels are trained on otherwise: that is another data set.
@@ -184,33 +184,39 @@ def _finish(
     masks = folder / "masks.npy"
     if masks.is_file():
         sha.update(sha256_of(masks).encode())
-    shortcuts, neighbour, looked_at = measure(pixels, np.array(labels), seen.groups, headers, len(index.classes))
-    findings = Findings(
-        images=len(labels),
-        patients=len(set(seen.patients)),
-        declared=len(set(seen.declared.tolist())),
-        exact=len(set(seen.exact.tolist())),
-        groups=len(set(seen.groups.tolist())),
-        same=seen.same,
-        near=seen.links,
-        conflicts=seen.conflicts,
-        near_conflicts=seen.near_conflicts,
-        blank=seen.blank,
-        overlap=seen.overlap,
-        shortcuts=shortcuts,
-        neighbour=neighbour,
-        looked_at=looked_at,
-    )
+    findings = _findings(inspection, pixels, np.array(columns["labels"]), headers, len(index.classes))
     manifest = {
         "fingerprint": sha.hexdigest(),
         "classes": list(index.classes),
         "sides": sides,
         "notes": list(index.notes),
         "merged": findings.merged,
-        "conflicts": seen.conflicts,
+        "conflicts": inspection.conflicts,
         "findings": findings.to_json(),
-        "across": seen.across,
+        "across": inspection.across,
         "index": index_sum(index),
     }
     (folder / "columns.json").write_text(json.dumps(columns))
     (folder / "manifest.json").write_text(sealed_records.seal(manifest, sealed_records.sums_of_job(folder)))
+
+
+def _findings(
+    inspection: Inspection, pixels: np.ndarray, labels: np.ndarray, headers: np.ndarray, classes: int
+) -> Findings:
+    shortcuts, neighbour, looked_at = measure_shortcuts(pixels, labels, inspection.groups, headers, classes)
+    return Findings(
+        images=len(labels),
+        patients=len(set(inspection.patients)),
+        declared=len(set(inspection.declared.tolist())),
+        exact=len(set(inspection.exact.tolist())),
+        groups=len(set(inspection.groups.tolist())),
+        same=inspection.same,
+        near=inspection.links,
+        conflicts=inspection.conflicts,
+        near_conflicts=inspection.near_conflicts,
+        blank=inspection.blank,
+        overlap=inspection.overlap,
+        shortcuts=shortcuts,
+        neighbour=neighbour,
+        looked_at=looked_at,
+    )

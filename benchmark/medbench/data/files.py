@@ -11,11 +11,11 @@ from medbench.errors import DataError
 TABLES = (".csv", ".tsv", ".json", ".jsonl", ".xml", ".txt", ".yaml", ".yml", ".toml", ".xls", ".xlsx", ".ods")
 """Endings of files that hold labels, patients and parts rather than pixels."""
 TABLE_BYTES = 16 * 2**20
-Seen = tuple[str, int, int, int, int, str]
+FileState = tuple[str, int, int, int, int, str]
 """Relative path, size, times of content and of status in ns, inode, and the SHA-256 of a table."""
 
 
-def files_in(root: Path) -> list[Seen]:
+def list_files(root: Path) -> list[FileState]:
     """Return what tells of every file whether it changed, sorted; hidden files do not count.
 
     Sizes and times of content do not: copies, archives and layers of containers keep or set them. The kernel alone sets
@@ -26,7 +26,7 @@ def files_in(root: Path) -> list[Seen]:
             and one to "/" is the whole disk.
     """
     inside = os.path.realpath(root)
-    found: list[Seen] = []
+    found: list[FileState] = []
     waiting: list[tuple[str, frozenset[tuple[int, int]]]] = [(str(root), frozenset())]
     while waiting:
         folder, above = waiting.pop()

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterable, Sequence
 import numpy as np
 
 
-class Joined:
+class UnionFind:
     """Members 0 to n - 1 that are joined pair by pair: a union-find, in which the smallest member stands for all.
 
     Args:
@@ -50,7 +50,7 @@ class Joined:
         return roots[ones] != roots[others]
 
 
-def groups_united(*keys: Iterable[str]) -> np.ndarray:
+def unite_groups(*keys: Iterable[str]) -> np.ndarray:
     """Unite rows that share any key; an empty key unites nothing.
 
     Args:
@@ -60,13 +60,13 @@ def groups_united(*keys: Iterable[str]) -> np.ndarray:
         ``str (n,)``: the first row's first key names a group.
     """
     columns = [list(column) for column in keys]
-    joined = Joined(len(columns[0]))
+    joined = UnionFind(len(columns[0]))
     for column in columns:
         joined.join_equal(key or None for key in column)
     return np.array([columns[0][row] for row in joined.roots().tolist()], dtype=np.str_)
 
 
-def linked(groups: np.ndarray, links: Sequence[tuple[int, int]]) -> np.ndarray:
+def link_groups(groups: np.ndarray, links: Sequence[tuple[int, int]]) -> np.ndarray:
     """Unite the groups of linked rows under the name of the one that comes first.
 
     Args:
@@ -77,7 +77,7 @@ def linked(groups: np.ndarray, links: Sequence[tuple[int, int]]) -> np.ndarray:
         ``str (n,)``.
     """
     names = groups.tolist()
-    joined = Joined(len(names))
+    joined = UnionFind(len(names))
     joined.join_equal(names)
     for one, other in links:
         joined.join(one, other)

@@ -17,12 +17,12 @@ from medbench.data.cache import open_samples
 from medbench.errors import DataError, UsageError
 from medbench.identity.identity import digest
 from medbench.interfaces import Dataset
-from medbench.registry.recipes import describe, with_inner
+from medbench.registry.describe_recipe import describe, with_inner
 from medbench.samples import Samples
 from medbench.text import counted
 
 
-def named_in(*recipes: Any) -> Iterator[Dataset]:
+def datasets_in(*recipes: Any) -> Iterator[Dataset]:
     """Yield the data sets that recipes name in a field, at any depth."""
     for recipe in recipes:
         for part in with_inner(recipe):
@@ -30,12 +30,12 @@ def named_in(*recipes: Any) -> Iterator[Dataset]:
                 yield part
 
 
-def name_of(dataset: Dataset) -> str:
+def key_of_dataset(dataset: Dataset) -> str:
     """Return what tells a data set from every other: the SHA-256 of its recipe."""
     return digest(describe(dataset))
 
 
-def learnable(folder: Path, target: Path, *, named: str) -> Samples:
+def usable_samples(folder: Path, target: Path, *, named: str) -> Samples:
     """Open a decoded data set without every row that shares a group or pixels with any row of the target.
 
     It is the whole target that counts, not one fold's test part: so one fit serves all folds.
@@ -72,12 +72,12 @@ def learnable(folder: Path, target: Path, *, named: str) -> Samples:
     return left
 
 
-def bare(samples: Samples) -> Samples:
+def without_pixels(samples: Samples) -> Samples:
     """Return samples without pixels: all that a plan needs."""
     return replace(samples, x=np.zeros((len(samples), 0), dtype=np.uint8), masks=None)
 
 
-def opener(folders: Mapping[str, str], target: Path) -> Callable[[Dataset], Samples]:
+def open_sources(folders: Mapping[str, str], target: Path) -> Callable[[Dataset], Samples]:
     """Return what a context asks for other data sets.
 
     Args:
@@ -87,11 +87,11 @@ def opener(folders: Mapping[str, str], target: Path) -> Callable[[Dataset], Samp
     known: dict[str, Samples] = {}
 
     def source(dataset: Dataset) -> Samples:
-        name = name_of(dataset)
+        name = key_of_dataset(dataset)
         if name not in folders:
             raise UsageError(f"{dataset.name}: no such source was announced; name it in a field of the recipe.")
         if name not in known:
-            known[name] = learnable(Path(folders[name]), target, named=dataset.name)
+            known[name] = usable_samples(Path(folders[name]), target, named=dataset.name)
         return known[name]
 
     return source

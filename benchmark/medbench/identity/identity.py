@@ -13,7 +13,7 @@ from typing import Any
 
 from medbench.identity.code_reach import place_of, reach
 from medbench.interfaces import outside_identity
-from medbench.registry.recipes import describe, full_name, with_inner
+from medbench.registry.describe_recipe import describe, full_name, with_inner
 
 SCHEME = 2
 """Version of the way identities are built, and part of every one; raise it when ids must change."""

@@ -6,20 +6,21 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from medbench.data.sources import Described
-from medbench.data.transfer_sources import name_of, named_in
+from medbench.data.describe import DatasetDescription
+from medbench.data.transfer_sources import datasets_in, key_of_dataset
 from medbench.errors import UsageError
 from medbench.identity.identity import core_code, digest, identity
 from medbench.interfaces import Augmenter, Classifier, cut_in_two
 from medbench.planning.arms import Arm, Skipped
 from medbench.planning.study import Study
-from medbench.registry.authors_lines import place_of
-from medbench.registry.plugins import Catalogue
-from medbench.registry.recipes import parameters_of, with_inner
+from medbench.registry.catalogue import Catalogue
+from medbench.registry.describe_recipe import with_inner
+from medbench.registry.recipes import parameters_of
+from medbench.registry.source_lines import source_line
 
 
 def arms_of(
-    study: Study, catalogue: Catalogue, source: Described, augmenters: Sequence[Augmenter]
+    study: Study, catalogue: Catalogue, source: DatasetDescription, augmenters: Sequence[Augmenter]
 ) -> tuple[tuple[Arm, ...], list[Skipped]]:
     """Return the arms of a data set, controls before what stands on them, and what makes no sense there.
 
@@ -79,7 +80,7 @@ def warn_without_control(arms: Sequence[Arm], catalogue: Catalogue) -> Iterator[
         if not catalogue.is_own(recipe):
             yield (
                 f"{name} names no control, so it is compared with nothing and has no gain; set its control to what it "
-                f'is without its ingredient, as control = "balanced" ({place_of(recipe, "control")})'
+                f'is without its ingredient, as control = "balanced" ({source_line(recipe, "control")})'
             )
 
 
@@ -96,7 +97,7 @@ def extractor_of(study: Study, catalogue: Catalogue, augmenter: Augmenter) -> st
     return "" if catalogue.resolve("extractor", text) == usual else text
 
 
-def _classifiers(study: Study, catalogue: Catalogue, source: Described) -> list[Classifier]:
+def _classifiers(study: Study, catalogue: Catalogue, source: DatasetDescription) -> list[Classifier]:
     texts = study.classifiers
     if texts:
         asked = [r for text in texts for r in catalogue.matching("classifier", text)]
@@ -133,7 +134,7 @@ def _tree(
 def _arm(
     study: Study,
     catalogue: Catalogue,
-    source: Described,
+    source: DatasetDescription,
     augmenter: Augmenter,
     classifier: Classifier,
     identities: dict[str, str],
@@ -148,7 +149,7 @@ def _arm(
 
     name, text = catalogue.spec(augmenter), catalogue.spec(classifier)
     control, over = catalogue.control("augmenter", augmenter), catalogue.control("classifier", classifier)
-    others = [(n, source.others[n]) for n in sorted(map(name_of, named_in(augmenter, classifier)))]
+    others = [(n, source.others[n]) for n in sorted(map(key_of_dataset, datasets_in(augmenter, classifier)))]
     scored = [(e, catalogue.resolve("extractor", e)) for e in (extractor_of(study, catalogue, augmenter),) if e]
     below = name if over is not None else catalogue.spec(control) if control is not None else ""
     return Arm(

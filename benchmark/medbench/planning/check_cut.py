@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from medbench.data.audit_findings import WAIVABLE, waived_leaks
-from medbench.data.sources import Described
+from medbench.data.audit_official_cut import WAIVABLE, waived_leaks
+from medbench.data.describe import DatasetDescription
 from medbench.errors import LeakError, UsageError
 from medbench.identity.identity import digest
 from medbench.interfaces import TrainingSet
@@ -35,7 +35,7 @@ class CheckedCut:
     warnings: Mapping[str, str]
 
 
-def check_cut(source: Described, rule: EvaluationProtocol, cut: Cut, waived: Sequence[str]) -> CheckedCut:
+def check_cut(source: DatasetDescription, rule: EvaluationProtocol, cut: Cut, waived: Sequence[str]) -> CheckedCut:
     """Arrange a cut with nothing prepared, and check it before anything is fitted.
 
     Args:
@@ -75,7 +75,7 @@ def check_cut(source: Described, rule: EvaluationProtocol, cut: Cut, waived: Seq
     return CheckedCut(trained_on[0], _overlap_warning(source, rule) | _rarity_warning(source, test, cut))
 
 
-def _rarity_warning(source: Described, test: Samples, cut: Cut) -> dict[str, str]:
+def _rarity_warning(source: DatasetDescription, test: Samples, cut: Cut) -> dict[str, str]:
     rarest = min(len(set(test.patients[test.labels == k].tolist())) for k in range(len(test.classes)))
     if rarest >= FEWEST_TESTED:
         return {}
@@ -86,7 +86,7 @@ def _rarity_warning(source: Described, test: Samples, cut: Cut) -> dict[str, str
     }
 
 
-def _overlap_warning(source: Described, rule: EvaluationProtocol) -> dict[str, str]:
+def _overlap_warning(source: DatasetDescription, rule: EvaluationProtocol) -> dict[str, str]:
     """Say how many training images an official cut goes without."""
     if rule.overlap != "drop":
         return {}
@@ -99,7 +99,7 @@ def _overlap_warning(source: Described, rule: EvaluationProtocol) -> dict[str, s
     return {sentence: sentence}
 
 
-def _check_official(source: Described, waived: Sequence[str]) -> None:
+def _check_official(source: DatasetDescription, waived: Sequence[str]) -> None:
     """Raise a LeakError for the first finding in which an official cut parts a group and which is not waived."""
     for name, groups in source.across.items():
         if name not in waived:  # the whole list is the audit's
@@ -113,7 +113,7 @@ def _check_official(source: Described, waived: Sequence[str]) -> None:
             )
 
 
-def _missing_class(source: Described, rule: EvaluationProtocol, cut: Cut, missing: Sequence[int]) -> str:
+def _missing_class(source: DatasetDescription, rule: EvaluationProtocol, cut: Cut, missing: Sequence[int]) -> str:
     """Say which class a cut leaves nobody of, or that nothing is tested, and what to do about it."""
     if not missing:
         return "has no image to test; use --protocol patients"
@@ -130,7 +130,7 @@ def _missing_class(source: Described, rule: EvaluationProtocol, cut: Cut, missin
     return f"{problem}, and one to train on, one to watch the training and one to test are needed; add some or drop it"
 
 
-def _tested_images(source: Described, name: str) -> str:
+def _tested_images(source: DatasetDescription, name: str) -> str:
     """Count the test images of a finding; empty while they are not decoded."""
     if not source.overlap:
         return ""
@@ -138,7 +138,7 @@ def _tested_images(source: Described, name: str) -> str:
     return f"{n:,} of {counted(source.overlap['tested'], 'test image')} in "
 
 
-def _dropped_images(source: Described) -> str:
+def _dropped_images(source: DatasetDescription) -> str:
     if not source.overlap:
         return ""
     return (

@@ -13,7 +13,7 @@ from medbench.planning.arms import Checked
 from medbench.planning.plan import Plan
 from medbench.planning.plan_trials import expand
 from medbench.planning.study import Study
-from medbench.registry.plugins import Catalogue
+from medbench.registry.catalogue import Catalogue
 
 
 def with_double_steps(study: Study) -> Study:

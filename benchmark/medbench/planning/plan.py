@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from medbench.data.sources import Described
+from medbench.data.describe import DatasetDescription
 from medbench.planning.arms import Arm, Checked, Skipped, TrainedOn
 from medbench.planning.stage_plan import StageJob
 from medbench.planning.study import Study
@@ -34,7 +34,7 @@ class Plan:
     """
 
     study: Study
-    sources: tuple[Described, ...]
+    sources: tuple[DatasetDescription, ...]
     arms: Mapping[str, tuple[Arm, ...]]
     trials: tuple[Trial, ...]
     stages: Mapping[str, StageJob]

@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from medbench.data.sources import Described
+from medbench.data.describe import DatasetDescription
 from medbench.errors import Skip, UsageError
 from medbench.identity.identity import digest
 from medbench.interfaces import Augmenter, Classifier, TrainingSet
@@ -22,7 +22,7 @@ from medbench.planning.study import Study
 from medbench.planning.yardsticks import SHARE, Yardsticks, root_of, trainings
 from medbench.protocols.folds import Cut
 from medbench.protocols.protocol import EvaluationProtocol, protocol, with_share
-from medbench.registry.plugins import Catalogue
+from medbench.registry.catalogue import Catalogue
 from medbench.text import counted
 from medbench.trial.trial import Trial
 
@@ -51,7 +51,7 @@ class _Builder:
 class _Place:
     """A data set under a protocol."""
 
-    source: Described
+    source: DatasetDescription
     text: str
     rule: EvaluationProtocol
 
@@ -71,7 +71,9 @@ class _Trained:
     block: Sequence[Arm] = ()
 
 
-def expand(study: Study, catalogue: Catalogue, sources: Sequence[Described], *, most: int | None = None) -> Plan:
+def expand(
+    study: Study, catalogue: Catalogue, sources: Sequence[DatasetDescription], *, most: int | None = None
+) -> Plan:
     """Work out every trial and stage of a study.
 
     Args:
@@ -167,7 +169,7 @@ def _is_feasible(builder: _Builder, place: _Place) -> bool:
 
 def _yardsticks(
     builder: _Builder,
-    sources: Sequence[Described],
+    sources: Sequence[DatasetDescription],
     rules: Mapping[str, EvaluationProtocol],
     arms: Mapping[str, Sequence[Arm]],
 ) -> tuple[Yardsticks, ...]:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from medbench.interfaces import needs
 from medbench.planning.arms import Arm
-from medbench.registry.plugins import Catalogue
+from medbench.registry.catalogue import Catalogue
 
 SEEDS = range(3)
 """Of generators and of classifiers."""

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from medbench.data.transfer_sources import name_of
+from medbench.data.transfer_sources import key_of_dataset
 from medbench.errors import UsageError
 from medbench.interfaces import Augmenter, Classifier, needs, source_of
-from medbench.registry.plugins import Catalogue
+from medbench.registry.catalogue import Catalogue
 from medbench.samples import Samples
 from medbench.trial.encode import encoder_and_head
 from medbench.trial.stages import ENCODER, features_made_of, ids_of, recipe_of, stage_key
@@ -87,7 +87,7 @@ class StageJobs:
         for stage in needs(recipe):
             place, other = where, source_of(stage)
             if other is not None:
-                name = name_of(other)
+                name = key_of_dataset(other)
                 rows = self.others[trial.dataset][name]
                 place = _Where(rows, rows.made_of, name)
             inner = tuple(self._needed(stage, trial, place, keys))

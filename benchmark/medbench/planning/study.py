@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from medbench.data.audit_findings import WAIVABLE
+from medbench.data.audit_official_cut import WAIVABLE
 from medbench.data.find_phantom import PhantomTable
 from medbench.errors import UsageError
 from medbench.interfaces import Budget

@@ -13,8 +13,8 @@ from typing import Any
 
 from medbench.errors import MedbenchError
 from medbench.interfaces import needs
-from medbench.registry.plugins import Catalogue
-from medbench.registry.recipes import with_inner
+from medbench.registry.catalogue import Catalogue
+from medbench.registry.describe_recipe import with_inner
 from medbench.tables.blocks import text_of
 from medbench.tables.writers.latex_text import escape_latex
 

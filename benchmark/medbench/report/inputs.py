@@ -25,7 +25,7 @@ from medbench.errors import MedbenchError
 from medbench.interfaces import Card
 from medbench.planning.study import Study
 from medbench.protocols.protocol import protocol
-from medbench.registry.plugins import Catalogue
+from medbench.registry.catalogue import Catalogue
 from medbench.store.store import Store
 from medbench.store.trial_files import Stored
 from medbench.text import clean

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from medbench.data.audit_findings import WAIVABLE
+from medbench.data.audit_official_cut import WAIVABLE
 from medbench.interfaces import Card
 from medbench.planning.arm_names import arm_name, left_out
 from medbench.planning.study import Study

@@ -22,14 +22,16 @@ from pathlib import Path
 from typing import Any
 
 from medbench import testing
-from medbench.data.cache import cache_folder
+from medbench.data.cache_folder import cache_folder
 from medbench.errors import ContractError, LeakError, Skip, UsageError
 from medbench.identity.identity import digest, identity
 from medbench.interfaces import Executor, needs
 from medbench.planning.plan import Plan
 from medbench.registry import plugins
-from medbench.registry.authors_lines import line_of, place_of
-from medbench.registry.recipes import kind_of, with_inner
+from medbench.registry.catalogue import Catalogue
+from medbench.registry.describe_recipe import with_inner
+from medbench.registry.recipes import kind_of
+from medbench.registry.source_lines import last_plugin_line, source_line
 from medbench.running.resources import LoadedPlugins, Workers
 from medbench.store.store import Store
 
@@ -59,7 +61,7 @@ class Part:
         return f"{self.kind} {self.name}"
 
 
-def parts_of(catalogue: plugins.Catalogue, arms: Sequence[tuple[str, str]]) -> Iterator[tuple[tuple[str, str], Part]]:
+def parts_of(catalogue: Catalogue, arms: Sequence[tuple[str, str]]) -> Iterator[tuple[tuple[str, str], Part]]:
     """Yield every third party's recipe that arms reach, with its arm, given as texts of augmenter and classifier."""
     for arm in arms:
         waiting = [catalogue.resolve(kind, text) for kind, text in zip(("augmenter", "classifier"), arm, strict=True)]
@@ -113,8 +115,8 @@ def check_plugins(
             why = outcomes[part.label].partition(": ")[2]
             raise ContractError(
                 f"{part.label} breaks its contract, so nothing is run: {why.rstrip('.')} "
-                f"({place_of(part.recipe, 'fit')}); mend it, see `medbench plugins check {part.recipe.name}`, or leave "
-                "it out."
+                f"({source_line(part.recipe, 'fit')}); mend it, see `medbench plugins check {part.recipe.name}`, or "
+                "leave it out."
             )
     loose = {arm for arm, part in found if outcomes[part.label] != PASSED}
     for label, outcome in outcomes.items():
@@ -159,7 +161,7 @@ def _outcome(part: Part, folder: Path, extent: testing.Extent) -> str:
     except Skip as skip:
         return f"{UNCHECKED}: {skip}"
     except (Exception, SystemExit) as error:  # noqa: BLE001  what it raises on toy samples it need not raise on images
-        _, line = line_of(error)
+        _, line = last_plugin_line(error)
         return f"{UNCHECKED}: it raised {type(error).__name__} on toy samples{f' ({line})' if line else ''}"
     return PASSED
 

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from medbench import __version__
-from medbench.data.audit_findings import waived_leaks
+from medbench.data.audit_official_cut import waived_leaks
 from medbench.data.cache import open_samples
-from medbench.data.transfer_sources import name_of, named_in, opener
+from medbench.data.transfer_sources import datasets_in, key_of_dataset, open_sources
 from medbench.errors import ContractError, DataError, MedbenchError, ResourceError, Skip, StoreError
 from medbench.identity.identity import SCHEME, identity
 from medbench.interfaces import outside_identity
@@ -28,7 +28,8 @@ from medbench.machine_faults import of_machine
 from medbench.protocols.protocol import protocol
 from medbench.redact import sentence, without_names, without_paths
 from medbench.registry import plugins
-from medbench.registry.authors_lines import line_of
+from medbench.registry.catalogue import Catalogue
+from medbench.registry.source_lines import last_plugin_line
 from medbench.running import devices
 from medbench.store.trial_files import Failure, drop_unmeasured, keep_unmeasured, write_result, write_scores
 from medbench.trial.context import TrialContext
@@ -107,7 +108,7 @@ def work(folder: str, device: str) -> int:
         if (fault := of_machine(error)) is not None:
             return _fail(place, *fault, 6)
         said = str(error.strerror) if isinstance(error, OSError) else sentence(str(error), names)
-        where = line_of(error)[1].partition(":")[0]
+        where = last_plugin_line(error)[1].partition(":")[0]
         return _fail(place, "bug", f"{type(error).__name__}: {said}{f' ({where})' if where else ''}", 1)
     finally:
         sys.stdout.flush()
@@ -137,7 +138,7 @@ def do_task(task: Task, place: Path, device: str) -> None:
     trial = Trial.from_json(task.trial)
     catalogue = plugins.load(folders=[Path(f) for f in task.plugin_folders], blocked=task.blocked)
     samples = open_samples(Path(task.decoded))
-    sources = opener(task.sources, Path(task.decoded))
+    sources = open_sources(task.sources, Path(task.decoded))
     rules = protocol(trial.protocol)
     context = TrialContext(
         trial,
@@ -156,7 +157,7 @@ def do_task(task: Task, place: Path, device: str) -> None:
         stage = encoder if task.recipe == ENCODER else announced(task.recipe, encoder, augmenter, head, extractor)
         train = training_part(rules, samples, trial.cut)
         if task.on not in ("pixels", "features"):
-            train = next(sources(d) for d in named_in(augmenter, classifier) if name_of(d) == task.on)
+            train = next(sources(d) for d in datasets_in(augmenter, classifier) if key_of_dataset(d) == task.on)
         elif task.on == "features" and encoder is not None:
             (train,) = encode_samples(encoder, context, train)
         fit_stage(stage, train, context, key=task.key, text=task.stage)
@@ -205,7 +206,7 @@ def _check_surroundings(before: dict[str, str], trial: Trial) -> None:
 
 
 @outside_identity
-def provenance(catalogue: plugins.Catalogue, *recipes: Any) -> dict[str, Any]:
+def provenance(catalogue: Catalogue, *recipes: Any) -> dict[str, Any]:
     """Say what a result was made with: versions, code, plugins and the kind of machine; no names and no paths."""
     return {
         "medbench": __version__,

@@ -15,6 +15,7 @@ from medbench.planning.leak_staircase import staircase
 from medbench.planning.study import Study
 from medbench.protocols.protocol import protocol, with_leaks
 from medbench.registry import plugins
+from medbench.registry.catalogue import Catalogue
 from medbench.registry.recipes import parse, split_list
 
 DEFAULT_STUDY = "quickstart"
@@ -92,7 +93,7 @@ class Request:
     """
 
     study: Study
-    catalogue: plugins.Catalogue
+    catalogue: Catalogue
     data: tuple[str, ...]
     phantom: bool
     results: Path
@@ -138,9 +139,7 @@ def build_request(
     return Request(built, catalogue, data, phantom, results, tuple(map(str, folders)), blocked)
 
 
-def _base_study(
-    catalogue: plugins.Catalogue, study: str | Path | Study | None, datasets: Sequence[str], default: str
-) -> Study:
+def _base_study(catalogue: Catalogue, study: str | Path | Study | None, datasets: Sequence[str], default: str) -> Study:
     if isinstance(study, Study):
         return study
     if study is None and datasets:

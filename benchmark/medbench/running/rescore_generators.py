@@ -15,7 +15,7 @@ from typing import Any
 from medbench.errors import MedbenchError, StoreError
 from medbench.identity.identity import digest
 from medbench.planning.plan import Plan
-from medbench.registry.plugins import Catalogue
+from medbench.registry.catalogue import Catalogue
 from medbench.running.job import SCORES, Task, work
 from medbench.running.resources import LoadedPlugins, Workers
 from medbench.store import recomputed_scores

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from medbench.interfaces import Executor
-from medbench.registry.plugins import Catalogue
+from medbench.registry.catalogue import Catalogue
 from medbench.running import devices
 
 

@@ -10,16 +10,9 @@ import numpy as np
 
 from medbench.boards.board import Board
 from medbench.boards.build import best, boards
-from medbench.data.sources import (
-    Described,
-    Source,
-    describe_decoded,
-    describe_index,
-    locate,
-    locate_other,
-    with_others,
-)
-from medbench.data.transfer_sources import name_of, named_in
+from medbench.data.describe import DatasetDescription, add_other_datasets, describe_decoded, describe_index
+from medbench.data.sources import Source, locate_datasets, locate_other_dataset
+from medbench.data.transfer_sources import datasets_in, key_of_dataset
 from medbench.errors import UsageError
 from medbench.interfaces import Dataset
 from medbench.planning.arms import Checked
@@ -27,7 +20,7 @@ from medbench.planning.double_steps import plan_double_steps
 from medbench.planning.plan import Plan
 from medbench.planning.plan_records import keep_worth, save_record
 from medbench.planning.plan_trials import expand
-from medbench.registry.recipes import with_inner
+from medbench.registry.describe_recipe import with_inner
 from medbench.running.check_plugins import check_plugins
 from medbench.running.outcome import Summary, check_not_stopped
 from medbench.running.request import Request
@@ -165,12 +158,12 @@ def prepare(
     if not request.study.datasets:
         raise UsageError("no data set is named; give one with -d, see `medbench datasets list`.")
 
-    def describe(source: Source) -> Described:
+    def describe(source: Source) -> DatasetDescription:
         found = source.decode(workers, watcher.decoding) if decode else source.decoded()
         return describe_decoded(source, found) if found is not None else describe_index(source)
 
     learnt_from = _other_datasets(request)
-    sources = locate(
+    sources = locate_datasets(
         request.catalogue,
         request.study.datasets,
         data=request.data,
@@ -182,11 +175,13 @@ def prepare(
     described = []
     for source in sources:
         others = {
-            name: locate_other(request.catalogue, dataset, source, data=request.data, drawing=request.study.phantom)
+            name: locate_other_dataset(
+                request.catalogue, dataset, source, data=request.data, drawing=request.study.phantom
+            )
             for name, dataset in learnt_from.items()
         }
         found = {name: describe(other) for name, other in others.items()}
-        described.append(with_others(describe(source), found))
+        described.append(add_other_datasets(describe(source), found))
     return expand(request.study, request.catalogue, described, most=most)
 
 
@@ -194,7 +189,7 @@ def _other_datasets(request: Request) -> dict[str, Dataset]:
     """Return the data sets that recipes of a study learn from besides those under test, by their name in a plan."""
     kinds = (("augmenter", request.study.augmenters), ("classifier", request.study.classifiers))
     recipes = [r for kind, texts in kinds for text in texts for r in request.catalogue.matching(kind, text)]
-    return {name_of(dataset): dataset for dataset in named_in(*recipes)}
+    return {key_of_dataset(dataset): dataset for dataset in datasets_in(*recipes)}
 
 
 def check_recipes(plan: Plan, request: Request) -> None:
@@ -219,7 +214,7 @@ def check_recipes(plan: Plan, request: Request) -> None:
                         recipe.check_images(_empty_like(source, request), plan.study.budget)
 
 
-def _empty_like(source: Described, request: Request) -> Samples:
+def _empty_like(source: DatasetDescription, request: Request) -> Samples:
     """Return no rows, of the shape that a data set's have; of one channel where they are not decoded yet."""
     samples = source.samples.take([])
     if samples.x.ndim > 2:

@@ -8,7 +8,7 @@ import numpy as np
 
 from medbench.analyses.across_datasets import Across, Case, across
 from medbench.boards.board import Board
-from medbench.data.audit_findings import waived
+from medbench.data.audit_official_cut import describe_waivers
 from medbench.planning.arm_names import short
 from medbench.statistics.verdicts import reasons
 from medbench.tables.blocks import Block, Heading, grid, notes
@@ -137,7 +137,7 @@ def _name(arm: str) -> str:
 def _sentences(one: Across) -> Iterator[str]:
     yield cases(len(one.cases))
     for board in (board for case in one.cases for board in case.boards[:1]):
-        for sentence in waived(board.protocol, board.source, board.study.waive):
+        for sentence in describe_waivers(board.protocol, board.source, board.study.waive):
             yield f"{clean(board.source['dataset'])}: {sentence}"
     if len(one.cases) >= FEWEST_RANKED:
         yield f"With {len(one.cases)} data sets mean ranks are legitimate; they are not offered."

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from medbench.boards.board import Board
 from medbench.boards.generator_health import why_poor
-from medbench.data.audit_findings import waived
+from medbench.data.audit_official_cut import describe_waivers
 from medbench.planning.arm_names import arm_name, control_name, left_out, short
 from medbench.statistics.verdicts import reasons
 from medbench.tables.wording import (
@@ -44,7 +44,7 @@ def board_notes(board: Board) -> list[str]:
     said = [first, ""]
     if board.leaks:
         said.append(f"PROTOCOL {board.protocol} LEAKS by design, never ranked: {', '.join(board.leaks)}")
-    said += waived(board.protocol, board.source, board.study.waive)
+    said += describe_waivers(board.protocol, board.source, board.study.waive)
     said += _answers(board)
     if (at := board.check) is not None:
         said.append(at_twice(at))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from medbench.boards.board import Board, Row
 from medbench.boards.yardstick_results import YardstickResult
-from medbench.data.audit_findings import waived
+from medbench.data.audit_official_cut import describe_waivers
 from medbench.statistics.further_measures import Measures
 from medbench.statistics.intervals import Interval
 from medbench.statistics.patient_scores import ArmScores
@@ -63,7 +63,7 @@ def _arm(board: Board, row: Row) -> Values:
         "steps_checked": longer.steps if longer is not None else None,
         **gain_values(longer.gain if longer is not None else None, "gain_checked"),
         "leaks": ", ".join(board.leaks) or None,
-        "waived": " ".join(waived(board.protocol, board.source, board.study.waive)) or None,
+        "waived": " ".join(describe_waivers(board.protocol, board.source, board.study.waive)) or None,
         "data": board.source["data"],
     }
 

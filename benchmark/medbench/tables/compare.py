@@ -11,7 +11,7 @@ import numpy as np
 from medbench.analyses.compare import Versus, compare_all
 from medbench.analyses.compare_details import Details
 from medbench.boards.board import Board, Row
-from medbench.data.audit_findings import waived
+from medbench.data.audit_official_cut import describe_waivers
 from medbench.planning.arm_names import arm_name, short
 from medbench.planning.seed_block import SEEDS
 from medbench.statistics.verdicts import reasons
@@ -181,7 +181,7 @@ def _sentences(one: Versus) -> Iterator[str]:
         yield said
     if one.entry:
         yield f"{_name(one, one.other)}: predictions of the published entry {one.entry}, nothing was trained for them."
-    yield from waived(board.protocol, board.source, board.study.waive)
+    yield from describe_waivers(board.protocol, board.source, board.study.waive)
     yield from (why for why in reasons(judged.evidence) if why not in said)
     for row in (one.arm, one.other):
         yield from (f"{_name(one, row)} was skipped: {reason}" for reason in row.reasons)

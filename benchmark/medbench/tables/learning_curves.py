@@ -7,7 +7,7 @@ from functools import partial
 from math import floor, log10
 
 from medbench.analyses.learning_curves import Growth, OfArm, Point, Worth
-from medbench.data.audit_findings import waived
+from medbench.data.audit_official_cut import describe_waivers
 from medbench.planning.arm_names import arm_name, control_name, short
 from medbench.protocols.protocol import split_size
 from medbench.tables.blocks import Block, Heading, Notes, grid, notes
@@ -55,7 +55,7 @@ def sentences(growth: Growth) -> Iterator[str]:
     """Yield what stands under the table: words by size first, then how to read it."""
     if growth.is_phantom:
         yield PHANTOM
-    yield from waived(growth.protocol, growth.source, growth.study.waive)
+    yield from describe_waivers(growth.protocol, growth.source, growth.study.waive)
     for arm in growth.arms:
         words = [(p.patients, p.judged.verdict.word if p.judged else "") for p in arm.points]
         if arm.arm.asked and (said := by_size(words, arm=arm_name(arm.arm), control=control_name(arm.arm))):

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from medbench.data.sources import Described
+from medbench.data.describe import DatasetDescription
 from medbench.planning.plan import Plan
 from medbench.planning.seed_block import SEEDS
 from medbench.planning.stored_part import StoredPart
@@ -46,7 +46,7 @@ def lines(plan: Plan, stored: StoredPart) -> Iterator[str]:
         yield from _row("warning", warning, "")
 
 
-def _data(plan: Plan, source: Described) -> Iterator[str]:
+def _data(plan: Plan, source: DatasetDescription) -> Iterator[str]:
     classes = ", ".join(f"{n} {c}" for n, c in zip(source.class_patients, source.samples.classes, strict=True))
     patients = counted(len(set(source.samples.patients.tolist())), "patient")
     for line in wrapped(f"{source.text}   {counted(len(source.samples), 'image')}, {patients}: {classes}"):

@@ -10,7 +10,7 @@ import numpy as np
 from medbench.errors import ContractError
 from medbench.interfaces import TrainingSet, Transform
 from medbench.protocols.check_training_set import check_training_set
-from medbench.registry.registration import INGREDIENTS
+from medbench.registry.check_registration import INGREDIENTS
 from medbench.samples import Samples
 from medbench.testing.sandbox import WHOLE, Extent
 from medbench.testing.unchanged import fit_twice

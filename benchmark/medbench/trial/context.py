@@ -15,7 +15,7 @@ from typing import Any
 from medbench.errors import ContractError, Skip, UsageError
 from medbench.identity.identity import derive_seed, digest
 from medbench.interfaces import Dataset, Fitted, Stage, needs, outside_identity, source_of
-from medbench.registry.recipes import describe_for_seeds
+from medbench.registry.describe_recipe import describe_for_seeds
 from medbench.samples import Samples
 from medbench.trial.stages import ids_of, load_state, stage_key
 from medbench.trial.tamper_check import unchanged

@@ -13,7 +13,7 @@ from medbench import sealed_records
 from medbench.errors import ContractError
 from medbench.identity.identity import digest, identity
 from medbench.interfaces import Budget, Generator, needs
-from medbench.registry.recipes import describe
+from medbench.registry.describe_recipe import describe
 from medbench.samples import Samples
 
 ENCODER = "encoder"

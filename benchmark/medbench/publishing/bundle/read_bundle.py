@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from medbench.data.audit_findings import waived_leaks
+from medbench.data.audit_official_cut import waived_leaks
 from medbench.data.find_phantom import PHANTOM
 from medbench.errors import UsageError
 from medbench.planning.arms import Arm

@@ -12,7 +12,7 @@ import numpy as np
 
 from medbench import __version__
 from medbench.boards.build import best, boards
-from medbench.data.sources import Described
+from medbench.data.describe import DatasetDescription
 from medbench.errors import LeakError, MedbenchError
 from medbench.interfaces import TrainingSet
 from medbench.planning.arms import Checked
@@ -36,7 +36,7 @@ from medbench.publishing.verify.our_data import no_files
 from medbench.publishing.verify.outcome import OTHER_STUDY, Report
 from medbench.publishing.verify.recompute import record_of, store_result, store_the_rest
 from medbench.publishing.verify.signs_of_invention import NAME, Signs
-from medbench.registry.plugins import Catalogue
+from medbench.registry.catalogue import Catalogue
 from medbench.samples import Samples
 from medbench.store.store import Store
 from medbench.tables.board_notes import board_notes
@@ -66,9 +66,13 @@ def note_structure(bundle: Bundle, report: Report, *, accept_repeated: bool = Fa
 
 
 def check_against_data(
-    bundle: Bundle, found: Mapping[str, Described], missing: Mapping[str, str], catalogue: Catalogue, folder: Path,
+    bundle: Bundle,
+    found: Mapping[str, DatasetDescription],
+    missing: Mapping[str, str],
+    catalogue: Catalogue,
+    folder: Path,
     report: Report,
-) -> None:  # fmt: skip
+) -> None:
     """Check everything that needs the data set, and compute every board again.
 
     Args:
@@ -102,7 +106,7 @@ def check_against_data(
     report.boards += [{**claim, "recomputed": False, "sentences": []} for claim in claims]
 
 
-def _check_source(source: Any, mine: Described, report: Report) -> None:
+def _check_source(source: Any, mine: DatasetDescription, report: Report) -> None:
     ours = mine.facts()
     for key in ("classes", "images", "patients", "class_patients", "unit", "dimensions", "publish"):
         if ours[key] != getattr(source, key):
@@ -121,7 +125,7 @@ def _check_source(source: Any, mine: Described, report: Report) -> None:
         )
 
 
-def _plan(bundle: Bundle, found: Mapping[str, Described], catalogue: Catalogue, report: Report) -> Plan | None:
+def _plan(bundle: Bundle, found: Mapping[str, DatasetDescription], catalogue: Catalogue, report: Report) -> Plan | None:
     """Work out anew what the study amounts to: nothing left out, nothing added, controls as recipes say."""
     study = study_in_bundle(bundle.plan.study)
     try:
@@ -208,7 +212,7 @@ def _parts(samples: Samples, trial: Trial, dimensions: int) -> _Parts:
 
 
 def _check_trials(
-    bundle: Bundle, found: Mapping[str, Described], catalogue: Catalogue, store: Store, report: Report
+    bundle: Bundle, found: Mapping[str, DatasetDescription], catalogue: Catalogue, store: Store, report: Report
 ) -> None:
     """Hold every trial against our cut, store it with our labels, and compute its metrics."""
     metrics = {metric_name(m): m for m in catalogue.items("metric")}
@@ -285,7 +289,7 @@ def _check_counts(
 
 
 def _check_claims(
-    bundle: Bundle, ours: Sequence[dict[str, Any]], found: Mapping[str, Described], report: Report
+    bundle: Bundle, ours: Sequence[dict[str, Any]], found: Mapping[str, DatasetDescription], report: Report
 ) -> None:
     theirs = [claim for claim in bundle.claims if claim["dataset"] in found]
     if len(ours) != len(theirs):

@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 
 from medbench.data.decode import Progress
+from medbench.data.describe import DatasetDescription, add_other_datasets, describe_decoded
 from medbench.data.find_phantom import PHANTOM, PhantomTable
-from medbench.data.sources import Described, Source, describe_decoded, locate, locate_other, with_others
-from medbench.data.transfer_sources import name_of, named_in
+from medbench.data.sources import Source, locate_datasets, locate_other_dataset
+from medbench.data.transfer_sources import datasets_in, key_of_dataset
 from medbench.errors import DataError, MedbenchError, UsageError
-from medbench.registry.plugins import Catalogue
-from medbench.registry.recipes import did_you_mean, listing, parameters_of, with_inner
+from medbench.registry.catalogue import Catalogue
+from medbench.registry.describe_recipe import with_inner
+from medbench.registry.recipes import did_you_mean, listing, parameters_of
 from medbench.samples import Samples
 
 MOST_DRAWN = 5_000  # patients of a phantom that is drawn only because a stranger's bundle says so
@@ -41,13 +43,13 @@ class NeededData:
 
 def find_our_data(
     wanted: NeededData, catalogue: Catalogue, data: Sequence[str], *, workers: int = 1, progress: Progress | None = None
-) -> dict[str, Described | str]:
+) -> dict[str, DatasetDescription | str]:
     """Find, or draw, and decode every data set.
 
     Returns:
         By data set: what we have, or one sentence on why we have it not.
     """
-    found: dict[str, Described | str] = {}
+    found: dict[str, DatasetDescription | str] = {}
     for text, recipes in wanted.recipes.items():
         try:
             found[text] = _find_data_set(text, recipes, wanted, catalogue, data, workers, progress)
@@ -82,7 +84,7 @@ def check_names(wanted: NeededData, catalogue: Catalogue, data: Sequence[str]) -
         arms = [catalogue.resolve(*of) for recipes in wanted.recipes.values() for of in recipes]
     except MedbenchError:
         return
-    names = {dataset.name for dataset in (*known, *named_in(*arms))}
+    names = {dataset.name for dataset in (*known, *datasets_in(*arms))}
     takers = sorted(names | {name.partition(":")[0] for name in names})
     for item in data:
         name, given, _ = item.partition("=")
@@ -101,7 +103,7 @@ def _find_data_set(
     data: Sequence[str],
     workers: int,
     progress: Progress | None,
-) -> Described:
+) -> DatasetDescription:
     dataset = catalogue.resolve("dataset", text.removeprefix(PHANTOM))
     no_files(dataset)
     if text.startswith(PHANTOM):
@@ -110,20 +112,20 @@ def _find_data_set(
             raise UsageError(
                 f"its phantom of {wanted.drawing.patients:,} patients at {size} pixels is too large to draw."
             )
-    (source,) = locate(catalogue, [text], data=data, phantom=False, drawing=wanted.drawing, size=wanted.size)
+    (source,) = locate_datasets(catalogue, [text], data=data, phantom=False, drawing=wanted.drawing, size=wanted.size)
     resolved = [catalogue.resolve(kind, of) for kind, of in recipes]
     for recipe in resolved:
         no_files(recipe)
-    learnt = {name_of(d): d for d in named_in(*resolved)}
+    learnt = {key_of_dataset(d): d for d in datasets_in(*resolved)}
     others = {
-        name: locate_other(catalogue, other, source, data=data, drawing=wanted.drawing)
+        name: locate_other_dataset(catalogue, other, source, data=data, drawing=wanted.drawing)
         for name, other in learnt.items()
     }
     described = _decoded(source, workers, progress)
-    return with_others(described, {name: _decoded(other, workers, progress) for name, other in others.items()})
+    return add_other_datasets(described, {name: _decoded(other, workers, progress) for name, other in others.items()})
 
 
-def _decoded(source: Source, workers: int, progress: Progress | None) -> Described:
+def _decoded(source: Source, workers: int, progress: Progress | None) -> DatasetDescription:
     if source.is_phantom and source.size > LARGEST_3D and source.recipe.index(source.root).dimensions == 3:
         raise UsageError(f"its phantom of volumes at {source.size} pixels is too large to draw.")
     return describe_decoded(source, source.decode(workers, progress))
@@ -141,7 +143,7 @@ def no_files(recipe: Any) -> None:
                 raise UsageError(f"{part.name}.{key} names a file, which nobody else has.")
 
 
-def save(found: Mapping[str, Described], folder: Path) -> None:
+def save(found: Mapping[str, DatasetDescription], folder: Path) -> None:
     """Write what is known of data sets, without pixels, for the process that checks."""
     listed = []
     for number, one in enumerate(found.values()):
@@ -158,12 +160,12 @@ def save(found: Mapping[str, Described], folder: Path) -> None:
     (folder / "sources.json").write_text(json.dumps(listed))
 
 
-def load(folder: Path) -> dict[str, Described]:
+def load(folder: Path) -> dict[str, DatasetDescription]:
     """Read what :func:`save` wrote."""
     found = {}
     for number, one in enumerate(json.loads((folder / "sources.json").read_text())):
         others = {name: _load_samples(folder / f"{number}-{k}.npz") for k, name in enumerate(one["others"])}
-        found[one["text"]] = Described(
+        found[one["text"]] = DatasetDescription(
             one["text"], one["data"], None, _load_samples(folder / f"{number}.npz"), one["dimensions"],
             tuple(one["notes"]), one["unit"], one["publish"], others,
             across={k: tuple(map(tuple, v)) for k, v in one["across"].items()}, warnings=tuple(one["warnings"]),

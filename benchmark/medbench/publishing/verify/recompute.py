@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from medbench.data.sources import Described
+from medbench.data.describe import DatasetDescription
 from medbench.identity.identity import digest
 from medbench.planning.plan import Plan
 from medbench.protocols.protocol import protocol
@@ -75,7 +75,7 @@ def predictions_with_labels(ours: Predictions, theirs: SubmittedPredictions) -> 
     return Predictions(ours.ids, ours.patients, ours.labels, theirs.probabilities[rows])
 
 
-def store_the_rest(store: Store, bundle: Bundle, datasets: Mapping[str, Described]) -> None:
+def store_the_rest(store: Store, bundle: Bundle, datasets: Mapping[str, DatasetDescription]) -> None:
     """Store failures, stages, and a stand-in for every configuration that was looked at and is in no arm."""
     for key, failed in bundle.failures.items():
         if bundle.trials[key].dataset in datasets:
@@ -106,7 +106,7 @@ def _store_unseen(store: Store, bundle: Bundle, dataset: str, data: str, text: s
     (folder / "result.json").write_text(json.dumps(record))
 
 
-def record_of(bundle: Bundle, datasets: Mapping[str, Described], plan: Plan | None) -> dict[str, Any]:
+def record_of(bundle: Bundle, datasets: Mapping[str, DatasetDescription], plan: Plan | None) -> dict[str, Any]:
     """Return the record that boards are built from: our own plan where there is one, made of the bundle's code.
 
     Args:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from medbench.data.sources import Described
+from medbench.data.describe import DatasetDescription
 from medbench.errors import MedbenchError, UsageError
 from medbench.planning.double_steps import plan_double_steps
 from medbench.planning.plan import Plan
@@ -24,7 +24,7 @@ from medbench.publishing.refusals import Refused
 from medbench.publishing.verify.check_against_data import study_in_bundle, trial_key
 from medbench.publishing.verify.evidence import Evidence, choose_cell
 from medbench.publishing.verify.recompute import predictions_with_labels
-from medbench.registry.plugins import Catalogue
+from medbench.registry.catalogue import Catalogue
 from medbench.running.outcome import check_not_interrupted
 from medbench.running.resources import LoadedPlugins, Workers
 from medbench.running.runner import run
@@ -60,7 +60,7 @@ def cell_to_rerun(bundle: Bundle, salt: str = "") -> Trial:
     return bundle.trials[choose_cell(list(bundle.results), bundle.sha256, salt)]
 
 
-def plan_of(bundle: Bundle, trial: Trial, sources: Mapping[str, Described], catalogue: Catalogue) -> Plan:
+def plan_of(bundle: Bundle, trial: Trial, sources: Mapping[str, DatasetDescription], catalogue: Catalogue) -> Plan:
     """Plan one trial, and the stages it needs, as our own code has them.
 
     Raises:
@@ -83,7 +83,7 @@ def plan_of(bundle: Bundle, trial: Trial, sources: Mapping[str, Described], cata
 def rerun_cell(
     bundle: Bundle,
     trial: Trial,
-    sources: Mapping[str, Described],
+    sources: Mapping[str, DatasetDescription],
     plugins: LoadedPlugins,
     workers: Workers,
     watcher: Watcher,

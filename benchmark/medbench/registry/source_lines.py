@@ -12,7 +12,7 @@ _PLACES: dict[Path, str] = {}
 """Name of the plugin by its file, or by the folder of its package; of plugins that are not medbench's own."""
 
 
-def remember(module: Any, plugin: str) -> None:
+def remember_plugin_files(module: Any, plugin: str) -> None:
     """Note where a plugin's code lies: its file and what stands beside it in a folder of plugins, or its package."""
     file = getattr(module, "__file__", None)
     if file:
@@ -21,7 +21,7 @@ def remember(module: Any, plugin: str) -> None:
         _PLACES[path if in_library else path.parent] = plugin
 
 
-def plugin_of(file: str) -> str:
+def plugin_of_file(file: str) -> str:
     """Return the name of the plugin that a file of code belongs to; empty for medbench's and for libraries."""
     path = Path(file)
     for place in (path, *path.parents):
@@ -30,20 +30,20 @@ def plugin_of(file: str) -> str:
     return ""
 
 
-def line_of(error: BaseException) -> tuple[str, str]:
+def last_plugin_line(error: BaseException) -> tuple[str, str]:
     """Return the plugin whose code raised, and the last line of that code on the way, as text; empty where none was."""
     found = ("", "")
     trace = error.__traceback__
     while trace is not None:
         code = trace.tb_frame.f_code
-        if plugin := plugin_of(code.co_filename):
+        if plugin := plugin_of_file(code.co_filename):
             text = linecache.getline(code.co_filename, trace.tb_lineno).strip()
             found = plugin, f"{Path(code.co_filename).name}, line {trace.tb_lineno}: {text}"
         trace = trace.tb_next
     return found
 
 
-def place_of(thing: Any, member: str = "") -> str:
+def source_line(thing: Any, member: str = "") -> str:
     """Return where a class or function stands, or the line of a class that sets `member`, as ``mine.py, line 12``."""
     thing = thing if inspect.isclass(thing) or inspect.isroutine(thing) else type(thing)
     try:
