@@ -37,7 +37,7 @@ from medbench.publishing.verify import sandbox
 from medbench.publishing.verify.verify_bundle import Setup, Verified, check_lines, verify_bundle
 from medbench.site.build import build
 from medbench.site.ranking import data_sets
-from medbench.site.read_entries import read
+from medbench.site.read_entries import read_entries
 
 ROOT = Path(__file__).parents[2]
 
@@ -55,7 +55,7 @@ def published(invented: Path, tmp_path: Path) -> Path:
 
 
 def numbered(folder: Path) -> dict[int, str]:
-    return {int(p.entry["method"]["title"].split()[-1]): p.entry["id"] for p in read(folder)}
+    return {int(p.entry["method"]["title"].split()[-1]): p.entry["id"] for p in read_entries(folder)}
 
 
 class Text(HTMLParser):
@@ -96,7 +96,7 @@ def test_a_withdrawn_entry_is_ranked_nowhere_and_its_reason_is_shown(published: 
     key = numbered(published)[1]
     withdraw_entry(published, key, "its labels were of another release", date="2026-05-01")
     build(published, tmp_path / "site")
-    sets = data_sets(read(published))
+    sets = data_sets(read_entries(published))
     page = Text(tmp_path / "site" / "entries" / f"{key}.html")
 
     assert key not in {s.published.entry["id"] for o in sets for r in o.rankings for s in r.standings}

@@ -32,7 +32,7 @@ from medbench.report.write_html import page as written
 from medbench.site import pages
 from medbench.site.build import build
 from medbench.site.ranking import data_sets
-from medbench.site.read_entries import read
+from medbench.site.read_entries import read_entries
 from medbench.tables.blocks import Section, Table
 from medbench.text import clean
 
@@ -158,7 +158,7 @@ def site(published: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def documents(a_report: Path, published: Path, site: Path) -> list[Path]:
     """A report, the first page of a site, every data set's, and an entry's page of each tier."""
-    of_tier = {p.history.tier: site / "entries" / f"{p.entry['id']}.html" for p in read(published)}
+    of_tier = {p.history.tier: site / "entries" / f"{p.entry['id']}.html" for p in read_entries(published)}
     assert set(of_tier) == set(pages.TIERS)
     return [a_report, site / "index.html", *sorted((site / "data").glob("*.html")), *of_tier.values()]
 
@@ -406,7 +406,7 @@ def test_no_text_runs_in_a_report_even_without_its_policy(browser: Any) -> None:
 
 
 def test_no_text_runs_in_a_site_even_without_its_policy(browser: Any, published: Path) -> None:
-    victims = read(published)[:2]
+    victims = read_entries(published)[:2]
     found = [hostile(victims[n % 2], payload) for n, payload in enumerate(PAYLOADS)]
     sets = data_sets(found)
     texts = [*(pages.entry_page(one, has_bundle=True) for one in found), *map(pages.data_page, sets)]
@@ -446,7 +446,7 @@ def test_long_and_strange_texts_do_not_widen_a_page(
 ) -> None:
     paths = [tmp_path / "report.html"]
     paths[0].write_bytes(written(of_all(PAYLOADS)))
-    victim = read(published)[0]
+    victim = read_entries(published)[0]
     copied = Path(shutil.copytree(site, tmp_path / "site"))
     longest = sorted(PAYLOADS, key=len)[-8:]
     found = [hostile(victim, payload) for payload in longest]

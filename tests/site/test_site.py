@@ -33,10 +33,10 @@ from medbench.errors import UsageError
 from medbench.publishing.refusals import Refused
 from medbench.site import downloads, pages, svg
 from medbench.site.build import build
-from medbench.site.protocol_pages import explained
-from medbench.site.ranking import asked_for, data_sets, surest
-from medbench.site.read_entries import Published, _asked, read
-from medbench.site.safe_texts import LONGEST, link, shown, slug
+from medbench.site.protocol_pages import explain_protocols
+from medbench.site.ranking import data_sets, leading_arm, requested_arms
+from medbench.site.read_entries import Published, _requested_arms, read_entries
+from medbench.site.safe_texts import LONGEST, safe_link, safe_text, slug
 
 SHIPPED = Path(__file__).parents[2] / "results" / "published"
 COUNT = 12  # number 3 is claimed, 5 withdrawn, 7 leaky, 1 and 8 reproduced
@@ -109,7 +109,7 @@ def copied(published: Path, tmp_path: Path) -> Path:
 
 
 def numbered(published: Path) -> dict[int, Published]:
-    return {int(p.entry["method"]["title"].split()[-1]): p for p in read(published)}
+    return {int(p.entry["method"]["title"].split()[-1]): p for p in read_entries(published)}
 
 
 def every_page(site: Path) -> Iterator[tuple[Path, Page]]:
@@ -208,7 +208,7 @@ def test_a_board_that_was_not_recomputed_is_claimed_whatever_its_entry_is(copied
 
 
 def test_a_table_is_ordered_by_word_then_by_the_low_end(published: Path) -> None:
-    for of_set in data_sets(read(published)):
+    for of_set in data_sets(read_entries(published)):
         for ranking in of_set.rankings:
             lines = [s.line.raw for s in ranking.standings]
             words = ["better", "threshold", "same|can't tell", "worse"]
@@ -226,8 +226,8 @@ def test_the_arm_that_stands_for_a_board_is_its_surest() -> None:
     better = [row for row in rows if row["word"] == "better"]
 
     assert len(better) > 1
-    assert surest(rows) is max(better, key=lambda row: row["gain_low"])
-    assert surest([row for row in rows if row["control"] is None])["augmenter"] == "balanced"  # type: ignore[index]
+    assert leading_arm(rows) is max(better, key=lambda row: row["gain_low"])
+    assert leading_arm([row for row in rows if row["control"] is None])["augmenter"] == "balanced"  # type: ignore[index]
 
 
 def test_a_control_stands_for_no_board_where_an_arm_that_was_asked_for_can() -> None:
@@ -245,20 +245,20 @@ def test_a_control_stands_for_no_board_where_an_arm_that_was_asked_for_can() -> 
     of_board = value["boards"][0] | {"rows": [root, control, arm]}
     old = Published({**value, "boards": [of_board]}, None, Path())  # type: ignore[arg-type]
     named = frozenset({(control["augmenter"], control["classifier"])})
-    planned = dataclasses.replace(old, asked={of_board["dataset"]: named})
+    planned = dataclasses.replace(old, requested={of_board["dataset"]: named})
 
-    assert surest(of_board["rows"]) is control  # by its range alone
-    assert asked_for(old, of_board) == [arm]
-    assert surest(of_board["rows"], asked_for(old, of_board)) is arm
-    assert asked_for(planned, of_board) == [control]  # the plan says more than the tree
-    assert surest(of_board["rows"], asked_for(planned, of_board)) is control
-    assert surest([root, control], []) is control  # nothing that was asked for was compared
+    assert leading_arm(of_board["rows"]) is control  # by its range alone
+    assert requested_arms(old, of_board) == [arm]
+    assert leading_arm(of_board["rows"], requested_arms(old, of_board)) is arm
+    assert requested_arms(planned, of_board) == [control]  # the plan says more than the tree
+    assert leading_arm(of_board["rows"], requested_arms(planned, of_board)) is control
+    assert leading_arm([root, control], []) is control  # nothing that was asked for was compared
 
 
 def test_the_plan_of_a_bundle_says_what_was_asked_for() -> None:
-    shipped = {p.entry["study"]["name"]: p for p in read(SHIPPED)}
+    shipped = {p.entry["study"]["name"]: p for p in read_entries(SHIPPED)}
 
-    assert shipped["small-data"].asked == {
+    assert shipped["small-data"].requested == {
         "medmnist": {(name, "small-cnn") for name in ("geometric", "hybrid", "reacgan")}
     }
     for of_set in data_sets(shipped.values()):
@@ -270,12 +270,12 @@ def test_the_plan_of_a_bundle_says_what_was_asked_for() -> None:
 
 @pytest.mark.parametrize("plan", [None, [], {}, {"arms": 3}, {"arms": {"d": 4, "e": [5, {"asked": 1}]}}])
 def test_a_plan_that_says_nothing_is_not_asked(plan: Any) -> None:
-    assert _asked(plan) == {}
+    assert _requested_arms(plan) == {}
 
 
 def test_an_official_cut_has_no_folds_on_any_page_or_download(tmp_path: Path) -> None:
     assert build(SHIPPED, tmp_path / "site") == len(list(SHIPPED.glob("*/entry.json")))
-    key, *_ = [p.entry["id"] for p in read(SHIPPED) if p.entry["study"]["name"] == "small-data"]
+    key, *_ = [p.entry["id"] for p in read_entries(SHIPPED) if p.entry["study"]["name"] == "small-data"]
     texts = {path: page.text for path, page in every_page(tmp_path / "site")}
     of_official = [texts[tmp_path / "site" / name] for name in (f"entries/{key}.html", "data/medmnist.html")]
     rows = json.loads((tmp_path / "site" / "all.json").read_bytes())
@@ -330,7 +330,7 @@ def test_a_protocol_is_explained(text: str, said: str, of_design: str) -> None:
     value = entry(0, boards=1, arms=3)
     value["boards"][0]["protocol"] = text
     found = Published(value, None, Path())  # type: ignore[arg-type]
-    (one,) = explained([found, found])
+    (one,) = explain_protocols([found, found])
     page = Page(pages.protocols_page([found]))
 
     assert said in " ".join(one.sentences)
@@ -367,7 +367,7 @@ def test_downloads_agree_in_all_their_forms(published: Path, site: Path, name: s
     frame = pl.read_parquet(site / f"{name}.parquet")
     wanted = [
         (p.entry["id"], b["dataset"], r["augmenter"], r["gain_low"])
-        for p in read(published) for b in p.entry["boards"] for r in b["rows"]
+        for p in read_entries(published) for b in p.entry["boards"] for r in b["rows"]
         if name == "all" or b["dataset"] == "phantom:brain-tumour"
     ]  # fmt: skip
     names = ("entry", "dataset", "augmenter", "gain_low")
@@ -416,9 +416,9 @@ def test_no_text_of_an_entry_becomes_a_part_of_a_page(
             assert ".." not in target.removeprefix("../")
         assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]", page.text)
     rows = downloads.rows(found)
-    for row in csv.DictReader(io.StringIO(downloads.written(rows, "csv").decode())):
+    for row in csv.DictReader(io.StringIO(downloads.serialise(rows, "csv").decode())):
         assert not row["title"].startswith(("=", "+", "-", "@", "\t", "\r"))
-    json.loads(downloads.written(rows, "json"))
+    json.loads(downloads.serialise(rows, "json"))
     json.loads(pages.facts(found[0].entry))
 
 
@@ -667,7 +667,7 @@ def test_the_command_ends_with_nine_and_names_the_row(copied: Path, tmp_path: Pa
 
 
 def test_badges_are_pictures_without_anything_active(site: Path, published: Path) -> None:
-    for found in read(published):
+    for found in read_entries(published):
         root = ET.fromstring((site / "entries" / f"{found.entry['id']}.svg").read_bytes())
         said = found.history.tier + (" 2026-02-15" if found.history.tier == "reproduced" else "")
 
@@ -703,9 +703,9 @@ def test_style_loads_nothing(site: Path) -> None:
 
 @given(st.text(max_size=300))
 def test_shown_text_is_calm_and_stays_as_it_is(text: str) -> None:
-    once = shown(text)
+    once = safe_text(text)
 
-    assert shown(once) == once
+    assert safe_text(once) == once
     assert len(once) <= LONGEST
     assert not re.search("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]", once)
     assert once.isascii() or not text.isascii()
@@ -713,8 +713,8 @@ def test_shown_text_is_calm_and_stays_as_it_is(text: str) -> None:
 
 def test_plain_text_is_shown_unchanged() -> None:
     for text in ("An Ångström, 5 of 3: ±2 (≥ 1 %)", "שלום", "中文 名", " and others"):
-        assert shown(text) == text
-    assert len(shown("a" * 5000)) == LONGEST
+        assert safe_text(text) == text
+    assert len(safe_text("a" * 5000)) == LONGEST
 
 
 @given(st.lists(st.text(st.characters(codec="utf-8"), min_size=1, max_size=40), min_size=2, max_size=2, unique=True))
@@ -732,16 +732,16 @@ def test_two_names_that_look_alike_have_two_pages() -> None:
 
 
 def test_only_plain_https_links_may_be_followed() -> None:
-    assert link("https://example.org/a?b=c#d") == "https://example.org/a?b=c#d"
+    assert safe_link("https://example.org/a?b=c#d") == "https://example.org/a?b=c#d"
     for text in ("http://example.org", "https://a@b.example", 'https://x/"><b>', "javascript:1", "https://a\n", ""):
-        assert link(text) is None
+        assert safe_link(text) is None
 
 
 def test_a_range_is_drawn_where_it_lies() -> None:
-    points = svg.reach([(-1.0, 1.0, 3.0), None, (2.0, 4.0, 7.5)])
-    at = svg.drawn((-10.0, 0.0, 5.0), points)
+    points = svg.axis_reach([(-1.0, 1.0, 3.0), None, (2.0, 4.0, 7.5)])
+    at = svg.place_range((-10.0, 0.0, 5.0), points)
 
     assert points == 10.0
-    assert at == svg.Drawn(low=4.0, at=80.0, high=118.0, zero=80.0, cut=False)
-    assert svg.drawn((0.0, 5.0, 12.0), points).cut  # type: ignore[union-attr]
-    assert svg.drawn(None, points) is None
+    assert at == svg.PlacedRange(low=4.0, at=80.0, high=118.0, zero=80.0, cut=False)
+    assert svg.place_range((0.0, 5.0, 12.0), points).cut  # type: ignore[union-attr]
+    assert svg.place_range(None, points) is None

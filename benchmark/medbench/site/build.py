@@ -17,7 +17,7 @@ from medbench.publishing.entries.entry_files import BUNDLE, LEDGER
 from medbench.publishing.verify.evidence import MAINTAINERS
 from medbench.site import downloads, pages, svg
 from medbench.site.ranking import data_sets
-from medbench.site.read_entries import Published, read
+from medbench.site.read_entries import Published, read_entries
 
 MARK = "site.json"
 """A folder with this file is a site of ours and may be replaced."""
@@ -44,10 +44,10 @@ def build(root: Path, out: Path, *, bundles: bool = True) -> int:
         raise UsageError(f"{out}: holds something else than a site; give -o an empty or new folder.")
     if out.resolve() == root.resolve() or root.resolve().is_relative_to(out.resolve()):
         raise UsageError(f"{out}: holds the entries themselves; give -o another folder.")
-    entries = read(root)
+    entries = read_entries(root)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with _aside(out) as folder:
+        with _replacing(out) as folder:
             _write(folder, entries, root / LEDGER, bundles)
     except OSError as error:
         raise ResourceError(f"{out}: cannot be written ({error.strerror}); give another -o.") from None
@@ -85,15 +85,15 @@ def _write(folder: Path, entries: list[Published], ledger: Path, bundles: bool) 
         page.write_text(pages.data_page(of_set, has_bundles=bundles), encoding="utf-8", newline="\n")
         here = [row for row in every if row["dataset"] == of_set.name]
         for form in downloads.FORMATS:
-            page.with_suffix(f".{form}").write_bytes(downloads.written(here, form))
+            page.with_suffix(f".{form}").write_bytes(downloads.serialise(here, form))
     for form in downloads.FORMATS:
-        (folder / f"all.{form}").write_bytes(downloads.written(every, form))
+        (folder / f"all.{form}").write_bytes(downloads.serialise(every, form))
     told = {"entries": len(entries), "ledger": head, "medbench": __version__}
     (folder / MARK).write_text(json.dumps(told, sort_keys=True) + "\n", encoding="utf-8", newline="\n")
 
 
 @contextlib.contextmanager
-def _aside(out: Path) -> Iterator[Path]:
+def _replacing(out: Path) -> Iterator[Path]:
     """Give a folder beside `out` that takes its place in the end; an error leaves what was there."""
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as scratch:
         made, old = Path(scratch) / "made", Path(scratch) / "old"

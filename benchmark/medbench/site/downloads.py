@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from medbench.site.protocol_pages import folds
-from medbench.site.ranking import asked_for
+from medbench.site.ranking import requested_arms
 from medbench.site.read_entries import Published
-from medbench.site.safe_texts import shown
+from medbench.site.safe_texts import safe_text
 from medbench.tables.writers.values import to_csv
 
 FORMATS = ("csv", "json", "parquet")
@@ -42,7 +42,7 @@ def rows(entries: Iterable[Published]) -> list[dict[str, Any]]:
         }
         for board in entry["boards"]:
             ranked = history.is_ranked and board["recomputed"] and not board["leaks"]
-            asked = asked_for(published, board)
+            asked = requested_arms(published, board)
             here = {"leaks": "; ".join(board["leaks"]), "folds": folds(board["protocol"], entry["study"]["folds"])}
             of_board = of_entry | board | here
             for row in board["rows"]:
@@ -52,7 +52,7 @@ def rows(entries: Iterable[Published]) -> list[dict[str, Any]]:
     return found
 
 
-def written(found: Sequence[dict[str, Any]], form: str) -> bytes:
+def serialise(found: Sequence[dict[str, Any]], form: str) -> bytes:
     """Return rows as the bytes of a file in one of FORMATS."""
     if form == "csv":
         return f"{to_csv(found) if found else ','.join(COLUMNS)}\n".encode()
@@ -69,7 +69,7 @@ def written(found: Sequence[dict[str, Any]], form: str) -> bytes:
 
 def _value(name: str, value: Any) -> Any:
     if name in _TEXT:
-        return None if value is None else shown(value)
+        return None if value is None else safe_text(value)
     return float(value) if name in _NUMBER and value is not None else value
 
 

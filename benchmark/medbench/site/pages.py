@@ -11,11 +11,10 @@ from markupsafe import Markup
 
 from medbench import __version__
 from medbench.site import protocol_pages, svg
-from medbench.site import ranking as standings
 from medbench.site.downloads import FORMATS
-from medbench.site.ranking import APART, DataSet, line
+from medbench.site.ranking import APART, DataSet, percent, recipe, table_line
 from medbench.site.read_entries import Published
-from medbench.site.safe_texts import link, shown, slug
+from medbench.site.safe_texts import safe_link, safe_text, slug
 from medbench.statistics.verdicts import WORDS, GivenWord
 from medbench.tables.wording import PHANTOM
 from medbench.text import counted, duration, points
@@ -52,7 +51,7 @@ def index(entries: Sequence[Published], sets: Sequence[DataSet], head: str, *, h
 
 def protocols_page(entries: Sequence[Published]) -> str:
     """Return the page that explains every protocol which a board of the entries stands on."""
-    return _render("protocols.html", root="", protocols=protocol_pages.explained(entries))
+    return _render("protocols.html", root="", protocols=protocol_pages.explain_protocols(entries))
 
 
 def data_page(of_set: DataSet, *, has_bundles: bool = True) -> str:
@@ -63,7 +62,7 @@ def data_page(of_set: DataSet, *, has_bundles: bool = True) -> str:
         has_bundles: Whether the site holds the bundles themselves.
     """
     tables = [*(ranking.standings for ranking in of_set.rankings), *of_set.apart.values()]
-    reach = svg.reach(s.line.span for table in tables for s in table)
+    reach = svg.axis_reach(s.line.span for table in tables for s in table)
     return _render("data.html", root="../", set=of_set, reach=reach, phantom_said=PHANTOM, has_bundle=has_bundles)
 
 
@@ -75,10 +74,10 @@ def entry_page(published: Published, *, has_bundle: bool) -> str:
         has_bundle: Whether the site holds the bundle itself.
     """
     entry = published.entry
-    boards = [(board, [line(row) for row in board["rows"]]) for board in entry["boards"]]
+    boards = [(board, [table_line(row) for row in board["rows"]]) for board in entry["boards"]]
     spans = [*(of_row.span for _, rows in boards for of_row in rows)]
     return _render("entry.html", root="../", entry=entry, history=published.history, boards=boards,
-                   reach=svg.reach(spans), has_bundle=has_bundle)  # fmt: skip
+                   reach=svg.axis_reach(spans), has_bundle=has_bundle)  # fmt: skip
 
 
 def _render(name: str, **values: Any) -> str:
@@ -96,8 +95,8 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"link": link, "slug": slug, "recipe": standings.recipe, "points": _points,
-                            "percent": standings.percent, "duration": duration, "drawn": svg.drawn}  # fmt: skip
+    environment.filters |= {"link": safe_link, "slug": slug, "recipe": recipe, "points": _points,
+                            "percent": percent, "duration": duration, "drawn": svg.place_range}  # fmt: skip
     environment.filters |= {"counted": counted, "protocol_anchor": protocol_pages.anchor, "place": _place}
     environment.globals |= {"unproven": UNPROVEN, "policy": POLICY, "script": SCRIPT, "design": protocol_pages.design,
                             "designs": protocol_pages.designs, "words": WORDS, "tiers_said": TIERS, "apart_said": APART,
@@ -106,9 +105,9 @@ def _environment() -> jinja2.Environment:
 
 
 def _finalized(value: Any) -> Any:
-    """Pass every text that a template prints through :func:`shown`; what a macro made is text of ours already."""
+    """Pass every text that a template prints through :func:`safe_text`; what a macro made is text of ours already."""
     if isinstance(value, str) and not isinstance(value, Markup):
-        return shown(value)
+        return safe_text(value)
     return value
 
 
@@ -130,10 +129,10 @@ def facts(entry: Mapping[str, Any]) -> str:
 
     def clean(value: Any) -> Any:
         if isinstance(value, dict):
-            return {shown(key): clean(inner) for key, inner in value.items()}
+            return {safe_text(key): clean(inner) for key, inner in value.items()}
         if isinstance(value, list | tuple):
             return [clean(inner) for inner in value]
-        return shown(value) if isinstance(value, str) else value
+        return safe_text(value) if isinstance(value, str) else value
 
     asked = entry["study"]["folds"]
     boards = [board | {"folds": protocol_pages.folds(board["protocol"], asked)} for board in entry["boards"]]

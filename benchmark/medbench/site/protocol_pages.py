@@ -15,7 +15,7 @@ from medbench.text import counted
 
 
 @dataclass(frozen=True)
-class Explained:
+class ExplainedProtocol:
     """A protocol as the site explains it.
 
     Attributes:
@@ -39,7 +39,7 @@ class Explained:
 
 def folds(text: str, wanted: int) -> int:
     """Return the folds that a protocol has where a study asks for `wanted`: an official cut has 1."""
-    rule = _known(text)
+    rule = _rule_of(text)
     return rule.folds(wanted) if rule else wanted
 
 
@@ -50,7 +50,7 @@ def design(text: str, study: Mapping[str, Any]) -> str:
         text: Of the protocol.
         study: Of ``entry.json``; its folds are what was asked for.
     """
-    rule = _known(text)
+    rule = _rule_of(text)
     how = "official cut" if rule and rule.name == "official" else counted(study["folds"], "fold")
     return f"{how} \u00d7 {counted(study['repeats'], 'repeat')}"
 
@@ -65,20 +65,22 @@ def anchor(text: str) -> str:
     return f"protocol-{slug(text)}"
 
 
-def explained(entries: Iterable[Published]) -> list[Explained]:
+def explain_protocols(entries: Iterable[Published]) -> list[ExplainedProtocol]:
     """Explain every protocol that a board stands on, by text."""
     found: dict[str, list[str]] = {}
     for published in entries:
         for board in published.entry["boards"]:
             found.setdefault(board["protocol"], []).append(design(board["protocol"], published.entry["study"]))
-    return [_explained(text, found[text]) for text in sorted(found)]
+    return [_explain(text, found[text]) for text in sorted(found)]
 
 
-def _explained(text: str, of_boards: list[str]) -> Explained:
-    rule = _known(text)
+def _explain(text: str, of_boards: list[str]) -> ExplainedProtocol:
+    rule = _rule_of(text)
     said = tuple(_sentences(rule)) if rule else ("This version of medbench does not know this protocol.",)
     leaks = tuple(f"{leak}: {LEAKS.get(leak, leak)}" for leak in sorted(rule.leaks)) if rule else ()
-    return Explained(text, anchor(text), said, leaks, tuple(dict.fromkeys(of_boards)), len(of_boards), rule is not None)
+    return ExplainedProtocol(
+        text, anchor(text), said, leaks, tuple(dict.fromkeys(of_boards)), len(of_boards), rule is not None
+    )
 
 
 def _sentences(rule: EvaluationProtocol) -> Iterable[str]:
@@ -110,7 +112,7 @@ def _sentences(rule: EvaluationProtocol) -> Iterable[str]:
         yield f"It leaks by design, to rerun published work ({', '.join(switched)}), and is never ranked."
 
 
-def _known(text: str) -> EvaluationProtocol | None:
+def _rule_of(text: str) -> EvaluationProtocol | None:
     try:
         return protocol(text)
     except UsageError:

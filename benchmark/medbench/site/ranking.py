@@ -109,7 +109,7 @@ class DataSet:
     boards: int
 
 
-def line(row: Mapping[str, Any]) -> Line:
+def table_line(row: Mapping[str, Any]) -> Line:
     """Return an arm as tables show it."""
     low, gain, high = row["gain_low"], row["gain"], row["gain_high"]
     span = None if low is None or gain is None or high is None else (100 * low, 100 * gain, 100 * high)
@@ -149,13 +149,13 @@ def percent(share: float | None) -> str:
     return "" if share is None else f"{100 * share:.1f}"
 
 
-def asked_for(published: Published, board: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def requested_arms(published: Published, board: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Return the arms of a board that the study asked for, without the controls that came with them.
 
     Where the bundle's plan does not say, an arm that is another one's control was not asked for.
     """
     rows = [row for row in board["rows"] if row["control"] is not None and not row["plain"]]
-    named = published.asked.get(board["dataset"], frozenset())
+    named = published.requested.get(board["dataset"], frozenset())
     found = [row for row in rows if (row["augmenter"], row["classifier"]) in named]
     if found:
         return found
@@ -163,7 +163,9 @@ def asked_for(published: Published, board: Mapping[str, Any]) -> list[Mapping[st
     return [row for row in rows if (row["augmenter"], row["classifier"]) not in controls]
 
 
-def surest(rows: Sequence[Mapping[str, Any]], asked: Collection[Mapping[str, Any]] = ()) -> Mapping[str, Any] | None:
+def leading_arm(
+    rows: Sequence[Mapping[str, Any]], asked: Collection[Mapping[str, Any]] = ()
+) -> Mapping[str, Any] | None:
     """Return the arm that stands for a board: the best word, then the highest low end; None without any arm.
 
     Args:
@@ -182,12 +184,14 @@ def data_sets(entries: Iterable[Published]) -> list[DataSet]:
     boards: dict[str, list[Standing]] = {}
     for published in entries:
         for number, board in enumerate(published.entry["boards"]):
-            asked = asked_for(published, board)
-            row = surest(board["rows"], asked)
+            asked = requested_arms(published, board)
+            row = leading_arm(board["rows"], asked)
             if row is not None:
                 others = [r["word"] for r in asked if r is not row and r["word"]]
                 counts = tuple((word, others.count(word)) for word in WORDS if word in others)
-                boards.setdefault(board["dataset"], []).append(Standing(published, number, board, line(row), counts))
+                boards.setdefault(board["dataset"], []).append(
+                    Standing(published, number, board, table_line(row), counts)
+                )
     return [_data_set(name, boards[name]) for name in sorted(boards)]
 
 

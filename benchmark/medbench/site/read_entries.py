@@ -25,8 +25,8 @@ from medbench.statistics.verdicts import fails_too_often, word_of
 LARGEST = 16 * 2**20  # bytes of entry.json
 
 _ID = re.compile(r"[0-9a-f]{16}")
-Said = Annotated[str, Field(max_length=20_000)]  # sentences of ours; what is shown is cut and escaped
-SaidList = Annotated[list[Said], Field(max_length=2000)]
+OwnText = Annotated[str, Field(max_length=20_000)]  # sentences of ours; what is shown is cut and escaped
+OwnTexts = Annotated[list[OwnText], Field(max_length=2000)]
 
 
 class _Part(BaseModel):
@@ -43,41 +43,41 @@ class BundleFacts(_Part):
 class StudyFacts(_Part):
     """What was asked."""
 
-    name: Said
-    protocols: SaidList
+    name: OwnText
+    protocols: OwnTexts
     folds: schemas.Count
     repeats: schemas.Count
     seeds: schemas.Count
     worth: schemas.Number
-    budget: dict[Said, schemas.Number | Said | None]
+    budget: dict[OwnText, schemas.Number | OwnText | None]
 
 
 class BoardEntry(schemas.BoardFigures):
     """A board, whether it was computed from our labels, and the sentences under it."""
 
     recomputed: bool
-    sentences: SaidList
+    sentences: OwnTexts
 
 
 class EnvironmentFacts(_Part):
     """Versions and kinds of machine, as the submitter's machine said."""
 
-    medbench: SaidList
-    python: SaidList
-    platforms: SaidList
-    devices: SaidList
-    libraries: dict[Said, SaidList]
+    medbench: OwnTexts
+    python: OwnTexts
+    platforms: OwnTexts
+    devices: OwnTexts
+    libraries: dict[OwnText, OwnTexts]
     plugins: list[schemas.PluginVersion]
-    isa: Said
+    isa: OwnText
 
 
 class Check(_Part):
     """A check and how it ended."""
 
-    name: Said
+    name: OwnText
     outcome: Literal["ok", "note", "failed", "flagged", "unknown"]
-    code: Said
-    detail: Said
+    code: OwnText
+    detail: OwnText
 
 
 class Entry(_Part):
@@ -87,9 +87,9 @@ class Entry(_Part):
     id: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
     tier: Literal["claimed", "recomputed"]
     bundle: BundleFacts
-    medbench: Said
-    signed_by: Said | None
-    flags: SaidList
+    medbench: OwnText
+    signed_by: OwnText | None
+    flags: OwnTexts
     method: schemas.Method
     study: StudyFacts
     boards: list[BoardEntry] = Field(max_length=2000)
@@ -105,17 +105,17 @@ class Published:
         entry: As ``entry.json`` holds it, JSON values.
         history: Its rows of the ledger.
         folder: Where its bundle lies.
-        asked: Arms that the study asked for, by data set, as (augmenter, classifier); the others are controls of them.
-            A data set is missing where the bundle's plan does not say.
+        requested: Arms that the study asked for, by data set, as (augmenter, classifier); the others are controls of
+            them. A data set is missing where the bundle's plan does not say.
     """
 
     entry: Mapping[str, Any]
     history: History
     folder: Path
-    asked: Mapping[str, frozenset[tuple[str, str]]] = field(default_factory=dict, repr=False)
+    requested: Mapping[str, frozenset[tuple[str, str]]] = field(default_factory=dict, repr=False)
 
 
-def read(root: Path) -> list[Published]:
+def read_entries(root: Path) -> list[Published]:
     """Read every entry of a folder and check it against its bundle and the ledger.
 
     Args:
@@ -141,7 +141,7 @@ def read(root: Path) -> list[Published]:
         if name not in folders:
             row = history.rows[0].row
             raise Refused("MB950", f"{root / LEDGER}: row {row} tells of {name}, which has no folder; restore it.")
-    found = {name: _published(folders[name], known[name]) for name in sorted(folders)}
+    found = {name: _read_entry(folders[name], known[name]) for name in sorted(folders)}
     for published in found.values():
         if better := published.history.replaced_by:
             try:
@@ -153,10 +153,10 @@ def read(root: Path) -> list[Published]:
     return list(found.values())
 
 
-def _published(folder: Path, history: History) -> Published:
+def _read_entry(folder: Path, history: History) -> Published:
     path = folder / ENTRY
-    data = _bytes(path, LARGEST)
-    value = _json(data, path)
+    data = _read_bytes(path, LARGEST)
+    value = _parse_json(data, path)
     try:
         Entry.model_validate(value)
     except ValidationError as error:
@@ -171,16 +171,16 @@ def _published(folder: Path, history: History) -> Published:
     ):
         if ours != theirs:
             raise _edited(path, f"{field} is {theirs}, row {first_row.row} of the ledger says {ours}")
-    plan = _as_the_bundle_says(folder, value, first_row.row)
+    plan = _compare_with_bundle(folder, value, first_row.row)
     check_sha256(path, data, first_row)
     check_reruns(folder / BUNDLE, history.rows, folder.parent / LEDGER)
     for board in value["boards"]:
         for row in board["rows"]:
             _check_word(path, row, value["study"]["worth"])
-    return Published(value, history, folder, _asked(plan))
+    return Published(value, history, folder, _requested_arms(plan))
 
 
-def _asked(plan: Any) -> dict[str, frozenset[tuple[str, str]]]:
+def _requested_arms(plan: Any) -> dict[str, frozenset[tuple[str, str]]]:
     """Return what a bundle's plan says was asked for; nothing of a data set of which it does not say it."""
     arms = plan.get("arms") if isinstance(plan, dict) else None
     found = {}
@@ -192,7 +192,7 @@ def _asked(plan: Any) -> dict[str, frozenset[tuple[str, str]]]:
     return found
 
 
-def _as_the_bundle_says(folder: Path, value: Mapping[str, Any], row: int) -> Any:
+def _compare_with_bundle(folder: Path, value: Mapping[str, Any], row: int) -> Any:
     """Compare an entry with its bundle, which the verifier let pass only with the same numbers; return its plan."""
     path, where = folder / ENTRY, folder / BUNDLE
     if where.is_symlink():
@@ -255,7 +255,7 @@ def _brief(value: Any) -> str:
     return repr(value)[:60]
 
 
-def _bytes(path: Path, largest: int) -> bytes:
+def _read_bytes(path: Path, largest: int) -> bytes:
     try:
         if path.is_symlink() or not path.is_file():
             raise Refused("MB901", f"{path}: is no file; restore it.")
@@ -268,7 +268,7 @@ def _bytes(path: Path, largest: int) -> bytes:
     return data
 
 
-def _json(data: bytes, path: Path) -> Any:
+def _parse_json(data: bytes, path: Path) -> Any:
     def pairs(found: Sequence[tuple[str, Any]]) -> dict[str, Any]:
         made = dict(found)
         if len(made) < len(found):

@@ -16,7 +16,7 @@ _BLANKS = re.compile(r"\s+")
 _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*(?::[a-z0-9]+(?:-[a-z0-9]+)*)*")
 
 
-def shown(text: str) -> str:
+def safe_text(text: str) -> str:
     """Return a text as pages, badges and downloads show it.
 
     Control and formatting characters, halves of characters, private and unassigned ones are dropped, blanks of any
@@ -34,7 +34,7 @@ def shown(text: str) -> str:
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
-def link(text: str) -> str | None:
+def safe_link(text: str) -> str | None:
     """Return a link that may be followed: https, a plain host, at most 200 characters; None for any other."""
     return text if len(text) <= 200 and LINK.fullmatch(text) else None
 

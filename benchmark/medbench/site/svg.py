@@ -16,7 +16,7 @@ Span = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
-class Drawn:
+class PlacedRange:
     """A range in pixels from the left edge of a drawing of WIDTH.
 
     Attributes:
@@ -34,7 +34,7 @@ class Drawn:
     cut: bool
 
 
-def reach(spans: Iterable[Span | None]) -> float:
+def axis_reach(spans: Iterable[Span | None]) -> float:
     """Return how many points a table's drawings reach to either side: all but the widest tenth of its ranges fit."""
     ends = sorted(max(abs(span[0]), abs(span[2])) for span in spans if span is not None)
     if not ends:
@@ -42,7 +42,7 @@ def reach(spans: Iterable[Span | None]) -> float:
     return max(5.0, 5.0 * math.ceil(ends[math.ceil(0.9 * len(ends)) - 1] / 5.0))
 
 
-def drawn(span: Span | None, points: float) -> Drawn | None:
+def place_range(span: Span | None, points: float) -> PlacedRange | None:
     """Place a range on an axis from minus to plus `points`; None without one."""
     if span is None:
         return None
@@ -52,7 +52,7 @@ def drawn(span: Span | None, points: float) -> Drawn | None:
         return round(WIDTH / 2 + half * min(1.0, max(-1.0, value / points)), 1)
 
     low, at, high = map(place, span)
-    return Drawn(low, at, high, WIDTH / 2, max(abs(span[0]), abs(span[2])) > points)
+    return PlacedRange(low, at, high, WIDTH / 2, max(abs(span[0]), abs(span[2])) > points)
 
 
 _COLOURS = {"claimed": "#5c6370", "recomputed": "#1f6f50", "reproduced": "#0b5cad", "withdrawn": "#a02c2c"}
