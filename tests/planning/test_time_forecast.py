@@ -7,8 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from medbench.data.describe import DatasetDescription
 from medbench.planning import study
@@ -17,10 +15,8 @@ from medbench.planning.plan_trials import expand
 from medbench.planning.time_forecast import Timing, duration_text, forecast_time
 from medbench.registry import plugins
 from medbench.samples import Samples
-from medbench.statistics.power import forecast, outlook
 from medbench.store.store import Store
 from medbench.store.trial_files import write_result
-from medbench.text import columns
 from medbench.trial.trial import Result, Trial
 
 
@@ -75,32 +71,3 @@ def test_times_are_written_as_people_say_them() -> None:
     assert [duration_text(s) for s in (4, 89, 90, 3000, 3599, 11400)] == [
         "4 s", "89 s", "2 min", "50 min", "1 h 00 min", "3 h 10 min",
     ]  # fmt: skip
-
-
-@given(
-    rare=st.integers(2, 5000), folds=st.integers(1, 20), repeats=st.integers(1, 50), m=st.integers(1, 40),
-    hours=st.floats(0, 9999),
-)  # fmt: skip
-@settings(max_examples=60, deadline=None)
-def test_lines_of_a_plan_fit_and_no_design_is_broken(rare: int, folds: int, repeats: int, m: int, hours: float) -> None:
-    lines = outlook(
-        (rare, 2 * rare),
-        folds=folds,
-        repeats=repeats,
-        comparisons=m,
-        price=lambda cost: f"in {duration_text(3600 * hours * cost)}",
-    )
-
-    assert [word for word, _ in lines if word != "instead"] == ["sees", "note", "assuming"]
-    assert all(columns(line) <= 67 for _, line in lines)
-    twice = forecast((2 * rare, 4 * rare), folds=folds, repeats=repeats, comparisons=m).gain
-    assert dict(lines)["note"] == f"twice the patients would see {100 * twice:.1f}"
-
-
-def test_a_plan_for_an_official_cut_doubles_both_its_parts_and_says_so() -> None:
-    lines = outlook((170, 830), folds=1, repeats=3, comparisons=2, trained=(50, 250))
-    twice = forecast((340, 1660), folds=1, repeats=3, comparisons=2, trained=(100, 500)).gain
-
-    assert dict(lines)["note"] == f"twice the patients of both parts would see {100 * twice:.1f}"
-    with_folds = outlook((170, 830), folds=5, repeats=3, comparisons=2, trained=(50, 250))
-    assert dict(with_folds)["note"].startswith("twice the patients would see ")

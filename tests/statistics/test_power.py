@@ -10,15 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from medbench.planning.time_forecast import duration_text
 from medbench.statistics.intervals import Interval
 from medbench.statistics.power import (
     LASTING,
     PlannedDesign,
     alternatives,
+    outlook,
     patients_to_see,
     smallest_gain,
     smallest_gain_seen,
 )
+from medbench.text import columns
 
 RARE = st.integers(20, 500)
 
@@ -147,3 +150,27 @@ def test_the_number_of_patients_is_within_its_two_digits(worth: float, sees: flo
 def test_too_few_patients_are_refused() -> None:
     with pytest.raises(ValueError, match="at least 2 patients"):
         forecast((1, 50), folds=5, repeats=3)
+
+
+@given(
+    rare=st.integers(2, 5000), folds=st.integers(1, 20), repeats=st.integers(1, 50), m=st.integers(1, 40),
+    hours=st.floats(0, 9999),
+)  # fmt: skip
+@settings(max_examples=60, deadline=None)
+def test_lines_of_a_plan_fit_and_no_design_is_broken(rare: int, folds: int, repeats: int, m: int, hours: float) -> None:
+    design = PlannedDesign((rare, 2 * rare), folds, repeats, m)
+    lines = outlook(design, price=lambda cost: f"in {duration_text(3600 * hours * cost)}")
+
+    assert [word for word, _ in lines if word != "instead"] == ["sees", "note", "assuming"]
+    assert all(columns(line) <= 67 for _, line in lines)
+    twice = forecast((2 * rare, 4 * rare), folds, repeats, comparisons=m)
+    assert dict(lines)["note"] == f"twice the patients would see {100 * twice:.1f}"
+
+
+def test_a_plan_for_an_official_cut_doubles_both_its_parts_and_says_so() -> None:
+    lines = outlook(PlannedDesign((170, 830), 1, 3, 2, (50, 250)))
+    twice = forecast((340, 1660), 1, 3, comparisons=2, trained=(100, 500))
+
+    assert dict(lines)["note"] == f"twice the patients of both parts would see {100 * twice:.1f}"
+    with_folds = outlook(PlannedDesign((170, 830), 5, 3, 2, (50, 250)))
+    assert dict(with_folds)["note"].startswith("twice the patients would see ")

@@ -56,10 +56,10 @@ class Point:
 
     Attributes:
         patients: Trained on.
-        done: Cells that are settled.
+        done: Cells that are finished.
         planned: Cells in all.
         failures: ``2 of 15 diverged``, or nothing.
-        arm: Its balanced accuracy, 0 to 1; None before all is settled.
+        arm: Its balanced accuracy, 0 to 1; None before all cells are finished.
         control: That of its control.
         judged: Gain, range and word; None where there is nothing to compare with.
         worth: Of the gain; None without a gain, or where the control's curve does not hold this size.

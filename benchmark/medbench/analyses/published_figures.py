@@ -49,7 +49,7 @@ class Line:
     Attributes:
         dataset: Data set of the run, as boards write it.
         published: What the study's file says.
-        rerun: The same measure under the leaky protocol, on what that one scores, made images among it.
+        rerun: The same measure under the leaky protocol, on what that one scores, synthetic images included.
         honest: The same measure under the honest protocol.
         gain: Honest gain over the arm's own control in balanced accuracy, with the board's interval; None for a root,
             for a figure that is no classifier's, and while something is missing.
@@ -185,8 +185,8 @@ def measure(metric: str, board: Board, row: Row) -> float | None:
     """Return a row's value of a published measure; None where it was not computed or is not defined.
 
     Accuracy, balanced accuracy and recalls count images by argmax of what was predicted, as studies do, and not by
-    patient with corrected probabilities, as boards do. A name that is none of these is that of a score of made rows, or
-    of its floor: real rows at the same number.
+    patient with corrected probabilities, as boards do. Any other name is that of a score of synthetic images, or of its
+    floor: real images at the same number.
     """
     scores = row.scores
     if scores is None:

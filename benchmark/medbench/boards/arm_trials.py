@@ -1,4 +1,4 @@
-"""Which stored trials the arms of a board are made of, and what these score together."""
+"""The stored trials of each arm of a board, and the scores of each arm over all its trials."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from medbench.store.trial_files import Stored, read_many
 
 @dataclass
 class ArmTrials:
-    """The trials of one arm that a plan is made of.
+    """The stored trials of one arm of a plan.
 
     Attributes:
         cells: Those with a result.
         failed: Those that failed for good.
-        skipped: Those that turned out to make no sense.
-        superseded: How many more there are, made by other code or under another budget.
+        skipped: Those that cannot be run, as recipe and data do not fit.
+        superseded: Number of further trials, of other code or another budget.
     """
 
     cells: dict[Cell, Stored] = field(default_factory=dict)
@@ -68,7 +68,7 @@ class BoardScores:
 
 
 def find_trials(arm: Arm, rows: Iterable[Stored], study: Study, folds: int, cells: Sequence[Cell]) -> ArmTrials:
-    """Pick the trials of an arm that the plan is made of; those of other code or budget are counted, never mixed in."""
+    """Pick the trials of an arm that belong to the plan; those of other code or budget are counted, never mixed in."""
     result = ArmTrials()
     planned = set(cells)
     for row in rows:

@@ -26,12 +26,12 @@ class Row:
 
     Attributes:
         arm: Augmenter, classifier, control.
-        depth: How deep it stands in the tree of controls.
-        last: For each level, whether it is the last child there; draws the tree.
+        depth: Its depth in the tree of controls.
+        last: For each level, whether it is the last child there, for drawing the tree.
         planned: Cells that were planned.
         done: Cells with a result.
         failed: Cells that failed for good; each counts with its control's predictions.
-        skipped: Cells that turned out to make no sense; an arm with any is not scored.
+        skipped: Cells that cannot be run, as recipe and data do not fit; an arm with any is not scored.
         kinds: Kinds of the failures.
         reasons: Why cells were skipped.
         superseded: Results of this arm made by other code or under another budget.
@@ -39,19 +39,17 @@ class Row:
         judged: What it gains over its control, and the word for it; None for a root.
         seconds: Stand-alone cost: its own trials and every stage it needs.
         peak_mb: Largest peak memory of a trial.
-        made: Made rows in training, mean over cells.
-        scores_of_made: Number by score of the made rows, mean over the cells where it is defined; empty where no rows
-            were made of pixels, or cells were scored with different extractors.
+        made: Synthetic samples in training, mean over cells.
+        scores_of_made: Scores of the synthetic images by name, mean over the cells where each is defined; empty without
+            synthetic images, and where cells were scored with different extractors.
         extractor: Name of what they were computed with.
-        copied: Made images that are copies of training images, and how many were looked at.
-        improving: Cells whose validation loss was lowest at the end of the schedule, and how many there are in all that
-            could tell.
-        collapsed: Generators among its stages that draw nearly the same picture again and again, and how many there
-            are in all that could tell.
-        cells: What was tested in every cell, a failed one with its control's predictions; empty unless it was asked to
-            be kept.
-        trials: The cells that are done; kept likewise.
-        block: What was tested in its seed block, by generator seed and classifier seed; kept likewise.
+        copied: Synthetic images that are copies of training images, and how many were compared.
+        improving: Cells whose validation loss was lowest at the end of the schedule, and how many recorded it.
+        collapsed: Generators among its stages that draw nearly the same picture again and again, and how many
+            recorded whether they do.
+        cells: What was tested in every cell, a failed one with its control's predictions; empty unless kept on request.
+        trials: Stored trials of the cells that are done; kept on request.
+        block: What was tested in its seed block, by generator seed and classifier seed; kept on request.
         measures: Those of wide tables; None unless they were asked for, and while a cell is missing.
         metrics: Those that plugins added, by name, mean over the cells where they gave a number; None where they gave
             none. Empty unless they were asked for, and while a cell is missing.
@@ -88,13 +86,13 @@ class Row:
 
     @property
     def marks(self) -> str:
-        """Letters behind it: ``g`` poor generator, ``e`` outside data, ``u`` unchecked plugin, ``i`` incomplete."""
+        """Letters after a name: ``g`` poor generator, ``e`` outside data, ``u`` unchecked plugin, ``i`` incomplete."""
         letters = "g" * bool(why_poor(self.scores_of_made)) + "e" * self.arm.outside + "u" * self.arm.unchecked
         return letters + "i" * (not self.complete)
 
     @property
     def gain(self) -> Interval | None:
-        """Over its control; None for a root, or while one of the two is incomplete."""
+        """Over its control; None for a root, and while one of the two is incomplete."""
         return self.judged.gain if self.judged else None
 
     @property
@@ -117,19 +115,19 @@ class Board:
         protocol: Text of the protocol.
         leaks: What the protocol is known to leak; a board with any is never ranked.
         classifier: Text of the classifier.
-        study: What was asked.
-        rows: The tree, controls before what stands on them.
+        study: The study.
+        rows: The tree, controls before the arms compared with them.
         plain: The arm of the footer, or None.
         skipped: Combinations left out, with reasons.
         unit: What was scored: "patient", or "image" where a patient's images differ in label or the protocol leaks.
-        looks: Configurations ever scored on these folds in this store.
-        evidence: What its verdicts stand on.
+        looks: Configurations ever evaluated on these folds in this store.
+        evidence: What its verdicts rest on.
         device: "CPU" or the name of the GPU.
         warnings: Sentences about the design.
         yardsticks: Further trainings of its control; empty where none were planned.
         yardstick_trials: Trials of the yardsticks, each counted once: planned, done, failed.
-        check: Its best arm at twice the steps; None where that was not asked for or is not chosen yet.
-        unseen: Configurations once scored here that the board does not show; each widens its ranges.
+        check: Its best arm at twice the steps; None where no check is planned or no arm is chosen yet.
+        unseen: Configurations evaluated here before that the board does not show; each widens its ranges.
         trained_on: Training patients, mean over the cuts; NaN where the plan did not say.
     """
 

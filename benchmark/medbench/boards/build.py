@@ -1,4 +1,4 @@
-"""Leaderboards: from a plan's record and a store's rows to the tree of arms under their controls."""
+"""Builds boards: from the record of a plan and stored trials to the tree of arms under their controls."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ def boards(
     Args:
         store: Where the results are.
         record: As :meth:`medbench.planning.plan.Plan.record` gives it.
-        keep: Arms whose cells stay in their rows; without them a board is small, whatever was predicted.
+        keep: Arms whose predictions stay in their rows; all others are dropped after scoring, to save memory.
         wide: Also compute the measures of wide tables, for which scikit-learn is imported.
-        metrics: Every metric that is registered: rows have those that plugins added, computed again from predictions
-            where that is called for. None: rows have none.
+        metrics: Every registered metric: rows get those of plugins, computed again from predictions where the stored
+            number is missing or of other code. None leaves them out.
     """
     study = Study.model_validate(record["study"])
     further = None if metrics is None else CellMetrics(store.root, metrics)
@@ -125,12 +125,12 @@ def _board(plan: BoardPlan, record: Mapping[str, Any], stored: _StoredTrials, co
         {key: of_arm.tally(len(plan.cells)) for key, of_arm in trials.items()},
         Design(folds, study.repeats, study.worth, rare, plan.unit, leaks, unseen),
     )
-    made = {arm.key: _row(arm, plan, scored, gains.get(arm.key), rows, contents) for arm in plan.arms}
+    rows_of = {arm.key: _row(arm, plan, scored, gains.get(arm.key), rows, contents) for arm in plan.arms}
     tree = tuple(
-        replace(made[arm.key], depth=depth, last=last)
+        replace(rows_of[arm.key], depth=depth, last=last)
         for arm, depth, last in _tree(plan.arms, gains, ranked=plan.rule.is_honest)
     )
-    plain = next((made[arm.key] for arm in plan.arms if arm.plain), None)
+    plain = next((rows_of[arm.key] for arm in plan.arms if arm.plain), None)
     scorer = _yardsticks(plan, record, stored.rows, scored, [*tree, *([plain] if plain else [])], contents.stages)
     devices = sorted({str(s.cost["device"]) for f in trials.values() for s in f.cells.values()})
     return Board(
@@ -214,7 +214,7 @@ def _check(
 
 
 def best(board: Board) -> Row | None:
-    """Return the arm whose range has the largest lower end; None under a leaky protocol or before all is settled."""
+    """Return the arm whose range has the largest lower end; None if the protocol leaks or a cell is not finished."""
     if board.leaks or not all(row.complete for row in board.rows):
         return None
     known = [(row.gain.low, row.arm.key, row) for row in board.rows if row.gain is not None]
@@ -317,8 +317,8 @@ def _unmeasured(rows: Sequence[Stored]) -> dict[str, tuple[str, int]]:
 
 
 def _improving(rows: Sequence[Stored]) -> tuple[int, int]:
-    told = [bool(s.facts["still_improving"]) for s in rows if "still_improving" in s.facts]
-    return sum(told), len(told)
+    known = [bool(s.facts["still_improving"]) for s in rows if "still_improving" in s.facts]
+    return sum(known), len(known)
 
 
 def scores_of_made(rows: Sequence[Stored]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""A gain at twice the steps: what came out of the further trainings."""
+"""The result of the check at twice the steps."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class DoubleStepsResult:
         steps: Twice the study's.
         planned: Trainings of the arm and of its control.
         done: Those with a result.
-        settled: Those that are done, failed for good, or make no sense.
+        settled: Those that are done, failed for good, or cannot be run.
         failed: Trainings of the arm that failed; each counts with its control's predictions.
         before: The gain at the study's steps.
-        gain: The gain at twice the steps, with the range of one comparison; None before all is settled.
+        gain: The gain at twice the steps, with the range of one comparison; None before all are finished.
     """
 
     arm: Arm

@@ -23,7 +23,7 @@ class Judged:
     Attributes:
         gain: None while one of the two is incomplete, and where they were tested on different images.
         auroc: Gain in macro AUROC, 0 to 1; NaN where it is unknown.
-        evidence: What it stands on.
+        evidence: What it rests on.
         verdict: The word, or why there is none.
     """
 
@@ -35,7 +35,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class Tally:
-    """Cells of an arm: planned, settled (done, or failed for good), failed, and what the failures are called."""
+    """Cells of an arm: planned, settled (done, or failed for good), failed, and the kind of the failures."""
 
     planned: int
     settled: int

@@ -1,4 +1,4 @@
-"""Is a generator too poor to say anything about GANs, and does it copy? Read off the scores of its made rows."""
+"""Signs of a poor generator and of copied images, from the scores of its synthetic images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LEAST_COVERED = 0.5
 
 
 def why_poor(scores: Mapping[str, float]) -> str:
-    """Say in a few words why made rows are poor; "" where they are not, or where nothing can be said.
+    """Say in a few words why synthetic images are poor; "" where they are not, or where nothing is known.
 
     They are where KID within classes is above POOR times its spread, the 95th percentile between real rows of
     different patients at the same numbers, or where coverage is below half of its floor. The floor of KID itself is no
@@ -31,10 +31,10 @@ def why_poor(scores: Mapping[str, float]) -> str:
 
 
 def count_copies(cells: Iterable[tuple[Mapping[str, float | None], int]]) -> tuple[int, int]:
-    """Return how many made rows are copies of training rows, and how many were looked at.
+    """Return how many synthetic images are copies of training images, and how many were compared.
 
     Args:
-        cells: Of each cell its scores and the number of made rows they were computed from.
+        cells: Of each cell its scores and the number of synthetic images they were computed from.
     """
     found = [(scores.get("copies-pixels"), made) for scores, made in cells]
     known = [(share, made) for share, made in found if share is not None]

@@ -1,6 +1,6 @@
-"""What the yardsticks of a board gave: further trainings of its control, each with a gain and a range of its own.
+"""Results of yardsticks: further trainings of a board's control, each with a gain and a range of its own.
 
-The ranges are those of one comparison: nothing is chosen among yardsticks, so they belong to no family.
+The ranges are those of one comparison: no best one is chosen among yardsticks, so they belong to no family.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class YardstickResult:
         control: The control they are measured against.
         planned: Trainings it needs besides the control's own.
         done: Those with a result.
-        failed: Those that failed for good; with any, or one that makes no sense, there are no scores.
+        failed: Those that failed for good; with any, or one that cannot be run, there are no scores.
         kinds: Kinds of the failures.
         trainings: How many are averaged; 1 for the others.
         seconds: What its trainings cost; of an average all of them, the control's own among them.

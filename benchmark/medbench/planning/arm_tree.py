@@ -85,7 +85,7 @@ def warn_without_control(arms: Sequence[Arm], catalogue: Catalogue) -> Iterator[
 
 
 def extractor_of(study: Study, catalogue: Catalogue, augmenter: Augmenter) -> str:
-    """Return the extractor that an arm's made rows are scored with; empty for the usual one, and where none are made.
+    """Return the extractor that scores an arm's synthetic images; empty for the default one, and without such images.
 
     One that is trained is part of what a trial is, since its training is. Others are not: scores are computed again
     from stored generators.

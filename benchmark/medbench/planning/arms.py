@@ -1,4 +1,4 @@
-"""Arms: what stands on a board under which control, and what was left out."""
+"""Arms of a board with their controls, and combinations that are left out."""
 
 from __future__ import annotations
 

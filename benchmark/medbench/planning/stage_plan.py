@@ -1,4 +1,4 @@
-"""Stage jobs: which stages the trials of a study need, each planned once and fitted before what stands on it."""
+"""The stages that the trials of a study need, each planned once and fitted before the stages that need it."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ class StageJobs:
 
 @dataclass(frozen=True, eq=False)
 class _Where:
-    """What a stage is fitted on: rows, what they were made of, how a job finds them, what must be there before."""
+    """What a stage is fitted on: samples, what they derive from, how a job finds them, stages that come before."""
 
     train: Samples
     made_of: str

@@ -42,7 +42,7 @@ class Study(BaseModel):
         worth: Points of balanced accuracy that matter; fixed before the run.
         controls: Also run the ancestors in the tree of controls, and the plain arm.
         companions: Also run what augmenters name as their companions, as a weak GAN does a strong one.
-        extractor: Text of what made rows are scored with, as ``inception[weights=FILE]``; empty takes the first
+        extractor: Text of what scores synthetic images, as ``inception[weights=FILE]``; empty takes the first
             registered one.
         yardsticks: Also train the control of each honest board with other seeds and on fewer patients; see
             :mod:`medbench.planning.yardsticks`. Needs `controls`.

@@ -1,4 +1,4 @@
-"""How long a plan will take, from what its store has timed already; nothing is measured here."""
+"""Forecast of how long a plan takes, from the times of its stored trials and stages."""
 
 from __future__ import annotations
 

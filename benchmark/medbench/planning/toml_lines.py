@@ -1,4 +1,4 @@
-"""TOML text: where its keys stand, and what is wrong with it, for messages that name a line."""
+"""Line numbers of keys in TOML text, and its syntax errors, for messages that name a line."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Cuts: into training, validation and test, by group or by image.
+"""Cuts into training, validation and test, by group or by image.
 
-What shares a group stays together, classes are spread evenly, and the same bits come out on every machine.
+A group stays together, classes are spread evenly, and the cut is the same on every machine.
 """
 
 from __future__ import annotations

@@ -34,11 +34,11 @@ LEAKY: Mapping[str, tuple[str, ...]] = {
 }
 """Switches of a protocol, each a mistake known from published work, by what :data:`.LEAKS` calls it.
 
-synthetic-scored  made images are among the scored ones; needs `copies`, since after the cut there are none to score
-copies            training sets are prepared before the cut: a made image and its source may lie on both sides
+synthetic-scored  synthetic images are scored too; needs `copies`, since after the cut there are none to score
+copies            training sets are prepared before the cut: a synthetic image and its source may lie on both sides
 fitted-on-all     generators, scalers and encoders learn from all images; copies of one test image stay out
 images            images are cut, not patients
-steps             training lasts as many times longer as made rows make the training set larger
+steps             training lasts as many times longer as synthetic samples make the training set larger
 selection         weights are chosen by their accuracy on the scored images
 """
 _ORDERS: dict[str, tuple[str, ...]] = {
@@ -49,7 +49,7 @@ _ORDERS: dict[str, tuple[str, ...]] = {
     "augment-first": ("synthetic-scored", "copies", "images"),
 }
 PROTOCOLS = tuple(_ORDERS)
-MADE_FOLDS = 5  # parts into which made rows are cut where an official cut has no folds
+MADE_FOLDS = 5  # parts into which synthetic rows are cut where an official cut has no folds
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ class EvaluationProtocol:
     def _cut_made(
         self, made: TrainingSet, every: Samples, parts: list[set[str]], cut: Cut
     ) -> tuple[TrainingSet, Samples, Samples]:
-        """Part what was prepared: real rows as ever, made rows by themselves or to where a source of theirs is.
+        """Part what was prepared: real rows as in any cut; synthetic rows by themselves, or with the part of a source.
 
         Args:
             made: Training set of all samples.
@@ -173,7 +173,7 @@ class EvaluationProtocol:
                 validation = validation | set(rows.ids[learnt[watched == 0]].tolist())
                 test = test | set(rows.ids[others[part_of == cut.fold]].tolist())
         else:
-            known: dict[int, bool] = {}  # made rows usually share one tuple of sources: look at it once
+            known: dict[int, bool] = {}  # synthetic rows often share one tuple of sources: checked once
             of_train = [n for n in others if known.setdefault(id(s := rows.sources[n]), not train.isdisjoint(s))]
             train = train | set(rows.ids[of_train].tolist())
         return _restrict(made, _those(rows, train)), _those(every, validation), _those(every, test)

@@ -1,4 +1,4 @@
-"""Draws: training on fewer patients than there are, whole groups always, another draw for another salt."""
+"""Training on fewer patients: draws of whole groups, another draw for another salt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the variance of a gain is made of: patients, trainings, what is in both, and the degrees of freedom."""
+"""The variance of a gain: between patients, between trainings, the part in both, and degrees of freedom."""
 
 from __future__ import annotations
 

@@ -60,17 +60,17 @@ IDENTICAL = "It is right and wrong about the very same patients as its control."
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a comparison stands on.
+    """What a comparison rests on.
 
     Attributes:
         folds: K; 1 for an official cut.
         repeats: Partitions, or training draws of an official cut.
         planned: Cells planned.
-        settled: Cells done or failed for good, of the arm and of its control, whichever has fewer.
+        settled: Cells that are done or failed for good, of the arm or of its control, whichever has fewer.
         failed: Cells of the arm that failed for good and hold its control's predictions.
         rare: Patients of the rarest class.
         patients: Patients tested.
-        unit: What they are called: "images" where nobody said who is who.
+        unit: What they are called: "images" where patients are unknown.
         leaks: What the protocol leaks; never ranked where it leaks anything.
         kind: Kind of the failures: "diverged", "out of memory".
         control_failed: Cells of its control that failed for good and hold predictions of the control's own control.
@@ -124,11 +124,11 @@ def judge(interval: Interval | None, evidence: Evidence, *, worth: float, auroc:
 
     Args:
         interval: None while the arm or its control is incomplete.
-        evidence: What it stands on.
+        evidence: What it rests on.
         worth: Points of balanced accuracy that matter, fixed before the run.
         auroc: Gain in macro AUROC, 0 to 1.
     """
-    if why := withheld(evidence):
+    if why := reason_withheld(evidence):
         return Verdict("", why)
     if interval is None:
         return Verdict("", f"{evidence.settled} of {evidence.planned} cells done: no verdict yet.")
@@ -169,7 +169,7 @@ def fails_too_often(failed: int, planned: int) -> bool:
     return MOST_FAILED * failed > planned
 
 
-def withheld(evidence: Evidence) -> str:
+def reason_withheld(evidence: Evidence) -> str:
     """Return the weightiest sentence that says why there is no verdict; "" where there may be one."""
     return next(iter(reasons(evidence)), "")
 
@@ -177,20 +177,20 @@ def withheld(evidence: Evidence) -> str:
 def reasons(evidence: Evidence) -> list[str]:
     """Return every sentence that says why there is no verdict, the weightiest first."""
     e = evidence
-    said = []
+    found = []
     if e.leaks:
-        said.append(f"The protocol LEAKS by design: {', '.join(e.leaks)}. Numbers, no verdict.")
+        found.append(f"The protocol LEAKS by design: {', '.join(e.leaks)}. Numbers, no verdict.")
     if e.settled < e.planned:
-        said.append(f"{e.settled} of {e.planned} cells done: no verdict yet.")
+        found.append(f"{e.settled} of {e.planned} cells done: no verdict yet.")
     if e.failed and e.failed >= e.planned:
-        said.append(f"{e.failures}: no verdict.")
+        found.append(f"{e.failures}: no verdict.")
     elif fails_too_often(e.failed, e.planned):
-        said.append(f"{e.failures}, more than one cell in {MOST_FAILED}: no verdict.")
+        found.append(f"{e.failures}, more than one cell in {MOST_FAILED}: no verdict.")
     if fails_too_often(e.control_failed, e.planned):
-        said.append(f"{e.control_failed} of {e.planned} cells of its control failed: no verdict.")
+        found.append(f"{e.control_failed} of {e.planned} cells of its control failed: no verdict.")
     if e.rare < FEWEST_RARE:
-        said.append(f"{counted(e.rare, e.unit.removesuffix('s'))} of the rarest class: numbers, no verdict.")
+        found.append(f"{counted(e.rare, e.unit.removesuffix('s'))} of the rarest class: numbers, no verdict.")
     if e.is_rehearsal:
         cells = f"{FEWEST_REPEATS} repeats" if e.folds == 1 else f"{FEWEST_FOLDS} folds x {FEWEST_REPEATS} repeats"
-        said.append(f"REHEARSAL: a verdict takes at least {cells}.")
-    return said
+        found.append(f"REHEARSAL: a verdict takes at least {cells}.")
+    return found
