@@ -1,9 +1,11 @@
-"""AC-GANs of maps of features, and every arm of features on maps."""
+"""What every GAN of features keeps to, whatever its networks, and AC-GANs of maps."""
 
 from __future__ import annotations
 
+import csv
 import typing
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import medbench
-from medbench.testing import SandboxContext, toy_samples
+from medbench.testing import SandboxContext, check_generator, toy_samples
 from medbench_plugins.augmenters.feature_gaussian import FeatureGaussian
 from medbench_plugins.augmenters.feature_generative import FeatureGenerative
 from medbench_plugins.augmenters.feature_mixup import FeatureMixup
@@ -20,13 +22,30 @@ from medbench_plugins.augmenters.feature_none import FeatureNone
 from medbench_plugins.augmenters.feature_smote import FeatureSMOTE
 from medbench_plugins.classifiers.heads import ConvHead, LinearHead
 from medbench_plugins.generators.clswgan import ClsWGAN
-from medbench_plugins.generators.feature_acgans import DenseACGAN, FeatureACGAN, MapACGAN
+from medbench_plugins.generators.feature_acgans import DenseACGAN, FeatureACGAN, MapACGAN, RefinedACGAN
 from medbench_plugins.generators.feature_gans.map_networks import MapDiscriminator, MapGenerator
 from medbench_plugins.generators.placebos import Resample
 from medbench_plugins.row_vectors import channel_units
 
-QUICK = MapACGAN(width=4, latent=4, steps=5, lr_g=5e-3)
-BY_RANK = FeatureACGAN(start="noise", dense=DenseACGAN(hidden=8, latent=4, steps=5), maps=QUICK)
+DENSE = DenseACGAN(hidden=8, latent=4, steps=5)
+MAPS = MapACGAN(width=4, latent=4, steps=5, lr_g=5e-3)
+REFINED = RefinedACGAN(hidden=8, width=4, rank=3, steps=5)
+BY_SHAPE = FeatureACGAN(start="noise", dense=DENSE, maps=MAPS)
+VECTOR, IMAGE, VOLUME = (5,), (5, 3, 2), (6, 2, 3, 2)
+CASES: dict[str, tuple[typing.Any, tuple[int, ...]]] = {
+    "dense-acgan": (DENSE, VECTOR),
+    "clswgan": (ClsWGAN(hidden=8, latent=4, steps=5), VECTOR),
+    "map-acgan": (MAPS, IMAGE),
+    "map-acgan-3d": (MAPS, VOLUME),
+    "feature-acgan": (BY_SHAPE, IMAGE),
+    "refined-acgan": (REFINED, VECTOR),
+    "refined-acgan-2d": (REFINED, IMAGE),
+    "refined-acgan-3d": (REFINED, VOLUME),
+}
+SINGLE = {name: case for name, case in CASES.items() if name != "feature-acgan"}
+every_case = pytest.mark.parametrize(("generator", "shape"), CASES.values(), ids=CASES)
+every_single = pytest.mark.parametrize(("generator", "shape"), SINGLE.values(), ids=SINGLE)
+
 ARMS: list[medbench.Augmenter] = [
     FeatureNone(),
     FeatureSMOTE(),
@@ -34,17 +53,80 @@ ARMS: list[medbench.Augmenter] = [
     FeatureGaussian(),
     FeatureMixup(),
     FeatureGenerative("feature-copies", generator=Resample()),
-    FeatureGenerative(generator=BY_RANK),
+    FeatureGenerative(generator=BY_SHAPE),
     FeatureGenerative("feature-clswgan", generator=ClsWGAN(hidden=8, latent=4, steps=5)),
 ]
 
 
-def uneven(shape: tuple[int, ...] = (5, 3, 2), *, positive: bool = True) -> medbench.Samples:
+def uneven(shape: tuple[int, ...], *, positive: bool = True) -> medbench.Samples:
     """30 rows of class 0, 8 of class 1, which lies a deviation further, and two without a label."""
     rng = np.random.default_rng(0)
     labels = np.array([0] * 30 + [1] * 8 + [-1] * 2, dtype=np.int64)
     x = rng.normal(size=(40, *shape)) + (labels == 1).reshape(40, *[1] * len(shape))
     return replace(toy_samples(40, size=4), x=(np.maximum(x, 0) if positive else x).astype(np.float32), labels=labels)
+
+
+@pytest.mark.parametrize("name", ["map-acgan", "feature-acgan", "refined-acgan"])
+def test_it_passes_the_checks_that_authors_run(name: str, tmp_path: Path) -> None:
+    check_generator(CASES[name][0], tmp_path)
+
+
+@every_case
+@pytest.mark.parametrize("positive", [True, False])
+def test_samples_restore_bit_for_bit_and_are_negative_only_where_real_rows_are(
+    generator: typing.Any, shape: tuple[int, ...], positive: bool, context: SandboxContext
+) -> None:
+    train, labels = uneven(shape, positive=positive), np.arange(200) % 2
+
+    fitted = generator.fit(train, context)
+    x = fitted.sample(labels, 0)
+    stored = {name: np.ascontiguousarray(array) for name, array in fitted.state().items()}  # as the store keeps them
+    restored = generator.restore(stored, train)
+
+    assert x.shape == (200, *shape)
+    assert (x.min() >= 0) == positive
+    assert np.array_equal(restored.sample(labels, 0), x)
+    assert np.array_equal(generator.fit(train, context).sample(labels, 0), x)
+    assert fitted.facts["diversity"] > 0
+    if fitted.judge is not None:
+        assert np.array_equal(restored.judge.class_probabilities(x), fitted.judge.class_probabilities(x))
+    with pytest.raises(medbench.StoreError, match="fit the generator again"):
+        generator.restore(stored, uneven((9, *shape[1:]), positive=positive))
+
+
+@every_case
+def test_unlabelled_rows_teach_nothing(generator: typing.Any, shape: tuple[int, ...], context: SandboxContext) -> None:
+    train = uneven(shape)
+    changed = train.x.copy()
+    changed[38:] = -1e3
+
+    one, other = (generator.fit(t, context).state() for t in (train, replace(train, x=changed)))
+
+    assert all(np.array_equal(one[name], other[name]) for name in one)
+
+
+@every_single
+def test_curves_and_progress_are_kept(generator: typing.Any, shape: tuple[int, ...], context: SandboxContext) -> None:
+    generator.fit(uneven(shape), context)
+
+    with (context.folder / f"{generator.name}-curves.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    discriminator = ["d_distance", "d_penalty", "g_score"] if generator.name == "clswgan" else ["d_source", "d_class"]
+    assert list(rows[0]) == [*discriminator, *(["g_source"] if generator.name != "clswgan" else []), "g_class"]
+    assert len(rows) == 5
+    assert context.reports[-1][:2] == (5, 5)
+
+
+@every_single
+def test_what_it_cannot_learn_is_a_skip_or_divergence(
+    generator: typing.Any, shape: tuple[int, ...], context: SandboxContext
+) -> None:
+    with pytest.raises(medbench.Skip, match="class 1"):
+        generator.fit(uneven(shape).take(range(30)), context)
+    with pytest.raises(medbench.Skip, match=r"map-acgan draws maps of features|got 70,000"):
+        generator.fit(replace(uneven(shape), x=np.zeros((40, 70_000), np.float32)), context)
+    with pytest.raises(medbench.Diverged, match=r"(step \d+ of 5|after 5 steps)"):
+        replace(generator, lr_g=1e38, lr_d=1e38).fit(uneven(shape), context)
 
 
 @pytest.mark.parametrize("shape", [(5, 3, 2), (6, 2, 3, 2)], ids=["2d", "3d"])
@@ -88,11 +170,11 @@ def test_the_networks_fit_maps_of_any_size(sides: list[int], channels: int) -> N
 
 
 def test_feature_acgan_takes_the_generator_that_rows_are_for(context: SandboxContext) -> None:
-    maps = uneven()
+    maps = uneven(IMAGE)
     vectors = replace(maps, x=maps.x.reshape(40, -1))
 
-    for train, own in ((maps, BY_RANK.maps), (vectors, BY_RANK.dense)):
-        made, expected = (g.fit(train, context).sample(np.arange(6) % 2, 1) for g in (BY_RANK, own))
+    for train, own in ((maps, BY_SHAPE.maps), (vectors, BY_SHAPE.dense)):
+        made, expected = (g.fit(train, context).sample(np.arange(6) % 2, 1) for g in (BY_SHAPE, own))
         assert np.array_equal(made, expected)
 
 
@@ -125,8 +207,8 @@ def test_a_gan_of_maps_finds_where_each_class_is_bright(context: SandboxContext)
 
 
 def test_the_first_norm_has_the_statistics_of_the_kept_weights(context: SandboxContext) -> None:
-    train = uneven()
-    recipe = replace(QUICK, steps=30, batch=32)
+    train = uneven(IMAGE)
+    recipe = replace(MAPS, steps=30, batch=32)
 
     state = recipe.fit(train, context).state()
 
@@ -143,7 +225,7 @@ def test_maps_longer_than_dense_networks_take_are_no_trouble(context: SandboxCon
     train = uneven((300, 15, 15)).take([*range(6), *range(30, 36)])
     assert train.x[0].size > 65_536
 
-    assert BY_RANK.fit(train, context).sample(np.array([0, 1]), 0).shape == (2, 300, 15, 15)
+    assert BY_SHAPE.fit(train, context).sample(np.array([0, 1]), 0).shape == (2, 300, 15, 15)
     with pytest.raises(medbench.Skip, match="got 67,500"):
         ClsWGAN().fit(train, context)
 
