@@ -239,7 +239,7 @@ def test_the_loss_of_clswgan_is_its_formula_in_float64(weight: float, seed: int)
         Wasserstein(10.0), lambda made: made @ torch.from_numpy(W).T + torch.from_numpy(b), weight
     )
 
-    loss, parts = objective.of_generator(
+    loss, parts = objective.generator_loss(
         lambda made, own: made @ torch.from_numpy(c), torch.from_numpy(x), torch.from_numpy(labels)
     )
 
@@ -263,7 +263,7 @@ def test_the_penalty_of_the_dense_critic_agrees_with_finite_differences() -> Non
         steep = ((slope.norm(dim=0) - 1) ** 2).mean()
         distance = critic(real, labels).mean() - critic(fake, labels).mean()
 
-    loss, (found, penalty) = ClassifiedWasserstein(Wasserstein(10.0), torch.nn.Identity(), 0.01).of_discriminator(
+    loss, (found, penalty) = ClassifiedWasserstein(Wasserstein(10.0), torch.nn.Identity(), 0.01).discriminator_loss(
         critic, real, fake, labels, torch.Generator().manual_seed(5)
     )
 

@@ -102,8 +102,8 @@ def test_the_hinge_and_d2d_ce_are_added_with_their_weight() -> None:
     def judge(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         return x, torch.from_numpy(f)[: len(x)], torch.from_numpy(v)
 
-    d_loss, d_parts = objective.of_discriminator(judge, scores(REAL), scores(FAKE), LABELS, torch.Generator())
-    g_loss, g_parts = objective.of_generator(judge, scores(FAKE), LABELS)
+    d_loss, d_parts = objective.discriminator_loss(judge, scores(REAL), scores(FAKE), LABELS, torch.Generator())
+    g_loss, g_parts = objective.generator_loss(judge, scores(FAKE), LABELS)
 
     hinge = np.mean([max(0, 1 - r) for r in REAL]) + np.mean([max(0, 1 + s) for s in FAKE])
     near = d2d_ce_by_hand(f[:3], v, labels, 0.9, 0.4)
@@ -114,8 +114,10 @@ def test_the_hinge_and_d2d_ce_are_added_with_their_weight() -> None:
 
 
 def test_the_non_saturating_game_is_cross_entropy() -> None:
-    d_loss, _ = NonSaturating().of_discriminator(judge_by_number, scores(REAL), scores(FAKE), LABELS, torch.Generator())
-    g_loss, _ = NonSaturating().of_generator(judge_by_number, scores(FAKE), LABELS)
+    d_loss, _ = NonSaturating().discriminator_loss(
+        judge_by_number, scores(REAL), scores(FAKE), LABELS, torch.Generator()
+    )
+    g_loss, _ = NonSaturating().generator_loss(judge_by_number, scores(FAKE), LABELS)
 
     real, fake = (1 / (1 + np.exp(-np.array(values))) for values in (REAL, FAKE))
     assert d_loss.item() == pytest.approx(-np.log(real).mean() - np.log(1 - fake).mean())
@@ -123,10 +125,10 @@ def test_the_non_saturating_game_is_cross_entropy() -> None:
 
 
 def test_the_wasserstein_game_is_a_difference_of_means() -> None:
-    d_loss, (distance, penalty) = Wasserstein().of_discriminator(
+    d_loss, (distance, penalty) = Wasserstein().discriminator_loss(
         judge_by_number, scores(REAL), scores(FAKE), LABELS, torch.Generator()
     )
-    g_loss, _ = Wasserstein().of_generator(judge_by_number, scores(FAKE), LABELS)
+    g_loss, _ = Wasserstein().generator_loss(judge_by_number, scores(FAKE), LABELS)
 
     assert distance.item() == pytest.approx(np.mean(REAL) - np.mean(FAKE))
     assert d_loss.item() == -distance.item()
@@ -140,7 +142,7 @@ def test_the_penalty_is_added_with_its_weight() -> None:
     def judge(x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         return 5 * x.flatten(1)[:, 0]  # slope 5 everywhere
 
-    loss, (distance, penalty) = Wasserstein(10).of_discriminator(judge, x, x + 1, LABELS, torch.Generator())
+    loss, (distance, penalty) = Wasserstein(10).discriminator_loss(judge, x, x + 1, LABELS, torch.Generator())
 
     assert penalty.item() == pytest.approx(16)
     assert loss.item() == pytest.approx(160 - distance.item())

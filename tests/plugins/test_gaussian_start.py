@@ -226,7 +226,7 @@ def test_the_class_loss_can_weigh_less_in_the_generator() -> None:
     of_class = np.log1p(np.exp(2.0))
 
     for weight, expected in ((None, 3.0 * of_class), (0.1, 0.1 * of_class)):
-        loss, _ = AuxiliaryClassifier("modified", 3.0, weight).of_generator(
+        loss, _ = AuxiliaryClassifier("modified", 3.0, weight).generator_loss(
             lambda x: (torch.tensor([0.5]), logits), torch.zeros(1, 2), labels
         )
         assert loss.item() == pytest.approx(expected - 0.5, rel=1e-6)

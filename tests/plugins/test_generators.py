@@ -119,7 +119,7 @@ def test_the_keras_variant_is_mnist_acgan_up_to_a_factor() -> None:
         return torch.from_numpy(source), torch.from_numpy(classes)
 
     rows = torch.zeros(6, 1)
-    loss, _ = AuxiliaryClassifier("keras", 1.0).of_discriminator(
+    loss, _ = AuxiliaryClassifier("keras", 1.0).discriminator_loss(
         judge, rows, rows, torch.from_numpy(labels), torch.Generator()
     )
 

@@ -65,7 +65,7 @@ def test_maxima_of_volumes_are_those_of_torch(kernel: Any, stride: Any, padding:
 @pytest.mark.parametrize("align", [False, True])
 def test_resized_images_are_those_of_torch(mode: str, spatial: tuple[int, ...], size: Any, align: bool) -> None:
     same(
-        lambda x: repeatable_gradients.resized(x, size, mode=mode, align_corners=align),
+        lambda x: repeatable_gradients.resize(x, size, mode=mode, align_corners=align),
         lambda x: F.interpolate(x, size, mode=mode, align_corners=align),
         (2, 3, *spatial),
     )
@@ -77,7 +77,7 @@ def test_what_repeats_anyway_is_left_to_torch() -> None:
     assert repeatable_gradients.adaptive_average(x, 1) is None
     assert repeatable_gradients.adaptive_average(x, 2) is None
     assert repeatable_gradients.maximum(x[None], 2, 2) is None
-    assert repeatable_gradients.resized(x, 8, mode="nearest") is None
+    assert repeatable_gradients.resize(x, 8, mode="nearest") is None
 
 
 def test_a_network_is_changed_only_where_it_needs_it() -> None:

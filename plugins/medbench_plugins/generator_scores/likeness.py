@@ -43,14 +43,14 @@ def views(x: np.ndarray) -> np.ndarray:
     plane = x.mean(1, dtype=np.float32)
     if plane.ndim == 4:
         plane = plane.mean(3)
-    small = _shrinking(plane.shape[1]) @ plane @ _shrinking(plane.shape[2]).T  # (n, SIDE, SIDE)
-    fine, coarse = _blurring(FINE), _blurring(COARSE)
+    small = _shrink_matrix(plane.shape[1]) @ plane @ _shrink_matrix(plane.shape[2]).T  # (n, SIDE, SIDE)
+    fine, coarse = _blur_matrix(FINE), _blur_matrix(COARSE)
     return np.asarray(fine @ small @ fine.T - coarse @ small @ coarse.T, dtype=np.float32)
 
 
 def _nearest(made: np.ndarray, known: np.ndarray, flat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     n, tried = len(made), min(CANDIDATES, len(known))
-    turned = np.stack([view for k in range(4) for view in _mirrored(np.rot90(made, k, axes=(1, 2)))], axis=1)
+    turned = np.stack([view for k in range(4) for view in _with_mirror(np.rot90(made, k, axes=(1, 2)))], axis=1)
     alike = _unit(turned.reshape(n * 8, -1)) @ flat.T
     alike = alike.reshape(n, 8, len(known))
     way = alike.argmax(1)  # (n, m)
@@ -68,7 +68,7 @@ def _nearest(made: np.ndarray, known: np.ndarray, flat: np.ndarray) -> tuple[np.
     return best[rows, pick], order[rows, pick]
 
 
-def _mirrored(view: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _with_mirror(view: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return view, view[:, :, ::-1]
 
 
@@ -79,7 +79,7 @@ def _unit(rows: np.ndarray) -> np.ndarray:
     return np.where(length > 1e-3, rows / np.maximum(length, 1e-3), 0).astype(np.float32)
 
 
-def _shrinking(size: int) -> np.ndarray:
+def _shrink_matrix(size: int) -> np.ndarray:
     """Return ``float32 (SIDE, size)``: averages over equal parts of an axis, fractions of pixels counted."""
     edges = np.arange(SIDE + 1) * size / SIDE
     pixels = np.arange(size)
@@ -87,7 +87,7 @@ def _shrinking(size: int) -> np.ndarray:
     return (np.maximum(shared, 0) * SIDE / size).astype(np.float32)
 
 
-def _blurring(sigma: float) -> np.ndarray:
+def _blur_matrix(sigma: float) -> np.ndarray:
     """Return ``float32 (SIDE, SIDE)``: a Gaussian along an axis, its weights summing to 1 at the border too."""
     apart = np.arange(SIDE)[:, None] - np.arange(SIDE)
     weights = np.exp(-(apart**2) / (2 * sigma**2))

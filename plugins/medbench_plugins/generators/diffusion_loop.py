@@ -191,7 +191,7 @@ def train_diffusion(recipe: DiffusionRecipe, train: medbench.Samples, context: m
     average = MovingAverage.rising(network, recipe.ema)
     noise = torch.Generator(device).manual_seed(context.seed("noise"))
     batch = recipe.batch if len(shape) == 3 else recipe.batch_3d
-    batches = balanced_batches(_padded(train, network.padded), batch, noise, device)
+    batches = balanced_batches(_pad(train, network.padded), batch, noise, device)
     scheduler = DDPMScheduler(recipe.timesteps, **SCHEDULE)
     optimiser = torch.optim.Adam(network.parameters(), lr=recipe.lr, fused=True)
     losses = LossCurves(("loss",), steps, device, what=recipe.name, remedy="lower lr")
@@ -276,7 +276,7 @@ def choose_timesteps(timesteps: int, sampling_steps: int) -> list[int]:
     ]
 
 
-def _padded(train: medbench.Samples, sides: Sequence[int]) -> medbench.Samples:
+def _pad(train: medbench.Samples, sides: Sequence[int]) -> medbench.Samples:
     beyond = [(0, padded - side) for padded, side in zip(sides, train.x.shape[2:], strict=True)]
     if not any(more for _, more in beyond):
         return train

@@ -102,9 +102,9 @@ class Selected:
         self.check()
         selector = context.fit(Selector(self.classifier), train) if self.by == "classifier" else None
         sampler = context.fit(self.generator, train)
-        unmeasured = self._fitted(sampler, selector, np.zeros((len(train.classes), len(COLUMNS))))
-        fitted = replace(unmeasured, measured=unmeasured.measure(train, context))
-        _write_table(context.folder / f"{self.name}-selection.csv", train.classes, fitted.measured)
+        unmeasured = self._build_sampler(sampler, selector, np.zeros((len(train.classes), len(COLUMNS))))
+        fitted = replace(unmeasured, statistics=unmeasured.measure(train, context))
+        _write_table(context.folder / f"{self.name}-selection.csv", train.classes, fitted.statistics)
         if train.x.dtype == np.uint8:
             from medbench_plugins.contact_sheet import write_contact_sheet
 
@@ -119,19 +119,20 @@ class Selected:
         Raises:
             medbench.StoreError: If the state belongs to other rows or another configuration.
         """
-        measured = np.array(state["measured"])
-        if measured.shape != (len(train.classes), len(COLUMNS)):
+        statistics = np.array(state["measured"])
+        if statistics.shape != (len(train.classes), len(COLUMNS)):
             raise medbench.StoreError(
-                f"{self.name}: the stored selection is that of {len(measured)} classes, not of {len(train.classes)}; "
+                f"{self.name}: the stored selection is that of {len(statistics)} classes, not of {len(train.classes)}; "
                 "fit the generator again."
             )
-        sampler = self.generator.restore(_behind("generator.", state), train)
+        sampler = self.generator.restore(_with_prefix("generator.", state), train)
         if self.by == "discriminator":
-            return self._fitted(sampler, None, measured)
-        return self._fitted(sampler, Selector(self.classifier).restore(_behind("selector.", state), train), measured)
+            return self._build_sampler(sampler, None, statistics)
+        selector = Selector(self.classifier).restore(_with_prefix("selector.", state), train)
+        return self._build_sampler(sampler, selector, statistics)
 
-    def _fitted(
-        self, sampler: medbench.Sampler, selector: FittedSelector | None, measured: np.ndarray
+    def _build_sampler(
+        self, sampler: medbench.Sampler, selector: FittedSelector | None, statistics: np.ndarray
     ) -> SelectingSampler:
         judge: Any = selector if selector is not None else getattr(sampler, "judge", None)
         if judge is None:
@@ -140,7 +141,7 @@ class Selected:
                 f"dense-acgan have; use {self.name}[by=classifier]"
             )
         rule = Rule(self.rule, self.threshold, self.keep, self.pool)
-        return SelectingSampler(sampler, judge, rule, measured, selector)
+        return SelectingSampler(sampler, judge, rule, statistics, selector)
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,7 +152,7 @@ class SelectingSampler:
         sampler: The generator's.
         criterion: Whose class probabilities count.
         rule: What passes.
-        measured: ``float64 (n_classes, 6)``, columns as ``COLUMNS``: what a draw at the fit took and gave; NaN where
+        statistics: ``float64 (n_classes, 6)``, columns as ``COLUMNS``: what a draw at the fit took and gave; NaN where
             a class has too few real rows to measure coverage.
         selector: The classifier where that is the judge.
     """
@@ -159,7 +160,7 @@ class SelectingSampler:
     sampler: medbench.Sampler
     criterion: Judge
     rule: Rule
-    measured: np.ndarray
+    statistics: np.ndarray
     selector: FittedSelector | None = None
 
     @property
@@ -170,7 +171,7 @@ class SelectingSampler:
         ``coverage_before``, ``coverage_after``: of the real rows of the average class, by as many synthetic rows as
         there are, before the filter and after it; left out where no class could be measured.
         """
-        rows, candidates, passed, fallback, before, after = self.measured.T
+        rows, candidates, passed, fallback, before, after = self.statistics.T
         facts = {
             "accepted": float(passed.sum() / candidates.sum()),
             "fallback": float(fallback.sum()),
@@ -183,7 +184,7 @@ class SelectingSampler:
 
     def sample(self, labels: np.ndarray, seed: int) -> np.ndarray:
         """Draw one row a label, ``(n, ...)`` in dtype and shape of the training rows; the same seed gives the same."""
-        n_classes = len(self.measured)
+        n_classes = len(self.statistics)
         return draw_selected(self.sampler, self.criterion, self.rule, labels, seed, n_classes=n_classes).x
 
     def state(self) -> medbench.State:
@@ -194,7 +195,7 @@ class SelectingSampler:
         arrays = {f"generator.{name}": array for name, array in self.sampler.state().items()}
         if self.selector is not None:
             arrays |= {f"selector.{name}": array for name, array in self.selector.state().items()}
-        return {**arrays, "measured": self.measured}
+        return {**arrays, "measured": self.statistics}
 
     def measure(self, train: medbench.Samples, context: medbench.Context) -> np.ndarray:
         """Draw once with the filter and once without it, and compare the two with the real rows.
@@ -230,14 +231,14 @@ class SelectingSampler:
         return np.concatenate([np.stack(counts, axis=1), covered], axis=1).astype(np.float64)
 
 
-def _behind(prefix: str, state: medbench.State) -> dict[str, np.ndarray]:
+def _with_prefix(prefix: str, state: medbench.State) -> dict[str, np.ndarray]:
     return {name.removeprefix(prefix): array for name, array in state.items() if name.startswith(prefix)}
 
 
-def _write_table(path: Path, classes: tuple[str, ...], measured: np.ndarray) -> None:
+def _write_table(path: Path, classes: tuple[str, ...], statistics: np.ndarray) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(["class", *COLUMNS])
-        for name, numbers in zip(classes, measured, strict=True):
+        for name, numbers in zip(classes, statistics, strict=True):
             known = ["" if np.isnan(value) else f"{value:.4f}" for value in numbers[4:]]
             table.writerow([name, *(int(value) for value in numbers[:4]), *known])

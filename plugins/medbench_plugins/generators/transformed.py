@@ -99,10 +99,10 @@ class TransformedImages:
         rows = self.rows(labels, seed)
         x = np.array(self.train.x[rows])
         draws = torch.Generator().manual_seed(seed)
-        choice = self._choices(rows, seed)
+        choice = self._draw_choices(rows, seed)
         for start in range(0, len(x), CHUNK):
             part = slice(start, start + CHUNK)
-            changed = self._changed(torch.from_numpy(x[part]).float() / 127.5 - 1, choice[part], draws)
+            changed = self._change(torch.from_numpy(x[part]).float() / 127.5 - 1, choice[part], draws)
             x[part] = ((changed + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).numpy()
         return x
 
@@ -119,7 +119,7 @@ class TransformedImages:
         """Return nothing: the training samples are all there is."""
         return {}
 
-    def _choices(self, rows: np.ndarray, seed: int) -> np.ndarray:
+    def _draw_choices(self, rows: np.ndarray, seed: int) -> np.ndarray:
         """Return the number of each row's change; every image walks through the list in an order of its own."""
         from medbench_plugins.transforms.affine import SPINE_CHANGES, left_right_mirror
 
@@ -136,7 +136,7 @@ class TransformedImages:
             met[row] += 1
         return choices
 
-    def _changed(self, x: torch.Tensor, choice: np.ndarray, draws: torch.Generator) -> torch.Tensor:
+    def _change(self, x: torch.Tensor, choice: np.ndarray, draws: torch.Generator) -> torch.Tensor:
         """Change ``float32 (B, C, *spatial)`` in [-1, 1]."""
         import torch
 

@@ -103,7 +103,7 @@ def maximum(
     return pooled.reshape(B, C, -1, *planes.shape[2:])
 
 
-def resized(
+def resize(
     x: torch.Tensor,
     size: int | Sequence[int] | None = None,
     scale_factor: float | Sequence[float] | None = None,
@@ -126,7 +126,7 @@ REPLACED: dict[str, Callable[..., torch.Tensor | None]] = {
     "adaptive_avg_pool3d": adaptive_average,
     "max_pool3d": maximum,
     "max_pool3d_with_indices": maximum,
-    "interpolate": resized,
+    "interpolate": resize,
 }
 
 

@@ -106,7 +106,7 @@ def draw_selected(
             if not lacking.any():
                 break
             again = labels[lacking[labels]]
-            x = np.concatenate([x, sampler.sample(again, _seed_of(seed, turn))])
+            x = np.concatenate([x, sampler.sample(again, _derive_seed(seed, turn))])
             drawn = np.concatenate([drawn, again])
         fresh = slice(len(scores), None)
         probabilities = judge.class_probabilities(x[fresh])
@@ -140,5 +140,5 @@ def choose_rows(scores: np.ndarray, passed: np.ndarray, rows: np.ndarray, reques
     return np.sort(np.concatenate([good, best])[:requested])
 
 
-def _seed_of(seed: int, turn: int) -> int:
+def _derive_seed(seed: int, turn: int) -> int:
     return int(np.random.SeedSequence([seed, turn]).generate_state(1, np.uint64)[0]) >> 1

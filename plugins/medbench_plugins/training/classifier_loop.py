@@ -104,23 +104,21 @@ class _Batches:
         draws = torch.Generator(self.device).manual_seed(self.context.seed("transform"))
         targets = self.classes[torch.from_numpy(self.samples.labels[self.rows])]  # (steps, B, K)
         for step, x in enumerate(load_batches(self.samples.x, self.rows, self.device)):
-            yield self._transformed(x, targets[step], draws)
+            yield self._transform(x, targets[step], draws)
 
     def like_training(self, n: int) -> Iterator[tuple[torch.Tensor]]:
         """Yield the images of `n` batches more, drawn and transformed alike, to measure batch norms with."""
         draws = torch.Generator(self.device).manual_seed(self.context.seed("norms", "transform"))
         for rows in self.norm_rows[:n]:
             x = as_input(torch.from_numpy(self.samples.x[rows]).to(self.device))
-            yield (self._transformed(x, self.classes[torch.from_numpy(self.samples.labels[rows])], draws)[0],)
+            yield (self._transform(x, self.classes[torch.from_numpy(self.samples.labels[rows])], draws)[0],)
 
     def images(self, step: int) -> torch.Tensor:
         """Return the images of one step as they are."""
         return as_input(torch.from_numpy(self.samples.x[self.rows[step]]).to(self.device))
 
     @torch.no_grad()
-    def _transformed(
-        self, x: torch.Tensor, y: torch.Tensor, draws: torch.Generator
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def _transform(self, x: torch.Tensor, y: torch.Tensor, draws: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         return (x, y) if self.transform is None else self.transform(x, y, draws)
 
 

@@ -54,12 +54,12 @@ class LossCurves:
         finite = self.values[: self.done].isfinite().all(1)
         if not bool(finite.all()):
             step = int(finite.int().argmin()) + 1
-            raise self._diverged(f"the loss is not finite at step {step} of {self.steps}")
+            raise self._divergence(f"the loss is not finite at step {step} of {self.steps}")
 
     def check_weights(self, network: nn.Module) -> None:
         """Raise :class:`medbench.Diverged` if a weight or buffer of `network` is not finite."""
         if not all(bool(value.isfinite().all()) for value in network.state_dict().values()):
-            raise self._diverged(f"a weight is not finite after {self.steps} steps")
+            raise self._divergence(f"a weight is not finite after {self.steps} steps")
 
-    def _diverged(self, problem: str) -> medbench.Diverged:
+    def _divergence(self, problem: str) -> medbench.Diverged:
         return medbench.Diverged(f"{self.what}: {problem}; {self.remedy}.")

@@ -35,15 +35,15 @@ class ClassifiedWasserstein:
 
     curves: ClassVar[tuple[str, ...]] = (*Wasserstein.curves, "g_class")
 
-    def of_discriminator(
+    def discriminator_loss(
         self, judge: Judge, real: torch.Tensor, fake: torch.Tensor, labels: torch.Tensor, noise: torch.Generator
     ) -> tuple[torch.Tensor, Parts]:
         """The critic's loss, without the classifier."""
-        return self.wasserstein.of_discriminator(judge, real, fake, labels, noise)
+        return self.wasserstein.discriminator_loss(judge, real, fake, labels, noise)
 
-    def of_generator(self, judge: Judge, fake: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, Parts]:
+    def generator_loss(self, judge: Judge, fake: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, Parts]:
         """Minus the score, and the weighted cross-entropy."""
-        score, parts = self.wasserstein.of_generator(judge, fake, labels)
+        score, parts = self.wasserstein.generator_loss(judge, fake, labels)
         of_class = F.cross_entropy(self.classify(fake), labels)
         return score + self.class_weight * of_class, (*parts, of_class)
 

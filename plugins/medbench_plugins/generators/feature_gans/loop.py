@@ -113,10 +113,10 @@ def train_dense_gan(
             with torch.set_grad_enabled(not again):  # the last turn's rows teach the generator too
                 fake = generator(z, labels)
             real, blurred_fake = (blur(part, game.blur, noise) for part in (x[rows], fake))
-            d_loss, d_parts = objective.of_discriminator(discriminator, real, blurred_fake.detach(), labels, noise)
+            d_loss, d_parts = objective.discriminator_loss(discriminator, real, blurred_fake.detach(), labels, noise)
             descend(to_d, d_loss)
         with frozen(discriminator):
-            g_loss, g_parts = objective.of_generator(discriminator, blurred_fake, labels)
+            g_loss, g_parts = objective.generator_loss(discriminator, blurred_fake, labels)
             if game.pull:
                 moved = fake - generator.draw_start(z, labels)
                 g_loss = g_loss + game.pull * moved.square().sum(1).mean()

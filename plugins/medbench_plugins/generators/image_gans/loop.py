@@ -165,12 +165,12 @@ def _train_pair(
             z = torch.randn(len(real), recipe.latent, generator=noise, device=device)
             with torch.set_grad_enabled(not again):  # the last turn's images teach the generator too
                 fake = generator(z, labels)
-            d_loss, d_parts = game.objective.of_discriminator(judge, real, fake.detach(), labels, noise)
+            d_loss, d_parts = game.objective.discriminator_loss(judge, real, fake.detach(), labels, noise)
             descend(to_d, d_loss)
             if game.clip:
                 clip_weights(discriminator, game.clip)
         with frozen(discriminator):
-            g_loss, g_parts = game.objective.of_generator(judge, fake, labels)
+            g_loss, g_parts = game.objective.generator_loss(judge, fake, labels)
             descend(to_g, g_loss)
         average.update()
         losses.add(*d_parts, *g_parts)

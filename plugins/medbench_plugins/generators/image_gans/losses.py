@@ -29,12 +29,12 @@ class Objective(Protocol):
     @property
     def curves(self) -> tuple[str, ...]: ...
 
-    def of_discriminator(
+    def discriminator_loss(
         self, judge: Judge, real: torch.Tensor, fake: torch.Tensor, labels: torch.Tensor, noise: torch.Generator
     ) -> tuple[torch.Tensor, Parts]:
         """Return the loss to descend and its parts, from images of the same labels ``int64 (B,)``."""
 
-    def of_generator(self, judge: Judge, fake: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, Parts]:
+    def generator_loss(self, judge: Judge, fake: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, Parts]:
         """Return the loss to descend and its parts; `fake` carries the generator's graph."""
 
 
@@ -54,7 +54,7 @@ class AuxiliaryClassifier:
 
     curves: ClassVar[tuple[str, ...]] = ("d_source", "d_class", "g_source", "g_class")
 
-    def of_discriminator(
+    def discriminator_loss(
         self, judge: Judge, real: torch.Tensor, fake: torch.Tensor, labels: torch.Tensor, noise: torch.Generator
     ) -> tuple[torch.Tensor, Parts]:
         """Both halves in one pass."""
@@ -64,7 +64,7 @@ class AuxiliaryClassifier:
         of_class = class_loss(classes[:B], classes[B:], labels, variant=self.variant)
         return of_source + self.class_weight * of_class, (of_source, of_class)
 
-    def of_generator(self, judge: Judge, fake: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, Parts]:
+    def generator_loss(self, judge: Judge, fake: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, Parts]:
         """The class loss counts, whatever the variant."""
         source, classes = judge(fake)
         of_source = -source.mean() if self.variant == "modified" else F.softplus(-source).mean()
@@ -89,7 +89,7 @@ class DataToData:
 
     curves: ClassVar[tuple[str, ...]] = ("d_source", "d_class", "g_source", "g_class")
 
-    def of_discriminator(
+    def discriminator_loss(
         self, judge: Judge, real: torch.Tensor, fake: torch.Tensor, labels: torch.Tensor, noise: torch.Generator
     ) -> tuple[torch.Tensor, Parts]:
         """D2D-CE looks at real images only."""
@@ -99,7 +99,7 @@ class DataToData:
         of_class = d2d_ce(embedded[:B], proxies, labels, margin=self.margin, temperature=self.temperature)
         return of_source + self.class_weight * of_class, (of_source, of_class)
 
-    def of_generator(self, judge: Judge, fake: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, Parts]:
+    def generator_loss(self, judge: Judge, fake: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, Parts]:
         """D2D-CE among the synthetic images."""
         source, embedded, proxies = judge(fake)
         of_source = -source.mean()
@@ -113,14 +113,14 @@ class NonSaturating:
 
     curves: ClassVar[tuple[str, ...]] = ("d_source", "g_source")
 
-    def of_discriminator(
+    def discriminator_loss(
         self, judge: Judge, real: torch.Tensor, fake: torch.Tensor, labels: torch.Tensor, noise: torch.Generator
     ) -> tuple[torch.Tensor, Parts]:
         """Two passes: batch normalisation over a mixed batch would tell real from synthetic by itself."""
         loss = source_loss(judge(real, labels), judge(fake, labels), hinge=False)
         return loss, (loss,)
 
-    def of_generator(self, judge: Judge, fake: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, Parts]:
+    def generator_loss(self, judge: Judge, fake: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, Parts]:
         """The more the discriminator doubts, the larger."""
         loss = F.softplus(-judge(fake, labels)).mean()
         return loss, (loss,)
@@ -138,7 +138,7 @@ class Wasserstein:
 
     curves: ClassVar[tuple[str, ...]] = ("d_distance", "d_penalty", "g_score")
 
-    def of_discriminator(
+    def discriminator_loss(
         self, judge: Judge, real: torch.Tensor, fake: torch.Tensor, labels: torch.Tensor, noise: torch.Generator
     ) -> tuple[torch.Tensor, Parts]:
         """``d_distance`` is the estimate itself: the smaller, the closer."""
@@ -148,7 +148,7 @@ class Wasserstein:
         steep = gradient_penalty(lambda x: judge(x, labels), real, fake, noise)
         return self.penalty * steep - distance, (distance, steep)
 
-    def of_generator(self, judge: Judge, fake: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, Parts]:
+    def generator_loss(self, judge: Judge, fake: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, Parts]:
         """Minus the score of synthetic images."""
         loss = -judge(fake, labels).mean()
         return loss, (loss,)

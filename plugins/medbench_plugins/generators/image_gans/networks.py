@@ -63,7 +63,7 @@ class UpsampledConvolution(nn.Module):
         d = x.ndim - 2
         kernel = self.conv.weight.transpose(0, 1).flip(tuple(range(2, 2 + d)))
         for axis in range(d):
-            kernel = F.pad(kernel, _one_sided(axis, d, 0)) + F.pad(kernel, _one_sided(axis, d, 1))
+            kernel = F.pad(kernel, _one_side_padding(axis, d, 0)) + F.pad(kernel, _one_side_padding(axis, d, 1))
         transposed = F.conv_transpose2d if d == 2 else F.conv_transpose3d
         return transposed(x, kernel, self.conv.bias, stride=2, padding=1)
 
@@ -263,8 +263,8 @@ def _of(d: int, for_images: Any, for_volumes: Any) -> Any:
     return {2: for_images, 3: for_volumes}[d]
 
 
-def _one_sided(axis: int, d: int, side: int) -> list[int]:
-    """Return what ``F.pad`` wants for one more position at one side of a kernel's axis."""
+def _one_side_padding(axis: int, d: int, side: int) -> list[int]:
+    """Return the argument of ``F.pad`` for one more position at one side of a kernel's axis."""
     padding = [0] * (2 * d)  # pairs, the last axis first
     padding[2 * (d - 1 - axis) + 1 - side] = 1
     return padding
