@@ -29,8 +29,8 @@ from medbench.registry.plugins import load
 from medbench.testing import SandboxContext
 from medbench.trial.generator_scores import score_synthetic
 from medbench_plugins.extractors.random_convolutions import RandomConvolutions
-from medbench_plugins.generator_scores.balls import Coverage
 from medbench_plugins.generator_scores.kid import KIDByClass
+from medbench_plugins.generator_scores.neighbours import Coverage
 from medbench_plugins.generators.placebos import Blur, Resample
 
 

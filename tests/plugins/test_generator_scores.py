@@ -27,11 +27,11 @@ from medbench.trial.trial import Trial
 from medbench_plugins.augmenters.generative import Generative
 from medbench_plugins.extractors.random_convolutions import RandomConvolutions
 from medbench_plugins.generator_scores import register_scores
-from medbench_plugins.generator_scores.balls import Density, Precision
 from medbench_plugins.generator_scores.copies import Copies, CopiesAUC
 from medbench_plugins.generator_scores.fid import frechet_distance
 from medbench_plugins.generator_scores.inception_score import InceptionScore
 from medbench_plugins.generator_scores.kid import KID, KIDByClass, kernel_distance
+from medbench_plugins.generator_scores.neighbours import Density, Precision
 from medbench_plugins.generators.placebos import Blur, Resample
 
 ALL = tuple(register_scores())

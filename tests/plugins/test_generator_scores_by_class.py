@@ -29,12 +29,12 @@ from medbench_plugins.augmenters.synthetic import SyntheticOnly
 from medbench_plugins.extractors.own_classifier import OwnClassifier
 from medbench_plugins.extractors.random_convolutions import RandomConvolutions
 from medbench_plugins.generator_scores import neighbours
-from medbench_plugins.generator_scores.balls import Coverage
 from medbench_plugins.generator_scores.by_class import DomainInceptionScore, Origin, TrainedOnMade, TriedOnMade
 from medbench_plugins.generator_scores.copied_pictures import CopiesPixels
 from medbench_plugins.generator_scores.inception_score import InceptionScore
 from medbench_plugins.generator_scores.kid import KIDByClass, kernel_distance
 from medbench_plugins.generator_scores.likeness import find_most_alike
+from medbench_plugins.generator_scores.neighbours import Coverage
 from medbench_plugins.generators.placebos import Blur, Resample
 
 # -- the numbers, against loops written out -----------------------------------------------------------------------

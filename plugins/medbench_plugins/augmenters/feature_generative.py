@@ -1,4 +1,4 @@
-"""Made features of a fitted generator beside the real ones."""
+"""Synthetic features of a fitted generator beside the real ones."""
 
 from __future__ import annotations
 

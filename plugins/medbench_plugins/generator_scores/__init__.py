@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import medbench
-from medbench_plugins.generator_scores.balls import Coverage, Density, Precision, Recall
 from medbench_plugins.generator_scores.by_class import DomainInceptionScore, Origin, TrainedOnMade, TriedOnMade
 from medbench_plugins.generator_scores.copied_pictures import CopiesPixels
 from medbench_plugins.generator_scores.copies import Copies, CopiesAUC
 from medbench_plugins.generator_scores.fid import FID
 from medbench_plugins.generator_scores.inception_score import InceptionScore
 from medbench_plugins.generator_scores.kid import KID, KIDByClass
+from medbench_plugins.generator_scores.neighbours import Coverage, Density, Precision, Recall
 
 
 @medbench.hookimpl
