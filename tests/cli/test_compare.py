@@ -22,7 +22,8 @@ from medbench.errors import UsageError
 from medbench.statistics.auroc_interval import auroc_interval
 from medbench.statistics.cross_checks import corrected_t, fold_gains
 from medbench.statistics.intervals import intervals
-from medbench.store.trial_files import read_many, read_predictions
+from medbench.store.predictions import read_many
+from medbench.store.trial_files import read_predictions
 from medbench.tables.compare import render, render_gains, values
 from medbench.tables.document import FORMATS
 from medbench.text import columns

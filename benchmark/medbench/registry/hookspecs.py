@@ -1,4 +1,4 @@
-"""The hooks a plugin may implement, one sentence each."""
+"""The hooks a plugin may implement."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def register_scores() -> Iterable[Score]:
 
 @hookspec
 def register_extractors() -> Iterable[Extractor]:
-    """Return what turns images into the features that generative models are scored by."""
+    """Return the extractors of the features that generative models are scored by."""
 
 
 @hookspec
@@ -62,14 +62,23 @@ def register_studies() -> Iterable[Path]:
 
 @hookspec
 def trial_started(trial: Any) -> None:
-    """Hear that a trial goes to the executor; it has id, dataset, augmenter, classifier, repeat, fold, seed, budget."""
+    """Called when a trial is submitted to the executor.
+
+    Args:
+        trial: Has ``id, dataset, augmenter, classifier, repeat, fold, seed, budget``.
+    """
 
 
 @hookspec
 def trial_finished(trial: Any, result: Any) -> None:
-    """Hear that a trial ended; its result (metrics, cost, counts, facts, folder, predictions()) is already stored."""
+    """Called when a trial has finished and its result is stored.
+
+    Args:
+        trial: As for ``trial_started``.
+        result: Has ``metrics, cost, counts, facts, folder`` and ``predictions()``.
+    """
 
 
 @hookspec
 def trial_failed(trial: Any, error: Exception) -> None:
-    """Hear that a trial failed with `error`; the failure is stored and the matrix goes on."""
+    """Called when a trial has failed with `error` and the failure is stored; the other trials go on."""

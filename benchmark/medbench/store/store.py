@@ -10,7 +10,6 @@ import errno
 import fcntl
 import json
 import os
-import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -19,6 +18,18 @@ from pathlib import Path
 from medbench import sealed_records
 from medbench.errors import MedbenchError, ResourceError, StoreError
 from medbench.machine_faults import of_machine
+from medbench.store.durable_files import shorten_log, sync_folder, sync_tree, write_durably
+from medbench.store.folder_names import (
+    JOB_NAME,
+    SLUG,
+    STAGE_NAME,
+    TRIAL_NAME,
+    attempt_of,
+    holds_files,
+    holds_record,
+    is_trial,
+    slug,
+)
 from medbench.store.recomputed_scores import read
 from medbench.store.trial_files import Failure, Stored, read_stored, write_failure
 from medbench.trial.stages import check_stage
@@ -26,12 +37,6 @@ from medbench.trial.trial import Trial
 
 SCHEMA = 1
 MARK = "medbench-store.json"
-LOG_LIMIT = 10 * 2**20
-_NAME = re.compile(r"r\d+-f\d+-s\d+-[0-9a-z]{0,8}(\.failed-\d+)?")
-_SLUG = re.compile(r"[a-z0-9][a-z0-9.-]*")
-_JOB = re.compile(r"[0-9a-f]{12,16}-[0-9a-f]{8}")
-_STAGE = re.compile(r"[0-9a-z]{1,16}")
-_CLUTTER = frozenset({"desktop.ini", "Thumbs.db"})
 
 
 class Store:
@@ -55,7 +60,7 @@ class Store:
                 raise StoreError(f"{root}: no results here yet; run `medbench run` first or give another --results.")
             try:
                 root.mkdir(parents=True, exist_ok=True)
-                _write_durably(mark, json.dumps({"schema": SCHEMA}).encode())
+                write_durably(mark, json.dumps({"schema": SCHEMA}).encode())
             except OSError as error:
                 raise _not_written(root, error) from None
         try:
@@ -99,7 +104,7 @@ class Store:
     def sweep(self) -> None:
         """Remove the job folders of runners that were killed; a living runner holds the lock of its jobs."""
         for folder in sorted((self.root / ".jobs").glob("*-*")):
-            if not _JOB.fullmatch(folder.name):
+            if not JOB_NAME.fullmatch(folder.name):
                 continue  # what a file manager left there
             key = folder.name.partition("-")[0]
             if self.claim(key):
@@ -118,7 +123,7 @@ class Store:
         """
         place = self.place(trial)
         for folder in [place, *self._failures(place)]:
-            if not _records(folder):
+            if not holds_record(folder):
                 continue
             stored = self._read(folder)
             if stored.trial.id == trial.id and stored.status != "interrupted":
@@ -136,23 +141,25 @@ class Store:
         """
         for protocol in self._protocols(dataset):
             attempts: dict[str, list[str]] = {}
-            for name in sorted(p.name for p in protocol.iterdir() if _is_trial(p)):
+            for name in sorted(p.name for p in protocol.iterdir() if is_trial(p)):
                 attempts.setdefault(name.partition(".failed-")[0], []).append(name)
             for base, of_trial in sorted(attempts.items()):
                 if base in of_trial:
                     yield self._read(protocol / base)
                     continue
-                latest_first = [self._read(protocol / name) for name in sorted(of_trial, key=_attempt, reverse=True)]
+                latest_first = [self._read(protocol / name) for name in sorted(of_trial, key=attempt_of, reverse=True)]
                 yield next((row for row in latest_first if row.status != "interrupted"), latest_first[0])
 
     def folders(self) -> Iterator[Path]:
         """Yield the folder of every result and failure, sound or not, sorted."""
         for protocol in self._protocols():
-            yield from sorted(p for p in protocol.iterdir() if _is_trial(p))
+            yield from sorted(p for p in protocol.iterdir() if is_trial(p))
 
     def stages(self) -> Iterator[Path]:
         """Yield the folder of every stage, sound or not, sorted."""
-        yield from sorted(p for p in (self.root / "stages").glob("*") if _STAGE.fullmatch(p.name) and _holds_files(p))
+        yield from sorted(
+            p for p in (self.root / "stages").glob("*") if STAGE_NAME.fullmatch(p.name) and holds_files(p)
+        )
 
     def foreign(self) -> Iterator[Path]:
         """Yield what lies among results and is not the store's, sorted: left by file managers, or copies."""
@@ -161,10 +168,10 @@ class Store:
             if top.name in own or (top.name.startswith(".") and top.name not in (".DS_Store",)):
                 continue
             levels = [[top], sorted(top.glob("*")), sorted(top.glob("*/*"))]
-            clutter = [p for level in levels for p in level if not (p.is_dir() and _SLUG.fullmatch(p.name))]
+            clutter = [p for level in levels for p in level if not (p.is_dir() and SLUG.fullmatch(p.name))]
             yield from (p for p in clutter if not any(other in p.parents for other in clutter))
         for protocol in self._protocols():
-            yield from sorted(p for p in protocol.iterdir() if not (p.is_dir() and _NAME.fullmatch(p.name)))
+            yield from sorted(p for p in protocol.iterdir() if not (p.is_dir() and TRIAL_NAME.fullmatch(p.name)))
 
     def check(self, folder: Path) -> Stored:
         """Read a row and compare all files of its folder with what was stored.
@@ -193,10 +200,10 @@ class Store:
     def _protocols(self, dataset: str | None = None) -> Iterator[Path]:
         tops = [self.root / slug(dataset)] if dataset else sorted(self.root.iterdir())
         for top in tops:
-            if top.name == "stages" or not _SLUG.fullmatch(top.name) or not top.is_dir():
+            if top.name == "stages" or not SLUG.fullmatch(top.name) or not top.is_dir():
                 continue
             for place in sorted(top.glob("*/*")):
-                if _SLUG.fullmatch(place.name) and _SLUG.fullmatch(place.parent.name) and place.is_dir():
+                if SLUG.fullmatch(place.name) and SLUG.fullmatch(place.parent.name) and place.is_dir():
                     yield place
 
     def _read(self, folder: Path) -> Stored:
@@ -207,8 +214,8 @@ class Store:
 
     def _failures(self, place: Path) -> list[Path]:
         found = place.parent.glob(f"{place.name}.failed-*") if place.parent.is_dir() else ()
-        found = (p for p in found if _is_trial(p))
-        return sorted(found, key=lambda p: _attempt(p.name), reverse=True)
+        found = (p for p in found if is_trial(p))
+        return sorted(found, key=lambda p: attempt_of(p.name), reverse=True)
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
@@ -244,7 +251,7 @@ class Store:
         """
         for leftover in ("task.json", "progress.json"):
             (job / leftover).unlink(missing_ok=True)
-        _shorten(job / "log.txt")
+        shorten_log(job / "log.txt")
         try:
             sync_tree(job)
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -252,7 +259,7 @@ class Store:
                 self.set_aside(place)
             if not place.exists():
                 job.rename(place)
-                _sync_folder(place.parent)
+                sync_folder(place.parent)
         except OSError as error:
             raise ResourceError(
                 f"{place}: cannot be stored ({error.strerror}); free space, then run the same command."
@@ -267,30 +274,8 @@ class Store:
             write_failure(job, trial, failure)
         except OSError as error:
             raise _not_written(job, error) from None
-        attempts = [_attempt(p.name) for p in self._failures(place)]
+        attempts = [attempt_of(p.name) for p in self._failures(place)]
         return self.accept(job, place.with_name(f"{place.name}.failed-{max(attempts, default=0) + 1}"))
-
-
-def slug(text: str) -> str:
-    """Turn a name with parameters into a folder's name; the full text stands in ``spec.json``."""
-    plain = re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.")
-    return plain[:96] or "x"
-
-
-def _is_trial(folder: Path) -> bool:
-    """Say whether a folder has the name of a result or failure, and anything in it: an empty one holds nothing."""
-    return bool(_NAME.fullmatch(folder.name)) and _holds_files(folder)
-
-
-def _holds_files(folder: Path) -> bool:
-    try:
-        return any(not name.startswith(".") and name not in _CLUTTER for name in os.listdir(folder))
-    except NotADirectoryError:
-        return False
-
-
-def _records(folder: Path) -> bool:
-    return (folder / "result.json").is_file() or (folder / "failure.json").is_file()
 
 
 def _is_whole(folder: Path) -> bool:
@@ -313,43 +298,3 @@ def _not_written(place: Path, error: OSError) -> MedbenchError:
     if fault is not None:
         return ResourceError(f"{place}: cannot be written ({error.strerror}): {fault[1]}")
     return StoreError(f"{place}: cannot be written ({error.strerror}); give another --results.")
-
-
-def sync_tree(folder: Path) -> None:
-    """Flush every file of a folder, and the folder, to the disk."""
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-    _sync_folder(folder)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _write_durably(path: Path, content: bytes) -> None:
-    fresh = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}")
-    with fresh.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
-    _sync_folder(path.parent)
-
-
-def _attempt(name: str) -> int:
-    number = name.rpartition(".failed-")[2]
-    return int(number) if number.isdigit() else 0
-
-
-def _shorten(log: Path) -> None:
-    if log.is_file() and log.stat().st_size > LOG_LIMIT:
-        with log.open("r+b") as file:
-            file.truncate(LOG_LIMIT)
-            file.seek(0, os.SEEK_END)
-            file.write(b"\n[the log went on; it was cut here]\n")
