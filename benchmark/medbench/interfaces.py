@@ -68,10 +68,12 @@ class Budget:
 
 
 class Context(Protocol):
-    """What the core lends to a fit. It is scoped to the recipe that is being fitted."""
+    """What the core hands to a fit: budget, device, seeds and stages. It is scoped to the recipe that is fitted."""
 
     @property
-    def budget(self) -> Budget: ...
+    def budget(self) -> Budget:
+        """What the fit may spend."""
+
     @property
     def device(self) -> str:
         """A torch device: "cpu", "cuda:0"."""
@@ -113,12 +115,22 @@ class Recipe(Protocol):
 
 @runtime_checkable
 class Stage(Recipe, Protocol[Fitted]):
-    """A recipe whose fitted result several trials share.
+    """A recipe whose fitted result several trials share, such as a generator or an encoder.
 
     What ``fit`` returns has a ``state() -> Mapping[str, ndarray]``, which the core stores.
     """
 
-    def fit(self, train: Samples, context: Context) -> Fitted: ...
+    def fit(self, train: Samples, context: Context) -> Fitted:
+        """Fit on training samples; the same samples, seed and budget give the same result.
+
+        Args:
+            train: Real rows; not to be changed. Pixels are ``uint8``, features ``float32``.
+            context: Seeds, budget, device and stages.
+
+        Raises:
+            Skip: If it makes no sense for such samples, such as volumes for a recipe of two dimensions.
+        """
+
     def restore(self, state: State, train: Samples) -> Fitted:
         """Rebuild what ``fit`` returned from its ``state()`` and the samples it was fitted on."""
 
@@ -127,21 +139,22 @@ class Sampler(Protocol):
     """A fitted generative model.
 
     One that knows which rows it drew from has ``sources(labels, seed)`` too: for each row that ``sample`` gives for the
-    same arguments, the ids of the real rows it was made from. Without it a made row names every row of the fit.
+    same arguments, the ids of the real rows it was made from. Without it a synthetic row names every row of the fit.
     """
 
     def sample(self, labels: np.ndarray, seed: int) -> np.ndarray:
         """Draw one row a label.
 
         Args:
-            labels: ``int64 (n,)`` classes wanted.
+            labels: ``int64 (n,)`` classes, each in 0..n_classes - 1.
             seed: The same seed gives the same rows.
 
         Returns:
             ``(n, channels, *spatial)`` in the dtype and shape of the training samples.
         """
 
-    def state(self) -> State: ...
+    def state(self) -> State:
+        """Return the arrays that the model is restored from, of any shape and dtype."""
 
 
 @runtime_checkable
@@ -165,7 +178,7 @@ class TrainingSet:
     """What a classifier is trained on.
 
     Attributes:
-        samples: Real and made rows.
+        samples: Real and synthetic rows.
         transform: ``(x, y, generator) -> (x, y)`` for each batch on the device. x is ``float32 (B, channels,
             *spatial)`` in [-1, 1] (features as they are), y ``float32 (B, n_classes)`` class probabilities,
             generator a ``torch.Generator`` on the same device. The core passes it on and never calls it.
@@ -223,7 +236,19 @@ class Augmenter(Recipe, Protocol):
     @property
     def control(self) -> Augmenter | str | None: ...
 
-    def fit(self, train: Samples, context: Context) -> TrainingSet: ...
+    def fit(self, train: Samples, context: Context) -> TrainingSet:
+        """Return what a classifier is trained on.
+
+        Args:
+            train: Real training rows, read-only. Pixels are ``uint8 (n, channels, *spatial)``, features ``float32``.
+            context: Seeds, budget, device and the stages in ``needs``.
+
+        Returns:
+            The training rows, unchanged, in any number and order, and rows made from them alone.
+
+        Raises:
+            Skip: If it makes no sense for such samples.
+        """
 
 
 Predictor = Callable[[np.ndarray], np.ndarray]
@@ -254,7 +279,20 @@ class Classifier(Recipe, Protocol):
 
     def fit(
         self, training_set: TrainingSet, validation: Samples, context: Context, start: State | None = None
-    ) -> Predictor: ...
+    ) -> Predictor:
+        """Train on a training set and return a function that predicts.
+
+        Args:
+            training_set: Rows to train on, and how; not to be changed.
+            validation: Real rows of other patients, for learning curves; not to be changed. They choose the weights
+                only where ``context.selects`` is True.
+            context: Seeds, budget and device.
+            start: Weights to begin with; None begins with the recipe's own.
+
+        Raises:
+            Diverged: If the loss is no longer finite.
+            Skip: If it makes no sense for such samples.
+        """
 
 
 class Encoding(Protocol):
@@ -263,7 +301,8 @@ class Encoding(Protocol):
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Turn pixels ``uint8 (n, channels, *spatial)`` into features ``float32 (n, d)`` or ``(n, d, *spatial)``."""
 
-    def state(self) -> State: ...
+    def state(self) -> State:
+        """Return the arrays that the encoder is restored from."""
 
 
 Metric = Callable[[np.ndarray, np.ndarray], float]
@@ -304,8 +343,8 @@ class Score(Recipe, Protocol):
         True: all at once, and within each class too. Either way what is scored within a class is stored as
         ``NAME:CLASS``.
     ``floor``
-        False: no floor. Default: the same score with real training rows in place of the made ones is stored beside it
-        as ``NAME-floor``; "held-out": with held-out rows, for scores that learn from the training rows.
+        False: no floor. Default: the same score with real training rows in place of the synthetic ones is stored beside
+        it as ``NAME-floor``; "held-out": with held-out rows, for scores that learn from the training rows.
     ``spread``
         True: the 95th percentile of its mean over classes between real rows of different patients is stored as
         ``NAME-spread``.
@@ -317,12 +356,12 @@ class Score(Recipe, Protocol):
     """
 
     def score(self, train: np.ndarray, held_out: np.ndarray, synthetic: np.ndarray) -> float:
-        """Score made rows; NaN where that is not defined.
+        """Score synthetic rows; NaN where that is not defined.
 
         Args:
             train: ``float64 (n, d)`` features of the real training images.
             held_out: ``float64 (m, d)`` features of real images the generator never saw.
-            synthetic: ``float64 (k, d)`` features of made images.
+            synthetic: ``float64 (k, d)`` features of synthetic images.
         """
 
 
@@ -436,7 +475,8 @@ class Dataset(Recipe, Protocol):
 class Executor(Recipe, Protocol):
     """A way to run jobs. One call of ``start`` a run."""
 
-    def start(self, *, workers: int, devices: Sequence[str]) -> Jobs: ...
+    def start(self, *, workers: int, devices: Sequence[str]) -> Jobs:
+        """Start up to `workers` jobs at a time on torch devices such as "cpu" or "cuda:0"."""
 
 
 class Jobs(Protocol):
