@@ -11,14 +11,12 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn import metrics
 
-from medbench.statistics.class_metrics import confusion_matrix, macro_auroc, macro_f1, recalls_of
+from medbench.statistics.class_metrics import confusion_matrix
 from medbench.statistics.patient_scores import ArmScores, score
-from medbench.statistics.pool_patients import Units, labels_agree, units
+from medbench.statistics.pool_patients import Units
 from medbench.trial.probabilities import correct_prior
-from medbench.trial.trial import Predictions
 
 SEEDS = st.integers(0, 2**32)
-RNG = np.random.default_rng(0)
 
 
 def named(n: int) -> np.ndarray:
@@ -71,30 +69,6 @@ def test_scores_equal_those_of_scikit_learn(seed: int, n: int, k: int, levels: i
         assert math.isnan(found.auroc)
 
 
-def test_ties_count_half_in_auroc() -> None:
-    labels = np.array([0, 0, 1, 1])
-
-    assert macro_auroc(labels, np.full((4, 2), 0.5)) == 0.5
-    assert macro_auroc(labels, np.array([[0.9, 0.1], [0.5, 0.5], [0.5, 0.5], [0.2, 0.8]])) == 3.5 / 4
-
-
-@given(seed=SEEDS)
-@settings(max_examples=30, deadline=None)
-def test_auroc_depends_on_order_only(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    labels = np.r_[0, 1, rng.integers(0, 2, 20)]
-    p = rng.random(22).round(1)
-
-    assert macro_auroc(labels, np.c_[1 - p, p]) == pytest.approx(macro_auroc(labels, np.c_[1 - p**3, p**3]))
-
-
-def test_a_class_that_was_never_tested_lowers_no_mean() -> None:
-    confusion = confusion_matrix(np.array([0, 0, 1, 1]), np.array([0, 0, 1, 2]), 3)
-
-    assert np.array_equal(recalls_of(confusion), [1, 0.5, np.nan], equal_nan=True)
-    assert macro_f1(confusion) == pytest.approx((1 + 2 / 3) / 2)
-
-
 def test_moving_the_threshold_is_free_balanced_accuracy() -> None:
     """The binormal row of AUROC .80 at prevalence 52/298: 60.5 by argmax, 72.4 after dividing by the prior."""
     prevalence, n = 52 / 298, 200_000
@@ -110,53 +84,6 @@ def test_moving_the_threshold_is_free_balanced_accuracy() -> None:
     assert 100 * found.argmax_balanced_accuracy == pytest.approx(60.5, abs=0.4)
     assert 100 * found.balanced_accuracy == pytest.approx(72.4, abs=0.4)
     assert found.auroc == pytest.approx(0.8, abs=0.004)
-
-
-def test_a_patient_is_the_geometric_mean_of_the_images() -> None:
-    p = np.array([[0.9, 0.1], [0.4, 0.6], [0.5, 0.5]])
-    predictions = Predictions(np.array(["a", "b", "c"]), np.array(["z", "z", "y"]), np.array([1, 1, 0]), p)
-
-    of_patients = units(predictions, [0.5, 0.5], by_patient=True)
-    of_images = units(predictions, [0.5, 0.5], by_patient=False)
-
-    geometric = np.sqrt(p[0] * p[1])
-    assert of_patients.names.tolist() == ["y", "z"]
-    assert of_patients.labels.tolist() == [0, 1]
-    assert of_patients.probabilities[1] == pytest.approx(geometric / geometric.sum())
-    assert of_images.names.tolist() == ["a", "b", "c"]
-    assert of_images.clusters.tolist() == ["z", "z", "y"]
-
-
-@given(seed=SEEDS)
-@settings(max_examples=30, deadline=None)
-def test_images_of_a_patient_count_once_in_whatever_order(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    patients = rng.integers(0, 6, 20)
-    labels = np.arange(6)[patients] % 3
-    p = rng.dirichlet(np.ones(3), 20)
-    names, order = named(20), rng.permutation(20)
-    frequencies = [0.5, 0.3, 0.2]
-
-    here = units(Predictions(names, patients.astype(str), labels, p), frequencies, by_patient=True)
-    there = units(
-        Predictions(names[order], patients[order].astype(str), labels[order], p[order]), frequencies, by_patient=True
-    )
-
-    assert here.names.tolist() == sorted(set(patients.astype(str)))
-    assert here.probabilities == pytest.approx(there.probabilities)
-    assert here.labels.tolist() == there.labels.tolist()
-
-
-def test_certain_images_give_finite_patients() -> None:
-    p = np.array([[1.0, 0.0], [0.0, 1.0]])
-    found = units(Predictions(named(2), np.array(["a", "a"]), np.array([0, 0]), p), [0.5, 0.5], by_patient=True)
-
-    assert found.probabilities == pytest.approx(np.array([[0.5, 0.5]]))
-
-
-def test_a_patient_with_two_labels_is_noticed() -> None:
-    assert labels_agree(np.array(["a", "a", "b"]), np.array([1, 1, 0]))
-    assert not labels_agree(np.array(["a", "a", "b"]), np.array([1, 0, 0]))
 
 
 def test_folds_are_pooled_seeds_averaged_and_repeats_averaged() -> None:

@@ -1,0 +1,64 @@
+"""Pooling of images into patients."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from medbench.statistics.pool_patients import labels_agree, units
+from medbench.trial.trial import Predictions
+
+SEEDS = st.integers(0, 2**32)
+
+
+def named(n: int) -> np.ndarray:
+    return np.array([f"p{i:05d}" for i in range(n)])
+
+
+def test_a_patient_is_the_geometric_mean_of_the_images() -> None:
+    p = np.array([[0.9, 0.1], [0.4, 0.6], [0.5, 0.5]])
+    predictions = Predictions(np.array(["a", "b", "c"]), np.array(["z", "z", "y"]), np.array([1, 1, 0]), p)
+
+    of_patients = units(predictions, [0.5, 0.5], by_patient=True)
+    of_images = units(predictions, [0.5, 0.5], by_patient=False)
+
+    geometric = np.sqrt(p[0] * p[1])
+    assert of_patients.names.tolist() == ["y", "z"]
+    assert of_patients.labels.tolist() == [0, 1]
+    assert of_patients.probabilities[1] == pytest.approx(geometric / geometric.sum())
+    assert of_images.names.tolist() == ["a", "b", "c"]
+    assert of_images.clusters.tolist() == ["z", "z", "y"]
+
+
+@given(seed=SEEDS)
+@settings(max_examples=30, deadline=None)
+def test_images_of_a_patient_count_once_in_whatever_order(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    patients = rng.integers(0, 6, 20)
+    labels = np.arange(6)[patients] % 3
+    p = rng.dirichlet(np.ones(3), 20)
+    names, order = named(20), rng.permutation(20)
+    frequencies = [0.5, 0.3, 0.2]
+
+    here = units(Predictions(names, patients.astype(str), labels, p), frequencies, by_patient=True)
+    there = units(
+        Predictions(names[order], patients[order].astype(str), labels[order], p[order]), frequencies, by_patient=True
+    )
+
+    assert here.names.tolist() == sorted(set(patients.astype(str)))
+    assert here.probabilities == pytest.approx(there.probabilities)
+    assert here.labels.tolist() == there.labels.tolist()
+
+
+def test_certain_images_give_finite_patients() -> None:
+    p = np.array([[1.0, 0.0], [0.0, 1.0]])
+    found = units(Predictions(named(2), np.array(["a", "a"]), np.array([0, 0]), p), [0.5, 0.5], by_patient=True)
+
+    assert found.probabilities == pytest.approx(np.array([[0.5, 0.5]]))
+
+
+def test_a_patient_with_two_labels_is_noticed() -> None:
+    assert labels_agree(np.array(["a", "a", "b"]), np.array([1, 1, 0]))
+    assert not labels_agree(np.array(["a", "a", "b"]), np.array([1, 0, 0]))
