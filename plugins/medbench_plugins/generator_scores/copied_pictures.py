@@ -39,7 +39,7 @@ class CopiesPixels:
         """Compare ``uint8 (n, channels, *spatial)``; NaN where any of the three is empty."""
         if not (len(train) and len(held_out) and len(synthetic)):
             return float("nan")
-        return float((find_most_alike(synthetic, train)[0] >= limit(held_out, train)).mean())
+        return float((find_most_alike(synthetic, train)[0] >= copy_limit(held_out, train)).mean())
 
     def show(self, folder: Path, train: np.ndarray, held_out: np.ndarray, synthetic: np.ndarray) -> None:
         """Write ``copies.png``: the synthetic pictures most like a training picture above, those below."""
@@ -51,7 +51,7 @@ class CopiesPixels:
         Image.fromarray(lay_out(rows, columns=len(worst))).save(folder / "copies.png")
 
 
-def limit(held_out: np.ndarray, train: np.ndarray) -> float:
+def copy_limit(held_out: np.ndarray, train: np.ndarray) -> float:
     """Return the likeness to a training picture from which a picture counts as a copy, at most 1."""
     honest = float(np.percentile(find_most_alike(held_out, train)[0], PERCENTILE, method="weibull"))
     return honest + MARGIN * (1 - honest)
