@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from medbench.machine_faults import is_interruption, of_machine
+from medbench.machine_faults import find_machine_fault, is_interruption
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ from medbench.machine_faults import is_interruption, of_machine
     ],
 )
 def test_a_fault_is_known_by_number_type_or_words(error: Exception, kind: str | None) -> None:
-    found = of_machine(error)
+    found = find_machine_fault(error)
 
     assert (found[0] if found else None) == kind
 
@@ -40,14 +40,14 @@ def test_polars_says_a_full_disk_in_words() -> None:
     with pytest.raises(Exception, match=r".") as raised:
         polars.DataFrame({"a": list(range(10_000))}).write_parquet(full)
 
-    assert of_machine(raised.value) is not None
+    assert find_machine_fault(raised.value) is not None
 
 
 def test_what_a_recipe_wraps_is_still_the_machines_fault() -> None:
     wrapped = ValueError("the images could not be read")
     wrapped.__cause__ = MemoryError()
 
-    assert of_machine(wrapped) is not None
+    assert find_machine_fault(wrapped) is not None
 
 
 @pytest.mark.parametrize(

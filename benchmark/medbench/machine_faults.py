@@ -1,4 +1,4 @@
-"""Faults of the machine: what they are told apart by. They say nothing of an arm, so they are never scored."""
+"""Faults of the machine, such as a full disk, recognised by exception. They say nothing of an arm: none is scored."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _BY_WORDS = (
 )
 
 
-def of_machine(error: BaseException) -> tuple[str, str] | None:
+def find_machine_fault(error: BaseException) -> tuple[str, str] | None:
     """Return the kind and the sentence of a fault of the machine, or None where an exception is something else.
 
     What was raised while another was handled, or from it, counts as well: recipes wrap what they meet.
@@ -55,19 +55,19 @@ def of_machine(error: BaseException) -> tuple[str, str] | None:
             return "memory", DEVICE_MEMORY
         if isinstance(one, OSError) and one.errno in _BY_NUMBER:
             return _BY_NUMBER[one.errno]
-        if found := in_words(str(one)):
+        if found := fault_in_message(str(one)):
             return found
     return None
 
 
-def in_words(message: str) -> tuple[str, str] | None:
-    """Return the kind and the sentence of a fault of the machine that a message tells of, or None."""
+def fault_in_message(message: str) -> tuple[str, str] | None:
+    """Return the kind and the sentence of the fault of the machine that a message describes, or None."""
     return next((found for pattern, found in _BY_WORDS if pattern.search(message)), None)
 
 
 def is_interruption(kind: str, message: str) -> bool:
     """Say whether a stored failure is a fault of the machine, also one stored before they were told apart."""
-    return kind in INTERRUPTIONS or (kind == "bug" and in_words(message) is not None)
+    return kind in INTERRUPTIONS or (kind == "bug" and fault_in_message(message) is not None)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

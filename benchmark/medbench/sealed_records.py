@@ -43,7 +43,7 @@ def sums_of_job(folder: Path) -> dict[str, str]:
     return sums_of(folder, (p.name for p in folder.iterdir() if p.is_file() and p.name not in _NOT_SUMMED))
 
 
-def damaged(folder: Path, why: str) -> StoreError:
+def damage_error(folder: Path, why: str) -> StoreError:
     """Return the error that names a folder of a store, what is wrong with it, and the way out."""
     return StoreError(f"{folder}: {why}; run `medbench store repair`, which loses nothing, then the same command.")
 
@@ -74,8 +74,8 @@ def unseal(content: bytes) -> tuple[dict[str, Any], dict[str, str] | None]:
         raise Damaged("is no JSON object")
     if SEAL not in record and SUMS not in record:
         return record, None
-    told = _SEALED.match(content)
-    if told is None or hashlib.sha256(content[told.end() :]).hexdigest() != told[1].decode():
+    seal_line = _SEALED.match(content)
+    if seal_line is None or hashlib.sha256(content[seal_line.end() :]).hexdigest() != seal_line[1].decode():
         raise Damaged("changed since it was stored")
     del record[SEAL]
     return record, record.pop(SUMS)
@@ -100,7 +100,7 @@ def check(folder: Path, sums: Mapping[str, str] | None, *names: str, content: by
 
     Args:
         folder: Where they lie.
-        sums: As a record told them.
+        sums: As they stand in a record.
         names: Of those to look at; all that are listed by default.
         content: The bytes of the one file named, where they were read already.
 

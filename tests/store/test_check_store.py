@@ -15,7 +15,7 @@ from _synthetic_store import SyntheticRun
 from medbench import sealed_records
 from medbench.cli import cli
 from medbench.errors import StoreError
-from medbench.store.check_store import look, repair
+from medbench.store.check_store import check_every_file, repair
 from medbench.store.store import Store
 from medbench.trial.stages import save_state
 
@@ -168,7 +168,7 @@ def test_an_empty_folder_holds_nothing(results: Path, medbench: Medbench) -> Non
     (place / ".DS_Store").write_text("x")
 
     assert medbench("leaderboard").exception is None
-    assert look(Store(results)).results == 3
+    assert check_every_file(Store(results)).results == 3
 
 
 def test_a_half_folder_gives_way_to_a_result_and_is_kept(tmp_path: Path) -> None:
@@ -200,10 +200,10 @@ def test_what_matters_is_put_together_again_from_the_plans(results: Path, conten
     (results / ".worth.json").write_text(content)
     store = Store(results)
 
-    assert [place for place, _ in look(store).damaged] == [".worth.json"]
+    assert [place for place, _ in check_every_file(store).damaged] == [".worth.json"]
     repair(store)
     assert list(sealed_records.read(results / ".worth.json")[0].values()) == [1.0]
-    assert look(store).damaged == ()
+    assert check_every_file(store).damaged == ()
 
 
 def test_a_record_without_its_seal_is_damaged() -> None:

@@ -21,7 +21,7 @@ from medbench.boards.arm_trials import ArmTrials
 from medbench.interfaces import Metric
 from medbench.statistics.patient_scores import Cell
 from medbench.statistics.pool_patients import Units
-from medbench.store.recomputed_scores import FOLDER, mark_of
+from medbench.store.recomputed_scores import FOLDER, digest_of_result
 from medbench.store.trial_files import Stored
 from medbench.trial.metrics import Measurement, measure, measure_key, metric_name
 from medbench.trial.probabilities import correct_prior
@@ -154,11 +154,11 @@ class CellMetrics:
     def _entry(self, stored: Stored) -> dict[str, Any]:
         """Return what was kept of exactly this result; of one that was run again, nothing is kept."""
         entry = self._file(self._path(stored)).get(stored.folder.name)
-        return entry if isinstance(entry, dict) and entry.get("of") == mark_of(stored.folder) else {}
+        return entry if isinstance(entry, dict) and entry.get("of") == digest_of_result(stored.folder) else {}
 
     def _keep(self, stored: Stored, unit: str, name: str, value: dict[str, Any]) -> None:
         path = self._path(stored)
-        entry = self._entry(stored) or {"of": mark_of(stored.folder)}
+        entry = self._entry(stored) or {"of": digest_of_result(stored.folder)}
         of_unit = entry.get(unit)
         entry[unit] = {**(of_unit if isinstance(of_unit, dict) else {}), name: value}
         self.kept[path][stored.folder.name] = entry
@@ -172,7 +172,7 @@ class CellMetrics:
             try:
                 self.kept[path] = sealed_records.read(path)[0] if path.is_file() else {}
             except sealed_records.Damaged as error:  # numbers of metrics that are not installed here stand there alone
-                raise sealed_records.damaged(path.parent, str(error)) from None
+                raise sealed_records.damage_error(path.parent, str(error)) from None
             except OSError:
                 self.kept[path] = {}
         return self.kept[path]

@@ -13,7 +13,7 @@ import click
 
 from medbench import __version__
 from medbench.errors import MedbenchError, PluginError, ResourceError
-from medbench.machine_faults import of_machine
+from medbench.machine_faults import find_machine_fault
 from medbench.redact import sentence
 from medbench.registry.source_lines import last_plugin_line
 
@@ -123,7 +123,7 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
-        if (fault := of_machine(error)) is not None:
+        if (fault := find_machine_fault(error)) is not None:
             place = getattr(error, "filename", None)
             _say(f"{place}: {fault[1]}" if place else fault[1])
             with contextlib.suppress(OSError):

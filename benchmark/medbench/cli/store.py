@@ -10,7 +10,7 @@ import click
 
 from medbench.cli.options import results_option
 from medbench.errors import StoreError
-from medbench.store.check_store import look
+from medbench.store.check_store import check_every_file
 from medbench.store.check_store import repair as mend
 from medbench.store.store import Store
 from medbench.text import clean, counted
@@ -28,7 +28,7 @@ def store() -> None:
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def check(results: Path, as_json: bool) -> None:
     """Compare every stored file with its SHA-256; exit with 5 and a list where one is damaged."""
-    found = look(Store(results, create=False))
+    found = check_every_file(Store(results, create=False))
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(found), indent=1))
     else:

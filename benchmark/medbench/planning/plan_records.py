@@ -40,12 +40,12 @@ def keep_worth(store: Store, plan: Plan) -> None:
     try:
         known = sealed_records.read(path)[0] if path.exists() else {}
     except (sealed_records.Damaged, OSError) as error:
-        raise sealed_records.damaged(path, _why(error, path)) from None
+        raise sealed_records.damage_error(path, _why(error, path)) from None
     worth = plan.study.worth
     for dataset, data, text in {(t.dataset, t.data, t.protocol) for t in plan.trials}:
         before = known.get(key := f"{data} {text}", worth)
         if not isinstance(before, int | float):
-            raise sealed_records.damaged(path, f"holds {before!r} where a number stands")
+            raise sealed_records.damage_error(path, f"holds {before!r} where a number stands")
         # Whichever arm a result is of: the folds are the same, and so is what was seen of them.
         if before != worth and any((r.trial.data, r.trial.protocol) == (data, text) for r in store.rows(dataset)):
             raise UsageError(

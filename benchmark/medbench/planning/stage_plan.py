@@ -13,7 +13,7 @@ from medbench.interfaces import Augmenter, Classifier, needs, source_of
 from medbench.registry.catalogue import Catalogue
 from medbench.samples import Samples
 from medbench.trial.encode import encoder_and_head
-from medbench.trial.stages import ENCODER, features_made_of, ids_of, recipe_of, stage_key
+from medbench.trial.stages import ENCODER, features_made_of, ids_of, recipe_digest, stage_key
 from medbench.trial.trial import Trial
 
 Keys = dict[tuple[str, ...], str]
@@ -107,7 +107,7 @@ class StageJobs:
                 text = self.catalogue.spec(stage)
             except (UsageError, TypeError):  # it is not registered: a part of another recipe
                 text = stage.name
-            self._names[stage] = text, recipe_of(stage)
+            self._names[stage] = text, recipe_digest(stage)
         return self._names[stage]
 
     def _plan(self, job: StageJob) -> None:

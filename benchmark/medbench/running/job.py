@@ -24,7 +24,7 @@ from medbench.data.transfer_sources import datasets_in, key_of_dataset, open_sou
 from medbench.errors import ContractError, DataError, MedbenchError, ResourceError, Skip, StoreError
 from medbench.identity.identity import SCHEME, identity
 from medbench.interfaces import outside_identity
-from medbench.machine_faults import of_machine
+from medbench.machine_faults import find_machine_fault
 from medbench.protocols.protocol import protocol
 from medbench.redact import sentence, without_names, without_paths
 from medbench.registry import plugins
@@ -36,7 +36,7 @@ from medbench.trial.context import TrialContext
 from medbench.trial.encode import encode_samples, encoder_and_head
 from medbench.trial.fit_one_stage import fit_stage, training_part
 from medbench.trial.run_one_trial import Measures, Recipes, run_trial, score_again
-from medbench.trial.stages import ENCODER, announced
+from medbench.trial.stages import ENCODER, find_announced_stage
 from medbench.trial.trial import Result, Trial
 
 REPORT_SECONDS = 0.5
@@ -105,7 +105,7 @@ def work(folder: str, device: str) -> int:
     except (Exception, SystemExit) as error:  # noqa: BLE001  a trial is one of the two borders that must survive
         names = _log(error, task)
         os.close(log)  # where too many files are open, the next line needs its place
-        if (fault := of_machine(error)) is not None:
+        if (fault := find_machine_fault(error)) is not None:
             return _fail(place, *fault, 6)
         said = str(error.strerror) if isinstance(error, OSError) else sentence(str(error), names)
         where = last_plugin_line(error)[1].partition(":")[0]
@@ -154,7 +154,11 @@ def do_task(task: Task, place: Path, device: str) -> None:
     extractor = catalogue.resolve("extractor", trial.extractor) if trial.extractor else None
     if task.kind == "stage":
         encoder, head = encoder_and_head(augmenter, classifier)
-        stage = encoder if task.recipe == ENCODER else announced(task.recipe, encoder, augmenter, head, extractor)
+        stage = (
+            encoder
+            if task.recipe == ENCODER
+            else find_announced_stage(task.recipe, encoder, augmenter, head, extractor)
+        )
         train = training_part(rules, samples, trial.cut)
         if task.on not in ("pixels", "features"):
             train = next(sources(d) for d in datasets_in(augmenter, classifier) if key_of_dataset(d) == task.on)

@@ -19,7 +19,7 @@ PLANS = ".plans"
 
 @dataclass(frozen=True)
 class Soundness:
-    """What a look at every file of a store found.
+    """What was found when every file of a store was compared with its sum.
 
     Attributes:
         results: Trials with a result.
@@ -42,7 +42,7 @@ class Soundness:
     missing: tuple[str, ...]
 
 
-def look(store: Store) -> Soundness:
+def check_every_file(store: Store) -> Soundness:
     """Compare every file of a store with its sum; change nothing."""
     damaged: list[tuple[str, str]] = []
     counts = dict.fromkeys(("done", "failed", "stages", "plans", "unsummed"), 0)
@@ -102,11 +102,11 @@ def repair(store: Store) -> list[tuple[str, str]]:
     What matters, as it was fixed before the first run, is put together again from the plans.
     """
     moved = []
-    for place, _ in look(store).damaged:
+    for place, _ in check_every_file(store).damaged:
         aside = store.set_aside(store.root / place)
         moved.append((place, str(aside.relative_to(store.root))))
         if place == WORTH:
-            (store.root / WORTH).write_text(sealed_records.seal(_worth(store)))
+            (store.root / WORTH).write_text(sealed_records.seal(_worth_of_plans(store)))
     return moved
 
 
@@ -118,7 +118,7 @@ def record_files(store: Store) -> Iterator[Path]:
         yield store.root / WORTH
 
 
-def _worth(store: Store) -> dict[str, Any]:
+def _worth_of_plans(store: Store) -> dict[str, Any]:
     """Return what matters by data set and protocol, as the first plan of each had it."""
     known: dict[str, Any] = {}
     plans = [path for path in record_files(store) if path.parent.name == PLANS]

@@ -18,7 +18,7 @@ from medbench.store.trial_files import Stored, read_stored
 FOLDER = ".measures"
 
 
-def mark_of(folder: Path) -> str:
+def digest_of_result(folder: Path) -> str:
     """Return a few digits of a result's SHA-256: a trial that was run again has another result of the same id."""
     try:
         return sealed_records.sum_of(folder / "result.json")[:16]
@@ -42,7 +42,7 @@ def read(root: Path, folder: Path) -> Stored:
         return stored
     try:
         kept, _ = sealed_records.read(place)
-        if kept["of"] != mark_of(folder):
+        if kept["of"] != digest_of_result(folder):
             return stored
         own = {name: why for name, why in stored.unmeasured.items() if name.startswith("metric ")}
         return dataclasses.replace(
@@ -52,9 +52,11 @@ def read(root: Path, folder: Path) -> Stored:
             unmeasured={**own, **kept["unmeasured"]},
         )
     except sealed_records.Damaged as error:
-        raise sealed_records.damaged(place.parent, str(error)) from None
+        raise sealed_records.damage_error(place.parent, str(error)) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise sealed_records.damaged(place.parent, f"{place.name} cannot be read ({type(error).__name__})") from None
+        raise sealed_records.damage_error(
+            place.parent, f"{place.name} cannot be read ({type(error).__name__})"
+        ) from None
 
 
 def write(root: Path, folder: Path, scored: Mapping[str, Any]) -> None:
@@ -71,7 +73,7 @@ def write(root: Path, folder: Path, scored: Mapping[str, Any]) -> None:
     place = _place(root, folder)
     place.parent.mkdir(parents=True, exist_ok=True)
     fresh = place.with_suffix(f".{os.getpid()}")
-    fresh.write_text(sealed_records.seal({"of": mark_of(folder), **scored}))
+    fresh.write_text(sealed_records.seal({"of": digest_of_result(folder), **scored}))
     fresh.replace(place)
 
 

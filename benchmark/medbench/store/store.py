@@ -17,7 +17,7 @@ from pathlib import Path
 
 from medbench import sealed_records
 from medbench.errors import MedbenchError, ResourceError, StoreError
-from medbench.machine_faults import of_machine
+from medbench.machine_faults import find_machine_fault
 from medbench.store.durable_files import shorten_log, sync_folder, sync_tree, write_durably
 from medbench.store.folder_names import (
     JOB_NAME,
@@ -209,7 +209,7 @@ class Store:
     def _read(self, folder: Path) -> Stored:
         stored = read(self.root, folder)
         if self.place(stored.trial) != folder.with_name(folder.name.partition(".failed-")[0]):
-            raise sealed_records.damaged(folder, "it holds another trial")
+            raise sealed_records.damage_error(folder, "it holds another trial")
         return stored
 
     def _failures(self, place: Path) -> list[Path]:
@@ -294,7 +294,7 @@ def _is_whole(folder: Path) -> bool:
 
 
 def _not_written(place: Path, error: OSError) -> MedbenchError:
-    fault = of_machine(error)
+    fault = find_machine_fault(error)
     if fault is not None:
         return ResourceError(f"{place}: cannot be written ({error.strerror}): {fault[1]}")
     return StoreError(f"{place}: cannot be written ({error.strerror}); give another --results.")

@@ -214,20 +214,20 @@ def read_stored(folder: Path) -> Stored:
             sums=sums,
         )
     except sealed_records.Damaged as error:
-        raise sealed_records.damaged(folder, str(error)) from None
+        raise sealed_records.damage_error(folder, str(error)) from None
     except FileNotFoundError:
-        raise sealed_records.damaged(folder, "spec.json is missing") from None
+        raise sealed_records.damage_error(folder, "spec.json is missing") from None
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise sealed_records.damaged(folder, f"it cannot be read ({type(error).__name__})") from None
+        raise sealed_records.damage_error(folder, f"it cannot be read ({type(error).__name__})") from None
 
 
 def _check(folder: Path, sums: Mapping[str, str] | None, *names: str) -> None:
     try:
         sealed_records.check(folder, sums, *names)
     except sealed_records.Damaged as error:
-        raise sealed_records.damaged(folder, str(error)) from None
+        raise sealed_records.damage_error(folder, str(error)) from None
     except OSError as error:
-        raise sealed_records.damaged(folder, f"it cannot be read ({error.strerror})") from None
+        raise sealed_records.damage_error(folder, f"it cannot be read ({error.strerror})") from None
 
 
 def _status(failure: Failure) -> Literal["failed", "skipped", "interrupted"]:
@@ -264,6 +264,8 @@ def read_predictions(stored: Stored) -> Predictions:
             np.column_stack([table[name].to_numpy() for name in names]),
         )
     except sealed_records.Damaged as error:
-        raise sealed_records.damaged(stored.folder, str(error)) from None
+        raise sealed_records.damage_error(stored.folder, str(error)) from None
     except (OSError, polars.exceptions.PolarsError, ValueError) as error:
-        raise sealed_records.damaged(stored.folder, f"{path.name} cannot be read ({type(error).__name__})") from None
+        raise sealed_records.damage_error(
+            stored.folder, f"{path.name} cannot be read ({type(error).__name__})"
+        ) from None

@@ -25,7 +25,7 @@ import numpy as np
 from medbench.identity.code_reach import place_of, reach
 from medbench.identity.identity import digest, identity
 from medbench.interfaces import Metric, outside_identity
-from medbench.machine_faults import of_machine
+from medbench.machine_faults import find_machine_fault
 from medbench.redact import without_paths
 
 CORE_PLACES = {"scoring": "medbench.trial.generator_scores"}
@@ -94,7 +94,7 @@ def measurement_of_error(error: BaseException, *, quiet: bool = False) -> Measur
     if not quiet:
         where = without_paths("".join(traceback.format_tb(error.__traceback__)))
         print(f"{where}{type(error).__name__}: the number is left out", file=sys.stderr)
-    return Measurement(None, type(error).__name__, passing=of_machine(error) is not None)
+    return Measurement(None, type(error).__name__, passing=find_machine_fault(error) is not None)
 
 
 @outside_identity

@@ -20,12 +20,12 @@ ENCODER = "encoder"
 """How a plan names the stage that is a classifier's own encoder; it has no name in the catalogue."""
 
 
-def recipe_of(stage: Any) -> str:
+def recipe_digest(stage: Any) -> str:
     """Return the SHA-256 of a stage's recipe, by which a job finds it: many a stage has no name in the catalogue."""
     return digest(describe(stage))
 
 
-def announced(recipe: str, *users: Any) -> Any:
+def find_announced_stage(recipe: str, *users: Any) -> Any:
     """Find a stage among those that recipes announce in their ``needs``, at any depth.
 
     Args:
@@ -38,7 +38,7 @@ def announced(recipe: str, *users: Any) -> Any:
     waiting = [stage for user in users if user is not None for stage in needs(user)]
     while waiting:
         stage = waiting.pop()
-        if recipe_of(stage) == recipe:
+        if recipe_digest(stage) == recipe:
             return stage
         waiting += needs(stage)
     raise ContractError("a stage was planned that no recipe announces any more: the code changed meanwhile.")
@@ -91,13 +91,13 @@ def load_state(folder: Path, key: str = "") -> tuple[dict[str, np.ndarray], dict
 
     record = read_stage(folder)
     if key and record.get("key", key) != key:
-        raise sealed_records.damaged(folder, "it holds another stage")
+        raise sealed_records.damage_error(folder, "it holds another stage")
     try:
         content = (folder / "state.safetensors").read_bytes()
     except OSError as error:
-        raise sealed_records.damaged(folder, f"state.safetensors cannot be read ({error.strerror})") from None
+        raise sealed_records.damage_error(folder, f"state.safetensors cannot be read ({error.strerror})") from None
     if hashlib.sha256(content).hexdigest() != record.get("sha256"):
-        raise sealed_records.damaged(folder, "the bytes of state.safetensors changed since it was stored")
+        raise sealed_records.damage_error(folder, "the bytes of state.safetensors changed since it was stored")
     return load(content), record
 
 
@@ -110,9 +110,9 @@ def read_stage(folder: Path) -> dict[str, Any]:
     try:
         return sealed_records.read(folder / "stage.json")[0]
     except sealed_records.Damaged as error:
-        raise sealed_records.damaged(folder, str(error)) from None
+        raise sealed_records.damage_error(folder, str(error)) from None
     except OSError as error:
-        raise sealed_records.damaged(folder, f"stage.json cannot be read ({error.strerror})") from None
+        raise sealed_records.damage_error(folder, f"stage.json cannot be read ({error.strerror})") from None
 
 
 def check_stage(folder: Path, *names: str) -> None:
@@ -127,9 +127,9 @@ def check_stage(folder: Path, *names: str) -> None:
             sealed_records.check(folder, {"state.safetensors": record.get("sha256", "")})
         sealed_records.check(folder, sums, *names)
     except sealed_records.Damaged as error:
-        raise sealed_records.damaged(folder, str(error)) from None
+        raise sealed_records.damage_error(folder, str(error)) from None
     except OSError as error:
-        raise sealed_records.damaged(folder, f"it cannot be read ({error.strerror})") from None
+        raise sealed_records.damage_error(folder, f"it cannot be read ({error.strerror})") from None
 
 
 def features_made_of(made_of: str, encoder_key: str) -> str:

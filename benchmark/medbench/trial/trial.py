@@ -34,8 +34,8 @@ class Trial:
         arm: SHA-256 over the recipes, the code they reach, the core's and the libraries': rows of one arm on a
             leaderboard share it.
         id: SHA-256 over everything that can change the result.
-        extractor: Text of what the made rows are scored with; empty for the first registered one, and in arms that
-            make none. It is no part of `id`, since scores are computed again from stored generators; one that is
+        extractor: Text of what the synthetic samples are scored with; empty for the first registered one, and in arms
+            that make none. It is no part of `id`, since scores are computed again from stored generators; one that is
             trained counts through `arm`.
     """
 
