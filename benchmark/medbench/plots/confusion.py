@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from medbench.plots import style
-from medbench.text import clean, columns, cut
+from medbench.plots.style import math_free
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,12 +25,10 @@ def draw(matrices: Sequence[tuple[str, np.ndarray]], classes: Sequence[str]) -> 
         matrices: Title and ``float64 (n_classes, n_classes)`` counts by true class and by decision, of each arm.
         classes: Their names.
     """
-    down = -(-len(matrices) // ACROSS)
     with style.settings():
-        figure = style.figure(height=0.3 + 2.2 * down)
-        grid = figure.subplots(down, ACROSS, squeeze=False).ravel()
-        names = [plain(c, SHORTEST) for c in classes]
-        for ax, (title, counts) in zip(grid, matrices, strict=False):
+        figure, grid = style.panels(len(matrices), ACROSS, row=2.2, frame=0.3)
+        names = [math_free(c, SHORTEST) for c in classes]
+        for ax, (title, counts) in zip(grid, matrices, strict=True):
             total = counts.sum(1, keepdims=True)
             shares = np.divide(counts, total, out=np.zeros_like(counts, dtype=float), where=total > 0)
             k = len(classes)
@@ -43,13 +41,11 @@ def draw(matrices: Sequence[tuple[str, np.ndarray]], classes: Sequence[str]) -> 
             ax.set_yticks(range(k), names, fontsize=7)
             ax.tick_params(length=0)
             ax.set_aspect("equal")
-            ax.set_title(plain(title, LONGEST), fontsize=8)
+            ax.set_title(math_free(title, LONGEST), fontsize=8)
             ax.set_xlabel("decided", fontsize=7)
             ax.set_ylabel("true", fontsize=7)
             for spine in ax.spines.values():
                 spine.set_visible(False)
-        for ax in grid[len(matrices) :]:
-            ax.set_axis_off()
     return figure
 
 
@@ -61,11 +57,3 @@ def _cell(ax, row: int, column: int, share: float, *, written: bool) -> None:  #
     if written:
         colour = "#ffffff" if share > 0.6 else style.INK
         ax.text(column, row, f"{100 * share:.0f}", ha="center", va="center", color=colour, fontsize=8)
-
-
-def plain(text: str, longest: int) -> str:
-    """Write a text of others so that no dollar sign in it starts a formula, cut to `longest` columns."""
-    text = clean(text)
-    if columns(text) > longest:
-        text = f"{cut(text, longest - 1)}."
-    return text.replace("$", r"\$")

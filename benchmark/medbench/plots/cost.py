@@ -8,8 +8,6 @@ from math import isfinite
 from typing import TYPE_CHECKING
 
 from medbench.plots import style
-from medbench.plots.confusion import plain
-from medbench.plots.forest import COLOURS
 from medbench.text import duration
 
 if TYPE_CHECKING:
@@ -58,12 +56,12 @@ def draw(spent: Sequence[Spent], *, worth: float) -> Figure:
         room = 0.08 * (max(known) - min(known))
         low, high = min(known) - room, max(known) + room
         for number, one in enumerate(spent, start=1):
-            colour = COLOURS.get(one.word, style.INK)
+            colour = style.colour_of(one.word)
             ends = max(one.low, low), min(one.high, high)
             ax.plot([one.seconds] * 2, ends, color=colour, linewidth=1.2)
             ax.plot(one.seconds, one.gain, marker="o", color=colour, markersize=5, linestyle="")
             ax.annotate(str(number), (one.seconds, one.gain), (5, 4), textcoords="offset points", fontsize=8)
-        listed = "\n".join(f"{n} {plain(one.name, LONGEST)}" for n, one in enumerate(spent, start=1))
+        listed = "\n".join(f"{n} {style.math_free(one.name, LONGEST)}" for n, one in enumerate(spent, start=1))
         ax.annotate(listed, (1.02, 1), xycoords="axes fraction", va="top", fontsize=7, annotation_clip=False)
         ax.set_ylim(low, high)
         seconds = [one.seconds for one in spent]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import isfinite
 from typing import TYPE_CHECKING
 
-from medbench.plots.style import BLUE, FAINT, GREEN, INK, ORANGE, RED, figure, settings
+from medbench.plots.style import FAINT, INK, colour_of, figure, math_free, settings
 from medbench.tables.forest import Bar, Forest
 from medbench.text import clean, columns, cut
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLOURS = {"better": BLUE, "worse": RED, "same": GREEN, "threshold": ORANGE}  # the word beside it says the same
 ROW, FRAME = 0.24, 0.7
 """Inches: a bar, and what a panel needs besides."""
 COLUMNS = (8, 40, 118)
@@ -50,10 +49,10 @@ def _panel(panel: Forest, ax: Axes, width: int) -> None:
     ax.axvline(0, color=INK, linewidth=0.8)
     for y, bar in enumerate(panel.bars):
         _bar(bar, y, ax, (low - room, high + room))
-    ax.set_yticks(range(len(panel.bars)), [_math_free(_label(bar)) for bar in panel.bars], ha="left")
+    ax.set_yticks(range(len(panel.bars)), [math_free(_label(bar)) for bar in panel.bars], ha="left")
     ax.tick_params(axis="y", length=0, pad=CHARACTER * width)
     ax.spines["left"].set_visible(False)
-    ax.set_title(_math_free(panel.title), loc="left", fontsize=9)
+    ax.set_title(math_free(panel.title), loc="left", fontsize=9)
     if not panel.bars:
         ax.text(0.5, 0.5, "nothing is compared here", transform=ax.transAxes, ha="center", va="center")
 
@@ -67,7 +66,7 @@ def _bar(bar: Bar, y: int, ax: Axes, limits: tuple[float, float]) -> None:
     if bar.value is None:
         _beside(ax, y, bar.word, 0)
         return
-    colour = COLOURS.get(bar.word, INK)
+    colour = colour_of(bar.word)
     ends = [max(bar.low, limits[0]), min(bar.high, limits[1])]
     ax.plot(ends, [y, y], color=colour, linewidth=1.6, solid_capstyle="butt")
     for end, known, arrow in zip(ends, map(isfinite, (bar.low, bar.high)), "<>", strict=True):
@@ -81,7 +80,7 @@ def _bar(bar: Bar, y: int, ax: Axes, limits: tuple[float, float]) -> None:
 def _beside(ax: Axes, y: int, text: str, column: int, colour: str = INK) -> None:
     """Write right of a panel, in points from its edge: so the layout knows how much room that takes."""
     ax.annotate(
-        _math_free(text),
+        math_free(text),
         (1, y),
         (COLUMNS[column], 0),
         xycoords=ax.get_yaxis_transform(),
@@ -90,8 +89,3 @@ def _beside(ax: Axes, y: int, text: str, column: int, colour: str = INK) -> None
         va="center",
         annotation_clip=False,
     )
-
-
-def _math_free(text: str) -> str:
-    """Write a text so that no dollar sign in it starts a formula."""
-    return clean(text).replace("$", r"\$")

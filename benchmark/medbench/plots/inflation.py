@@ -1,4 +1,4 @@
-"""A staircase as a figure: what is left of a gain after every step, in points."""
+"""Where a gain goes as a figure: what is left of it after every leak that is closed, in points."""
 
 from __future__ import annotations
 
@@ -55,6 +55,6 @@ def draw(found: Inflation) -> Figure:
         axes.tick_params(axis="y", length=0)
         arm, against = map(short, found.names)
         phantom = " (drawn images)" if found.is_phantom else ""
-        title = f"{clean(found.dataset)}{phantom}: where {arm}'s gain over {against} goes".replace("$", r"\$")
+        title = style.math_free(f"{found.dataset}{phantom}: where {arm}'s gain over {against} goes")
         figure.suptitle(textwrap.fill(title, TITLE), x=0.01, ha="left", fontsize=10)
     return figure

@@ -1,4 +1,4 @@
-"""Gain against training size as a figure: a panel an arm, worths in patients above, the controls' curves at last."""
+"""Gain against training size as a figure: one panel per arm, the learning curves of the controls in the last one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from medbench.analyses.learning_curves import Growth, OfArm
 from medbench.planning.arm_names import control_name
 from medbench.plots import style
 from medbench.tables.learning_curves import extra, name
-from medbench.text import clean, cut
+from medbench.text import cut
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 ACROSS = 2
 PANEL = 1.95  # inches
-COLOURS = {"better": style.BLUE, "worse": style.RED, "same": style.GREEN, "threshold": style.ORANGE}
 NEAR = 1.25  # sizes nearer than this have no room for two labels
 LONGEST = 60  # characters of a data set's name
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -34,18 +33,13 @@ def draw(growth: Growth) -> Figure:
     Args:
         growth: A size without a gain is drawn as a gap.
     """
-    panels = len(growth.arms) + 1
-    down = -(-panels // ACROSS)
     with style.settings():
-        figure = style.figure(height=PANEL * down + 0.5)
-        grid = figure.subplots(down, ACROSS, squeeze=False).flatten()
+        figure, grid = style.panels(len(growth.arms) + 1, ACROSS, row=PANEL, frame=0.5)
         reach = _reach(growth)
         for arm, axes in zip(growth.arms, grid, strict=False):
             _gains(arm, axes, growth.study.worth, reach)
-        _curves(growth, grid[panels - 1])
-        for axes in grid[panels:]:
-            axes.set_visible(False)
-        for axes in grid[:panels]:
+        _curves(growth, grid[-1])
+        for axes in grid:
             axes.set_xscale("log")
             axes.set_xlim(min(growth.sizes) / 1.25, max(growth.sizes) * 1.25)
             axes.set_xticks(growth.sizes, _labels(growth.sizes))
@@ -54,7 +48,7 @@ def draw(growth: Growth) -> Figure:
             "training patients; above each gain with its 95 % range: its worth in patients of the control", fontsize=9
         )
         phantom = " (drawn images)" if growth.is_phantom else ""
-        title = cut(_math_free(str(growth.source["dataset"])), LONGEST)
+        title = cut(style.math_free(str(growth.source["dataset"])), LONGEST)
         figure.suptitle(f"{title}{phantom}: gain in points by training patients", x=0.01, ha="left", fontsize=10)
     return figure
 
@@ -83,8 +77,8 @@ def _gains(arm: OfArm, axes: Axes, worth: float, reach: tuple[float, float]) -> 
     axes.axhline(0, color=style.INK, linewidth=0.8)
     drawn = [(p, p.judged.gain, p.judged.verdict.word) for p in arm.points if p.judged and p.judged.gain]
     axes.plot([p.patients for p, _, _ in drawn], [100 * g.value for _, g, _ in drawn], color=style.FAINT, linewidth=1)
-    for colour in dict.fromkeys(COLOURS.get(word, style.INK) for _, _, word in drawn):
-        alike = [(p.patients, g) for p, g, word in drawn if COLOURS.get(word, style.INK) == colour]
+    for colour in dict.fromkeys(style.colour_of(word) for _, _, word in drawn):
+        alike = [(p.patients, g) for p, g, word in drawn if style.colour_of(word) == colour]
         axes.errorbar(
             [size for size, _ in alike],
             [100 * g.value for _, g in alike],
@@ -112,10 +106,10 @@ def _gains(arm: OfArm, axes: Axes, worth: float, reach: tuple[float, float]) -> 
                 textcoords="offset points",
                 va="center",
                 fontsize=8,
-                color=COLOURS.get(word, style.INK),
+                color=style.colour_of(word),
             )
     axes.set_ylim(*reach)
-    axes.set_title(_math_free(name(arm)), loc="left", fontsize=9)
+    axes.set_title(style.math_free(name(arm)), loc="left", fontsize=9)
 
 
 def _curves(growth: Growth, axes: Axes) -> None:
@@ -128,13 +122,8 @@ def _curves(growth: Growth, axes: Axes) -> None:
             marker=MARKERS[number % len(MARKERS)],
             markersize=4,
             linewidth=1.4,
-            label=_math_free(control),
+            label=style.math_free(control),
         )
     if of_controls:
         axes.legend(frameon=False, fontsize=8)
     axes.set_title("controls, balanced accuracy in %, never falling", loc="left", fontsize=9)
-
-
-def _math_free(text: str) -> str:
-    """Write a text so that no dollar sign in it starts a formula."""
-    return clean(text).replace("$", r"\$")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from medbench.plots import style
-from medbench.plots.confusion import plain
+from medbench.plots.style import math_free
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,21 +23,17 @@ def draw(panels: Sequence[tuple[str, Lines]]) -> Figure:
     Args:
         panels: Title and lines of each, at least one.
     """
-    down = -(-len(panels) // ACROSS)
     with style.settings():
-        figure = style.figure(height=0.3 + 2.3 * down)
-        grid = figure.subplots(down, ACROSS, squeeze=False).ravel()
-        for ax, (title, lines) in zip(grid, panels, strict=False):
+        figure, grid = style.panels(len(panels), ACROSS, row=2.3, frame=0.3)
+        for ax, (title, lines) in zip(grid, panels, strict=True):
             for position, (name, values) in enumerate(lines.items()):
                 colour = style.COLOURS[position % len(style.COLOURS)]
                 dashes = ("-", "--", ":")[position // len(style.COLOURS) % 3]
                 ax.plot(
-                    *zip(*values, strict=True), color=colour, linestyle=dashes, linewidth=1.1, label=plain(name, 20)
+                    *zip(*values, strict=True), color=colour, linestyle=dashes, linewidth=1.1, label=math_free(name, 20)
                 )
-            ax.set_title(plain(title, LONGEST), loc="left", fontsize=8)
+            ax.set_title(math_free(title, LONGEST), loc="left", fontsize=8)
             ax.set_xlabel("step", fontsize=7)
             ax.tick_params(labelsize=7)
             ax.legend(fontsize=6, frameon=False, ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.28))
-        for ax in grid[len(panels) :]:
-            ax.set_axis_off()
     return figure

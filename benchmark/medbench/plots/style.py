@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medbench.errors import UsageError
+from medbench.statistics.verdicts import WORDS
+from medbench.text import clean, columns, cut
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 FORMATS = ("svg", "png", "pdf")
@@ -56,6 +60,36 @@ def settings() -> AbstractContextManager[None]:
     import matplotlib
 
     return matplotlib.rc_context(SETTINGS)
+
+
+def panels(count: int, across: int, row: float, frame: float) -> tuple[Figure, Sequence[Axes]]:
+    """Return a figure with so many panels, to be drawn inside :func:`settings`; places that are left over stay empty.
+
+    Args:
+        count: Panels.
+        across: Beside each other.
+        row: Inches of a row of panels.
+        frame: Inches besides.
+    """
+    down = -(-count // across)
+    drawn = figure(height=frame + row * down)
+    grid = drawn.subplots(down, across, squeeze=False).ravel()
+    for ax in grid[count:]:
+        ax.set_axis_off()
+    return drawn, list(grid[:count])
+
+
+def colour_of(word: str) -> str:
+    """Return the colour of a verdict; that of ink for other texts and for verdicts that do not stand out."""
+    return WORDS[word].colour or INK if word in WORDS else INK  # type: ignore[index]
+
+
+def math_free(text: str, longest: int | None = None) -> str:
+    """Write a text of others so that no dollar sign in it starts a formula, cut to `longest` columns with a dot."""
+    text = clean(text)
+    if longest is not None and columns(text) > longest:
+        text = f"{cut(text, longest - 1)}."
+    return text.replace("$", r"\$")
 
 
 def written(drawn: Figure, form: str) -> bytes:

@@ -11,6 +11,7 @@ import hashlib
 from importlib import resources
 
 from medbench.report.report import Report
+from medbench.statistics.verdicts import WORDS
 from medbench.tables.blocks import Block, Cell, numeric_columns
 from medbench.tables.writers.latex_text import pieces
 
@@ -26,8 +27,7 @@ def page(report: Report) -> bytes:
 
     def attributes(cell: Cell, number: bool) -> Markup:
         names = [f"d{min(cell.depth, DEEPEST)}"] if cell.depth else []
-        if cell.kind in ("better", "worse", "same", "threshold"):
-            names.append(cell.kind)
+        names += [word for word, style in WORDS.items() if word == cell.kind and style.colour]
         if not number:
             names += ["text", "long"] if len(cell.text) > LONG else ["text"]
         made = Markup("")
