@@ -15,14 +15,15 @@ from medbench.protocols.protocol import protocol
 from medbench.report.figures import figure
 from medbench.report.inputs import Material
 from medbench.report.section_results import title_of
-from medbench.tables.blocks import Block, Cell, Section, cell, heading, say, table
+from medbench.tables.blocks import Block, Section, cell, heading, say, table
 from medbench.tables.inflation import rows as stair_rows
 from medbench.tables.inflation import sentences as stair_sentences
 from medbench.tables.learning_curves import TITLES as SIZE_TITLES
 from medbench.tables.learning_curves import cells as size_cells
 from medbench.tables.learning_curves import name as size_name
 from medbench.tables.learning_curves import sentences as size_sentences
-from medbench.tables.published_figures import CAVEAT
+from medbench.tables.published_figures import CAVEAT, sources_and_notes
+from medbench.tables.published_figures import cells as published_cells
 from medbench.tables.wording import PHANTOM
 from medbench.text import points
 
@@ -111,48 +112,28 @@ def published(material: Material) -> Section | None:
     found = material.comparison
     if found is None or not found.lines:
         return None
-    rows = []
-    for line in found.lines:
-        p = line.published
-        share = p.is_share
-
-        def number(value: float | None, why: str, share: bool = share) -> Cell:
-            if value is None:
-                return cell(why)
-            return cell(f"{100 * value:.1f}" if share else f"{value:.4g}", float(value))
-
-        quoted = number(p.value, "not found")
-        if p.value is not None:
-            quoted = cell(f"{round(100 * p.value if share else p.value, 6):g}", float(p.value))  # every digit of it
-        gain = f"{points(line.gain.value)} ({points(line.gain.low)} to {points(line.gain.high)})" if line.gain else ""
-        rows.append(
-            [
-                f"{short(p.arm)}{f' / {short(p.classifier)}' if p.classifier else ''}",
-                line.dataset,
-                p.metric + (", %" if share else ""),
-                quoted,
-                number(line.rerun.value, line.rerun.why),
-                number(line.honest.value, line.honest.why),
-                points(line.inflation) if line.inflation is not None else "",
-                gain or ("control" if line.is_control else ""),
-                line.verdict.word if line.verdict else "",
-            ]
-        )
+    rows = [
+        [
+            short(line.published.arm) + (f" / {short(line.published.classifier)}" if line.published.classifier else ""),
+            line.dataset,
+            line.published.metric + (", %" if line.published.is_share else ""),
+            *published_cells(line),
+        ]
+        for line in found.lines
+    ]
     columns = ("arm", "data set", "measure", "published", "rerun", "honest", "inflation", "honest gain", "verdict")
-    said = [CAVEAT, PHANTOM if found.is_phantom else ""]
+    sentences = [CAVEAT, PHANTOM if found.is_phantom else ""]
     if found.own:
         leaks = ", ".join(sorted(protocol(found.own).leaks))
-        said.append(f"rerun: protocol {found.own}, which leaks {leaks}; never ranked.")
+        sentences.append(f"rerun: protocol {found.own}, which leaks {leaks}; never ranked.")
     if found.honest:
-        said.append(f"honest: protocol {found.honest}; both count images by argmax, as the study did.")
-    said += dict.fromkeys(f"Source: {line.published.source}" for line in found.lines)
-    of_lines = [line.published for line in found.lines]
-    said += dict.fromkeys(f"{short(p.arm)}, {p.metric}: {p.note}" for p in of_lines if p.note)
+        sentences.append(f"honest: protocol {found.honest}; both count images by argmax, as the study did.")
+    sentences += sources_and_notes(found)
     caption = "What was published, what its own protocol gives here, and what an honest one gives."
     return Section(
         "published",
         "Published figures beside ours",
-        (table(caption, columns, rows, label="published"), say(*said, is_list=True)),
+        (table(caption, columns, rows, label="published"), say(*sentences, is_list=True)),
     )
 
 
@@ -163,8 +144,8 @@ def inflation(material: Material) -> Section | None:
         listed = stair_rows(found)
         arm, against = map(short, found.names)
         rows = [
-            [title, *(cell(step.why if v is None else f"{100 * v:.1f}", v) for v in (step.arm, step.against)),
-             cell(points(step.gain), step.gain) if step.gain is not None else cell(step.why)]
+            [title, *(step.why if v is None else f"{100 * v:.1f}" for v in (step.arm, step.against)),
+             step.why if step.gain is None else points(step.gain)]
             for title, step in listed
         ]  # fmt: skip
         known = "; ".join(f"{title}: {points(step.gain)}" for title, step in listed if step.gain is not None)

@@ -6,25 +6,20 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
-import numpy as np
-
 from medbench.analyses.compare import Versus, compare_all
-from medbench.analyses.compare_details import Details
 from medbench.boards.board import Board, Row
 from medbench.data.audit_official_cut import describe_waivers
 from medbench.planning.arm_names import arm_name, short
-from medbench.planning.seed_block import SEEDS
 from medbench.statistics.verdicts import reasons
 from medbench.tables.blocks import Block, grid, notes
-from medbench.tables.board_notes import without_number
 from medbench.tables.board_table import branch, heading
-from medbench.tables.board_values import metric_key
+from medbench.tables.compare_details import detail_values, details
 from medbench.tables.document import Document, write
 from medbench.tables.forest import Bar, Forest, draw, legend
-from medbench.tables.wording import PHANTOM, answer, auroc_share, looks, metric_text, range_of
+from medbench.tables.wording import PHANTOM, answer, auroc_share, looks, range_of
 from medbench.tables.writers.terminal import under
 from medbench.tables.writers.values import Values, cleaned, gain_values, percent, rounded, verdict_values
-from medbench.text import WIDTH, auroc_text, clean, cut, duration, pad, points, wrapped
+from medbench.text import auroc_text, clean, duration, pad, points, wrapped
 
 TITLES = {
     "dataset": "data set",
@@ -75,7 +70,7 @@ def _lines(found: Sequence[Versus], plain: bool) -> Iterator[str]:
         alone = Forest("", (_bar(one, _name(one, one.arm)),), one.board.study.worth)
         yield from (*draw(alone, plain=plain), "", *under(_sentences(one)))
         if one.details is not None:
-            yield from ("", *_details(one, one.details))
+            yield from ("", *details(one, one.details))
         yield ""
     yield f" {legend(found[0].board.study.worth, plain=plain)}"
 
@@ -204,67 +199,6 @@ def _of_board(board: Board) -> Iterator[str]:
     yield f"{looks(compared, board.looks)}."
 
 
-def _details(one: Versus, of_it: Details) -> Iterator[str]:
-    """Yield the cross-checks, which make no word."""
-    yield " details: cross-checks that make no verdict; the corrected t is of fold means"
-    worth = one.board.study.worth
-    if (t := of_it.corrected) is not None:
-        yield _detail(
-            "corrected t",
-            f"{points(t.value)} ({points(t.low)} to {points(t.high)}), p {_p(t.p)}, df {t.df} (Nadeau and Bengio)",
-        )
-        yield _detail("tested / trained", f"{of_it.ratio:.2f} of patients, mean over folds")
-        shares = " / ".join(_p(p) for p in (t.better, t.same, t.worse))
-        yield _detail("P by this test", f"{shares} better / same / worse, by {worth:g} points")
-    else:
-        why = "a leaky protocol" if one.board.leaks else "an official cut"
-        if not one.board.leaks and one.judged.evidence.folds > 1:
-            why = "training sets of unknown size"
-        yield _detail("corrected t", f"says nothing here: {why}")
-    yield _detail("by repeat", "  ".join(points(value) for value in of_it.by_repeat))
-    yield _detail("decided differently", f"{100 * of_it.disagree:.1f} % of the {one.board.unit}s, mean over cells")
-    if np.isfinite(of_it.overlap):
-        expected = 1 / one.judged.evidence.folds
-        yield _detail(
-            "tested together", f"{100 * of_it.overlap:.0f} % in another repeat too ({100 * expected:.0f} % by chance)"
-        )
-    s = of_it.spread
-    yield _detail("spread of folds", _sd(s.folds))
-    yield _detail("generator seeds", _sd(s.generators))
-    yield _detail("classifier seeds", _sd(s.seeds))
-    if of_it.together:
-        yield _detail("", "generators and classifiers share their seeds here")
-        if one.other.arm.key == one.arm.arm.control_key and one.arm.arm.asked:
-            yield _detail("", "medbench run --seed-block tells them apart")
-    if of_it.block:
-        yield _detail("", f"the last two from one fold, {len(SEEDS)} x {len(SEEDS)} seeds")
-    if s.buy:
-        yield _detail("", f"more {s.buy} would help most")
-    for name in _metrics(one):
-        both = " and ".join(metric_text(row.metrics.get(name)) for row in (one.arm, one.other))
-        yield _detail(cut(clean(name), 19), f"{both}, a plugin's metric: mean over cells")
-    for said in without_number([replace(one.board, rows=(one.arm, one.other), plain=None)]):
-        yield from (f"   {line.lstrip()}" for line in wrapped(said, WIDTH - 3))
-
-
-def _metrics(one: Versus) -> list[str]:
-    return list(dict.fromkeys((*one.arm.metrics, *one.other.metrics)))
-
-
-def _detail(name: str, text: str) -> str:
-    return f"   {name:<20}{text}"
-
-
-def _sd(value: float | None) -> str:
-    if value is None:
-        return "not separable"
-    return f"{100 * value:.1f} points (SD)" if value else "not told from 0"
-
-
-def _p(value: float) -> str:
-    return "<.001" if value < 0.001 else ">.999" if value > 0.999 else f"{value:.3f}".removeprefix("0")
-
-
 def _blocks(found: Sequence[Versus]) -> Iterator[Block]:
     rows = cleaned(map(values, found))
     titles = {key: title for key, title in TITLES.items() if any(row[key] is not None for row in rows)}
@@ -276,7 +210,7 @@ def _blocks(found: Sequence[Versus]) -> Iterator[Block]:
 
 def values(one: Versus) -> Values:
     """Return a comparison as values: points of balanced accuracy, AUROC from 0 to 1."""
-    gain, auroc, d = one.judged.gain, one.auroc, one.details
+    gain, auroc = one.judged.gain, one.auroc
     row: Values = {
         "dataset": one.board.source["dataset"],
         "protocol": one.board.protocol,
@@ -303,27 +237,4 @@ def values(one: Versus) -> Values:
         "leaks": ", ".join(one.board.leaks) or None,
         "data": one.board.source["data"],
     }
-    if d is not None:
-        t, s = d.corrected, d.spread
-        row |= {
-            "by_repeat": " ".join(str(percent(value)) for value in d.by_repeat),
-            "decided_differently": percent(d.disagree),
-            "tested_together": rounded(d.overlap, 4),
-            "tested_by_trained": rounded(d.ratio, 4),
-            "corrected_t_low": percent(t.low) if t else None,
-            "corrected_t_high": percent(t.high) if t else None,
-            "corrected_t_p": rounded(t.p, 4) if t else None,
-            "p_better": rounded(t.better, 4) if t else None,
-            "p_same": rounded(t.same, 4) if t else None,
-            "p_worse": rounded(t.worse, 4) if t else None,
-            "sd_folds": percent(s.folds),
-            "sd_generators": percent(s.generators),
-            "sd_seeds": percent(s.seeds),
-        }
-        for name in _metrics(one):
-            both = [row_of.metrics.get(name) for row_of in (one.arm, one.other)]
-            row |= {
-                f"{metric_key(name)}{end}": None if value is None else float(f"{value:.6g}")
-                for end, value in zip(("", "_over"), both, strict=True)
-            }
-    return row
+    return row if one.details is None else row | detail_values(one, one.details)

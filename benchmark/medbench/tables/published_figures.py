@@ -46,12 +46,12 @@ def _lines(comparison: Comparison) -> Iterator[str]:
         for line in lines:
             alone, name = name_column(f" {short(line.published.arm)}", NAME_WIDTH)
             yield from alone
-            gain = _gain(line)
-            if columns(_row(name, *_cells(line), gain)) <= WIDTH:
-                yield _row(name, *_cells(line), gain)
+            texts = cells(line)[:5]
+            if columns(_row(name, *texts)) <= WIDTH:
+                yield _row(name, *texts)
             else:  # a range of three digits a number
-                yield _row(name, *_cells(line), "")
-                yield f"{gain:>{WIDTH}}"
+                yield _row(name, *texts[:4], "")
+                yield f"{texts[4]:>{WIDTH}}"
     yield ""
     yield from under(_sentences(comparison))
 
@@ -60,7 +60,8 @@ def _row(name: str, published: str, rerun: str, honest: str, inflation: str, gai
     return f"{pad(name, NAME_WIDTH)}{published:>9}{rerun:>14}{honest:>9}{inflation:>7}  {gain}"
 
 
-def _cells(line: Line) -> tuple[str, str, str, str]:
+def cells(line: Line) -> tuple[str, str, str, str, str, str]:
+    """Return what every form prints of a line: published, rerun, honest, inflation, honest gain, verdict."""
     share = line.published.is_share
 
     def shown(figure: Figure) -> str:
@@ -69,17 +70,9 @@ def _cells(line: Line) -> tuple[str, str, str, str]:
     value = line.published.value
     quoted = NOT_FOUND if value is None else f"{round(100 * value if share else value, 6):g}"  # every digit of it
     inflation = "" if line.inflation is None else points(line.inflation)
-    return quoted, shown(line.rerun), shown(line.honest), inflation
-
-
-def _gain(line: Line) -> str:
-    if line.gain is None:
-        return "control" if line.is_control else ""
-    return gain_and_range(line.gain)
-
-
-def _word(line: Line) -> str:
-    return line.verdict.word if line.verdict is not None else ""
+    gain = gain_and_range(line.gain) if line.gain is not None else "control" if line.is_control else ""
+    word = line.verdict.word if line.verdict is not None else ""
+    return quoted, shown(line.rerun), shown(line.honest), inflation, gain, word
 
 
 def _number(value: float, share: bool) -> str:
@@ -126,10 +119,14 @@ def _sentences(comparison: Comparison) -> Iterator[str]:
         for line in comparison.lines
         if (figure := getattr(line, column)).failed
     )
-    yield from dict.fromkeys(f"Source: {line.published.source}" for line in comparison.lines)
-    yield from dict.fromkeys(
-        f"{short(p.arm)}, {p.metric}: {p.note}" for p in (line.published for line in comparison.lines) if p.note
-    )
+    yield from sources_and_notes(comparison)
+
+
+def sources_and_notes(comparison: Comparison) -> list[str]:
+    """Return where the figures were published, and what the study notes of them."""
+    published = [line.published for line in comparison.lines]
+    sources = [f"Source: {p.source}" for p in published]
+    return list(dict.fromkeys([*sources, *(f"{short(p.arm)}, {p.metric}: {p.note}" for p in published if p.note)]))
 
 
 def _values(comparison: Comparison) -> Iterator[Values]:
@@ -162,6 +159,6 @@ def _values(comparison: Comparison) -> Iterator[Values]:
 def _blocks(comparison: Comparison) -> Iterator[Block]:
     yield Heading(f"{clean(comparison.study.name)}: published, rerun, honest")
     for title, lines in _groups(comparison):
-        rows = [(line.published.arm, *_cells(line), _gain(line), _word(line)) for line in lines]
+        rows = [(line.published.arm, *cells(line)) for line in lines]
         yield grid(TITLES, rows, numeric=[False, *[True] * (len(TITLES) - 1)], caption=title)
     yield notes(_sentences(comparison))
