@@ -33,8 +33,9 @@ from medbench.interfaces import Card
 from medbench.planning.study_schema import InflationTable
 from medbench.report import section_generators
 from medbench.report.bibtex import references, unique
-from medbench.report.inputs import Material, curves, gather, learning
+from medbench.report.inputs import Material, gather
 from medbench.report.report import Report, report
+from medbench.report.shown_files import read_learning_curves, read_loss_curves
 from medbench.report.write_html import page
 from medbench.report.write_paper import latex, markdown
 from medbench.tables.blocks import Heading, Picture, placeless
@@ -415,7 +416,7 @@ def test_curves_are_read_and_thinned_without_losing_their_ends(tmp_path: Path) -
     with_stage(run, curve=f"step,part,loss,other\n{lines}x,all,inf,\n")
 
     (fit,) = made_of(run).parts[0].fits
-    (values,) = curves(fit)["all"].values()
+    (values,) = read_loss_curves(fit)["all"].values()
 
     assert len(values) == 160
     assert np.allclose(np.array(values)[:, 0] / 2, np.array(values)[:, 1])  # windows keep the line
@@ -432,7 +433,7 @@ def test_learning_curves_are_the_mean_over_cells_that_looked_at_the_same_steps(t
 
     material = made_of(run)
     (found,) = material.parts[0].found.values()
-    lines = learning(found)
+    lines = read_learning_curves(found)
 
     assert list(lines) == ["training loss", "validation loss"]
     assert np.allclose(lines["training loss"], [(4, 0.7), (8, 0.3)])
@@ -451,7 +452,7 @@ def test_a_generator_that_was_fitted_in_its_trial_is_shown_from_there(tmp_path: 
 
     (fit,) = made_of(run).parts[0].fits
 
-    assert (fit.name, fit.fits, list(curves(fit)["all"])) == ("my[gan]", 2, ["loss"])
+    assert (fit.name, fit.fits, list(read_loss_curves(fit)["all"])) == ("my[gan]", 2, ["loss"])
 
 
 # -- hostile texts ----------------------------------------------------------------------------------------------------

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import glob
-import io
 import json
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from medbench.analyses.inflation import Inflation, inflations
 from medbench.analyses.learning_curves import Growth, growths
@@ -33,10 +28,6 @@ from medbench.trial.stages import check_stage, read_stage
 
 SHOWN = ("-samples.png", "-curves.csv")
 """How the names of the files end that a report shows of a fit."""
-POINTS = 160
-"""Points a curve is drawn with; more steps are averaged in windows."""
-SHEET_BYTES, SHEET_PIXELS = 20 * 2**20, 40_000_000
-SHEET_WIDTH = 1200  # pixels: more is not seen in a page
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,93 +205,6 @@ def cards(material: Material) -> dict[str, Card]:
     return known
 
 
-def curves(fit: Fit) -> dict[str, dict[str, list[tuple[float, float]]]]:
-    """Read the curves of a fit: by part (a class, or all) and name, as steps and values.
-
-    Values that are no number are left out; what is longer than POINTS is averaged in windows.
-    """
-    found: dict[str, dict[str, list[tuple[float, float]]]] = {}
-    for path in sorted(fit.folder.glob(f"{fit.stem}-curves.csv")):
-        try:
-            text = path.read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            continue
-        for number, line in enumerate(csv.DictReader(io.StringIO(text)), start=1):
-            step = _number(line.get("step")) or float(number)
-            part = clean(str(line.get("part") or "all"))
-            for name, value in line.items():
-                if name in (None, "step", "part") or (y := _number(value)) is None:
-                    continue
-                found.setdefault(part, {}).setdefault(clean(str(name)), []).append((step, y))
-    return {part: {name: _thinned(values) for name, values in of_it.items()} for part, of_it in found.items()}
-
-
-def learning(found: ArmTrials) -> dict[str, list[tuple[float, float]]]:
-    """Return the learning curves of an arm's classifiers: by loss, steps and the mean over the cells that tell of it.
-
-    Cells whose looks lie at other steps than the first one's are left out.
-    """
-    of_cells = [_looks(stored.folder / "learning.csv") for _, stored in sorted(found.cells.items())]
-    steps = next((tuple(looks) for looks in of_cells if looks), ())
-    alike = [looks for looks in of_cells if tuple(looks) == steps]
-    lines = {}
-    for position, name in enumerate(("training loss", "validation loss")):
-        known = [[looks[step][position] for step in steps] for looks in alike]
-        values = np.array([losses for losses in known if None not in losses], dtype=np.float64)
-        if steps and len(values):
-            lines[name] = list(zip(steps, values.mean(0).tolist(), strict=True))
-    return lines
-
-
-def _looks(path: Path) -> dict[float, tuple[float | None, float | None]]:
-    """Read the looks at a training: losses in training and validation by the steps done; empty where it tells none."""
-    try:
-        rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8", errors="replace"))))
-    except (OSError, csv.Error):
-        return {}
-    known = [
-        (_number(row.get("step")), _number(row.get("train_loss")), _number(row.get("validation_loss"))) for row in rows
-    ]
-    return {step: (trained, validated) for step, trained, validated in known if step is not None}
-
-
-def _number(text: object) -> float | None:
-    try:
-        value = float(text)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return None
-    return value if math.isfinite(value) else None
-
-
-def _thinned(values: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    if len(values) <= POINTS:
-        return list(values)
-    return [(float(w[:, 0].mean()), float(w[:, 1].mean())) for w in np.array_split(np.asarray(values), POINTS)]
-
-
-def sheets(fit: Fit) -> list[bytes]:
-    """Return the sheets of samples of a fit as PNG, drawn anew: what else stood in the files is left behind."""
-    from PIL import Image
-
-    made = []
-    for path in sorted(fit.folder.glob(f"{fit.stem}-samples.png")):
-        try:
-            if path.stat().st_size > SHEET_BYTES:
-                continue
-            with Image.open(path, formats=["PNG"]) as opened:
-                if opened.width * opened.height > SHEET_PIXELS:
-                    continue
-                grey = opened.convert("L" if opened.mode in ("1", "L") else "RGB")
-        except (OSError, ValueError, Image.DecompressionBombError):
-            continue  # not a picture: a page without it is better than no page
-        if grey.width > SHEET_WIDTH:
-            grey = grey.resize((SHEET_WIDTH, max(1, round(grey.height * SHEET_WIDTH / grey.width))))
-        out = io.BytesIO()
-        grey.save(out, format="PNG", optimize=True)
-        made.append(out.getvalue())
-    return made
-
-
 def provenances(material: Material) -> list[Mapping[str, Any]]:
     """Return what the trials' results say of what made them, each different one once."""
     known: dict[str, dict[str, Any]] = {}
@@ -308,14 +212,14 @@ def provenances(material: Material) -> list[Mapping[str, Any]]:
         for of_arm in part.found.values():
             for stored in of_arm.cells.values():
                 try:
-                    told = json.loads((stored.folder / "result.json").read_text()).get("provenance", {})
+                    record = json.loads((stored.folder / "result.json").read_text()).get("provenance", {})
                 except (OSError, ValueError):
                     continue
-                kept = {key: told[key] for key in ("medbench", "python", "platform", "plugins") if key in told}
+                kept = {key: record[key] for key in ("medbench", "python", "platform", "plugins") if key in record}
                 if not kept:
                     continue
                 one = known.setdefault(json.dumps(kept, sort_keys=True), {**kept, "libraries": {}})
-                for recipe in told.get("recipes", ()):
+                for recipe in record.get("recipes", ()):
                     for name, version in (recipe.get("libraries") or {}).items():
                         one["libraries"].setdefault(name, set()).add(str(version))
     return [known[key] for key in sorted(known)]

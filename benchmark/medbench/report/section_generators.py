@@ -11,8 +11,9 @@ from medbench.interfaces import Card
 from medbench.planning.arm_names import arm_name
 from medbench.plots import loss_curves as drawing
 from medbench.report.figures import figure, sheet
-from medbench.report.inputs import Fit, Material, OfBoard, curves, learning, sheets
+from medbench.report.inputs import Fit, Material, OfBoard
 from medbench.report.section_results import title_of
+from medbench.report.shown_files import read_learning_curves, read_loss_curves, read_sheets
 from medbench.tables.blocks import Block, Section, cell, heading, say, table
 from medbench.tables.wording import generator_poor
 from medbench.text import counted
@@ -37,8 +38,8 @@ def _ends(part: OfBoard, number: int) -> Iterator[Block]:
     names = ("steps", "train_loss", "validation_loss", "still_improving")
     rows = []
     for row in part.rows:
-        told = [stored.facts for stored in part.found[row.arm.key].cells.values()]
-        means = [_mean([f[name] for f in told if isinstance(f.get(name), int | float)]) for name in names]
+        facts = [stored.facts for stored in part.found[row.arm.key].cells.values()]
+        means = [_mean([f[name] for f in facts if isinstance(f.get(name), int | float)]) for name in names]
         if any(mean is not None for mean in means):
             steps, train, validation, improving = means
             rows.append(
@@ -61,31 +62,31 @@ def _mean(values: list[float]) -> float | None:
 
 
 def _learning(part: OfBoard) -> Iterator[Block]:
-    panels = [(arm_name(row.arm), lines) for row in part.rows if (lines := learning(part.found[row.arm.key]))]
-    for start in range(0, len(panels), PANELS):
-        some = panels[start : start + PANELS]
-        yield figure(
-            drawing.draw(some),
-            alt="Losses of classifiers by step. "
-            + "; ".join(f"{name}: {_ends_of(lines)}" for name, lines in some)
-            + ".",
-            caption=f"{title_of(part.board)}: learning curves, mean over the cells. Validation losses are those of the "
-            "averaged weights; they choose nothing.",
-        )
+    panels = [
+        (arm_name(row.arm), lines) for row in part.rows if (lines := read_learning_curves(part.found[row.arm.key]))
+    ]
+    caption = (
+        f"{title_of(part.board)}: learning curves, mean over the cells. Validation losses are those of the averaged "
+        "weights; they choose nothing."
+    )
+    yield from _figures(panels, "Losses of classifiers by step.", caption)
 
 
 def _curves(part: OfBoard) -> Iterator[Block]:
-    panels = []
-    for fit in part.fits:
-        for at, lines in curves(fit).items():
-            panels.append((f"{fit.name}{f', {at}' if at != 'all' else ''}", lines))
+    panels = [
+        (fit.name if at == "all" else f"{fit.name}, {at}", lines)
+        for fit in part.fits
+        for at, lines in read_loss_curves(fit).items()
+    ]
+    caption = f"{title_of(part.board)}: curves of what was fitted for its arms, of the first fold each."
+    yield from _figures(panels, "Losses by step.", caption)
+
+
+def _figures(panels: Sequence[tuple[str, drawing.Lines]], alt: str, caption: str) -> Iterator[Block]:
     for start in range(0, len(panels), PANELS):
         some = panels[start : start + PANELS]
-        yield figure(
-            drawing.draw(some),
-            alt="Losses by step. " + "; ".join(f"{title}: {_ends_of(lines)}" for title, lines in some) + ".",
-            caption=f"{title_of(part.board)}: curves of what was fitted for its arms, of the first fold each.",
-        )
+        ends = "; ".join(f"{title}: {_ends_of(lines)}" for title, lines in some)
+        yield figure(drawing.draw(some), alt=f"{alt} {ends}.", caption=caption)
 
 
 def _ends_of(lines: drawing.Lines) -> str:
@@ -96,7 +97,7 @@ def samples(material: Material, cards: Mapping[str, Card], *, pictures: bool = T
     """Show sheets of real and made images where that is allowed, or say why there are none."""
     blocks: list[Block] = []
     for part in material.shown:
-        found = [(fit, sheets_of) for fit in part.fits if (sheets_of := sheets(fit))] if _may(part, cards) else []
+        found = [(fit, sheets_of) for fit in part.fits if (sheets_of := read_sheets(fit))] if _may(part, cards) else []
         of_pixels = any(row.scores_of_made or fit.name for row in part.rows for fit in part.fits)
         if not of_pixels:
             continue

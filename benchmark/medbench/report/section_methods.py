@@ -62,9 +62,9 @@ def cited(material: Material, cards: Mapping[str, Card]) -> list[Reference]:
 
 def paragraph(material: Material, found: list[Reference], cards: Mapping[str, Card]) -> Iterator[str]:
     """Yield the sentences of the paragraph."""
-    study, told = material.study, provenances(material)
+    study, records = material.study, provenances(material)
     keys = {one.arxiv or one.cited: one.key for one in found}
-    versions = sorted({str(one["medbench"]) for one in told if one.get("medbench")})
+    versions = sorted({str(one["medbench"]) for one in records if one.get("medbench")})
     version = f" {' and '.join(versions)}" if versions else ""
     yield f"Augmentation was evaluated with medbench{version}, study {study.name}."
     for source in material.sources:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from medbench.data.audit_official_cut import WAIVABLE
@@ -116,7 +116,7 @@ def provenance(material: Material) -> Section:
     """Say what the numbers were made with, in enough detail to make them again."""
     study = material.study
     budget = study.budget.model_dump()
-    told = provenances(material)
+    records = provenances(material)
     rows: list[tuple[str, object]] = [
         ("study", study.name),
         ("protocols", "; ".join(study.protocols)),
@@ -124,13 +124,7 @@ def provenance(material: Material) -> Section:
         ("points that matter", f"{study.worth:g}, fixed before the run"),
         ("budget", ", ".join(f"{key} {value}" for key, value in budget.items() if value is not None)),
         ("devices", ", ".join(sorted({board.device for board in material.boards}))),
-        *((f"medbench of {_nth(n, told)}", _joined([one.get("medbench")])) for n, one in enumerate(told)),
-        *(
-            (f"Python of {_nth(n, told)}", _joined([one.get("python"), one.get("platform")]))
-            for n, one in enumerate(told)
-        ),
-        *((f"plugins of {_nth(n, told)}", _plugins(one)) for n, one in enumerate(told)),
-        *((f"libraries of {_nth(n, told)}", _libraries(one)) for n, one in enumerate(told)),
+        *((f"{what} of {_nth(n, records)}", write(one)) for what, write in FACTS for n, one in enumerate(records)),
         *((f"data of {source['dataset']}", source["data"]) for source in material.sources),
     ]
     blocks: list[Block] = [table("What the numbers were made with.", ("what", "value"), rows, label="provenance")]
@@ -138,21 +132,21 @@ def provenance(material: Material) -> Section:
     listed = [(a.augmenter, a.classifier, a.made_by[:16]) for a in arms.values()]
     caption = "Identity of each arm: the start of the SHA-256 over its recipes, their code and the libraries they name."
     blocks.append(table(caption, ("augmenter", "classifier", "identity"), listed, label="identity"))
-    if not told:
+    if not records:
         blocks.append(say("The stored results do not say what they were made with."))
     return Section("provenance", "Provenance", tuple(blocks))
 
 
-def _nth(number: int, told: list[Mapping[str, object]]) -> str:
-    return "the results" if len(told) == 1 else f"results, kind {number + 1}"
+def _nth(number: int, records: list[Mapping[str, object]]) -> str:
+    return "the results" if len(records) == 1 else f"results, kind {number + 1}"
 
 
 def _joined(values: Iterable[object]) -> str:
     return ", ".join(str(value) for value in values if value)
 
 
-def _plugins(told: Mapping[str, object]) -> str:
-    plugins = told.get("plugins")
+def _plugins(record: Mapping[str, object]) -> str:
+    plugins = record.get("plugins")
     named = plugins if isinstance(plugins, list) else []
     by_dist = dict.fromkeys(
         f"{p.get('distribution', '')} {p.get('version', '')}".strip() for p in named if isinstance(p, dict)
@@ -160,7 +154,16 @@ def _plugins(told: Mapping[str, object]) -> str:
     return ", ".join(by_dist)
 
 
-def _libraries(told: Mapping[str, object]) -> str:
-    found = told.get("libraries")
+def _libraries(record: Mapping[str, object]) -> str:
+    found = record.get("libraries")
     named = found if isinstance(found, dict) else {}
     return ", ".join(f"{name} {' and '.join(sorted(versions))}" for name, versions in sorted(named.items()))
+
+
+FACTS: tuple[tuple[str, Callable[[Mapping[str, Any]], str]], ...] = (
+    ("medbench", lambda record: _joined([record.get("medbench")])),
+    ("Python", lambda record: _joined([record.get("python"), record.get("platform")])),
+    ("plugins", _plugins),
+    ("libraries", _libraries),
+)
+"""What a stored result says of what made it, in the order of the table."""
