@@ -83,21 +83,21 @@ class Canary:
     @property
     def faults(self) -> list[str]:
         """Return a sentence for everything that is not as it must be."""
-        said = [
+        faults = [
             f"{arm.name}: AUROC {arm.auroc:.3f} on labels that are noise; its joint range, {arm.low:.3f} to "
             f"{arm.high:.3f}, leaves out .5"
             for arm in self.arms
             if not arm.holds
         ]
-        said += [f"{name}: has no number" for name in self.missing]
+        faults += [f"{name}: has no number" for name in self.missing]
         if self.leaky is None or self.leaky < LEAKY_ACCURACY:
             value = "was not computed" if self.leaky is None else f"is {100 * self.leaky:.1f} %"
-            said.append(f"accuracy under the leaking protocol {value}; {100 * LEAKY_ACCURACY:.0f} % are expected")
+            faults.append(f"accuracy under the leaking protocol {value}; {100 * LEAKY_ACCURACY:.0f} % are expected")
         if self.found < self.planted:
-            said.append(f"the audit found {self.found} of {self.planted} planted pairs")
+            faults.append(f"the audit found {self.found} of {self.planted} planted pairs")
         if self.alarms:
-            said.append(f"the audit united {self.alarms} pairs of patients that share nothing")
-        return said
+            faults.append(f"the audit united {self.alarms} pairs of patients that share nothing")
+        return faults
 
 
 def at_chance(board: Board) -> tuple[list[AtChance], list[str]]:
@@ -156,9 +156,9 @@ def plant(samples: Samples, *, share: float = SHARE) -> tuple[int, int, int]:
     united = link_groups(np.array(declared), [(pair.first, pair.second) for pair in pairs])
     ids = [*samples.ids.tolist(), *(f"planted {n}" for n in range(len(rows)))]
     blocks = groups_across_cut(ids, [*parts, *["train"] * len(rows)], declared, united.tolist())
-    seen = int(np.sum(united[len(samples) :] == united[rows])) if "duplicate-across-cut" in blocks else 0
+    found = int(np.sum(united[len(samples) :] == united[rows])) if "duplicate-across-cut" in blocks else 0
     merged = len(set(declared)) - len(set(united.tolist()))
-    return len(rows), seen, merged - seen
+    return len(rows), found, merged - found
 
 
 def canary(board: Board, inflation: Inflation | None, samples: Samples) -> Canary:
@@ -170,7 +170,7 @@ def canary(board: Board, inflation: Inflation | None, samples: Samples) -> Canar
         samples: The images of the study.
     """
     found, missing = at_chance(board)
-    planted, seen, alarms = plant(samples)
+    planted, found_pairs, alarms = plant(samples)
     return Canary(
         tuple(found),
         tuple(missing),
@@ -178,6 +178,6 @@ def canary(board: Board, inflation: Inflation | None, samples: Samples) -> Canar
         inflation.majority if inflation else None,
         inflation.steps[-1].arm if inflation and inflation.steps else None,
         planted,
-        seen,
+        found_pairs,
         alarms,
     )

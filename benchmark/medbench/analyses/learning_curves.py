@@ -178,17 +178,17 @@ def worth(of_control: Curve, patients: float, gain: float) -> Worth:
     """
     sizes, values = of_control.sizes, of_control.values
     own = sizes.index(patients)
-    wanted = values[own] + gain
-    if wanted == values[own]:
+    target = values[own] + gain
+    if target == values[own]:
         return Worth(0.0)
-    up = wanted > values[own]
+    up = target > values[own]
     last = len(sizes) - 1 if up else 0
-    if wanted > values[-1] or wanted < values[0]:
+    if target > values[-1] or target < values[0]:
         return Worth(sizes[last] - patients, ">" if up else "<")
     step = 1 if up else -1
-    there = next(i for i in range(own, last + step, step) if (values[i] >= wanted if up else values[i] <= wanted))
+    there = next(i for i in range(own, last + step, step) if (values[i] >= target if up else values[i] <= target))
     before = there - step
-    share = (wanted - values[before]) / (values[there] - values[before])
+    share = (target - values[before]) / (values[there] - values[before])
     return Worth(exp(log(sizes[before]) + share * (log(sizes[there]) - log(sizes[before]))) - patients)
 
 

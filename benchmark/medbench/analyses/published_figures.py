@@ -198,8 +198,8 @@ def measure(metric: str, board: Board, row: Row) -> float | None:
         value = float(np.mean(_known(recalls_of(scores.decisions))))
     elif metric.startswith("recall-"):
         names = [str(name).lower() for name in board.source["classes"]]
-        wanted = metric.removeprefix("recall-").lower()
-        value = float(recalls_of(scores.decisions)[names.index(wanted)]) if wanted in names else value
+        name_of_class = metric.removeprefix("recall-").lower()
+        value = float(recalls_of(scores.decisions)[names.index(name_of_class)]) if name_of_class in names else value
     elif metric == "auroc":
         value = scores.auroc
     elif metric == "macro-f1":

@@ -57,6 +57,6 @@ class BoardPlan:
 
     @property
     def unit(self) -> str:
-        """What is drawn: "images" where nobody said who is who, else "patients"."""
+        """What is drawn: "images" where patients are unknown, else "patients"."""
         source = self.source
         return "images" if source["unit"] == "image" and source["patients"] == source["images"] else "patients"

@@ -144,8 +144,8 @@ class CellMetrics:
         """Return what was kept of a result by name; what is not written as we write it was never there."""
         of_unit = self._entry(stored).get(unit)
         found = {}
-        for name, told in (of_unit if isinstance(of_unit, dict) else {}).items():
-            value, why, key = (told.get(part) if isinstance(told, dict) else None for part in ("value", "why", "key"))
+        for name, entry in (of_unit if isinstance(of_unit, dict) else {}).items():
+            value, why, key = (entry.get(part) if isinstance(entry, dict) else None for part in ("value", "why", "key"))
             is_number = isinstance(value, float | int) and math.isfinite(value)
             if isinstance(key, str) and isinstance(why, str) and (is_number or (value is None and why)):
                 found[name] = _Kept(key, Measurement(None if value is None else float(value), why))

@@ -41,9 +41,9 @@ def arms_of(
     for classifier in _classifiers(study, catalogue, source):
         # Where a classifier claims something itself, augmenters meet their controls under its last control only.
         is_root = catalogue.control("classifier", classifier) is None
-        wanted = tree if is_root or not study.controls else augmenters
+        of_classifier = tree if is_root or not study.controls else augmenters
         text = catalogue.spec(classifier)
-        for augmenter in wanted:
+        for augmenter in of_classifier:
             name = catalogue.spec(augmenter)
             reason = misfit(augmenter, classifier, source.dimensions)
             if not reason:
@@ -67,8 +67,8 @@ def misfit(augmenter: Augmenter, classifier: Classifier, dimensions: int) -> str
         return f"{classifier.name} takes {has or 'no'} images, the data are {dimensions}-D"
     if missing := augmenter.gives - takes:
         return f"{classifier.name} does not take the {' and '.join(sorted(missing))} that {augmenter.name} gives"
-    wanted = {f"{d}d" for d in (2, 3)} & set(getattr(augmenter, "takes", ()))
-    if wanted and f"{dimensions}d" not in wanted:
+    works_on = {f"{d}d" for d in (2, 3)} & set(getattr(augmenter, "takes", ()))
+    if works_on and f"{dimensions}d" not in works_on:
         return f"{augmenter.name} does not work on {dimensions}-D images"
     return ""
 

@@ -31,12 +31,12 @@ def plan_double_steps(plan: Plan, checked: Sequence[Checked], catalogue: Catalog
         catalogue: What is registered.
     """
     whole = expand(with_double_steps(plan.study), catalogue, plan.sources)
-    wanted = set()
+    repeated = set()
     for chosen in checked:
         for arm in whole.arms[chosen.dataset]:
             if arm.key == chosen.key:
-                wanted |= {(chosen.dataset, chosen.protocol, *key) for key in (arm.key, arm.control_key)}
-    trials = tuple(t for t in whole.trials if (t.dataset, t.protocol, t.augmenter, t.classifier) in wanted)
+                repeated |= {(chosen.dataset, chosen.protocol, *key) for key in (arm.key, arm.control_key)}
+    trials = tuple(t for t in whole.trials if (t.dataset, t.protocol, t.augmenter, t.classifier) in repeated)
     stages_of = {t.id: whole.stages_of[t.id] for t in trials}
     needed = {key for keys in stages_of.values() for key in keys}
     stages = {key: stage for key, stage in whole.stages.items() if key in needed}

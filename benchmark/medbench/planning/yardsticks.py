@@ -70,10 +70,10 @@ def root_of(arms: Sequence[Arm], board: str) -> Arm | None:
     known = {arm.key: arm for arm in arms if (arm.board or arm.classifier) == board}
     counts = Counter[tuple[str, str]]()
     for arm in known.values():
-        found, seen = arm, {arm.key}
-        while found.control and found.control_key in known and found.control_key not in seen:
+        found, visited = arm, {arm.key}
+        while found.control and found.control_key in known and found.control_key not in visited:
             found = known[found.control_key]
-            seen.add(found.key)
+            visited.add(found.key)
         if found is not arm and not found.control:
             counts[found.key] += 1
     return known[max(counts, key=lambda key: counts[key])] if counts else None

@@ -101,9 +101,9 @@ class EvaluationProtocol:
         """Whether classifiers keep the weights that were best on the validation part, here the scored one."""
         return "selection" in self.switches
 
-    def folds(self, wanted: int) -> int:
-        """Return the number of folds: an official cut has one, whatever was wanted."""
-        return 1 if self.name == "official" else wanted
+    def folds(self, of_study: int) -> int:
+        """Return the number of folds: one for an official cut, else the study's."""
+        return 1 if self.name == "official" else of_study
 
     def steps(self, steps: int, training_set: TrainingSet) -> int:
         """Return how long a classifier is trained: `steps`, or in proportion to the rows where that is the leak."""

@@ -10,7 +10,7 @@ from medbench.samples import Samples
 from medbench.text import counted
 
 
-def draw_images(train: Samples, wanted: str, *, salt: str) -> Samples:
+def draw_images(train: Samples, counts: str, *, salt: str) -> Samples:
     """Draw whole groups until each class has the wanted number of images.
 
     A group that would give a class more than is wanted is passed over, so a class may end a few images short where
@@ -19,16 +19,16 @@ def draw_images(train: Samples, wanted: str, *, salt: str) -> Samples:
     Raises:
         DataError: If a class has fewer images than wanted, or the number of counts is not the number of classes.
     """
-    targets = [int(part) for part in wanted.split("/")]
+    targets = [int(part) for part in counts.split("/")]
     if len(targets) != len(train.classes):
         raise DataError(
-            f"train={wanted} names {len(targets)} classes, the data set has {len(train.classes)}: "
+            f"train={counts} names {len(targets)} classes, the data set has {len(train.classes)}: "
             f"{', '.join(train.classes)}; give one count a class."
         )
     for name, target, available in zip(train.classes, targets, train.class_counts.tolist(), strict=True):
         if available < target:
             raise DataError(
-                f"train={wanted} wants {counted(target, 'image')} of {name!r}, the training part has {available}."
+                f"train={counts} wants {counted(target, 'image')} of {name!r}, the training part has {available}."
             )
     rows: dict[str, list[int]] = {}
     for row, group in enumerate(train.groups.tolist()):

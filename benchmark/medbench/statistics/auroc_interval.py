@@ -50,9 +50,9 @@ def auroc_interval(arm: Mapping[Cell, Units], control: Mapping[Cell, Units], *, 
     patients = between_patients(of_repeat, folds, rare + 1)
     trainings = between_trainings(known, of_repeat, folds)
     value = sum(sum(of_repeat) for of_repeat in gains.values()) / cells
-    seen = trainings if trainings == trainings else 0.0
-    df = degrees(patients, seen, rare, len(known), folds)
-    error, t = float(np.sqrt(patients + seen)), two_sided(df)
+    shown = trainings if trainings == trainings else 0.0
+    df = degrees(patients, shown, rare, len(known), folds)
+    error, t = float(np.sqrt(patients + shown)), two_sided(df)
     low, high = value - t * error, value + t * error
     return Interval(value, error, low, high, low, high, df, patients, trainings, 1, t)
 

@@ -105,17 +105,17 @@ def intervals(pairs: Mapping[str, tuple[ArmScores, ArmScores]], *, folds: int, u
     of_repeats = {name: _by_repeat(*both) for name, both in pairs.items()}
     n_repeats = len(first.correct)
     trainings = np.array([between_trainings(of_repeats[name], moved[name], folds) for name in pairs])
-    seen = np.nan_to_num(trainings)
-    errors = np.sqrt(patients + seen)
+    shown = np.nan_to_num(trainings)
+    errors = np.sqrt(patients + shown)
     joint = two_sided(df) if df > 0 else float("inf")
     if df > 0 and len(pairs) + unseen > 1:
-        joint = max(joint, max_t(influence, patients, seen, list(pairs), unseen, df))
+        joint = max(joint, max_t(influence, patients, shown, list(pairs), unseen, df))
     found = {}
     for j, name in enumerate(pairs):
         value, error = float(of_repeats[name].mean()), float(errors[j])
-        own = degrees(patients[j], seen[j], df, n_repeats, folds)
+        own = degrees(patients[j], shown[j], df, n_repeats, folds)
         single = two_sided(own) if df > 0 else joint
-        steady = degrees(patients[j], OWN * seen[j] + (1 - OWN) * seen.mean(), df, n_repeats, folds)
+        steady = degrees(patients[j], OWN * shown[j] + (1 - OWN) * shown.mean(), df, n_repeats, folds)
         critical = max(single, same_level(joint, df, steady)) if df > 0 else joint
         half, half_single = (c * error if error else 0.0 for c in (critical, single))
         found[name] = Interval(

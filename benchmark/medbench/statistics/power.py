@@ -76,7 +76,7 @@ def smallest_gain(design: PlannedDesign) -> float:
     Comparisons count as independent, which is slightly pessimistic.
 
     Raises:
-        ValueError: If a class has fewer than two patients: nothing can be said then.
+        ValueError: If a class has fewer than two patients: no variance can be estimated then.
     """
     folds, repeats, rare = design.folds, design.repeats, min(design.class_patients)
     df = rare - 1
