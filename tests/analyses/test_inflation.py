@@ -265,4 +265,4 @@ def test_a_figure_is_of_a_staircase_only() -> None:
     result = CliRunner().invoke(leaderboard, ["--plot", "x.svg"])
 
     assert isinstance(result.exception, UsageError)
-    assert "add --inflation" in str(result.exception)
+    assert "add --table inflation" in str(result.exception)

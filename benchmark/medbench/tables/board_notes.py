@@ -41,59 +41,61 @@ def board_notes(board: Board) -> list[str]:
             f"    {short(board.plain.arm.augmenter)}: {100 * s.argmax_balanced_accuracy:.1f} by argmax, "
             f"{100 * s.balanced_accuracy:.1f} with the threshold moved, AUROC {auroc_share(s.auroc)}"
         )
-    said = [first, ""]
+    sentences = [first, ""]
     if board.leaks:
-        said.append(f"PROTOCOL {board.protocol} LEAKS by design, never ranked: {', '.join(board.leaks)}")
-    said += describe_waivers(board.protocol, board.source, board.study.waive)
-    said += _answers(board)
+        sentences.append(f"PROTOCOL {board.protocol} LEAKS by design, never ranked: {', '.join(board.leaks)}")
+    sentences += describe_waivers(board.protocol, board.source, board.study.waive)
+    sentences += _answers(board)
     if (at := board.check) is not None:
-        said.append(at_twice(at))
+        sentences.append(at_twice(at))
         if at.failed:
-            said.append(
+            sentences.append(
                 f"At {at.steps:,} steps {counted(at.failed, 'training')} failed, counted with the control's "
                 "predictions."
             )
-    said += reasons(board.evidence)
+    sentences += reasons(board.evidence)
     if board.is_phantom:
-        said.append(PHANTOM)
+        sentences.append(PHANTOM)
     if board.unit == "image" and board.source["patients"] != board.source["images"]:
-        said.append("Scored by image; all images of a patient are drawn together.")
+        sentences.append("Scored by image; all images of a patient are drawn together.")
     compared = max((row.gain.comparisons for row in board.rows if row.gain), default=0)
-    said.append(f"{looks(compared, board.looks)}. {f'{ESTIMAND} ' if compared else ''}Untuned defaults.")
+    sentences.append(f"{looks(compared, board.looks)}. {f'{ESTIMAND} ' if compared else ''}Untuned defaults.")
     if improving := still_improving([arm_name(r.arm) for r in board.rows if 2 * r.improving[0] > r.improving[1]]):
-        said.append(improving)
+        sentences.append(improving)
     for of_it in board.yardsticks:
         if of_it.failed:
             title = yardstick(of_it)[0]
-            said.append(f"{title}: {of_it.failed} of {of_it.planned} {', '.join(of_it.kinds)}, so it is not scored.")
+            sentences.append(
+                f"{title}: {of_it.failed} of {of_it.planned} {', '.join(of_it.kinds)}, so it is not scored."
+            )
     poor = [(arm_name(row.arm), why_poor(row.scores_of_made)) for row in board.rows if "g" in row.marks]
-    said += [generator_poor(poor)] * bool(poor)
+    sentences += [generator_poor(poor)] * bool(poor)
     if found := copies([(arm_name(row.arm), *row.copied) for row in board.rows]):
-        said.append(found)
-    said += [f"{mark}  {MEANING[mark]}" for mark in MEANING if any(mark in row.marks for row in board.rows)]
+        sentences.append(found)
+    sentences += [f"{mark}  {MEANING[mark]}" for mark in MEANING if any(mark in row.marks for row in board.rows)]
     for row in board.rows:
         name = arm_name(row.arm)
         if row.failed:
             stands_in = "counted with its control's predictions" if row.scores else "so it is not scored"
-            said.append(f"{name}: {row.failed} of {row.planned} {', '.join(row.kinds)}, {stands_in}.")
+            sentences.append(f"{name}: {row.failed} of {row.planned} {', '.join(row.kinds)}, {stands_in}.")
         if row.collapsed[0]:
             of = f"{row.collapsed[0]} of {counted(row.collapsed[1], 'generator')}"
-            said.append(f"{name}: {of} collapsed: a class's samples are nearly one picture.")
+            sentences.append(f"{name}: {of} collapsed: a class's samples are nearly one picture.")
         if row.superseded:
-            said.append(f"{name}: {counted(row.superseded, 'older result')} of other code or budget, not shown.")
-        said += [f"skipped {name} / {short(board.classifier)}: {reason}" for reason in row.reasons]
-    said += [f"skipped {left_out(s)}: {s.reason}" for s in board.skipped]
-    return said + [f"! {warning}" for warning in board.warnings]
+            sentences.append(f"{name}: {counted(row.superseded, 'older result')} of other code or budget, not shown.")
+        sentences += [f"skipped {name} / {short(board.classifier)}: {reason}" for reason in row.reasons]
+    sentences += [f"skipped {left_out(s)}: {s.reason}" for s in board.skipped]
+    return sentences + [f"! {warning}" for warning in board.warnings]
 
 
 def without_number(boards: Sequence[Board]) -> list[str]:
     """Return a sentence for each metric, score and extractor that gave no number somewhere, over all boards."""
-    said: dict[tuple[str, str], int] = {}
+    cells_by_reason: dict[tuple[str, str], int] = {}
     for board in boards:
         for row in board.all_rows:
             for name, (why, cells) in row.unmeasured.items():
-                said[name, why] = said.get((name, why), 0) + cells
-    return [f"{name}: no number in {counted(cells, 'cell')}, {why}." for (name, why), cells in said.items()]
+                cells_by_reason[name, why] = cells_by_reason.get((name, why), 0) + cells
+    return [f"{name}: no number in {counted(cells, 'cell')}, {why}." for (name, why), cells in cells_by_reason.items()]
 
 
 def _answers(board: Board) -> list[str]:

@@ -92,6 +92,7 @@ def _grid(board: Board, plain: bool) -> list[str]:
     return lines
 
 
+# One parameter per column of the board.
 def _line(name: str, accuracy: str, auroc: str, gain: str, span: str, verdict: str, time: str, marks: str = "") -> str:
     said = f"{span:<14} {verdict}"  # a long range takes the room of a verdict that is not there
     start = f"{pad(name, NAME_WIDTH)}{accuracy:>7} {auroc:>5}{gain:>6}  {said}"

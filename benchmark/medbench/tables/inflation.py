@@ -20,13 +20,7 @@ RANGE = "95 % range, over its own control"
 
 
 def render(found: Sequence[Inflation], form: str, *, plain: bool = False) -> str:
-    """Write staircases in one of :data:`medbench.tables.document.FORMATS`; shares are written in percent.
-
-    Args:
-        found: What to write.
-        form: Member of FORMATS.
-        plain: ASCII only.
-    """
+    """Write staircases in one of :data:`medbench.tables.document.FORMATS`; shares are written in percent."""
     documents = [Document(partial(_lines, one), partial(_blocks, one), partial(values, one)) for one in found]
     return write(documents, form, plain=plain)
 

@@ -23,13 +23,7 @@ TITLES = ("patients", "control", "arm", "gain", "95 % range", "verdict", "worth"
 
 
 def render(found: Sequence[Growth], form: str, *, plain: bool = False) -> str:
-    """Write what boards say of size in one of :data:`medbench.tables.document.FORMATS`; shares are written in percent.
-
-    Args:
-        found: What to write.
-        form: Member of FORMATS.
-        plain: ASCII only.
-    """
+    """Write gains by training size in one of :data:`medbench.tables.document.FORMATS`, shares in percent."""
     documents = [Document(partial(_lines, one), partial(_blocks, one), partial(values, one)) for one in found]
     return write(documents, form, plain=plain)
 
