@@ -29,7 +29,7 @@ from medbench.errors import Skip, UsageError
 from medbench.interfaces import TrainingSet
 from medbench.planning import study as studies
 from medbench.planning.arms import Arm, Skipped
-from medbench.planning.plan_trials import expand
+from medbench.planning.trial_matrix import expand
 from medbench.plots import learning_curves as figure
 from medbench.plots import style
 from medbench.protocols.folds import Cut

@@ -20,8 +20,8 @@ from medbench.identity.identity import digest
 from medbench.planning import study
 from medbench.planning.arms import Arm, Checked
 from medbench.planning.double_steps import plan_double_steps, with_double_steps
-from medbench.planning.plan_trials import expand
 from medbench.planning.study import Study
+from medbench.planning.trial_matrix import expand
 from medbench.registry import plugins
 from medbench.samples import Samples
 from medbench.store.store import Store

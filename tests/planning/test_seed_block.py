@@ -19,8 +19,8 @@ from medbench.data.describe import DatasetDescription
 from medbench.errors import UsageError
 from medbench.identity.identity import digest
 from medbench.planning import study
-from medbench.planning.plan_trials import expand
 from medbench.planning.seed_block import SEEDS
+from medbench.planning.trial_matrix import expand
 from medbench.registry import plugins
 from medbench.samples import Samples
 from medbench.statistics.cross_checks import spread_with_block

@@ -11,8 +11,8 @@ import pytest
 from medbench.data.describe import DatasetDescription
 from medbench.planning import study
 from medbench.planning.plan import Plan
-from medbench.planning.plan_trials import expand
 from medbench.planning.time_forecast import Timing, duration_text, forecast_time
+from medbench.planning.trial_matrix import expand
 from medbench.registry import plugins
 from medbench.samples import Samples
 from medbench.store.store import Store

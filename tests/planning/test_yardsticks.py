@@ -21,8 +21,8 @@ from medbench.identity.identity import digest
 from medbench.interfaces import Budget, TrainingSet
 from medbench.planning import study
 from medbench.planning.arms import Arm
-from medbench.planning.plan_trials import expand
 from medbench.planning.study import Study
+from medbench.planning.trial_matrix import expand
 from medbench.planning.yardsticks import Yardsticks, root_of, trainings
 from medbench.protocols.folds import Cut
 from medbench.protocols.protocol import protocol, seeded_as, with_share

@@ -22,10 +22,10 @@ from medbench.samples import Samples
 from medbench.testing import SandboxContext, toy_samples
 from medbench_plugins.networks.small import SmallCNN
 from medbench_plugins.training import batch_norms
-from medbench_plugins.training.average import MovingAverage
 from medbench_plugins.training.bagging import fit_network
 from medbench_plugins.training.batches import draw_rows
-from medbench_plugins.training.numerics import schedule
+from medbench_plugins.training.moving_average import MovingAverage
+from medbench_plugins.training.precision import schedule
 from medbench_plugins.training.predictor import NetworkPredictor
 
 NOTHING = toy_samples(4).take([])

@@ -362,7 +362,7 @@ def test_a_trial_without_an_extractor_of_its_own_is_written_as_before() -> None:
 def plan_of(extractor: str) -> dict[str, tuple[str, str, int]]:
     """Return id, extractor and number of stages of the first trial of each arm."""
     from medbench.data.describe import DatasetDescription
-    from medbench.planning.plan_trials import expand
+    from medbench.planning.trial_matrix import expand
 
     samples = toy_samples(120, size=16)
     source = DatasetDescription("toy", "d", None, samples, 2, (), "patient", "nothing")

@@ -26,7 +26,7 @@ from medbench_plugins.generators.image_gans.networks import (
     count_halvings,
 )
 from medbench_plugins.generators.placebos import Resample
-from medbench_plugins.training.average import MovingAverage
+from medbench_plugins.training.moving_average import MovingAverage
 
 QUICK = ACGAN(width=4, latent=8, steps=4, batch=8, batch_3d=4)
 

@@ -15,8 +15,8 @@ from medbench.data.find_phantom import PhantomTable
 from medbench.identity.identity import derive_seed
 from medbench.interfaces import TrainingSet
 from medbench.planning.plan import Plan
-from medbench.planning.plan_trials import expand
 from medbench.planning.study import Study
+from medbench.planning.trial_matrix import expand
 from medbench.protocols.protocol import protocol
 from medbench.publishing.bundle import bundle_members, zip_container
 from medbench.publishing.bundle.canonical_json import dump

@@ -18,8 +18,8 @@ from medbench.data.guess_patients import guess_patients
 from medbench.data.sources import Source, with_files_of
 from medbench.errors import UsageError
 from medbench.planning import study
-from medbench.planning.plan_trials import expand
 from medbench.planning.study_schema import BudgetTable
+from medbench.planning.trial_matrix import expand
 from medbench.protocols.folds import without_overlap
 from medbench.registry.catalogue import Catalogue
 from medbench.samples import Samples

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from medbench.planning.arms import Checked
 from medbench.planning.plan import Plan
-from medbench.planning.plan_trials import expand
 from medbench.planning.study import Study
+from medbench.planning.trial_matrix import expand
 from medbench.registry.catalogue import Catalogue
 
 

@@ -1,8 +1,8 @@
-"""What a store holds already, what is left to run, and whether a job that failed is tried again."""
+"""What a store holds already, and what is left to run."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,12 +13,8 @@ from medbench.running.job import Task
 from medbench.running.outcome import Summary
 from medbench.running.resources import LoadedPlugins
 from medbench.store.store import Store
-from medbench.store.trial_files import Failure
 from medbench.trial.stages import ENCODER, check_stage
 from medbench.trial.trial import Trial
-
-LOST_RETRIES = 2
-"""How often a job is run again whose process died."""
 
 
 @dataclass
@@ -174,28 +170,3 @@ def set_damaged_aside(store: Store, keys: Iterable[str]) -> list[str]:
             store.set_aside(folder)
         store.release(key)
     return damaged
-
-
-def may_retry_lost(job: Job) -> bool:
-    """Count a job's process that died, and say whether it is run again."""
-    if job.lost >= LOST_RETRIES:
-        return False
-    job.lost += 1
-    return True
-
-
-def may_retry(job: Job, failure: Failure, damaged: Collection[str]) -> str:
-    """Say why a job that failed is run again; empty where it is not.
-
-    Args:
-        job: What failed; its share is doubled where it lacked memory.
-        failure: What it ended with.
-        damaged: Keys of stages that it needs, that were damaged and are fitted again.
-    """
-    if damaged and not job.mended:
-        job.mended = True
-        return "a stage that it needs was damaged and is fitted again"
-    if failure.kind == "memory" and not job.widened:
-        job.widened, job.share = True, min(1.0, 2 * job.share)
-        return "there was not enough memory; trying once more with twice the share"
-    return ""

@@ -24,7 +24,8 @@ from medbench.running.give_up import is_hopeless
 from medbench.running.job import work
 from medbench.running.outcome import Summary
 from medbench.running.resources import LoadedPlugins, Workers
-from medbench.running.resume import Job, find_left, in_order, is_there, may_retry, may_retry_lost, set_damaged_aside
+from medbench.running.resume import Job, find_left, in_order, is_there, set_damaged_aside
+from medbench.running.retry import may_retry, may_retry_lost
 from medbench.running.watcher import Watcher
 from medbench.store.store import Store
 from medbench.store.trial_files import Failure, drop_unmeasured, read_stored, take_unmeasured

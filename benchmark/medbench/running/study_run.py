@@ -19,7 +19,7 @@ from medbench.planning.arms import Checked
 from medbench.planning.double_steps import plan_double_steps
 from medbench.planning.plan import Plan
 from medbench.planning.plan_records import keep_worth, save_record
-from medbench.planning.plan_trials import expand
+from medbench.planning.trial_matrix import expand
 from medbench.registry.describe_recipe import with_inner
 from medbench.running.check_plugins import check_plugins
 from medbench.running.outcome import Summary, check_not_stopped

@@ -11,10 +11,10 @@ from torch import nn
 import medbench
 from medbench_plugins.networks.unet import BLOCK, pad, predict_logits, to_input
 from medbench_plugins.training import batch_norms
-from medbench_plugins.training.average import MovingAverage
 from medbench_plugins.training.batches import draw_rows
 from medbench_plugins.training.loss_curves import LossCurves
-from medbench_plugins.training.numerics import descend, in_bfloat16, repeatable_kernels, schedule, set_learning_rate
+from medbench_plugins.training.moving_average import MovingAverage
+from medbench_plugins.training.precision import descend, in_bfloat16, repeatable_kernels, schedule, set_learning_rate
 
 PROBED = 256  # training rows on which the fact "dice" is measured, at most
 

@@ -18,8 +18,8 @@ from medbench.interfaces import TrainingSet
 from medbench.planning.arms import Checked
 from medbench.planning.double_steps import plan_double_steps
 from medbench.planning.plan import Plan
-from medbench.planning.plan_trials import expand
 from medbench.planning.study import Study
+from medbench.planning.trial_matrix import expand
 from medbench.protocols.folds import Cut
 from medbench.protocols.protocol import protocol
 from medbench.publishing.bundle.board_numbers import EXACT, board_numbers, difference, without_texts

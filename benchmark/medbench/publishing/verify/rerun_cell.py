@@ -15,7 +15,7 @@ from medbench.data.describe import DatasetDescription
 from medbench.errors import MedbenchError, UsageError
 from medbench.planning.double_steps import plan_double_steps
 from medbench.planning.plan import Plan
-from medbench.planning.plan_trials import expand
+from medbench.planning.trial_matrix import expand
 from medbench.publishing.bundle.allowed_texts import keep_allowed
 from medbench.publishing.bundle.bundle_members import instruction_set
 from medbench.publishing.bundle.predictions_csv import SubmittedPredictions, name_of, write

@@ -22,9 +22,9 @@ from medbench_plugins.generators.image_gans.losses import Objective
 from medbench_plugins.generators.settings import GANSettings
 from medbench_plugins.row_vectors import as_vectors, channel_units, feature_units
 from medbench_plugins.training import batch_norms
-from medbench_plugins.training.average import MovingAverage
 from medbench_plugins.training.loss_curves import LossCurves
-from medbench_plugins.training.numerics import descend, repeatable_kernels
+from medbench_plugins.training.moving_average import MovingAverage
+from medbench_plugins.training.precision import descend, repeatable_kernels
 
 
 class RowGenerator(Protocol):

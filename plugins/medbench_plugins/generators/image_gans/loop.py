@@ -21,9 +21,9 @@ from medbench_plugins.generators.image_gans.diff_augment import augment_differen
 from medbench_plugins.generators.image_gans.losses import Objective, clip_weights
 from medbench_plugins.generators.image_gans.networks import GeneratorNetwork, OneAClass
 from medbench_plugins.generators.settings import GANSettings, ImageSettings
-from medbench_plugins.training.average import MovingAverage, Network
 from medbench_plugins.training.loss_curves import LossCurves
-from medbench_plugins.training.numerics import descend, repeatable_kernels
+from medbench_plugins.training.moving_average import MovingAverage, Network
+from medbench_plugins.training.precision import descend, repeatable_kernels
 
 CHUNK = 64  # Rows drawn at a time.
 

@@ -1,0 +1,36 @@
+"""Whether a job that failed is run again: its process died, memory was short, or a stage that it needs was damaged."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from medbench.running.resume import Job
+from medbench.store.trial_files import Failure
+
+LOST_RETRIES = 2
+"""How often a job is run again whose process died."""
+
+
+def may_retry_lost(job: Job) -> bool:
+    """Count a job's process that died, and say whether it is run again."""
+    if job.lost >= LOST_RETRIES:
+        return False
+    job.lost += 1
+    return True
+
+
+def may_retry(job: Job, failure: Failure, damaged: Collection[str]) -> str:
+    """Say why a job that failed is run again; empty where it is not.
+
+    Args:
+        job: What failed; its share is doubled where it lacked memory.
+        failure: What it ended with.
+        damaged: Keys of stages that it needs, that were damaged and are fitted again.
+    """
+    if damaged and not job.mended:
+        job.mended = True
+        return "a stage that it needs was damaged and is fitted again"
+    if failure.kind == "memory" and not job.widened:
+        job.widened, job.share = True, min(1.0, 2 * job.share)
+        return "there was not enough memory; trying once more with twice the share"
+    return ""
