@@ -42,10 +42,10 @@ def _parts(name: str) -> Iterator[str]:
 
 def without_paths(text: str) -> str:
     """Replace absolute paths: of code by its last two parts, of anything else by a placeholder."""
-    return _PATH.sub(_shortened, text)
+    return _PATH.sub(_shorten, text)
 
 
-def _shortened(found: re.Match[str]) -> str:
+def _shorten(found: re.Match[str]) -> str:
     parts = [part for part in re.split(r"[/\\]", found.group()) if part]
     if PurePath(parts[-1]).suffix.partition(":")[0] in OF_CODE:
         return "/".join(["...", *parts[-2:]] if len(parts) > 2 else ["...", parts[-1]])

@@ -95,7 +95,7 @@ def find_cases(root: Path, grades: Path | None) -> tuple[list[Case], list[str]]:
     cases: dict[str, Case] = {}
     for cohort in cohorts:
         prefix = cohort.relative_to(root).as_posix() if len(cohorts) > 1 else ""
-        for found in _graded(cohort, grades, notes):
+        for found in _read_grades(cohort, grades, notes):
             name = found.folder.name
             case = Case(
                 id=f"{prefix}/{name}" if prefix else name,
@@ -125,10 +125,10 @@ def _cohorts(folder: Path, depth: int) -> Iterator[Path]:
             yield from _cohorts(child, depth - 1)
 
 
-def _graded(cohort: Path, grades: Path | None, notes: list[str]) -> Iterator[_Found]:
+def _read_grades(cohort: Path, grades: Path | None, notes: list[str]) -> Iterator[_Found]:
     own = grades or cohort / "grades.csv"
     if grades is not None or own.is_file():
-        yield from _graded_by_csv(cohort, own, notes)
+        yield from _read_grades_csv(cohort, own, notes)
         return
     stated: dict[str, str] = {}
     for row in mapping_rows(cohort):
@@ -153,7 +153,7 @@ def _graded(cohort: Path, grades: Path | None, notes: list[str]) -> Iterator[_Fo
         notes.append(f"{ungraded} folders without a grade in name_mapping.csv were left out")
 
 
-def _graded_by_csv(cohort: Path, file: Path, notes: list[str]) -> Iterator[_Found]:
+def _read_grades_csv(cohort: Path, file: Path, notes: list[str]) -> Iterator[_Found]:
     rows = read_rows(file)
     if not rows or not {"case", "grade"} <= rows[0].keys():
         found = ", ".join(rows[0]) if rows else "no rows"

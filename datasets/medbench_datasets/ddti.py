@@ -230,7 +230,7 @@ def _files(root: Path) -> tuple[dict[int, str], dict[int, dict[int, str]], list[
     cases: dict[int, str] = {}
     pictures: dict[int, dict[int, str]] = {}
     strays = []
-    for path in _listed(root):
+    for path in _list_cases(root):
         relative = path.relative_to(root).as_posix()
         if found := CASE_NAME.fullmatch(path.name):
             known, key = cases, int(found[1])
@@ -250,7 +250,7 @@ def _files(root: Path) -> tuple[dict[int, str], dict[int, dict[int, str]], list[
     return dict(sorted(cases.items())), ordered, strays
 
 
-def _listed(root: Path) -> list[Path]:
+def _list_cases(root: Path) -> list[Path]:
     try:
         top = sorted(root.iterdir())
         below = [path for folder in top if folder.is_dir() for path in sorted(folder.iterdir())]

@@ -57,7 +57,7 @@ class Notes:
             ("age", "make", "no sense (counted as missing)", self.without_age),
             ("file", "are", "not part of DDTI (left alone)", self.strays),
         ]
-        notes = [_counted(names, noun, verb, what) for noun, verb, what, names in found if names]
+        notes = [_count_phrase(names, noun, verb, what) for noun, verb, what, names in found if names]
         if self.unlabelled:
             notes.insert(
                 0,
@@ -69,6 +69,6 @@ class Notes:
         return tuple(notes)
 
 
-def _counted(names: Sequence[str], noun: str, verb: str, what: str) -> str:
+def _count_phrase(names: Sequence[str], noun: str, verb: str, what: str) -> str:
     more = ", ..." if len(names) > 10 else ""
     return f"{counted(len(names), noun, verb)} {what}: {', '.join(names[:10])}{more}."

@@ -52,7 +52,7 @@ def read_outline(text: str, *, where: str, frame: tuple[int, int]) -> Outline:
     except (ValueError, RecursionError):
         cut = [_POINT.findall(part) for part in text.split('"points"')]
         curves = [[(float(x), float(y)) for x, y in part] for part in cut]
-        polygons, leaves_frame = _kept([curve for curve in curves if len(curve) >= 3], where, frame)
+        polygons, leaves_frame = _keep_inside([curve for curve in curves if len(curve) >= 3], where, frame)
         return Outline(polygons, False, 0, leaves_frame)
 
     curves = []
@@ -65,7 +65,7 @@ def read_outline(text: str, *, where: str, frame: tuple[int, int]) -> Outline:
             raise DataError(f"{where}: an outline has {len(points)} points, expected at least 3; mend or remove it")
         else:
             curves.append(points)
-    polygons, leaves_frame = _kept(curves, where, frame)
+    polygons, leaves_frame = _keep_inside(curves, where, frame)
     return Outline(polygons, True, n_arrows, leaves_frame)
 
 
@@ -79,7 +79,7 @@ def _points(region: Any, where: str) -> list[tuple[float, float]]:
     return points
 
 
-def _kept(
+def _keep_inside(
     curves: list[list[tuple[float, float]]], where: str, frame: tuple[int, int]
 ) -> tuple[tuple[Polygon, ...], bool]:
     """Move points that lie a little outside to the edge; refuse those that lie farther out."""

@@ -123,7 +123,7 @@ def compare_rows(board: Board, arm: Row, other: Row, *, in_detail: bool = False)
     if arm.judged is not None and arm.arm.control_key == other.arm.key:
         judged = arm.judged
     elif other.judged is not None and other.arm.control_key == arm.arm.key:
-        judged = _turned(board, other.judged)
+        judged = _reverse(board, other.judged)
     else:
         return replace(compare_further(board, arm, other), details=more)
     return Versus(board, arm, other, judged, _auroc(arm, other, judged), more)
@@ -133,8 +133,8 @@ def compare_further(board: Board, arm: Row, other: Row) -> Versus:
     """Compare two rows as one more comparison of a board's family, whatever the other is to the arm."""
     # Always in one order: draws depend on it in the third digit, and both ways round must agree.
     first, second = sorted((arm, other), key=lambda row: row.arm.key)
-    judged = _judged(board, first, second)
-    judged = judged if first is arm else _turned(board, judged)
+    judged = _judge_pair(board, first, second)
+    judged = judged if first is arm else _reverse(board, judged)
     return Versus(board, arm, other, judged, _auroc(arm, other, judged))
 
 
@@ -169,7 +169,7 @@ def _pick(board: Board, text: str) -> Row | None:
     return rows[own[0].key] if own else None
 
 
-def _judged(board: Board, arm: Row, other: Row) -> Judged:
+def _judge_pair(board: Board, arm: Row, other: Row) -> Judged:
     """Judge two arms of which none is the other's control: a further comparison of the board's family."""
     worst = max(arm, other, key=lambda row: row.failed)
     evidence = Evidence(
@@ -211,7 +211,7 @@ def _interval(board: Board, arm: Row, other: Row, folds: int) -> Interval | None
     return intervals(pairs, folds=folds, unseen=board.unseen)[name]
 
 
-def _turned(board: Board, judged: Judged) -> Judged:
+def _reverse(board: Board, judged: Judged) -> Judged:
     """Return a comparison the other way round."""
     i = judged.gain
     if i is None:

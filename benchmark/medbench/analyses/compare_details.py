@@ -86,7 +86,7 @@ def details(board: Board, arm: Row, other: Row) -> Details | None:
         apart,
         together,
         block is not None,
-        float(np.mean([np.mean(_decided(u) != _decided(other.cells[cell])) for cell, u in arm.cells.items()])),
+        float(np.mean([np.mean(_decisions(u) != _decisions(other.cells[cell])) for cell, u in arm.cells.items()])),
     )
 
 
@@ -108,7 +108,7 @@ def _block_gains(arm: Row, other: Row, n_classes: int) -> np.ndarray | None:
     return np.concatenate(list(gains.values())).reshape(len(SEEDS), len(SEEDS))
 
 
-def _decided(units: Units) -> np.ndarray:
+def _decisions(units: Units) -> np.ndarray:
     return units.probabilities.argmax(1)
 
 

@@ -185,7 +185,7 @@ def _inflation(boards: Sequence[Board]) -> Inflation | None:
         (arm.augmenter, against.augmenter)
         if arm.augmenter != against.augmenter
         else (arm.classifier, against.classifier),
-        _published(study, table, str(final.source["dataset"]), (arm.classifier, against.classifier)),
+        _published_step(study, table, str(final.source["dataset"]), (arm.classifier, against.classifier)),
         step(study.protocols[0], "its protocol, our rerun"),
         tuple(removed),
         tuple(_ours(rows, own, len(removed))),
@@ -228,7 +228,7 @@ def _ours(rows: dict[tuple[str, str], Row], own: Row, taken: int) -> list[Step]:
     return found
 
 
-def _published(study: Study, table: InflationTable, dataset: str, classifiers: tuple[str, str]) -> Step:
+def _published_step(study: Study, table: InflationTable, dataset: str, classifiers: tuple[str, str]) -> Step:
     def value(arm: str, classifier: str) -> float | None:
         every = [p for p in study.published if is_about(p, dataset)]
         of_arm = [p for p in every if (p.arm, p.metric) == (arm, table.metric)]

@@ -195,7 +195,7 @@ def measure(metric: str, board: Board, row: Row) -> float | None:
     if metric == "accuracy":
         value = scores.accuracy
     elif metric == "balanced-accuracy":
-        value = float(np.mean(_known(recalls_of(scores.decisions))))
+        value = float(np.mean(_finite(recalls_of(scores.decisions))))
     elif metric.startswith("recall-"):
         names = [str(name).lower() for name in board.source["classes"]]
         name_of_class = metric.removeprefix("recall-").lower()
@@ -210,5 +210,5 @@ def measure(metric: str, board: Board, row: Row) -> float | None:
     return value if np.isfinite(value) else None
 
 
-def _known(values: np.ndarray) -> np.ndarray:
+def _finite(values: np.ndarray) -> np.ndarray:
     return values[np.isfinite(values)]

@@ -58,7 +58,7 @@ def boards(
     built = []
     for source in record["sources"]:
         arms = [Arm(**arm) for arm in record["arms"][source["dataset"]]]
-        stored = _stored(store, record, source, arms, study)
+        stored = _find_stored(store, record, source, arms, study)
         of_boards = dict.fromkeys(arm.board or arm.classifier for arm in arms)
         left_out = {s.get("protocol") for s in record["skipped"] if s["dataset"] == source["dataset"]}
         for text, classifier in itertools.product(study.protocols, of_boards):
@@ -89,7 +89,7 @@ class _StoredTrials:
     longer: Sequence[Stored]
 
 
-def _stored(
+def _find_stored(
     store: Store, record: Mapping[str, Any], source: Mapping[str, Any], arms: Sequence[Arm], study: Study
 ) -> _StoredTrials:
     longer = with_double_steps(study).spending
@@ -276,7 +276,7 @@ def _row(
         collapsed=contents.stages.collapsed(keys),
         extractor=next((str(s.scored["extractor"]) for s in stored if s.scored), ""),
         copied=count_copies((s.scores, int(s.scored.get("made", 0))) for s in stored),
-        unmeasured=_unmeasured(stored),
+        unmeasured=_missing_numbers(stored),
     )
     if contents.wide and scores is not None:
         row = replace(row, measures=measures(tested, plan.n_classes))
@@ -296,7 +296,7 @@ def _with_metrics(row: Row, found: ArmMetrics) -> Row:
     return replace(row, metrics=found.values, unmeasured={**row.unmeasured, **why})
 
 
-def _unmeasured(rows: Sequence[Stored]) -> dict[str, tuple[str, int]]:
+def _missing_numbers(rows: Sequence[Stored]) -> dict[str, tuple[str, int]]:
     """Return why numbers of trials are missing and in how many cells, by ``metric NAME``, ``score NAME`` and so on.
 
     Metrics of plugins are left out, since rows have them of a board's own units. Of the metrics that boards compute for
@@ -312,7 +312,10 @@ def _unmeasured(rows: Sequence[Stored]) -> dict[str, tuple[str, int]]:
     scored = sum(bool(stored.scored) for stored in rows)
     if len({s.scored.get("sha256") for s in rows if s.scored}) > 1:
         return found | {"scores": ("cells have them by different extractors; run the study again", scored)}
-    mixed = {f"score {name}": ("cells have it of different code; run the study again", scored) for name in _mixed(rows)}
+    mixed = {
+        f"score {name}": ("cells have it of different code; run the study again", scored)
+        for name in _scores_of_mixed_code(rows)
+    }
     return found | dict(sorted(mixed.items()))
 
 
@@ -329,7 +332,7 @@ def scores_of_made(rows: Sequence[Stored]) -> dict[str, float]:
     """
     if len({s.scored.get("sha256") for s in rows if s.scored}) > 1:
         return {}
-    mixed = _mixed(rows)
+    mixed = _scores_of_mixed_code(rows)
     values: dict[str, list[float]] = {}
     for stored in rows:
         for name, value in stored.scores.items():
@@ -338,7 +341,7 @@ def scores_of_made(rows: Sequence[Stored]) -> dict[str, float]:
     return {name: float(np.mean(known)) for name, known in values.items() if known}
 
 
-def _mixed(rows: Sequence[Stored]) -> set[str]:
+def _scores_of_mixed_code(rows: Sequence[Stored]) -> set[str]:
     """Return the scores that cells have of different code."""
     keys: dict[str, set[str]] = {}
     scored = [s.scored for s in rows if s.scored and not {"skipped", "failed"} & set(s.scored)]

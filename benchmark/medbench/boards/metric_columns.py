@@ -77,7 +77,7 @@ class CellMetrics:
         """
         unit = "patient" if by_patient else "image"
         mine = {metric_name(m): m for m in self.metrics if metric_name(m) not in ON_EVERY_BOARD}
-        held = {name for s in found.cells.values() for name in (*s.metrics, *self._kept(s, unit))}
+        held = {name for s in found.cells.values() for name in (*s.metrics, *self._read_kept(s, unit))}
         values: dict[str, float | None] = {}
         why: dict[str, tuple[str, int]] = {}
         for name in (*mine, *sorted(held - set(mine) - ON_EVERY_BOARD)):
@@ -109,17 +109,17 @@ class CellMetrics:
 
     def _cell(self, name: str, metric: Metric, stored: Stored | None, units: Units, unit: str) -> Measurement:
         key = self.keys.setdefault(name, measure_key(metric))
-        found = self._known(name, key, stored, unit) if stored is not None and key else None
+        found = self._look_up(name, key, stored, unit) if stored is not None and key else None
         if found is None:
             found = measure(metric, units.labels, units.probabilities, quiet=True)
             if stored is not None and key and not found.passing:
                 self._keep(stored, unit, name, {"key": key, "value": found.value, "why": found.why})
         return found
 
-    def _known(self, name: str, key: str, stored: Stored, unit: str) -> Measurement | None:
+    def _look_up(self, name: str, key: str, stored: Stored, unit: str) -> Measurement | None:
         if unit == "image" and stored.metric_keys.get(name) == key and name in stored.metrics:
             return Measurement(stored.metrics[name], stored.unmeasured.get(f"metric {name}", ""))
-        kept = self._kept(stored, unit).get(name)
+        kept = self._read_kept(stored, unit).get(name)
         return kept.measured if kept is not None and kept.key == key else None
 
     def _without(
@@ -134,13 +134,13 @@ class CellMetrics:
             if unit == "image" and row.metric_keys.get(name):
                 why = row.unmeasured.get(f"metric {name}", "")
                 found.append((row.metric_keys[name], Measurement(row.metrics.get(name), why)))
-            elif (kept := self._kept(row, unit).get(name)) is not None:
+            elif (kept := self._read_kept(row, unit).get(name)) is not None:
                 found.append((kept.key, kept.measured))
         if len(found) < len(tested) or len({key for key, _ in found}) > 1:
             return [Measurement(None, ELSEWHERE)] * len(tested)
         return [measured for _, measured in found]
 
-    def _kept(self, stored: Stored, unit: str) -> dict[str, _Kept]:
+    def _read_kept(self, stored: Stored, unit: str) -> dict[str, _Kept]:
         """Return what was kept of a result by name; what is not written as we write it was never there."""
         of_unit = self._entry(stored).get(unit)
         found = {}

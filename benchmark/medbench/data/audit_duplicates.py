@@ -174,7 +174,7 @@ def _candidates(
     progress: Callable[[int, int], None] | None,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield row numbers of pairs whose descriptors allow the correlations wanted; |a - b|² is 2 - 2 correlation."""
-    coarse, other = _folded(_invariant(detail, 2)), _folded(_invariant(whole, 4))
+    coarse, other = _fold_repeats(_invariant(detail, 2)), _fold_repeats(_invariant(whole, 4))
     length = (coarse**2).sum(1)
     fine: np.ndarray | None = None
     for start in range(0, len(coarse), BLOCK):
@@ -188,7 +188,7 @@ def _candidates(
         if likely.sum() > CROWD * len(likely):
             # Pictures of noise, or with little in them, have nothing coarse to be told apart by: their pixels, each
             # eight that turns exchange put in order, tell what a turn leaves alone, at the price of a longer product.
-            fine = _ordered(detail) if fine is None else fine
+            fine = _sort_turns(detail) if fine is None else fine
             likely &= fine[rows] @ fine[start:].T >= wanted - 1e-3
         i, j = np.nonzero(likely)
         i, j = i[i < j] + start, j[i < j] + start
@@ -197,7 +197,7 @@ def _candidates(
         yield i[kept], j[kept]
 
 
-def _ordered(unit: np.ndarray) -> np.ndarray:
+def _sort_turns(unit: np.ndarray) -> np.ndarray:
     """Return ``float32 (n, d)`` of length 1: what the turns exchange, in order of value.
 
     Sorting never puts two lists further apart than they are, in whichever order they stood, so this is as safe as
@@ -227,7 +227,7 @@ def _close(values: np.ndarray, i: np.ndarray, j: np.ndarray, wanted: float) -> t
     return i[kept], j[kept]
 
 
-def _folded(descriptor: np.ndarray) -> np.ndarray:
+def _fold_repeats(descriptor: np.ndarray) -> np.ndarray:
     """Keep each value that repeats in all rows once, times the root of how often: distances stay as they are."""
     if not len(descriptor):
         return descriptor

@@ -35,7 +35,7 @@ def find_damage(folder: Path, record: str) -> str | None:
     """Say which file of a folder is not what was written, or return None; an unchanged folder is read once."""
     try:
         state = [(str(p), s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino) for p, s in _stats(folder)]
-        return _compared(folder, record, tuple(sorted(state)))
+        return _compare_sums(folder, record, tuple(sorted(state)))
     except OSError as error:
         return f"it cannot be read ({error.strerror})"
 
@@ -46,7 +46,7 @@ def _stats(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
 
 
 @functools.lru_cache(maxsize=256)
-def _compared(folder: Path, record: str, state: tuple[object, ...]) -> str | None:
+def _compare_sums(folder: Path, record: str, state: tuple[object, ...]) -> str | None:
     try:
         _, sums = sealed_records.read(folder / record)
         sealed_records.check(folder, {record: ""} if sums is None else sums)

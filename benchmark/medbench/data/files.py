@@ -34,16 +34,16 @@ def list_files(root: Path) -> list[FileState]:
             status = os.stat(folder)
             here = (status.st_dev, status.st_ino)
             if here in above:
-                raise DataError(f"{_escaped(folder)}: is a link to a folder above it; remove the link.")
+                raise DataError(f"{_escape(folder)}: is a link to a folder above it; remove the link.")
             with os.scandir(folder) as entries:
                 for entry in entries:
                     if entry.name.startswith("."):
                         continue
                     if not _is_utf8(entry.name):
-                        raise DataError(f"{_escaped(entry.path)}: its name is not UTF-8; rename it.")
+                        raise DataError(f"{_escape(entry.path)}: its name is not UTF-8; rename it.")
                     if entry.is_symlink() and not f"{os.path.realpath(entry.path)}/".startswith(f"{inside}/"):
                         raise DataError(
-                            f"{_escaped(os.path.relpath(entry.path, root))}: is a link out of the data folder and is "
+                            f"{_escape(os.path.relpath(entry.path, root))}: is a link out of the data folder and is "
                             "not followed; put the files themselves there, or remove the link."
                         )
                     if entry.is_dir():  # links within the folder are followed
@@ -56,7 +56,7 @@ def list_files(root: Path) -> list[FileState]:
                         times = (status.st_mtime_ns, status.st_ctime_ns)
                         found.append((relative, status.st_size, *times, status.st_ino, content))
         except OSError as error:
-            place = _escaped(error.filename or folder)
+            place = _escape(error.filename or folder)
             raise DataError(f"{place}: cannot be listed ({error.strerror}); mend it or remove it.") from None
     return sorted(found)
 
@@ -78,5 +78,5 @@ def _is_utf8(name: str) -> bool:
     return True
 
 
-def _escaped(name: str) -> str:
+def _escape(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")

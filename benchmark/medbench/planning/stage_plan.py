@@ -73,7 +73,7 @@ class StageJobs:
         encoder, head = encoder_and_head(augmenter, classifier)
         where = _Where(train, train.made_of)
         if encoder is not None:
-            inner = tuple(self._needed(encoder, trial, where, keys))
+            inner = tuple(self._plan_needed(encoder, trial, where, keys))
             key = _key(encoder, f"{ENCODER} of {trial.classifier}", trial, where, keys)
             self._plan(StageJob(key, ENCODER, trial, ENCODER, needs=inner))
             yield from inner
@@ -81,26 +81,26 @@ class StageJobs:
             where = _Where(train, features_made_of(train.made_of, key), "features", (*inner, key))
         extractor = self.catalogue.resolve("extractor", trial.extractor) if trial.extractor else None
         for recipe in (augmenter, head, extractor):
-            yield from self._needed(recipe, trial, where, keys)
+            yield from self._plan_needed(recipe, trial, where, keys)
 
-    def _needed(self, recipe: Any, trial: Trial, where: _Where, keys: Keys) -> Iterator[str]:
+    def _plan_needed(self, recipe: Any, trial: Trial, where: _Where, keys: Keys) -> Iterator[str]:
         for stage in needs(recipe):
             place, other = where, source_of(stage)
             if other is not None:
                 name = key_of_dataset(other)
                 rows = self.others[trial.dataset][name]
                 place = _Where(rows, rows.made_of, name)
-            inner = tuple(self._needed(stage, trial, place, keys))
+            inner = tuple(self._plan_needed(stage, trial, place, keys))
             if not getattr(stage, "stored", True):
                 yield from inner
                 continue
-            text, code = self._named(stage)
+            text, code = self._name_stage(stage)
             key = _key(stage, code, trial, place, keys)
             self._plan(StageJob(key, text, trial, code, place.on, needs=(*place.before, *inner)))
             yield from inner
             yield key
 
-    def _named(self, stage: Any) -> tuple[str, str]:
+    def _name_stage(self, stage: Any) -> tuple[str, str]:
         """Return how people call a stage, and the SHA-256 of its recipe."""
         if stage not in self._names:
             try:

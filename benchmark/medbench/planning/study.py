@@ -165,14 +165,14 @@ def _sentence(problem: Any, place: str) -> str:
     if problem["type"] == "model_type":
         return f"{place} must be a table; write [{place}] and its keys below"
     if problem["type"] == "extra_forbidden":
-        known = _known(place)
+        known = _known_keys(place)
         return f"unknown key {place!r}{did_you_mean(key, known)}; there are: {listing(sorted(known), 20)}"
     given = problem["input"]
     shown = repr(given) if len(repr(given)) <= 60 else f"{repr(given)[:57]}..."
     return f"{place} = {shown} ({type(given).__name__}): {message[0].lower()}{message[1:]}"
 
 
-def _known(place: str) -> list[str]:
+def _known_keys(place: str) -> list[str]:
     tables: dict[str, type[BaseModel]] = {
         "budget": BudgetTable,
         "phantom": PhantomTable,

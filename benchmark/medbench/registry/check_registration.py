@@ -105,10 +105,10 @@ def is_plain_value(value: Any) -> bool:
 
 def required_members(role: type) -> list[str]:
     """Return what a role asks of a recipe."""
-    return sorted(getattr(role, "__protocol_attrs__", ()) or _declared(role))
+    return sorted(getattr(role, "__protocol_attrs__", ()) or _declared_members(role))
 
 
-def _declared(role: type) -> set[str]:
+def _declared_members(role: type) -> set[str]:
     names: set[str] = set()
     for base in role.__mro__:
         if base.__module__.startswith("medbench"):

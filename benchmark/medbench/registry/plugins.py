@@ -64,7 +64,7 @@ def load(*, folders: Sequence[Path] = (), blocked: Iterable[str] = (), installed
     unknown = set(blocked)
     catalogue = Catalogue()
     _current[:] = [catalogue]
-    for name, distribution, version, load_module in _found(folders, installed):
+    for name, distribution, version, load_module in _find(folders, installed):
         plugin = Plugin(name, distribution, version)
         if name in set(blocked):
             unknown.discard(name)
@@ -94,7 +94,7 @@ def load(*, folders: Sequence[Path] = (), blocked: Iterable[str] = (), installed
     return catalogue
 
 
-def _found(folders: Sequence[Path], installed: bool) -> Iterator[tuple[str, str, str, Callable[[], Any]]]:
+def _find(folders: Sequence[Path], installed: bool) -> Iterator[tuple[str, str, str, Callable[[], Any]]]:
     points = []
     for point in importlib.metadata.entry_points(group=GROUP):
         distribution = point.dist.name if point.dist else "unknown"

@@ -75,7 +75,7 @@ def references(text: str) -> list[Reference]:
         before = plain[max(start, match.start() - _BEFORE) : match.start()]
         start = match.end()
         doi = (match["doi"] or "").rstrip(".)")
-        cited = _cited(before)
+        cited = _parse_citation(before)
         if not cited:
             continue
         name = f"arXiv:{match['arxiv']}" if match["arxiv"] else f"doi:{doi}"
@@ -83,7 +83,7 @@ def references(text: str) -> list[Reference]:
     return found
 
 
-def _cited(before: str) -> str:
+def _parse_citation(before: str) -> str:
     """Return authors, title and year out of the words before an identifier; "" where there are none."""
     part = _BREAK.split(before)[-1]
     outside, bracket, inside = part.rpartition("(")

@@ -152,14 +152,14 @@ def scores(material: Material) -> Section | None:
             f"{title_of(part.board)}: the same within each class.",
         )
         for of_class, caption in zip((False, True), captions, strict=True):
-            if listed := _listed(rows, of_class=of_class):
+            if listed := _score_lines(rows, of_class=of_class):
                 label = f"scores{'-by-class' * of_class}-{number}"
                 blocks.append(table(caption, ("score", *(arm_name(row.arm) for row in rows)), listed, label=label))
         blocks.append(say(_poor(part), is_list=True))
     return Section("scores", "Scores of made images", tuple(blocks)) if blocks else None
 
 
-def _listed(rows: Sequence[Row], *, of_class: bool) -> list[list[object]]:
+def _score_lines(rows: Sequence[Row], *, of_class: bool) -> list[list[object]]:
     """Return a line a score: its name, then each arm's number with its floor."""
     names = dict.fromkeys(n for row in rows for n in row.scores_of_made)
     listed = []

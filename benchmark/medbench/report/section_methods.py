@@ -123,7 +123,7 @@ def _cut(texts: Sequence[str], board: Board) -> str:
         said.append(f"{study.folds}-fold cross-validation over {by} was done {_times(study.repeats)}")
     if rule.overlap == "drop":
         said.append("training images whose patient or picture lies in the test part too were left out of training")
-    said += _drawn([protocol(text).patients for text in texts], rule)
+    said += _subset_sentence([protocol(text).patients for text in texts], rule)
     if rule.name == "official":
         seeds = ", with other seeds each" if study.repeats > 1 else ""
         said.append(
@@ -139,7 +139,7 @@ def _cut(texts: Sequence[str], board: Board) -> str:
     return f"{how}; generators and all else that learns saw the training part only."
 
 
-def _drawn(sizes: Sequence[int], rule: EvaluationProtocol) -> Iterator[str]:
+def _subset_sentence(sizes: Sequence[int], rule: EvaluationProtocol) -> Iterator[str]:
     """Say what was drawn of the training part."""
     anew = "another draw each repeat" if rule.name == "official" else "another draw each repeat and fold"
     drawn = sorted(size for size in sizes if size)

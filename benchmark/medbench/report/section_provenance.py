@@ -141,7 +141,7 @@ def _nth(number: int, records: list[Mapping[str, object]]) -> str:
     return "the results" if len(records) == 1 else f"results, kind {number + 1}"
 
 
-def _joined(values: Iterable[object]) -> str:
+def _join(values: Iterable[object]) -> str:
     return ", ".join(str(value) for value in values if value)
 
 
@@ -161,8 +161,8 @@ def _libraries(record: Mapping[str, object]) -> str:
 
 
 FACTS: tuple[tuple[str, Callable[[Mapping[str, Any]], str]], ...] = (
-    ("medbench", lambda record: _joined([record.get("medbench")])),
-    ("Python", lambda record: _joined([record.get("python"), record.get("platform")])),
+    ("medbench", lambda record: _join([record.get("medbench")])),
+    ("Python", lambda record: _join([record.get("python"), record.get("platform")])),
     ("plugins", _plugins),
     ("libraries", _libraries),
 )

@@ -38,7 +38,7 @@ def read_loss_curves(fit: Fit) -> dict[str, dict[str, list[tuple[float, float]]]
                 if name in (None, "step", "part") or (y := _number(value)) is None:
                     continue
                 found.setdefault(part, {}).setdefault(clean(str(name)), []).append((step, y))
-    return {part: {name: _thinned(values) for name, values in of_it.items()} for part, of_it in found.items()}
+    return {part: {name: _thin_out(values) for name, values in of_it.items()} for part, of_it in found.items()}
 
 
 def read_learning_curves(found: ArmTrials) -> dict[str, list[tuple[float, float]]]:
@@ -78,7 +78,7 @@ def _number(text: object) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _thinned(values: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+def _thin_out(values: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     if len(values) <= POINTS:
         return list(values)
     return [(float(w[:, 0].mean()), float(w[:, 1].mean())) for w in np.array_split(np.asarray(values), POINTS)]

@@ -89,7 +89,7 @@ def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("medbench.site"),
         autoescape=True,
-        finalize=_finalized,
+        finalize=_finalize,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -104,7 +104,7 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-def _finalized(value: Any) -> Any:
+def _finalize(value: Any) -> Any:
     """Pass every text that a template prints through :func:`safe_text`; what a macro made is text of ours already."""
     if isinstance(value, str) and not isinstance(value, Markup):
         return safe_text(value)

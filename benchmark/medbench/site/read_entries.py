@@ -170,7 +170,7 @@ def _read_entry(folder: Path, history: History) -> Published:
         ("tier", first_row.tier, value["tier"]),
     ):
         if ours != theirs:
-            raise _edited(path, f"{field} is {theirs}, row {first_row.row} of the ledger says {ours}")
+            raise _edit_error(path, f"{field} is {theirs}, row {first_row.row} of the ledger says {ours}")
     plan = _compare_with_bundle(folder, value, first_row.row)
     check_sha256(path, data, first_row)
     check_reruns(folder / BUNDLE, history.rows, folder.parent / LEDGER)
@@ -229,7 +229,7 @@ def _compare_with_bundle(folder: Path, value: Mapping[str, Any], row: int) -> An
     ):
         if differs := board_numbers.difference(ours, theirs, name):
             at, in_bundle, here = differs
-            raise _edited(path, f"{at} is {_brief(here)}, the bundle says {_brief(in_bundle)} (ledger row {row})")
+            raise _edit_error(path, f"{at} is {_brief(here)}, the bundle says {_brief(in_bundle)} (ledger row {row})")
     return plan
 
 
@@ -239,15 +239,15 @@ def _check_word(path: Path, row: Mapping[str, Any], worth: float) -> None:
         return
     low, high, auroc = row["gain_low"], row["gain_high"], row["gain_auroc"]
     if fails_too_often(row["failed"], row["planned"]):
-        raise _edited(path, f"{row['augmenter']} has the word {row['word']!r} and {row['failed']} failed cells")
+        raise _edit_error(path, f"{row['augmenter']} has the word {row['word']!r} and {row['failed']} failed cells")
     if low is None or high is None:
-        raise _edited(path, f"{row['augmenter']} has the word {row['word']!r} without a range")
+        raise _edit_error(path, f"{row['augmenter']} has the word {row['word']!r} without a range")
     word = word_of(low, high, worth=worth, auroc=float("nan") if auroc is None else auroc, failed=row["failed"])
     if row["word"] != word:
-        raise _edited(path, f"{row['augmenter']} is called {row['word']!r}, its range says {word!r}")
+        raise _edit_error(path, f"{row['augmenter']} is called {row['word']!r}, its range says {word!r}")
 
 
-def _edited(path: Path, what: str) -> Refused:
+def _edit_error(path: Path, what: str) -> Refused:
     return Refused("MB951", f"{path}: {what}; publish the bundle again.")
 
 

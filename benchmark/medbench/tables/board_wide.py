@@ -33,12 +33,12 @@ def wide_part(board: Board, rule: str) -> list[str]:
             if row.scores is not None:
                 recalls = [float(row.scores.recalls[k]) for k in part]
                 lines.append(name + "".join(f"{100 * r:>12.1f}" if r == r else f"{'n/a':>12}" for r in recalls))
-    lines += _measured(rows, names, heads) + _metrics(rows, names) + _made(rows, names)
+    lines += _measure_lines(rows, names, heads) + _metrics(rows, names) + _generator_score_lines(rows, names)
     said = [line for sentence in without_number([board]) for line in wrapped(sentence)]
     return lines + [""] * bool(said) + said
 
 
-def _measured(rows: Sequence[Row], names: Sequence[str], heads: Sequence[str]) -> list[str]:
+def _measure_lines(rows: Sequence[Row], names: Sequence[str], heads: Sequence[str]) -> list[str]:
     """Write further measures, and precisions in percent in blocks of four classes."""
     known = [(row.measures, name) for row, name in zip(rows, names, strict=True) if row.measures is not None]
     if not known:
@@ -75,7 +75,7 @@ def _title(name: str) -> str:
     return pad(cut(clean(name), 15), -16)
 
 
-def _made(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
+def _generator_score_lines(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
     """Write scores of made rows in blocks of three, each with its floor below; those of classes are in reports."""
     found = list(dict.fromkeys(name for row in rows for name in row.scores_of_made if ":" not in name))
     plain = [name for name in found if name.removesuffix("-floor") == name or name[:-6] not in found]

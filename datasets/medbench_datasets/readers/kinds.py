@@ -24,7 +24,7 @@ def sniff(path: Path) -> Kind | None:
     with path.open("rb") as file:
         start = file.read(_START)
         if start[:2] == b"\x1f\x8b":
-            start = _unpacked(start + file.read(4096))
+            start = _unpack(start + file.read(4096))
             return "nifti" if _is_nifti(start) else None
     if start[128:132] == b"DICM":
         return "dicom"
@@ -48,7 +48,7 @@ def _is_nifti(start: bytes) -> bool:
     return (348 in sizes and start[344:348] == b"n+1\0") or (540 in sizes and start[4:8] == b"n+2\0")
 
 
-def _unpacked(data: bytes) -> bytes:
+def _unpack(data: bytes) -> bytes:
     try:
         return zlib.decompressobj(31).decompress(data, _START)
     except zlib.error:

@@ -82,7 +82,7 @@ def fit_image(levels: np.ndarray, spacing_mm: Sequence[float] | np.ndarray, size
         ``uint8 (size, ...)``.
     """
     shape = _shape_within(levels.shape, spacing_mm, size)
-    return _centred(np.rint(resample(levels, shape)).clip(0, 255).astype(np.uint8), size)
+    return _centre(np.rint(resample(levels, shape)).clip(0, 255).astype(np.uint8), size)
 
 
 def fit_labels(labels: np.ndarray, spacing_mm: Sequence[float] | np.ndarray, size: int) -> np.ndarray:
@@ -97,7 +97,7 @@ def fit_labels(labels: np.ndarray, spacing_mm: Sequence[float] | np.ndarray, siz
         filled = resample((labels == label).astype(np.float64), shape)
         wins = filled > share + 1e-9
         best[wins], share[wins] = label, filled[wins]
-    return _centred(best, size)
+    return _centre(best, size)
 
 
 def resample(array: np.ndarray, shape: Sequence[int]) -> np.ndarray:
@@ -129,5 +129,5 @@ def _shape_within(shape: Sequence[int], spacing_mm: Sequence[float] | np.ndarray
     return tuple(min(size, max(1, round(size * mm / max(lengths_mm)))) for mm in lengths_mm)
 
 
-def _centred(array: np.ndarray, size: int) -> np.ndarray:
+def _centre(array: np.ndarray, size: int) -> np.ndarray:
     return np.pad(array, [((size - n) // 2, size - n - (size - n) // 2) for n in array.shape])

@@ -83,7 +83,7 @@ def _has_unknown_signer(verified: Verified) -> bool:
 
 def _compare_boards(ours: Any, theirs: Any, *, claimed: bool, same_words: bool) -> list[str]:
     """Compare boards whatever their order; return the data sets of those that were recomputed there and not here."""
-    ours, theirs = _sorted(ours), _sorted(theirs)
+    ours, theirs = _sort_boards(ours), _sort_boards(theirs)
     if len(ours) != len(theirs):
         _check_same(len(ours), len(theirs), "boards (number of)")
     missing = []
@@ -104,7 +104,7 @@ def _without_words(board: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in board.items() if key != "sentences"}
 
 
-def _sorted(boards: Any) -> list[Mapping[str, Any]]:
+def _sort_boards(boards: Any) -> list[Mapping[str, Any]]:
     """Order boards by what they are of: those that could be recomputed stand first in an entry."""
     if not isinstance(boards, list) or not all(isinstance(board, dict) for board in boards):
         raise Refused("MB951", "boards is no list of boards; publish the bundle again.")

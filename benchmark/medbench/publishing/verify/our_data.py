@@ -121,11 +121,11 @@ def _find_data_set(
         name: locate_other_dataset(catalogue, other, source, data=data, drawing=wanted.drawing)
         for name, other in learnt.items()
     }
-    described = _decoded(source, workers, progress)
-    return add_other_datasets(described, {name: _decoded(other, workers, progress) for name, other in others.items()})
+    described = _decode(source, workers, progress)
+    return add_other_datasets(described, {name: _decode(other, workers, progress) for name, other in others.items()})
 
 
-def _decoded(source: Source, workers: int, progress: Progress | None) -> DatasetDescription:
+def _decode(source: Source, workers: int, progress: Progress | None) -> DatasetDescription:
     if source.is_phantom and source.size > LARGEST_3D and source.recipe.index(source.root).dimensions == 3:
         raise UsageError(f"its phantom of volumes at {source.size} pixels is too large to draw.")
     return describe_decoded(source, source.decode(workers, progress))

@@ -63,11 +63,11 @@ def patients_in_headers(root: Path, files: Sequence[str]) -> InHeaders:
     by_study = 0
     for file, (patient, study) in found.items():
         if patient and not placeholder:
-            patients[file] = _hashed("patient", patient)
+            patients[file] = _hash("patient", patient)
         elif study and len(studies) > 1:
-            patients[file] = _hashed("study", study)
+            patients[file] = _hash("study", study)
             by_study += 1
-    known = {file: _hashed("study", study) for file, (_, study) in found.items() if study and file in patients}
+    known = {file: _hash("study", study) for file, (_, study) in found.items() if study and file in patients}
     return InHeaders(patients, known, by_study, len(files) - len(patients), placeholder)
 
 
@@ -123,5 +123,5 @@ def _tags(path: Path) -> tuple[str, str]:
     return "" if bare in _PLACEHOLDERS or not bare.strip("0x^") else patient, study
 
 
-def _hashed(kind: str, value: str) -> str:
+def _hash(kind: str, value: str) -> str:
     return f"header-{hashlib.sha256(f'medbench|{kind}|{value}'.encode(errors='replace')).hexdigest()[:16]}"

@@ -100,7 +100,7 @@ def _check_frame(data: bytes, header: Header, syntax: str, name: str) -> None:
             "compressed pixels start at bit 0; correct the tag"
         )
     frame = get_frame(data, 0, number_of_frames=1)
-    coded = _coded(frame)
+    coded = _read_code_stream(frame)
     if coded is None:
         return
     rows, columns, samples, bits = coded
@@ -117,7 +117,7 @@ def _check_frame(data: bytes, header: Header, syntax: str, name: str) -> None:
         )
 
 
-def _coded(frame: bytes) -> tuple[int, int, int, int] | None:
+def _read_code_stream(frame: bytes) -> tuple[int, int, int, int] | None:
     """Return rows, columns, samples and bits from a JPEG, JPEG-LS or JPEG 2000 header; None for RLE, without one."""
     start = frame.find(b"\xff\x4f\xff\x51")  # start of codestream, then SIZ; behind some boxes where it is a JP2 file
     if start == 0 or (start > 0 and frame[4:8] == b"jP  "):

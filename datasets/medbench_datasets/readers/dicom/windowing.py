@@ -42,7 +42,7 @@ def shown_values(stored: np.ndarray, tags: Dataset, name: str) -> np.ndarray:
 
 def _modality(stored: np.ndarray, tags: Dataset) -> np.ndarray:
     if tags.get("ModalityLUTSequence"):
-        return _looked_up(stored, tags.ModalityLUTSequence[0], tags)
+        return _look_up(stored, tags.ModalityLUTSequence[0], tags)
     slope, intercept = tags.get("RescaleSlope"), tags.get("RescaleIntercept")
     if slope is None and intercept is None:
         return stored
@@ -52,7 +52,7 @@ def _modality(stored: np.ndarray, tags: Dataset) -> np.ndarray:
 def _voi(values: np.ndarray, tags: Dataset) -> np.ndarray:
     item = tags.VOILUTSequence[0] if tags.get("VOILUTSequence") else Dataset()
     if item.get("LUTDescriptor") is not None and item.get("LUTData") is not None:
-        return _looked_up(values, item, tags)
+        return _look_up(values, item, tags)
     if tags.get("WindowCenter") is None or tags.get("WindowWidth") is None:
         return values
     if (tags.get("RescaleSlope") or 1) < 0:  # pydicom would turn the window over as well
@@ -61,7 +61,7 @@ def _voi(values: np.ndarray, tags: Dataset) -> np.ndarray:
     return apply_windowing(values, tags)
 
 
-def _looked_up(values: np.ndarray, item: Dataset, tags: Dataset) -> np.ndarray:
+def _look_up(values: np.ndarray, item: Dataset, tags: Dataset) -> np.ndarray:
     """Look values up in a LUT; those before its first and behind its last entry take that one (C.11.1.1.1).
 
     Not by pydicom, which counts entries in 8 bits where an entry has 8.

@@ -94,7 +94,7 @@ def is_same_grid(header: Header, other: Header) -> bool:
     """
     if header.shape == other.shape and _lies_like(header.affine, other.affine, header.shape):
         return True
-    (shape, affine), (other_shape, other_affine) = (_turned(h.shape, h.affine) for h in (header, other))
+    (shape, affine), (other_shape, other_affine) = (_turn(h.shape, h.affine) for h in (header, other))
     return shape == other_shape and _lies_like(affine, other_affine, shape)
 
 
@@ -102,7 +102,7 @@ def _lies_like(affine: np.ndarray, other: np.ndarray, shape: tuple[int, ...]) ->
     return apart(affine, other, shape) <= 0.1 * np.linalg.norm(affine[:3, :3], axis=0).min()
 
 
-def _turned(shape: tuple[int, ...], affine: np.ndarray) -> tuple[tuple[int, ...], np.ndarray]:
+def _turn(shape: tuple[int, ...], affine: np.ndarray) -> tuple[tuple[int, ...], np.ndarray]:
     turned, moved = _reorient(np.broadcast_to(np.uint8(0), shape), affine)
     return turned.shape, moved
 

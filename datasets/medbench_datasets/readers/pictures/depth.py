@@ -56,7 +56,7 @@ def as_bytes(picture: ImageFile, channels: int, reopened: Callable[[], ImageFile
     """
     wide = _wide(picture, reopened)
     if wide is not None:
-        return _stretched(wide, channels)
+        return _stretch(wide, channels)
     width, height = picture.size
     is_opaque = picture.format == "BMP" and picture.mode == "RGBA" and picture.getchannel("A").getextrema() == (0, 0)
     result = np.empty((channels, height, width), dtype=np.uint8)
@@ -141,7 +141,7 @@ def _load(picture: ImageFile, rawmode: str) -> None:
     picture.load()
 
 
-def _stretched(wide: _Wide, channels: int) -> np.ndarray:
+def _stretch(wide: _Wide, channels: int) -> np.ndarray:
     """Scale from the smallest to the largest visible value of all bands to 0..255; what is transparent is black."""
     width, height = wide.size
     low, high = _range(wide)

@@ -78,8 +78,8 @@ def fit_square(pixels: np.ndarray, size: int, *, fill: float = 0.0) -> np.ndarra
         raise ValueError(f"pixels must be uint8 or float32, got {pixels.dtype}")
     height, width = pixels.shape[-2:]
     if max(height, width) == size:
-        return _padded(pixels, fill)
-    return np.stack([_resized(plane, size, fill) for plane in pixels])
+        return _pad(pixels, fill)
+    return np.stack([_resize(plane, size, fill) for plane in pixels])
 
 
 def fit_square_mask(mask: np.ndarray, size: int) -> np.ndarray:
@@ -103,7 +103,7 @@ def _upright(pixels: np.ndarray, turn: int) -> np.ndarray:
     return np.ascontiguousarray(pixels)
 
 
-def _resized(plane: np.ndarray, size: int, fill: float) -> np.ndarray:
+def _resize(plane: np.ndarray, size: int, fill: float) -> np.ndarray:
     """Resize ``(H, W)`` within its square, without ever holding the square: first along rows, then along columns.
 
     Pillow filters along rows first as well, so the result is the same to the bit.
@@ -133,7 +133,7 @@ def _strips(width: int, height: int) -> Iterator[tuple[int, int]]:
         yield start, min(height, start + rows)
 
 
-def _padded(pixels: np.ndarray, fill: float) -> np.ndarray:
+def _pad(pixels: np.ndarray, fill: float) -> np.ndarray:
     height, width = pixels.shape[-2:]
     side = max(height, width)
     square = np.full((*pixels.shape[:-2], side, side), fill, dtype=pixels.dtype)
