@@ -82,7 +82,7 @@ def publish(
     if found.refused is not None:
         refuse(found.refused)
     if found.tier == "claimed" and not as_claimed:
-        raise DataError(f"{bundle}: {_missing_checks(found)}, so it would be claimed and never ranked; mend that, or give "
+        raise DataError(f"{bundle}: {_reason(found)}, so it would be claimed and never ranked; mend that, or give "
                         "--as-claimed.")  # fmt: skip
     if old is not None and found.entry is not None:
         check_authors(authors(folder, old), found.entry["method"]["authors"], old)
@@ -216,7 +216,7 @@ def _salt(given: str) -> str:
         raise UsageError(f"--salt: {error}; give the hash of a commit.") from None
 
 
-def _missing_checks(found: Verified) -> str:
+def _reason(found: Verified) -> str:
     """Say what keeps a bundle from being recomputed, by the names of its checks."""
     unknown = list(dict.fromkeys(check["name"] for check in found.checks if check["outcome"] == "unknown"))
     if unknown:
