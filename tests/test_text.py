@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import medbench
-from medbench.api.terminal import Display
+from medbench.api.terminal_progress import Display
 from medbench.text import counted
 
 

@@ -26,9 +26,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from medbench.statistics.intervals import Interval, intervals, rarest
+from medbench.statistics.gain_intervals import Interval, intervals, rarest
 from medbench.statistics.patient_scores import score
-from medbench.statistics.pool_patients import Units, units
+from medbench.statistics.pool_images_by_patient import Units, units
 from medbench.statistics.power import smallest_gain_seen
 from medbench.statistics.student_t import two_sided
 from medbench.statistics.verdicts import Evidence, judge

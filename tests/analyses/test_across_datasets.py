@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from _synthetic_store import SyntheticRun
 from medbench.analyses.across_datasets import across, case
 from medbench.boards.board import Board, Row
-from medbench.statistics.intervals import intervals
+from medbench.statistics.gain_intervals import intervals
 from medbench.statistics.patient_scores import ArmScores, average_networks
 from medbench.statistics.power import smallest_gain_seen
 from medbench.tables.across_datasets import KIND, render_all

@@ -17,7 +17,7 @@ from medbench.planning.arms import Arm
 from medbench.planning.study import Study
 from medbench.samples import Samples
 from medbench.statistics.patient_scores import Cell, score
-from medbench.statistics.pool_patients import Units, units
+from medbench.statistics.pool_images_by_patient import Units, units
 from medbench.statistics.verdicts import Evidence
 from medbench.testing import toy_samples
 from medbench.trial.trial import Predictions

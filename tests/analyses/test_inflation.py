@@ -27,9 +27,9 @@ from medbench.planning.study import Study
 from medbench.plots import inflation as figure
 from medbench.plots import style
 from medbench.protocols.protocol import LEAKY, protocol
-from medbench.statistics.intervals import Interval
+from medbench.statistics.gain_intervals import Interval
 from medbench.statistics.patient_scores import score
-from medbench.statistics.pool_patients import units
+from medbench.statistics.pool_images_by_patient import units
 from medbench.statistics.verdicts import Evidence, Verdict
 from medbench.tables.document import FORMATS
 from medbench.tables.inflation import render, rows, values

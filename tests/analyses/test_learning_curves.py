@@ -23,7 +23,7 @@ from medbench.boards.board import Board, Row
 from medbench.boards.build import boards
 from medbench.boards.gains import Judged
 from medbench.cli.leaderboard import leaderboard
-from medbench.cli.options import read_request, study_options
+from medbench.cli.shared_options import read_request, study_options
 from medbench.data.describe import DatasetDescription
 from medbench.errors import Skip, UsageError
 from medbench.interfaces import TrainingSet
@@ -38,9 +38,9 @@ from medbench.protocols.protocol import protocol, seeded_as, split_size, with_le
 from medbench.protocols.subsets import draw_patients
 from medbench.registry import plugins
 from medbench.samples import Samples
-from medbench.statistics.intervals import Interval
+from medbench.statistics.gain_intervals import Interval
 from medbench.statistics.patient_scores import score
-from medbench.statistics.pool_patients import units
+from medbench.statistics.pool_images_by_patient import units
 from medbench.statistics.verdicts import Evidence, Verdict, Word
 from medbench.store.store import Store
 from medbench.tables.document import FORMATS

@@ -26,9 +26,9 @@ from medbench.errors import UsageError
 from medbench.planning import study as studies
 from medbench.planning.arms import Arm
 from medbench.planning.study import Study
-from medbench.statistics.intervals import Interval
+from medbench.statistics.gain_intervals import Interval
 from medbench.statistics.patient_scores import ArmScores, score
-from medbench.statistics.pool_patients import units
+from medbench.statistics.pool_images_by_patient import units
 from medbench.statistics.verdicts import Evidence, Verdict
 from medbench.tables.document import FORMATS
 from medbench.tables.published_figures import CAVEAT, render

@@ -26,7 +26,7 @@ from medbench.cli.leaderboard import leaderboard
 from medbench.cli.report import report
 from medbench.publishing.bundle import zip_container
 from medbench.publishing.bundle.read_bundle import read_members
-from medbench.trial.probabilities import correct_prior
+from medbench.trial.prior_correction import correct_prior
 
 TOYS = str(Path(__file__).parents[1] / "toys")
 NO_SCORES = ("-p", "no:medbench.scores")

@@ -21,7 +21,7 @@ from medbench.cli.compare import compare as command
 from medbench.errors import UsageError
 from medbench.statistics.auroc_interval import auroc_interval
 from medbench.statistics.cross_checks import corrected_t, fold_gains
-from medbench.statistics.intervals import intervals
+from medbench.statistics.gain_intervals import intervals
 from medbench.store.predictions import read_many
 from medbench.store.trial_files import read_predictions
 from medbench.tables.compare import render, render_gains, values

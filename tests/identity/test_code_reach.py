@@ -333,7 +333,7 @@ def test_the_core_reaches_what_hand_lists_missed() -> None:
         ("medbench.trial.stages", "load_state"),
         ("medbench.running.job", "do_task"),
         ("medbench.registry.describe_recipe", "describe_for_seeds"),
-        ("medbench.trial.probabilities", "correct_prior"),
+        ("medbench.trial.prior_correction", "correct_prior"),
         ("medbench.data.cache", "open_samples"),
     } <= set(reached)
     assert not {module for module, _ in reached} & {

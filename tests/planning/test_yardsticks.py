@@ -29,9 +29,9 @@ from medbench.protocols.protocol import protocol, seeded_as, with_share
 from medbench.protocols.subsets import draw_share
 from medbench.registry import plugins
 from medbench.samples import Samples
-from medbench.statistics.intervals import intervals
+from medbench.statistics.gain_intervals import intervals
 from medbench.statistics.patient_scores import score
-from medbench.statistics.pool_patients import units
+from medbench.statistics.pool_images_by_patient import units
 from medbench.store.store import Store
 from medbench.store.trial_files import Failure, write_result
 from medbench.tables.board_table import render

@@ -25,7 +25,7 @@ from medbench_plugins.training import batch_norms
 from medbench_plugins.training.bagging import fit_network
 from medbench_plugins.training.batches import draw_rows
 from medbench_plugins.training.moving_average import MovingAverage
-from medbench_plugins.training.precision import schedule
+from medbench_plugins.training.numeric_precision import schedule
 from medbench_plugins.training.predictor import NetworkPredictor
 
 NOTHING = toy_samples(4).take([])

@@ -21,7 +21,7 @@ from _bundles import METHOD, ToyRun, in_json, replaced, sealed, spoilt
 from medbench.cli.bundle import bundle as command
 from medbench.errors import DataError, UsageError
 from medbench.planning.arms import Checked
-from medbench.planning.double_steps import plan_double_steps
+from medbench.planning.double_steps_trials import plan_double_steps
 from medbench.publishing.bundle import (
     allowed_texts,
     bundle_members,

@@ -36,7 +36,7 @@ from medbench.publishing.refusals import Refused
 from medbench.publishing.verify import sandbox
 from medbench.publishing.verify.verify_bundle import Setup, Verified, check_lines, verify_bundle
 from medbench.site.build import build
-from medbench.site.ranking import data_sets
+from medbench.site.order_entries import data_sets
 from medbench.site.read_entries import read_entries
 
 ROOT = Path(__file__).parents[2]

@@ -31,7 +31,7 @@ from medbench.report.report import Report, report
 from medbench.report.write_html import page as written
 from medbench.site import pages
 from medbench.site.build import build
-from medbench.site.ranking import data_sets
+from medbench.site.order_entries import data_sets
 from medbench.site.read_entries import read_entries
 from medbench.tables.blocks import Section, Table
 from medbench.text import clean

@@ -33,8 +33,8 @@ from medbench.errors import UsageError
 from medbench.publishing.refusals import Refused
 from medbench.site import downloads, pages, svg
 from medbench.site.build import build
+from medbench.site.order_entries import data_sets, leading_arm, requested_arms
 from medbench.site.protocol_pages import explain_protocols
-from medbench.site.ranking import data_sets, leading_arm, requested_arms
 from medbench.site.read_entries import Published, _requested_arms, read_entries
 from medbench.site.safe_texts import LONGEST, safe_link, safe_text, slug
 

@@ -13,7 +13,7 @@ from sklearn import metrics
 
 from medbench.statistics.cross_checks import corrected_t, fold_gains, fold_overlap, share_tested, spread
 from medbench.statistics.patient_scores import Cell
-from medbench.statistics.pool_patients import Units
+from medbench.statistics.pool_images_by_patient import Units
 
 SEEDS = st.integers(0, 2**32)
 Gains = dict[tuple[int, int], np.ndarray]

@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 
 from medbench.statistics.further_measures import calibration_slope, measures
 from medbench.statistics.patient_scores import Cell
-from medbench.statistics.pool_patients import Units, units
+from medbench.statistics.pool_images_by_patient import Units, units
 from medbench.trial.trial import Predictions
 
 

@@ -13,8 +13,8 @@ from sklearn import metrics
 
 from medbench.statistics.class_metrics import confusion_matrix
 from medbench.statistics.patient_scores import ArmScores, score
-from medbench.statistics.pool_patients import Units
-from medbench.trial.probabilities import correct_prior
+from medbench.statistics.pool_images_by_patient import Units
+from medbench.trial.prior_correction import correct_prior
 
 SEEDS = st.integers(0, 2**32)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from medbench.planning.time_forecast import duration_text
-from medbench.statistics.intervals import Interval
+from medbench.statistics.gain_intervals import Interval
 from medbench.statistics.power import (
     LASTING,
     PlannedDesign,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from medbench.boards.gains import Judged
 from medbench.boards.yardstick_results import Kind, YardstickResult
 from medbench.planning.arms import Arm
-from medbench.statistics.intervals import Interval
+from medbench.statistics.gain_intervals import Interval
 from medbench.statistics.verdicts import WORDS, Evidence, GivenWord, Verdict, judge, reason_withheld
 from medbench.tables.wording import PHANTOM, answer, cases, legend, looks, sight, what_helps, yardstick
 from medbench.text import auroc_text, points, printed

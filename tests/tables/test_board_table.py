@@ -19,7 +19,7 @@ from medbench.boards.board import Board, Row
 from medbench.boards.gains import Judged
 from medbench.planning.arms import Arm, Skipped
 from medbench.planning.study import Study
-from medbench.statistics.intervals import Interval
+from medbench.statistics.gain_intervals import Interval
 from medbench.statistics.patient_scores import ArmScores
 from medbench.statistics.verdicts import Evidence, judge
 from medbench.tables.board_table import render

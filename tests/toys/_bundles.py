@@ -28,7 +28,7 @@ from medbench.publishing.verify.recompute import NO_MESSAGE
 from medbench.registry import plugins
 from medbench.store.store import Store
 from medbench.store.trial_files import Failure, write_result
-from medbench.trial.probabilities import correct_prior
+from medbench.trial.prior_correction import correct_prior
 from medbench.trial.trial import Result, Trial
 
 TOYS = Path(__file__).parent

@@ -22,7 +22,7 @@ from medbench.data.groups import link_groups
 from medbench.samples import Samples
 from medbench.statistics.auroc_interval import auroc_interval
 from medbench.statistics.patient_scores import Cell
-from medbench.statistics.pool_patients import Units
+from medbench.statistics.pool_images_by_patient import Units
 from medbench.statistics.student_t import two_sided
 
 SHARE = 0.1  # of the patients of a part: the planted leak

@@ -20,7 +20,7 @@ from medbench.planning.arm_names import short
 from medbench.planning.arms import Arm
 from medbench.registry.recipes import did_you_mean, listing
 from medbench.statistics.auroc_interval import auroc_interval
-from medbench.statistics.intervals import Interval, intervals, rarest
+from medbench.statistics.gain_intervals import Interval, intervals, rarest
 from medbench.statistics.verdicts import Evidence, Verdict, judge
 from medbench.store.store import Store
 

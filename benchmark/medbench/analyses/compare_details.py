@@ -22,7 +22,7 @@ from medbench.statistics.cross_checks import (
     spread_with_block,
 )
 from medbench.statistics.patient_scores import Cell
-from medbench.statistics.pool_patients import Units
+from medbench.statistics.pool_images_by_patient import Units
 
 
 @dataclass(frozen=True)

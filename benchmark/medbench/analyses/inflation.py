@@ -20,7 +20,7 @@ from medbench.errors import UsageError
 from medbench.planning.leak_staircase import compared_arms
 from medbench.planning.study import Study
 from medbench.planning.study_schema import InflationTable, PublishedTable
-from medbench.statistics.intervals import Interval
+from medbench.statistics.gain_intervals import Interval
 from medbench.statistics.verdicts import Verdict
 
 REMOVED = {

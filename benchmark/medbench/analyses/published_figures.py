@@ -18,7 +18,7 @@ from medbench.planning.study_schema import PublishedTable
 from medbench.protocols.protocol import protocol
 from medbench.registry.recipes import parse
 from medbench.statistics.class_metrics import recalls_of
-from medbench.statistics.intervals import Interval
+from medbench.statistics.gain_intervals import Interval
 from medbench.statistics.verdicts import Verdict
 
 NOT_RUN = "not run"

@@ -13,7 +13,7 @@ from medbench.analyses.compare import compare as compare_arms
 from medbench.analyses.inflation import inflations
 from medbench.analyses.learning_curves import growths
 from medbench.analyses.published_figures import compare as compare_with_published
-from medbench.api.terminal import can_draw_trees
+from medbench.api.terminal_progress import can_draw_trees
 from medbench.boards.board import Board
 from medbench.boards.build import boards
 from medbench.errors import UsageError

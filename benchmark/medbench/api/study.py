@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from medbench.api.notebook import NotebookProgress, is_notebook
+from medbench.api.notebook_progress import NotebookProgress, is_notebook
 from medbench.api.results import Results
-from medbench.api.terminal import Display
+from medbench.api.terminal_progress import Display
 from medbench.planning.plan import Plan
 from medbench.planning.plan_records import open_record
 from medbench.planning.stored_part import StoredPart, count_stored

@@ -13,7 +13,7 @@ from medbench.planning.arms import Arm
 from medbench.planning.seed_block import BLOCK, SEEDS
 from medbench.planning.study import Study
 from medbench.statistics.patient_scores import ArmScores, Cell, score
-from medbench.statistics.pool_patients import Units, labels_agree, units
+from medbench.statistics.pool_images_by_patient import Units, labels_agree, units
 from medbench.store.predictions import read_many
 from medbench.store.trial_files import Stored
 

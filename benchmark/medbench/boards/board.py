@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from medbench.boards.double_steps import DoubleStepsResult
+from medbench.boards.double_steps_gain import DoubleStepsResult
 from medbench.boards.gains import Judged
 from medbench.boards.generator_health import why_poor
 from medbench.boards.yardstick_results import YardstickResult
 from medbench.planning.arms import Arm, Skipped
 from medbench.planning.study import Study
 from medbench.statistics.further_measures import Measures
-from medbench.statistics.intervals import Interval
+from medbench.statistics.gain_intervals import Interval
 from medbench.statistics.patient_scores import ArmScores, Cell
-from medbench.statistics.pool_patients import Units
+from medbench.statistics.pool_images_by_patient import Units
 from medbench.statistics.verdicts import Evidence
 from medbench.store.trial_files import Stored
 

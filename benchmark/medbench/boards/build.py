@@ -12,20 +12,20 @@ import numpy as np
 from medbench.boards.arm_trials import BoardScores, find_seed_block, find_trials, score_arms
 from medbench.boards.board import Board, Row
 from medbench.boards.board_plan import BoardPlan
-from medbench.boards.double_steps import DoubleStepsResult, score_double_steps
+from medbench.boards.double_steps_gain import DoubleStepsResult, score_double_steps
 from medbench.boards.gains import Design, Judged, Key, compare_with_controls
 from medbench.boards.generator_health import count_copies
 from medbench.boards.metric_columns import ON_EVERY_BOARD, ArmMetrics, CellMetrics
 from medbench.boards.yardstick_results import ControlResults, YardstickScorer
 from medbench.interfaces import Metric
 from medbench.planning.arms import Arm, Checked, Skipped
-from medbench.planning.double_steps import with_double_steps
+from medbench.planning.double_steps_trials import with_double_steps
 from medbench.planning.leak_staircase import arms_under
 from medbench.planning.study import Study
 from medbench.planning.yardsticks import Yardsticks
 from medbench.statistics.further_measures import measures
-from medbench.statistics.intervals import rarest
-from medbench.statistics.pool_patients import units
+from medbench.statistics.gain_intervals import rarest
+from medbench.statistics.pool_images_by_patient import units
 from medbench.statistics.verdicts import Evidence
 from medbench.store.stage_costs import FittedStages
 from medbench.store.store import Store

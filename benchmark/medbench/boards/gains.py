@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from medbench.planning.arms import Arm
-from medbench.statistics.intervals import Interval, intervals, rarest
+from medbench.statistics.gain_intervals import Interval, intervals, rarest
 from medbench.statistics.patient_scores import ArmScores
 from medbench.statistics.verdicts import IDENTICAL, Evidence, Verdict, judge
 

@@ -20,11 +20,11 @@ from medbench import sealed_records
 from medbench.boards.arm_trials import ArmTrials
 from medbench.interfaces import Metric
 from medbench.statistics.patient_scores import Cell
-from medbench.statistics.pool_patients import Units
+from medbench.statistics.pool_images_by_patient import Units
 from medbench.store.recomputed_scores import FOLDER, digest_of_result
 from medbench.store.trial_files import Stored
 from medbench.trial.metrics import Measurement, measure, measure_key, metric_name
-from medbench.trial.probabilities import correct_prior
+from medbench.trial.prior_correction import correct_prior
 
 ON_EVERY_BOARD = frozenset({"balanced-accuracy", "macro-auroc", "macro-f1", "auprc", "mcc", "brier"})
 """Metrics that boards compute for themselves, from the units of all folds, under columns of their own."""

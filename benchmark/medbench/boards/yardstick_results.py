@@ -15,9 +15,9 @@ from medbench.boards.arm_trials import ArmTrials, find_trials
 from medbench.boards.board_plan import BoardPlan
 from medbench.planning.arms import Arm
 from medbench.planning.yardsticks import FEWEST, Yardsticks
-from medbench.statistics.intervals import Interval, intervals
+from medbench.statistics.gain_intervals import Interval, intervals
 from medbench.statistics.patient_scores import ArmScores, score
-from medbench.statistics.pool_patients import units
+from medbench.statistics.pool_images_by_patient import units
 from medbench.store.stage_costs import FittedStages
 from medbench.store.trial_files import Stored
 from medbench.trial.trial import Predictions

@@ -11,8 +11,8 @@ from typing import Any
 import click
 import numpy as np
 
-from medbench.api.terminal import Display
-from medbench.cli.options import complete, load_catalogue, plugin_options
+from medbench.api.terminal_progress import Display
+from medbench.cli.shared_options import complete, load_catalogue, plugin_options
 from medbench.data.audit_duplicates import DETAIL, DETAIL_OF_FEW, LOOK_ALIKE, WHOLE, find_look_alikes
 from medbench.data.audit_findings import Blank, Shortcut, describe_blanks
 from medbench.data.audit_official_cut import WAIVABLE

@@ -9,7 +9,7 @@ from typing import Any
 import click
 from pydantic import ValidationError
 
-from medbench.cli.options import load_catalogue, plugin_options, record_options
+from medbench.cli.shared_options import load_catalogue, plugin_options, record_options
 from medbench.errors import ResourceError, UsageError
 from medbench.planning.plan_records import open_record
 from medbench.publishing.bundle import bundle_members, signatures, zip_container

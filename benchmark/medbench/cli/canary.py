@@ -12,9 +12,9 @@ import click
 
 from medbench.analyses.canary import LEAKY_ACCURACY, SHARE, Canary, canary
 from medbench.analyses.inflation import inflations
-from medbench.api.terminal import Display
+from medbench.api.terminal_progress import Display
 from medbench.boards.build import boards
-from medbench.cli.options import blocked
+from medbench.cli.shared_options import blocked
 from medbench.data.cache import open_samples
 from medbench.planning.arm_names import short
 from medbench.planning.leak_staircase import staircase

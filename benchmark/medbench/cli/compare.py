@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 
 from medbench.analyses.compare import compare as compare_arms
-from medbench.api.terminal import can_draw_trees
+from medbench.api.terminal_progress import can_draw_trees
 from medbench.boards.build import boards
-from medbench.cli.options import load_catalogue, plugin_options, results_option
+from medbench.cli.shared_options import load_catalogue, plugin_options, results_option
 from medbench.errors import ResourceError, UsageError
 from medbench.planning.plan_records import open_record
 from medbench.plots import style

@@ -11,8 +11,8 @@ from typing import Any
 import click
 import numpy as np
 
-from medbench.api.terminal import Display
-from medbench.cli.options import complete, load_catalogue, plugin_options
+from medbench.api.terminal_progress import Display
+from medbench.cli.shared_options import complete, load_catalogue, plugin_options
 from medbench.data.audit_findings import describe_blanks, describe_label_conflicts
 from medbench.data.audit_images import check_contents, inspect_images, is_blank
 from medbench.data.decode import MANY, check_index

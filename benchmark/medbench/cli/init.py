@@ -10,8 +10,8 @@ from typing import Any
 import click
 import numpy as np
 
-from medbench.api.terminal import Display
-from medbench.cli.options import complete, load_catalogue, plugin_options
+from medbench.api.terminal_progress import Display
+from medbench.cli.shared_options import complete, load_catalogue, plugin_options
 from medbench.data.audit_official_cut import part_names
 from medbench.data.describe import DatasetDescription, describe_decoded
 from medbench.data.guess_patients import guess_patients

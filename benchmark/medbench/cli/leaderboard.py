@@ -12,8 +12,8 @@ import click
 from medbench.analyses.inflation import inflations
 from medbench.analyses.learning_curves import growths
 from medbench.api.results import TABLES, Results, Table
-from medbench.api.terminal import can_draw_trees
-from medbench.cli.options import load_catalogue, plugin_options, record_options
+from medbench.api.terminal_progress import can_draw_trees
+from medbench.cli.shared_options import load_catalogue, plugin_options, record_options
 from medbench.errors import UsageError
 from medbench.planning.leak_staircase import SUFFIX
 from medbench.planning.plan_records import open_record

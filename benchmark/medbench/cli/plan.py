@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from medbench.api.terminal import Display
-from medbench.cli.options import read_request, study_options
+from medbench.api.terminal_progress import Display
+from medbench.cli.shared_options import read_request, study_options
 from medbench.planning.stored_part import count_stored
 from medbench.running.study_run import MANY_TRIALS, plan_study
 from medbench.tables.plan_text import facts, lines

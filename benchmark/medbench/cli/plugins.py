@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from medbench.cli.new_plugin import CONTRACTS, plugin_files
-from medbench.cli.options import complete, load_catalogue, plugin_options
+from medbench.cli.shared_options import complete, load_catalogue, plugin_options
 from medbench.errors import ContractError, MedbenchError, PluginError, Skip, UsageError
 from medbench.registry.catalogue import HOOKS
 from medbench.registry.recipes import parameters_of, write_value

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from medbench.api.terminal import Display
-from medbench.cli.options import blocked, load_catalogue, plugin_options
+from medbench.api.terminal_progress import Display
+from medbench.cli.shared_options import blocked, load_catalogue, plugin_options
 from medbench.cli.verify import refuse, show, standing
 from medbench.data.describe import DatasetDescription
 from medbench.data.find_phantom import PhantomTable

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from medbench.cli.options import load_catalogue, plugin_options, record_options
+from medbench.cli.shared_options import load_catalogue, plugin_options, record_options
 from medbench.errors import ResourceError, UsageError
 from medbench.planning.leak_staircase import SUFFIX
 from medbench.planning.plan_records import open_record

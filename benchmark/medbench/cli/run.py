@@ -11,8 +11,8 @@ import click
 
 from medbench.analyses.learning_curves import growths
 from medbench.api.results import Results, Table
-from medbench.api.terminal import Display, can_draw_trees
-from medbench.cli.options import complete, read_request, study_options
+from medbench.api.terminal_progress import Display, can_draw_trees
+from medbench.cli.shared_options import complete, read_request, study_options
 from medbench.errors import UsageError
 from medbench.planning.study import Study
 from medbench.running.outcome import check_not_interrupted, exit_code

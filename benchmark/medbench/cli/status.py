@@ -12,7 +12,7 @@ import click
 
 from medbench.boards.board import Board
 from medbench.boards.build import boards
-from medbench.cli.options import record_options, results_option
+from medbench.cli.shared_options import record_options, results_option
 from medbench.planning.plan_records import open_record
 from medbench.store.store import Store
 from medbench.text import clean, counted

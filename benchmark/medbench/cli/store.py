@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from medbench.cli.options import results_option
+from medbench.cli.shared_options import results_option
 from medbench.errors import StoreError
 from medbench.store.check_store import check_every_file
 from medbench.store.check_store import repair as mend

@@ -10,8 +10,8 @@ from typing import NoReturn
 
 import click
 
-from medbench.api.terminal import Display
-from medbench.cli.options import blocked, plugin_options
+from medbench.api.terminal_progress import Display
+from medbench.cli.shared_options import blocked, plugin_options
 from medbench.publishing.entries.check_entry import check_entry
 from medbench.publishing.entries.entry_files import BUNDLE, entries_before, find_entry
 from medbench.publishing.refusals import Refused

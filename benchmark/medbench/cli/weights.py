@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from medbench.cli.options import complete, load_catalogue, plugin_options
+from medbench.cli.shared_options import complete, load_catalogue, plugin_options
 from medbench.errors import UsageError
 from medbench.registry.describe_recipe import sha256_of_file
 from medbench.registry.recipes import parse

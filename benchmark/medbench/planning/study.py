@@ -47,7 +47,7 @@ class Study(BaseModel):
         yardsticks: Also train the control of each honest board with other seeds and on fewer patients; see
             :mod:`medbench.planning.yardsticks`. Needs `controls`.
         check_steps: Train the best arm and its control at twice the steps once everything is done; see
-            :mod:`medbench.planning.double_steps`.
+            :mod:`medbench.planning.double_steps_trials`.
         seed_block: Also train every arm that is asked for and fits a generator, and its control, on one fold with three
             generator seeds times three classifier seeds; see :mod:`medbench.planning.seed_block`.
         waive: Findings that would stop a run under the protocol ``official``, of :data:`.WAIVABLE`;

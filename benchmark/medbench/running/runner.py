@@ -20,12 +20,12 @@ from medbench.errors import LeakError, MedbenchError, ResourceError
 from medbench.interfaces import Jobs
 from medbench.machine_faults import DISK, is_interruption
 from medbench.planning.plan import Plan
-from medbench.running.give_up import is_hopeless
 from medbench.running.job import work
 from medbench.running.outcome import Summary
 from medbench.running.resources import LoadedPlugins, Workers
 from medbench.running.resume import Job, find_left, in_order, is_there, set_damaged_aside
 from medbench.running.retry import may_retry, may_retry_lost
+from medbench.running.stop_hopeless_run import is_hopeless
 from medbench.running.watcher import Watcher
 from medbench.store.store import Store
 from medbench.store.trial_files import Failure, drop_unmeasured, read_stored, take_unmeasured

@@ -16,7 +16,7 @@ from medbench.data.transfer_sources import datasets_in, key_of_dataset
 from medbench.errors import UsageError
 from medbench.interfaces import Dataset
 from medbench.planning.arms import Checked
-from medbench.planning.double_steps import plan_double_steps
+from medbench.planning.double_steps_trials import plan_double_steps
 from medbench.planning.plan import Plan
 from medbench.planning.plan_records import keep_worth, save_record
 from medbench.planning.trial_matrix import expand

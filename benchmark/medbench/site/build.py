@@ -16,7 +16,7 @@ from medbench.errors import ResourceError, UsageError
 from medbench.publishing.entries.entry_files import BUNDLE, LEDGER
 from medbench.publishing.verify.evidence import MAINTAINERS
 from medbench.site import downloads, pages, svg
-from medbench.site.ranking import data_sets
+from medbench.site.order_entries import data_sets
 from medbench.site.read_entries import Published, read_entries
 
 MARK = "site.json"

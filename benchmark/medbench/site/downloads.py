@@ -7,8 +7,8 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from medbench.site.order_entries import requested_arms
 from medbench.site.protocol_pages import folds
-from medbench.site.ranking import requested_arms
 from medbench.site.read_entries import Published
 from medbench.site.safe_texts import safe_text
 from medbench.tables.writers.values import to_csv

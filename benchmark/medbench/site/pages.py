@@ -12,7 +12,7 @@ from markupsafe import Markup
 from medbench import __version__
 from medbench.site import protocol_pages, svg
 from medbench.site.downloads import FORMATS
-from medbench.site.ranking import APART, DataSet, percent, recipe, table_line
+from medbench.site.order_entries import APART, DataSet, percent, recipe, table_line
 from medbench.site.read_entries import Published
 from medbench.site.safe_texts import safe_link, safe_text, slug
 from medbench.statistics.verdicts import WORDS, GivenWord

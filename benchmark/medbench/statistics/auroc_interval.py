@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from medbench.statistics.intervals import Interval
+from medbench.statistics.gain_intervals import Interval
 from medbench.statistics.patient_scores import Cell
-from medbench.statistics.pool_patients import Units
+from medbench.statistics.pool_images_by_patient import Units
 from medbench.statistics.student_t import two_sided
 from medbench.statistics.variances import between_patients, between_trainings, degrees
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from medbench.statistics.class_metrics import confusion_matrix, recalls_of
 from medbench.statistics.patient_scores import Cell
-from medbench.statistics.pool_patients import Units
+from medbench.statistics.pool_images_by_patient import Units
 from medbench.statistics.student_t import cumulative, two_sided
 
 FEWEST_LEVELS = 3  # fewer draws of a kind do not show its variance

@@ -14,7 +14,7 @@ import numpy as np
 
 from medbench.statistics.class_metrics import confusion_matrix
 from medbench.statistics.patient_scores import Cell
-from medbench.statistics.pool_patients import Units
+from medbench.statistics.pool_images_by_patient import Units
 
 STEPS = 50
 STEEPEST = 50.0  # a slope beyond it has no finite estimate: the scores part the classes

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from medbench.statistics.class_metrics import confusion_matrix, macro_auroc, macro_f1, recalls_of
-from medbench.statistics.pool_patients import Units
+from medbench.statistics.pool_images_by_patient import Units
 
 Cell = tuple[int, int, int]
 """(repeat, fold, seed)."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from math import ceil, floor, log10, sqrt
 from statistics import NormalDist
 
-from medbench.statistics.intervals import Interval
+from medbench.statistics.gain_intervals import Interval
 from medbench.statistics.student_t import two_sided
 from medbench.statistics.variances import allowance, degrees
 from medbench.text import counted

@@ -11,7 +11,7 @@ from medbench.protocols.protocol import protocol
 from medbench.tables.board_blocks import board_blocks
 from medbench.tables.board_notes import board_notes
 from medbench.tables.board_values import board_rows
-from medbench.tables.board_wide import wide_part
+from medbench.tables.board_wide_table import wide_part
 from medbench.tables.document import Document, write
 from medbench.tables.wording import auroc_share, range_of, yardstick
 from medbench.tables.writers.terminal import in_two_parts, name_column, under

@@ -8,7 +8,7 @@ from medbench.boards.board import Board, Row
 from medbench.boards.yardstick_results import YardstickResult
 from medbench.data.audit_official_cut import describe_waivers
 from medbench.statistics.further_measures import Measures
-from medbench.statistics.intervals import Interval
+from medbench.statistics.gain_intervals import Interval
 from medbench.statistics.patient_scores import ArmScores
 from medbench.tables.wording import yardstick
 from medbench.tables.writers.values import Values, gain_values, percent, rounded, verdict_values

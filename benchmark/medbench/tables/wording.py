@@ -8,11 +8,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from medbench.boards.double_steps import DoubleStepsResult
+from medbench.boards.double_steps_gain import DoubleStepsResult
 from medbench.boards.gains import Judged
 from medbench.boards.yardstick_results import YardstickResult
 from medbench.planning.arm_names import arm_name, control_name
-from medbench.statistics.intervals import Interval
+from medbench.statistics.gain_intervals import Interval
 from medbench.statistics.power import patients_to_see, smallest_gain_seen
 from medbench.statistics.verdicts import WORDS, Evidence, GivenWord, Verdict, Word
 from medbench.text import auroc_text, duration, listed, points, printed
@@ -96,7 +96,7 @@ def looks(comparisons: int, configurations: int) -> str:
     """Say over how many comparisons the ranges hold jointly, and how many configurations were ever looked at.
 
     Args:
-        comparisons: Size of the family, as :class:`medbench.statistics.intervals.Interval` holds it.
+        comparisons: Size of the family, as :class:`medbench.statistics.gain_intervals.Interval` holds it.
         configurations: Ever scored on these folds in this store, shown or not, controls among them.
     """
     jointly = f"Ranges hold jointly for {comparisons} comparisons" if comparisons != 1 else "One comparison"

@@ -12,7 +12,7 @@ from medbench.errors import ContractError
 from medbench.interfaces import Budget, TrainingSet
 from medbench.testing.sandbox import WHOLE, Extent, make_folder
 from medbench.testing.unchanged import check_input_is_unchanged, check_recipe_is_unchanged, copy_columns
-from medbench.trial.probabilities import check_probabilities
+from medbench.trial.prior_correction import check_probabilities
 
 if TYPE_CHECKING:
     import torch

@@ -29,7 +29,7 @@ from medbench.trial.context import TrialContext, measure_cost
 from medbench.trial.encode import encode_samples, encoder_and_head
 from medbench.trial.generator_scores import Fold, GeneratorScores, score_synthetic
 from medbench.trial.metrics import measure, measure_key, metric_name
-from medbench.trial.probabilities import check_probabilities, correct_prior
+from medbench.trial.prior_correction import check_probabilities, correct_prior
 from medbench.trial.tamper_check import TamperCheck
 from medbench.trial.trial import Result, Trial
 

@@ -33,7 +33,7 @@ from medbench_plugins.generators.image_gans.networks import count_halvings
 from medbench_plugins.generators.settings import ImageSettings
 from medbench_plugins.training.loss_curves import LossCurves
 from medbench_plugins.training.moving_average import MovingAverage
-from medbench_plugins.training.precision import descend, repeatable_kernels
+from medbench_plugins.training.numeric_precision import descend, repeatable_kernels
 
 # Cosine: the linear schedule's last steps are noise upon noise below 64 pixels (Nichol and Dhariwal 2021, 2102.09672).
 SCHEDULE = {"schedule": "cosine", "prediction_type": "v_prediction"}

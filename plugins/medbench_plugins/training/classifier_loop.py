@@ -20,7 +20,13 @@ from medbench_plugins.training import batch_norms
 from medbench_plugins.training.batches import as_input, draw_rows, load_batches, memory_format
 from medbench_plugins.training.loss_curves import LossCurves
 from medbench_plugins.training.moving_average import MovingAverage
-from medbench_plugins.training.precision import descend, in_bfloat16, repeatable_kernels, schedule, set_learning_rate
+from medbench_plugins.training.numeric_precision import (
+    descend,
+    in_bfloat16,
+    repeatable_kernels,
+    schedule,
+    set_learning_rate,
+)
 from medbench_plugins.training.predictor import Evaluation, NetworkPredictor, cross_entropy, get_inverse_link
 
 EVALUATIONS = 10  # of the validation set in a fit; they inform, and select nothing unless a leak is asked for

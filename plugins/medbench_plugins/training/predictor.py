@@ -11,7 +11,7 @@ from torch import nn
 import medbench
 from medbench_plugins.networks.small import Resized
 from medbench_plugins.training.batches import as_input
-from medbench_plugins.training.precision import repeatable_kernels
+from medbench_plugins.training.numeric_precision import repeatable_kernels
 
 Evaluation = tuple[int, float, float]
 """Steps done, mean training loss since the evaluation before, validation loss."""

@@ -14,7 +14,13 @@ from medbench_plugins.training import batch_norms
 from medbench_plugins.training.batches import draw_rows
 from medbench_plugins.training.loss_curves import LossCurves
 from medbench_plugins.training.moving_average import MovingAverage
-from medbench_plugins.training.precision import descend, in_bfloat16, repeatable_kernels, schedule, set_learning_rate
+from medbench_plugins.training.numeric_precision import (
+    descend,
+    in_bfloat16,
+    repeatable_kernels,
+    schedule,
+    set_learning_rate,
+)
 
 PROBED = 256  # training rows on which the fact "dice" is measured, at most
 

@@ -9,7 +9,7 @@ from typing import Any
 from medbench.boards.board import Board, Row
 from medbench.boards.yardstick_results import YardstickResult
 from medbench.publishing.bundle.allowed_texts import keep_allowed
-from medbench.statistics.intervals import Interval
+from medbench.statistics.gain_intervals import Interval
 from medbench.tables.wording import yardstick
 
 EXACT = 1e-9

@@ -8,7 +8,7 @@ from typing import Any
 
 from medbench.identity.identity import digest
 from medbench.planning.arms import Arm, Checked
-from medbench.planning.double_steps import with_double_steps
+from medbench.planning.double_steps_trials import with_double_steps
 from medbench.planning.leak_staircase import arms_under
 from medbench.planning.study import Study
 from medbench.planning.yardsticks import Yardsticks

@@ -15,7 +15,7 @@ from medbench.planning.arms import Arm
 from medbench.publishing.bundle.read_bundle import Bundle
 from medbench.publishing.entries.entry_files import find_entry, row_in_force
 from medbench.statistics.patient_scores import score
-from medbench.statistics.pool_patients import Units, units
+from medbench.statistics.pool_images_by_patient import Units, units
 from medbench.store.store import Store
 from medbench.trial.trial import Predictions
 

@@ -16,7 +16,7 @@ from medbench.data.describe import DatasetDescription
 from medbench.errors import LeakError, MedbenchError
 from medbench.interfaces import TrainingSet
 from medbench.planning.arms import Checked
-from medbench.planning.double_steps import plan_double_steps
+from medbench.planning.double_steps_trials import plan_double_steps
 from medbench.planning.plan import Plan
 from medbench.planning.study import Study
 from medbench.planning.trial_matrix import expand
@@ -26,7 +26,7 @@ from medbench.publishing.bundle.board_numbers import EXACT, board_numbers, diffe
 from medbench.publishing.bundle.read_bundle import Bundle
 from medbench.publishing.bundle.zip_container import MEMBERS
 from medbench.publishing.refusals import Refused
-from medbench.publishing.verify.class_frequencies import (
+from medbench.publishing.verify.check_class_frequencies import (
     ExpectedFrequencies,
     FrequencyCheck,
     expected_frequencies,
@@ -42,7 +42,7 @@ from medbench.store.store import Store
 from medbench.tables.board_notes import board_notes
 from medbench.text import clean
 from medbench.trial.metrics import measure, metric_name
-from medbench.trial.probabilities import correct_prior
+from medbench.trial.prior_correction import correct_prior
 from medbench.trial.trial import Trial
 
 

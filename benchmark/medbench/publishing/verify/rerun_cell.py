@@ -13,7 +13,7 @@ import numpy as np
 
 from medbench.data.describe import DatasetDescription
 from medbench.errors import MedbenchError, UsageError
-from medbench.planning.double_steps import plan_double_steps
+from medbench.planning.double_steps_trials import plan_double_steps
 from medbench.planning.plan import Plan
 from medbench.planning.trial_matrix import expand
 from medbench.publishing.bundle.allowed_texts import keep_allowed
@@ -29,9 +29,9 @@ from medbench.running.outcome import check_not_interrupted
 from medbench.running.resources import LoadedPlugins, Workers
 from medbench.running.runner import run
 from medbench.running.watcher import Watcher
-from medbench.statistics.intervals import intervals
+from medbench.statistics.gain_intervals import intervals
 from medbench.statistics.patient_scores import score
-from medbench.statistics.pool_patients import labels_agree, units
+from medbench.statistics.pool_images_by_patient import labels_agree, units
 from medbench.store.store import Store
 from medbench.trial.trial import Predictions, Trial
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from medbench.statistics.intervals import Interval
+from medbench.statistics.gain_intervals import Interval
 from medbench.statistics.verdicts import Verdict
 from medbench.text import clean
 

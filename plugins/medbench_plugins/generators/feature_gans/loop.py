@@ -24,7 +24,7 @@ from medbench_plugins.row_vectors import as_vectors, channel_units, feature_unit
 from medbench_plugins.training import batch_norms
 from medbench_plugins.training.loss_curves import LossCurves
 from medbench_plugins.training.moving_average import MovingAverage
-from medbench_plugins.training.precision import descend, repeatable_kernels
+from medbench_plugins.training.numeric_precision import descend, repeatable_kernels
 
 
 class RowGenerator(Protocol):

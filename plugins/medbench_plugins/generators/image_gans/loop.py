@@ -23,7 +23,7 @@ from medbench_plugins.generators.image_gans.networks import GeneratorNetwork, On
 from medbench_plugins.generators.settings import GANSettings, ImageSettings
 from medbench_plugins.training.loss_curves import LossCurves
 from medbench_plugins.training.moving_average import MovingAverage, Network
-from medbench_plugins.training.precision import descend, repeatable_kernels
+from medbench_plugins.training.numeric_precision import descend, repeatable_kernels
 
 CHUNK = 64  # Rows drawn at a time.
 

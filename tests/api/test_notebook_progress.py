@@ -8,7 +8,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from medbench.api.notebook import NotebookProgress, is_notebook
+from medbench.api.notebook_progress import NotebookProgress, is_notebook
 
 TOYS = Path(__file__).parents[1] / "toys"
 CELLS = (

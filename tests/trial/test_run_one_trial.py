@@ -20,7 +20,7 @@ from medbench.store.trial_files import keep_unmeasured, read_stored, take_unmeas
 from medbench.testing import toy_samples
 from medbench.trial.context import TrialContext
 from medbench.trial.fit_one_stage import fit_stage, training_part
-from medbench.trial.probabilities import correct_prior
+from medbench.trial.prior_correction import correct_prior
 from medbench.trial.run_one_trial import Measures, Recipes, run_trial
 from medbench.trial.stages import load_state, save_state
 from medbench.trial.trial import Result, Trial

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from medbench.errors import ContractError
 from medbench.testing import toy_samples
-from medbench.trial.probabilities import check_probabilities, correct_prior
+from medbench.trial.prior_correction import check_probabilities, correct_prior
 
 
 @pytest.mark.parametrize(

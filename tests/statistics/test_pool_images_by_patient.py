@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medbench.statistics.pool_patients import labels_agree, units
+from medbench.statistics.pool_images_by_patient import labels_agree, units
 from medbench.trial.trial import Predictions
 
 SEEDS = st.integers(0, 2**32)

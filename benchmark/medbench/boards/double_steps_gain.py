@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from medbench.boards.arm_trials import find_trials, score_arms
 from medbench.boards.board_plan import BoardPlan
 from medbench.planning.arms import Arm, Checked
-from medbench.planning.double_steps import with_double_steps
-from medbench.statistics.intervals import Interval, intervals
+from medbench.planning.double_steps_trials import with_double_steps
+from medbench.statistics.gain_intervals import Interval, intervals
 from medbench.store.trial_files import Stored
 
 

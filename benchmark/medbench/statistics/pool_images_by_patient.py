@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from medbench.statistics.class_metrics import confusion_matrix
-from medbench.trial.probabilities import correct_prior
+from medbench.trial.prior_correction import correct_prior
 from medbench.trial.trial import Predictions
 
 

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from _bundles import TOYS, ToyRun
 from medbench.cli.verify import verify
 from medbench.interfaces import Budget
-from medbench.publishing.verify.class_frequencies import FrequencyCheck, expected_frequencies, with_noise_pixels
+from medbench.publishing.verify.check_class_frequencies import FrequencyCheck, expected_frequencies, with_noise_pixels
 from medbench.registry import plugins
 from medbench.samples import Samples
 from medbench.trial.trial import Result, Trial

@@ -13,9 +13,9 @@ from scipy import stats
 from sklearn import metrics
 
 from medbench.statistics.auroc_interval import auroc_interval
-from medbench.statistics.intervals import Interval, intervals, rarest
+from medbench.statistics.gain_intervals import Interval, intervals, rarest
 from medbench.statistics.patient_scores import ArmScores, Cell, score
-from medbench.statistics.pool_patients import Units
+from medbench.statistics.pool_images_by_patient import Units
 
 SEEDS = st.integers(0, 2**32)
 

@@ -19,7 +19,7 @@ from medbench.data.describe import DatasetDescription
 from medbench.identity.identity import digest
 from medbench.planning import study
 from medbench.planning.arms import Arm, Checked
-from medbench.planning.double_steps import plan_double_steps, with_double_steps
+from medbench.planning.double_steps_trials import plan_double_steps, with_double_steps
 from medbench.planning.study import Study
 from medbench.planning.trial_matrix import expand
 from medbench.registry import plugins
