@@ -6,7 +6,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Literal
 
-from medbench import DataError
+from medbench import DataError, outside_identity
 from medbench_datasets.folder_table import PARTS, Row
 from medbench_datasets.folder_table_guess import guess_table
 from medbench_datasets.readers.kinds import FOREIGN
@@ -58,6 +58,7 @@ def rows_by_folder(root: Path, listing: Listing, notes: list[str], name: str) ->
     return rows
 
 
+@outside_identity  # it refuses a folder, and changes nothing in one that is read
 def _published_layout(root: Path) -> str:
     """Return the published data set that a folder holds by its layout, as ``vindr-spinexr:abnormal``; "" for none."""
     from medbench_datasets import brain_tumour, ddti, fracatlas, medmnist, mura, vindr_spinexr

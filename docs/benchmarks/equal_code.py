@@ -15,9 +15,11 @@ import json
 import sys
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from medbench.identity.code_reach import place_of, reach
 from medbench.identity.identity import CORE
+from medbench.interfaces import cut_in_two, needs
 from medbench.registry import plugins
 from medbench.registry.describe_recipe import full_name, with_inner
 from medbench.trial.metrics import CORE_PLACES
@@ -27,7 +29,7 @@ KINDS = ("augmenter", "generator", "classifier", "extractor", "dataset", "metric
 
 
 def digests() -> dict[str, str]:
-    """Return the SHA-256 of the code of everything that is built in, as it is, by kind and name."""
+    """Return the SHA-256 of the code of everything that is built in, as it is, by kind and name; stages among it."""
     catalogue = plugins.load(installed=False)
     found = {"core:trial": reach(*CORE).own}
     found |= {f"core:{name}": reach((module, "*")).own for name, module in CORE_PLACES.items()}
@@ -35,8 +37,24 @@ def digests() -> dict[str, str]:
         for name in catalogue.names(kind):
             item = catalogue.registered(kind, name)
             found[f"{kind}:{name}"] = reach(place_of(item)).own
-            for part in with_inner(item) if kind not in ("metric", "score") else ():
-                found[full_name(part)] = reach(place_of(part)).own
+            if kind not in ("metric", "score"):
+                found |= _parts(kind, name, item)
+    return found | _parts("classifier", "", catalogue.resolve("classifier", "pretrained-on[source=mura:abnormal]"))
+
+
+def _parts(kind: str, name: str, recipe: Any) -> dict[str, str]:
+    """Return the same of the recipes in the fields of one, of the stages it needs, and of its encoder and head."""
+    found, waiting = {}, [recipe]
+    while waiting:
+        user = waiting.pop()
+        for part in with_inner(user):
+            found[full_name(part)] = reach(place_of(part)).own
+            waiting += needs(part)
+        cut = cut_in_two(user) if kind == "classifier" and hasattr(user, "cut") else None
+        if cut is not None:
+            waiting.append(cut[0])
+            if name:
+                found[f"head of {name}"] = reach(place_of(cut[1])).own
     return found
 
 
@@ -46,7 +64,11 @@ def main() -> None:
     if "--changed" in sys.argv:
         KEPT.write_text(json.dumps(dict(sorted(now.items())), indent=1) + "\n")
         return
-    differing = {now[name]: before[name] for name in sorted(now) if before.get(name, now[name]) != now[name]}
+    differing: dict[str, str] = {}
+    for name in sorted(now):
+        if (kept := before.get(name, now[name])) != differing.setdefault(now[name], kept):
+            sys.exit(f"{name}: its code is now that of another recipe, whose results have another id; keep them apart")
+    differing = {own: kept for own, kept in differing.items() if own != kept}
     if "--equal" in sys.argv:
         table = Path(str(resources.files("medbench.identity"))) / "equal_code.txt"
         head = "# SHA-256 of rewritten code, and of the code that it is equal to; see equal_code.py\n"

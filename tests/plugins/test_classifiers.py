@@ -189,7 +189,7 @@ def test_published_weights_of_medicalnet_have_the_shapes_of_ours(tmp_path: Path,
     import torch
     from monai.networks.nets import ResNetFeatures
 
-    from medbench_plugins.classifiers.monai_nets import ResNetIn3D
+    from medbench_plugins.classifiers.monai_nets import ResNet10In3D
 
     given = {f"module.{k}": v for k, v in ResNetFeatures("resnet10", pretrained=False).state_dict().items()}
     given = {name: tensor for name, tensor in given.items() if ".fc." not in name}
@@ -198,7 +198,7 @@ def test_published_weights_of_medicalnet_have_the_shapes_of_ours(tmp_path: Path,
     context.budget = Budget(steps=1, batch=2)
     samples = toy_samples(4, dimensions=3, channels=2)
 
-    recipe = ResNetIn3D(lr=0.0, pretrained=tmp_path / "resnet_10.pth")
+    recipe = ResNet10In3D(lr=0.0, pretrained=tmp_path / "resnet_10.pth")
     predictor = recipe.fit(medbench.TrainingSet(samples), samples.take([]), context)
 
     name = "layer4.0.conv2.weight"

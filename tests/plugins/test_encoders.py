@@ -17,7 +17,7 @@ from medbench_plugins.classifiers import register_classifiers
 from medbench_plugins.classifiers.blueprint import Blueprint
 from medbench_plugins.classifiers.encoder import TrainedEncoder
 from medbench_plugins.classifiers.heads import LinearHead
-from medbench_plugins.classifiers.monai_nets import Monai, ResNetIn3D
+from medbench_plugins.classifiers.monai_nets import Monai, ResNet10In3D
 from medbench_plugins.classifiers.small import SmallCNN
 from medbench_plugins.classifiers.timm_nets import Timm
 
@@ -41,7 +41,7 @@ def features(n: int = 40, d: int = 6, *, classes: int = 2, seed: int = 0, apart:
         (Timm(model="test_efficientnet"), 2, 256),
         (Timm(model="vit_tiny_patch16_224"), 2, 192),
         (Monai(network="SEResNet50"), 2, 2048),
-        pytest.param(ResNetIn3D(), 3, 512, marks=pytest.mark.slow),
+        pytest.param(ResNet10In3D(), 3, 512, marks=pytest.mark.slow),
     ],
     ids=lambda value: getattr(value, "model", getattr(value, "network", getattr(value, "name", None))),
 )

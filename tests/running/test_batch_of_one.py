@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import medbench
-from medbench_plugins.classifiers.monai_nets import ResNetIn3D
+from medbench_plugins.classifiers.monai_nets import ResNet10In3D
 from medbench_plugins.classifiers.small import SmallCNN
 from medbench_plugins.classifiers.timm_nets import VGG16, Timm
 from medbench_plugins.classifiers.unet import UNetFeatures
@@ -25,7 +25,7 @@ def like(*spatial: int) -> medbench.Samples:
 
 @pytest.mark.parametrize(
     ("classifier", "spatial"),
-    [(SmallCNN(), (8, 8)), (Timm(model="resnet10t"), (1, 1)), (ResNetIn3D(), (16,) * 3), (UNetFeatures(), (16, 16))],
+    [(SmallCNN(), (8, 8)), (Timm(model="resnet10t"), (1, 1)), (ResNet10In3D(), (16,) * 3), (UNetFeatures(), (16, 16))],
     ids=lambda c: getattr(c, "name", ""),
 )
 def test_a_network_that_cannot_learn_from_one_image_says_so(classifier: Any, spatial: tuple[int, ...]) -> None:

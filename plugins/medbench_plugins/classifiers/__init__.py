@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import medbench
-from medbench_plugins.classifiers.monai_nets import DenseNet121In3D, Monai, ResNetIn3D
+from medbench_plugins.classifiers.monai_nets import DenseNet121In3D, Monai, ResNet10In3D, ResNet18In3D
 from medbench_plugins.classifiers.pretrained_on import PretrainedOn
 from medbench_plugins.classifiers.small import SmallCNN
 from medbench_plugins.classifiers.timm_nets import VGG16, InceptionV3, Timm
@@ -21,8 +21,8 @@ def register_classifiers() -> Iterable[medbench.Classifier]:
         InceptionV3(),
         Timm(),
         DenseNet121In3D(),
-        ResNetIn3D("resnet10-3d"),
-        ResNetIn3D("resnet18-3d"),
+        ResNet10In3D(),
+        ResNet18In3D(),
         Monai(),
         UNetFeatures(),
         PretrainedOn(),

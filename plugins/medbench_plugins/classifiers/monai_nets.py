@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 import medbench
 from medbench_plugins.classifiers import fit_and_cut
@@ -52,8 +52,8 @@ class DenseNet121In3D:
 
 
 @dataclass(frozen=True)
-class ResNetIn3D:
-    """ResNet-10 or ResNet-18 for volumes, shaped like MedicalNet's, so that its weights fit.
+class ResNet10In3D:
+    """ResNet-10 for volumes, shaped like MedicalNet's, so that its weights fit.
 
     Attributes:
         lr: Peak learning rate.
@@ -63,15 +63,11 @@ class ResNetIn3D:
         Chen et al., Med3D, 2019, arXiv:1904.00625, as MONAI has it, with the first stride at 1.
     """
 
-    name: Literal["resnet10-3d", "resnet18-3d"] = "resnet10-3d"
     lr: float = 1e-3
     pretrained: Path | None = None
+    name: ClassVar[str] = "resnet10-3d"
+    summary: ClassVar[str] = "ResNet-10 (MONAI), 3-D"
     takes: ClassVar[frozenset[str]] = USES | {"3d"}
-
-    @property
-    def summary(self) -> str:
-        """One line."""
-        return f"ResNet-{self.name[6:8]} (MONAI), 3-D"
 
     check = fit_and_cut.check
     fit = fit_and_cut.fit
@@ -80,7 +76,27 @@ class ResNetIn3D:
 
     def blueprint(self, samples: medbench.Samples) -> Blueprint:
         """Return how to build the network for volumes like these."""
-        return _blueprint(self.name.removesuffix("-3d"), samples)
+        return _blueprint("resnet10", samples)
+
+
+@dataclass(frozen=True)
+class ResNet18In3D:
+    """ResNet-18 for volumes, shaped like MedicalNet's; attributes and source as :class:`ResNet10In3D`."""
+
+    lr: float = 1e-3
+    pretrained: Path | None = None
+    name: ClassVar[str] = "resnet18-3d"
+    summary: ClassVar[str] = "ResNet-18 (MONAI), 3-D"
+    takes: ClassVar[frozenset[str]] = USES | {"3d"}
+
+    check = fit_and_cut.check
+    fit = fit_and_cut.fit
+    cut = fit_and_cut.cut
+    check_images = fit_and_cut.check_images
+
+    def blueprint(self, samples: medbench.Samples) -> Blueprint:
+        """Return how to build the network for volumes like these."""
+        return _blueprint("resnet18", samples)
 
 
 @dataclass(frozen=True)

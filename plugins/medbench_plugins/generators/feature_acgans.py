@@ -210,6 +210,7 @@ class RefinedACGAN:
 
         return _game(
             self,
+            made_class_weight=self.made_class_weight,
             generator=generator,
             discriminator=discriminator,
             critic_steps=self.critic_steps,
@@ -261,12 +262,13 @@ class FeatureACGAN:
         return self.maps if train.x.ndim in (4, 5) else self.dense
 
 
-def _game(recipe: DenseACGAN | MapACGAN | RefinedACGAN, **options: Any) -> DenseGame:
+def _game(
+    recipe: DenseACGAN | MapACGAN | RefinedACGAN, *, made_class_weight: float | None = None, **options: Any
+) -> DenseGame:
     """Return the game of an auxiliary classifier GAN between the networks in `options`."""
     from medbench_plugins.generators.adversarial import adam
     from medbench_plugins.generators.feature_gans.loop import DenseGame
     from medbench_plugins.generators.image_gans.losses import AuxiliaryClassifier
 
-    made_class_weight = recipe.made_class_weight if isinstance(recipe, RefinedACGAN) else None
     objective = AuxiliaryClassifier(recipe.variant, recipe.class_weight, made_class_weight)
     return DenseGame(objective=lambda x, labels: objective, optimiser=adam(recipe), **options)
