@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medbench.analyses.inflation import CAUSES, REMOVED, Inflation, inflations
+from medbench.analyses.inflation import CAUSES, REMOVED, Inflation, find_inflations
 from medbench.boards.board import Board, Row
 from medbench.boards.gains import Judged
 from medbench.cli.leaderboard import leaderboard
@@ -89,7 +89,7 @@ def boards(
 
 def found(arm: list[int | None] | None = None, against: list[int | None] | None = None, **more: Any) -> Inflation:
     study = staircase(asked(**more), same)
-    return inflations(boards(study, arm or [10, 9, 8, 7], against or [7, 7, 7, 7]))[0]
+    return find_inflations(boards(study, arm or [10, 9, 8, 7], against or [7, 7, 7, 7]))[0]
 
 
 # -- what is run -------------------------------------------------------------------------------------------------------
@@ -156,7 +156,7 @@ def test_a_study_without_a_table_or_an_honest_protocol_has_no_staircase() -> Non
     with pytest.raises(UsageError, match="no honest protocol"):
         staircase(asked(protocols=["images"]), same)
     with pytest.raises(UsageError, match="run the study with --inflation"):
-        inflations(boards(staircase(asked(), same).model_copy(update={"staircase": False}), [1] * 4, [1] * 4))
+        find_inflations(boards(staircase(asked(), same).model_copy(update={"staircase": False}), [1] * 4, [1] * 4))
 
 
 def test_a_study_file_keeps_its_table(tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def test_an_unfinished_row_says_so_and_no_largest_part_is_named() -> None:
     made = boards(study, [10, None, 8, 7], [7, 7, 7, 7])
     unfinished = row("hybrid", None, done=1)
     made[1] = Board(**{**vars(made[1]), "rows": (unfinished,)})
-    one = inflations(made)[0]
+    one = find_inflations(made)[0]
 
     assert one.steps[0].why == "1 of 2 done"
     assert one.steps[0].gain is None
@@ -210,7 +210,7 @@ def test_on_drawn_images_published_figures_are_set_apart() -> None:
         text.split()
     )
     assert "PHANTOM DATA" in text
-    real = render(inflations(boards(staircase(asked(), same), [10, 9, 8, 7], [7] * 4, "ddti")), "table")
+    real = render(find_inflations(boards(staircase(asked(), same), [10, 9, 8, 7], [7] * 4, "ddti")), "table")
     assert "Of the +29.0 points reported for hybrid" in " ".join(real.split())
     assert "can't tell" in real
 
@@ -219,7 +219,7 @@ def test_figures_of_another_data_set_are_not_taken_for_this_ones() -> None:
     study = asked()
     elsewhere = [p.model_copy(update={"dataset": "vindr-spinexr"}) for p in study.published]
     study = staircase(study.model_copy(update={"published": elsewhere}), same)
-    one = inflations(boards(study, [10, 9, 8, 7], [7] * 4, "ddti"))[0]
+    one = find_inflations(boards(study, [10, 9, 8, 7], [7] * 4, "ddti"))[0]
 
     assert (one.published.arm, one.published.against, one.published.why) == (None, None, "other data")
     assert "is of vindr-spinexr, and stands beside that data only." in " ".join(render([one], "table").split())
@@ -243,7 +243,9 @@ def test_every_form_holds_every_row(form: str) -> None:
 @pytest.mark.parametrize("plain", [False, True])
 def test_a_table_is_eighty_columns_wide_whatever_things_are_called(plain: bool) -> None:
     study = asked(name="n" * 90)
-    text = render(inflations(boards(staircase(study, same), [10, 9, 8, 7], [7] * 4, "d" * 100)), "table", plain=plain)
+    text = render(
+        find_inflations(boards(staircase(study, same), [10, 9, 8, 7], [7] * 4, "d" * 100)), "table", plain=plain
+    )
 
     assert max(map(columns, text.splitlines())) <= 80
     assert not plain or text.isascii()

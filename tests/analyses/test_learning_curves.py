@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.isotonic import IsotonicRegression
 
-from medbench.analyses.learning_curves import Curve, Growth, Worth, curve, growths, worth
+from medbench.analyses.learning_curves import Curve, LearningCurve, Worth, curve, find_learning_curves, worth
 from medbench.boards.board import Board, Row
 from medbench.boards.build import boards
 from medbench.boards.gains import Judged
@@ -358,8 +358,8 @@ def board(size: int, control: int, arm: int, word: Word = "can't tell", **more: 
     return Board(source, text, (), "net", study, rows, None, skipped, "patient", 2, EVIDENCE, "CPU", trained_on=size)
 
 
-def grown() -> Growth:
-    return growths([board(50, 20, 24, "better"), board(100, 24, 26), board(300, 30, 31)])[0]
+def grown() -> LearningCurve:
+    return find_learning_curves([board(50, 20, 24, "better"), board(100, 24, 26), board(300, 30, 31)])[0]
 
 
 def test_worths_are_read_off_the_control_s_own_curve() -> None:
@@ -381,9 +381,9 @@ def test_worths_are_read_off_the_control_s_own_curve() -> None:
 def test_a_run_with_one_size_has_no_growth_and_leaky_boards_do_not_count() -> None:
     leaky = Board(**{**vars(board(100, 24, 26)), "leaks": ("selected-on-test",)})
 
-    assert growths([board(50, 20, 24)]) == []
-    assert growths([board(50, 20, 24), leaky]) == []
-    assert growths([board(50, 20, 24), board(50, 21, 25)]) == []
+    assert find_learning_curves([board(50, 20, 24)]) == []
+    assert find_learning_curves([board(50, 20, 24), leaky]) == []
+    assert find_learning_curves([board(50, 20, 24), board(50, 21, 25)]) == []
 
 
 def test_a_size_that_is_not_done_is_a_row_and_has_no_worth() -> None:
@@ -391,7 +391,7 @@ def test_a_size_that_is_not_done_is_a_row_and_has_no_worth() -> None:
     judged = Judged(None, float("nan"), EVIDENCE, Verdict("", "1 of 3 cells done: no verdict yet."))
     row = Row(waiting.rows[1].arm, 1, (True, True), planned=3, done=1, failed=0, judged=judged)
     unfinished = Board(**{**vars(waiting), "rows": (waiting.rows[0], row)})
-    found = growths([board(50, 20, 24), unfinished, board(300, 30, 31)])
+    found = find_learning_curves([board(50, 20, 24), unfinished, board(300, 30, 31)])
     text = render(found, "table")
 
     assert "1 of 3 done" in text
@@ -425,11 +425,13 @@ def test_the_table_has_80_columns_and_an_ascii_form() -> None:
     assert render([grown()], "table", plain=True).isascii()
     wide = Board(**{**vars(board(50, 20, 24)), "source": {**board(50, 20, 24).source, "dataset": "胸" * 90}})
     other = Board(**{**vars(board(300, 20, 24)), "source": wide.source})
-    assert max(map(columns, render(growths([wide, other]), "table").splitlines())) <= 80
+    assert max(map(columns, render(find_learning_curves([wide, other]), "table").splitlines())) <= 80
 
 
 def test_a_curve_that_falls_is_levelled_and_the_table_says_so() -> None:
-    text = " ".join(render(growths([board(50, 26, 27), board(100, 24, 26), board(300, 30, 31)]), "table").split())
+    text = " ".join(
+        render(find_learning_curves([board(50, 26, 27), board(100, 24, 26), board(300, 30, 31)]), "table").split()
+    )
 
     assert "Somewhere the curve of balanced fell with more patients; there it was levelled." in text
     assert "levelled" not in render([grown()], "table")

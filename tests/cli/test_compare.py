@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from _synthetic_store import SKILL, SyntheticRun
-from medbench.analyses.compare import Versus, compare, compare_all
+from medbench.analyses.compare import ArmPair, compare, compare_all
 from medbench.boards.board import Row
 from medbench.cli.compare import compare as command
 from medbench.errors import UsageError
@@ -46,7 +46,7 @@ def asked(run: SyntheticRun) -> Compare:
     return call
 
 
-def one(run: SyntheticRun, a: str, b: str, *, in_detail: bool = False) -> Versus:
+def one(run: SyntheticRun, a: str, b: str, *, in_detail: bool = False) -> ArmPair:
     (found,) = compare(run.store, run.record(), a, b, in_detail=in_detail)
     return found
 

@@ -25,7 +25,7 @@ from _hostile_texts import PAYLOADS, everywhere
 from _synthetic_store import SyntheticRun
 from medbench import sealed_records
 from medbench.analyses.inflation import Inflation, Step
-from medbench.analyses.learning_curves import Curve, Growth, OfArm, Point, Worth
+from medbench.analyses.learning_curves import Curve, LearningCurve, OfArm, Point, Worth
 from medbench.boards.build import boards
 from medbench.cli import cli
 from medbench.errors import UsageError
@@ -316,7 +316,7 @@ def test_sizes_and_staircases_have_sections_of_their_own(run: SyntheticRun) -> N
     points = tuple(
         Point(n, 15, 15, "", 0.7, 0.6, row.judged, Worth(31.0), Worth(-5.0, "<"), Worth(50.0, ">")) for n in (50, 100)
     )
-    grown = Growth(
+    grown = LearningCurve(
         board.study,
         dict(board.source),
         "patients",
@@ -348,7 +348,7 @@ def test_sizes_and_staircases_have_sections_of_their_own(run: SyntheticRun) -> N
         False,
     )
 
-    made = report(dataclasses.replace(material, growths=(grown,), inflations=(stairs,)))
+    made = report(dataclasses.replace(material, learning_curves=(grown,), inflations=(stairs,)))
 
     named = {section.name: section for section in made.sections}
     assert {"sizes", "inflation"} <= set(named)

@@ -26,7 +26,7 @@ from medbench.store.store import Store
 
 
 @dataclass(frozen=True, eq=False)
-class Versus:
+class ArmPair:
     """One arm over another on one board.
 
     Attributes:
@@ -64,7 +64,7 @@ def compare(
     *,
     in_detail: bool = False,
     metrics: Sequence[Metric] | None = None,
-) -> list[Versus]:
+) -> list[ArmPair]:
     """Compare two arms of a plan on every board where both stand.
 
     Args:
@@ -98,20 +98,20 @@ def compare(
     return found
 
 
-def compare_all(board_list: Sequence[Board]) -> list[Versus]:
+def compare_all(board_list: Sequence[Board]) -> list[ArmPair]:
     """Return each arm over its own control, in the order of the boards."""
     found = []
     for board in board_list:
         rows = {row.arm.key: row for row in board.all_rows}
         found += [
-            Versus(board, row, rows[row.arm.control_key], row.judged)
+            ArmPair(board, row, rows[row.arm.control_key], row.judged)
             for row in board.rows
             if row.judged is not None and row.arm.control_key in rows
         ]
     return found
 
 
-def compare_rows(board: Board, arm: Row, other: Row, *, in_detail: bool = False) -> Versus:
+def compare_rows(board: Board, arm: Row, other: Row, *, in_detail: bool = False) -> ArmPair:
     """Compare two rows of a board whose cells were kept.
 
     Raises:
@@ -126,16 +126,16 @@ def compare_rows(board: Board, arm: Row, other: Row, *, in_detail: bool = False)
         judged = _reverse(board, other.judged)
     else:
         return replace(compare_further(board, arm, other), details=more)
-    return Versus(board, arm, other, judged, _auroc(arm, other, judged), more)
+    return ArmPair(board, arm, other, judged, _auroc(arm, other, judged), more)
 
 
-def compare_further(board: Board, arm: Row, other: Row) -> Versus:
+def compare_further(board: Board, arm: Row, other: Row) -> ArmPair:
     """Compare two rows as one more comparison of a board's family, whatever the other is to the arm."""
     # Always in one order: draws depend on it in the third digit, and both ways round must agree.
     first, second = sorted((arm, other), key=lambda row: row.arm.key)
     judged = _judge_pair(board, first, second)
     judged = judged if first is arm else _reverse(board, judged)
-    return Versus(board, arm, other, judged, _auroc(arm, other, judged))
+    return ArmPair(board, arm, other, judged, _auroc(arm, other, judged))
 
 
 def _auroc(arm: Row, other: Row, judged: Judged) -> Interval | None:

@@ -129,7 +129,7 @@ class Inflation:
         return found if found is not None and found[1] > 0 and len(falls) == len(self.steps) else None
 
 
-def inflations(boards: Sequence[Board]) -> list[Inflation]:
+def find_inflations(boards: Sequence[Board]) -> list[Inflation]:
     """Take the gain of a staircase's study apart, for every data set.
 
     Args:

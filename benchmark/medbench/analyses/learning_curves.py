@@ -95,7 +95,7 @@ class OfArm:
 
 
 @dataclass(frozen=True)
-class Growth:
+class LearningCurve:
     """What the boards of one data set and one classifier say of size.
 
     Attributes:
@@ -128,7 +128,7 @@ class Growth:
         return sorted({point.patients for arm in self.arms for point in arm.points})
 
 
-def growths(boards: Sequence[Board]) -> list[Growth]:
+def find_learning_curves(boards: Sequence[Board]) -> list[LearningCurve]:
     """Put together the boards that differ only in how many patients they train on; none where a run has one size.
 
     Args:
@@ -196,12 +196,12 @@ def _falls(points: Sequence[tuple[float, float]]) -> bool:
     return any(later < earlier for (_, earlier), (_, later) in itertools.pairwise(points))
 
 
-def _growth(bare: str, by_size: dict[float, Board]) -> Growth:
+def _growth(bare: str, by_size: dict[float, Board]) -> LearningCurve:
     largest = by_size[max(by_size)]
     compared = [row.arm for row in largest.rows if row.arm.control]
     found = {size: {row.arm.key: row for row in board.all_rows} for size, board in by_size.items()}
     gains = [row.gain for board in by_size.values() for row in board.rows if row.gain is not None]
-    return Growth(
+    return LearningCurve(
         largest.study,
         dict(largest.source),
         bare,

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-from medbench.analyses.compare import Versus
+from medbench.analyses.compare import ArmPair
 from medbench.analyses.compare import compare as compare_arms
-from medbench.analyses.inflation import inflations
-from medbench.analyses.learning_curves import growths
+from medbench.analyses.inflation import find_inflations
+from medbench.analyses.learning_curves import find_learning_curves
 from medbench.analyses.published_figures import compare as compare_with_published
 from medbench.api.terminal_progress import can_draw_trees
 from medbench.boards.board import Board
@@ -24,7 +24,7 @@ from medbench.tables.board_values import board_rows
 from medbench.tables.compare import render as render_compared
 from medbench.tables.compare import values
 from medbench.tables.inflation import render as render_inflation
-from medbench.tables.learning_curves import render as render_growth
+from medbench.tables.learning_curves import render as render_curves
 from medbench.tables.published_figures import render as render_published
 from medbench.tables.writers.values import cleaned
 from medbench.text import clean
@@ -141,16 +141,16 @@ class Results:
         further = wide or form in ("csv", "json")
         built = self.built(further=further, metrics=further or which == "published")
         if which == "inflation":
-            return render_inflation(inflations(built), form, plain=plain)
+            return render_inflation(find_inflations(built), form, plain=plain)
         if which == "published":
             return render_published(compare_with_published(built), form, plain=plain)
         if which == "growth":
-            by_size = growths(built)
+            by_size = find_learning_curves(built)
             if not by_size:
                 raise UsageError(
                     f"{clean(self.study)}: trains on one size only; name two protocols such as official[patients=50]."
                 )
-            return render_growth(by_size, form, plain=plain)
+            return render_curves(by_size, form, plain=plain)
         return render_all(built, form, wide=wide, plain=plain)
 
     def __str__(self) -> str:
@@ -212,7 +212,7 @@ class ArmComparison:
 
     arm: str
     other: str
-    found: Sequence[Versus]
+    found: Sequence[ArmPair]
 
     def frame(self) -> polars.DataFrame:
         """Return a frame with a row per board: the gain in points with its 95 % range, and the word for it."""

@@ -11,7 +11,7 @@ from typing import cast
 import click
 
 from medbench.analyses.canary import LEAKY_ACCURACY, SHARE, Canary, canary
-from medbench.analyses.inflation import inflations
+from medbench.analyses.inflation import find_inflations
 from medbench.api.terminal_progress import Display
 from medbench.boards.build import boards
 from medbench.cli.shared_options import blocked
@@ -58,7 +58,7 @@ def run_canary(
         check_not_interrupted(leaky.summaries)
     keys = {arm.key for arms in honest.plan.arms.values() for arm in arms}
     board = boards(honest.store, honest.plan.record(), keep=keys)[0]
-    staircases = inflations(boards(leaky.store, leaky.plan.record()))
+    staircases = find_inflations(boards(leaky.store, leaky.plan.record()))
     samples = open_samples(cast("Path", honest.plan.sources[0].folder))
     found = canary(board, next(iter(staircases), None), samples)
     if as_json:

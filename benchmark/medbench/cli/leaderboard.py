@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from medbench.analyses.inflation import inflations
-from medbench.analyses.learning_curves import growths
+from medbench.analyses.inflation import find_inflations
+from medbench.analyses.learning_curves import find_learning_curves
 from medbench.api.results import TABLES, Results, Table
 from medbench.api.terminal_progress import can_draw_trees
 from medbench.cli.shared_options import load_catalogue, plugin_options, record_options
@@ -67,11 +67,11 @@ def leaderboard(
     if plot and table == "inflation":
         from medbench.plots.inflation import draw
 
-        _draw(inflations(found.built(further=False, metrics=False)), plot, draw)
+        _draw(find_inflations(found.built(further=False, metrics=False)), plot, draw)
     elif plot:
         from medbench.plots.learning_curves import draw as draw_growth
 
-        _draw(growths(found.built(further=False, metrics=False)), plot, draw_growth)
+        _draw(find_learning_curves(found.built(further=False, metrics=False)), plot, draw_growth)
 
 
 def _draw(found: list[T], path: Path, draw: Callable[[T], Figure]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from medbench.analyses.learning_curves import growths
+from medbench.analyses.learning_curves import find_learning_curves
 from medbench.api.results import Results, Table
 from medbench.api.terminal_progress import Display, can_draw_trees
 from medbench.cli.shared_options import complete, read_request, study_options
@@ -80,7 +80,7 @@ def _tables(study: Study, found: Results, form: str) -> Iterator[Table]:
     if form not in ("csv", "json"):
         if study.published:
             yield "published"
-        if growths(found.built(further=False, metrics=False)):
+        if find_learning_curves(found.built(further=False, metrics=False)):
             yield "growth"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from math import inf
 from typing import TYPE_CHECKING
 
-from medbench.analyses.learning_curves import Growth, OfArm
+from medbench.analyses.learning_curves import LearningCurve, OfArm
 from medbench.planning.arm_names import control_name
 from medbench.plots import style
 from medbench.tables.learning_curves import extra, name
@@ -24,7 +24,7 @@ LONGEST = 60  # characters of a data set's name
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
-def draw(growth: Growth) -> Figure:
+def draw(growth: LearningCurve) -> Figure:
     """Draw the gain of every arm over the number of training patients, in points, with its range.
 
     Above each gain stands what it is worth in patients of the control. The last panel holds the learning curves of the
@@ -59,7 +59,7 @@ def _labels(sizes: Sequence[float]) -> list[str]:
     return [f"{size:,.0f}" if after / size > NEAR else "" for size, after in pairs]
 
 
-def _reach(growth: Growth) -> tuple[float, float]:
+def _reach(growth: LearningCurve) -> tuple[float, float]:
     """Return ends of the gains' axis in points, the same in all panels."""
     known = [
         100 * end
@@ -112,7 +112,7 @@ def _gains(arm: OfArm, axes: Axes, worth: float, reach: tuple[float, float]) -> 
     axes.set_title(style.math_free(name(arm)), loc="left", fontsize=9)
 
 
-def _curves(growth: Growth, axes: Axes) -> None:
+def _curves(growth: LearningCurve, axes: Axes) -> None:
     of_controls = {control_name(arm.arm): arm.curve for arm in growth.arms if arm.curve}
     for number, (control, curve) in enumerate(of_controls.items()):
         axes.plot(

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from medbench.analyses.inflation import Inflation, inflations
-from medbench.analyses.learning_curves import Growth, growths
+from medbench.analyses.inflation import Inflation, find_inflations
+from medbench.analyses.learning_curves import LearningCurve, find_learning_curves
 from medbench.analyses.published_figures import Comparison, compare
 from medbench.boards.arm_trials import ArmTrials, find_trials
 from medbench.boards.board import Board, Row
@@ -79,7 +79,7 @@ class Material:
         parts: Boards with their trials.
         comparison: Published figures beside ours; None where the study names none.
         inflations: Gains taken apart; empty where that was not run.
-        growths: Gain against training size; empty where one size was run.
+        learning_curves: Gain against training size; empty where one size was run.
         catalogue: What is registered; None where no plugin was loaded.
     """
 
@@ -88,7 +88,7 @@ class Material:
     parts: tuple[OfBoard, ...]
     comparison: Comparison | None = None
     inflations: tuple[Inflation, ...] = ()
-    growths: tuple[Growth, ...] = ()
+    learning_curves: tuple[LearningCurve, ...] = ()
     catalogue: Catalogue | None = field(default=None, repr=False)
 
     @property
@@ -125,16 +125,16 @@ def gather(
     built = boards(store, record, metrics=catalogue.items("metric") if catalogue is not None else None)
     study = Study.model_validate(record["study"])
     if study.staircase:
-        taken_apart = inflations(built)
+        taken_apart = find_inflations(built)
     else:
-        taken_apart = inflations(boards(store, stairs)) if stairs is not None else []
+        taken_apart = find_inflations(boards(store, stairs)) if stairs is not None else []
     return Material(
         study,
         record,
         tuple(_of_board(store, board) for board in built),
         compare(built) if study.published and not study.staircase else None,
         tuple(taken_apart),
-        tuple(growths(built)),
+        tuple(find_learning_curves(built)),
         catalogue,
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from medbench.analyses.learning_curves import Growth
+from medbench.analyses.learning_curves import LearningCurve
 from medbench.planning.arm_names import arm_name, short
 from medbench.plots import confusion
 from medbench.plots.inflation import draw as draw_stairs
@@ -86,7 +86,7 @@ def _percent(share: float) -> str:
 def sizes(material: Material) -> Section | None:
     """Write gains against training size."""
     blocks: list[Block] = []
-    for number, growth in enumerate(material.growths, start=1):
+    for number, growth in enumerate(material.learning_curves, start=1):
         blocks.append(heading(f"{growth.source['dataset']}, {short(growth.classifier)}"))
         rows = [[size_name(arm), *size_cells(point)] for arm in growth.arms for point in arm.points]
         columns = ("arm", *SIZE_TITLES[:7], "range of worth")
@@ -98,7 +98,7 @@ def sizes(material: Material) -> Section | None:
     return Section("sizes", "Gain against training size", tuple(blocks)) if blocks else None
 
 
-def _sizes_alt(growth: Growth) -> str:
+def _sizes_alt(growth: LearningCurve) -> str:
     said = []
     for arm in growth.arms[:8]:
         known = [(p.patients, p.judged.gain) for p in arm.points if p.judged and p.judged.gain]

@@ -92,7 +92,10 @@ def _over_boards(material: Material, asked: Sequence[tuple[Board, Row]], boards:
 
 def _sizes(material: Material, found: Sequence[tuple[Board, Row]]) -> list[float]:
     """Return the training patients of an arm's boards, or nothing where they differ in more than that."""
-    if len({(split_size(board.protocol)[0], board.classifier) for board, _ in found}) > 1 or not material.growths:
+    if (
+        len({(split_size(board.protocol)[0], board.classifier) for board, _ in found}) > 1
+        or not material.learning_curves
+    ):
         return []
     sizes = [b.trained_on if b.trained_on == b.trained_on else float(split_size(b.protocol)[1]) for b, _ in found]
     return sizes if all(sizes) and len(set(sizes)) == len(found) > 1 else []

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
-from medbench.analyses.compare import Versus, compare_all
+from medbench.analyses.compare import ArmPair, compare_all
 from medbench.boards.board import Board, Row
 from medbench.data.audit_official_cut import describe_waivers
 from medbench.planning.arm_names import arm_name, short
@@ -38,7 +38,7 @@ TITLES = {
 }
 
 
-def render(found: Sequence[Versus], form: str, *, plain: bool = False) -> str:
+def render(found: Sequence[ArmPair], form: str, *, plain: bool = False) -> str:
     """Write comparisons of two arms in one of :data:`medbench.tables.document.FORMATS`.
 
     Args:
@@ -60,11 +60,11 @@ def render_gains(board_list: Sequence[Board], form: str, *, plain: bool = False)
     return _write(compare_all(board_list), lambda: _lines_of_gains(board_list, plain), form, plain)
 
 
-def _write(found: Sequence[Versus], lines: Callable[[], Iterator[str]], form: str, plain: bool) -> str:
+def _write(found: Sequence[ArmPair], lines: Callable[[], Iterator[str]], form: str, plain: bool) -> str:
     return write([Document(lines, partial(_blocks, found), partial(map, values, found))], form, plain=plain)
 
 
-def _lines(found: Sequence[Versus], plain: bool) -> Iterator[str]:
+def _lines(found: Sequence[ArmPair], plain: bool) -> Iterator[str]:
     for one in found:
         yield from (*heading(one.board), "", *_numbers(one), "")
         alone = Forest("", (_bar(one, _name(one, one.arm)),), one.board.study.worth)
@@ -85,7 +85,7 @@ def _lines_of_gains(board_list: Sequence[Board], plain: bool) -> Iterator[str]:
     yield f" {legend(worth, plain=plain)}"
 
 
-def forests(found: Sequence[Versus]) -> list[Forest]:
+def forests(found: Sequence[ArmPair]) -> list[Forest]:
     """Return a forest for each board that comparisons of two arms are from."""
     bars = [_bar(one, f"{_name(one, one.arm)} over {_name(one, one.other)}") for one in found]
     return [Forest(_title(one.board), (bar,), one.board.study.worth) for one, bar in zip(found, bars, strict=True)]
@@ -116,7 +116,7 @@ def _title(board: Board) -> str:
     return ", ".join(clean(str(part)) for part in (board.source["dataset"], board.classifier, board.protocol))
 
 
-def _bar(one: Versus, label: str) -> Bar:
+def _bar(one: ArmPair, label: str) -> Bar:
     gain = one.judged.gain
     if gain is None:
         return Bar(label, None, 0.0, 0.0, _waits(one))
@@ -125,7 +125,7 @@ def _bar(one: Versus, label: str) -> Bar:
     return Bar(label, 100 * gain.value, 100 * gain.low, 100 * gain.high, word)
 
 
-def _waits(one: Versus) -> str:
+def _waits(one: ArmPair) -> str:
     """Say in a few words why there is no gain."""
     e = one.judged.evidence
     if one.arm.skipped or one.other.skipped:
@@ -133,13 +133,13 @@ def _waits(one: Versus) -> str:
     return f"{e.settled} of {e.planned} done" if e.settled < e.planned else e.failures or "other images"
 
 
-def _name(one: Versus, row: Row) -> str:
+def _name(one: ArmPair, row: Row) -> str:
     """Write an arm, with its classifier where that is not the board's."""
     name = short(row.arm.augmenter)
     return name if row.arm.classifier == one.board.classifier else f"{name} / {short(row.arm.classifier)}"
 
 
-def _numbers(one: Versus) -> Iterator[str]:
+def _numbers(one: ArmPair) -> Iterator[str]:
     arm, other, gain = one.arm.scores, one.other.scores, one.judged.gain
     yield from wrapped(f"{_name(one, one.arm)} over {_name(one, one.other)}")
     if arm is not None and other is not None:
@@ -162,7 +162,7 @@ def _line(name: str, both: str, rest: str) -> str:
     return f"   {name:<20}{pad(both, 20)}{rest}"
 
 
-def _sentences(one: Versus) -> Iterator[str]:
+def _sentences(one: ArmPair) -> Iterator[str]:
     """Yield the answer, then what it stands on."""
     judged, board = one.judged, one.board
     said = answer(
@@ -199,7 +199,7 @@ def _of_board(board: Board) -> Iterator[str]:
     yield f"{looks(compared, board.looks)}."
 
 
-def _blocks(found: Sequence[Versus]) -> Iterator[Block]:
+def _blocks(found: Sequence[ArmPair]) -> Iterator[Block]:
     rows = cleaned(map(values, found))
     titles = {key: title for key, title in TITLES.items() if any(row[key] is not None for row in rows)}
     cells = [["" if row[key] is None else str(row[key]) for key in titles] for row in rows]
@@ -208,7 +208,7 @@ def _blocks(found: Sequence[Versus]) -> Iterator[Block]:
     yield notes(dict.fromkeys(sentence for one in found for sentence in _sentences(one)))
 
 
-def values(one: Versus) -> Values:
+def values(one: ArmPair) -> Values:
     """Return a comparison as values: points of balanced accuracy, AUROC from 0 to 1."""
     gain, auroc = one.judged.gain, one.auroc
     row: Values = {

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from medbench.analyses.compare import Versus
+from medbench.analyses.compare import ArmPair
 from medbench.analyses.compare_details import Details
 from medbench.planning.seed_block import SEEDS
 from medbench.tables.board_notes import without_number
@@ -17,7 +17,7 @@ from medbench.tables.writers.values import Values, percent, rounded
 from medbench.text import WIDTH, clean, cut, points, wrapped
 
 
-def details(one: Versus, of_it: Details) -> Iterator[str]:
+def details(one: ArmPair, of_it: Details) -> Iterator[str]:
     """Yield the cross-checks as lines of a terminal."""
     yield " details: cross-checks that make no verdict; the corrected t is of fold means"
     worth = one.board.study.worth
@@ -60,7 +60,7 @@ def details(one: Versus, of_it: Details) -> Iterator[str]:
         yield from (f"   {line.lstrip()}" for line in wrapped(sentence, WIDTH - 3))
 
 
-def detail_values(one: Versus, of_it: Details) -> Values:
+def detail_values(one: ArmPair, of_it: Details) -> Values:
     """Return the cross-checks as values: points of balanced accuracy, shares from 0 to 1."""
     t, s = of_it.corrected, of_it.spread
     row: Values = {
@@ -87,7 +87,7 @@ def detail_values(one: Versus, of_it: Details) -> Values:
     return row
 
 
-def _metrics(one: Versus) -> list[str]:
+def _metrics(one: ArmPair) -> list[str]:
     return list(dict.fromkeys((*one.arm.metrics, *one.other.metrics)))
 
 

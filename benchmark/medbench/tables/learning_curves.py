@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from math import floor, log10
 
-from medbench.analyses.learning_curves import Growth, OfArm, Point, Worth
+from medbench.analyses.learning_curves import LearningCurve, OfArm, Point, Worth
 from medbench.data.audit_official_cut import describe_waivers
 from medbench.planning.arm_names import arm_name, control_name, short
 from medbench.protocols.protocol import split_size
@@ -22,7 +22,7 @@ KIND = "training size"
 TITLES = ("patients", "control", "arm", "gain", "95 % range", "verdict", "worth", "95 % range")
 
 
-def render(found: Sequence[Growth], form: str, *, plain: bool = False) -> str:
+def render(found: Sequence[LearningCurve], form: str, *, plain: bool = False) -> str:
     """Write gains by training size in one of :data:`medbench.tables.document.FORMATS`, shares in percent."""
     documents = [Document(partial(_lines, one), partial(_blocks, one), partial(values, one)) for one in found]
     return write(documents, form, plain=plain)
@@ -45,7 +45,7 @@ def extra(worth: Worth | None) -> str:
     return f"{worth.beyond}{'0' if number == '+0' else number}"
 
 
-def sentences(growth: Growth) -> Iterator[str]:
+def sentences(growth: LearningCurve) -> Iterator[str]:
     """Yield what stands under the table: words by size first, then how to read it."""
     if growth.is_phantom:
         yield PHANTOM
@@ -73,7 +73,7 @@ def sentences(growth: Growth) -> Iterator[str]:
         yield f"Left out: {listed(sizes)} patients; {reason}."
 
 
-def values(growth: Growth) -> Iterator[Values]:
+def values(growth: LearningCurve) -> Iterator[Values]:
     """Yield the values of every arm and size, shares and gains in percent, worths in patients."""
 
     def of_worth(key: str, worth: Worth | None) -> Values:
@@ -125,14 +125,14 @@ def _span(low: Worth | None, high: Worth | None) -> str:
     return f"{extra(low)} to {extra(high)}" if low and high else ""
 
 
-def _heading(growth: Growth) -> tuple[str, str]:
+def _heading(growth: LearningCurve) -> tuple[str, str]:
     size = growth.study.budget.size
     left = f"{clean(growth.source['dataset'])}, {short(growth.classifier)}{f', {size} px' if size else ''}"
     tested, repeats = counted(growth.tested, growth.unit.removesuffix("s")), counted(growth.study.repeats, "repeat")
     return left, f"{tested} tested, {clean(growth.protocol)} x {repeats}"
 
 
-def _lines(growth: Growth) -> Iterator[str]:
+def _lines(growth: LearningCurve) -> Iterator[str]:
     yield from in_two_parts(*_heading(growth))
     yield "gain by training patients, and what it is worth in patients of the control"
     for arm in growth.arms:
@@ -150,7 +150,7 @@ def _line(values: Sequence[str]) -> str:
     return cut(f"{start}{worth:>7}  {of_worth}", WIDTH)
 
 
-def _blocks(growth: Growth) -> Iterator[Block]:
+def _blocks(growth: LearningCurve) -> Iterator[Block]:
     left, right = _heading(growth)
     yield from (Heading(left), Notes((right,)))
     for arm in growth.arms:

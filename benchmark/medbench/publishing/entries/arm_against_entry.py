@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from medbench.analyses.compare import Versus, compare_further, find_arms
+from medbench.analyses.compare import ArmPair, compare_further, find_arms
 from medbench.boards.board import Board, Row
 from medbench.boards.build import boards
 from medbench.errors import UsageError
@@ -25,7 +25,7 @@ ALIKE = ("data", "protocol", "folds", "stage_seed", "budget")
 
 def compare_with_entry(
     store: Store, record: Mapping[str, Any], one: str, other: str, bundle: Bundle, entry: str
-) -> list[Versus]:
+) -> list[ArmPair]:
     """Compare an arm of a run with a published one, on every board where the published one has the same cells.
 
     The same folds of the same decoded images, repeats, seeds and budget: then patients are paired as on a board, and
