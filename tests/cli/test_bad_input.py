@@ -682,7 +682,7 @@ def test_a_driver_without_a_fitting_torch_is_explained(monkeypatch: pytest.Monke
     told = {"torch": "2.11.0", "cuda": "13.0", "error": "The NVIDIA driver on your system is too old", "devices": []}
     module = cli_doctor()
     monkeypatch.setattr(devices, "gpus", lambda: 2)
-    monkeypatch.setattr(module, "_asked", lambda *c: "550.1" if c[0] == "nvidia-smi" else json.dumps(told))
+    monkeypatch.setattr(module, "_output_of", lambda *c: "550.1" if c[0] == "nvidia-smi" else json.dumps(told))
     finding = module._devices()
 
     assert not finding.ok
@@ -695,7 +695,7 @@ def test_a_card_that_torch_is_not_built_for_is_named(monkeypatch: pytest.MonkeyP
     told = {"torch": "2.11.0", "cuda": "13.0", "error": "", "devices": [card], "built_for": ["sm_80", "sm_90"]}
     module = cli_doctor()
     monkeypatch.setattr(devices, "gpus", lambda: 1)
-    monkeypatch.setattr(module, "_asked", lambda *c: json.dumps(told))
+    monkeypatch.setattr(module, "_output_of", lambda *c: json.dumps(told))
     finding = module._devices()
 
     assert finding.ok == is_ok

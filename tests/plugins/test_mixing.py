@@ -118,12 +118,12 @@ def test_a_mixture_stays_in_range_and_its_labels_sum_to_one(
     x, y = batch(shape, seed)
     before = x.clone()
 
-    results = [transform(x, y, torch.Generator().manual_seed(s)) for s in (seed, seed, seed + 1)]
+    results = [transform(x, y, torch.Generator().manual_seed(s)) for s in (seed, seed, *range(seed + 1, seed + 21))]
 
     mixed, labels = results[0]
     assert torch.equal(mixed, results[1][0])
     assert torch.equal(labels, results[1][1])
-    assert not torch.equal(mixed, results[2][0])
+    assert not all(torch.equal(mixed, other) for other, _ in results[2:])  # some seeds may leave a batch as it is
     assert mixed.shape == shape
     assert mixed.dtype == labels.dtype == torch.float32
     assert mixed.abs().max() <= 1
