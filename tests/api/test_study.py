@@ -125,6 +125,45 @@ def test_an_unknown_name_is_one_sentence(tmp_path: Path) -> None:
         medbench.plan(**{**OPTIONS, "augmenters": ["adz"]}, results=tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"augmenter": ["adds"]}, "no option 'augmenter' .did you mean 'augmenters'"),
+        ({"worker": 2}, "no option 'worker'"),
+        ({"datasets": "phantom:nothing"}, "no dataset is named 'nothing'"),
+        ({"classifiers": "meen"}, "'meen' .did you mean 'mean'"),
+        ({"protocols": "patient"}, "patient"),
+    ],
+)
+def test_a_misspelled_option_or_value_is_refused_and_never_ignored(
+    tmp_path: Path, options: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(UsageError, match=says):
+        medbench.plan(**{**OPTIONS, **options}, results=tmp_path)
+
+
+def test_one_value_alone_needs_no_list(runs: Path, found: Results) -> None:
+    alone = {"datasets": "phantom:toy", "augmenters": "adds", "classifiers": "mean", "plugin_folders": TOYS,
+             "blocked": "medbench.scores"}  # fmt: skip
+
+    planned = medbench.plan(**{**OPTIONS, **alone}, results=runs)
+
+    assert (planned.facts["trials"], planned.facts["stored"]) == (9, 9)
+
+
+def test_a_format_or_table_that_is_not_there_is_refused(found: Results) -> None:
+    wrong: Any = "excel"
+
+    with pytest.raises(UsageError, match="no format 'excel'; there are: table, md, csv, json, latex, html"):
+        found.write(wrong)
+    with pytest.raises(UsageError, match="no table 'excel'"):
+        found.write(which=wrong)
+    with pytest.raises(UsageError, match="its gain was not taken apart"):
+        found.write(which="inflation")
+    with pytest.raises(UsageError, match="trains on one size only"):
+        found.write(which="growth")
+
+
 SCRIPT = """
 import medbench
 print("the script runs")

@@ -17,12 +17,14 @@ from medbench.api.terminal_progress import can_draw_trees
 from medbench.boards.board import Board
 from medbench.boards.build import boards
 from medbench.errors import UsageError
+from medbench.planning.leak_staircase import SUFFIX
 from medbench.registry.catalogue import Catalogue
 from medbench.store.store import Store
 from medbench.tables.across_datasets import render_all
 from medbench.tables.board_values import board_rows
 from medbench.tables.compare import render as render_compared
 from medbench.tables.compare import values
+from medbench.tables.document import FORMATS
 from medbench.tables.inflation import render as render_inflation
 from medbench.tables.learning_curves import render as render_curves
 from medbench.tables.published_figures import render as render_published
@@ -136,8 +138,16 @@ class Results:
             plain: ASCII only.
 
         Raises:
-            UsageError: If the study has no such table.
+            UsageError: If the study has no such table, or there is no such format or table.
         """
+        for given, known, what in ((form, (*FORMATS, "html"), "format"), (which, TABLES, "table")):
+            if given not in known:
+                raise UsageError(f"there is no {what} {given!r}; there are: {', '.join(known)}.")
+        if which == "inflation" and not self.record["study"].get("staircase"):
+            raise UsageError(
+                f"{clean(self.study)}: its gain was not taken apart; run it with inflation=True (or --inflation), and "
+                f"open the study {clean(self.study)}{SUFFIX}."
+            )
         further = wide or form in ("csv", "json")
         built = self.built(further=further, metrics=further or which == "published")
         if which == "inflation":

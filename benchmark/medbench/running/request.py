@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Any, TypedDict, Unpack, cast
 
 from medbench.data.find_phantom import PHANTOM
 from medbench.errors import UsageError
@@ -16,11 +16,13 @@ from medbench.planning.study import Study
 from medbench.protocols.protocol import protocol, with_leaks
 from medbench.registry import plugins
 from medbench.registry.catalogue import Catalogue
-from medbench.registry.recipes import parse, split_list
+from medbench.registry.recipes import did_you_mean, parse, split_list
 
 DEFAULT_STUDY = "quickstart"
 DEFAULT_RESULTS = Path("results/runs")
 _LISTS = ("datasets", "augmenters", "classifiers", "protocols")
+_SEVERAL = (*_LISTS, "data", "leaks", "settings", "plugin_folders", "blocked")
+"""Options that take several values; one alone need not be in a list."""
 _VALUES = ("folds", "repeats", "seeds", "worth", "yardsticks", "extractor")
 
 
@@ -113,8 +115,9 @@ def build_request(
         options: See :class:`StudyOptions`.
 
     Raises:
-        UsageError: For an unknown study or a value that does not fit.
+        UsageError: For an unknown study or option, or a value that does not fit.
     """
+    options = _checked_options(options)
     folders, blocked = tuple(options.get("plugin_folders") or ()), tuple(options.get("blocked") or ())
     catalogue = plugins.load(folders=[Path(folder) for folder in folders], blocked=blocked)
     base = _base_study(catalogue, study, options.get("datasets") or (), default)
@@ -137,6 +140,21 @@ def build_request(
     data = data or tuple(filter(None, [os.environ.get("MEDBENCH_DATA", "")]))
     results = Path(options.get("results") or DEFAULT_RESULTS)
     return Request(built, catalogue, data, phantom, results, tuple(map(str, folders)), blocked)
+
+
+def _checked_options(options: StudyOptions) -> StudyOptions:
+    """Return options with every list as a list; refuse a name that is none, which would change nothing in silence."""
+    for name in options:
+        if name not in StudyOptions.__annotations__:
+            near = did_you_mean(name, sorted(StudyOptions.__annotations__))
+            raise UsageError(f"there is no option {name!r}{near}; see medbench.running.request.StudyOptions.")
+    values: dict[str, Any] = {**options}
+    for name in _SEVERAL:
+        if isinstance(given := values.get(name), str | Path):
+            given = values[name] = [given]
+        if name == "data" and given:
+            values[name] = [str(folder) for folder in given]
+    return cast("StudyOptions", values)
 
 
 def _base_study(catalogue: Catalogue, study: str | Path | Study | None, datasets: Sequence[str], default: str) -> Study:
