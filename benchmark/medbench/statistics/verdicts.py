@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from medbench.glossary import TERMS
 from medbench.statistics.gain_intervals import Interval
 from medbench.text import counted, printed
 
@@ -30,6 +31,7 @@ class WordStyle:
     """How one word is shown wherever it stands.
 
     Attributes:
+        text: What people read.
         mark: One character for tables of several data sets.
         colour: In figures, as ``#rrggbb``, of Okabe and Ito (2008): told apart with every common kind of colour
             blindness. "" where nothing stands out. The word always stands beside it.
@@ -37,6 +39,7 @@ class WordStyle:
         meaning: One sentence for readers of a page.
     """
 
+    text: str
     mark: str
     colour: str
     rank: int
@@ -44,17 +47,15 @@ class WordStyle:
 
 
 WORDS: Mapping[GivenWord, WordStyle] = {
-    "better": WordStyle("+", "#0072b2", 0, "The whole range lies above 0, and AUROC gains too."),
+    "better": WordStyle("better", "+", "#0072b2", 0, TERMS["better"].meaning),
     "threshold": WordStyle(
-        "t", "#e69f00", 1, "The whole range lies above 0, AUROC does not gain: the threshold moved."
+        "only the decision threshold moved", "t", "#e69f00", 1, TERMS["only the decision threshold moved"].meaning
     ),
-    "same": WordStyle(
-        "=", "#009e73", 2, "The whole range lies within what the study called worth having, on either side of 0."
-    ),
-    "can't tell": WordStyle(".", "", 2, "The range holds both; more patients are needed."),
-    "worse": WordStyle("-", "#d55e00", 3, "The whole range lies below 0."),
+    "same": WordStyle("no relevant difference", "=", "#009e73", 2, TERMS["no relevant difference"].meaning),
+    "can't tell": WordStyle("inconclusive", ".", "", 2, TERMS["inconclusive"].meaning),
+    "worse": WordStyle("worse", "-", "#d55e00", 3, TERMS["worse"].meaning),
 }
-"""Every word, from the best to the worst."""
+"""Every word as results store it, from the best to the worst, and how people read it."""
 IDENTICAL = "It is right and wrong about the very same patients as its control."
 
 

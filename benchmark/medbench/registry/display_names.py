@@ -1,0 +1,217 @@
+"""Names for people: what a table calls a method, a classifier or a data set whose recipe is text for machines.
+
+A name is read off the recipe alone, so that published entries are shown where the plugin is not installed. A recipe of
+a third party keeps the name it was registered under.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from medbench.errors import UsageError
+from medbench.registry.recipes import Spec, parse
+from medbench.text import clean
+
+METHODS: Mapping[str, str] = {
+    "none": "no augmentation",
+    "balanced": "class balancing",
+    "class-weight": "class-weighted loss",
+    "focal": "focal loss",
+    "under-bagging": "under-bagging",
+    "geometric": "rotations, flips, zoom",
+    "geometric-offline": "stored rotations, flips, zoom",
+    "trivialaugment": "TrivialAugment",
+    "randaugment": "RandAugment",
+    "mixup": "mixup",
+    "cutmix": "CutMix",
+    "feature-none": "refitted head",
+    "feature-smote": "SMOTE features",
+    "feature-gaussian": "Gaussian features",
+    "feature-mixup": "manifold mixup",
+    "feature-under-bagging": "under-bagged heads",
+}
+"""Augmenters without a generator, by the name they are registered under."""
+OF_GENERATORS: Mapping[str, tuple[str, str]] = {
+    "copies": ("resample", "{} images"),
+    "acgan": ("acgan", "{} images"),
+    "acgan-selected": ("selected", "{} images"),
+    "reacgan": ("reacgan", "{} images"),
+    "dcgan": ("dcgan", "{} images"),
+    "diffusion": ("diffusion", "{} images"),
+    "wgan": ("wgan-clip", "{} images"),
+    "hybrid": ("acgan", "hybrid: {} images"),
+    "hybrid-offline": ("wgan-clip", "stored hybrid: {} images"),
+    "synthetic-only": ("acgan", "{} images only"),
+    "feature-copies": ("resample", "{} features"),
+    "feature-acgan": ("feature-acgan", "{} features"),
+    "feature-clswgan": ("clswgan", "{} features"),
+}
+"""Augmenters with a generator: the one they have by default, and how the name is made of its name."""
+GENERATORS: Mapping[str, str] = {
+    "acgan": "AC-GAN",
+    "reacgan": "ReACGAN",
+    "dcgan": "DCGAN",
+    "wgan-clip": "WGAN",
+    "wgan-gp": "WGAN-GP",
+    "diffusion": "diffusion",
+    "dense-acgan": "dense AC-GAN",
+    "map-acgan": "AC-GAN",
+    "feature-acgan": "AC-GAN",
+    "refined-acgan": "refined AC-GAN",
+    "clswgan": "f-CLSWGAN",
+    "selected": "selected AC-GAN",
+    "resample": "copied",
+    "blur": "blurred",
+    "shuffled-labels": "mislabelled",
+    "transformed": "transformed",
+}
+CLASSIFIERS: Mapping[str, str] = {
+    "small-cnn": "Small CNN",
+    "vgg16": "VGG-16",
+    "inception-v3": "Inception-v3",
+    "densenet121-3d": "DenseNet-121 (3-D)",
+    "resnet10-3d": "ResNet-10 (3-D)",
+    "resnet18-3d": "ResNet-18 (3-D)",
+    "unet-features": "U-Net features",
+}
+CHOSEN_NETWORKS: Mapping[str, tuple[str, str]] = {
+    "timm": ("model", "{} (timm)"),
+    "monai": ("network", "{} (MONAI)"),
+    "pretrained-on": ("source", "pretrained on {}"),
+}
+"""Classifiers that are one of many: the parameter that says which, and how the name is made of it."""
+DATASETS: Mapping[str, str] = {
+    "ddti": "Thyroid ultrasound",
+    "ddti:benign-malignant": "Thyroid ultrasound, benign or malignant",
+    "ddti:tirads": "Thyroid ultrasound, TI-RADS category",
+    "vindr-spinexr:abnormal": "Spine radiographs, abnormal or not",
+    "vindr-spinexr:case-1": "Spine radiographs, case 1",
+    "vindr-spinexr:case-2": "Spine radiographs, case 2",
+    "vindr-spinexr:case-3": "Spine radiographs, case 3",
+    "vindr-spinexr:lesions": "Spine radiographs, kind of lesion",
+    "brain-tumour": "Brain MRI volumes, glioma grade",
+    "brain-tumour:slices": "Brain MRI slices, glioma grade",
+    "mura:abnormal": "Bone radiographs, abnormal or not",
+    "mura:part": "Bone radiographs, part of the body",
+    "fracatlas:fracture": "Bone radiographs, fracture or not",
+    "folder": "Images of your own folder",
+}
+MEDMNIST = {
+    "adrenal": "AdrenalMNIST3D",
+    "blood": "BloodMNIST",
+    "breast": "BreastMNIST",
+    "chest": "ChestMNIST",
+    "derma": "DermaMNIST",
+    "fracture": "FractureMNIST3D",
+    "nodule": "NoduleMNIST3D",
+    "oct": "OCTMNIST",
+    "organ": "OrganMNIST3D",
+    "organa": "OrganAMNIST",
+    "organc": "OrganCMNIST",
+    "organs": "OrganSMNIST",
+    "path": "PathMNIST",
+    "pneumonia": "PneumoniaMNIST",
+    "retina": "RetinaMNIST",
+    "synapse": "SynapseMNIST3D",
+    "tissue": "TissueMNIST",
+    "vessel": "VesselMNIST3D",
+}
+"""Names of MedMNIST's sets by the start of their flag."""
+ADDED = frozenset(
+    {
+        "geometric",
+        "geometric-offline",
+        "trivialaugment",
+        "randaugment",
+        "mixup",
+        "cutmix",
+        "copies",
+        "feature-mixup",
+        "feature-smote",
+        "feature-gaussian",
+        "feature-copies",
+    }
+)
+"""Methods that keep all their reference does and add something."""
+
+
+def method_name(text: str) -> str:
+    """Name a method: ``hybrid[generator=reacgan]`` is ``hybrid: ReACGAN images``.
+
+    Args:
+        text: Recipe of an augmenter.
+    """
+    spec = _parse(text)
+    if spec.name not in OF_GENERATORS:
+        return _with(METHODS.get(spec.name, spec.name), spec.parameters)
+    default, form = OF_GENERATORS[spec.name]
+    parameters = dict(spec.parameters)
+    generator = _parse(parameters.pop("generator", default))
+    base = parameters.pop("base", "")
+    name = form.format(GENERATORS.get(generator.name, generator.name))
+    if base:
+        name += f" on {method_name(base)}"
+    return _with(name, (*generator.parameters, *parameters.items()))
+
+
+def step_name(text: str, control: str) -> str:
+    """Name a method where it stands below the one it is compared with: ``+ rotations, flips, zoom``.
+
+    Args:
+        text: Recipe of an augmenter.
+        control: That of its reference; "" where it has none.
+    """
+    spec, name = _parse(text), method_name(text)
+    is_copied = dict(spec.parameters).get("generator") == "resample" and not control.startswith(spec.name)
+    if control and (spec.name in ADDED or is_copied):
+        return f"+ {name.removeprefix('stored hybrid: ').removeprefix('hybrid: ')}"
+    return name
+
+
+def generator_name(text: str) -> str:
+    """Name a generator: ``acgan[steps=500]`` is ``AC-GAN (steps=500)``."""
+    spec = _parse(text)
+    return _with(GENERATORS.get(spec.name, spec.name), spec.parameters)
+
+
+def classifier_name(text: str) -> str:
+    """Name a classifier: ``timm[model=resnet18]`` is ``resnet18 (timm)``."""
+    spec = _parse(text)
+    key, form = CHOSEN_NETWORKS.get(spec.name, ("", ""))
+    parameters = dict(spec.parameters)
+    if key in parameters:
+        return _with(form.format(parameters.pop(key)), tuple(parameters.items()))
+    return _with(CLASSIFIERS.get(spec.name, spec.name), spec.parameters)
+
+
+def dataset_name(text: str, title: str = "") -> str:
+    """Name a data set: ``phantom:ddti`` is ``Thyroid ultrasound (SYNTHETIC images)``.
+
+    Args:
+        text: How results call it.
+        title: Its own title where one is known, as that of a person's own folder.
+    """
+    drawn = text.startswith("phantom:")
+    spec = _parse(text.removeprefix("phantom:"))
+    parameters = dict(spec.parameters)
+    if spec.name == "medmnist":
+        flag = parameters.pop("flag", "breastmnist")
+        start, _, is_3d = flag.partition("mnist")
+        name = _with(MEDMNIST.get(start, flag) if is_3d in ("", "3d") else flag, tuple(parameters.items()))
+    elif title or spec.name == "folder":
+        name = clean(title) or DATASETS["folder"]
+    else:
+        name = _with(DATASETS.get(spec.name, spec.name), spec.parameters)
+    return f"{name} (SYNTHETIC images)" if drawn else name
+
+
+def _parse(text: str) -> Spec:
+    try:
+        return parse(text)
+    except UsageError:  # text of a stranger's entry; shown as it is
+        return Spec(text)
+
+
+def _with(name: str, parameters: tuple[tuple[str, str], ...]) -> str:
+    """Add what differs from the defaults."""
+    return clean(f"{name} ({', '.join(f'{key}={value}' for key, value in parameters)})" if parameters else name)

@@ -1,0 +1,70 @@
+"""Recipes are shown under names that people read; what is not known keeps its own."""
+
+from __future__ import annotations
+
+import pytest
+
+from medbench.registry import plugins
+from medbench.registry.display_names import (
+    CLASSIFIERS,
+    DATASETS,
+    GENERATORS,
+    METHODS,
+    OF_GENERATORS,
+    classifier_name,
+    dataset_name,
+    method_name,
+    step_name,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("hybrid", "hybrid: AC-GAN images"),
+        ("hybrid[generator=reacgan]", "hybrid: ReACGAN images"),
+        ("hybrid[generator=acgan[steps=500],fill=balance]", "hybrid: AC-GAN images (steps=500, fill=balance)"),
+        ("copies", "copied images"),
+        ("mixup[alpha=0.4]", "mixup (alpha=0.4)"),
+        ("own-method[strength=2]", "own-method (strength=2)"),
+        ("not a recipe[", "not a recipe["),
+    ],
+)
+def test_methods_have_names_for_people(text: str, name: str) -> None:
+    assert method_name(text) == name
+
+
+@pytest.mark.parametrize(
+    ("text", "control", "name"),
+    [
+        ("geometric", "balanced", "+ rotations, flips, zoom"),
+        ("hybrid[generator=resample]", "geometric", "+ copied images"),
+        ("hybrid", "hybrid[generator=resample]", "hybrid: AC-GAN images"),
+        ("balanced", "", "class balancing"),
+    ],
+)
+def test_a_method_that_adds_something_says_so(text: str, control: str, name: str) -> None:
+    assert step_name(text, control) == name
+
+
+def test_classifiers_and_data_sets_have_names_for_people() -> None:
+    assert classifier_name("timm[model=resnet18]") == "resnet18 (timm)"
+    assert classifier_name("small-cnn") == "Small CNN"
+    assert dataset_name("phantom:ddti:benign-malignant") == (
+        "Thyroid ultrasound, benign or malignant (SYNTHETIC images)"
+    )
+    assert dataset_name("medmnist[flag=adrenalmnist3d,size=64]") == "AdrenalMNIST3D (size=64)"
+    assert dataset_name("folder[patient=(.*)_]", "brain-mr") == "brain-mr"
+    assert dataset_name("strange[") == "strange["
+
+
+def test_every_built_in_has_a_name_and_no_name_is_left_over() -> None:
+    catalogue = plugins.load(installed=False)
+    named = {
+        "augmenter": {*METHODS, *OF_GENERATORS},
+        "generator": set(GENERATORS),
+        "classifier": {*CLASSIFIERS, "timm", "monai", "pretrained-on"},
+        "dataset": {*DATASETS, "medmnist", "source-folder"},
+    }
+    for kind, names in named.items():
+        assert set(catalogue.names(kind)) == names
