@@ -30,6 +30,7 @@ from medbench.publishing.bundle import (
     read_bundle,
     zip_container,
 )
+from medbench.publishing.bundle.brier_score import with_negative_brier
 from medbench.publishing.bundle.planned_trials import planned_trials
 from medbench.publishing.refusals import CODES, Refused
 from medbench.store.store import Store
@@ -62,6 +63,19 @@ def test_other_programs_can_open_it(run: ToyRun) -> None:
         assert names[0] == "manifest.json"
         assert {i.date_time for i in opened.infolist()} == {(1980, 1, 1, 0, 0, 0)}
         assert {n for n in names if "/" not in n} == {zip_container.MANIFEST, *zip_container.DOCUMENTS}
+
+
+def test_the_brier_score_of_a_bundle_is_the_one_that_tables_print(run: ToyRun) -> None:
+    data = run.bundle()
+    found = read_bundle.read_members(data, zip_container.find(data))
+
+    for key, told in found.results.items():
+        stored = run.store.find(found.trials[key])
+        assert stored is not None
+        assert "brier" not in told.metrics
+        assert 0 <= told.metrics["brier-score"] == -stored.metrics["brier"] <= 2  # type: ignore[operator]
+        assert with_negative_brier(told.metrics) == dict(stored.metrics)  # older bundles hold them like this
+        assert with_negative_brier(stored.metrics) == dict(stored.metrics)
 
 
 def test_what_is_read_back_is_what_was_stored(run: ToyRun) -> None:

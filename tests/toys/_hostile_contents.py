@@ -101,7 +101,7 @@ edited("claim: fewer looks", "MB930", in_json("claims.json", lambda v: v["boards
 edited("claim: no board", "MB930", in_json("claims.json", lambda v: v.update(boards=[])))
 edited("claim: a board twice", "MB930", in_json("claims.json", lambda v: v.update(boards=v["boards"] * 2)))
 edited("claim: an arm less", "MB930", in_json("claims.json", lambda v: v["boards"][0]["rows"].pop() and None))
-for metric in ("balanced-accuracy", "macro-auroc", "mcc", "brier"):
+for metric in ("balanced-accuracy", "macro-auroc", "mcc", "brier", "brier-score"):
     edited(
         f"metric {metric}",
         "MB930",

@@ -20,6 +20,7 @@ from medbench.interfaces import Metric
 from medbench.protocols.protocol import protocol
 from medbench.publishing.bundle import allowed_texts, predictions_csv, zip_container
 from medbench.publishing.bundle.board_numbers import board_numbers
+from medbench.publishing.bundle.brier_score import with_positive_brier
 from medbench.publishing.bundle.canonical_json import dump
 from medbench.publishing.bundle.planned_trials import planned_trials
 from medbench.publishing.bundle.schemas import MOST_LOOKS, SCHEMA, Method
@@ -159,7 +160,7 @@ def _trial_json(trial: Trial, row: Stored, metrics: Sequence[Metric]) -> dict[st
         "cost": row.cost,
         "facts": _numeric_facts(row.facts),
         "counts": row.counts,
-        "metrics": metrics_of(row, metrics),
+        "metrics": with_positive_brier(metrics_of(row, metrics)),
         "scores": row.scores,
         "scored": row.scored,
         "frequencies": list(row.frequencies),

@@ -23,6 +23,7 @@ from medbench.planning.trial_matrix import expand
 from medbench.protocols.folds import Cut
 from medbench.protocols.protocol import protocol
 from medbench.publishing.bundle.board_numbers import EXACT, board_numbers, difference, without_texts
+from medbench.publishing.bundle.brier_score import with_negative_brier
 from medbench.publishing.bundle.read_bundle import Bundle
 from medbench.publishing.bundle.zip_container import MEMBERS
 from medbench.publishing.refusals import Refused
@@ -242,7 +243,7 @@ def _check_trials(
         result = store_result(store, bundle, key, predicted, samples, parts.rows)
         signs.add(trial, result.probabilities, result.labels)
         corrected = correct_prior(result.probabilities, result.frequencies)
-        for name, value in told.metrics.items():
+        for name, value in with_negative_brier(told.metrics).items():
             if name not in metrics:
                 unknown.add(name)
                 continue
