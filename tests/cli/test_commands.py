@@ -15,7 +15,7 @@ import pytest
 from medbench.cli import COMMANDS
 
 TOYS = str(Path(__file__).parents[1] / "toys")
-PAGE = (Path(__file__).parents[2] / "docs" / "commands.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
 Medbench = Callable[..., subprocess.CompletedProcess[str]]
 
 

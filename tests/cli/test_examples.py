@@ -15,7 +15,7 @@ import pytest
 PROJECT = Path(__file__).parents[2]
 EXAMPLES = PROJECT / "docs" / "examples"
 TOYS = Path(__file__).parents[1] / "toys"
-PAGE = (PROJECT / "docs" / "plugins.md").read_text(encoding="utf-8")
+PAGE = (PROJECT / "docs" / "plugins" / "index.md").read_text(encoding="utf-8")
 QUICK = ("--folds", "2", "--repeats", "1", "--budget", "smoke", "--plugins-dir", str(TOYS), "-p", "no:medbench.scores")
 
 

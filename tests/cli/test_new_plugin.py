@@ -14,7 +14,7 @@ from medbench.cli.new_plugin import CONTRACTS, plugin_files
 from medbench.registry.plugins import load
 from medbench.testing import CHECKS
 
-PAGE = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "plugins" / "index.md").read_text(encoding="utf-8")
 KIND_OF = {"transform": "augmenter"}
 
 

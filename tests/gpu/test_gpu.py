@@ -1,7 +1,7 @@
 """Every cell through the command line on a GPU: a real one where there is one, else one that is none.
 
-``tox -e gpu`` runs this folder, see docs/gpu.md. What is not real is small: the same code runs, and a tensor on the
-wrong device is refused; a real card shows that its kernels are there and repeat.
+``tox -e gpu`` runs this folder, see docs/how-to/gpu.md. What is not real is small: the same code runs, and a tensor on
+the wrong device is refused; a real card shows that its kernels are there and repeat.
 """
 
 from __future__ import annotations

@@ -112,7 +112,7 @@ def test_every_study_has_a_page_with_its_command(rerun: Study) -> None:
     page = (DOCS / f"{rerun.name}.md").read_text()
 
     assert f"medbench run {rerun.name} " in page
-    assert f"[{rerun.name}]({rerun.name}.md)" in (DOCS / "README.md").read_text()
+    assert f"[{rerun.name}]({rerun.name}.md)" in (DOCS / "index.md").read_text()
     for heading in ("What the study did", "Its flaws", "What differs here"):
         assert heading in page
 

@@ -316,7 +316,7 @@ def test_a_card_takes_https_links_only() -> None:
 
 
 def test_every_code_stands_in_the_documentation_and_none_else() -> None:
-    page = (ROOT / "docs" / "publishing.md").read_text()
+    page = (ROOT / "docs" / "how-to" / "publish.md").read_text()
 
     assert [code for code, said in CODES.items() if f"| {code} | {said} |" not in page] == []
     assert page.count("| MB") == len(CODES)

@@ -163,7 +163,7 @@ def test_every_hook_is_registered_through_and_documented() -> None:
     specified = {name for name in dir(hookspecs) if hasattr(getattr(hookspecs, name), "medbench_spec")}
 
     assert {hook for hook, _ in HOOKS.values()} | {"trial_started", "trial_finished", "trial_failed"} == specified
-    page = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "plugins" / "index.md").read_text()
     assert [name for name in sorted(specified) if f"`{name}" not in page] == []
 
 
@@ -192,7 +192,7 @@ def test_an_installed_distribution_is_found_by_its_entry_point(tmp_path: Path) -
 
 
 def test_every_built_in_arm_is_documented() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "arms.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "methods.md").read_text()
     catalogue = load(installed=False)
 
     for kind in ("augmenter", "generator", "classifier"):

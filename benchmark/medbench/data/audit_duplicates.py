@@ -3,7 +3,7 @@
 Two pictures are one where both correlations reach their threshold in the same of the eight flips and quarter turns:
 that of the pictures at 48 pixels, and that of their detail, which is the picture less its own blur. The first alone
 takes any two well-aligned radiographs for one; drawn phantoms reach .99 there and .94 in their detail. How the
-thresholds were found, and what escapes them, is in docs/audit.md.
+thresholds were found, and what escapes them, is in docs/explanation/data-audit.md.
 """
 
 from __future__ import annotations

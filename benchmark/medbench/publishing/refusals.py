@@ -33,7 +33,7 @@ CODES: Mapping[str, str] = {
     "MB951": "entry.json is not what we compute",
     "MB960": "a cell that was run again gave other predictions",
 }
-"""Sentences for the tables of ``docs/publishing.md``."""
+"""Sentences for the tables of ``docs/how-to/publish.md``."""
 
 
 class Refused(MedbenchError):  # noqa: N818  what happened, as for Diverged

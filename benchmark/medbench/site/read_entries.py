@@ -81,7 +81,7 @@ class Check(_Part):
 
 
 class Entry(_Part):
-    """``entry.json``; its fields are described in ``docs/publishing.md``."""
+    """``entry.json``; its fields are described in ``docs/how-to/publish.md``."""
 
     schema_: Literal[1] = Field(alias="schema")
     id: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]

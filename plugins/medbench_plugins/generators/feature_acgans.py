@@ -156,7 +156,7 @@ class RefinedACGAN:
 
     Source:
         Instance noise: Sonderby et al., ICLR 2017, arXiv 1610.04490. The start: Ledoit and Wolf 2004, see
-        ``feature-gaussian``. Numbers were set on seeds from 100 on of two drawn sets, see docs/performance.md.
+        ``feature-gaussian``. Numbers were set on seeds from 100 on of two drawn sets.
     """
 
     name: str = "refined-acgan"
