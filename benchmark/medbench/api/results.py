@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,7 +13,6 @@ from medbench.analyses.compare import compare as compare_arms
 from medbench.analyses.inflation import find_inflations
 from medbench.analyses.learning_curves import find_learning_curves
 from medbench.analyses.published_figures import compare as compare_with_published
-from medbench.api.terminal_progress import can_draw_trees
 from medbench.boards.board import Board
 from medbench.boards.build import boards
 from medbench.errors import UsageError
@@ -28,8 +27,9 @@ from medbench.tables.document import FORMATS
 from medbench.tables.inflation import render as render_inflation
 from medbench.tables.learning_curves import render as render_curves
 from medbench.tables.published_figures import render as render_published
+from medbench.tables.writers.terminal import Screen, screen_of
 from medbench.tables.writers.values import cleaned
-from medbench.text import clean
+from medbench.text import WIDTH, clean
 
 if TYPE_CHECKING:
     import polars  # it starts threads, so only where a frame is wanted
@@ -128,14 +128,25 @@ class Results:
         """
         return _frame([row for board in self.built() for row in board_rows(board)])
 
-    def write(self, form: str = "table", *, which: Table = "gains", wide: bool = False, plain: bool = False) -> str:
+    def write(
+        self,
+        form: str = "table",
+        *,
+        which: Table = "gains",
+        wide: bool = False,
+        plain: bool = False,
+        width: int = WIDTH,
+        colour: bool = False,
+    ) -> str:
         """Return a table as text.
 
         Args:
-            form: "table" (a terminal of 80 columns), "md", "csv", "json", "latex", or "html" (for a notebook).
+            form: "table" (a terminal), "md", "csv", "json", "latex", or "html" (for a notebook).
             which: One of :data:`TABLES`.
-            wide: More columns, in the formats that are read by people.
-            plain: ASCII only.
+            wide: More columns and every note, in the formats that are read by people.
+            plain: ASCII only, in a terminal.
+            width: Columns of the terminal.
+            colour: Use the colours and weights of a terminal.
 
         Raises:
             UsageError: If the study has no such table, or there is no such format or table.
@@ -148,23 +159,24 @@ class Results:
                 f"{clean(self.study)}: its gain was not taken apart; run it with inflation=True (or --inflation), and "
                 f"open the study {clean(self.study)}{SUFFIX}."
             )
+        screen = Screen(width, colour, plain)
         further = wide or form in ("csv", "json")
         built = self.built(further=further, metrics=further or which == "published")
         if which == "inflation":
-            return render_inflation(find_inflations(built), form, plain=plain)
+            return render_inflation(find_inflations(built), form, screen=screen)
         if which == "published":
-            return render_published(compare_with_published(built), form, plain=plain)
+            return render_published(compare_with_published(built), form, screen=screen)
         if which == "growth":
             by_size = find_learning_curves(built)
             if not by_size:
                 raise UsageError(
                     f"{clean(self.study)}: trains on one size only; name two protocols such as official[patients=50]."
                 )
-            return render_curves(by_size, form, plain=plain)
-        return render_all(built, form, wide=wide, plain=plain)
+            return render_curves(by_size, form, screen=screen)
+        return render_all(built, form, wide=wide, screen=screen)
 
     def __str__(self) -> str:
-        return self.write(plain=not can_draw_trees(sys.stdout))
+        return self.write(**asdict(screen_of(sys.stdout)))
 
     def _repr_html_(self) -> str:
         return self.write("html")
@@ -199,12 +211,14 @@ class BoardView:
         """Return a frame with a row per arm; gains and shares are in percent, times in seconds."""
         return _frame(board_rows(self.board))
 
-    def write(self, form: str = "table", *, wide: bool = False, plain: bool = False) -> str:
+    def write(
+        self, form: str = "table", *, wide: bool = False, plain: bool = False, width: int = WIDTH, colour: bool = False
+    ) -> str:
         """Return the board as text, in a format of :meth:`Results.write`."""
-        return render_all([self.board], form, wide=wide, plain=plain)
+        return render_all([self.board], form, wide=wide, screen=Screen(width, colour, plain))
 
     def __str__(self) -> str:
-        return self.write(plain=not can_draw_trees(sys.stdout))
+        return self.write(**asdict(screen_of(sys.stdout)))
 
     def _repr_html_(self) -> str:
         return self.write("html")
@@ -228,12 +242,12 @@ class ArmComparison:
         """Return a frame with a row per board: the gain in points with its 95 % range, and the word for it."""
         return _frame(cleaned(map(values, self.found)))
 
-    def write(self, form: str = "table", *, plain: bool = False) -> str:
+    def write(self, form: str = "table", *, plain: bool = False, width: int = WIDTH, colour: bool = False) -> str:
         """Return the comparison as text, in a format of :meth:`Results.write`."""
-        return render_compared(self.found, form, plain=plain)
+        return render_compared(self.found, form, screen=Screen(width, colour, plain))
 
     def __str__(self) -> str:
-        return self.write(plain=not can_draw_trees(sys.stdout))
+        return self.write(**asdict(screen_of(sys.stdout)))
 
     def _repr_html_(self) -> str:
         return self.write("html")

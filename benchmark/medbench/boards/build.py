@@ -68,7 +68,7 @@ def boards(
                 built.append(_board(plan, record, stored, contents))
     if further is not None:
         further.save()
-    return built
+    return sorted(built, key=lambda board: bool(board.leaks))  # what can be believed stands first
 
 
 @dataclass(frozen=True, eq=False)

@@ -71,7 +71,8 @@ def compare_with_controls(
 ) -> dict[Key, Judged]:
     """Compare every arm that has a control with it.
 
-    Arms that were tested on the same images are one family, whose ranges hold jointly. A leaky protocol that scores
+    Arms that were tested on the same images are one family, whose ranges hold jointly; one that is still to be done
+    counts already, so that no range is shorter before a run ends than after it. A leaky protocol that scores
     synthetic images tests each arm on other ones: these have no gain.
 
     Args:
@@ -80,11 +81,22 @@ def compare_with_controls(
         tallies: Of every arm.
         design: Of the board.
     """
-    gains = _gains(arms, scored, design)
+    gains = _gains(arms, scored, _count_unfinished(arms, tallies), design)
     return {arm.key: _comparison(arm, scored, tallies, gains.get(arm.key), design) for arm in arms if arm.control}
 
 
-def _gains(arms: Sequence[Arm], scored: Mapping[Key, ArmScores], design: Design) -> dict[Key, Interval]:
+def _count_unfinished(arms: Sequence[Arm], tallies: Mapping[Key, Tally]) -> int:
+    """Count the comparisons that are planned and lack a training run."""
+
+    def is_unfinished(key: Key) -> bool:
+        return key in tallies and tallies[key].settled < tallies[key].planned
+
+    return sum(bool(arm.control) and (is_unfinished(arm.key) or is_unfinished(arm.control_key)) for arm in arms)
+
+
+def _gains(
+    arms: Sequence[Arm], scored: Mapping[Key, ArmScores], unfinished: int, design: Design
+) -> dict[Key, Interval]:
     pairs = {
         arm.key: (scored[arm.key], scored[arm.control_key])
         for arm in arms
@@ -99,7 +111,7 @@ def _gains(arms: Sequence[Arm], scored: Mapping[Key, ArmScores], design: Design)
     return {
         keys[name]: gain
         for family in families.values()
-        for name, gain in intervals(family, folds=design.folds, unseen=design.unseen).items()
+        for name, gain in intervals(family, folds=design.folds, unseen=design.unseen + unfinished).items()
     }
 
 

@@ -23,10 +23,10 @@ def why_poor(scores: Mapping[str, float]) -> str:
     """
     kid, spread = scores.get("kid-by-class"), scores.get("kid-by-class-spread")
     if kid is not None and spread is not None and kid > POOR * spread > 0:
-        return f"KID {kid / spread:.0f}x its floor"
+        return f"their KID is {kid / spread:.0f} times what real images of other patients reach"
     covered, floor = scores.get("coverage"), scores.get("coverage-floor")
     if covered is not None and floor is not None and covered < LEAST_COVERED * floor:
-        return f"coverage {100 * covered:.0f} %, real images {100 * floor:.0f} %"
+        return f"they cover {100 * covered:.0f} % of the real ones, as many real images {100 * floor:.0f} %"
     return ""
 
 

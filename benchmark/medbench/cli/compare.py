@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from medbench.analyses.compare import compare as compare_arms
-from medbench.api.terminal_progress import can_draw_trees
 from medbench.boards.build import boards
 from medbench.cli.shared_options import load_catalogue, plugin_options, results_option
 from medbench.errors import ResourceError, UsageError
@@ -18,6 +17,7 @@ from medbench.plots.forest import forest
 from medbench.tables.compare import forests, gain_forests, render, render_gains
 from medbench.tables.document import FORMATS
 from medbench.tables.forest import Forest
+from medbench.tables.writers.terminal import screen_of
 
 
 # One parameter per option of the command line.
@@ -61,7 +61,7 @@ def compare(
     if plot is not None:
         style.form_of(plot)  # before anything is read
     store, record = open_record(results, study_name)
-    plain = plain or not can_draw_trees(sys.stdout)
+    screen = screen_of(sys.stdout, plain=plain)
     if entry is not None and one is not None and other is not None:
         from medbench.publishing.bundle.read_bundle import read_bundle
         from medbench.publishing.entries.arm_against_entry import comparable_entry, compare_with_entry
@@ -69,14 +69,14 @@ def compare(
 
         place = comparable_entry(published, entry)
         found = compare_with_entry(store, record, one, other, read_bundle(place / BUNDLE), place.name)
-        text, panels = render(found, form, plain=plain), forests(found)
+        text, panels = render(found, form, screen=screen), forests(found)
     elif one is not None and other is not None:
         metrics = load_catalogue(plugin_folders, plugin_switches).items("metric") if details else None
         found = compare_arms(store, record, one, other, in_detail=details, metrics=metrics)
-        text, panels = render(found, form, plain=plain), forests(found)
+        text, panels = render(found, form, screen=screen), forests(found)
     else:
         built = boards(store, record)
-        text, panels = render_gains(built, form, plain=plain), [f for f in gain_forests(built) if f.bars]
+        text, panels = render_gains(built, form, screen=screen), [f for f in gain_forests(built) if f.bars]
     if plot is not None:
         _write(plot, panels)
     click.echo(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -12,13 +13,13 @@ import click
 from medbench.analyses.inflation import find_inflations
 from medbench.analyses.learning_curves import find_learning_curves
 from medbench.api.results import TABLES, Results, Table
-from medbench.api.terminal_progress import can_draw_trees
 from medbench.cli.shared_options import load_catalogue, plugin_options, record_options
 from medbench.errors import UsageError
 from medbench.planning.leak_staircase import SUFFIX
 from medbench.planning.plan_records import open_record
 from medbench.plots.style import form_of, written
 from medbench.tables.document import FORMATS
+from medbench.tables.writers.terminal import screen_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -63,7 +64,7 @@ def leaderboard(
         raise UsageError("--plot draws where a gain goes, or gains by training size; add --table inflation or growth.")
     store, record = open_record(results, study_name, suffix=SUFFIX if table == "inflation" else "")
     found = Results(store, record, lambda: load_catalogue(plugin_folders, plugin_switches))
-    click.echo(found.write(form, which=table, wide=wide, plain=plain or not can_draw_trees(sys.stdout)))
+    click.echo(found.write(form, which=table, wide=wide, **asdict(screen_of(sys.stdout, plain=plain))))
     if plot and table == "inflation":
         from medbench.plots.inflation import draw
 

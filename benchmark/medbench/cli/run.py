@@ -5,21 +5,25 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 import click
 
 from medbench.analyses.learning_curves import find_learning_curves
 from medbench.api.results import Results, Table
-from medbench.api.terminal_progress import Display, can_draw_trees
+from medbench.api.terminal_progress import Display
 from medbench.cli.shared_options import complete, read_request, study_options
 from medbench.errors import UsageError
 from medbench.planning.study import Study
 from medbench.running.outcome import check_not_interrupted, exit_code
 from medbench.running.resources import Resources
 from medbench.running.study_run import MANY_TRIALS, run_study
+from medbench.tables.answer import next_steps
 from medbench.tables.board_notes import without_number
+from medbench.tables.board_table import step_lines
 from medbench.tables.document import FORMATS
+from medbench.tables.writers.terminal import screen_of
 from medbench.text import clean
 
 
@@ -64,9 +68,12 @@ def run(
     if not (wide and form == "table"):  # which says it beside its numbers
         for sentence in without_number(found.built(further=wide or form in ("csv", "json"))):
             click.echo(f"note: {clean(sentence)}", err=True)
-    plain = not can_draw_trees(sys.stdout)
+    screen = screen_of(sys.stdout)
     for number, table in enumerate(_tables(ran.plan.study, found, form)):
-        click.echo("\n" * bool(number) + found.write(form, which=table, wide=wide, plain=plain))
+        click.echo("\n" * bool(number) + found.write(form, which=table, wide=wide, **asdict(screen)))
+    if form == "table":
+        steps = next_steps(ran.plan.study, found.built(further=False, metrics=False))
+        click.echo("\n" + "\n".join(step_lines(steps)))
     check_not_interrupted(ran.summaries)
     return exit_code(ran.summaries)
 

@@ -130,16 +130,24 @@ class Findings:
 
     def sentences(self) -> list[str]:
         """Return what boards say of shortcuts, and of what the nearest training picture tells already."""
-        return [
-            f"{found.name} alone reaches AUROC {f'{found.auroc:.2f}'.removeprefix('0')}"
-            for found in (*self.shortcuts, *([self.neighbour] if self.neighbour else []))
+        said = [
+            f"{found.name} alone predicts the class with AUROC {_share(found.auroc)}"
+            for found in self.shortcuts
             if found.is_said
         ]
+        if self.neighbour is not None and self.neighbour.is_said:
+            auroc = _share(self.neighbour.auroc)
+            said.append(f"simply taking the label of the most similar training image gives AUROC {auroc}")
+        return said
 
     def remarks(self) -> list[str]:
         """Return what boards say of labels that contradict each other and of images that show nothing."""
         said = describe_label_conflicts(self.conflicts, self.near_conflicts)
         return said + ([describe_blanks(self.blank)] if any(20 * b.blank >= b.images for b in self.blank) else [])
+
+
+def _share(value: float) -> str:
+    return f"{value:.2f}".removeprefix("0")
 
 
 def describe_label_conflicts(conflicts: Sequence[Sequence[str]], near_conflicts: Sequence[Link]) -> list[str]:

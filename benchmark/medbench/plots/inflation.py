@@ -6,8 +6,8 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from medbench.analyses.inflation import Inflation
-from medbench.planning.arm_names import short
 from medbench.plots import style
+from medbench.registry.display_names import method_name
 from medbench.tables.inflation import rows
 from medbench.text import clean
 
@@ -53,7 +53,7 @@ def draw(found: Inflation) -> Figure:
         axes.set_xlim(min(ends) - 0.03 * reach, max(ends) + 0.14 * reach)
         figure.supxlabel("gain, points; last bar with its 95 % range over the arm's own control", fontsize=9)
         axes.tick_params(axis="y", length=0)
-        arm, against = map(short, found.names)
+        arm, against = map(method_name, found.names)
         phantom = " (drawn images)" if found.is_phantom else ""
         title = style.math_free(f"{found.dataset}{phantom}: where {arm}'s gain over {against} goes")
         figure.suptitle(textwrap.fill(title, TITLE), x=0.01, ha="left", fontsize=10)

@@ -168,6 +168,13 @@ def step_name(text: str, control: str) -> str:
     return name
 
 
+def is_of_copies(text: str) -> bool:
+    """Say whether an augmenter adds training images as they are, in place of generated ones."""
+    spec = _parse(text)
+    default = OF_GENERATORS.get(spec.name, ("", ""))[0]
+    return _parse(dict(spec.parameters).get("generator", default) or "-").name == "resample"
+
+
 def generator_name(text: str) -> str:
     """Name a generator: ``acgan[steps=500]`` is ``AC-GAN (steps=500)``."""
     spec = _parse(text)

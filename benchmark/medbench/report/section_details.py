@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from medbench.analyses.learning_curves import LearningCurve
-from medbench.planning.arm_names import arm_name, short
+from medbench.planning.arm_names import arm_name
 from medbench.plots import confusion
 from medbench.plots.inflation import draw as draw_stairs
 from medbench.plots.learning_curves import draw as draw_sizes
 from medbench.protocols.protocol import protocol
+from medbench.registry.display_names import classifier_name, method_name
 from medbench.report.figures import figure
 from medbench.report.inputs import Material
 from medbench.report.section_results import title_of
@@ -24,7 +25,7 @@ from medbench.tables.learning_curves import name as size_name
 from medbench.tables.learning_curves import sentences as size_sentences
 from medbench.tables.published_figures import CAVEAT, sources_and_notes
 from medbench.tables.published_figures import cells as published_cells
-from medbench.tables.wording import PHANTOM
+from medbench.tables.wording import SYNTHETIC
 from medbench.text import points
 
 
@@ -87,7 +88,7 @@ def sizes(material: Material) -> Section | None:
     """Write gains against training size."""
     blocks: list[Block] = []
     for number, growth in enumerate(material.learning_curves, start=1):
-        blocks.append(heading(f"{growth.source['dataset']}, {short(growth.classifier)}"))
+        blocks.append(heading(f"{growth.source['dataset']}, {classifier_name(growth.classifier)}"))
         rows = [[size_name(arm), *size_cells(point)] for arm in growth.arms for point in arm.points]
         columns = ("arm", *SIZE_TITLES[:7], "range of worth")
         caption = "Gain by training patients, and what it is worth in patients of the control."
@@ -114,7 +115,8 @@ def published(material: Material) -> Section | None:
         return None
     rows = [
         [
-            short(line.published.arm) + (f" / {short(line.published.classifier)}" if line.published.classifier else ""),
+            method_name(line.published.arm)
+            + (f" / {classifier_name(line.published.classifier)}" if line.published.classifier else ""),
             line.dataset,
             line.published.metric + (", %" if line.published.is_share else ""),
             *published_cells(line),
@@ -122,7 +124,7 @@ def published(material: Material) -> Section | None:
         for line in found.lines
     ]
     columns = ("arm", "data set", "measure", "published", "rerun", "honest", "inflation", "honest gain", "verdict")
-    sentences = [CAVEAT, PHANTOM if found.is_phantom else ""]
+    sentences = [CAVEAT, SYNTHETIC if found.is_phantom else ""]
     if found.own:
         leaks = ", ".join(sorted(protocol(found.own).leaks))
         sentences.append(f"rerun: protocol {found.own}, which leaks {leaks}; never ranked.")
@@ -142,7 +144,7 @@ def inflation(material: Material) -> Section | None:
     blocks: list[Block] = []
     for number, found in enumerate(material.inflations, start=1):
         listed = stair_rows(found)
-        arm, against = map(short, found.names)
+        arm, against = map(method_name, found.names)
         rows = [
             [title, *(step.why if v is None else f"{100 * v:.1f}" for v in (step.arm, step.against)),
              step.why if step.gain is None else points(step.gain)]
@@ -150,7 +152,7 @@ def inflation(material: Material) -> Section | None:
         ]  # fmt: skip
         known = "; ".join(f"{title}: {points(step.gain)}" for title, step in listed if step.gain is not None)
         blocks += [
-            heading(f"{found.dataset}, {short(found.classifier)}"),
+            heading(f"{found.dataset}, {classifier_name(found.classifier)}"),
             figure(
                 draw_stairs(found),
                 alt=f"What is left of {arm}'s gain over {against} in points. {known}.",

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from medbench.boards.board import Board
 from medbench.interfaces import Card
-from medbench.planning.arm_names import arm_name, short
+from medbench.planning.arm_names import arm_name
 from medbench.protocols.protocol import EvaluationProtocol, protocol, split_size
+from medbench.registry.display_names import classifier_name
 from medbench.report.bibtex import Reference, of_recipes, references, unique
 from medbench.report.inputs import Material, provenances
 from medbench.statistics.verdicts import reasons
@@ -82,7 +83,7 @@ def paragraph(material: Material, found: list[Reference], cards: Mapping[str, Ca
                 f"{images} ({each}), each counted as a patient of its own, since nothing says which show the same one"
             )
         yield f"The data were {name}{cites}{drawn} with {numbers}."
-    networks = list(dict.fromkeys(short(board.classifier) for board in material.boards))
+    networks = list(dict.fromkeys(classifier_name(board.classifier) for board in material.boards))
     arms = list(dict.fromkeys(arm_name(row.arm) for part in material.parts for row in part.rows))
     yield f"The arms were {', '.join(arms)}, with {', '.join(networks)} as classifier."
     if study.controls:

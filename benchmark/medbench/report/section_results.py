@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 
 from medbench.analyses.across_datasets import across
 from medbench.boards.board import Board, Row
-from medbench.planning.arm_names import arm_name, control_name, short
+from medbench.planning.arm_names import arm_name, control_name
 from medbench.plots import cost
 from medbench.plots.forest import forest
 from medbench.protocols.protocol import split_size
+from medbench.registry.display_names import classifier_name, method_name
 from medbench.report.figures import figure
 from medbench.report.inputs import Material
 from medbench.statistics.verdicts import reasons
@@ -20,7 +21,7 @@ from medbench.tables.board_table import heading as board_heading
 from medbench.tables.compare import gain_forests
 from medbench.tables.forest import Forest
 from medbench.tables.wording import (
-    PHANTOM,
+    SYNTHETIC,
     answer,
     auroc_share,
     by_board,
@@ -38,7 +39,7 @@ NAMED = 3
 
 def title_of(board: Board) -> str:
     """Name a board: data set, classifier, protocol."""
-    return f"{board.source['dataset']}, {short(board.classifier)}, protocol {board.protocol}"
+    return f"{board.source['dataset']}, {classifier_name(board.classifier)}, protocol {board.protocol}"
 
 
 def answers(material: Material) -> Section:
@@ -66,7 +67,7 @@ def answers(material: Material) -> Section:
             said.append(
                 "Boards under protocols that leak by design answer nothing; they stand below and are never ranked."
             )
-        said += [PHANTOM] * any(board.is_phantom for board in of_data)
+        said += [SYNTHETIC] * any(board.is_phantom for board in of_data)
         if len(honest) > 1 and asked:
             blocks.append(say(*_over_boards(material, asked, honest), is_list=True))
             blocks.append(heading(f"Board by board on {source['dataset']}"))
@@ -106,7 +107,7 @@ def _where(board: Board, boards: Sequence[Board]) -> str:
     if len(boards) == 1:
         return ""
     protocol_too = len({b.protocol for b in boards}) > 1
-    return f"{short(board.classifier)}{f', {board.protocol}' if protocol_too else ''}: "
+    return f"{classifier_name(board.classifier)}{f', {board.protocol}' if protocol_too else ''}: "
 
 
 def _answer(board: Board, row: Row) -> str:
@@ -209,7 +210,7 @@ def _across(material: Material) -> Iterator[Block]:
         names = [str(case.source["dataset"]) for case in one.cases]
         rows = []
         for arm in one.arms:
-            listed = [" / ".join(short(part) for part in arm.split(" / "))]
+            listed = [" / ".join(method_name(part) for part in arm.split(" / "))]
             for case in one.cases:
                 judged = case.judged.get(arm)
                 gain = judged.gain if judged else None

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from medbench.errors import UsageError
-from medbench.planning.arm_names import short
+from medbench.registry.display_names import method_name
 from medbench.site.read_entries import Published
 from medbench.site.safe_texts import slug
 from medbench.statistics.verdicts import WORDS
@@ -139,7 +139,7 @@ def table_line(row: Mapping[str, Any]) -> Line:
 def recipe(text: str) -> str:
     """Write a recipe as boards do; one that cannot be read stays as it is."""
     try:
-        return short(text)
+        return method_name(text)
     except UsageError:
         return text
 

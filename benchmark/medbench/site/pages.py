@@ -16,7 +16,7 @@ from medbench.site.order_entries import APART, DataSet, percent, recipe, table_l
 from medbench.site.read_entries import Published
 from medbench.site.safe_texts import safe_link, safe_text, slug
 from medbench.statistics.verdicts import WORDS, GivenWord
-from medbench.tables.wording import PHANTOM
+from medbench.tables.wording import SYNTHETIC
 from medbench.text import counted, duration, points
 
 POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'"
@@ -63,7 +63,7 @@ def data_page(of_set: DataSet, *, has_bundles: bool = True) -> str:
     """
     tables = [*(ranking.standings for ranking in of_set.rankings), *of_set.apart.values()]
     reach = svg.axis_reach(s.line.span for table in tables for s in table)
-    return _render("data.html", root="../", set=of_set, reach=reach, phantom_said=PHANTOM, has_bundle=has_bundles)
+    return _render("data.html", root="../", set=of_set, reach=reach, phantom_said=SYNTHETIC, has_bundle=has_bundles)
 
 
 def entry_page(published: Published, *, has_bundle: bool) -> str:

@@ -56,7 +56,16 @@ WORDS: Mapping[GivenWord, WordStyle] = {
     "worse": WordStyle("worse", "-", "#d55e00", 3, TERMS["worse"].meaning),
 }
 """Every word as results store it, from the best to the worst, and how people read it."""
-IDENTICAL = "It is right and wrong about the very same patients as its control."
+IDENTICAL = "It is right and wrong about the very same patients as the method it is compared with."
+LEAK_NAMES: Mapping[str, str] = {
+    "copy": "copies of test images in training",
+    "fitted-on-test": "generators learned from test images",
+    "same-patient": "images of one patient in training and test",
+    "synthetic-scored": "generated images are tested",
+    "unequal-steps": "more training steps than the method above it",
+    "selected-on-test": "the best epoch was chosen on test images",
+}
+"""What a leak is, by what protocols call it."""
 
 
 @dataclass(frozen=True)
@@ -132,15 +141,17 @@ def judge(interval: Interval | None, evidence: Evidence, *, worth: float, auroc:
     if why := reason_withheld(evidence):
         return Verdict("", why)
     if interval is None:
-        return Verdict("", f"{evidence.settled} of {evidence.planned} cells done: no verdict yet.")
+        return Verdict("", f"{evidence.settled} of {evidence.planned} training runs done, so no verdict yet.")
     word = word_of(interval.low, interval.high, worth=worth, auroc=auroc, failed=evidence.failed)
     if not word:
-        return Verdict("", "No fold holds every class, so AUROC is unknown: numbers, no verdict.")
+        return Verdict("", "No fold holds every class, so AUROC is unknown: no verdict.")
     if word in ("better", "threshold") and printed(interval.high) < worth:
-        return Verdict(word, note=f"All of the range lies below the {worth:g} points that matter.")
+        return Verdict(word, note=f"The whole interval lies below the {worth:g} points that are relevant.")
     if word == "can't tell" and word_of(interval.low, interval.high, worth=worth, auroc=auroc) == "same":
         # An arm that failed everywhere would be the same as its control to the last digit.
-        return Verdict(word, note=f"{evidence.failures}: what its control decided cannot make it the same.")
+        return Verdict(
+            word, note=f"{evidence.failures}: they count with the predictions of the method it is compared with."
+        )
     return Verdict(word)
 
 
@@ -180,18 +191,27 @@ def reasons(evidence: Evidence) -> list[str]:
     e = evidence
     found = []
     if e.leaks:
-        found.append(f"The protocol LEAKS by design: {', '.join(e.leaks)}. Numbers, no verdict.")
+        found.append(f"Leaky protocol, so no verdict: {', '.join(LEAK_NAMES.get(leak, leak) for leak in e.leaks)}.")
     if e.settled < e.planned:
-        found.append(f"{e.settled} of {e.planned} cells done: no verdict yet.")
+        found.append(f"{e.settled} of {e.planned} training runs done, so no verdict yet.")
     if e.failed and e.failed >= e.planned:
-        found.append(f"{e.failures}: no verdict.")
+        found.append(f"{e.failures}, so no verdict.")
     elif fails_too_often(e.failed, e.planned):
-        found.append(f"{e.failures}, more than one cell in {MOST_FAILED}: no verdict.")
+        found.append(f"{e.failures}, more than one training run in {MOST_FAILED}, so no verdict.")
     if fails_too_often(e.control_failed, e.planned):
-        found.append(f"{e.control_failed} of {e.planned} cells of its control failed: no verdict.")
+        of_all = f"{e.control_failed} of {e.planned} training runs"
+        found.append(f"{of_all} of the method it is compared with failed, so no verdict.")
     if e.rare < FEWEST_RARE:
-        found.append(f"{counted(e.rare, e.unit.removesuffix('s'))} of the rarest class: numbers, no verdict.")
+        found.append(
+            f"Only {counted(e.rare, e.unit.removesuffix('s'))} in the rarest class, so no verdict: it needs "
+            f"{FEWEST_RARE}."
+        )
     if e.is_rehearsal:
-        cells = f"{FEWEST_REPEATS} repeats" if e.folds == 1 else f"{FEWEST_FOLDS} folds x {FEWEST_REPEATS} repeats"
-        found.append(f"REHEARSAL: a verdict takes at least {cells}.")
+        needed = f"{FEWEST_REPEATS} repeats (--repeats {FEWEST_REPEATS})"
+        if e.folds > 1:
+            needed = (
+                f"{FEWEST_FOLDS}-fold cross-validation repeated {FEWEST_REPEATS} times (--folds {FEWEST_FOLDS} "
+                f"--repeats {FEWEST_REPEATS})"
+            )
+        found.append(f"Practice run, so no verdict: a verdict needs {needed}.")
     return found

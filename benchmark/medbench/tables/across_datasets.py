@@ -9,13 +9,14 @@ import numpy as np
 from medbench.analyses.across_datasets import Across, Case, across
 from medbench.boards.board import Board
 from medbench.data.audit_official_cut import describe_waivers
-from medbench.planning.arm_names import short
+from medbench.registry.display_names import classifier_name, dataset_name, method_name
 from medbench.statistics.verdicts import reasons
 from medbench.tables.blocks import Block, Heading, grid, notes
+from medbench.tables.board_notes import name_of_data
 from medbench.tables.board_table import board_document
 from medbench.tables.document import Document, write
-from medbench.tables.wording import PHANTOM, cases, gain_and_range, legend
-from medbench.tables.writers.terminal import name_column, under
+from medbench.tables.wording import SYNTHETIC, cases, gain_and_range, legend
+from medbench.tables.writers.terminal import PIPE, Screen, name_column, under
 from medbench.tables.writers.values import Values, gain_values, percent, verdict_values
 from medbench.text import WIDTH, clean, columns, cut, pad, points, wrapped
 
@@ -27,21 +28,21 @@ KIND = "all data sets"
 """What rows of this table have under ``kind`` in CSV and JSON; those of boards have nothing there."""
 
 
-def render_all(boards: Sequence[Board], form: str, *, wide: bool = False, plain: bool = False) -> str:
+def render_all(boards: Sequence[Board], form: str, *, wide: bool = False, screen: Screen = PIPE) -> str:
     """Write boards, and below them the table of all data sets where a run has two or more.
 
     Args:
         boards: Of one study.
         form: Member of :data:`medbench.tables.document.FORMATS`; CSV and JSON stay one document.
         wide: More columns of the boards.
-        plain: ASCII only.
+        screen: What a terminal can show.
     """
-    documents = [board_document(board, wide=wide, plain=plain) for board in boards]
-    return write([*documents, *map(_document, across(boards))], form)
+    documents = [board_document(board, wide=wide) for board in boards]
+    return write([*documents, *map(_document, across(boards))], form, screen)
 
 
 def _document(one: Across) -> Document:
-    return Document(lambda: _lines(one), lambda: _blocks(one), lambda: _values(one))
+    return Document(lambda screen: _lines(one), lambda: _blocks(one), lambda: _values(one))
 
 
 def _values(one: Across) -> Iterator[Values]:
@@ -64,27 +65,27 @@ def _values(one: Across) -> Iterator[Values]:
 
 
 def _title(one: Across) -> str:
-    title = "gain over its own control, points of balanced accuracy"
+    title = "gain over the method above it, points of balanced accuracy"
     if len(one.networks) > 1:
         return f"{title}, mean of {len(one.networks)} networks"
-    return f"{title}, {short(one.networks[0])}"
+    return f"{title}, {classifier_name(one.networks[0])}"
 
 
 def _lines(one: Across) -> Iterator[str]:
     words = [judged.verdict.word for case in one.cases for judged in case.judged.values()]
     yield from wrapped(f"{_title(one)}{_under(one)}", WIDTH)
-    yield f" {legend(one.worth, words)}"
+    yield from wrapped(legend(one.worth, words))
     for start in range(0, len(one.cases), AT_ONCE):
         part = one.cases[start : start + AT_ONCE]
         heads = [_head(case) for case in part]
         yield ""
         if any(first for first, _ in heads):
             yield _line("", [first for first, _ in heads])
-        yield _line(" arm", [second for _, second in heads])
+        yield _line(" method", [second for _, second in heads])
         for arm in one.arms:
             alone, name = name_column(f" {_name(arm)}", NAME_WIDTH)
             yield from (*alone, _line(name, [_cell(case, arm) for case in part]))
-        yield _line(" sees gains from", [_sees(case) for case in part])
+        yield _line(" detectable gain", [_sees(case) for case in part])
         yield _line(" patients (rarest)", [_patients(case) for case in part])
     yield from under(filter(None, _sentences(one)))
 
@@ -131,40 +132,45 @@ def _patients(case: Case) -> str:
 
 
 def _name(arm: str) -> str:
-    return " / ".join(short(part) for part in arm.split(" / "))
+    method, _, network = arm.partition(" / ")
+    return f"{method_name(method)} with {classifier_name(network)}" if network else method_name(method)
+
+
+def _data(case: Case) -> str:
+    return dataset_name(str(case.source["dataset"]), str(case.source.get("title") or ""))
 
 
 def _sentences(one: Across) -> Iterator[str]:
     yield cases(len(one.cases))
     for board in (board for case in one.cases for board in case.boards[:1]):
         for sentence in describe_waivers(board.protocol, board.source, board.study.waive):
-            yield f"{clean(board.source['dataset'])}: {sentence}"
+            yield f"{name_of_data(board)}: {sentence}"
     if len(one.cases) >= FEWEST_RANKED:
-        yield f"With {len(one.cases)} data sets mean ranks are legitimate; they are not offered."
+        yield f"With {len(one.cases)} data sets mean ranks would be legitimate; they are not offered."
     if len(one.networks) > 1:
-        networks = ", ".join(short(text) for text in one.networks)
-        yield f"Decisions of {networks} are averaged within a fold before they are compared."
+        networks = ", ".join(classifier_name(text) for text in one.networks)
+        yield f"Predictions of {networks} are averaged within a fold before they are compared."
     names_by_reason: dict[str, list[str]] = {}
     for case in one.cases:
         for why in reasons(case.evidence):
-            names_by_reason.setdefault(why, []).append(clean(case.source["dataset"]))
+            names_by_reason.setdefault(why, []).append(_data(case))
     for why, names in names_by_reason.items():
         yield why if len(names) == len(one.cases) else f"{', '.join(names)}: {why}"
     if any(board.is_phantom for case in one.cases for board in case.boards):
-        yield PHANTOM
+        yield SYNTHETIC
     for arm in one.arms:
         for case in one.cases:
             judged = case.judged.get(arm)
             if judged and judged.evidence.failures and judged.gain:
-                gain, how = gain_and_range(judged.gain), "counted with its control's predictions"
-                yield f"{_name(arm)}, {clean(case.source['dataset'])}: {judged.evidence.failures}, {gain} {how}."
+                gain, how = gain_and_range(judged.gain), "counted with the predictions of the method above it"
+                yield f"{_name(arm)}, {_data(case)}: {judged.evidence.failures}, {gain} {how}."
 
 
 def _blocks(one: Across) -> Iterator[Block]:
     rows = [[_name(arm), *(_cell(case, arm).strip() for case in one.cases)] for arm in one.arms]
-    rows.append(["sees gains from", *(_sees(case).strip() for case in one.cases)])
+    rows.append(["detectable gain", *(_sees(case).strip() for case in one.cases)])
     rows.append(["patients (rarest)", *(_patients(case) for case in one.cases)])
-    titles = ["arm", *(case.source["dataset"] for case in one.cases)]
+    titles = ["method", *(_data(case) for case in one.cases)]
     yield Heading(clean(_title(one) + _under(one)))
     yield grid(titles, rows, numeric=[False, *[True] * len(one.cases)])
     yield notes([legend(one.worth), *_sentences(one)])

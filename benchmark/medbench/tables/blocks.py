@@ -178,7 +178,14 @@ def table(
     return Table(text_of(caption), tuple(map(text_of, columns)), made, sortable, label)
 
 
-def grid(columns: Sequence[str], rows: Iterable[Sequence[str]], *, numeric: Sequence[bool], caption: str = "") -> Table:
+def grid(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str | Cell]],
+    *,
+    numeric: Sequence[bool],
+    caption: str = "",
+    label: str = "",
+) -> Table:
     """Return a table of texts as they are, but for what a terminal obeys.
 
     Args:
@@ -186,9 +193,10 @@ def grid(columns: Sequence[str], rows: Iterable[Sequence[str]], *, numeric: Sequ
         rows: As many texts each as there are columns.
         numeric: Whether each column holds numbers.
         caption: Stands above it; may be empty.
+        label: What LaTeX refers to it by; empty without a caption.
     """
-    cells = tuple(tuple(Cell(clean(text)) for text in row) for row in rows)
-    return Table(clean(caption), tuple(map(clean, columns)), cells, numeric=tuple(numeric))
+    cells = tuple(tuple(c if isinstance(c, Cell) else Cell(clean(c)) for c in row) for row in rows)
+    return Table(clean(caption), tuple(map(clean, columns)), cells, numeric=tuple(numeric), label=label)
 
 
 def notes(texts: Iterable[str]) -> Notes:

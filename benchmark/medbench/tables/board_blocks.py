@@ -2,58 +2,99 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from medbench.boards.board import Board
-from medbench.tables.blocks import Block, Heading, grid, notes
-from medbench.tables.board_notes import board_notes, without_number
+from medbench.boards.board import Board, Row
+from medbench.boards.yardstick_results import YardstickResult
+from medbench.planning.arm_names import arm_name, control_name
+from medbench.registry.display_names import classifier_name
+from medbench.statistics.verdicts import WORDS
+from medbench.tables.answer import answer_of
+from medbench.tables.blocks import Block, Cell, Heading, grid, notes
+from medbench.tables.board_notes import mark_notes, name_of_data, without_number
 from medbench.tables.board_values import board_rows, metric_key
-from medbench.text import clean
+from medbench.tables.wording import auroc_share, range_of, yardstick
+from medbench.tables.writers.values import Values
+from medbench.text import clean, duration, points
 
 TEXTS = ("augmenter", "control", "verdict", "marks")
 """Columns that hold words, not numbers."""
 COLUMNS = {
-    "augmenter": "arm",
-    "control": "control",
-    "balanced_accuracy": "bal. acc.",
+    "augmenter": "method",
+    "control": "compared with",
+    "balanced_accuracy": "balanced accuracy, %",
     "auroc": "AUROC",
-    "gain": "gain",
-    "gain_low": "from",
-    "gain_high": "to",
+    "gain": "gain, points",
+    "interval": "95 % CI",
     "verdict": "verdict",
-    "seconds_alone": "seconds alone",
+    "seconds_alone": "time",
 }
 """Title by key of a flat row."""
 COUNTS = {
-    "done": "done",
+    "done": "training runs done",
     "failed": "failed",
-    "skipped": "skipped",
+    "skipped": "left out",
     "planned": "planned",
-    "made_images": "made images",
+    "made_images": "synthetic samples",
     "peak_mb": "peak MB",
 }
 
 
 def board_blocks(board: Board, *, wide: bool) -> Iterator[Block]:
-    """Yield a heading, the table and its notes.
+    """Yield a heading, the answer, the table, why there is no verdict, warnings and notes.
 
     Args:
         board: What to write.
         wide: Recalls, precisions, further measures, metrics and scores of generators too.
     """
-    titles = _columns(board, wide)
-    rows = [[_text(row.get(key)) for key in titles] for row in map(_for_people, board_rows(board))]
-    yield Heading(", ".join(map(clean, (board.source["dataset"], board.classifier, board.protocol))))
-    yield grid(tuple(titles.values()), rows, numeric=[key not in TEXTS for key in titles])
-    yield notes([*board_notes(board), *(without_number([board]) if wide else ())])
+    titles, found = _columns(board, wide), answer_of(board)
+    of_rows: list[Row | YardstickResult] = [*board.all_rows, *board.yardsticks]
+    rows = [_cells(one, values, titles) for one, values in zip(of_rows, board_rows(board), strict=True)]
+    leaky = "LEAKY, no verdict: " if board.leaks else ""
+    network = classifier_name(board.classifier)
+    yield Heading(f"{leaky}{name_of_data(board)}, {network}, {clean(board.protocol)}")
+    yield notes([" ".join(filter(None, (found.sentence, found.largest)))])
+    yield grid(
+        tuple(titles.values()),
+        rows,
+        numeric=[key not in TEXTS for key in titles],
+        caption=f"{name_of_data(board)}, {network}: gain of each method over the method it is compared with.",
+        label=re.sub("[^a-z0-9]+", "-", f"{board.source['dataset']} {board.classifier} {board.protocol}".lower()),
+    )
+    further = without_number([board]) if wide else []
+    yield notes([*found.why_no_verdict, *found.warnings, *mark_notes(board), *found.notes, *further])
 
 
-def _for_people(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a flat row as people read it: a yardstick by its title, with its remark."""
-    if not row.get("yardstick"):
-        return row
-    return {**row, "augmenter": row["yardstick_title"], "verdict": row["yardstick_caption"]}
+def _cells(row: Row | YardstickResult, values: Values, titles: Mapping[str, str]) -> list[str | Cell]:
+    """Return a row's cells as people read them: methods by name, a yardstick by its title and remark."""
+    shown = {**values, **_printed(row), "verdict": _verdict(values["verdict"])}
+    if isinstance(row, YardstickResult):
+        title, remark = yardstick(row)
+        shown |= {"control": arm_name(row.control), "verdict": remark}
+        return [Cell(clean(title)), *(_text(shown.get(key)) for key in titles if key != "augmenter")]
+    shown["control"] = control_name(row.arm)
+    first = Cell(arm_name(row.arm), depth=row.depth)
+    return [first, *(_text(shown.get(key)) for key in titles if key != "augmenter")]
+
+
+def _printed(row: Row | YardstickResult) -> dict[str, str | None]:
+    """Return the numbers of the main columns as every other table prints them, from unrounded ones."""
+    scores, gain = row.scores, row.gain
+    return {
+        "balanced_accuracy": f"{100 * scores.balanced_accuracy:.1f}" if scores else None,
+        "auroc": auroc_share(scores.auroc) if scores else None,
+        "gain": points(gain.value) if gain else None,
+        "interval": range_of(gain) if gain else None,
+        "seconds_alone": duration(row.seconds),
+    }
+
+
+def _verdict(word: str | None) -> str:
+    if word == "control":
+        return "reference"
+    return WORDS[word].text if word in WORDS else word or ""  # type: ignore[index]
 
 
 def _columns(board: Board, wide: bool) -> dict[str, str]:
@@ -62,7 +103,10 @@ def _columns(board: Board, wide: bool) -> dict[str, str]:
         titles["marks"] = "marks"
     if wide:
         classes = board.source["classes"]
-        titles |= {"macro_f1": "macro-F1", "balanced_accuracy_argmax": "bal. acc. by argmax"}
+        titles |= {
+            "macro_f1": "macro-F1",
+            "balanced_accuracy_argmax": "balanced accuracy of the most probable class, %",
+        }
         titles |= {f"{measure}_{name}": f"{measure} {name}" for measure in ("recall", "precision") for name in classes}
         titles |= {"auprc": "AUPRC", "mcc": "MCC", "brier": "Brier", "calibration_slope": "calibration slope"}
         titles |= COUNTS

@@ -2,64 +2,84 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from medbench.boards.board import Board
 from medbench.boards.generator_health import why_poor
 from medbench.data.audit_official_cut import describe_waivers
-from medbench.planning.arm_names import arm_name, control_name, left_out, short
-from medbench.statistics.verdicts import reasons
+from medbench.planning.arm_names import arm_name, control_name, left_out
+from medbench.registry.display_names import classifier_name, dataset_name, is_of_copies
 from medbench.tables.wording import (
     ESTIMAND,
-    PHANTOM,
+    UNTUNED,
     answer,
     at_twice,
-    auroc_share,
     copies,
     generator_poor,
     looks,
     still_improving,
-    what_helps,
     yardstick,
 )
 from medbench.text import counted
 
+_COMMAND = re.compile(r": medbench audit \S.*$")
+"""Stands at the end of a warning; what may come next is said once, below everything."""
 MEANING = {
     "e": "outside data: training starts from a file of weights or from another data set",
-    "u": "unchecked: a plugin's recipe that could not be checked before its first trial",
-    "i": "incomplete: cells of this arm are still to be done",
+    "u": "unchecked: a plugin's recipe that could not be checked before its first training run",
+    "i": "incomplete: training runs of this method are still to be done",
 }
 """What the marks behind a row mean, in the order they are explained."""
 
 
+def name_of_data(board: Board) -> str:
+    """Name the data set of a board for people."""
+    return dataset_name(str(board.source["dataset"]), str(board.source.get("title") or ""))
+
+
+def mark_notes(board: Board) -> list[str]:
+    """Explain the marks behind the rows of a board."""
+    poor = [(arm_name(row.arm), why_poor(row.scores_of_made)) for row in board.rows if "g" in row.marks]
+    said = [generator_poor(poor)] * bool(poor)
+    return said + [f"{mark}: {MEANING[mark]}" for mark in MEANING if any(mark in row.marks for row in board.rows)]
+
+
+def own_warnings(board: Board) -> list[str]:
+    """Return what a reader should know before the numbers are believed, the weightiest first."""
+    sentences = [f"Left out, {left_out(s)}: {s.reason}" for s in board.skipped]
+    for row in board.rows:
+        name = arm_name(row.arm)
+        if row.failed:
+            stands_in = "they count with the predictions of the method above it" if row.scores else "so it has no score"
+            sentences.append(f"{name}: {row.failed} of {row.planned} {', '.join(row.kinds)}; {stands_in}.")
+        sentences += [f"Left out, {name} with {classifier_name(board.classifier)}: {why}" for why in row.reasons]
+    prefix = f"{board.source['dataset']}: "
+    said = [_COMMAND.sub("", warning.removeprefix(prefix)) for warning in board.warnings]
+    return sentences + [f"Warning: {text.rstrip('.')}." for text in said]
+
+
 def board_notes(board: Board) -> list[str]:
-    """Return the sentences under a board; an empty one parts the scores of plain training from the rest."""
-    first = f"chance {100 / len(board.source['classes']):.1f}"
+    """Return the further sentences of a board: what its numbers mean and how they came about."""
+    sentences = [f"Guessing gives {100 / len(board.source['classes']):.1f} % balanced accuracy."]
     if board.plain is not None and board.plain.scores is not None:
         s = board.plain.scores
-        first += (
-            f"    {short(board.plain.arm.augmenter)}: {100 * s.argmax_balanced_accuracy:.1f} by argmax, "
-            f"{100 * s.balanced_accuracy:.1f} with the threshold moved, AUROC {auroc_share(s.auroc)}"
+        sentences.append(
+            f"{arm_name(board.plain.arm).capitalize()}: {100 * s.argmax_balanced_accuracy:.1f} % when the most "
+            f"probable class is taken, {100 * s.balanced_accuracy:.1f} % when the decision threshold follows the class "
+            "frequencies, as in the table."
         )
-    sentences = [first, ""]
-    if board.leaks:
-        sentences.append(f"PROTOCOL {board.protocol} LEAKS by design, never ranked: {', '.join(board.leaks)}")
     sentences += describe_waivers(board.protocol, board.source, board.study.waive)
     sentences += _answers(board)
     if (at := board.check) is not None:
         sentences.append(at_twice(at))
         if at.failed:
-            sentences.append(
-                f"At {at.steps:,} steps {counted(at.failed, 'training')} failed, counted with the control's "
-                "predictions."
-            )
-    sentences += reasons(board.evidence)
-    if board.is_phantom:
-        sentences.append(PHANTOM)
+            failed = counted(at.failed, "training run")
+            sentences.append(f"Of these, {failed} failed and counts with the predictions of the method above it.")
     if board.unit == "image" and board.source["patients"] != board.source["images"]:
         sentences.append("Scored by image; all images of a patient are drawn together.")
     compared = max((row.gain.comparisons for row in board.rows if row.gain), default=0)
-    sentences.append(f"{looks(compared, board.looks)}. {f'{ESTIMAND} ' if compared else ''}Untuned defaults.")
+    sentences += [looks(compared, board.looks), f"{f'{ESTIMAND} ' if compared else ''}{UNTUNED}"]
     if improving := still_improving([arm_name(r.arm) for r in board.rows if 2 * r.improving[0] > r.improving[1]]):
         sentences.append(improving)
     for of_it in board.yardsticks:
@@ -68,24 +88,18 @@ def board_notes(board: Board) -> list[str]:
             sentences.append(
                 f"{title}: {of_it.failed} of {of_it.planned} {', '.join(of_it.kinds)}, so it is not scored."
             )
-    poor = [(arm_name(row.arm), why_poor(row.scores_of_made)) for row in board.rows if "g" in row.marks]
-    sentences += [generator_poor(poor)] * bool(poor)
-    if found := copies([(arm_name(row.arm), *row.copied) for row in board.rows]):
+    learnt = [row for row in board.rows if not is_of_copies(row.arm.augmenter)]
+    if found := copies([(arm_name(row.arm), *row.copied) for row in learnt]):
         sentences.append(found)
-    sentences += [f"{mark}  {MEANING[mark]}" for mark in MEANING if any(mark in row.marks for row in board.rows)]
     for row in board.rows:
         name = arm_name(row.arm)
-        if row.failed:
-            stands_in = "counted with its control's predictions" if row.scores else "so it is not scored"
-            sentences.append(f"{name}: {row.failed} of {row.planned} {', '.join(row.kinds)}, {stands_in}.")
         if row.collapsed[0]:
             of = f"{row.collapsed[0]} of {counted(row.collapsed[1], 'generator')}"
-            sentences.append(f"{name}: {of} collapsed: a class's samples are nearly one picture.")
+            sentences.append(f"{name}: {of} collapsed: all images of a class are nearly the same.")
         if row.superseded:
-            sentences.append(f"{name}: {counted(row.superseded, 'older result')} of other code or budget, not shown.")
-        sentences += [f"skipped {name} / {short(board.classifier)}: {reason}" for reason in row.reasons]
-    sentences += [f"skipped {left_out(s)}: {s.reason}" for s in board.skipped]
-    return sentences + [f"! {warning}" for warning in board.warnings]
+            older = counted(row.superseded, "older result")
+            sentences.append(f"{name}: {older} of other code or another budget, not shown.")
+    return sentences
 
 
 def without_number(boards: Sequence[Board]) -> list[str]:
@@ -95,16 +109,18 @@ def without_number(boards: Sequence[Board]) -> list[str]:
         for row in board.all_rows:
             for name, (why, cells) in row.unmeasured.items():
                 cells_by_reason[name, why] = cells_by_reason.get((name, why), 0) + cells
-    return [f"{name}: no number in {counted(cells, 'cell')}, {why}." for (name, why), cells in cells_by_reason.items()]
+    return [
+        f"{name}: no number in {counted(cells, 'training run')}, {why}."
+        for (name, why), cells in cells_by_reason.items()
+    ]
 
 
 def _answers(board: Board) -> list[str]:
-    """Answer for every arm that was asked for and has a verdict, then say what helps."""
-    judged = [(row.arm, row.judged) for row in board.rows if row.judged is not None]
+    """Answer for every method that was asked for and has a verdict, where there are several."""
+    judged = [(row.arm, row.judged) for row in board.rows if row.judged is not None and row.arm.asked]
     answers = [
         answer(of_arm, arm=arm_name(arm), control=control_name(arm), worth=board.study.worth)
         for arm, of_arm in judged
-        if arm.asked and not of_arm.verdict.withheld
+        if not of_arm.verdict.withheld
     ]
-    helps = what_helps([(arm_name(arm), j.verdict, j.gain) for arm, j in judged if j.gain is not None])
-    return [*answers, helps] if helps else answers
+    return answers if len(judged) > 1 else []

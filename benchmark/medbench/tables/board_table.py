@@ -1,57 +1,70 @@
-"""A board as a tree in 80 columns."""
+"""A board in a terminal: the answer, the tree of methods, why there is no verdict, and at most two warnings."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from medbench.boards.board import Board, Row
 from medbench.boards.yardstick_results import YardstickResult
-from medbench.planning.arm_names import arm_name
+from medbench.planning.arm_names import arm_name, branch_name
 from medbench.protocols.protocol import protocol
+from medbench.registry.display_names import classifier_name
+from medbench.statistics.verdicts import WORDS
+from medbench.tables.answer import NextStep, answer_of
 from medbench.tables.board_blocks import board_blocks
-from medbench.tables.board_notes import board_notes
+from medbench.tables.board_notes import mark_notes, name_of_data
 from medbench.tables.board_values import board_rows
 from medbench.tables.board_wide_table import wide_part
 from medbench.tables.document import Document, write
 from medbench.tables.wording import auroc_share, range_of, yardstick
-from medbench.tables.writers.terminal import in_two_parts, name_column, under
-from medbench.text import WIDTH, clean, counted, cut, duration, pad, points
+from medbench.tables.writers.terminal import PIPE, Screen, draw_table, in_two_parts, under
+from medbench.text import clean, columns, counted, duration, pad, points
 
-NAME_WIDTH = 26
-TIME_AT = 74
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
+
+COLOURS = {"better": "bold green", "threshold": "yellow", "same": "cyan", "can't tell": "dim", "worse": "bold red"}
+"""Style of a verdict on a terminal; the word stands there too."""
 
 
-def render(board_list: Sequence[Board], form: str, *, wide: bool = False, plain: bool = False) -> str:
+def render(board_list: Sequence[Board], form: str, *, wide: bool = False, screen: Screen = PIPE) -> str:
     """Write boards in one of FORMATS.
 
     Args:
         board_list: What to write.
         form: Member of FORMATS.
-        wide: More columns in the formats that are read by people.
-        plain: Draw the tree in ASCII.
+        wide: More columns and every note in the formats that are read by people.
+        screen: What a terminal can show; 80 columns without colour by default.
     """
-    return write([board_document(board, wide=wide, plain=plain) for board in board_list], form)
+    return write([board_document(board, wide=wide) for board in board_list], form, screen)
 
 
-def board_document(board: Board, *, wide: bool, plain: bool) -> Document:
+def board_document(board: Board, *, wide: bool) -> Document:
     """Return a board as what every format is written from.
 
     Args:
         board: What to write.
-        wide: More columns in the formats that are read by people.
-        plain: Draw the tree in ASCII.
+        wide: More columns and every note in the formats that are read by people.
     """
     return Document(
-        lambda: _lines(board, wide, plain), lambda: board_blocks(board, wide=wide), lambda: board_rows(board)
+        lambda screen: _lines(board, wide, screen), lambda: board_blocks(board, wide=wide), lambda: board_rows(board)
     )
 
 
-def _lines(board: Board, wide: bool, plain: bool) -> list[str]:
-    lines = [*heading(board), "", *_grid(board, plain), *under(board_notes(board))]
-    return [*lines, "", *wide_part(board, "-" if plain else "─")] if wide else lines
+def _lines(board: Board, wide: bool, screen: Screen) -> list[str]:
+    found = answer_of(board)
+    said = [found.sentence, *([found.largest] if found.largest else [])]
+    lines = [*heading(board, screen), "", *map(screen.bold, under(said, screen.width)), ""]
+    lines += draw_table(_grid(board, screen), screen)
+    folded = "" if wide or not found.notes else f"{counted(len(found.notes), 'more note')}: medbench leaderboard --wide"
+    notes = [*found.why_no_verdict, *found.warnings, *mark_notes(board), *(found.notes if wide else [folded])]
+    lines += ["", *under(filter(None, notes), screen.width)]
+    return [*lines, "", *wide_part(board, "-" if screen.plain else "─")] if wide else lines
 
 
-def heading(board: Board) -> list[str]:
+def heading(board: Board, screen: Screen = PIPE) -> list[str]:
     """Return the lines above a board: data set and patients, classifier and design."""
     source = board.source
     rare, count = _rarest(board)
@@ -60,76 +73,117 @@ def heading(board: Board) -> list[str]:
         each = ", one a patient" if _unit(board) == "patients" else ""
         numbers = f"{counted(source['images'], 'image')}{each} ({count:,} {rare})"
     size = board.study.budget.size
+    network = f"{classifier_name(board.classifier)}{f', {size} px' if size else ''}"
+    leaky = "LEAKY, no verdict: " if board.leaks else ""
     return [
-        *in_two_parts(clean(source["dataset"]), numbers, indent="  "),
-        *in_two_parts(f"{clean(board.classifier)}{f', {size} px' if size else ''}", _design(board), indent="  "),
+        *in_two_parts(f"{leaky}{name_of_data(board)}", numbers, indent="  ", width=screen.width),
+        *in_two_parts(f"{network}, {design_of(board)}", _progress(board), indent="  ", width=screen.width),
     ]
 
 
-def _design(board: Board) -> str:
+def design_of(board: Board) -> str:
+    """Say how a board's numbers came about: ``5-fold cross-validation by patient, repeated 3 times``."""
     rule, study = protocol(board.protocol), board.study
-    repeats = counted(study.repeats, "repeat")
-    parts = f"official cut x {repeats}"
-    if rule.name != "official":
-        parts = f"{counted(study.folds, 'fold')} x {repeats} by {_by(board)}"
-    cells = board.rows[0].planned if board.rows else 0
+    if rule.name == "official":
+        parts = f"official split, {counted(study.repeats, 'repeat')}"
+    else:
+        times = f", repeated {study.repeats} times" if study.repeats > 1 else ""
+        parts = f"{study.folds}-fold cross-validation by {_by(board)}{times}"
     cut_down = f", train={rule.train}" if rule.train else ""
     cut_down += f", {100 * rule.share:g} % of the patients" if rule.share < 1 else ""
-    cut_down += f", {counted(rule.patients, 'patient')}" if rule.patients else ""
-    return f"{parts}{cut_down}, {min((row.settled for row in board.rows), default=0)} of {cells} done"
+    cut_down += f", {counted(rule.patients, 'training patient')}" if rule.patients else ""
+    if board.leaks:
+        cut_down += f" ({clean(board.protocol)})"
+    return parts + cut_down
 
 
-def _grid(board: Board, plain: bool) -> list[str]:
-    device = "CPU" if board.device == "CPU" else "GPU"
-    lines = [_line(" arm, under its control", "bal.acc", "AUROC", "gain", "95 % range", "verdict", device)]
-    for row in board.rows:
-        alone, name = name_column(f" {branch(row, plain)}{arm_name(row.arm)}", NAME_WIDTH)
-        lines += alone
-        lines.append(_line(name, *_numbers(row), duration(row.seconds), row.marks))
+def _progress(board: Board) -> str:
+    done = sum(row.settled for row in board.all_rows)
+    planned = sum(row.planned for row in board.all_rows)
+    if done < planned:
+        return f"{done} of {counted(planned, 'training run')} done"
+    return f"{counted(planned, 'training run')} finished"
+
+
+def _grid(board: Board, screen: Screen) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    verdicts = [_verdict(row) for row in board.all_rows]
+    has_verdicts = any(text for text, _ in verdicts)
+    compared = any(row.arm.control for row in board.rows)
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold" if screen.colour else "")
+    table.add_column(" method", overflow="fold", min_width=18)
+    table.add_column("balanced\naccuracy", justify="right", no_wrap=True)
+    table.add_column("AUROC", justify="right", no_wrap=True)
+    if compared:
+        table.add_column("gain over the method\nabove it, points\n(95 % CI)", min_width=20, overflow="fold")
+    if has_verdicts:
+        table.add_column("verdict", min_width=12, overflow="fold")
+    table.add_column("time", justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+
+    def add(
+        name: Text | str, numbers: Sequence[str], gain: str, verdict: tuple[str, str], time: str, marks: str
+    ) -> None:
+        word = [Text(verdict[0], style=COLOURS.get(verdict[1], "") if screen.colour else "")] * has_verdicts
+        cells = [name, *numbers, *[gain] * compared, *word, time, marks]
+        table.add_row(*(Text(c) if isinstance(c, str) else c for c in cells))
+
+    for row, verdict in zip(board.all_rows, verdicts, strict=True):
+        add(_name(row, screen), _numbers(row), _gain(row), verdict, duration(row.seconds), row.marks)
     if board.yardsticks:
-        lines.append(cut(f" yardsticks, against {arm_name(board.yardsticks[0].control)}", WIDTH))
-        lines += [_line(*_yardstick(of_it), "") for of_it in board.yardsticks]
-    return lines
+        add(f" for scale, compared with {arm_name(board.yardsticks[0].control)}", ["", ""], "", ("", ""), "", "")
+        for of_it in board.yardsticks:
+            title, numbers, gain, remark = _yardstick(of_it)
+            add(title, numbers, gain, (remark, "") if has_verdicts else ("", ""), "", "")
+    return table
 
 
-# One parameter per column of the board.
-def _line(name: str, accuracy: str, auroc: str, gain: str, span: str, verdict: str, time: str, marks: str = "") -> str:
-    said = f"{span:<14} {verdict}"  # a long range takes the room of a verdict that is not there
-    start = f"{pad(name, NAME_WIDTH)}{accuracy:>7} {auroc:>5}{gain:>6}  {said}"
-    end = f" {time:>3}{' ' * (len(marks) == 1)}{marks}" if time else ""
-    return pad(cut(start, WIDTH - len(end)), min(TIME_AT, WIDTH - len(end))) + end
+def _name(row: Row, screen: Screen) -> Text:
+    from rich.text import Text
+
+    name = branch_name(row.arm)
+    is_reference = not row.arm.control and not row.arm.plain
+    bold = "bold" if screen.colour and row.arm.asked else ""
+    text = Text(f" {branch(row, screen.plain)}").append(name, style=bold)
+    return text.append(" (reference)") if is_reference else text
 
 
-def _yardstick(of_it: YardstickResult) -> tuple[str, str, str, str, str, str]:
-    """Return the cells of a yardstick: a remark where an arm has its verdict."""
+def _yardstick(of_it: YardstickResult) -> tuple[str, list[str], str, str]:
+    """Return the cells of a yardstick: a remark where a method has its verdict."""
     title, remark = yardstick(of_it)
     name = f"   {title}"
     if of_it.failed:
-        return name, "", "", "", f"{of_it.failed} of {of_it.planned} failed", ""
+        return name, ["", ""], f"{of_it.failed} of {of_it.planned} failed", ""
     if of_it.scores is None:
-        return name, "", "", "", f"{of_it.done} of {of_it.planned} done", "" if of_it.kind == "average" else remark
-    scores = f"{100 * of_it.scores.balanced_accuracy:.1f}", auroc_share(of_it.scores.auroc)
+        return name, ["", ""], f"{of_it.done} of {of_it.planned} done", "" if of_it.kind == "average" else remark
+    scores = [f"{100 * of_it.scores.balanced_accuracy:.1f}", auroc_share(of_it.scores.auroc)]
     if of_it.gain is None:
-        return name, *scores, "", "", remark
-    return name, *scores, points(of_it.gain.value), range_of(of_it.gain), remark
+        return name, scores, "", remark
+    return name, scores, f"{points(of_it.gain.value):>6} ({range_of(of_it.gain)})", remark
 
 
-def _numbers(row: Row) -> tuple[str, str, str, str, str]:
-    verdict = "control" if not row.arm.control and not row.arm.plain else ""
-    if row.judged is not None:
-        verdict = row.judged.verdict.word
+def _verdict(row: Row) -> tuple[str, str]:
+    """Return what people read and the word it stands for; failures stand before it."""
     if row.failed:
-        share = f"{row.failed}/{row.planned} "
-        kind = row.kinds[0] if len(row.kinds) == 1 else "failed"
-        verdict = share + (kind if len(share + kind) <= 13 else "failed")
+        return f"{row.failed} of {row.planned} {row.kinds[0] if len(row.kinds) == 1 else 'failed'}", ""
+    word = row.judged.verdict.word if row.judged is not None else ""
+    return (WORDS[word].text, word) if word else ("", "")
+
+
+def _numbers(row: Row) -> list[str]:
+    if row.scores is None or row.skipped:
+        return ["", ""]
+    return [f"{100 * row.scores.balanced_accuracy:.1f}", auroc_share(row.scores.auroc)]
+
+
+def _gain(row: Row) -> str:
     if row.skipped:
-        return "", "", "", "skipped", verdict
+        return "left out"
     if row.scores is None:
-        return "", "", "", f"{row.done} of {row.planned} done", verdict
-    scores = f"{100 * row.scores.balanced_accuracy:.1f}", auroc_share(row.scores.auroc)
-    if row.gain is None:
-        return *scores, "", "", verdict
-    return *scores, points(row.gain.value), range_of(row.gain), verdict
+        return f"{row.done} of {row.planned} done"
+    return f"{points(row.gain.value):>6} ({range_of(row.gain)})" if row.gain is not None else ""
 
 
 def branch(row: Row, plain: bool) -> str:
@@ -140,6 +194,15 @@ def branch(row: Row, plain: bool) -> str:
     blank = " " * len(bar)
     stems = "".join(blank if last else bar for last in row.last[1:-1])
     return stems + (corner if row.last[-1] else tee)
+
+
+def step_lines(steps: Iterable[NextStep]) -> list[str]:
+    """Return the lines that name what may come next, commands below each other."""
+    found = list(steps)
+    width = max((columns(step.command) for step in found), default=0) + 3
+    head = " Next:  "
+    lead = [head, *[" " * len(head)] * len(found)]
+    return [f"{start}{pad(step.command, width)}{step.purpose}" for start, step in zip(lead, found, strict=False)]
 
 
 def _rarest(board: Board) -> tuple[str, int]:

@@ -17,7 +17,7 @@ def wide_part(board: Board, rule: str) -> list[str]:
     heads = [c if columns(c) <= 11 else f"{cut(c, 10)}." for c in classes]
     lines = [
         f" more numbers {rule * 20}",
-        f"{' arm':<30}{'macro-F1':>9}{'argmax':>8}{'cells':>9}{'made':>8}{'peak MB':>9}",
+        f"{' method':<30}{'macro-F1':>9}{'by top class':>14}{'runs':>8}{'added':>8}{'peak MB':>9}",
     ]
     rows = board.all_rows
     names = [pad(f" {cut(arm_name(row.arm), 28)}", 30) for row in rows]
@@ -25,7 +25,7 @@ def wide_part(board: Board, rule: str) -> list[str]:
         f1 = f"{100 * row.scores.macro_f1:.1f}" if row.scores else ""
         argmax = f"{100 * row.scores.argmax_balanced_accuracy:.1f}" if row.scores else ""
         cells = f"{row.done}/{row.planned}"
-        lines.append(f"{name}{f1:>9}{argmax:>8}{cells:>9}{row.made:>8.0f}{row.peak_mb:>9.0f}")
+        lines.append(f"{name}{f1:>9}{argmax:>14}{cells:>8}{row.made:>8.0f}{row.peak_mb:>9.0f}")
     for start in range(0, len(heads), 4):
         part = range(start, min(start + 4, len(heads)))
         lines += ["", f"{' recall, %':<30}" + "".join(pad(heads[k], -12) for k in part)]
@@ -84,14 +84,14 @@ def _generator_score_lines(rows: Sequence[Row], names: Sequence[str]) -> list[st
     lines = []
     for start in range(0, len(plain), 3):
         part = plain[start : start + 3]
-        title = f" made rows, {clean(extractors)}" if not start else ""
+        title = f" synthetic, {clean(extractors)}" if not start else ""
         lines += ["", pad(cut(title, 30), 30) + "".join(_title(name) for name in part)]
         for row, name in zip(rows, names, strict=True):
             if row.scores_of_made:
                 lines.append(name + "".join(f"{_score(row.scores_of_made.get(s)):>16}" for s in part))
                 if any(f"{s}-floor" in row.scores_of_made for s in part):
                     floors = (_score(row.scores_of_made.get(f"{s}-floor")) for s in part)
-                    lines.append(f"{'   real rows instead':<30}" + "".join(f"{value:>16}" for value in floors))
+                    lines.append(f"{'   as many real images':<30}" + "".join(f"{value:>16}" for value in floors))
     return lines
 
 

@@ -9,15 +9,17 @@ from functools import partial
 from medbench.analyses.compare import ArmPair, compare_all
 from medbench.boards.board import Board, Row
 from medbench.data.audit_official_cut import describe_waivers
-from medbench.planning.arm_names import arm_name, short
-from medbench.statistics.verdicts import reasons
+from medbench.planning.arm_names import arm_name
+from medbench.registry.display_names import classifier_name, method_name
+from medbench.statistics.verdicts import WORDS, reasons
 from medbench.tables.blocks import Block, grid, notes
+from medbench.tables.board_notes import name_of_data
 from medbench.tables.board_table import branch, heading
 from medbench.tables.compare_details import detail_values, details
 from medbench.tables.document import Document, write
 from medbench.tables.forest import Bar, Forest, draw, legend
-from medbench.tables.wording import PHANTOM, answer, auroc_share, looks, range_of
-from medbench.tables.writers.terminal import under
+from medbench.tables.wording import SYNTHETIC, answer, auroc_share, looks, range_of
+from medbench.tables.writers.terminal import PIPE, Screen, under
 from medbench.tables.writers.values import Values, cleaned, gain_values, percent, rounded, verdict_values
 from medbench.text import auroc_text, clean, duration, pad, points, wrapped
 
@@ -25,8 +27,8 @@ TITLES = {
     "dataset": "data set",
     "protocol": "protocol",
     "classifier": "classifier",
-    "arm": "arm",
-    "over": "over",
+    "arm": "method",
+    "over": "compared with",
     "gain": "gain",
     "gain_low": "from",
     "gain_high": "to",
@@ -38,56 +40,56 @@ TITLES = {
 }
 
 
-def render(found: Sequence[ArmPair], form: str, *, plain: bool = False) -> str:
+def render(found: Sequence[ArmPair], form: str, *, screen: Screen = PIPE) -> str:
     """Write comparisons of two arms in one of :data:`medbench.tables.document.FORMATS`.
 
     Args:
         found: As :func:`medbench.analyses.compare.compare` gives them.
         form: Member of FORMATS.
-        plain: ASCII only.
+        screen: What a terminal can show.
     """
-    return _write(found, lambda: _lines(found, plain), form, plain)
+    return _write(found, partial(_lines, found), form, screen)
 
 
-def render_gains(board_list: Sequence[Board], form: str, *, plain: bool = False) -> str:
+def render_gains(board_list: Sequence[Board], form: str, *, screen: Screen = PIPE) -> str:
     """Write each arm's gain over its own control, as a forest plot for each board.
 
     Args:
         board_list: As :func:`medbench.boards.build.boards` gives them.
         form: Member of FORMATS.
-        plain: ASCII only.
+        screen: What a terminal can show.
     """
-    return _write(compare_all(board_list), lambda: _lines_of_gains(board_list, plain), form, plain)
+    return _write(compare_all(board_list), partial(_lines_of_gains, board_list), form, screen)
 
 
-def _write(found: Sequence[ArmPair], lines: Callable[[], Iterator[str]], form: str, plain: bool) -> str:
-    return write([Document(lines, partial(_blocks, found), partial(map, values, found))], form, plain=plain)
+def _write(found: Sequence[ArmPair], lines: Callable[[Screen], Iterator[str]], form: str, screen: Screen) -> str:
+    return write([Document(lines, partial(_blocks, found), partial(map, values, found))], form, screen)
 
 
-def _lines(found: Sequence[ArmPair], plain: bool) -> Iterator[str]:
+def _lines(found: Sequence[ArmPair], screen: Screen) -> Iterator[str]:
     for one in found:
-        yield from (*heading(one.board), "", *_numbers(one), "")
+        yield from (*heading(one.board, screen), "", *_numbers(one), "")
         alone = Forest("", (_bar(one, _name(one, one.arm)),), one.board.study.worth)
-        yield from (*draw(alone, plain=plain), "", *under(_sentences(one)))
+        yield from (*draw(alone, screen), "", *under(_sentences(one), screen.width))
         if one.details is not None:
             yield from ("", *details(one, one.details))
         yield ""
-    yield f" {legend(found[0].board.study.worth, plain=plain)}"
+    yield f" {legend(found[0].board.study.worth, plain=screen.plain)}"
 
 
-def _lines_of_gains(board_list: Sequence[Board], plain: bool) -> Iterator[str]:
-    for board, forest in zip(board_list, gain_forests(board_list, plain=plain), strict=True):
-        yield from (*heading(board), "")
+def _lines_of_gains(board_list: Sequence[Board], screen: Screen) -> Iterator[str]:
+    for board, forest in zip(board_list, gain_forests(board_list, plain=screen.plain), strict=True):
+        yield from (*heading(board, screen), "")
         if forest.bars:
-            yield from draw(forest, plain=plain)
-        yield from (*under(_of_board(board)), "")
+            yield from draw(forest, screen)
+        yield from (*under(_of_board(board), screen.width), "")
     worth = board_list[0].study.worth if board_list else 0.0
-    yield f" {legend(worth, plain=plain)}"
+    yield f" {legend(worth, plain=screen.plain)}"
 
 
 def forests(found: Sequence[ArmPair]) -> list[Forest]:
     """Return a forest for each board that comparisons of two arms are from."""
-    bars = [_bar(one, f"{_name(one, one.arm)} over {_name(one, one.other)}") for one in found]
+    bars = [_bar(one, f"{_name(one, one.arm)} compared with {_name(one, one.other)}") for one in found]
     return [Forest(_title(one.board), (bar,), one.board.study.worth) for one, bar in zip(found, bars, strict=True)]
 
 
@@ -107,13 +109,15 @@ def gain_forests(board_list: Sequence[Board], *, plain: bool = False) -> list[Fo
             if row.arm.key in gains:
                 bars.append(replace(_bar(gains[row.arm.key], name), stems=stems, depth=row.depth))
             else:
-                bars.append(Bar(name, None, 0.0, 0.0, "control", stems, row.depth))
+                bars.append(Bar(name, None, 0.0, 0.0, "reference", stems, row.depth))
         found.append(Forest(_title(board), tuple(bars), board.study.worth))
     return found
 
 
 def _title(board: Board) -> str:
-    return ", ".join(clean(str(part)) for part in (board.source["dataset"], board.classifier, board.protocol))
+    return ", ".join(
+        clean(str(part)) for part in (name_of_data(board), classifier_name(board.classifier), board.protocol)
+    )
 
 
 def _bar(one: ArmPair, label: str) -> Bar:
@@ -135,27 +139,27 @@ def _waits(one: ArmPair) -> str:
 
 def _name(one: ArmPair, row: Row) -> str:
     """Write an arm, with its classifier where that is not the board's."""
-    name = short(row.arm.augmenter)
-    return name if row.arm.classifier == one.board.classifier else f"{name} / {short(row.arm.classifier)}"
+    name = method_name(row.arm.augmenter)
+    return name if row.arm.classifier == one.board.classifier else f"{name} with {classifier_name(row.arm.classifier)}"
 
 
 def _numbers(one: ArmPair) -> Iterator[str]:
     arm, other, gain = one.arm.scores, one.other.scores, one.judged.gain
-    yield from wrapped(f"{_name(one, one.arm)} over {_name(one, one.other)}")
+    yield from wrapped(f"{_name(one, one.arm)} compared with {_name(one, one.other)}")
     if arm is not None and other is not None:
         both = f"{100 * arm.balanced_accuracy:.1f} and {100 * other.balanced_accuracy:.1f}"
         span = f"{points(gain.value)}   {range_of(gain)}" if gain else ""
         yield _line("balanced accuracy", both, span)
         span = ""
         if (a := one.auroc) is not None:
-            span = f"{auroc_text(a.value)}   {auroc_text(a.low)} to {auroc_text(a.high)}, by itself"
+            span = f"{auroc_text(a.value)}   {auroc_text(a.low)} to {auroc_text(a.high)}, alone"
         yield _line("AUROC", f"{auroc_share(arm.auroc)} and {auroc_share(other.auroc)}", span)
     if one.cost_ratio:
         times = f"{duration(one.arm.seconds)} and {duration(one.other.seconds)}"
         yield _line("time alone", times, f"{one.cost_ratio:.3g} times")
     word = one.judged.verdict.word
     if word:
-        yield _line("verdict", word, one.judged.evidence.failures)
+        yield _line("verdict", WORDS[word].text, one.judged.evidence.failures)
 
 
 def _line(name: str, both: str, rest: str) -> str:
@@ -182,21 +186,19 @@ def _sentences(one: ArmPair) -> Iterator[str]:
         yield from (f"{_name(one, row)} was skipped: {reason}" for reason in row.reasons)
         if row.failed and row.scores is not None:
             failed = f"{row.failed} of {row.planned} {', '.join(row.kinds)}"
-            yield f"{_name(one, row)}: {failed}, counted with its control's predictions."
+            yield f"{_name(one, row)}: {failed}, counted with the predictions of the method above it."
     if board.is_phantom:
-        yield PHANTOM
+        yield SYNTHETIC
     if judged.gain is not None:
-        yield f"{looks(judged.gain.comparisons, board.looks)}."
+        yield looks(judged.gain.comparisons, board.looks)
 
 
 def _of_board(board: Board) -> Iterator[str]:
     yield from reasons(board.evidence)
-    if board.leaks:
-        yield f"PROTOCOL {board.protocol} LEAKS by design, never ranked: {', '.join(board.leaks)}"
     if board.is_phantom:
-        yield PHANTOM
+        yield SYNTHETIC
     compared = max((row.gain.comparisons for row in board.rows if row.gain), default=0)
-    yield f"{looks(compared, board.looks)}."
+    yield looks(compared, board.looks)
 
 
 def _blocks(found: Sequence[ArmPair]) -> Iterator[Block]:

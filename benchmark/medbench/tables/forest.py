@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import isfinite
 
-from medbench.text import WIDTH, columns, cut, pad
+from medbench.statistics.verdicts import WORDS
+from medbench.tables.writers.terminal import PIPE, Screen
+from medbench.text import columns, cut, pad, wrapped
 
 NAME_WIDTH = 20
 CHART = 24
@@ -56,28 +58,32 @@ class Forest:
         return (low, high) if low < high else (low - 1, high + 1)
 
 
-def draw(forest: Forest, *, plain: bool = False) -> list[str]:
-    """Draw bars as lines of at most WIDTH columns: name, chart, gain, range, word.
+def draw(forest: Forest, screen: Screen = PIPE) -> list[str]:
+    """Draw bars as lines: name, chart, gain, range, and the verdict, below where it has no room.
 
     Args:
         forest: What to draw.
-        plain: ASCII only.
+        screen: What a terminal can show.
     """
     low, high = forest.limits
     lines = []
     for bar in forest.bars:
         name = f" {bar.stems}{bar.label}"
         if columns(name) >= NAME_WIDTH:
-            lines.append(cut(name, WIDTH))
+            lines += [line[1:] for line in wrapped(name, screen.width)] if columns(name) > screen.width else [name]
             name = ""
-        lines.append(cut(f"{pad(name, NAME_WIDTH)}{_chart(bar, forest, plain)}{_numbers(bar)}", WIDTH).rstrip())
+        numbers, word = _numbers(bar)
+        line = f"{pad(name, NAME_WIDTH)}{_chart(bar, forest, screen.plain)}{numbers}"
+        lines.append(f"{line} {word}".rstrip())
+        if columns(lines[-1]) > screen.width:
+            lines[-1:] = [cut(line, screen.width).rstrip(), pad(cut(word, screen.width), -screen.width)]
     return [*lines, f"{'':{NAME_WIDTH}}{_axis(low, high)}".rstrip()]
 
 
 def legend(worth: float, *, plain: bool = False) -> str:
     """Say what the characters of a chart mean."""
     point, band, zero = ("o", ":", "|") if plain else ("●", "░", "│")
-    return f"{point} gain with its 95 % range   {band} within {worth:g} points   {zero} no gain; in points"
+    return f"{point} gain with its 95 % CI   {band} within {worth:g} points   {zero} no gain; in points"
 
 
 def _chart(bar: Bar, forest: Forest, plain: bool) -> str:
@@ -103,11 +109,12 @@ def _column(value: float, low: float, high: float) -> int:
     return round((min(max(value, low), high) - low) / (high - low) * (CHART - 1))
 
 
-def _numbers(bar: Bar) -> str:
+def _numbers(bar: Bar) -> tuple[str, str]:
+    """Return gain and range, and the verdict as people read it."""
     if bar.value is None:
-        return f"  {bar.word}"
-    span = f"{bar.low:+z.1f} to {bar.high:+z.1f}"
-    return f"{bar.value:+z6.1f}  {span:<14} {bar.word}"
+        return "", f" {bar.word}"
+    word = WORDS[bar.word].text if bar.word in WORDS else bar.word  # type: ignore[index]
+    return f"{bar.value:+z6.1f}  {f'{bar.low:+z.1f} to {bar.high:+z.1f}':<14}", word
 
 
 def _axis(low: float, high: float) -> str:

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from medbench.analyses.inflation import CAUSES, OTHER_DATA, Inflation, Step, other_datasets
-from medbench.planning.arm_names import short
+from medbench.registry.display_names import classifier_name, dataset_name, method_name
+from medbench.statistics.verdicts import WORDS
 from medbench.tables.blocks import Block, Heading, Notes, grid, notes
 from medbench.tables.document import Document, write
-from medbench.tables.wording import PHANTOM, gain_and_range, range_of
-from medbench.tables.writers.terminal import in_two_parts, name_column, under
+from medbench.tables.wording import SYNTHETIC, gain_and_range, range_of
+from medbench.tables.writers.terminal import PIPE, Screen, in_two_parts, name_column, under
 from medbench.tables.writers.values import Values, gain_values, percent, verdict_values
 from medbench.text import WIDTH, clean, columns, counted, pad, points, wrapped
 
@@ -19,51 +20,55 @@ NAMED = 22  # characters of a name that stands in the heading
 RANGE = "95 % range, over its own control"
 
 
-def render(found: Sequence[Inflation], form: str, *, plain: bool = False) -> str:
+def render(found: Sequence[Inflation], form: str, *, screen: Screen = PIPE) -> str:
     """Write staircases in one of :data:`medbench.tables.document.FORMATS`; shares are written in percent."""
     documents = [Document(partial(_lines, one), partial(_blocks, one), partial(values, one)) for one in found]
-    return write(documents, form, plain=plain)
+    return write(documents, form, screen)
 
 
 def rows(found: Inflation) -> list[tuple[str, Step]]:
     """Return what every form prints: a title and its values, from what was published to the arm's own control."""
-    chance = f"chance {100 / found.n_classes:.0f}"
+    chance = f"guessing {100 / found.n_classes:.0f}"
     listed = [("published, on its own data" if found.is_phantom else "published", found.published)]
     listed.append((found.own.title, found.own))
     listed += [(f"{step.number} {step.title}", step) for step in found.steps]
     for position, step in enumerate(found.ours):
         measure = f"balanced accuracy ({chance}), " if not position else ""
-        listed.append((f"{step.number} {measure}over {short(step.title)}", step))
+        listed.append((f"{step.number} {measure}compared with {method_name(step.title)}", step))
     return listed
 
 
 def sentences(found: Inflation) -> Iterator[str]:
     """Yield what stands under a staircase."""
-    arm, against = map(short, found.names)
+    arm, against = map(method_name, found.names)
     if found.is_phantom:
-        yield f"{PHANTOM}. Compare our rows with each other only."
+        yield f"{SYNTHETIC} Compare our rows with each other only."
     yield from found.waived
     reported = found.own if found.is_phantom or found.published.gain is None else found.published
     source = "reported for" if reported is found.published else "that the study's own protocol gives"
     if reported.gain is not None and found.gain is not None:
         left = gain_and_range(found.gain)
         verdict = found.verdict
-        word = verdict.word if verdict is not None and verdict.word else "no verdict"
-        yield f"Of the {points(reported.gain)} points {source} {arm}, {left} are left over its own control: {word}."
+        word = WORDS[verdict.word].text if verdict is not None and verdict.word else "no verdict"
+        yield (
+            f"Of the {points(reported.gain)} points {source} {arm}, {left} are left compared with the method above it: "
+            f"{word}."
+        )
         if verdict is not None and verdict.withheld:
             yield verdict.withheld
     elif found.gain is None:
-        yield "Not everything is done or defined: what is left over its own control cannot be said yet."
+        yield "Not everything is done or defined: what is left of the gain cannot be said yet."
     if (largest := found.largest) is not None:
         step, fall = largest
         yield f"The largest part, {100 * fall:.1f}, was {CAUSES[step.leak]} (step {step.number})."
     metric = found.table.metric
     yield (
-        f"Rows to step {len(found.steps)}: {metric}, images by argmax, as the study counted. Below: balanced accuracy "
-        "by patient where labels allow, corrected for training frequencies; ranges as on the board."
+        f"Rows to step {len(found.steps)}: {metric} by image, most probable class, as the study counted. Below: "
+        "balanced accuracy by patient where labels allow, with the decision threshold that follows the class "
+        "frequencies; intervals as in the leaderboard."
     )
-    if arm != short(found.table.arm):
-        yield f"Both with {short(found.table.arm)}; the networks differ."
+    if arm != method_name(found.table.arm):
+        yield f"Both with {method_name(found.table.arm)}; the networks differ."
     sources = dict.fromkeys(
         p.source
         for p in found.study.published
@@ -105,31 +110,31 @@ def values(found: Inflation) -> Iterator[Values]:
 
 
 def _heading(found: Inflation) -> tuple[str, str]:
-    left = f"{clean(found.study.name)}: {clean(found.dataset)}, {short(found.classifier)}"
+    left = f"{clean(found.study.name)}: {dataset_name(found.dataset)}, {classifier_name(found.classifier)}"
     right = f"{counted(found.images, 'image')}, {found.n_classes} classes, {found.table.metric} in %"
     return left, right
 
 
-def _lines(found: Inflation) -> Iterator[str]:
-    yield from in_two_parts(*_heading(found))
+def _lines(found: Inflation, screen: Screen) -> Iterator[str]:
+    yield from in_two_parts(*_heading(found), width=screen.width)
     if found.majority is not None:
         yield f'always answering "{clean(found.commonest)}" scores {100 * found.majority:.1f}'
     yield ""
-    arm, against = map(short, found.names)
+    arm, against = map(method_name, found.names)
     if max(columns(arm), columns(against)) <= NAMED:
         yield f" where {arm}'s gain over {against} goes"
     else:
-        yield " where the gain of the arm over the other goes"
-        yield from wrapped(f"arm: {arm}", WIDTH)
+        yield " where the gain of the method over the other goes"
+        yield from wrapped(f"method: {arm}", WIDTH)
         yield from wrapped(f"other: {against}", WIDTH)
-    yield _line("", "arm", "other", "gain")
+    yield _line("", "method", "other", "gain")
     for title, step in rows(found):
         alone, text = name_column(f" {title}", TITLE_WIDTH + 1)
         yield from (*alone, _line(text, *_cells(step)))
     if found.gain is not None:
         yield f"{pad(f' {RANGE}', TITLE_WIDTH)}{range_of(found.gain):>29}"
     yield ""
-    yield from under(sentences(found))
+    yield from under(sentences(found), screen.width)
 
 
 def _line(title: str, arm: str, against: str, gain: str) -> str:
@@ -151,5 +156,7 @@ def _blocks(found: Inflation) -> Iterator[Block]:
         listed.append((RANGE, "", "", range_of(found.gain)))
     yield Heading(left)
     yield Notes((right,))
-    yield grid(("where the gain goes", *map(short, found.names), "gain"), listed, numeric=(False, True, True, True))
+    yield grid(
+        ("where the gain goes", *map(method_name, found.names), "gain"), listed, numeric=(False, True, True, True)
+    )
     yield notes(sentences(found))

@@ -8,12 +8,14 @@ from math import floor, log10
 
 from medbench.analyses.learning_curves import LearningCurve, OfArm, Point, Worth
 from medbench.data.audit_official_cut import describe_waivers
-from medbench.planning.arm_names import arm_name, control_name, short
+from medbench.planning.arm_names import arm_name, control_name
 from medbench.protocols.protocol import split_size
+from medbench.registry.display_names import classifier_name, dataset_name
+from medbench.statistics.verdicts import WORDS
 from medbench.tables.blocks import Block, Heading, Notes, grid, notes
 from medbench.tables.document import Document, write
-from medbench.tables.wording import ESTIMAND, PHANTOM, by_size, range_of
-from medbench.tables.writers.terminal import in_two_parts, under
+from medbench.tables.wording import ESTIMAND, SYNTHETIC, by_size, range_of
+from medbench.tables.writers.terminal import PIPE, Screen, in_two_parts, under
 from medbench.tables.writers.values import Values, gain_values, percent, rounded, verdict_values
 from medbench.text import WIDTH, clean, counted, cut, listed, points
 
@@ -22,15 +24,15 @@ KIND = "training size"
 TITLES = ("patients", "control", "arm", "gain", "95 % range", "verdict", "worth", "95 % range")
 
 
-def render(found: Sequence[LearningCurve], form: str, *, plain: bool = False) -> str:
+def render(found: Sequence[LearningCurve], form: str, *, screen: Screen = PIPE) -> str:
     """Write gains by training size in one of :data:`medbench.tables.document.FORMATS`, shares in percent."""
     documents = [Document(partial(_lines, one), partial(_blocks, one), partial(values, one)) for one in found]
-    return write(documents, form, plain=plain)
+    return write(documents, form, screen)
 
 
 def name(arm: OfArm) -> str:
     """Write an arm and its control."""
-    return f"{arm_name(arm.arm)}, over {control_name(arm.arm)}"
+    return f"{arm_name(arm.arm)}, compared with {control_name(arm.arm)}"
 
 
 def extra(worth: Worth | None) -> str:
@@ -48,7 +50,7 @@ def extra(worth: Worth | None) -> str:
 def sentences(growth: LearningCurve) -> Iterator[str]:
     """Yield what stands under the table: words by size first, then how to read it."""
     if growth.is_phantom:
-        yield PHANTOM
+        yield SYNTHETIC
     yield from describe_waivers(growth.protocol, growth.source, growth.study.waive)
     for arm in growth.arms:
         words = [(p.patients, p.judged.verdict.word if p.judged else "") for p in arm.points]
@@ -58,8 +60,8 @@ def sentences(growth: LearningCurve) -> Iterator[str]:
     yield from dict.fromkeys(p.judged.verdict.withheld for p in of_points if p.judged and p.judged.verdict.withheld)
     ends = f"{min(growth.sizes):,.0f} to {max(growth.sizes):,.0f}"
     yield (
-        "worth: how many more training patients its control needs for the same balanced accuracy, read off the "
-        f"control's own curve from {ends} patients, by straight lines over log patients; > and <: beyond its ends, "
+        "worth: how many more training patients the other method needs for the same balanced accuracy, read off its "
+        f"own curve from {ends} patients, by straight lines over log patients; > and <: beyond its ends, "
         "where nothing is read. Its range is that of the gain; the curve is taken as it was measured."
     )
     fell = dict.fromkeys(control_name(arm.arm) for arm in growth.arms if arm.curve and arm.curve.levelled)
@@ -67,7 +69,7 @@ def sentences(growth: LearningCurve) -> Iterator[str]:
         yield f"Somewhere the curve of {', '.join(fell)} fell with more patients; there it was levelled."
     if growth.comparisons:
         compared = counted(growth.comparisons, "comparison")
-        yield f"Ranges hold jointly for the {compared} of a size, not over sizes. {ESTIMAND}"
+        yield f"Simultaneous 95 % confidence intervals for the {compared} of a size, not over sizes. {ESTIMAND}"
     for reason in dict.fromkeys(s.reason for s in growth.left_out):
         sizes = [f"{split_size(s.protocol)[1]:,}" for s in growth.left_out if s.reason == reason]
         yield f"Left out: {listed(sizes)} patients; {reason}."
@@ -117,7 +119,7 @@ def cells(point: Point) -> tuple[str, str, str, str, str, str, str, str]:
     if judged is None or judged.gain is None:
         return size, *values, "", f"{point.done} of {point.planned} done", "", "", ""
     gain = judged.gain
-    word = point.failures or judged.verdict.word
+    word = point.failures or (WORDS[judged.verdict.word].text if judged.verdict.word else "")
     return size, *values, points(gain.value), range_of(gain), word, extra(point.worth), _span(point.low, point.high)
 
 
@@ -127,21 +129,22 @@ def _span(low: Worth | None, high: Worth | None) -> str:
 
 def _heading(growth: LearningCurve) -> tuple[str, str]:
     size = growth.study.budget.size
-    left = f"{clean(growth.source['dataset'])}, {short(growth.classifier)}{f', {size} px' if size else ''}"
+    data = dataset_name(str(growth.source["dataset"]), str(growth.source.get("title") or ""))
+    left = f"{data}, {classifier_name(growth.classifier)}{f', {size} px' if size else ''}"
     tested, repeats = counted(growth.tested, growth.unit.removesuffix("s")), counted(growth.study.repeats, "repeat")
     return left, f"{tested} tested, {clean(growth.protocol)} x {repeats}"
 
 
-def _lines(growth: LearningCurve) -> Iterator[str]:
-    yield from in_two_parts(*_heading(growth))
-    yield "gain by training patients, and what it is worth in patients of the control"
+def _lines(growth: LearningCurve, screen: Screen) -> Iterator[str]:
+    yield from in_two_parts(*_heading(growth), width=screen.width)
+    yield "gain by number of training patients, and what it is worth in patients"
     for arm in growth.arms:
         yield ""
         yield cut(f" {name(arm)}", WIDTH)
         yield _line(TITLES)
         yield from (_line(cells(point)) for point in arm.points)
     yield ""
-    yield from under(sentences(growth))
+    yield from under(sentences(growth), screen.width)
 
 
 def _line(values: Sequence[str]) -> str:

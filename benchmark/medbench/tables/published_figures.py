@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from functools import partial
 
 from medbench.analyses.published_figures import Comparison, Figure, Line
-from medbench.planning.arm_names import short
 from medbench.protocols.protocol import protocol
+from medbench.registry.display_names import classifier_name, method_name
+from medbench.statistics.verdicts import LEAK_NAMES, WORDS
 from medbench.tables.blocks import Block, Heading, grid, notes
 from medbench.tables.document import Document, write
-from medbench.tables.wording import gain_and_range
-from medbench.tables.writers.terminal import name_column, under
+from medbench.tables.wording import SYNTHETIC, gain_and_range
+from medbench.tables.writers.terminal import PIPE, Screen, name_column, under
 from medbench.tables.writers.values import Values, gain_values, percent, rounded, verdict_values
 from medbench.text import WIDTH, clean, columns, pad, points, wrapped
 
@@ -24,27 +25,27 @@ CAVEAT = (
 TITLES = ("arm", "published", "rerun", "honest", "inflation", "honest gain over own control", "verdict")
 
 
-def render(comparison: Comparison, form: str, *, plain: bool = False) -> str:
+def render(comparison: Comparison, form: str, *, screen: Screen = PIPE) -> str:
     """Write a comparison in one of :data:`medbench.tables.document.FORMATS`; shares are written in percent.
 
     Args:
         comparison: What to write.
         form: Member of FORMATS.
-        plain: ASCII only.
+        screen: What a terminal can show.
     """
     document = Document(partial(_lines, comparison), partial(_blocks, comparison), partial(_values, comparison))
-    return write([document], form, plain=plain)
+    return write([document], form, screen)
 
 
-def _lines(comparison: Comparison) -> Iterator[str]:
+def _lines(comparison: Comparison, screen: Screen) -> Iterator[str]:
     yield from wrapped(f"{comparison.study.name}: published, rerun by its own protocol, and by an honest one", WIDTH)
     for title, lines in _groups(comparison):
         yield ""
         yield from (f" {line}" for line in wrapped(title, WIDTH - 2))
-        yield _row("", "", "its protocol,", "honest", "", "honest gain over own")
-        yield _row(" arm", "published", "our rerun", "test", "infl.", "control, bal. acc.")
+        yield _row("", "", "its protocol,", "honest", "", "honest gain over the")
+        yield _row(" method", "published", "our rerun", "test", "infl.", "method above (95 % CI)")
         for line in lines:
-            alone, name = name_column(f" {short(line.published.arm)}", NAME_WIDTH)
+            alone, name = name_column(f" {method_name(line.published.arm)}", NAME_WIDTH)
             yield from alone
             texts = cells(line)[:5]
             if columns(_row(name, *texts)) <= WIDTH:
@@ -53,7 +54,7 @@ def _lines(comparison: Comparison) -> Iterator[str]:
                 yield _row(name, *texts[:4], "")
                 yield f"{texts[4]:>{WIDTH}}"
     yield ""
-    yield from under(_sentences(comparison))
+    yield from under(_sentences(comparison), screen.width)
 
 
 def _row(name: str, published: str, rerun: str, honest: str, inflation: str, gain: str) -> str:
@@ -70,8 +71,8 @@ def cells(line: Line) -> tuple[str, str, str, str, str, str]:
     value = line.published.value
     quoted = NOT_FOUND if value is None else f"{round(100 * value if share else value, 6):g}"  # every digit of it
     inflation = "" if line.inflation is None else points(line.inflation)
-    gain = gain_and_range(line.gain) if line.gain is not None else "control" if line.is_control else ""
-    word = line.verdict.word if line.verdict is not None else ""
+    gain = gain_and_range(line.gain) if line.gain is not None else "reference" if line.is_control else ""
+    word = WORDS[line.verdict.word].text if line.verdict is not None and line.verdict.word else ""
     return quoted, shown(line.rerun), shown(line.honest), inflation, gain, word
 
 
@@ -84,7 +85,11 @@ def _groups(comparison: Comparison) -> Iterator[tuple[str, list[Line]]]:
     groups: dict[str, list[Line]] = {}
     for line in comparison.lines:
         p = line.published
-        parts = [line.dataset, short(p.classifier) if p.classifier else "", p.metric + (", %" if p.is_share else "")]
+        parts = [
+            line.dataset,
+            classifier_name(p.classifier) if p.classifier else "",
+            p.metric + (", %" if p.is_share else ""),
+        ]
         groups.setdefault(", ".join(filter(None, parts)), []).append(line)
     yield from groups.items()
 
@@ -95,26 +100,26 @@ def _sentences(comparison: Comparison) -> Iterator[str]:
     if not comparison.lines:
         yield "No published figure of this study is about these data."
     if comparison.is_phantom:
-        yield "PHANTOM DATA: drawn images. Compare rerun with honest; neither says anything about patients."
+        yield f"{SYNTHETIC} Compare rerun with honest only."
     if comparison.own:
-        leaks = ", ".join(sorted(protocol(comparison.own).leaks))
-        yield f"rerun: protocol {comparison.own}, which leaks {leaks}; never ranked."
+        leaks = ", ".join(LEAK_NAMES.get(leak, leak) for leak in sorted(protocol(comparison.own).leaks))
+        yield f"rerun: protocol {comparison.own}, which is leaky ({leaks}), so it gets no verdict."
     if comparison.honest:
         yield (
-            f"honest: protocol {comparison.honest}. rerun and honest count images by argmax, as the study did. "
-            "infl.: rerun less honest. The gain and its range are the honest board's: balanced accuracy by patient "
-            "where labels allow, corrected for training frequencies."
+            f"honest: protocol {comparison.honest}. rerun and honest count images and their most probable "
+            "class, as the study did. infl.: inflation, rerun minus honest. The gain is the leaderboard's: balanced "
+            "accuracy by patient where labels allow."
         )
     yield from dict.fromkeys(
-        f"{column}: {short(asked)} was run as {ran}."
+        f"{column}: {method_name(asked)} was run as {ran}."
         for column in ("rerun", "honest")
         for line in comparison.lines
         for asked, ran in zip((line.published.arm, line.published.classifier), getattr(line, column).ran, strict=True)
         if asked and ran and asked != ran
     )
     yield from dict.fromkeys(
-        f"{column}: {short(figure.ran[0])} / {short(figure.ran[1])}: {figure.failed}, counted with its control's "
-        "predictions."
+        f"{column}: {method_name(figure.ran[0])} with {classifier_name(figure.ran[1])}: {figure.failed}, counted with "
+        "the predictions of the method above it."
         for column in ("rerun", "honest")
         for line in comparison.lines
         if (figure := getattr(line, column)).failed
@@ -126,7 +131,9 @@ def sources_and_notes(comparison: Comparison) -> list[str]:
     """Return where the figures were published, and what the study notes of them."""
     published = [line.published for line in comparison.lines]
     sources = [f"Source: {p.source}" for p in published]
-    return list(dict.fromkeys([*sources, *(f"{short(p.arm)}, {p.metric}: {p.note}" for p in published if p.note)]))
+    return list(
+        dict.fromkeys([*sources, *(f"{method_name(p.arm)}, {p.metric}: {p.note}" for p in published if p.note)])
+    )
 
 
 def _values(comparison: Comparison) -> Iterator[Values]:

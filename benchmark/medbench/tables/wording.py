@@ -15,10 +15,11 @@ from medbench.planning.arm_names import arm_name, control_name
 from medbench.statistics.gain_intervals import Interval
 from medbench.statistics.power import patients_to_see, smallest_gain_seen
 from medbench.statistics.verdicts import WORDS, Evidence, GivenWord, Verdict, Word
-from medbench.text import auroc_text, duration, listed, points, printed
+from medbench.text import auroc_text, counted, duration, listed, points, printed
 
-PHANTOM = "PHANTOM DATA: this shows that medbench works, nothing about patients. Yours: medbench init FOLDER"
-ESTIMAND = "Expected gain over its control, trained on so many such patients."
+SYNTHETIC = "Synthetic test images: the result says nothing about patients."
+ESTIMAND = "The gain expected when training on this many similar patients."
+UNTUNED = "No method was tuned."
 _NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight", 9: "nine"}
 
 
@@ -59,30 +60,39 @@ def answer(
         return verdict.withheld
     gain, span = points(interval.value), range_of(interval)
     if verdict.word == "better":
-        sentence = f"Yes: {arm} gains {gain} points over {control} (95 % range {span}), also in AUROC ({auroc})."
+        sentence = (
+            f"Yes: {arm} gains {gain} points compared with {control} (95 % CI {span}), and AUROC rises too ({auroc})."
+        )
     elif verdict.word == "threshold":
         ends = f" ({auroc_text(auroc_range[0])} to {auroc_text(auroc_range[1])})" if auroc_range else ""
-        sentence = f"{arm} moves the threshold: balanced accuracy {gain}, AUROC {auroc}{ends}."
+        sentence = (
+            f"Only the decision threshold moved with {arm}, compared with {control}: balanced accuracy {gain} points "
+            f"(95 % CI {span}), AUROC {auroc}{ends}."
+        )
     elif verdict.word == "same":
-        sentence = f"No: {arm} is within {worth:g} points of {control} ({span})."
+        sentence = f"No relevant difference: {arm} is within {worth:g} points of {control} (95 % CI {span})."
     elif verdict.word == "worse":
-        sentence = f"{arm} costs {abs(printed(interval.value)):.1f} points."
+        lower = abs(printed(interval.value))
+        sentence = f"Worse: {arm} is {lower:.1f} points lower than {control} (95 % CI {span})."
     else:
-        sees = sight(interval, comparison.evidence, worth=worth)
-        sentence = f"Can't tell. {arm} gains {gain} over {control} ({span}). {sees}"
+        detects = detectable(interval, comparison.evidence, worth=worth)
+        sentence = f"Inconclusive: {arm} gains {gain} points compared with {control} (95 % CI {span}). {detects}"
     return f"{sentence} {verdict.note}".strip()
 
 
-def sight(interval: Interval, evidence: Evidence, *, worth: float) -> str:
-    """Say what the design sees in this comparison and how many patients it takes to see what matters."""
-    sees = 100 * smallest_gain_seen(interval)
-    first = f"This design sees {sees:.1f} points or more"
-    if sees <= worth:
+def detectable(interval: Interval, evidence: Evidence, *, worth: float) -> str:
+    """Say what gain the design can detect in this comparison and how many patients a relevant one would need."""
+    gain = 100 * smallest_gain_seen(interval)
+    first = f"This design can detect a gain of {gain:.1f} points or more (80 % power)"
+    if gain <= worth:
         return f"{first}."
     if evidence.folds == 1 and interval.between_trainings > interval.between_patients:
-        return f"{first}; most of that is noise of {evidence.repeats} training draws, which more --repeats narrow."
-    needed = patients_to_see(worth, sees=sees, patients=evidence.patients)
-    return f"{first}; seeing {worth:g} takes about {needed:,} such {evidence.unit}."
+        return (
+            f"{first}; most of the uncertainty comes from {evidence.repeats} training draws, which more --repeats "
+            "reduce."
+        )
+    needed = patients_to_see(worth, sees=gain, patients=evidence.patients)
+    return f"{first}; detecting a {worth:g}-point gain would need about {needed:,} {evidence.unit}."
 
 
 def what_helps(found: Sequence[tuple[str, Verdict, Interval]]) -> str:
@@ -99,12 +109,12 @@ def looks(comparisons: int, configurations: int) -> str:
         comparisons: Size of the family, as :class:`medbench.statistics.gain_intervals.Interval` holds it.
         configurations: Ever scored on these folds in this store, shown or not, controls among them.
     """
-    jointly = f"Ranges hold jointly for {comparisons} comparisons" if comparisons != 1 else "One comparison"
+    tried = f"{counted(configurations, 'method', 'were')} tried on these splits so far."
     if not comparisons:
-        jointly = "Nothing is compared yet"
-    plural = "" if configurations == 1 else "s"
-    verb = "was" if configurations == 1 else "were"
-    return f"{jointly}; {configurations} configuration{plural} {verb} ever scored here"
+        return f"Nothing is compared yet. {tried}"
+    if comparisons == 1:
+        return f"95 % confidence interval of one comparison. {tried}"
+    return f"Simultaneous 95 % confidence intervals for {comparisons} comparisons (max-t). {tried}"
 
 
 def cases(datasets: int) -> str:
@@ -118,28 +128,29 @@ def cases(datasets: int) -> str:
 def legend(worth: float, words: Sequence[Word] = ()) -> str:
     """Explain the marks; the one for the threshold only where `words` holds it."""
     shown: list[GivenWord] = ["better", "worse", "same", "can't tell"]
-    extent = {"same": f" within {worth:g} points"}
+    extent = {"same": f" (within {worth:g} points)"}
     shown += ["threshold"] * ("threshold" in words)
-    return "   ".join(f"{WORDS[word].mark} {word}{extent.get(word, '')}" for word in shown)
+    return "   ".join(f"{WORDS[word].mark} {WORDS[word].text}{extent.get(word, '')}" for word in shown)
 
 
 def yardstick(of_it: YardstickResult) -> tuple[str, str]:
     """Return the name of a yardstick's row and what stands there instead of a verdict."""
     if of_it.kind == "seeds":
-        return "the same, other seeds", "training noise"
+        return "same method, other seeds", "noise of training"
     if of_it.kind == "fewer":
-        return "3/4 of the patients", "what data buys"
-    return f"{of_it.trainings} trainings averaged", f"what {duration(of_it.seconds)} buy"
+        return "3/4 of the patients", "what data adds"
+    return f"{of_it.trainings} networks averaged", f"what {duration(of_it.seconds)} add"
 
 
 def at_twice(check: DoubleStepsResult) -> str:
     """Write a gain at twice the steps, or how far its trainings are."""
     arm, control = arm_name(check.arm), control_name(check.arm)
     if check.gain is None:
-        trainings = f"{check.settled} of {check.planned} trainings of {arm} and {control}"
-        return f"At {check.steps:,} steps: {trainings} settled, no gain yet."
+        trainings = f"{check.settled} of {check.planned} training runs of {arm} and {control}"
+        return f"With twice the steps ({check.steps:,}): {trainings} are done, no gain yet."
     instead = f" instead of {points(check.before.value)}" if check.before is not None else ""
-    return f"At {check.steps:,} steps: {gain_and_range(check.gain)}{instead}, {arm} over {control}."
+    compared = f"{arm} compared with {control}"
+    return f"With twice the steps ({check.steps:,}): {gain_and_range(check.gain)}{instead}, {compared}."
 
 
 def by_size(found: Sequence[tuple[float, Word]], *, arm: str, control: str) -> str:
@@ -154,13 +165,13 @@ def by_size(found: Sequence[tuple[float, Word]], *, arm: str, control: str) -> s
     if not known:
         return ""
     groups = [(word, [size for size, _ in run]) for word, run in itertools.groupby(known, key=lambda item: item[1])]
-    each = "; ".join(f"{word} at {listed(sizes)} patients" for word, sizes in groups)
-    sentence = f"{arm} over {control}: {each}."
+    each = "; ".join(f"{WORDS[word].text} at {listed(sizes)} patients" for word, sizes in groups if word)
+    sentence = f"{arm} compared with {control}: {each}."
     helps = [word == "better" for word, _ in groups]
     if len(known) < len(found) or sum(helps) != 1:
         return sentence
     if len(groups) == 1:
-        return f"{sentence} It helps at every size looked at."
+        return f"{sentence} It helps at every size that was tried."
     if helps[0]:
         return f"{sentence} Up to {groups[0][1][-1]} patients it helps; from {groups[1][1][0]} on no gain is seen."
     if helps[-1]:
@@ -178,11 +189,11 @@ def by_board(found: Sequence[tuple[str, Word]], *, arm: str, control: str) -> st
     """
     named: dict[str, list[str]] = {}
     for board, word in found:
-        named.setdefault(word or "no verdict", []).append(board)
+        named.setdefault(WORDS[word].text if word else "no verdict", []).append(board)
     if list(named) == ["no verdict"]:
-        return f"{arm} over {control}: no verdict on any of {len(found)} boards."
+        return f"{arm} compared with {control}: no verdict in any of {len(found)} tables."
     each = "; ".join(f"{word} with {listed(boards)}" for word, boards in named.items())
-    return f"{arm} over {control}: {each}." if each else ""
+    return f"{arm} compared with {control}: {each}." if each else ""
 
 
 def still_improving(arms: Sequence[str]) -> str:
@@ -190,7 +201,10 @@ def still_improving(arms: Sequence[str]) -> str:
     if not arms:
         return ""
     each = ", ".join(arms)
-    return f"Still improving in more than half of the folds when training ended: {each}. See --check-steps."
+    return (
+        f"Training may have been too short: {each} still improved at its end in more than half of the folds "
+        "(--check-steps trains the best method twice as long)."
+    )
 
 
 def generator_poor(arms: Sequence[tuple[str, str]]) -> str:
@@ -202,14 +216,14 @@ def generator_poor(arms: Sequence[tuple[str, str]]) -> str:
     if not arms:
         return ""
     each = "; ".join(f"{name}: {why}" for name, why in arms)
-    return f"g  generator poor, says little about GANs: {each}"
+    return f"g: poor generated images, so this row says little about better ones. {each}."
 
 
 def copies(arms: Sequence[tuple[str, int, int]]) -> str:
-    """Say how many made images are copies of training images; "" where none was looked at.
+    """Say how many generated images are copies of training images; "" where none was looked at.
 
     Args:
         arms: Name, copies and images looked at.
     """
     each = ", ".join(f"{name} {n:,} of {of:,}" for name, n, of in arms if of)
-    return f"Made images that are copies of training images: {each}; up to 1 in 100 by chance." if each else ""
+    return f"Generated images that are copies of training images: {each} (1 in 100 by chance)." if each else ""

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from medbench import __version__
+from medbench.boards.board import Board
 from medbench.boards.build import best, boards
 from medbench.data.describe import DatasetDescription
 from medbench.errors import LeakError, MedbenchError
@@ -40,7 +41,8 @@ from medbench.publishing.verify.signs_of_invention import NAME, Signs
 from medbench.registry.catalogue import Catalogue
 from medbench.samples import Samples
 from medbench.store.store import Store
-from medbench.tables.board_notes import board_notes
+from medbench.tables.answer import answer_of
+from medbench.tables.board_notes import mark_notes
 from medbench.text import clean
 from medbench.trial.metrics import measure, metric_name
 from medbench.trial.prior_correction import correct_prior
@@ -102,7 +104,7 @@ def check_against_data(
         _check_claims(bundle, [board_numbers(board) for board in built], found, report)
         _check_double_steps(bundle, built, report)
         report.boards += [
-            {**board_numbers(b), "recomputed": True, "sentences": list(map(clean, board_notes(b)))} for b in built
+            {**board_numbers(b), "recomputed": True, "sentences": list(map(clean, _sentences(b)))} for b in built
         ]
     report.boards += [{**claim, "recomputed": False, "sentences": []} for claim in claims]
 
@@ -337,6 +339,13 @@ def _name(trial: Trial) -> str:
 def _name_with_protocol(trial: Trial) -> str:
     """Name a trial among those of other protocols."""
     return f"{_name(trial)} ({trial.protocol})"
+
+
+def _sentences(board: Board) -> list[str]:
+    """Return what is said under a board, the answer first."""
+    found = answer_of(board)
+    first = (found.sentence, found.largest, *found.why_no_verdict)
+    return [text for text in (*first, *found.warnings, *mark_notes(board), *found.notes) if text]
 
 
 def _short(value: Any) -> str:

@@ -1,0 +1,159 @@
+"""The answer of a board, and what belongs to it: why there is no verdict, the weightiest warnings, what to do next.
+
+Terminal, report, site and notebook take these sentences from here, in this order.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from medbench.boards.board import Board, Row
+from medbench.planning.arm_names import arm_name, control_name
+from medbench.planning.study import Study
+from medbench.registry.display_names import classifier_name
+from medbench.statistics.verdicts import WORDS, GivenWord, reasons
+from medbench.tables.board_notes import board_notes, name_of_data, own_warnings
+from medbench.tables.wording import SYNTHETIC, answer, range_of, what_helps
+from medbench.text import counted, listed, points
+
+MOST_NAMED = 2
+"""Methods that a question names; of more it gives the number."""
+MOST_WARNINGS = 2
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is said of a board, the answer first.
+
+    Attributes:
+        question: The title: what was asked.
+        badges: Words that must not be missed, in capitals: SYNTHETIC DATA, PRACTICE RUN, LEAKY.
+        sentence: The answer in one sentence.
+        largest: The largest gain or loss that was seen; "" where the answer says it.
+        why_no_verdict: A sentence for each reason why there is no verdict; empty where there is one.
+        warnings: The weightiest, at most MOST_WARNINGS.
+        notes: All further sentences.
+    """
+
+    question: str
+    badges: tuple[str, ...]
+    sentence: str
+    largest: str
+    why_no_verdict: tuple[str, ...]
+    warnings: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class NextStep:
+    """A command that may come next.
+
+    Attributes:
+        command: As it is typed.
+        purpose: What it gives, in a few words.
+    """
+
+    command: str
+    purpose: str
+
+
+def answer_of(board: Board) -> Answer:
+    """Answer the question of a board."""
+    why = tuple(reasons(board.evidence))
+    warnings = [SYNTHETIC] * board.is_phantom + own_warnings(board)
+    shown = warnings[: MOST_WARNINGS + board.is_phantom]  # that images are drawn counts for none
+    notes = [*warnings[len(shown) :], *board_notes(board)]
+    sentence, largest = _sentence(board), _largest(board)
+    return Answer(
+        _question(board),
+        _badges(board),
+        sentence,
+        "" if largest in sentence else largest,
+        why,
+        tuple(shown),
+        tuple(notes),
+    )
+
+
+def next_steps(study: Study, boards: Sequence[Board], *, name: str = "") -> list[NextStep]:
+    """Return what a user may want to do after a run.
+
+    Args:
+        study: What was run.
+        boards: Of it.
+        name: How commands call the study; "" for the latest.
+    """
+    named = f" {name}" if name else ""
+    complete = boards and all(row.complete for board in boards for row in board.all_rows)
+    steps = [] if complete else [NextStep("the same command again", "goes on where it stopped")]
+    steps.append(NextStep(f"medbench report{named}", "a page with plots"))
+    if any(board.is_phantom for board in boards):
+        steps.append(NextStep("medbench init FOLDER", "your own images"))
+    if audited := next((b for b in boards if b.warnings), None):
+        data = "" if audited.is_phantom else " --data FOLDER"
+        command = f"medbench audit {shlex.quote(str(audited.source['dataset']))}{data}"
+        steps.append(NextStep(command, "what the warnings rest on"))
+    if complete and not any(board.evidence.is_rehearsal or board.leaks for board in boards):
+        steps.append(NextStep(f"medbench bundle{named}", "one file that others can check"))
+    return steps
+
+
+def asked_rows(board: Board) -> list[Row]:
+    """Return the methods that were asked for and are compared with another one."""
+    return [row for row in board.rows if row.arm.asked and row.judged is not None]
+
+
+def _question(board: Board) -> str:
+    names = list(dict.fromkeys(arm_name(row.arm) for row in asked_rows(board)))
+    who = f"Which of {len(names)} methods helps" if len(names) > MOST_NAMED else f"Does {listed(names)} help"
+    if len(names) == MOST_NAMED:
+        who = f"Do {listed(names)} help"
+    return f"{who if names else 'How good is it'}? {name_of_data(board)}, {classifier_name(board.classifier)}"
+
+
+def _badges(board: Board) -> tuple[str, ...]:
+    found = ["SYNTHETIC DATA"] * board.is_phantom + ["LEAKY"] * bool(board.leaks)
+    return (*found, *["PRACTICE RUN"] * board.evidence.is_rehearsal)
+
+
+def _sentence(board: Board) -> str:
+    """Answer for what was asked; with several methods say which helps, or how many have which verdict."""
+    compared = [(row, row.judged) for row in asked_rows(board) if row.judged is not None and row.gain is not None]
+    if not compared:
+        waiting = [row for row in board.rows if not row.complete]
+        if waiting:
+            done, planned = sum(row.done for row in board.rows), sum(row.planned for row in board.rows)
+            return f"No answer yet: {done} of {counted(planned, 'training run', 'are')} done."
+        return "No answer: nothing that was asked for is compared with another method here."
+    if len(compared) == 1:
+        row, judged = compared[0]
+        if judged.verdict.word:
+            return answer(judged, arm=arm_name(row.arm), control=control_name(row.arm), worth=board.study.worth)
+        return f"No verdict: {_effect(row)}."
+    found = [(arm_name(row.arm), judged.verdict, row.gain) for row, judged in compared if row.gain is not None]
+    if helps := what_helps(found):
+        return helps
+    counts: dict[GivenWord, int] = {}
+    for _, verdict, _ in found:
+        if verdict.word:
+            counts[verdict.word] = counts.get(verdict.word, 0) + 1
+    if counts:
+        each = ", ".join(f"{number} {WORDS[word].text}" for word, number in counts.items())
+        return f"None of {len(found)} methods is better than the method above it ({each})."
+    return f"No verdict on {len(found)} methods. {_largest(board)}"
+
+
+def _largest(board: Board) -> str:
+    """Name the largest gain or loss of any method, asked for or not."""
+    known = [row for row in board.rows if row.gain is not None]
+    if not known:
+        return ""
+    return f"Largest effect: {_effect(max(known, key=lambda row: abs(row.gain.value) if row.gain else 0.0))}."
+
+
+def _effect(row: Row) -> str:
+    assert row.gain is not None
+    compared = f"compared with {control_name(row.arm)}"
+    return f"{arm_name(row.arm)} {points(row.gain.value)} points {compared} (95 % CI {range_of(row.gain)})"
