@@ -113,7 +113,7 @@ def test_what_it_writes_can_be_planned_and_run(
         ran = medbench("run", "study.toml", "--data", "mine", "-a", "plain-toy", "-c", "mean", "--budget", "smoke",
                        "--folds", "2", "--repeats", "1", "--plugins-dir", TOYS, "--executor", "forks")  # fmt: skip
         assert ran.returncode == 0, ran.stderr
-        assert "REHEARSAL" in ran.stdout
+        assert "Practice run, so no verdict" in ran.stdout
     assert before == {p: p.stat().st_mtime_ns for p in (tmp_path / "mine").rglob("*")}
 
 
@@ -189,4 +189,4 @@ def test_real_images_without_patients_are_said_to_have_none(medbench: Medbench, 
 
     assert begun.returncode == 0, begun.stderr
     assert "one patient may stand on both sides of a cut" in " ".join(begun.stdout.split())
-    assert "trials      90" in planned.stdout
+    assert "90 training runs" in planned.stdout

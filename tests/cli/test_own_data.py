@@ -67,7 +67,7 @@ def test_a_nearly_equal_picture_under_two_labels_is_said_by_every_command(tmp_pa
     assert said in checked[1]
     assert "different labels: folder/no/twin.png, folder/yes/0.png" in checked[1]
     assert planned[0] == 0
-    assert f"note {said}, the first: folder/no/twin.png" in planned[1]
+    assert f"Note: {said}, the first: folder/no/twin.png" in planned[1]
     assert f"warning folder[size=24]: {said}: medbench audit" in planned[1]  # what a board shows
 
 
@@ -89,7 +89,7 @@ def test_a_class_of_blank_images_is_said_and_images_that_are_all_one_are_refused
     for code, text in (checked, audited, planned):
         assert code == 0
         assert said in text
-    assert "warning folder[size=24]: images that show nothing" in planned[1]
+    assert "Warning: images that show nothing" in planned[1]
     assert refused[0] == checked_all[0] == 3
     for text in (refused[1], checked_all[1]):
         assert "all 12 images show the same, nothing but one gray level; there is nothing to learn" in text

@@ -166,7 +166,7 @@ def test_a_run_with_the_block_goes_on_and_shows_it(tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, ["run", *asked, "--seed-block", *where])
     assert result.exit_code == 0, result.output
     planned = CliRunner().invoke(cli, ["plan", *asked, "--seed-block", *where]).output
-    assert "18 trainings of one fold" in " ".join(planned.split())
+    assert "Of these, 18 of one fold take 3 generator seeds x 3 classifier seeds" in " ".join(planned.split())
     text = CliRunner().invoke(cli, ["compare", "hybrid", "hybrid[generator=resample]", "--details", *where]).output
     assert "one fold, 3 x 3 seeds" in text
 

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from medbench.planning.time_forecast import duration_text
 from medbench.statistics.gain_intervals import Interval
 from medbench.statistics.power import (
     LASTING,
@@ -21,6 +20,7 @@ from medbench.statistics.power import (
     smallest_gain,
     smallest_gain_seen,
 )
+from medbench.tables.plan_text import outlook_lines
 from medbench.text import columns
 
 RARE = st.integers(20, 500)
@@ -84,7 +84,7 @@ def test_sentence_7_two_cheaper_and_one_dearer_alternative() -> None:
 
     cheaper, fewer, dearer = alternatives(PlannedDesign((121, 291), 5, 3, 4))
 
-    assert [a.label for a in (cheaper, fewer, dearer)] == ["5 x 1", "1 comparison", "5 x 10"]
+    assert [a.label for a in (cheaper, fewer, dearer)] == ["5 folds x 1", "1 comparison only", "5 folds x 10"]
     assert [a.cost for a in (cheaper, fewer, dearer)] == pytest.approx([1 / 3, 2 / 5, 10 / 3])
     assert dearer.gain < planned < cheaper.gain
     assert fewer.gain < planned
@@ -152,25 +152,29 @@ def test_too_few_patients_are_refused() -> None:
         forecast((1, 50), folds=5, repeats=3)
 
 
-@given(
-    rare=st.integers(2, 5000), folds=st.integers(1, 20), repeats=st.integers(1, 50), m=st.integers(1, 40),
-    hours=st.floats(0, 9999),
-)  # fmt: skip
+@given(rare=st.integers(2, 5000), folds=st.integers(1, 20), repeats=st.integers(1, 50), m=st.integers(1, 40))
 @settings(max_examples=60, deadline=None)
-def test_lines_of_a_plan_fit_and_no_design_is_broken(rare: int, folds: int, repeats: int, m: int, hours: float) -> None:
+def test_the_table_of_designs_fits_a_terminal(rare: int, folds: int, repeats: int, m: int) -> None:
     design = PlannedDesign((rare, 2 * rare), folds, repeats, m)
-    lines = outlook(design, price=lambda cost: f"in {duration_text(3600 * hours * cost)}")
+    lines = list(outlook_lines(design, worth=2.0, whole=3600.0))
 
-    assert [word for word, _ in lines if word != "instead"] == ["sees", "note", "assuming"]
-    assert all(columns(line) <= 67 for _, line in lines)
+    assert all(columns(line) <= 80 for line in lines)
+    rows = [line for line in lines if line.startswith((" > ", "   "))][1:]
+    assert rows[0].startswith(" > ")
+    assert f"{100 * smallest_gain(design):.1f}" in rows[0]
     twice = forecast((2 * rare, 4 * rare), folds, repeats, comparisons=m)
-    assert dict(lines)["note"] == f"twice the patients would see {100 * twice:.1f}"
+    assert rows[-1].split() == ["twice", "as", "many", "patients", f"{100 * twice:.1f}", "-"]
 
 
-def test_a_plan_for_an_official_cut_doubles_both_its_parts_and_says_so() -> None:
-    lines = outlook(PlannedDesign((170, 830), 1, 3, 2, (50, 250)))
-    twice = forecast((340, 1660), 1, 3, comparisons=2, trained=(100, 500))
+def test_a_plan_for_an_official_split_doubles_both_its_parts_and_says_so() -> None:
+    found = outlook(PlannedDesign((170, 830), 1, 3, 2, (50, 250)))
 
-    assert dict(lines)["note"] == f"twice the patients of both parts would see {100 * twice:.1f}"
-    with_folds = outlook(PlannedDesign((170, 830), 5, 3, 2, (50, 250)))
-    assert dict(with_folds)["note"].startswith("twice the patients would see ")
+    assert found[-1].gain == forecast((340, 1660), 1, 3, comparisons=2, trained=(100, 500))
+    assert found[-1].label == "twice as many patients in both parts"
+    assert outlook(PlannedDesign((170, 830), 5, 3, 2, (50, 250)))[-1].label == "twice as many patients"
+
+
+def test_what_cannot_be_detected_is_said() -> None:
+    (line,) = outlook_lines(PlannedDesign((1, 50), 5, 3), worth=2.0)
+
+    assert line == " No gain can be detected: the rarest class has 1 patient."

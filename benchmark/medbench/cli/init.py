@@ -23,8 +23,9 @@ from medbench.planning.trial_matrix import expand
 from medbench.protocols.folds import without_overlap
 from medbench.registry.catalogue import Catalogue
 from medbench.samples import Samples
-from medbench.statistics.power import PlannedDesign, outlook
+from medbench.statistics.power import PlannedDesign
 from medbench.statistics.verdicts import FEWEST_RARE
+from medbench.tables.plan_text import outlook_lines
 from medbench.text import WIDTH, clean, counted, listed, wrapped
 
 
@@ -208,11 +209,11 @@ def _report(described: DatasetDescription, how: str, rule: str, folds: int, comp
         parts = np.array(part_names(kept.parts, len(kept)))
         tested, trained = (_of_class(kept.take(parts == part)) for part in ("test", "train"))
     if min(tested) < FEWEST_RARE:
-        click.echo(f"sees        {min(tested)} patients of the rarest class: numbers, no verdict")
+        click.echo(f" Only {min(tested)} patients in the rarest class, so no verdict: it needs {FEWEST_RARE}.")
     else:
         folds = 1 if official else folds
-        for word, line in outlook(PlannedDesign(tested, folds, 3, comparisons, trained)):
-            click.echo(f"{word:<12}{line}")
+        for line in outlook_lines(PlannedDesign(tested, folds, 3, comparisons, trained), worth=2.0):
+            click.echo(line)
 
 
 def _of_class(samples: Samples) -> list[int]:

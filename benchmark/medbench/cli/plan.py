@@ -15,6 +15,7 @@ from medbench.cli.shared_options import read_request, study_options
 from medbench.planning.stored_part import count_stored
 from medbench.running.study_run import MANY_TRIALS, plan_study
 from medbench.tables.plan_text import facts, lines
+from medbench.tables.writers.terminal import screen_of
 
 SLURM = """\
 #!/bin/bash
@@ -54,8 +55,14 @@ def plan(as_json: bool, yes: bool, sbatch: int | None, **options: Any) -> None:
     if as_json:
         click.echo(json.dumps(facts(planned, stored), indent=1))
         return
-    for line in lines(planned, stored):
+    screen = screen_of(sys.stdout)
+    for line in lines(planned, stored, start=_start(sys.argv[2:]), screen=screen):
         click.echo(line)
+
+
+def _start(arguments: list[str]) -> str:
+    """Return the command that runs what was planned."""
+    return shlex.join(["medbench", "run", *(word for word in arguments if word not in ("--yes", "--json"))])
 
 
 def _slurm_job(parts: int, arguments: list[str], results: Path) -> str:

@@ -6,7 +6,7 @@ Neither is an "observed power": the gain that was found plays no part.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil, floor, log10, sqrt
 from statistics import NormalDist
@@ -17,7 +17,6 @@ from medbench.statistics.variances import allowance, degrees
 from medbench.text import counted
 
 POWER = 0.8
-ROOM = 63  # columns of a line of a plan for further designs, with a blank or three between them
 DISAGREE = 0.15  # arm and control decide 10 to 20 % of the patients differently, as a rule
 LASTING = 0.6
 """Share of the variance of one repeat that no further repeat takes away, since it is that of the patients.
@@ -61,7 +60,7 @@ class Alternative:
         design: The design.
         gain: Smallest gain of balanced accuracy seen with a power of 80 %, 0 to 1.
         cost: Trainings, relative to the design it stands beside.
-        label: What is different in it: "5 x 1", "1 comparison".
+        label: What is different in it: "5 folds x 1", "1 comparison only".
     """
 
     design: PlannedDesign
@@ -114,41 +113,34 @@ def alternatives(design: PlannedDesign) -> tuple[Alternative, ...]:
     found = []
     for other in (*different[:2], replace(design, repeats=10 if repeats < 10 else 2 * repeats)):
         trainings = other.folds * other.repeats * (other.comparisons + 1)  # arms and the control they share
-        if other.comparisons != m:
-            label = counted(other.comparisons, "comparison")
-        else:
-            label = f"{other.folds} x {other.repeats}" if folds > 1 else f"{other.repeats} draws"
+        label = f"{counted(other.comparisons, 'comparison')} only" if other.comparisons != m else name_of(other)
         found.append(Alternative(other, smallest_gain(other), trainings / (folds * repeats * (m + 1)), label))
     return tuple(found)
 
 
-def outlook(
-    design: PlannedDesign, *, price: Callable[[float], str] = lambda cost: f"at {cost:.2g}x"
-) -> list[tuple[str, str]]:
-    """Say what a design sees and what others would, as lines of a plan: a word and what stands behind it.
+def outlook(design: PlannedDesign) -> tuple[Alternative, ...]:
+    """Return a design, then others beside it: cheaper ones, a dearer one, and itself with twice the patients.
 
-    Args:
-        design: The design.
-        price: Says what a design costs, relative to this one.
+    Empty where the rarest class has fewer than two patients, so that nothing can be detected. Twice the patients cost
+    NaN: they are not for sale.
     """
     if min(design.class_patients) < 2:
-        return [("sees", f"nothing: the rarest class has {min(design.class_patients)} patients")]
-    gain, comparisons = smallest_gain(design), counted(design.comparisons, "comparison")
-    lines = [""]
-    for item in (f"{other.label}: {100 * other.gain:.1f} {price(other.cost)}" for other in alternatives(design)):
-        if len(lines[-1]) + len(item) > ROOM:
-            lines.append("")
-        lines[-1] += f"   {item}" if lines[-1] else item
+        return ()
     twice = replace(
         design, class_patients=[2 * n for n in design.class_patients], trained=[2 * n for n in design.trained]
     )
-    of_both = " of both parts" if design.folds == 1 and design.trained else ""
-    return [
-        ("sees", f"{100 * gain:.1f} points of balanced accuracy or more, for {comparisons}"),
-        *(("instead", line) for line in lines),
-        ("note", f"twice the patients{of_both} would see {100 * smallest_gain(twice):.1f}"),
-        ("assuming", f"arm and control decide {100 * DISAGREE:.0f} % of the patients differently"),
-    ]
+    of_both = " in both parts" if design.folds == 1 and design.trained else ""
+    this = Alternative(design, smallest_gain(design), 1.0, f"{name_of(design)} (this plan)")
+    return (
+        this,
+        *alternatives(design),
+        Alternative(twice, smallest_gain(twice), float("nan"), f"twice as many patients{of_both}"),
+    )
+
+
+def name_of(design: PlannedDesign) -> str:
+    """Name a design: ``5 folds x 3``."""
+    return f"{design.folds} folds x {design.repeats}" if design.folds > 1 else counted(design.repeats, "training draw")
 
 
 def smallest_gain_seen(interval: Interval) -> float:

@@ -24,7 +24,6 @@ from medbench.tables.wording import (
 from medbench.text import counted
 
 _COMMAND = re.compile(r": medbench audit \S.*$")
-"""Stands at the end of a warning; what may come next is said once, below everything."""
 MEANING = {
     "e": "outside data: training starts from a file of weights or from another data set",
     "u": "unchecked: a plugin's recipe that could not be checked before its first training run",
@@ -55,8 +54,12 @@ def own_warnings(board: Board) -> list[str]:
             sentences.append(f"{name}: {row.failed} of {row.planned} {', '.join(row.kinds)}; {stands_in}.")
         sentences += [f"Left out, {name} with {classifier_name(board.classifier)}: {why}" for why in row.reasons]
     prefix = f"{board.source['dataset']}: "
-    said = [_COMMAND.sub("", warning.removeprefix(prefix)) for warning in board.warnings]
-    return sentences + [f"Warning: {text.rstrip('.')}." for text in said]
+    return sentences + [f"Warning: {without_command(warning.removeprefix(prefix))}" for warning in board.warnings]
+
+
+def without_command(warning: str) -> str:
+    """Return a warning as a sentence, without the command at its end: what may come next is said once."""
+    return f"{_COMMAND.sub('', warning).rstrip('.')}."
 
 
 def board_notes(board: Board) -> list[str]:

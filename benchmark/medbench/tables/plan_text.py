@@ -1,20 +1,31 @@
-"""A plan as text and as plain values: what a run would do, and what it could see."""
+"""A plan as text and as plain values: what a run would do, and what gain it could detect."""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 from medbench.data.describe import DatasetDescription
+from medbench.planning.arm_names import arm_name, branch_name, left_out
+from medbench.planning.arms import Arm
+from medbench.planning.leak_staircase import arms_under
 from medbench.planning.plan import Plan
 from medbench.planning.seed_block import SEEDS
 from medbench.planning.stored_part import StoredPart
 from medbench.planning.time_forecast import Timing, duration_text, forecast_time
-from medbench.protocols.protocol import protocol
+from medbench.protocols.protocol import EvaluationProtocol, protocol
+from medbench.registry.display_names import classifier_name, dataset_name, method_name
 from medbench.samples import Samples
-from medbench.statistics.power import PlannedDesign, outlook
-from medbench.text import WIDTH, counted, wrapped
+from medbench.statistics.power import DISAGREE, PlannedDesign, outlook
+from medbench.statistics.verdicts import LEAK_NAMES
+from medbench.tables.board_notes import without_command
+from medbench.tables.wording import SYNTHETIC
+from medbench.tables.writers.terminal import PIPE, Screen, under
+from medbench.text import clean, counted, listed
+
+MOST_NAMED = 2
 
 
 def facts(plan: Plan, stored: StoredPart) -> dict[str, Any]:
@@ -31,110 +42,219 @@ def facts(plan: Plan, stored: StoredPart) -> dict[str, Any]:
     }
 
 
-def lines(plan: Plan, stored: StoredPart) -> Iterator[str]:
-    """Yield the lines of a plan, for a terminal of 80 columns."""
+def lines(plan: Plan, stored: StoredPart, *, start: str = "", screen: Screen = PIPE) -> Iterator[str]:
+    """Yield the lines of a plan: the question, its size, what it can detect, its methods, warnings, how to start.
+
+    Args:
+        plan: What would be run.
+        stored: What of it is stored already.
+        start: The command that runs it; "" leaves the last line out.
+        screen: What a terminal can show.
+    """
     timed = forecast_time(plan, stored.store)
+    yield from under([f"Plan: {_question(plan)}"], screen.width)
     for source in plan.sources:
-        yield from _data(plan, source)
-    for word, line in _sight(plan, timed):
-        yield from _row(word, line)
-    yield from _row("time", _time(timed))
-    yield from _size(plan, stored)
-    for skip in plan.skipped:
-        yield from _row("skipped", f"{skip.protocol or f'{skip.augmenter} / {skip.classifier}'}: {skip.reason}", "")
-    for warning in plan.warnings:
-        yield from _row("warning", warning, "")
+        classes = ", ".join(
+            f"{n:,} {clean(c)}" for n, c in zip(source.class_patients, source.samples.classes, strict=True)
+        )
+        patients = counted(len(set(source.samples.patients.tolist())), "patient")
+        images = counted(len(source.samples), "image")
+        yield from under([f"{_data(source)}: {patients} ({classes}), {images}"], screen.width)
+    yield from under([_size(plan, stored, timed)], screen.width)
+    for source in plan.sources:
+        protocols = dict.fromkeys(plan.study.protocols)
+        for text in sorted(protocols, key=lambda text: not protocol(text).is_honest):
+            if not any((o.dataset, o.protocol) == (source.text, text) for o in plan.skipped):
+                yield from _boards(plan, source, text, timed, screen)
+    yield from ("", " Methods, each compared with the one above it:")
+    for source in plan.sources[:1] if _same_methods(plan) else plan.sources:
+        if not _same_methods(plan):
+            yield from under([f"{_data(source)}:"], screen.width)
+        yield from (f"   {line}" for line in _tree(plan.arms[source.text]))
+    yield from _remarks(plan, screen)
+    if start:
+        yield from ("", f" Start:  {start}")
 
 
-def _data(plan: Plan, source: DatasetDescription) -> Iterator[str]:
-    classes = ", ".join(f"{n} {c}" for n, c in zip(source.class_patients, source.samples.classes, strict=True))
-    patients = counted(len(set(source.samples.patients.tolist())), "patient")
-    for line in wrapped(f"{source.text}   {counted(len(source.samples), 'image')}, {patients}: {classes}"):
-        yield line[1:]
-    for note in source.notes:
-        yield from _row("note", note)
-    for arm in plan.arms[source.text]:
-        under = f" under {arm.control}" if arm.control else ""
-        yield from _row("arm", f"{arm.augmenter} / {arm.classifier}{under}")
+def outlook_lines(design: PlannedDesign, *, worth: float, whole: float = 0.0, screen: Screen = PIPE) -> Iterator[str]:
+    """Yield what a design can detect, and what other designs would, as a small table.
+
+    Args:
+        design: What is planned.
+        worth: Points of balanced accuracy that are relevant.
+        whole: Seconds that it takes; 0 where that is not known, and costs are given as multiples.
+        screen: What a terminal can show.
+    """
+    found = outlook(design)
+    if not found:
+        rare = counted(min(design.class_patients), "patient")
+        yield from under([f"No gain can be detected: the rarest class has {rare}."], screen.width)
+        return
+    gain, comparisons = 100 * found[0].gain, counted(design.comparisons, "comparison")
+    said = f"Can detect a gain of {gain:.1f} points or more (80 % power, {comparisons})."
+    if gain > worth:
+        said += f" {worth:g} points are relevant to you (--worth), so this design is too small to confirm such a gain."
+    yield from under([said], screen.width)
+    yield f"   {'design':<38}{'detects from':>14}{'cost':>14}"
+    for number, other in enumerate(found):
+        yield f" {'>' if not number else ' '} {other.label:<38}{100 * other.gain:>14.1f}{_cost(other.cost, whole):>14}"
+    share = f"{100 * DISAGREE:.0f} %"
+    yield from under([f"It is assumed that two methods decide {share} of the patients differently."], screen.width)
 
 
-def _size(plan: Plan, stored: StoredPart) -> Iterator[str]:
+def _cost(cost: float, whole: float) -> str:
+    if math.isnan(cost):
+        return "-"
+    return duration_text(cost * whole) if whole else f"{cost:.2g} x"
+
+
+def _question(plan: Plan) -> str:
+    names = list(dict.fromkeys(method_name(a.augmenter) for arms in plan.arms.values() for a in arms if a.asked))
+    if plan.study.staircase:
+        return "where does the published gain come from?"
+    if len(names) > MOST_NAMED:
+        return f"which of {len(names)} methods helps?"
+    return f"{'does' if len(names) == 1 else 'do'} {listed(names)} help?" if names else "how good is it?"
+
+
+def _data(source: DatasetDescription) -> str:
+    return dataset_name(source.text)
+
+
+def _size(plan: Plan, stored: StoredPart, timed: Timing) -> str:
+    parts = [counted(len(plan.trials), "training run")]
+    if plan.stages:
+        parts.append(f"{counted(len(plan.stages), 'generator')} to train (shared by all runs that need them)")
+    said = " and ".join(parts)
+    known = timed.timed and not timed.unknown
+    if known:
+        said += f", about {duration_text(timed.whole)} when run one after the other"
+    if stored.trials is None:
+        return f"{said}. Nothing has been run yet; the images are not decoded yet."
+    if not stored.trials and not stored.stages:
+        return (
+            f"{said}. Nothing has been run yet.{'' if known else ' How long it takes is known once a run has begun.'}"
+        )
+    done = f"{stored.trials:,} {'is' if stored.trials == 1 else 'are'} stored already"
+    left = f", about {duration_text(timed.left)} left" if timed.timed and timed.left else ""
+    return f"{said}. Of the training runs {done}{left}."
+
+
+def _boards(plan: Plan, source: DatasetDescription, text: str, timed: Timing, screen: Screen) -> Iterator[str]:
+    """Yield the design of each board under a protocol, with what it can detect where it may have a verdict."""
+    rule = protocol(text)
+    arms = arms_under(plan.study, text, plan.arms[source.text])
+    keys = {arm.key for arm in arms}
+    compared = Counter(arm.board or arm.classifier for arm in arms if arm.control and arm.control_key in keys)
+    several = len(plan.sources) > 1
+    for classifier in dict.fromkeys(arm.board or arm.classifier for arm in arms):
+        on_board = {arm.key for arm in arms if (arm.board or arm.classifier) == classifier}
+        trials = [
+            t
+            for t in plan.trials
+            if (t.dataset, t.protocol) == (source.text, text) and (t.augmenter, t.classifier) in on_board
+        ]
+        first = f"{_data(source)}, " if several else ""
+        said = f"{first}{classifier_name(classifier)}, {_design(plan, rule)}: {counted(len(trials), 'training run')}"
+        yield ""
+        if rule.leaks:
+            leaks = ", ".join(LEAK_NAMES.get(leak, leak) for leak in sorted(rule.leaks))
+            yield from under([f"LEAKY, so no verdict: {said} ({text}: {leaks})."], screen.width)
+            continue
+        yield from under([f"{said}.", *_further(plan, source, text, classifier, trials)], screen.width)
+        if not compared[classifier]:
+            yield from under(["No two methods are compared, so there will be no gain."], screen.width)
+            continue
+        whole = timed.whole if timed.timed and not timed.unknown else 0.0
+        design = _planned(plan, source, text, rule, compared[classifier])
+        yield from outlook_lines(design, worth=plan.study.worth, whole=whole, screen=screen)
+
+
+def _planned(
+    plan: Plan, source: DatasetDescription, text: str, rule: EvaluationProtocol, comparisons: int
+) -> PlannedDesign:
+    s = source.samples
+    tested = s.take(s.parts == "test") if rule.name == "official" and s.parts is not None else s
+    patients = _of_class(tested)
+    on = next((t.patients for t in plan.trained_on if (t.dataset, t.protocol) == (source.text, text)), 0.0)
+    pool = _of_class(s.take(s.parts == "train")) if s.parts is not None else patients
+    trained = [n * on / max(1, sum(pool)) for n in pool]
+    return PlannedDesign(patients, rule.folds(plan.study.folds), plan.study.repeats, comparisons, trained)
+
+
+def _design(plan: Plan, rule: EvaluationProtocol) -> str:
+    folds, repeats = rule.folds(plan.study.folds), plan.study.repeats
+    seeds = f", {plan.study.seeds} seeds" if plan.study.seeds > 1 else ""
+    if folds == 1:
+        return f"official split x {counted(repeats, 'repeat')}{seeds}"
+    times = f" repeated {repeats} times" if repeats > 1 else ""
+    return f"{folds}-fold cross-validation{times}{seeds}"
+
+
+def _further(plan: Plan, source: DatasetDescription, text: str, classifier: str, trials: list[Any]) -> Iterator[str]:
+    """Yield what is trained beside the comparisons."""
+    study, rule = plan.study, protocol(text)
+    folds = rule.folds(study.folds)
+    for y in plan.yardsticks:
+        if (y.dataset, y.protocol, y.board) == (source.text, text, classifier):
+            n = (len(y.more) + y.seeds) * folds * study.repeats
+            yield (
+                f"Of these, {n} of {method_name(y.augmenter)} show how much other seeds and fewer patients change, up "
+                f"to {y.trainings} networks averaged."
+            )
+    if in_block := {(t.augmenter, t.classifier) for t in trials if t.stage_seed != t.seed}:
+        n, each = len(SEEDS), len(SEEDS) ** 2 * len(in_block)
+        yield f"Of these, {each} of one fold take {n} generator seeds x {n} classifier seeds for each method."
+    if study.check_steps:
+        n, steps = 2 * folds * study.repeats * study.seeds, 2 * study.budget.steps
+        yield f"At last {n} more train the best method and the one above it for {steps:,} steps."
+
+
+def _same_methods(plan: Plan) -> bool:
+    """Say whether every data set runs the same methods with the same classifiers."""
+    return len({tuple((a.key, a.control_key) for a in arms) for arms in plan.arms.values()}) <= 1
+
+
+def _tree(arms: tuple[Arm, ...]) -> Iterator[str]:
+    """Yield the methods, each below the one it is compared with; once where classifiers share them."""
+    first = list({(a.augmenter, a.control, a.over): a for a in reversed(arms)}.values())[::-1]
+    keys = {a.augmenter for a in first if not a.over}
+
+    def walk(parent: str, depth: int) -> Iterator[str]:
+        for arm in first:
+            over = arm.control if arm.control in keys and arm.control != arm.augmenter else ""
+            if over == parent and not arm.plain:
+                stem = "└ " if depth else ""
+                note = "" if arm.control else " (reference)"
+                if arm.control and not over:
+                    note = f" (to be compared with {method_name(arm.control)}, which is not run)"
+                name = branch_name(arm) if over else arm_name(arm)
+                yield f"{'  ' * (depth - 1) if depth else ''}{stem}{name}{note}"
+                if not arm.over:
+                    yield from walk(arm.augmenter, depth + 1)
+
+    yield from walk("", 0)
+    yield from (branch_name(arm) for arm in first if arm.plain)
+
+
+def _remarks(plan: Plan, screen: Screen) -> Iterator[str]:
+    """Yield warnings, what is left out, the budget, and what readers found odd."""
     study, budget = plan.study, plan.study.budget
-    folds = {t.folds for t in plan.trials}
-    cuts = ["official cut"] * (1 in folds) + [counted(n, "fold") for n in sorted(folds) if n > 1]
-    seeds = counted(study.seeds, "seed")
-    yield f"design      {' or '.join(cuts)} x {counted(study.repeats, 'repeat')} x {seeds}"
-    known = ", data not decoded yet" if stored.trials is None else f", {stored.trials} stored already"
-    yield f"trials      {len(plan.trials)}{known}"
-    known = "" if stored.stages is None else f", {stored.stages} stored already"
-    yield f"generators  {counted(len(plan.stages), 'shared fit')}{known}"
-    steps = counted(budget.generator_steps, "step")
-    yield f"budget      {counted(budget.steps, 'step')} of {budget.batch}, generators at most {steps}"
-
-
-def _row(word: str, text: str, indent: str = "  ") -> Iterator[str]:
-    """Yield a word and what stands behind it, in 80 columns; a title has no word."""
-    for number, line in enumerate(wrapped(text, WIDTH - (12 if word else 1))):
-        yield f"{indent}{'' if number else word}".ljust(12) + line.strip() if word else line[1:]
-
-
-def _time(timed: Timing) -> str:
-    if not timed.timed:
-        return "not known before the first trials are stored: plan says it then"
-    more = f", and {timed.unknown} trials and fits never timed" if timed.unknown else ""
-    return (
-        f"{duration_text(timed.whole)} one job at a time, {duration_text(timed.left)} of it left{more} "
-        f"(from {timed.timed} stored trials)"
-    )
-
-
-def _sight(plan: Plan, timed: Timing) -> Iterator[tuple[str, str]]:
-    """Yield the design of each board, what it sees and what others would see, as words and lines."""
-    whole = timed.whole if timed.timed and not timed.unknown else 0.0
-
-    def price(cost: float) -> str:
-        return f"in {duration_text(cost * whole)}" if whole else f"at {cost:.2g}x"
-
+    said = [SYNTHETIC] * any(source.text.startswith("phantom:") for source in plan.sources)
+    names = {f"{source.text}: ": f"{_data(source)}: " if len(plan.sources) > 1 else "" for source in plan.sources}
+    for warning in plan.warnings:
+        prefix = next((text for text in names if warning.startswith(text)), "")
+        said.append(f"Warning: {names.get(prefix, '')}{without_command(warning.removeprefix(prefix))}")
+    said += [f"Left out, {left_out(skip)}: {skip.reason}" for skip in plan.skipped]
+    generators = f", generators at most {counted(budget.generator_steps, 'step')}" if plan.stages else ""
+    said.append(f"Budget: {counted(budget.steps, 'training step')} with {budget.batch} images each{generators}.")
     for source in plan.sources:
-        for text in dict.fromkeys(plan.study.protocols):
-            rule = protocol(text)
-            if not rule.is_honest or any((o.dataset, o.protocol) == (source.text, text) for o in plan.skipped):
-                continue
-            s = source.samples
-            tested = s.take(s.parts == "test") if rule.name == "official" and s.parts is not None else s
-            patients = _of_class(tested)
-            on = next((t.patients for t in plan.trained_on if (t.dataset, t.protocol) == (source.text, text)), 0.0)
-            pool = _of_class(s.take(s.parts == "train")) if s.parts is not None else patients
-            trained = [n * on / max(1, sum(pool)) for n in pool]
-            boards_ = Counter(arm.board for arm in plan.arms[source.text] if arm.control)
-            for classifier, comparisons in boards_.items():
-                folds, repeats = rule.folds(plan.study.folds), plan.study.repeats
-                cut = f"{f'{folds} folds' if folds > 1 else 'official cut'} x {counted(repeats, 'repeat')}"
-                mine = {arm.key for arm in plan.arms[source.text] if arm.board == classifier}
-                of_board = [
-                    t
-                    for t in plan.trials
-                    if (t.dataset, t.protocol) == (source.text, text) and (t.augmenter, t.classifier) in mine
-                ]
-                trials = [t for t in of_board if t.seed < plan.study.seeds and t.stage_seed == t.seed]
-                fits = {key for t in trials for key in plan.stages_of[t.id]}
-                yield "", f"{source.text}, {classifier}, {text}"
-                yield (
-                    "design",
-                    f"{cut}, {counted(len(mine), 'arm')}, {classifier}: {counted(len(trials), 'training')}, "
-                    f"{counted(len(fits), 'generator')}",
-                )
-                for y in plan.yardsticks:
-                    if (y.dataset, y.protocol, y.board) == (source.text, text, classifier):
-                        n = (len(y.more) + y.seeds) * folds * repeats
-                        yield "further", f"{n} trainings of {y.augmenter} as yardsticks, up to {y.trainings} averaged"
-                if in_block := {(t.augmenter, t.classifier) for t in of_board if t.stage_seed != t.seed}:
-                    n, each = len(SEEDS), len(SEEDS) ** 2 * len(in_block)
-                    yield "further", f"{each} trainings of one fold, {n} generator seeds x {n} classifier seeds an arm"
-                if plan.study.check_steps:
-                    n, steps = 2 * folds * repeats * plan.study.seeds, 2 * plan.study.budget.steps
-                    yield "check", f"at last {n} trainings at {steps:,} steps: the best arm and its control"
-                yield from outlook(PlannedDesign(patients, folds, repeats, comparisons, trained), price=price)
+        of_data = f" on {_data(source)}" if len(plan.sources) > 1 else ""
+        said += [f"Note{of_data}: {note.rstrip('.')}." for note in source.notes]
+    if study.about:
+        said.append(study.about)
+    yield ""
+    yield from under(said, screen.width)
 
 
 def _of_class(samples: Samples) -> list[int]:
