@@ -130,7 +130,7 @@ def test_an_unknown_name_is_one_sentence(tmp_path: Path) -> None:
     [
         ({"augmenter": ["adds"]}, "no option 'augmenter' .did you mean 'augmenters'"),
         ({"worker": 2}, "no option 'worker'"),
-        ({"datasets": "phantom:nothing"}, "no dataset is named 'nothing'"),
+        ({"datasets": "phantom:nothing"}, "no data set is named 'nothing'"),
         ({"classifiers": "meen"}, "'meen' .did you mean 'mean'"),
         ({"protocols": "patient"}, "patient"),
     ],

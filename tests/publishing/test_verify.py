@@ -190,7 +190,7 @@ def test_without_its_plugin_an_arm_could_not_be_checked(bundle: Path) -> None:
     found = verify_bundle(bundle)
 
     assert found.tier == "claimed"
-    assert any("no dataset is named 'toy'" in line for line in [c["detail"] for c in found.checks])
+    assert any("no data set is named 'toy'" in line for line in [c["detail"] for c in found.checks])
 
 
 def test_a_refusal_names_its_code_and_both_values(run: ToyRun, tmp_path: Path) -> None:

@@ -12,39 +12,28 @@ import sys
 import click
 
 from medbench import __version__
-from medbench.errors import MedbenchError, PluginError, ResourceError
+from medbench.cli.commands import COMMANDS, FIRST, JOURNEY
+from medbench.errors import MedbenchError, PluginError, ResourceError, UsageError
 from medbench.machine_faults import find_machine_fault
 from medbench.redact import sentence
 from medbench.registry.source_lines import last_plugin_line
 
 ADDRESS_SPACE = 2_000_000_000
 """Bytes. With half of it polars' threads were seen to wait for ever, with less it aborts."""
-COMMANDS = {
-    "run": ("run", "Run a study and print its leaderboard."),
-    "plan": ("plan", "Say what a run would do; spend nothing."),
-    "status": ("status", "Say how far a run is."),
-    "logs": ("status", "Show the log of a trial."),
-    "leaderboard": ("leaderboard", "Print the leaderboard of a run."),
-    "compare": ("compare", "Compare two arms, or plot every gain of a run."),
-    "report": ("report", "Write a run as one page that needs no network."),
-    "bundle": ("bundle", "Pack a run into one file that others can check."),
-    "verify": ("verify", "Check a bundle: recompute every number from its predictions."),
-    "publish": ("publish", "Verify a bundle and add it to the published entries."),
-    "withdraw": ("publish", "Take a published entry back, with a reason."),
-    "reproduce": ("publish", "Run one cell of a published entry again and compare."),
-    "site": ("site", "Write static pages of published entries."),
-    "init": ("init", "Set up a study of one's own folder of images."),
-    "audit": ("audit", "Say what a data set gives away: duplicates, leaks, shortcuts."),
-    "datasets": ("datasets", "List, show, check, draw and fetch data sets."),
-    "plugins": ("plugins", "List, show, start and check plugins."),
-    "weights": ("weights", "Get pretrained weights beforehand."),
-    "store": ("store", "Check and repair stored results."),
-    "doctor": ("doctor", "Check this installation."),
-}
 
 
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are called, so that ``--help`` stays quick."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that is called; one that does not exist leads to the one that is meant."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from medbench.cli.guesses import guess_command
+
+            raise UsageError(f"there is no command {args[0]!r}: {guess_command(args[0])}")
+        return super().resolve_command(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands in the order they are met."""
@@ -55,22 +44,31 @@ class LazyGroup(click.Group):
         if name not in COMMANDS:
             return None
         module = importlib.import_module(f"medbench.cli.{COMMANDS[name][0]}")
-        command: click.Command = getattr(module, name)
+        command: click.Command = getattr(module, "list_kind" if name == "list" else name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing any."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+        longest = max(map(len, COMMANDS))
+        for title, commands in JOURNEY.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(longest), text) for name, (_, text) in commands.items()])
 
 
-@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
+@click.command(
+    cls=LazyGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
+)
 @click.version_option(__version__, prog_name="medbench")
-def cli() -> None:
-    """Does this augmentation help, by how much, at what cost, and can I believe it?
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """Compare data augmentation methods for medical image classification.
 
     Try: medbench run --augmenter hybrid
     """
+    if ctx.invoked_subcommand is None:
+        click.echo(FIRST)
 
 
 class _Terminated(KeyboardInterrupt):
@@ -109,6 +107,9 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt) as stop:
         click.echo("Interrupted. What was finished is stored; the same command goes on from there.", err=True)
         sys.exit(143 if isinstance(stop, _Terminated) or isinstance(stop.__context__, _Terminated) else 130)
+    except click.NoSuchOption as error:
+        _say(_without_option(error))
+        sys.exit(error.exit_code)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -138,6 +139,16 @@ def main() -> None:
             f"Error: this is a fault of medbench: {message}\nRun it with MEDBENCH_DEBUG=1 to see where.", err=True
         )
         sys.exit(1)
+
+
+def _without_option(error: click.NoSuchOption) -> str:
+    """Word that a command has no such option, and which one is meant."""
+    from medbench.cli.guesses import guess_option
+
+    command = error.ctx.command_path if error.ctx is not None else "medbench"
+    known = [o for p in error.ctx.command.params for o in (*p.opts, *p.secondary_opts)] if error.ctx is not None else []
+    guess = guess_option(error.option_name, known)
+    return f"there is no option {error.option_name}: {guess}{' ' * bool(guess)}`{command} --help` lists all of them."
 
 
 def _check_address_space() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from medbench.planning import study
 from medbench.planning.study import Study
 from medbench.protocols.protocol import protocol
 from medbench.registry.catalogue import Catalogue
+from medbench.registry.guess_names import is_path
 from medbench.text import WIDTH, clean, counted, cut, wrapped
 
 SHOWN = 5
@@ -105,10 +107,13 @@ def audit(
 
 def _study_of(catalogue: Catalogue, name: str) -> Study:
     """Return the study of that name or file, or one of the data set alone, under its official cut."""
-    if name.endswith(".toml") or Path(name).is_file():
+    if name.endswith(".toml") or (Path(name).is_file() and not name.endswith((".csv", ".zip"))):
         return study.read(Path(name))
     if name in catalogue.names("study"):
         return study.read(catalogue.registered("study", name))
+    if is_path(name, known=catalogue.names("dataset")):
+        folder = shlex.quote(name)
+        raise UsageError(f"{name} is a folder: write `medbench audit folder --data {folder}`.")
     return study.build({"name": "audit", "datasets": [name], "protocols": ["official"]})
 
 

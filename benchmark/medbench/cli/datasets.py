@@ -12,6 +12,7 @@ import click
 import numpy as np
 
 from medbench.api.terminal_progress import Display
+from medbench.cli.list import list_rows, print_rows
 from medbench.cli.shared_options import complete, load_catalogue, plugin_options
 from medbench.data.audit_findings import describe_blanks, describe_label_conflicts
 from medbench.data.audit_images import check_contents, inspect_images, is_blank
@@ -35,14 +36,12 @@ def datasets() -> None:
 @plugin_options
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def list_datasets(as_json: bool, plugin_folders: tuple[Path, ...], plugin_switches: tuple[str, ...]) -> None:
-    """List the registered data sets and case studies."""
-    found: list[Dataset] = load_catalogue(plugin_folders, plugin_switches).items("dataset")
+    """List the registered data sets, as `medbench list datasets` does."""
+    rows = list_rows(load_catalogue(plugin_folders, plugin_switches), "datasets")
     if as_json:
-        rows = [{"name": d.name, "title": d.card.title, "licence": d.card.licence, "size": d.size} for d in found]
         click.echo(json.dumps(rows, indent=1, ensure_ascii=False))
         return
-    for d in found:
-        click.echo(f"{clean(d.name):<26} {clean(d.card.title)}"[:80])
+    print_rows("datasets", rows, len(rows))
 
 
 @datasets.command("show")

@@ -20,6 +20,7 @@ from medbench.interfaces import Augmenter, Classifier, Dataset, Executor, Extrac
 from medbench.redact import sentence
 from medbench.registry import hookspecs
 from medbench.registry.check_registration import find_fault, name_of
+from medbench.registry.guess_names import guess_name
 from medbench.registry.recipes import configure, did_you_mean, listing, parse, spec_of
 from medbench.registry.source_lines import source_line
 
@@ -37,6 +38,18 @@ HOOKS: dict[str, tuple[str, type | None]] = {
     "executor": ("register_executors", Executor),
     "study": ("register_studies", None),
 }
+
+
+WORDS = {"dataset": "data set"}
+"""Kinds as a sentence calls them; the others are called as they are."""
+WRITTEN = {
+    "dataset": "-d {0}",
+    "augmenter": "-a {0}",
+    "classifier": "-c {0}",
+    "generator": "-a 'hybrid[generator={0}]'",
+    "study": "medbench run {0}",
+}
+"""How a name of each kind is given."""
 
 
 @dataclass
@@ -101,7 +114,18 @@ class Catalogue:
         broken = [plugin.name for plugin in self.plugins if plugin.error]
         hint = f" Plugins that failed to load: {listing(broken)}; see `medbench plugins list`." if broken else ""
         known = self.names(kind)
-        raise UsageError(f"no {kind} is named {name!r}{did_you_mean(name, known)}; there are: {listing(known)}.{hint}")
+        others = (self._of_other_kind(kind, name), guess_name(kind, name, known))
+        guess = next(filter(None, others), "")
+        near = f" ({guess})" if guess else ""
+        raise UsageError(f"no {WORDS.get(kind, kind)} is named {name!r}{near}; there are: {listing(known)}.{hint}")
+
+    def _of_other_kind(self, kind: str, name: str) -> str:
+        """Say what a name is where it is no name of this kind."""
+        for other, written in WRITTEN.items():
+            if other != kind and name in self._items[other]:
+                word = WORDS.get(other, other)
+                return f"it is {'an' if word[0] in 'aeiou' else 'a'} {word}: {written.format(name)}"
+        return ""
 
     def resolve(self, kind: str, text: str) -> Any:
         """Return the recipe that ``name[parameter=value,...]`` means."""
@@ -115,7 +139,9 @@ class Catalogue:
             return [self.resolve(kind, text)]
         names = fnmatch.filter(self.names(kind), spec.name)
         if not names:
-            raise UsageError(f"no {kind} matches {spec.name!r}; there are: {listing(self.names(kind))}.")
+            raise UsageError(
+                f"no {WORDS.get(kind, kind)} matches {spec.name!r}; there are: {listing(self.names(kind))}."
+            )
         return [configure(self.registered(kind, name), spec.parameters, self.resolve) for name in names]
 
     def spec(self, recipe: Any) -> str:

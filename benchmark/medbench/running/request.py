@@ -16,6 +16,7 @@ from medbench.planning.study import Study
 from medbench.protocols.protocol import protocol, with_leaks
 from medbench.registry import plugins
 from medbench.registry.catalogue import Catalogue
+from medbench.registry.guess_names import in_place_of_path, is_path
 from medbench.registry.recipes import did_you_mean, parse, split_list
 
 DEFAULT_STUDY = "quickstart"
@@ -132,6 +133,8 @@ def build_request(
     if options.get("inflation"):
         built = staircase(built, lambda kind, text: catalogue.spec(catalogue.resolve(kind, text)))
     for text in (*built.datasets, *built.augmenters, *built.classifiers):
+        if is_path(text, known=catalogue.names("dataset")):
+            raise UsageError(f"{text} {in_place_of_path(text)}.")
         parse(text.removeprefix(PHANTOM))
     data, phantom = tuple(options.get("data") or ()), options.get("phantom", False)
     # A study on drawn images turns to the real ones as soon as it is told where they are.
@@ -162,9 +165,17 @@ def _base_study(catalogue: Catalogue, study: str | Path | Study | None, datasets
         return study
     if study is None and datasets:
         return studies.build({"name": "options", "datasets": list(datasets)})
-    if study is not None and (Path(study).suffix == ".toml" or Path(study).is_file()):
+    if study is not None and (Path(study).suffix == ".toml" or _is_text(Path(study))):
         return studies.read(Path(study))
-    return studies.read(catalogue.registered("study", str(study or default)))
+    name = str(study or default)
+    if is_path(name, known=catalogue.names("study")):
+        raise UsageError(f"{name} {in_place_of_path(name)}.")
+    return studies.read(catalogue.registered("study", name))
+
+
+def _is_text(path: Path) -> bool:
+    """Say whether a file may be a study: images, archives and tables are not."""
+    return path.is_file() and path.suffix.lower() not in (".csv", ".zip", ".npz", ".jpg", ".png", ".dcm", ".gz", ".nii")
 
 
 def _overridden(base: Study, options: StudyOptions) -> dict[str, Any]:
