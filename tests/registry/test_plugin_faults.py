@@ -99,7 +99,7 @@ def test_a_control_by_name_needs_nothing_of_another_plugin(call: Call) -> None:
 
     assert planned[0] == 0, planned[2]
     assert "└ inverted" in planned[1]
-    assert "arm       balanced / mean" in planned[1]
+    assert "class balancing (reference)" in planned[1]
     assert "names no control" not in planned[1]
 
 
