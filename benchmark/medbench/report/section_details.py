@@ -17,6 +17,7 @@ from medbench.report.figures import figure
 from medbench.report.inputs import Material
 from medbench.report.section_results import title_of
 from medbench.tables.blocks import Block, Section, cell, heading, say, table
+from medbench.tables.inflation import answers as stair_answers
 from medbench.tables.inflation import rows as stair_rows
 from medbench.tables.inflation import sentences as stair_sentences
 from medbench.tables.learning_curves import TITLES as SIZE_TITLES
@@ -160,6 +161,6 @@ def inflation(material: Material) -> Section | None:
             ),
             table("The same as numbers, in percent and points.", ("step", arm, against, "gain"), rows,
                   label=f"stairs-{number}"),
-            say(*stair_sentences(found), is_list=True),
+            say(*stair_answers(found), *stair_sentences(found), is_list=True),
         ]  # fmt: skip
     return Section("inflation", "Where a gain goes", tuple(blocks)) if blocks else None

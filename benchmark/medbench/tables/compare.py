@@ -68,9 +68,12 @@ def _write(found: Sequence[ArmPair], lines: Callable[[Screen], Iterator[str]], f
 
 def _lines(found: Sequence[ArmPair], screen: Screen) -> Iterator[str]:
     for one in found:
-        yield from (*heading(one.board, screen), "", *_numbers(one), "")
+        yield from (*heading(one.board, screen), "")
+        if said := _answer(one):
+            yield from (*map(screen.bold, under([said], screen.width)), "")
+        yield from (*_numbers(one), "")
         alone = Forest("", (_bar(one, _name(one, one.arm)),), one.board.study.worth)
-        yield from (*draw(alone, screen), "", *under(_sentences(one), screen.width))
+        yield from (*draw(alone, screen), "", *under(_remarks(one), screen.width))
         if one.details is not None:
             yield from ("", *details(one, one.details))
         yield ""
@@ -166,18 +169,24 @@ def _line(name: str, both: str, rest: str) -> str:
     return f"   {name:<20}{pad(both, 20)}{rest}"
 
 
-def _sentences(one: ArmPair) -> Iterator[str]:
-    """Yield the answer, then what it stands on."""
-    judged, board = one.judged, one.board
-    said = answer(
+def _answer(one: ArmPair) -> str:
+    """Answer whether a method is better than the other, or say what it gains where there is no verdict."""
+    judged = one.judged
+    if judged.gain is not None and judged.verdict.withheld:
+        names = f"{_name(one, one.arm)} {points(judged.gain.value)} points compared with {_name(one, one.other)}"
+        return f"No verdict: {names} (95 % CI {range_of(judged.gain)})."
+    return answer(
         judged,
         arm=_name(one, one.arm),
         control=_name(one, one.other),
-        worth=board.study.worth,
+        worth=one.board.study.worth,
         auroc_range=(one.auroc.low, one.auroc.high) if one.auroc else None,
     )
-    if said:
-        yield said
+
+
+def _remarks(one: ArmPair) -> Iterator[str]:
+    """Yield what the answer stands on."""
+    judged, board, said = one.judged, one.board, _answer(one)
     if one.entry:
         yield f"{_name(one, one.other)}: predictions of the published entry {one.entry}, nothing was trained for them."
     yield from describe_waivers(board.protocol, board.source, board.study.waive)
@@ -207,7 +216,7 @@ def _blocks(found: Sequence[ArmPair]) -> Iterator[Block]:
     cells = [["" if row[key] is None else str(row[key]) for key in titles] for row in rows]
     if titles:
         yield grid(tuple(titles.values()), cells, numeric=[False] * len(titles))
-    yield notes(dict.fromkeys(sentence for one in found for sentence in _sentences(one)))
+    yield notes(dict.fromkeys(text for one in found for text in (_answer(one), *_remarks(one))))
 
 
 def values(one: ArmPair) -> Values:

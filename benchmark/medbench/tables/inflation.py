@@ -38,12 +38,9 @@ def rows(found: Inflation) -> list[tuple[str, Step]]:
     return listed
 
 
-def sentences(found: Inflation) -> Iterator[str]:
-    """Yield what stands under a staircase."""
-    arm, against = map(method_name, found.names)
-    if found.is_phantom:
-        yield f"{SYNTHETIC} Compare our rows with each other only."
-    yield from found.waived
+def answers(found: Inflation) -> Iterator[str]:
+    """Yield how much of the published gain is left, and which leak made the largest part of it."""
+    arm = method_name(found.names[0])
     reported = found.own if found.is_phantom or found.published.gain is None else found.published
     source = "reported for" if reported is found.published else "that the study's own protocol gives"
     if reported.gain is not None and found.gain is not None:
@@ -61,6 +58,14 @@ def sentences(found: Inflation) -> Iterator[str]:
     if (largest := found.largest) is not None:
         step, fall = largest
         yield f"The largest part, {100 * fall:.1f}, was {CAUSES[step.leak]} (step {step.number})."
+
+
+def sentences(found: Inflation) -> Iterator[str]:
+    """Yield what stands under a staircase."""
+    arm, against = map(method_name, found.names)
+    if found.is_phantom:
+        yield f"{SYNTHETIC} Compare our rows with each other only."
+    yield from found.waived
     metric = found.table.metric
     yield (
         f"Rows to step {len(found.steps)}: {metric} by image, most probable class, as the study counted. Below: "
@@ -120,6 +125,7 @@ def _lines(found: Inflation, screen: Screen) -> Iterator[str]:
     if found.majority is not None:
         yield f'always answering "{clean(found.commonest)}" scores {100 * found.majority:.1f}'
     yield ""
+    yield from (*map(screen.bold, under(answers(found), screen.width)), "")
     arm, against = map(method_name, found.names)
     if max(columns(arm), columns(against)) <= NAMED:
         yield f" where {arm}'s gain over {against} goes"
@@ -156,6 +162,7 @@ def _blocks(found: Inflation) -> Iterator[Block]:
         listed.append((RANGE, "", "", range_of(found.gain)))
     yield Heading(left)
     yield Notes((right,))
+    yield notes(answers(found))
     yield grid(
         ("where the gain goes", *map(method_name, found.names), "gain"), listed, numeric=(False, True, True, True)
     )
