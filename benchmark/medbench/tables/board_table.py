@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
 from medbench.boards.board import Board, Row
 from medbench.boards.yardstick_results import YardstickResult
@@ -19,14 +20,25 @@ from medbench.tables.board_wide_table import wide_part
 from medbench.tables.document import Document, write
 from medbench.tables.wording import auroc_share, range_of, yardstick
 from medbench.tables.writers.terminal import PIPE, Screen, draw_table, in_two_parts, under
-from medbench.text import clean, columns, counted, duration, pad, points
+from medbench.text import clean, columns, counted, duration, pad, points, wrapped
 
 if TYPE_CHECKING:
     from rich.table import Table
-    from rich.text import Text
 
 COLOURS = {"better": "bold green", "threshold": "yellow", "same": "cyan", "can't tell": "dim", "worse": "bold red"}
 """Style of a verdict on a terminal; the word stands there too."""
+TITLES = {
+    "accuracy": "balanced\naccuracy",
+    "auroc": "AUROC",
+    "gain": "gain over the method\nabove it, points\n(95 % CI)",
+    "verdict": "verdict",
+    "time": "time",
+    "marks": "",
+}
+ALWAYS = ("accuracy", "auroc", "time")
+NUMBERS = ("accuracy", "auroc", "time")
+ROOMY = 100
+"""Columns from which verdicts have a column of their own."""
 
 
 def render(board_list: Sequence[Board], form: str, *, wide: bool = False, screen: Screen = PIPE) -> str:
@@ -105,77 +117,100 @@ def _progress(board: Board) -> str:
     return f"{counted(planned, 'training run')} finished"
 
 
+@dataclass(frozen=True)
+class _Line:
+    """What stands in a row: the name with what is drawn before its first and further lines, and the other cells."""
+
+    name: str
+    stem: str = " "
+    further: str = " "
+    accuracy: str = ""
+    auroc: str = ""
+    gain: str = ""
+    verdict: str = ""
+    below: str = ""
+    time: str = ""
+    marks: str = ""
+    style: str = ""
+    is_asked: bool = False
+
+    def name_in(self, width: int) -> str:
+        """Break the name into lines, each behind its part of the tree."""
+        room = max(1, width - max(columns(self.stem), columns(self.further)))
+        parts = [line[1:] for line in wrapped(self.name, room + 1)] or [""]
+        return "\n".join(f"{self.further if number else self.stem}{part}" for number, part in enumerate(parts))
+
+
 def _grid(board: Board, screen: Screen) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    verdicts = [_verdict(row) for row in board.all_rows]
-    has_verdicts = any(text for text, _ in verdicts)
-    compared = any(row.arm.control for row in board.rows)
-    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold" if screen.colour else "")
-    table.add_column(" method", overflow="fold", min_width=18)
-    table.add_column("balanced\naccuracy", justify="right", no_wrap=True)
-    table.add_column("AUROC", justify="right", no_wrap=True)
-    if compared:
-        table.add_column("gain over the method\nabove it, points\n(95 % CI)", min_width=20, overflow="fold")
-    if has_verdicts:
-        table.add_column("verdict", min_width=12, overflow="fold")
-    table.add_column("time", justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
-
-    def add(
-        name: Text | str, numbers: Sequence[str], gain: str, verdict: tuple[str, str], time: str, marks: str
-    ) -> None:
-        word = [Text(verdict[0], style=COLOURS.get(verdict[1], "") if screen.colour else "")] * has_verdicts
-        cells = [name, *numbers, *[gain] * compared, *word, time, marks]
-        table.add_row(*(Text(c) if isinstance(c, str) else c for c in cells))
-
-    for row, verdict in zip(board.all_rows, verdicts, strict=True):
-        add(_name(row, screen), _numbers(row), _gain(row), verdict, duration(row.seconds), row.marks)
+    lines = [_line(row, screen) for row in board.all_rows]
     if board.yardsticks:
-        add(f" for scale, compared with {arm_name(board.yardsticks[0].control)}", ["", ""], "", ("", ""), "", "")
-        for of_it in board.yardsticks:
-            title, numbers, gain, remark = _yardstick(of_it)
-            add(title, numbers, gain, (remark, "") if has_verdicts else ("", ""), "", "")
+        lines.append(_Line(f"for scale, compared with {arm_name(board.yardsticks[0].control)}"))
+        lines += map(_yardstick, board.yardsticks)
+    titles = dict(TITLES)
+    if screen.width < ROOMY and any(line.verdict for line in lines):  # a verdict stands below its gain
+        titles["gain"] += f", {titles.pop('verdict')}"
+        lines = [replace(line, below=line.verdict, verdict="") for line in lines]
+    shown = [
+        (field, title, max(len(part) for part in title.split("\n")))
+        for field, title in titles.items()
+        if field in ALWAYS or any(getattr(line, field) for line in lines)
+    ]
+    widths = [max([least, *(columns(getattr(line, field)) for line in lines)]) for field, _, least in shown]
+    room = screen.width - sum(widths) - len(widths) - 1
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold" if screen.colour else "")
+    table.add_column(" method", no_wrap=True)
+    for (field, title, _), width in zip(shown, widths, strict=True):
+        side: Literal["left", "right"] = "right" if field in NUMBERS else "left"
+        table.add_column(title, justify=side, min_width=width, max_width=width, overflow="fold", vertical="top")
+    for line in lines:
+        cells = [Text(getattr(line, field)) for field, _, _ in shown]
+        for (field, _, _), text in zip(shown, cells, strict=True):
+            if field == "gain" and line.below:
+                text.append(f"\n  {line.below}", style=line.style if screen.colour else "")
+            elif field == "verdict" and screen.colour:
+                text.stylize(line.style)
+        table.add_row(Text(line.name_in(room), style="bold" if screen.colour and line.is_asked else ""), *cells)
     return table
 
 
-def _name(row: Row, screen: Screen) -> Text:
-    from rich.text import Text
-
-    name = branch_name(row.arm)
-    is_reference = not row.arm.control and not row.arm.plain
-    bold = "bold" if screen.colour and row.arm.asked else ""
-    text = Text(f" {branch(row, screen.plain)}").append(name, style=bold)
-    return text.append(" (reference)") if is_reference else text
-
-
-def _yardstick(of_it: YardstickResult) -> tuple[str, list[str], str, str]:
-    """Return the cells of a yardstick: a remark where a method has its verdict."""
-    title, remark = yardstick(of_it)
-    name = f"   {title}"
-    if of_it.failed:
-        return name, ["", ""], f"{of_it.failed} of {of_it.planned} failed", ""
-    if of_it.scores is None:
-        return name, ["", ""], f"{of_it.done} of {of_it.planned} done", "" if of_it.kind == "average" else remark
-    scores = [f"{100 * of_it.scores.balanced_accuracy:.1f}", auroc_share(of_it.scores.auroc)]
-    if of_it.gain is None:
-        return name, scores, "", remark
-    return name, scores, f"{points(of_it.gain.value):>6} ({range_of(of_it.gain)})", remark
-
-
-def _verdict(row: Row) -> tuple[str, str]:
-    """Return what people read and the word it stands for; failures stand before it."""
+def _line(row: Row, screen: Screen) -> _Line:
+    word = row.judged.verdict.word if row.judged is not None and not row.failed else ""
+    verdict = WORDS[word].text if word else ""
     if row.failed:
-        return f"{row.failed} of {row.planned} {row.kinds[0] if len(row.kinds) == 1 else 'failed'}", ""
-    word = row.judged.verdict.word if row.judged is not None else ""
-    return (WORDS[word].text, word) if word else ("", "")
+        verdict = f"{row.failed} of {row.planned} {row.kinds[0] if len(row.kinds) == 1 else 'failed'}"
+    is_reference = not row.arm.control and not row.arm.plain
+    scores = row.scores if not row.skipped else None
+    stem = branch(row, screen.plain)
+    return _Line(
+        f"{branch_name(row.arm)}{' (reference)' if is_reference else ''}",
+        f" {stem}",
+        f" {_beside(row, screen.plain)}",
+        f"{100 * scores.balanced_accuracy:.1f}" if scores else "",
+        auroc_share(scores.auroc) if scores else "",
+        _gain(row),
+        verdict,
+        time=duration(row.seconds),
+        marks=row.marks,
+        style=COLOURS.get(word, ""),
+        is_asked=row.arm.asked,
+    )
 
 
-def _numbers(row: Row) -> list[str]:
-    if row.scores is None or row.skipped:
-        return ["", ""]
-    return [f"{100 * row.scores.balanced_accuracy:.1f}", auroc_share(row.scores.auroc)]
+def _yardstick(of_it: YardstickResult) -> _Line:
+    """Return the row of a yardstick: a remark where a method has its verdict."""
+    title, remark = yardstick(of_it)
+    line = _Line(title, "   ", "   ")
+    if of_it.failed:
+        return replace(line, gain=f"{of_it.failed} of {of_it.planned} failed")
+    if of_it.scores is None:
+        verdict = "" if of_it.kind == "average" else remark
+        return replace(line, gain=f"{of_it.done} of {of_it.planned} done", verdict=verdict)
+    scores = f"{100 * of_it.scores.balanced_accuracy:.1f}", auroc_share(of_it.scores.auroc)
+    gain = f"{points(of_it.gain.value):>6} ({range_of(of_it.gain)})" if of_it.gain is not None else ""
+    return replace(line, accuracy=scores[0], auroc=scores[1], gain=gain, verdict=remark)
 
 
 def _gain(row: Row) -> str:
@@ -184,6 +219,14 @@ def _gain(row: Row) -> str:
     if row.scores is None:
         return f"{row.done} of {row.planned} done"
     return f"{points(row.gain.value):>6} ({range_of(row.gain)})" if row.gain is not None else ""
+
+
+def _beside(row: Row, plain: bool) -> str:
+    """Draw what goes on beside the further lines of a row's name."""
+    if not row.depth:
+        return "  "
+    bar = "|  " if plain else "│ "
+    return "".join(" " * len(bar) if last else bar for last in row.last[1:]) + "  "
 
 
 def branch(row: Row, plain: bool) -> str:
