@@ -117,6 +117,34 @@ MEDMNIST = {
     "vessel": "VesselMNIST3D",
 }
 """Names of MedMNIST's sets by the start of their flag."""
+MODALITIES: Mapping[str, str] = {
+    "brain-tumour": "MRI",
+    "ddti": "ultrasound",
+    "fracatlas": "X-ray",
+    "mura": "X-ray",
+    "vindr-spinexr": "X-ray",
+}
+"""How the images of a data set were taken, by the name it is registered under."""
+MEDMNIST_MODALITIES: Mapping[str, str] = {
+    "adrenal": "CT",
+    "blood": "microscopy",
+    "breast": "ultrasound",
+    "chest": "X-ray",
+    "derma": "dermatoscopy",
+    "fracture": "CT",
+    "nodule": "CT",
+    "oct": "OCT",
+    "organ": "CT",
+    "organa": "CT",
+    "organc": "CT",
+    "organs": "CT",
+    "path": "histopathology",
+    "pneumonia": "X-ray",
+    "retina": "fundus photography",
+    "synapse": "electron microscopy",
+    "tissue": "microscopy",
+    "vessel": "MR angiography",
+}
 ADDED = frozenset(
     {
         "geometric",
@@ -210,6 +238,19 @@ def dataset_name(text: str, title: str = "") -> str:
     else:
         name = _with(DATASETS.get(spec.name, spec.name), spec.parameters)
     return f"{name} (SYNTHETIC images)" if drawn else name
+
+
+def modality(text: str) -> str:
+    """Say how the images of a data set were taken: ``phantom:ddti`` gives ``ultrasound``; "" where it is not known.
+
+    Args:
+        text: How results call the data set.
+    """
+    spec = _parse(text.removeprefix("phantom:"))
+    if spec.name == "medmnist":
+        flag = dict(spec.parameters).get("flag", "breastmnist")
+        return MEDMNIST_MODALITIES.get(flag.partition("mnist")[0], "")
+    return MODALITIES.get(spec.name.partition(":")[0], "")
 
 
 def _parse(text: str) -> Spec:

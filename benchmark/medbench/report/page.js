@@ -7,10 +7,10 @@ for (const table of document.querySelectorAll("table[data-sortable]")) {
   const count = document.createElement("output");
   tools.className = "tools";
   input.type = "search";
-  input.placeholder = "an arm, a verdict";
+  input.placeholder = "a method, a verdict";
   label.append("Show rows with ", input);
   reset.type = "button";
-  reset.textContent = "As it was";
+  reset.textContent = "Reset";
   count.setAttribute("aria-live", "polite");
   tools.append(label, reset, count);
   (table.closest(".wide, .scroll") ?? table).before(tools);

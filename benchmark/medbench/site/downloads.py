@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from medbench.site import protocol_pages
 from medbench.site.order_entries import requested_arms
-from medbench.site.protocol_pages import folds
 from medbench.site.read_entries import Published
 from medbench.site.safe_texts import safe_text
 from medbench.tables.writers.values import to_csv
@@ -43,7 +43,10 @@ def rows(entries: Iterable[Published]) -> list[dict[str, Any]]:
         for board in entry["boards"]:
             ranked = history.is_ranked and board["recomputed"] and not board["leaks"]
             asked = requested_arms(published, board)
-            here = {"leaks": "; ".join(board["leaks"]), "folds": folds(board["protocol"], entry["study"]["folds"])}
+            here = {
+                "leaks": "; ".join(board["leaks"]),
+                "folds": protocol_pages.folds(board["protocol"], entry["study"]["folds"]),
+            }
             of_board = of_entry | board | here
             for row in board["rows"]:
                 is_asked = any(row is one for one in asked)
@@ -77,3 +80,24 @@ def _type(pl: Any, name: str) -> Any:
     if name in _TEXT:
         return pl.String
     return pl.Boolean if name in _FLAG else pl.Int64 if name in _COUNT else pl.Float64
+
+
+def facts(entry: Mapping[str, Any]) -> str:
+    """Return the JSON values that a site offers of an entry, every text of it fit to be shown.
+
+    Each board says its own folds, since an official split has none of those that the study asked for.
+    """
+
+    def clean(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {safe_text(key): clean(inner) for key, inner in value.items()}
+        if isinstance(value, list | tuple):
+            return [clean(inner) for inner in value]
+        return safe_text(value) if isinstance(value, str) else value
+
+    asked = entry["study"]["folds"]
+    boards = [board | {"folds": protocol_pages.folds(board["protocol"], asked)} for board in entry["boards"]]
+    return (
+        json.dumps(clean({**entry, "boards": boards}), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+        + "\n"
+    )

@@ -1,7 +1,7 @@
 """Which boards of which entries stand in which table of a data set's page, and in what order.
 
 A board is ranked where its entry's tier is recomputed or reproduced, it was itself recomputed, its protocol leaks
-nothing and an arm of it has a word. All others are shown apart, each with the reason.
+nothing and a method of it has a verdict. All others are not ranked, each with the reason.
 """
 
 from __future__ import annotations
@@ -10,30 +10,34 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from medbench.errors import UsageError
-from medbench.registry.display_names import method_name
+from medbench.registry.display_names import classifier_name, method_name, step_name
+from medbench.site import protocol_pages
 from medbench.site.read_entries import Published
 from medbench.site.safe_texts import slug
-from medbench.statistics.verdicts import WORDS
+from medbench.site.stored_sentences import in_plain_words
+from medbench.statistics.verdicts import WORDS, Word
 from medbench.tables.wording import auroc_share
 from medbench.text import points, printed
 
-APART = {
+NOT_RANKED = {
     "unjudged": ("No verdict", "Checked, but the study is too small or not finished; each row says why."),
-    "leaky": ("Leaky protocols", "These protocols leak by design, to rerun published work. Never ranked."),
     "claimed": ("Claimed", "Nobody computed these numbers again. Never ranked, in order of their titles."),
-    "withdrawn": ("Withdrawn", "Taken back; each entry's page says why."),
-}
+    "leaky": ("LEAKY protocols", "Information of test patients reaches training, on purpose, to rerun published work. "
+              "Never ranked."),
+    "withdrawn": ("Withdrawn or replaced", "Taken back; each entry's page says why."),
+}  # fmt: skip
 """Tables that are not ranked: title and what they hold."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """An arm as a table shows it: texts, and the ends of its range in points for the drawing.
+    """A method as a table shows it: texts, and the ends of its interval in points for the drawing.
 
     Attributes:
-        arm: Its name.
-        control: Its control's name; "" for a root.
+        name: What people read, by itself: ``hybrid: copied images``.
+        step: What people read below the method it is compared with: ``+ copied images``.
+        recipe: What commands and files call it.
+        control: Name of the method it is compared with; "" for a reference.
         numbers: Balanced accuracy, AUROC, gain and range as boards print them; "" where there is none.
         word: Of the verdict; "" without one.
         why: Why there is no word; "" where there is.
@@ -41,10 +45,12 @@ class Line:
         raw: The row of ``entry.json``.
     """
 
-    arm: str
+    name: str
+    step: str
+    recipe: str
     control: str
     numbers: tuple[str, str, str, str]
-    word: str
+    word: Word
     why: str
     span: tuple[float, float, float] | None
     raw: Mapping[str, Any] = field(repr=False)
@@ -96,7 +102,7 @@ class DataSet:
         phantom: Whether its images are drawn.
         facts: A board of it, for counts and classes.
         rankings: What is ranked.
-        apart: Tables that are not, by their key in APART.
+        unranked: Tables that are not, by their key in NOT_RANKED.
         boards: All boards on it.
     """
 
@@ -105,24 +111,29 @@ class DataSet:
     phantom: bool
     facts: Mapping[str, Any] = field(repr=False)
     rankings: tuple[Ranking, ...]
-    apart: Mapping[str, tuple[Standing, ...]]
+    unranked: Mapping[str, tuple[Standing, ...]]
     boards: int
 
 
 def table_line(row: Mapping[str, Any]) -> Line:
-    """Return an arm as tables show it."""
+    """Return a method as tables show it."""
     low, gain, high = row["gain_low"], row["gain"], row["gain_high"]
     span = None if low is None or gain is None or high is None else (100 * low, 100 * gain, 100 * high)
-    own = row["classifier"] if row["control_classifier"] else ""
-    control = recipe(row["control"]) if row["control"] else ""
-    why = row["withheld"] or ""
+    own, control = row["classifier"] if row["control_classifier"] else "", row["control"] or ""
+    why = in_plain_words(row["withheld"] or "")
     if row["skipped"]:
-        why = "skipped"
+        why = "left out: makes no sense here"
     elif row["failed"]:
-        why = " ".join(filter(None, (f"{row['failed']} of {row['planned']} failed.", why)))
+        why = " ".join(filter(None, (f"{row['failed']} of {row['planned']} training runs failed.", why)))
+    name = method_name(row["augmenter"])
+    step = step_name(row["augmenter"], "" if own else control)
     return Line(
-        arm=f"{recipe(row['augmenter'])} / {recipe(own)}" if own else recipe(row["augmenter"]),
-        control=f"{control} / {recipe(row['control_classifier'])}" if control and own else control,
+        name=f"{name} with {classifier_name(own)}" if own else name,
+        step=f"{name} with {classifier_name(own)}" if own else step,
+        recipe=f"{row['augmenter']} / {own}" if own else row["augmenter"],
+        control=" with ".join(filter(None, (
+            control and method_name(control), own and classifier_name(row["control_classifier"])
+        ))),
         numbers=(
             percent(row["balanced_accuracy"]),
             "" if row["auroc"] is None else auroc_share(row["auroc"]),
@@ -133,15 +144,7 @@ def table_line(row: Mapping[str, Any]) -> Line:
         why=why,
         span=span,
         raw=row,
-    )
-
-
-def recipe(text: str) -> str:
-    """Write a recipe as boards do; one that cannot be read stays as it is."""
-    try:
-        return method_name(text)
-    except UsageError:
-        return text
+    )  # fmt: skip
 
 
 def percent(share: float | None) -> str:
@@ -197,33 +200,33 @@ def data_sets(entries: Iterable[Published]) -> list[DataSet]:
 
 def _data_set(name: str, standings: Sequence[Standing]) -> DataSet:
     ranked: dict[tuple[str, str, str], list[Standing]] = {}
-    apart: dict[str, list[Standing]] = {key: [] for key in APART}
+    unranked: dict[str, list[Standing]] = {key: [] for key in NOT_RANKED}
     for standing in sorted(standings, key=_by_title):
-        if why := _why_apart(standing):
-            apart[why].append(standing)
+        if why := _why_not_ranked(standing):
+            unranked[why].append(standing)
         else:
             board = standing.board
             ranked.setdefault((board["protocol"], board["data"], board["unit"]), []).append(standing)
     rankings = [
         Ranking(*key, tuple(sorted(found, key=lambda s: (*_place(s.line.raw), *_by_title(s)))))
-        for key, found in sorted(ranked.items(), key=lambda item: (-len(item[1]), item[0]))
+        for key, found in sorted(ranked.items(), key=lambda item: (*item[0][1:], protocol_pages.place(item[0][0])))
     ]
     facts = (rankings[0].standings[0] if rankings else standings[0]).board
     return DataSet(
         name, slug(name), any(s.board["phantom"] for s in standings), facts, tuple(rankings),
-        {key: tuple(found) for key, found in apart.items() if found}, len(standings),
+        {key: tuple(found) for key, found in unranked.items() if found}, len(standings),
     )  # fmt: skip
 
 
-def _why_apart(standing: Standing) -> str:
-    """Return the key in APART of a board that is not ranked; "" for one that is."""
+def _why_not_ranked(standing: Standing) -> str:
+    """Return the key in NOT_RANKED of a board that is not ranked; "" for one that is."""
     history = standing.published.history
     if history.tier == "withdrawn":
         return "withdrawn"
-    if not (history.is_ranked and standing.board["recomputed"]):
-        return "claimed"
     if standing.board["leaks"]:
         return "leaky"
+    if not (history.is_ranked and standing.board["recomputed"]):
+        return "claimed"
     return "" if standing.line.word else "unjudged"
 
 

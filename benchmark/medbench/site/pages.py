@@ -3,85 +3,253 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import jinja2
 from markupsafe import Markup
 
 from medbench import __version__
-from medbench.site import protocol_pages, svg
+from medbench.errors import UsageError
+from medbench.glossary import TERMS
+from medbench.planning.arm_names import short
+from medbench.registry.display_names import classifier_name, dataset_name, method_name, modality
+from medbench.site import citations, plots, protocol_pages, svg
 from medbench.site.downloads import FORMATS
-from medbench.site.order_entries import APART, DataSet, percent, recipe, table_line
+from medbench.site.order_entries import (
+    NOT_RANKED,
+    DataSet,
+    Line,
+    leading_arm,
+    percent,
+    requested_arms,
+    table_line,
+)
 from medbench.site.read_entries import Published
+from medbench.site.remeasured import Remeasured
+from medbench.site.results import Method, Result, counts_of_words, current_results, grid_of, methods_of
 from medbench.site.safe_texts import safe_link, safe_text, slug
+from medbench.site.stored_sentences import in_plain_nouns, notes
 from medbench.statistics.verdicts import WORDS, GivenWord
 from medbench.tables.wording import SYNTHETIC
-from medbench.text import counted, duration, points
+from medbench.text import counted, duration, listed, points
 
 POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'"
 SCRIPT = "tables.js"
-"""The one script of a site, the report's own: it sorts and filters tables that are marked for it."""
-UNPROVEN = "no cell was run again, so invented predictions are not ruled out"
+"""The report's own script: it sorts and filters tables that are marked for it."""
+FILTERS = "site.js"
+"""The other script of a site: it searches and filters the first page, and copies what is marked for it."""
+MENU = (("how", "How it works"), ("glossary", "Glossary"), ("submit", "Submit"), ("cite", "Cite"),
+        ("download", "Download"))  # fmt: skip
+"""Pages of their own: file and name."""
+SITE_SAID = "https://ADDRESS-OF-THIS-SITE/"
+"""Stands for the address in what is to be copied, where the site was made without ``--url``."""
+UNPROVEN = "no training run was repeated, so invented predictions are not ruled out"
 TIERS = {
     "claimed": "The numbers are the submitter's; they are shown, never ranked.",
-    "recomputed": "Every number was computed again from the submitted predictions and our labels; ranked. Predictions "
-    "can be invented, or mixed with labels: only a rerun, the next tier, rules that out.",
-    "reproduced": "One cell that its author could not choose was trained again by a maintainer, and agreed; ranked.",
+    "recomputed": "Every number was computed again from the submitted predictions and our labels. Predictions can be "
+    "invented, or mixed with labels: only a repeated training run, the next check, rules that out.",
+    "reproduced": "One training run that its author could not choose was repeated by a maintainer, and agreed.",
     "withdrawn": "Taken back; kept with its history, never ranked.",
 }
+CLASSES: Mapping[str, str] = {"better": "better", "threshold": "threshold", "same": "same", "can't tell": "unsure",
+                              "worse": "worse", "": "none"}  # fmt: skip
+"""How a verdict is styled."""
 RECENT = 10
 
 
-def index(entries: Sequence[Published], sets: Sequence[DataSet], head: str, *, has_bundles: bool = True) -> str:
+@dataclass(frozen=True)
+class Current:
+    """An entry in force, as the first page lists it."""
+
+    published: Published
+    datasets: tuple[str, ...]
+    words: Mapping[str, int]
+    facets: tuple[Mapping[str, str], ...] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class ShownBoard:
+    """A table of an entry as its page shows it.
+
+    Attributes:
+        number: Within the entry, from 0.
+        board: Its JSON values.
+        rows: Its methods.
+        answer: Sentences above the table; empty where nothing was compared.
+        warnings: Sentences that begin with Warning.
+        notes: All other sentences.
+        badge: What its badge says.
+        tier: In force; claimed where this table was not recomputed.
+    """
+
+    number: int
+    board: Mapping[str, Any] = field(repr=False)
+    rows: tuple[Line, ...]
+    answer: tuple[str, ...]
+    warnings: tuple[str, ...]
+    notes: tuple[str, ...]
+    badge: str
+    tier: str
+
+
+def index(
+    entries: Sequence[Published], sets: Sequence[DataSet], *, has_bundles: bool = True, address: str = "",
+    found: Sequence[Remeasured] = (),
+) -> str:  # fmt: skip
     """Return the first page.
 
     Args:
         entries: All of them.
         sets: Their data sets.
-        head: SHA-256 of the ledger's last row; "" where nothing is published.
         has_bundles: Whether the site holds the bundles themselves.
+        address: Of the site, with a slash at its end; "" where it is not known.
+        found: Published figures that entries measured again.
     """
     titles = {p.entry["id"]: p.entry["method"]["title"] for p in entries}
     events = sorted((row for p in entries for row in p.history.rows), key=lambda row: -row.row)
-    tiers = {tier: sum(p.history.tier == tier for p in entries) for tier in TIERS}
-    return _render("index.html", root="", sets=sets, titles=titles, events=events[:RECENT], tiers=tiers,
-                   entries=len(entries), rows=len(events), head=head, has_bundle=has_bundles)  # fmt: skip
+    results = current_results(entries)
+    grid = grid_of(methods_of(results))
+    drawn = (plots.against_time(grid.shown), plots.against_images(results), plots.against_published(found))
+    current = sorted((p for p in entries if p.is_current), key=lambda p: -p.history.rows[0].row)
+    shown_sets = [one for one in sets if one.rankings or set(one.unranked) - {"withdrawn"}]
+    return _render("index.html", address=address, sets=shown_sets, titles=titles, events=events[:RECENT], grid=grid,
+                   plots=drawn, headline=headline(entries), current=[_current(p, results) for p in current],
+                   old=[p for p in entries if not p.is_current], has_bundle=has_bundles)  # fmt: skip
 
 
-def protocols_page(entries: Sequence[Published]) -> str:
-    """Return the page that explains every protocol which a board of the entries stands on."""
-    return _render("protocols.html", root="", protocols=protocol_pages.explain_protocols(entries))
+def headline(entries: Sequence[Published]) -> str:
+    """Say in two sentences what is known: how many entries there are, and how many comparisons have which verdict."""
+    results = current_results(entries)
+    current = [p for p in entries if p.is_current]
+    datasets = {board["dataset"] for p in current for board in p.entry["boards"]}
+    known = f"{counted(len(current), 'entry')} in force, on {counted(len(datasets), 'data set')}."
+    return f"{known} {count_sentence(results)}".strip()
 
 
-def data_page(of_set: DataSet, *, has_bundles: bool = True) -> str:
+def count_sentence(results: Sequence[Result]) -> str:
+    """Say how many comparisons have which verdict: ``5 comparisons: 2 better and 3 inconclusive.``."""
+    if not results:
+        return ""
+    words = [f"{n} {word}" for word, n in counts_of_words(results).items()]
+    return f"{counted(len(results), 'comparison')}: {listed(words)}."
+
+
+def _current(published: Published, results: Sequence[Result]) -> Current:
+    mine = [r for r in results if r.published is published]
+    datasets = tuple(dict.fromkeys(board["dataset"] for board in published.entry["boards"]))
+    facets = tuple(dict(pairs) for pairs in dict.fromkeys(tuple(r.facets.items()) for r in mine))
+    return Current(published, datasets, counts_of_words(mine), facets)
+
+
+def protocols_page(entries: Sequence[Published], *, address: str = "") -> str:
+    """Return the page that explains every protocol which a table of the entries stands on."""
+    return _render("protocols.html", address=address, protocols=protocol_pages.explain_protocols(entries))
+
+
+def data_page(of_set: DataSet, *, has_bundles: bool = True, address: str = "") -> str:
     """Return the page of a data set.
 
     Args:
         of_set: What it shows.
         has_bundles: Whether the site holds the bundles themselves.
+        address: Of the site, with a slash at its end; "" where it is not known.
     """
-    tables = [*(ranking.standings for ranking in of_set.rankings), *of_set.apart.values()]
+    tables = [*(ranking.standings for ranking in of_set.rankings), *of_set.unranked.values()]
     reach = svg.axis_reach(s.line.span for table in tables for s in table)
-    return _render("data.html", root="../", set=of_set, reach=reach, phantom_said=SYNTHETIC, has_bundle=has_bundles)
+    alike = itertools.groupby(of_set.rankings, key=lambda ranking: (ranking.data, ranking.unit))
+    entries = {s.published.entry["id"]: s.published for table in tables for s in table}
+    results = [r for r in current_results(entries.values()) if r.board["dataset"] == of_set.name]
+    return _render("data.html", root="../", address=address, set=of_set, reach=reach, has_bundle=has_bundles,
+                   rankings=[list(found) for _, found in alike], answer=count_sentence(results))  # fmt: skip
 
 
-def entry_page(published: Published, *, has_bundle: bool) -> str:
+def method_page(method: Method, *, address: str = "") -> str:
+    """Return the page of a method: every result of it, by data set and amount of training data."""
+
+    def place(result: Result) -> tuple[Any, ...]:
+        board = result.board
+        return dataset_name(board["dataset"]).casefold(), protocol_pages.place(board["protocol"]), board["classifier"]
+
+    results = sorted(method.results, key=place)
+    return _render("method.html", root="../", address=address, method=method, results=results,
+                   reach=svg.axis_reach(r.line.span for r in results), answer=count_sentence(results))  # fmt: skip
+
+
+def entry_page(published: Published, *, has_bundle: bool, address: str = "") -> str:
     """Return the page of an entry.
 
     Args:
         published: What it shows.
         has_bundle: Whether the site holds the bundle itself.
+        address: Of the site, with a slash at its end; "" where it is not known.
     """
     entry = published.entry
-    boards = [(board, [table_line(row) for row in board["rows"]]) for board in entry["boards"]]
-    spans = [*(of_row.span for _, rows in boards for of_row in rows)]
-    return _render("entry.html", root="../", entry=entry, history=published.history, boards=boards,
-                   reach=svg.axis_reach(spans), has_bundle=has_bundle)  # fmt: skip
+    boards = shown_boards(published)
+    reach = svg.axis_reach(row.span for shown in boards for row in shown.rows)
+    return _render("entry.html", root="../", address=address, entry=entry, published=published, boards=boards,
+                   history=published.history, reach=reach, has_bundle=has_bundle, site_said=SITE_SAID,
+                   cited=citations.cite_entry(published, address))  # fmt: skip
+
+
+def shown_boards(published: Published) -> list[ShownBoard]:
+    """Return the tables of an entry: honest protocols before leaky ones, and by how much is trained on."""
+    numbered = enumerate(published.entry["boards"])
+    ordered = sorted(numbered, key=lambda item: (bool(item[1]["leaks"]), protocol_pages.place(item[1]["protocol"])))
+    return [_shown(published, number, board) for number, board in ordered]
+
+
+def _shown(published: Published, number: int, board: Mapping[str, Any]) -> ShownBoard:
+    lines = tuple(table_line(row) for row in board["rows"])
+    names = {_short(line.recipe): line.name for line in lines}
+    said = notes(board["sentences"], names)
+    row = leading_arm(board["rows"], requested_arms(published, board))
+    leading = table_line(row) if row is not None else None
+    tier = published.history.tier if board["recomputed"] or not published.is_current else "claimed"
+    told = svg.badge_text(tier, leading.word if leading else "", leading.numbers if leading else ("", "", "", ""))
+    warnings = tuple(text for text in said if text.startswith("Warning"))
+    return ShownBoard(number, board, lines, (), warnings, tuple(said[len(warnings[:2]) :]), told, tier)
+
+
+def _short(recipe: str) -> str:
+    try:
+        return short(recipe)
+    except UsageError:
+        return recipe
+
+
+def fixed_page(
+    name: str, entries: Sequence[Published], sets: Sequence[DataSet], *, head: str, address: str = ""
+) -> str:
+    """Return one of the pages of :data:`MENU`.
+
+    Args:
+        name: Its file, without the ending.
+        entries: All of them.
+        sets: Their data sets.
+        head: SHA-256 of the ledger's last row; "" where nothing is published.
+        address: Of the site, with a slash at its end; "" where it is not known.
+    """
+    cited = [(p, citations.cite_entry(p, address)) for p in entries if p.is_current] if name == "cite" else []
+    tiers = {tier: sum(p.history.tier == tier for p in entries) for tier in TIERS}
+    rows = sum(len(p.history.rows) for p in entries)
+    return _render(f"{name}.html", here=name, address=address, sets=sets, tiers=tiers, rows=rows, head=head,
+                   software=citations.SOFTWARE, cited_entries=cited)  # fmt: skip
+
+
+def size_of(board: Mapping[str, Any]) -> str:
+    """Count a table's patients and images; images alone where the data set does not tell patients apart."""
+    images = counted(board["images"], "image")
+    return images if board["unit"] == "image" else f"{counted(board['patients'], 'patient')}, {images}"
 
 
 def _render(name: str, **values: Any) -> str:
-    return _environment().get_template(name).render(values)
+    return _environment().get_template(name).render({"root": "", "here": "", "summary": SUMMARY, **values})
+
+
+SUMMARY = "Published, recomputed comparisons of data augmentation methods for medical image classification."
 
 
 @functools.cache
@@ -95,12 +263,16 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"link": safe_link, "slug": slug, "recipe": recipe, "points": _points,
-                            "percent": percent, "duration": duration, "drawn": svg.place_range}  # fmt: skip
-    environment.filters |= {"counted": counted, "protocol_anchor": protocol_pages.anchor, "place": _place}
-    environment.globals |= {"unproven": UNPROVEN, "policy": POLICY, "script": SCRIPT, "design": protocol_pages.design,
-                            "designs": protocol_pages.designs, "words": WORDS, "tiers_said": TIERS, "apart_said": APART,
-                            "forms": FORMATS, "version": __version__}  # fmt: skip
+    environment.filters |= {"link": safe_link, "slug": slug, "points": _points, "percent": percent,
+                            "duration": duration, "drawn": svg.place_range, "counted": _counted}  # fmt: skip
+    environment.filters |= {"dataset": dataset_name, "classifier": classifier_name, "method": method_name,
+                            "modality": modality, "nouns": in_plain_nouns, "place": _place,
+                            "protocol_anchor": protocol_pages.anchor}  # fmt: skip
+    environment.globals |= {"unproven": UNPROVEN, "policy": POLICY, "script": SCRIPT, "filters": FILTERS, "menu": MENU,
+                            "design": protocol_pages.design, "designs": protocol_pages.designs, "words": WORDS,
+                            "training_size": protocol_pages.training_size, "classes": CLASSES, "terms": TERMS,
+                            "tiers_said": TIERS, "unranked_said": NOT_RANKED, "forms": FORMATS, "size_of": size_of,
+                            "synthetic_said": SYNTHETIC, "version": __version__}  # fmt: skip
     return environment
 
 
@@ -111,6 +283,10 @@ def _finalize(value: Any) -> Any:
     return value
 
 
+def _counted(number: int, noun: str) -> str:
+    return counted(number, noun)
+
+
 def _place(word: GivenWord) -> int:
     """Return where a word stands in a column that is sorted from the best to the worst."""
     return [*WORDS].index(word)
@@ -118,25 +294,3 @@ def _place(word: GivenWord) -> int:
 
 def _points(share: float | None) -> str:
     return "" if share is None else points(share)
-
-
-def facts(entry: Mapping[str, Any]) -> str:
-    """Return the JSON values that a site offers of an entry, every text of it fit to be shown.
-
-    Each board says its own folds, since an official cut has none of those that the study asked for.
-    """
-    import json
-
-    def clean(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {safe_text(key): clean(inner) for key, inner in value.items()}
-        if isinstance(value, list | tuple):
-            return [clean(inner) for inner in value]
-        return safe_text(value) if isinstance(value, str) else value
-
-    asked = entry["study"]["folds"]
-    boards = [board | {"folds": protocol_pages.folds(board["protocol"], asked)} for board in entry["boards"]]
-    return (
-        json.dumps(clean({**entry, "boards": boards}), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
-        + "\n"
-    )

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from medbench.errors import UsageError
 from medbench.protocols.leaks import LEAKS
-from medbench.protocols.protocol import LEAKY, EvaluationProtocol, protocol
+from medbench.protocols.protocol import LEAKY, PROTOCOLS, EvaluationProtocol, protocol
 from medbench.site.read_entries import Published
 from medbench.site.safe_texts import slug
+from medbench.site.stored_sentences import in_plain_nouns
 from medbench.text import counted
+
+_NAMES: Mapping[str, str] = {
+    "patients": "Split by patient",
+    "official": "Official split",
+    "images": "Split by image",
+    "select-on-test": "Weights chosen on the test images",
+    "augment-first": "Images generated before the split",
+}
 
 
 @dataclass(frozen=True)
@@ -20,6 +30,7 @@ class ExplainedProtocol:
 
     Attributes:
         text: Of the protocol, as entries write it.
+        name: What people read.
         anchor: Of its section.
         sentences: What is cut, what is trained on, what is tested.
         leaks: What it is known to leak, each in a sentence; empty for an honest one.
@@ -29,6 +40,7 @@ class ExplainedProtocol:
     """
 
     text: str
+    name: str
     anchor: str
     sentences: tuple[str, ...]
     leaks: tuple[str, ...]
@@ -44,15 +56,53 @@ def folds(text: str, wanted: int) -> int:
 
 
 def design(text: str, study: Mapping[str, Any]) -> str:
-    """Write the folds and repeats of a protocol: ``5 folds \u00d7 3 repeats``, ``official cut \u00d7 3 repeats``.
+    """Write the folds and repeats of a protocol: ``5-fold cross-validation, repeated 3 times``.
 
     Args:
         text: Of the protocol.
         study: Of ``entry.json``; its folds are what was asked for.
     """
+    rule, repeats = _rule_of(text), study["repeats"]
+    often = {1: "once", 2: "twice"}.get(repeats, f"{repeats:,} times")
+    if rule and rule.name == "official":
+        return f"official split, trained {often}"
+    return f"{study['folds']}-fold cross-validation" + (f", repeated {often}" if repeats > 1 else "")
+
+
+def protocol_name(text: str) -> str:
+    """Name a protocol: ``Split by patient``, ``Official split, 50 training patients``, ``LEAKY: split by image``."""
     rule = _rule_of(text)
-    how = "official cut" if rule and rule.name == "official" else counted(study["folds"], "fold")
-    return f"{how} \u00d7 {counted(study['repeats'], 'repeat')}"
+    if rule is None:
+        return text
+    size = training_size(text, "patient")
+    name = _NAMES[rule.name] + ("" if size.startswith("all ") else f", {size}")
+    return name if rule.is_honest else f"LEAKY: {name[0].lower()}{name[1:]}"
+
+
+def training_size(text: str, unit: str) -> str:
+    """Say how much of the training part is trained on: ``50 training images``, ``all training patients``.
+
+    Args:
+        text: Of the protocol.
+        unit: "patient", or "image" where patients are not told apart.
+    """
+    rule = _rule_of(text)
+    if rule is None:
+        return text
+    if rule.patients:
+        return f"{rule.patients:,} training {unit}s"
+    if rule.train:
+        return f"{rule.train} training images a class"
+    return f"all training {unit}s" if rule.share == 1 else f"{100 * rule.share:g} % of the training {unit}s"
+
+
+def place(text: str) -> tuple[bool, int, float, float, str]:
+    """Return what sorts protocols: honest ones first, and by how much is trained on, all of it last."""
+    rule = _rule_of(text)
+    if rule is None:
+        return False, len(PROTOCOLS), math.inf, 1.0, text
+    images = sum(int(n) for n in rule.train.split("/") if n.isdecimal())
+    return not rule.is_honest, PROTOCOLS.index(rule.name), rule.patients or images or math.inf, rule.share, text
 
 
 def designs(study: Mapping[str, Any]) -> list[str]:
@@ -66,20 +116,27 @@ def anchor(text: str) -> str:
 
 
 def explain_protocols(entries: Iterable[Published]) -> list[ExplainedProtocol]:
-    """Explain every protocol that a board stands on, by text."""
+    """Explain every protocol that a table stands on, honest ones first, by how much is trained on."""
     found: dict[str, list[str]] = {}
     for published in entries:
         for board in published.entry["boards"]:
             found.setdefault(board["protocol"], []).append(design(board["protocol"], published.entry["study"]))
-    return [_explain(text, found[text]) for text in sorted(found)]
+    return [_explain(text, found[text]) for text in sorted(found, key=place)]
 
 
 def _explain(text: str, of_boards: list[str]) -> ExplainedProtocol:
     rule = _rule_of(text)
     said = tuple(_sentences(rule)) if rule else ("This version of medbench does not know this protocol.",)
-    leaks = tuple(f"{leak}: {LEAKS.get(leak, leak)}" for leak in sorted(rule.leaks)) if rule else ()
+    leaks = tuple(f"{leak}: {in_plain_nouns(LEAKS.get(leak, leak))}" for leak in sorted(rule.leaks)) if rule else ()
     return ExplainedProtocol(
-        text, anchor(text), said, leaks, tuple(dict.fromkeys(of_boards)), len(of_boards), rule is not None
+        text,
+        protocol_name(text),
+        anchor(text),
+        said,
+        leaks,
+        tuple(dict.fromkeys(of_boards)),
+        len(of_boards),
+        rule is not None,
     )
 
 
@@ -88,28 +145,28 @@ def _sentences(rule: EvaluationProtocol) -> Iterable[str]:
         yield "The training and test parts are those that the data set's authors published; there are no folds."
         yield "Repeats train anew, with other seeds, and are tested on the same images."
     elif rule.cuts_images:
-        yield "Images are cut into folds: images of one patient may lie on both sides."
+        yield "Images are split into folds: images of one patient may be in training and test."
     else:
-        yield "Patients are cut into folds: all images of a patient, and of its duplicates, lie on one side."
+        yield "Patients are split into folds: all images of a patient, and of near copies, lie on one side."
     if rule.overlap == "drop":
         yield "Images whose patient or picture also stands in the test part are left out of training."
     if rule.patients:
-        drawn = "another draw each repeat" if rule.name == "official" else "another draw each repeat and fold"
+        drawn = "drawn anew each repeat" if rule.name == "official" else "drawn anew each repeat and fold"
         yield (
-            f"Of the training part {counted(rule.patients, 'patient', 'are')} drawn, classes in their proportion, "
+            f"Of the training part {counted(rule.patients, 'patient', 'are')} used, classes in their proportion, "
             f"{drawn}; the test part stays whole."
         )
     if rule.train:
-        yield f"Of the training part {rule.train} images are drawn, a number a class in the order of the classes."
+        yield f"Of the training part {rule.train} images are used, a number a class in the order of the classes."
     if rule.share < 1:
-        yield f"Of the training part {100 * rule.share:g} % of the patients are drawn."
+        yield f"Of the training part {100 * rule.share:g} % of the patients are used."
     if rule.switches & {"copies", "fitted-on-all"}:
-        yield "Made images are prepared from all images, before the cut."
+        yield "Generated images are prepared from all images, before the split."
     else:
-        yield "Generators, scalers and all else that learns see the training part only."
+        yield "Generators, scalers and all else that learns are given the training part only."
     if rule.switches:
         switched = [switch for switch in LEAKY if switch in rule.switches]
-        yield f"It leaks by design, to rerun published work ({', '.join(switched)}), and is never ranked."
+        yield f"It is LEAKY on purpose, to rerun published work ({', '.join(switched)}), and gets no verdict."
 
 
 def _rule_of(text: str) -> EvaluationProtocol | None:

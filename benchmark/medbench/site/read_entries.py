@@ -105,14 +105,29 @@ class Published:
         entry: As ``entry.json`` holds it, JSON values.
         history: Its rows of the ledger.
         folder: Where its bundle lies.
-        requested: Arms that the study asked for, by data set, as (augmenter, classifier); the others are controls of
-            them. A data set is missing where the bundle's plan does not say.
+        requested: Methods that the study asked for, by data set, as (augmenter, classifier); the others are what they
+            are compared with. A data set is missing where the bundle's plan does not say.
+        dimensions: 2 or 3 of each data set, as far as the bundle's plan says.
+        training: Mean number of real images that a training run learned from, by data set and protocol, as far as the
+            bundle says.
     """
 
     entry: Mapping[str, Any]
     history: History
     folder: Path
     requested: Mapping[str, frozenset[tuple[str, str]]] = field(default_factory=dict, repr=False)
+    dimensions: Mapping[str, int] = field(default_factory=dict, repr=False)
+    training: Mapping[tuple[str, str], float] = field(default_factory=dict, repr=False)
+
+    @property
+    def date(self) -> str:
+        """The day on which it was published first."""
+        return self.history.rows[0].date
+
+    @property
+    def is_current(self) -> bool:
+        """Whether it was not withdrawn."""
+        return self.history.tier != "withdrawn"
 
 
 def read_entries(root: Path) -> list[Published]:
@@ -171,13 +186,13 @@ def _read_entry(folder: Path, history: History) -> Published:
     ):
         if ours != theirs:
             raise _edit_error(path, f"{field} is {theirs}, row {first_row.row} of the ledger says {ours}")
-    plan = _compare_with_bundle(folder, value, first_row.row)
+    plan, trials = _compare_with_bundle(folder, value, first_row.row)
     check_sha256(path, data, first_row)
     check_reruns(folder / BUNDLE, history.rows, folder.parent / LEDGER)
     for board in value["boards"]:
         for row in board["rows"]:
             _check_word(path, row, value["study"]["worth"])
-    return Published(value, history, folder, _requested_arms(plan))
+    return Published(value, history, folder, _requested_arms(plan), _dimensions(plan), _training_images(trials))
 
 
 def _requested_arms(plan: Any) -> dict[str, frozenset[tuple[str, str]]]:
@@ -192,8 +207,31 @@ def _requested_arms(plan: Any) -> dict[str, frozenset[tuple[str, str]]]:
     return found
 
 
-def _compare_with_bundle(folder: Path, value: Mapping[str, Any], row: int) -> Any:
-    """Compare an entry with its bundle, which the verifier let pass only with the same numbers; return its plan."""
+def _dimensions(plan: Any) -> dict[str, int]:
+    sources = plan.get("sources") if isinstance(plan, dict) else None
+    named = [one for one in sources if isinstance(one, dict)] if isinstance(sources, list) else []
+    return {str(one.get("dataset")): one["dimensions"] for one in named if one.get("dimensions") in (2, 3)}
+
+
+def _training_images(trials: Any) -> dict[tuple[str, str], float]:
+    """Return the mean number of real images that training runs learned from, by data set and protocol."""
+    listed = trials.get("trials") if isinstance(trials, dict) else None
+    found: dict[tuple[str, str], list[int]] = {}
+    for trial in listed if isinstance(listed, list) else ():
+        try:
+            spec, real = trial["spec"], trial["counts"]["real"]
+            found.setdefault((str(spec["dataset"]), str(spec["protocol"])), []).append(int(real))
+        except (KeyError, TypeError, ValueError):
+            continue
+    return {key: sum(counts) / len(counts) for key, counts in found.items()}
+
+
+def _compare_with_bundle(folder: Path, value: Mapping[str, Any], row: int) -> tuple[Any, Any]:
+    """Compare an entry with its bundle, which the verifier let pass only with the same numbers.
+
+    Returns:
+        The bundle's plan and its training runs.
+    """
     path, where = folder / ENTRY, folder / BUNDLE
     if where.is_symlink():
         raise Refused("MB901", f"{where}: is a link; put the file itself there.")
@@ -202,9 +240,9 @@ def _compare_with_bundle(folder: Path, value: Mapping[str, Any], row: int) -> An
     if found != value["bundle"]["sha256"] or len(data) != value["bundle"]["bytes"]:
         raise Refused("MB950", f"{where}: its SHA-256 is {found[:16]}..., row {row} of the ledger has another; "
                       "restore the file.")  # fmt: skip
-    claims, method, environment, plan = (
+    claims, method, environment, plan, trials = (
         canonical_json.load(members[name].unpack(name), name)
-        for name in ("claims.json", "method.json", "environment.json", "plan.json")
+        for name in ("claims.json", "method.json", "environment.json", "plan.json", "trials.json")
     )
     for name, document in (("claims.json", claims), ("environment.json", environment)):
         if not isinstance(document, dict):
@@ -230,7 +268,7 @@ def _compare_with_bundle(folder: Path, value: Mapping[str, Any], row: int) -> An
         if differs := board_numbers.difference(ours, theirs, name):
             at, in_bundle, here = differs
             raise _edit_error(path, f"{at} is {_brief(here)}, the bundle says {_brief(in_bundle)} (ledger row {row})")
-    return plan
+    return plan, trials
 
 
 def _check_word(path: Path, row: Mapping[str, Any], worth: float) -> None:

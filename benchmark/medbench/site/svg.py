@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from medbench.site.history import History
+from medbench.statistics.verdicts import WORDS, Word
 
 WIDTH, MARGIN = 160, 4
 """Of a drawn range, in pixels."""
@@ -62,15 +63,36 @@ def badge(history: History) -> str:
     """Draw an entry's badge: the tier in force, with the day where it was reproduced."""
     tier = history.tier
     signed = [row.date for row in history.rows if row.event == "reproduced"]  # what follows may be anybody's
-    said = f"{tier} {signed[-1]}" if tier == "reproduced" else tier
-    left, right = 66, 7 * len(said) + 14
+    return _badge("medbench", f"{tier} {signed[-1]}" if tier == "reproduced" else tier, _COLOURS[tier])
+
+
+def badge_text(tier: str, word: Word, numbers: tuple[str, str, str, str]) -> str:
+    """Say what the badge of a result says: ``medbench recomputed: +3.1 points (+0.4 to +5.8), better``.
+
+    Args:
+        tier: Of the table: claimed where it was not recomputed.
+        word: Verdict as stored; "" without one.
+        numbers: Of the method that stands for the table, as :class:`.order_entries.Line` has them.
+    """
+    gain = f"{numbers[2]} points ({numbers[3]}), " if numbers[2] and numbers[3] else ""
+    return f"medbench {tier}: {gain}{WORDS[word].text if word else 'no verdict'}"
+
+
+def badge_of_result(said: str, tier: str) -> str:
+    """Draw the badge of a result from what :func:`badge_text` says."""
+    left, _, right = said.partition(": ")
+    return _badge(left, right, _COLOURS[tier])
+
+
+def _badge(before: str, said: str, colour: str) -> str:
+    left, right = int(6.4 * len(before)) + 14, int(6.6 * len(said)) + 14
     whole = left + right
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{whole}" height="20" role="img" '
-        f'aria-label="medbench: {said}"><title>medbench: {said}</title>'
+        f'aria-label="{before}: {said}"><title>{before}: {said}</title>'
         f'<rect width="{whole}" height="20" rx="3" fill="#2b2f36"/>'
-        f'<path d="M{left} 0h{right - 3}a3 3 0 0 1 3 3v14a3 3 0 0 1-3 3H{left}z" fill="{_COLOURS[tier]}"/>'
+        f'<path d="M{left} 0h{right - 3}a3 3 0 0 1 3 3v14a3 3 0 0 1-3 3H{left}z" fill="{colour}"/>'
         '<g fill="#fff" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11" text-anchor="middle">'
-        f'<text x="{left / 2:g}" y="14" textLength="{left - 14}">medbench</text>'
+        f'<text x="{left / 2:g}" y="14" textLength="{left - 14}">{before}</text>'
         f'<text x="{left + right / 2:g}" y="14" textLength="{right - 14}">{said}</text></g></svg>\n'
     )

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from medbench.boards.board import Board, Row
+from medbench.boards.gains import Judged
 from medbench.planning.arm_names import arm_name, control_name
 from medbench.planning.study import Study
 from medbench.registry.display_names import classifier_name
@@ -47,6 +48,23 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Compared:
+    """A method beside the one it is compared with, of a run or of a published entry.
+
+    Attributes:
+        name: What people read.
+        control: Name of what it is compared with.
+        judged: Its gain and verdict; a gain without a standard error is one of which only the interval is known.
+        asked: Whether it was asked for, and did not come along as a reference.
+    """
+
+    name: str
+    control: str
+    judged: Judged
+    asked: bool
+
+
+@dataclass(frozen=True)
 class NextStep:
     """A command that may come next.
 
@@ -65,7 +83,7 @@ def answer_of(board: Board) -> Answer:
     warnings = [SYNTHETIC] * board.is_phantom + own_warnings(board)
     shown = warnings[: MOST_WARNINGS + board.is_phantom]  # that images are drawn counts for none
     notes = [*warnings[len(shown) :], *board_notes(board)]
-    sentence, largest = _sentence(board), _largest(board)
+    sentence, largest = _sentence(board), largest_of(_compared(board))
     return Answer(
         _question(board),
         _badges(board),
@@ -119,20 +137,35 @@ def _badges(board: Board) -> tuple[str, ...]:
 
 
 def _sentence(board: Board) -> str:
-    """Answer for what was asked; with several methods say which helps, or how many have which verdict."""
-    compared = [(row, row.judged) for row in asked_rows(board) if row.judged is not None and row.gain is not None]
-    if not compared:
-        waiting = [row for row in board.rows if not row.complete]
-        if waiting:
-            done, planned = sum(row.done for row in board.rows), sum(row.planned for row in board.rows)
-            return f"No answer yet: {done} of {counted(planned, 'training run', 'are')} done."
-        return "No answer: nothing that was asked for is compared with another method here."
-    if len(compared) == 1:
-        row, judged = compared[0]
-        if judged.verdict.word:
-            return answer(judged, arm=arm_name(row.arm), control=control_name(row.arm), worth=board.study.worth)
-        return f"No verdict: {_effect(row)}."
-    found = [(arm_name(row.arm), judged.verdict, row.gain) for row, judged in compared if row.gain is not None]
+    """Answer for what was asked, or say that there is none yet."""
+    if found := sentence_of(_compared(board), worth=board.study.worth):
+        return found
+    waiting = [row for row in board.rows if not row.complete]
+    if waiting:
+        done, planned = sum(row.done for row in board.rows), sum(row.planned for row in board.rows)
+        return f"No answer yet: {done} of {counted(planned, 'training run', 'are')} done."
+    return "No answer: nothing that was asked for is compared with another method here."
+
+
+def sentence_of(compared: Sequence[Compared], *, worth: float) -> str:
+    """Answer for the methods that were asked for; of several say which helps, or how many have which verdict.
+
+    Args:
+        compared: Methods of one table, asked for or not.
+        worth: Points that matter.
+
+    Returns:
+        "" where none that was asked for has a gain.
+    """
+    asked = [one for one in compared if one.asked and one.judged.gain is not None]
+    if not asked:
+        return ""
+    if len(asked) == 1:
+        (one,) = asked
+        if one.judged.verdict.word:
+            return answer(one.judged, arm=one.name, control=one.control, worth=worth)
+        return f"No verdict: {_effect(one)}."
+    found = [(one.name, one.judged.verdict, one.judged.gain) for one in asked if one.judged.gain is not None]
     if helps := what_helps(found):
         return helps
     counts: dict[GivenWord, int] = {}
@@ -142,18 +175,27 @@ def _sentence(board: Board) -> str:
     if counts:
         each = ", ".join(f"{number} {WORDS[word].text}" for word, number in counts.items())
         return f"None of {len(found)} methods is better than the method above it ({each})."
-    return f"No verdict on {len(found)} methods. {_largest(board)}"
+    return f"No verdict on {len(found)} methods. {largest_of(compared)}"
 
 
-def _largest(board: Board) -> str:
-    """Name the largest gain or loss of any method, asked for or not."""
-    known = [row for row in board.rows if row.gain is not None]
+def largest_of(compared: Sequence[Compared]) -> str:
+    """Name the largest gain or loss of any method, asked for or not; "" where there is none."""
+    known = [one for one in compared if one.judged.gain is not None]
     if not known:
         return ""
-    return f"Largest effect: {_effect(max(known, key=lambda row: abs(row.gain.value) if row.gain else 0.0))}."
+    largest = max(known, key=lambda one: abs(one.judged.gain.value) if one.judged.gain else 0.0)
+    return f"Largest effect: {_effect(largest)}."
 
 
-def _effect(row: Row) -> str:
-    assert row.gain is not None
-    compared = f"compared with {control_name(row.arm)}"
-    return f"{arm_name(row.arm)} {points(row.gain.value)} points {compared} (95 % CI {range_of(row.gain)})"
+def _compared(board: Board) -> list[Compared]:
+    return [
+        Compared(arm_name(row.arm), control_name(row.arm), row.judged, row.arm.asked)
+        for row in board.rows
+        if row.judged is not None
+    ]
+
+
+def _effect(one: Compared) -> str:
+    assert one.judged.gain is not None
+    gain = one.judged.gain
+    return f"{one.name} {points(gain.value)} points compared with {one.control} (95 % CI {range_of(gain)})"

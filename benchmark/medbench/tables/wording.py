@@ -75,7 +75,8 @@ def answer(
         lower = abs(printed(interval.value))
         sentence = f"Worse: {arm} is {lower:.1f} points lower than {control} (95 % CI {span})."
     else:
-        detects = detectable(interval, comparison.evidence, worth=worth)
+        is_known = interval.standard_error == interval.standard_error  # an entry tells the interval alone
+        detects = detectable(interval, comparison.evidence, worth=worth) if is_known else ""
         sentence = f"Inconclusive: {arm} gains {gain} points compared with {control} (95 % CI {span}). {detects}"
     return f"{sentence} {verdict.note}".strip()
 
