@@ -17,20 +17,20 @@ class Citation:
     """One thing to cite, for a list of references and for BibTeX."""
 
     text: str
-    bibtex: str
+    bibtex: tuple[str, ...]
 
 
 SOFTWARE = Citation(
     f"The medbench developers: medbench {__version__}, a benchmark of data augmentation for medical image "
     f"classification. {REPOSITORY}",
-    "\n".join((
+    (
         "@software{medbench,",
         "  title = {medbench: a benchmark of data augmentation for medical image classification},",
         "  author = {{The medbench developers}},",
         f"  version = {{{__version__}}},",
         f"  url = {{{REPOSITORY}}},",
         "}",
-    )),
+    ),
 )  # fmt: skip
 
 
@@ -54,4 +54,4 @@ def cite_entry(published: Published, address: str) -> Citation:
         "note": f"SHA-256 of the bundle: {sha}",
     }
     lines = [f"@misc{{medbench-{key},", *(f"  {name} = {{{value}}}," for name, value in fields.items()), "}"]
-    return Citation(f"{', '.join(authors)} ({year}): {title}. medbench entry {key}.{where}", "\n".join(lines))
+    return Citation(f"{', '.join(authors)} ({year}): {title}. medbench entry {key}.{where}", tuple(lines))

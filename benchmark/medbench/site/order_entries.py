@@ -55,6 +55,13 @@ class Line:
     span: tuple[float, float, float] | None
     raw: Mapping[str, Any] = field(repr=False)
 
+    @property
+    def short_why(self) -> str:
+        """Two words for a verdict that is withheld; "" where there is one."""
+        if self.word or not self.why:
+            return ""
+        return "practice run" if self.why.startswith("Practice run") else "no verdict"
+
 
 @dataclass(frozen=True)
 class Standing:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jinja2
@@ -18,6 +18,7 @@ from medbench.planning.arm_names import short
 from medbench.registry.display_names import classifier_name, dataset_name, method_name, modality
 from medbench.site import citations, plots, protocol_pages, svg
 from medbench.site.downloads import FORMATS
+from medbench.site.entry_answers import answer_of_table
 from medbench.site.order_entries import (
     NOT_RANKED,
     DataSet,
@@ -29,7 +30,7 @@ from medbench.site.order_entries import (
 )
 from medbench.site.read_entries import Published
 from medbench.site.remeasured import Remeasured
-from medbench.site.results import Method, Result, counts_of_words, current_results, grid_of, methods_of
+from medbench.site.results import NO_WORD, Method, Result, counts_of_words, current_results, grid_of, methods_of
 from medbench.site.safe_texts import safe_link, safe_text, slug
 from medbench.site.stored_sentences import in_plain_nouns, notes
 from medbench.statistics.verdicts import WORDS, GivenWord
@@ -46,7 +47,7 @@ MENU = (("how", "How it works"), ("glossary", "Glossary"), ("submit", "Submit"),
 """Pages of their own: file and name."""
 SITE_SAID = "https://ADDRESS-OF-THIS-SITE/"
 """Stands for the address in what is to be copied, where the site was made without ``--url``."""
-UNPROVEN = "no training run was repeated, so invented predictions are not ruled out"
+UNPROVEN = "not repeated: inventions are not ruled out"
 TIERS = {
     "claimed": "The numbers are the submitter's; they are shown, never ranked.",
     "recomputed": "Every number was computed again from the submitted predictions and our labels. Predictions can be "
@@ -79,7 +80,7 @@ class ShownBoard:
         board: Its JSON values.
         rows: Its methods.
         answer: Sentences above the table; empty where nothing was compared.
-        warnings: Sentences that begin with Warning.
+        warnings: Sentences that begin with Warning; what a table above on the same data set says is left out.
         notes: All other sentences.
         badge: What its badge says.
         tier: In force; claimed where this table was not recomputed.
@@ -133,7 +134,7 @@ def count_sentence(results: Sequence[Result]) -> str:
     """Say how many comparisons have which verdict: ``5 comparisons: 2 better and 3 inconclusive.``."""
     if not results:
         return ""
-    words = [f"{n} {word}" for word, n in counts_of_words(results).items()]
+    words = [f"{n} {'without a verdict' if word == NO_WORD else word}" for word, n in counts_of_words(results).items()]
     return f"{counted(len(results), 'comparison')}: {listed(words)}."
 
 
@@ -195,22 +196,29 @@ def entry_page(published: Published, *, has_bundle: bool, address: str = "") -> 
 
 
 def shown_boards(published: Published) -> list[ShownBoard]:
-    """Return the tables of an entry: honest protocols before leaky ones, and by how much is trained on."""
+    """Return the tables of an entry: honest protocols before leaky ones, by how much is trained on."""
     numbered = enumerate(published.entry["boards"])
     ordered = sorted(numbered, key=lambda item: (bool(item[1]["leaks"]), protocol_pages.place(item[1]["protocol"])))
-    return [_shown(published, number, board) for number, board in ordered]
+    shown, warned = [], set[tuple[str, str]]()
+    for number, board in ordered:
+        one = _shown(published, number, board)
+        fresh = tuple(text for text in one.warnings if (board["dataset"], text) not in warned)
+        warned |= {(board["dataset"], text) for text in one.warnings}
+        shown.append(replace(one, warnings=fresh))
+    return shown
 
 
 def _shown(published: Published, number: int, board: Mapping[str, Any]) -> ShownBoard:
     lines = tuple(table_line(row) for row in board["rows"])
     names = {_short(line.recipe): line.name for line in lines}
-    said = notes(board["sentences"], names)
+    answer = answer_of_table(published, board)
+    said = [text for text in notes(board["sentences"], names) if text not in (*answer, SYNTHETIC)]
     row = leading_arm(board["rows"], requested_arms(published, board))
     leading = table_line(row) if row is not None else None
     tier = published.history.tier if board["recomputed"] or not published.is_current else "claimed"
     told = svg.badge_text(tier, leading.word if leading else "", leading.numbers if leading else ("", "", "", ""))
     warnings = tuple(text for text in said if text.startswith("Warning"))
-    return ShownBoard(number, board, lines, (), warnings, tuple(said[len(warnings[:2]) :]), told, tier)
+    return ShownBoard(number, board, lines, tuple(answer), warnings, tuple(said[len(warnings[:2]) :]), told, tier)
 
 
 def _short(recipe: str) -> str:

@@ -232,7 +232,7 @@ def _labelled(marks: Sequence[Mark]) -> tuple[Mark, ...]:
     taken = [(m.x - 6, m.y - 6, m.x + 6, m.y + 6) for m in marks]
     placed = []
     for mark in marks:
-        width = 5.6 * len(mark.name)
+        width = 6.2 * len(mark.name)
         for x, y, anchor in ((9, 4, "start"), (-9, 4, "end"), (0, -9, "middle"), (0, 17, "middle")):
             start = mark.x + x - {"start": 0.0, "end": width, "middle": width / 2}[anchor]
             box = (start, mark.y + y - 10, start + width, mark.y + y + 2)

@@ -79,9 +79,7 @@ class Result:
     @property
     def why(self) -> str:
         """Two words for a verdict that is withheld; "" where there is one."""
-        if self.line.word:
-            return ""
-        return "practice run" if self.line.why.startswith("Practice run") else NO_WORD
+        return "" if self.line.word else self.line.short_why or NO_WORD
 
     @property
     def place(self) -> tuple[Any, ...]:

@@ -15,7 +15,7 @@ if (place && results.length) {
   bar.append(label);
   for (const [name, title] of FACETS) {
     const values = [...new Set(results.map((r) => r.dataset[name]))].sort();
-    if (values.length < 2) continue;
+    if (!values.length) continue;
     const select = document.createElement("select"), of = document.createElement("label");
     for (const value of ["", ...values]) {
       const option = document.createElement("option");
