@@ -100,7 +100,7 @@ def test_a_withdrawn_entry_is_ranked_nowhere_and_its_reason_is_shown(published: 
     page = Text(tmp_path / "site" / "entries" / f"{key}.html")
 
     assert key not in {s.published.entry["id"] for o in sets for r in o.rankings for s in r.standings}
-    assert {s.published.entry["id"] for o in sets for s in o.apart.get("withdrawn", ())} == {key}
+    assert {s.published.entry["id"] for o in sets for s in o.unranked.get("withdrawn", ())} == {key}
     assert "Withdrawn on 2026-05-01. its labels were of another release" in page.text
     assert not [
         r for r in json.loads((tmp_path / "site" / "all.json").read_text()) if r["entry"] == key and r["ranked"]
