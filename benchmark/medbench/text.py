@@ -67,12 +67,12 @@ def listed(texts: Sequence[str]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Write a time as boards do, in at most three digits: ``41m``."""
+    """Write a time in at most three digits: ``41 min``."""
     if seconds < 100:
-        return f"{seconds:.0f}s"
+        return f"{seconds:.0f} s"
     if seconds < 100 * 60:
-        return f"{seconds / 60:.0f}m"
-    return f"{seconds / 3600:.0f}h"
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.0f} h"
 
 
 def points(value: float) -> str:

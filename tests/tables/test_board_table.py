@@ -257,7 +257,14 @@ def test_failures_are_named_by_kind_and_what_stands_in_for_them() -> None:
 
 
 def test_costs_are_short_and_have_a_unit() -> None:
-    for seconds, shown in ((7.4, "7s"), (99.0, "99s"), (240, "4m"), (5999, "100m"), (7200, "2h"), (86_400, "24h")):
+    for seconds, shown in (
+        (7.4, "7 s"),
+        (99.0, "99 s"),
+        (240, "4 min"),
+        (5999, "100 min"),
+        (7200, "2 h"),
+        (86_400, "24 h"),
+    ):
         assert render([board(row("a", seconds=seconds))], "table").split("\n")[4].endswith(f" {shown}")
 
 

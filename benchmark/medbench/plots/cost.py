@@ -67,7 +67,7 @@ def draw(spent: Sequence[Spent], *, worth: float) -> Figure:
         seconds = [one.seconds for one in spent]
         ax.set_xlim(min(seconds) / 1.6, max(seconds) * 1.6)
         ax.xaxis.set_major_locator(FixedLocator(_ticks(min(seconds) / 1.6, max(seconds) * 1.6)))
-        ax.xaxis.set_major_formatter(lambda seconds, _: duration(seconds) if seconds >= 1 else f"{seconds:g}s")
+        ax.xaxis.set_major_formatter(lambda seconds, _: duration(seconds) if seconds >= 1 else f"{seconds:g} s")
         ax.xaxis.set_minor_locator(NullLocator())
         ax.set_xlabel("wall time alone, all cells and the stages they need")
         ax.set_ylabel("gain in points, 95 % range")

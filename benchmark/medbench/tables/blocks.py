@@ -18,7 +18,7 @@ _PLACES = re.compile(
     r"(?<![\w:/.<])(?:~/|[A-Za-z]:\\|/(?:home|root|tmp|var|mnt|media|data|work|Users|usr|opt|srv|scratch)\b)[^\s'\",;)<>]*"
 )
 
-_NUMBER = re.compile(r"[<>]?[+-]?[\d,.]+(?: %|[smh])?|[+-]?[\d.]+ \([^()]*\)|n/a|\.\d+")
+_NUMBER = re.compile(r"[<>]?[+-]?[\d,.]+(?: (?:%|s|min|h)|[smh])?|[+-]?[\d.]+ \([^()]*\)|n/a|\.\d+")
 
 
 def text_of(text: object) -> str:
