@@ -30,6 +30,8 @@ from medbench.boards.build import boards
 from medbench.cli import cli
 from medbench.errors import UsageError
 from medbench.interfaces import Card
+from medbench.planning.arm_names import arm_name
+from medbench.planning.arms import Arm
 from medbench.planning.study_schema import InflationTable
 from medbench.report import section_generators
 from medbench.report.bibtex import references, unique
@@ -38,6 +40,7 @@ from medbench.report.report import Report, report
 from medbench.report.shown_files import read_learning_curves, read_loss_curves
 from medbench.report.write_html import page
 from medbench.report.write_paper import latex, markdown
+from medbench.statistics.verdicts import WORDS
 from medbench.tables.blocks import Heading, Picture, placeless
 from medbench.tables.board_values import board_rows
 from medbench.text import clean
@@ -124,6 +127,15 @@ def harmless(content: bytes) -> Seen:
         "td",
         "footer",
         "script",
+        "details",
+        "summary",
+        "dl",
+        "dt",
+        "dd",
+        "strong",
+        "svg",
+        "path",
+        "circle",
     }
     assert len(seen.of("script")) == len(seen.of("style")) == 1
     for tag, attributes in seen.elements:
@@ -131,7 +143,7 @@ def harmless(content: bytes) -> Seen:
             assert not name.startswith("on"), (tag, name)
             assert name not in ("style", "action", "formaction", "srcdoc", "autofocus", "xlink:href")
             if name == "href":
-                assert re.fullmatch(r"#[a-z]+", value or ""), value
+                assert re.fullmatch(r"#[a-z0-9-]+", value or ""), value
             if name in ("src", "srcset"):
                 assert re.fullmatch(r"data:image/(png|svg\+xml);base64,[A-Za-z0-9+/=]+", value or "")
     (policy,) = (m["content"] or "" for m in seen.of("meta") if m.get("http-equiv") == "Content-Security-Policy")
@@ -141,6 +153,11 @@ def harmless(content: bytes) -> Seen:
     assert policy.startswith("default-src 'none'; ")
     assert "unsafe" not in policy
     return seen
+
+
+def arm(recipe: str) -> str:
+    """Return how a page names a method."""
+    return arm_name(Arm(recipe, "net", ""))
 
 
 def made_of(run: SyntheticRun, **more: Any) -> Material:
@@ -183,17 +200,17 @@ def test_a_board_says_what_the_leaderboard_says(run: SyntheticRun, whole: bytes)
         if not row["yardstick"]
     }
 
-    shown = {row[0]: row for row in harmless(whole).rows if len(row) == 10 and row[0] in expected}
+    shown = {name: row for name in expected for row in harmless(whole).rows if len(row) == 9 and row[0] == arm(name)}
 
     assert set(shown) == set(run.tree)
     for name, row in expected.items():
-        _, gain, low, high, verdict, accuracy, auroc, over, _, _ = shown[name]
+        _, gain, span, verdict, accuracy, auroc, over, _, _ = shown[name]
         assert float(accuracy) == pytest.approx(row["balanced_accuracy"], abs=0.051)
         assert float(auroc) == pytest.approx(row["auroc"], abs=0.00051)
-        assert over == (row["control"] or "")
-        assert verdict == row["verdict"]
+        assert over == (arm(row["control"]) if row["control"] else "")
+        assert verdict == (WORDS[row["verdict"]].text if row["control"] else "reference")
         if row["control"]:
-            printed = (float(gain), float(low), float(high))
+            printed = (float(gain), *map(float, span.split(" to ")))
             assert printed == pytest.approx((row["gain"], row["gain_low"], row["gain_high"]), abs=0.051)
 
 
@@ -209,9 +226,9 @@ def test_recalls_and_counts_are_those_of_the_predictions(tmp_path: Path) -> None
 
     rows = harmless(page(report(made_of(run)))).rows
 
-    assert ["balanced", *recalled] in rows
-    assert ["balanced: no", *(f"{n:g}" for n in counts[0])] in rows
-    assert ["balanced: yes", *(f"{n:g}" for n in counts[1])] in rows
+    assert [arm("balanced"), *recalled] in rows
+    assert [f"{arm('balanced')}: no", *(f"{n:g}" for n in counts[0])] in rows
+    assert [f"{arm('balanced')}: yes", *(f"{n:g}" for n in counts[1])] in rows
 
 
 def test_the_answer_is_the_boards(run: SyntheticRun, whole: bytes) -> None:
@@ -294,7 +311,7 @@ def test_failures_are_counted_without_their_folders(tmp_path: Path) -> None:
 
     rows = harmless(page(report(made_of(run)))).rows
 
-    assert ["mixup", "diverged", "the loss is nan at step 3.", "2"] in rows
+    assert [arm("mixup"), "diverged", "the loss is nan at step 3.", "2"] in rows
 
 
 def test_names_of_images_in_remarks_of_a_reader_are_left_out(tmp_path: Path) -> None:

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from _synthetic_store import SyntheticRun
+from medbench.cli import cli
 from medbench.report.inputs import gather
 from medbench.report.report import Report, report
 from medbench.report.write_paper import markdown
@@ -145,3 +147,44 @@ def test_what_is_not_done_yet_is_counted_beside_what_failed(tmp_path: Path) -> N
 
     assert "1 planned training is not done yet." in text
     assert "| mixup | diverged | the loss is nan at step 3. | 1 |" in text
+
+
+def written_by_command(run: SyntheticRun, *options: str) -> str:
+    """Return what ``medbench report`` writes of a run, as Markdown unless asked otherwise."""
+    out = run.root.parent / "out"
+    done = CliRunner().invoke(cli, ["report", "--results", str(run.save()), "--out", str(out), *options])
+    assert done.exit_code == 0, done.output
+    return out.read_text(encoding="utf-8")
+
+
+def test_a_method_whose_comparison_was_not_run_is_no_reference(tmp_path: Path) -> None:
+    run = SyntheticRun(tmp_path, patients=40, folds=2, repeats=1, tree={"acgan": "copies", "balanced": ""})
+    text = written_by_command(run.fill({"acgan": 0.7, "balanced": 0.6}), "--format", "md")
+
+    row = next(line for line in text.split("\n") if line.startswith("| ") and "not run" in line)
+    assert "the method it would be compared with was not run" in row
+    assert "reference" not in row
+
+
+def test_a_run_whose_trainings_all_failed_is_told_in_a_sentence(tmp_path: Path) -> None:
+    run = SyntheticRun(tmp_path, patients=40, folds=2, repeats=1, tree={"balanced": "", "mixup": "balanced"})
+    cells = [(0, 0, 0), (0, 1, 0)]
+    text = re.sub("<[^>]*>", "", written_by_command(run.fill(failed=dict.fromkeys(run.tree, cells))))
+
+    assert "All 4 training runs failed, so there is no result" in text
+    assert "the loss is nan at step 3." in text
+
+
+def test_honest_protocols_stand_before_leaky_ones(tmp_path: Path) -> None:
+    run = SyntheticRun(tmp_path, patients=40, folds=2, repeats=1, protocols=["images", "patients"])
+    protocols = list(run.study.protocols)
+    for text in protocols:
+        run.study = run.study.model_copy(update={"protocols": [text]})
+        run.fill()
+    run.study = run.study.model_copy(update={"protocols": protocols})
+    text = written_by_command(run, "--format", "md")
+
+    headings = [line for line in text.split("\n") if line.startswith("#") and "protocol" in line]
+    results = headings[: len(protocols)]
+    assert "protocol patients" in results[0]
+    assert re.match(r"#+ LEAKY: .*protocol images", results[1])

@@ -122,7 +122,8 @@ def gather(
         stairs: Of the plan of the same study's staircase, where that was run.
         catalogue: For the cards of data sets and the sources of recipes.
     """
-    built = boards(store, record, metrics=catalogue.items("metric") if catalogue is not None else None)
+    metrics = catalogue.items("metric") if catalogue is not None else None
+    built = sorted(boards(store, record, metrics=metrics), key=lambda board: bool(board.leaks))  # honest ones first
     study = Study.model_validate(record["study"])
     if study.staircase:
         taken_apart = find_inflations(built)

@@ -58,3 +58,13 @@ for (const table of document.querySelectorAll("table[data-sortable]")) {
   input.addEventListener("input", show);
   show();
 }
+for (const wide of document.querySelectorAll(".wide")) {
+  const hint = document.createElement("p");
+  hint.className = "hint";
+  hint.textContent = "More columns at the right: scroll sideways.";
+  wide.after(hint);
+  const look = () => { hint.hidden = !wide.querySelector("table") || wide.scrollWidth <= wide.clientWidth + 1; };
+  addEventListener("resize", look);
+  wide.closest("details")?.addEventListener("toggle", look);
+  look();
+}

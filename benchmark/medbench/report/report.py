@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from medbench.glossary import Term
 from medbench.report import section_details, section_generators, section_methods, section_provenance, section_results
 from medbench.report.inputs import Material, cards
 from medbench.tables.blocks import Section, Sentences, text_of
@@ -16,10 +17,12 @@ class Report:
     Attributes:
         title: Of the document.
         sections: In order; names are unique.
+        words: Terms of this report alone: its methods, each with what it does.
     """
 
     title: str
     sections: tuple[Section, ...]
+    words: tuple[Term, ...] = ()
 
 
 def report(material: Material, *, pictures: bool = True) -> Report:

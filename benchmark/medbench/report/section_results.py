@@ -14,9 +14,9 @@ from medbench.protocols.protocol import split_size
 from medbench.registry.display_names import classifier_name, method_name
 from medbench.report.figures import figure
 from medbench.report.inputs import Material
-from medbench.statistics.verdicts import reasons
-from medbench.tables.blocks import Block, Cell, Section, cell, heading, say, table
-from medbench.tables.board_notes import board_notes, without_number
+from medbench.statistics.verdicts import WORDS, reasons
+from medbench.tables.blocks import Block, Cell, Fold, Section, cell, fold, heading, say, table
+from medbench.tables.board_notes import board_notes, name_of_data, without_number
 from medbench.tables.board_table import heading as board_heading
 from medbench.tables.compare import gain_forests
 from medbench.tables.forest import Forest
@@ -33,13 +33,18 @@ from medbench.tables.wording import (
 )
 from medbench.text import duration, points
 
+COLUMNS = (
+    "method", "gain", "95 % CI", "verdict", "balanced accuracy, %", "AUROC", "compared with", "time", "marks",
+)  # fmt: skip
+NOT_RUN = "the method it would be compared with was not run"
 NAMED = 3
 """Arms that a question names; of more it says how many."""
 
 
 def title_of(board: Board) -> str:
     """Name a board: data set, classifier, protocol."""
-    return f"{board.source['dataset']}, {classifier_name(board.classifier)}, protocol {board.protocol}"
+    leaky = "LEAKY: " if board.leaks else ""
+    return f"{leaky}{name_of_data(board)}, {classifier_name(board.classifier)}, protocol {board.protocol}"
 
 
 def answers(material: Material) -> Section:
@@ -62,6 +67,7 @@ def answers(material: Material) -> Section:
         said = [f"{_where(board, honest)}{_answer(board, row)}" for board, row in asked]
         if not asked:
             said = ["Nothing that was asked for is compared with a control under an honest protocol."]
+        said += [all_failed(of_data)]
         said += [why for board in honest for why in reasons(board.evidence)]
         if len(of_data) > len(honest):
             said.append(
@@ -74,6 +80,15 @@ def answers(material: Material) -> Section:
         blocks.append(say(*dict.fromkeys(said), is_list=True))
     blocks.append(say(cases(len(material.sources))))
     return Section("answer", "The question, and the answer", tuple(blocks))
+
+
+def all_failed(boards: Sequence[Board]) -> str:
+    """Say that no training run of boards ended well; "" where one did or is still to be done."""
+    rows = [row for board in boards for row in board.all_rows]
+    failed = sum(row.failed for row in rows)
+    if not failed or any(row.failed < row.planned for row in rows):
+        return ""
+    return f"All {failed:,} training runs failed, so there is no result: section Failures says why."
 
 
 def _over_boards(material: Material, asked: Sequence[tuple[Board, Row]], boards: Sequence[Board]) -> Iterator[str]:
@@ -122,46 +137,62 @@ def _answer(board: Board, row: Row) -> str:
 
 def leaderboards(material: Material) -> Section:
     """Write every board as a table that keeps its tree, with its sentences and yardsticks below."""
-    blocks: list[Block] = []
+    blocks: list[Block | Fold] = []
     for number, part in enumerate(material.parts, start=1):
         board = part.board
         blocks.append(heading(title_of(board)))
-        columns = ("arm", "gain", "from", "to", "verdict", "bal. acc., %", "AUROC", "over", "time", "marks")
         above = "; ".join(re.sub(" {2,}", ", ", line.strip()) for line in board_heading(board))
         caption = (
-            f"Leaderboard. {above}. Gains in points of balanced accuracy over the arm's own control, with their 95 % "
-            "range."
+            f"{above}. Gain over the method that each is compared with, in percentage points of balanced accuracy, "
+            f"with its simultaneous 95 % CI; gray: the {board.study.worth:g} points that are not relevant."
         )
         rows = [_board_row(row) for row in part.rows]
-        blocks.append(table(caption, columns, rows, label=f"board-{number}", sortable=True))
-        blocks.append(say(*(s.replace("    ", "; ") for s in board_notes(board)), is_list=True))
-        blocks += _metrics(part.rows, board, number)
-        blocks += _yardsticks(board, number)
+        worth = board.study.worth
+        blocks.append(table(caption, COLUMNS, rows, label=f"board-{number}", sortable=True, band=worth))
+        further = [*_metrics(part.rows, board, number), *_yardsticks(board, number)]
+        notes = say(*(s.replace("    ", "; ") for s in board_notes(board)), is_list=True)
+        blocks.append(fold("All notes on this table, and further measures", notes, *further))
     blocks += _across(material)
-    return Section("leaderboard", "Leaderboard", tuple(blocks))
+    return Section("leaderboard", "Results", tuple(blocks))
 
 
 def _board_row(row: Row) -> list[Cell]:
     scores, gain = row.scores, row.gain
-    word: str = row.judged.verdict.word if row.judged else "" if row.arm.plain else "control"
-    if row.failed:
-        word = f"{row.failed}/{row.planned} {row.kinds[0] if len(row.kinds) == 1 else 'failed'}"
-    if row.skipped:
-        word = "skipped"
-    elif scores is None:
-        word = f"{row.done} of {row.planned} done"
-    name = arm_name(row.arm) + (" (training as it is)" if row.arm.plain else "")
-    ends = [cell(points(v), 100 * v) for v in (gain.value, gain.low, gain.high)] if gain else [cell(None)] * 3
+    ends = [cell(None), cell(None)]
+    if gain:
+        low, value, high = (100 * v for v in (gain.low, gain.value, gain.high))
+        ends = [cell(points(gain.value), value), cell(range_of(gain), value, span=(low, value, high))]
     return [
-        cell(name, depth=row.depth),
+        cell(arm_name(row.arm), depth=row.depth, title=recipe_of(row)),
         *ends,
-        cell(word, kind=word if row.judged and not row.failed else ""),
+        _word(row),
         cell(f"{100 * scores.balanced_accuracy:.1f}", float(scores.balanced_accuracy)) if scores else cell(None),
         cell(auroc_share(scores.auroc), float(scores.auroc)) if scores else cell(None),
         cell(control_name(row.arm)),
         cell(duration(row.seconds), row.seconds),
         cell(row.marks),
     ]
+
+
+def recipe_of(row: Row) -> str:
+    """Write a method as commands and files do."""
+    return f"{row.arm.augmenter}, classifier {row.arm.classifier}" if row.arm.over else row.arm.augmenter
+
+
+def _word(row: Row) -> Cell:
+    """Write the verdict, or what stands in its place."""
+    if row.skipped:
+        return cell("skipped")
+    if row.failed:
+        return cell(f"{row.failed} of {row.planned} {row.kinds[0] if len(row.kinds) == 1 else 'failed'}")
+    if row.scores is None:
+        return cell(f"{row.done} of {row.planned} training runs done")
+    if row.judged is not None:
+        word = row.judged.verdict.word
+        return cell(WORDS[word].text, kind=word) if word else cell("no verdict")
+    if row.arm.control:
+        return cell(NOT_RUN)
+    return cell("" if row.arm.plain else "reference")
 
 
 def _metrics(rows: Sequence[Row], board: Board, number: int) -> Iterator[Block]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from medbench.report.report import Report
-from medbench.tables.blocks import Block, Heading
+from medbench.tables.blocks import Block, Fold, Heading
 from medbench.tables.writers import latex as latex_writer
 from medbench.tables.writers import markdown as markdown_writer
 
@@ -22,4 +22,9 @@ def latex(report: Report) -> str:
 
 
 def _blocks(report: Report) -> list[Block]:
-    return [block for section in report.sections for block in (Heading(section.title, 1), *section.blocks)]
+    found: list[Block] = []
+    for section in report.sections:
+        found.append(Heading(section.title, 1))
+        for block in section.blocks:
+            found += [Heading(block.title, 2), *block.blocks] if isinstance(block, Fold) else [block]
+    return found

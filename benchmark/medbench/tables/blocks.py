@@ -41,12 +41,16 @@ class Cell:
         order: What the column is sorted by; None stands last.
         depth: How deep it stands in a tree.
         kind: A word that styles the cell: a verdict, or empty.
+        title: What a page shows when it is pointed at, as the recipe behind a name; may be empty.
+        span: Low end, gain and high end in points, which a page draws as a bar; None where nothing is drawn.
     """
 
     text: str
     order: float | str | None = None
     depth: int = 0
     kind: str = ""
+    title: str = ""
+    span: tuple[float, float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,7 @@ class Table:
         sortable: Whether a page offers to sort and filter it.
         label: A short name without blanks, unique in a report.
         numeric: Whether each column holds numbers; empty where :func:`numeric_columns` finds out.
+        band: Points on both sides of 0 that are not relevant, for the bars of its cells.
     """
 
     caption: str
@@ -68,6 +73,7 @@ class Table:
     sortable: bool = False
     label: str = ""
     numeric: tuple[bool, ...] = ()
+    band: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -87,6 +93,19 @@ class Picture:
     form: str
     light: bytes
     dark: bytes = b""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Images in rows, each under its own name.
+
+    Attributes:
+        caption: Stands below it.
+        rows: Name and bytes of a PNG file of each row.
+    """
+
+    caption: str
+    rows: tuple[tuple[str, bytes], ...]
 
 
 @dataclass(frozen=True)
@@ -120,7 +139,15 @@ class Source:
     language: str = "bibtex"
 
 
-Block = Table | Picture | Sentences | Notes | Heading | Source
+Block = Table | Picture | Sheet | Sentences | Notes | Heading | Source
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Blocks that a page shows when they are asked for; other formats show them as they are."""
+
+    title: str
+    blocks: tuple[Block, ...]
 
 
 @dataclass(frozen=True)
@@ -129,7 +156,7 @@ class Section:
 
     name: str
     title: str
-    blocks: tuple[Block, ...]
+    blocks: tuple[Block | Fold, ...]
 
 
 def say(*texts: object, is_list: bool = False) -> Sentences:
@@ -137,12 +164,26 @@ def say(*texts: object, is_list: bool = False) -> Sentences:
     return Sentences(tuple(cleaned for text in texts if (cleaned := text_of(text).strip())), is_list)
 
 
+def fold(title: object, *blocks: Block) -> Fold:
+    """Return blocks that a page shows when they are asked for."""
+    return Fold(text_of(title), blocks)
+
+
 def heading(text: object) -> Heading:
     """Return a cleaned heading."""
     return Heading(text_of(text))
 
 
-def cell(value: Any, order: float | str | None = None, *, depth: int = 0, kind: str = "") -> Cell:
+# One keyword per attribute of a cell.
+def cell(
+    value: Any,
+    order: float | str | None = None,
+    *,
+    depth: int = 0,
+    kind: str = "",
+    title: str = "",
+    span: tuple[float, float, float] | None = None,
+) -> Cell:
     """Return a cleaned cell; it is sorted by its text where nothing else is given.
 
     Args:
@@ -150,13 +191,15 @@ def cell(value: Any, order: float | str | None = None, *, depth: int = 0, kind: 
         order: What it is sorted by.
         depth: How deep it stands in a tree.
         kind: Of a verdict.
+        title: What a page shows when it is pointed at.
+        span: Low end, gain and high end in points, drawn as a bar.
     """
     text = "" if value is None else text_of(value)
     if isinstance(order, str):
         order = text_of(order)
     if isinstance(order, float) and order != order:
         order = None
-    return Cell(text, order if order is not None else (text or None), depth, text_of(kind))
+    return Cell(text, order if order is not None else (text or None), depth, text_of(kind), text_of(title), span)
 
 
 def table(
@@ -166,6 +209,7 @@ def table(
     *,
     label: str,
     sortable: bool = False,
+    band: float = 0.0,
 ) -> Table:
     """Return a cleaned table; values that are no cells become one.
 
@@ -175,7 +219,7 @@ def table(
     made = tuple(tuple(c if isinstance(c, Cell) else cell(c) for c in row) for row in rows)
     if any(len(row) != len(columns) for row in made):
         raise ValueError(f"a row of {label} has not {len(columns)} cells")
-    return Table(text_of(caption), tuple(map(text_of, columns)), made, sortable, label)
+    return Table(text_of(caption), tuple(map(text_of, columns)), made, sortable, label, band=band)
 
 
 def grid(
