@@ -14,7 +14,7 @@ from medbench.cli import cli
 from medbench.report.inputs import gather
 from medbench.report.report import Report, report
 from medbench.report.write_paper import markdown
-from medbench.tables.blocks import Heading, Section, Sentences, cell, table
+from medbench.tables.blocks import Section, Sentences, cell, table
 from medbench.tables.wording import by_board
 
 SIZES = ("official[overlap=drop,patients=20]", "official[overlap=drop,patients=30]", "official[overlap=drop]")
@@ -45,41 +45,56 @@ def methods(of: Report) -> str:
     return " ".join(said(section(of, "methods"))[0])
 
 
-def test_one_sentence_an_arm_over_all_sizes_stands_before_the_boards(tmp_path: Path) -> None:
-    answer = section(made(tmp_path, SIZES), "answer")
-    first, details = [texts for texts in said(answer) if len(texts) > 1]
-    headings = [block.text for block in answer.blocks if isinstance(block, Heading)]
+def test_one_sentence_a_method_over_all_sizes_stands_before_the_boards(tmp_path: Path) -> None:
+    first = made(tmp_path, SIZES).headline
 
-    assert {text.partition(":")[0] for text in first} == {
-        "geometric over balanced", "hybrid over geometric", "mixup over balanced"
-    }  # fmt: skip
-    assert all(re.search(r"20.*30.*40 patients", text) for text in first)
-    assert headings[-1] == "Board by board on ddti"
-    assert len(details) == 3 * len(SIZES)
-    assert all(text.startswith("net, official[") for text in details)
-
-
-def test_one_sentence_an_arm_over_networks_says_which_word_it_has_with_which(tmp_path: Path) -> None:
-    answer = section(made(tmp_path, ("patients",), networks=("net", "vgg")), "answer")
-    first = next(texts for texts in said(answer) if len(texts) == 3)
-
-    assert all(re.fullmatch(r"\w+ over \w+: ([\w' ]+ with (net|vgg)(; | and vgg)?)+.*\.", text) for text in first)
-    assert all("net" in text and "vgg" in text for text in first)
+    assert first is not None
+    assert {text.partition(":")[0] for text in first.over_boards} == {
+        "rotations, flips, zoom compared with class balancing",
+        "hybrid",  # its own name holds a colon
+        "mixup compared with class balancing",
+    }
+    assert all(re.search(r"20.*30.*40 patients", text) for text in first.over_boards)
+    assert [one.question for one in first.answers] == ["Which of 3 methods helps? Thyroid ultrasound, net"] * len(SIZES)
+    assert first.title == "Report of synthetic"
 
 
-def test_a_single_board_is_answered_as_ever(tmp_path: Path) -> None:
-    answer = section(made(tmp_path, ("patients",)), "answer")
+def test_one_sentence_a_method_over_networks_says_which_word_it_has_with_which(tmp_path: Path) -> None:
+    first = made(tmp_path, ("patients",), networks=("net", "vgg16")).headline
 
-    assert "Board by board" not in " ".join(b.text for b in answer.blocks if isinstance(b, Heading))
-    assert len([texts for texts in said(answer) if texts]) == 1
+    assert first is not None
+    assert len(first.over_boards) == 3
+    for text in first.over_boards:
+        assert re.fullmatch(r".+ compared with [\w, :]+: ([\w' ]+ with (net|VGG-16)(; | and VGG-16)?)+.*\.", text)
+        assert "net" in text
+        assert "VGG-16" in text
+
+
+def test_one_board_gives_the_report_its_question(tmp_path: Path) -> None:
+    whole = made(tmp_path, ("patients",))
+    first = whole.headline
+
+    assert first is not None
+    assert whole.title == first.title == "Which of 3 methods helps? Thyroid ultrasound, net"
+    assert not first.over_boards
+    (one,) = first.answers
+    assert one.steps is not None
+    assert [row[0].text for row in one.steps.rows][:2] == ["class balancing (reference)", "+ rotations, flips, zoom"]
+    assert [name for name, _ in first.tiles] == [
+        "patients", "images", "computing time", "failed training runs", "warnings about the data"
+    ]  # fmt: skip
+    assert dict(first.tiles)["failed training runs"] == "0 of 60"
 
 
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        ([("x", "better"), ("y", "better")], "a over b: better with x and y."),
-        ([("x", "better"), ("y", ""), ("z", "worse")], "a over b: better with x; no verdict with y; worse with z."),
-        ([("x", ""), ("y", "")], "a over b: no verdict on any of 2 boards."),
+        ([("x", "better"), ("y", "better")], "a compared with b: better with x and y."),
+        (
+            [("x", "better"), ("y", ""), ("z", "worse")],
+            "a compared with b: better with x; no verdict with y; worse with z.",
+        ),
+        ([("x", ""), ("y", "")], "a compared with b: no verdict in any of 2 tables."),
         ([], ""),
     ],
 )
@@ -127,7 +142,7 @@ def test_the_methods_say_how_training_was_cut_down(tmp_path: Path, text: str, wo
 def test_nothing_is_one_of_many(tmp_path: Path) -> None:
     text = markdown(made(tmp_path, ("patients",), repeats=1, folds=2))
 
-    assert "2 folds x 1 repeat " in text
+    assert "2-fold cross-validation by patient" in text
     assert re.search(r"\| design \| 2 folds, 1 repeat, 1 seed \|", text)
     assert not re.findall(r"(?<![\d.,])1 (?:folds|repeats|seeds|boards|images|patients|comparisons|fits)\b", text)
 
@@ -184,7 +199,7 @@ def test_honest_protocols_stand_before_leaky_ones(tmp_path: Path) -> None:
     run.study = run.study.model_copy(update={"protocols": protocols})
     text = written_by_command(run, "--format", "md")
 
-    headings = [line for line in text.split("\n") if line.startswith("#") and "protocol" in line]
-    results = headings[: len(protocols)]
-    assert "protocol patients" in results[0]
-    assert re.match(r"#+ LEAKY: .*protocol images", results[1])
+    results = text.partition("## Results")[2].partition("\n## ")[0]
+    honest, leaky = re.findall(r"^### (.*by (?:patient|image).*)$", results, re.MULTILINE)
+    assert honest.startswith("Thyroid ultrasound")
+    assert leaky.startswith("LEAKY: Thyroid ultrasound")

@@ -1,4 +1,4 @@
-"""Confusion matrices as a figure: one small square an arm, rows the true class, shares of it in the cells."""
+"""Confusion matrices as a figure: one small square a method, rows the actual class, shares of it in the squares."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ LONGEST, SHORTEST = 30, 12  # characters of a title, of a class
 WRITTEN = 6  # up to so many classes the shares stand in the cells
 
 
-def draw(matrices: Sequence[tuple[str, np.ndarray]], classes: Sequence[str]) -> Figure:
-    """Draw a matrix for every arm.
+def draw(matrices: Sequence[tuple[str, np.ndarray]], classes: Sequence[str], *, width: float = style.WIDTH) -> Figure:
+    """Draw a matrix for every method.
 
     Args:
-        matrices: Title and ``float64 (n_classes, n_classes)`` counts by true class and by decision, of each arm.
+        matrices: Title and ``float64 (n_classes, n_classes)`` counts by actual and by predicted class, of each method.
         classes: Their names.
+        width: Of the figure, in inches.
     """
     with style.settings():
-        figure, grid = style.panels(len(matrices), ACROSS, row=2.2, frame=0.3)
+        figure, grid = style.panels(len(matrices), ACROSS, row=2.2, frame=0.3, width=width)
         names = [math_free(c, SHORTEST) for c in classes]
         for ax, (title, counts) in zip(grid, matrices, strict=True):
             total = counts.sum(1, keepdims=True)
@@ -42,8 +43,8 @@ def draw(matrices: Sequence[tuple[str, np.ndarray]], classes: Sequence[str]) -> 
             ax.tick_params(length=0)
             ax.set_aspect("equal")
             ax.set_title(math_free(title, LONGEST), fontsize=8)
-            ax.set_xlabel("decided", fontsize=7)
-            ax.set_ylabel("true", fontsize=7)
+            ax.set_xlabel("predicted", fontsize=7)
+            ax.set_ylabel("actual", fontsize=7)
             for spine in ax.spines.values():
                 spine.set_visible(False)
     return figure

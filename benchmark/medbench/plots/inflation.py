@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from medbench.analyses.inflation import Inflation
 from medbench.plots import style
-from medbench.registry.display_names import method_name
+from medbench.registry.display_names import dataset_name, method_name
 from medbench.tables.inflation import rows
 from medbench.text import clean
 
@@ -17,15 +17,17 @@ if TYPE_CHECKING:
 TITLE = 88  # characters a line
 
 
-def draw(found: Inflation) -> Figure:
+def draw(found: Inflation, *, width: float = style.WIDTH) -> Figure:
     """Draw a bar for every row: published, under the study's protocol, a leak less each, and over the controls.
 
     Args:
         found: A row without values is drawn as a gap that says why.
+        width: Of the figure, in inches.
     """
     listed = rows(found)
     with style.settings():
-        figure = style.figure(height=1.3 + 0.3 * len(listed))
+        wide = style.is_wide(width)
+        figure = style.figure(height=1.3 + (0.3 if wide else 0.45) * len(listed), width=width)
         axes = figure.subplots()
         axes.axvline(0, color=style.INK, linewidth=0.8)
         known = [100 * step.gain for _, step in listed if step.gain is not None]
@@ -48,13 +50,20 @@ def draw(found: Inflation) -> Figure:
                 axes.plot([low, high], [position, position], color=style.INK, linewidth=1.4, marker="|", markersize=8)
             end = max([gain, *([100 * found.gain.high] if is_last and found.gain else [])], default=gain)
             axes.text(max(end, 0) + 0.015 * reach, position, f"{gain:+.1f}", va="center")
-        axes.set_yticks(range(len(listed)), [clean(title) for title, _ in listed])
+        names = [style.math_free(title) for title, _ in listed]
+        shown = names if wide else [textwrap.fill(name, 20) for name in names]
+        axes.set_yticks(range(len(listed)), shown, fontsize=9 if wide else 7)
         axes.set_ylim(len(listed) - 0.4, -0.6)
         axes.set_xlim(min(ends) - 0.03 * reach, max(ends) + 0.14 * reach)
-        figure.supxlabel("gain, points; last bar with its 95 % range over the arm's own control", fontsize=9)
+        figure.supxlabel(
+            "gain in points; last bar: over the method above it, with its 95 % CI"
+            if wide
+            else "gain in points, last bar with 95 % CI",
+            fontsize=9,
+        )
         axes.tick_params(axis="y", length=0)
         arm, against = map(method_name, found.names)
-        phantom = " (drawn images)" if found.is_phantom else ""
-        title = style.math_free(f"{found.dataset}{phantom}: where {arm}'s gain over {against} goes")
-        figure.suptitle(textwrap.fill(title, TITLE), x=0.01, ha="left", fontsize=10)
+        title = f"{dataset_name(found.dataset)}: where the gain of {arm} over {against} goes"
+        wrapped = textwrap.fill(style.math_free(title), TITLE if wide else TITLE // 2)
+        figure.suptitle(wrapped, x=0.01, ha="left", fontsize=10 if wide else 9)
     return figure

@@ -1,4 +1,4 @@
-"""Gain against training size as a figure: one panel per arm, the learning curves of the controls in the last one."""
+"""Gain against training size as a figure: one panel per method, the curves of those they are compared with last."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from medbench.analyses.learning_curves import LearningCurve, OfArm
 from medbench.planning.arm_names import control_name
 from medbench.plots import style
+from medbench.registry.display_names import dataset_name
+from medbench.statistics.verdicts import WORDS
 from medbench.tables.learning_curves import extra, name
 from medbench.text import cut
 
@@ -20,21 +22,23 @@ if TYPE_CHECKING:
 ACROSS = 2
 PANEL = 1.95  # inches
 NEAR = 1.25  # sizes nearer than this have no room for two labels
-LONGEST = 60  # characters of a data set's name
+LONGEST = 92  # characters of a title
+LINE = 0.12  # of the height of a panel: a label
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
-def draw(growth: LearningCurve) -> Figure:
-    """Draw the gain of every arm over the number of training patients, in points, with its range.
+def draw(growth: LearningCurve, *, width: float = style.WIDTH) -> Figure:
+    """Draw the gain of every method over the number of training patients, in points, with its interval.
 
-    Above each gain stands what it is worth in patients of the control. The last panel holds the learning curves of the
-    controls, off which worths are read.
+    Above each gain stands how many further patients would give the same to the method above it. The last panel holds
+    the curves of those methods, off which these numbers are read.
 
     Args:
         growth: A size without a gain is drawn as a gap.
+        width: Of the figure, in inches.
     """
     with style.settings():
-        figure, grid = style.panels(len(growth.arms) + 1, ACROSS, row=PANEL, frame=0.5)
+        figure, grid = style.panels(len(growth.arms) + 1, ACROSS, row=PANEL, frame=0.5, width=width)
         reach = _reach(growth)
         for arm, axes in zip(growth.arms, grid, strict=False):
             _gains(arm, axes, growth.study.worth, reach)
@@ -44,12 +48,12 @@ def draw(growth: LearningCurve) -> Figure:
             axes.set_xlim(min(growth.sizes) / 1.25, max(growth.sizes) * 1.25)
             axes.set_xticks(growth.sizes, _labels(growth.sizes))
             axes.minorticks_off()
-        figure.supxlabel(
-            "training patients; above each gain with its 95 % range: its worth in patients of the control", fontsize=9
-        )
-        phantom = " (drawn images)" if growth.is_phantom else ""
-        title = cut(style.math_free(str(growth.source["dataset"])), LONGEST)
-        figure.suptitle(f"{title}{phantom}: gain in points by training patients", x=0.01, ha="left", fontsize=10)
+        wide = style.is_wide(width)
+        said = "training patients; above each gain with its 95 % CI: as many further patients would give the same"
+        figure.supxlabel(said if wide else "training patients", fontsize=9)
+        data = dataset_name(str(growth.source["dataset"]), str(growth.source.get("title") or ""))
+        title = cut(style.math_free(f"{data}: gain in points by training patients"), LONGEST if wide else LONGEST // 2)
+        figure.suptitle(title, x=0.01, ha="left", fontsize=10 if wide else 9)
     return figure
 
 
@@ -100,7 +104,7 @@ def _gains(arm: OfArm, axes: Axes, worth: float, reach: tuple[float, float]) -> 
         )
         if word and word != "can't tell":
             axes.annotate(
-                word,
+                WORDS[word].text,
                 (point.patients, 100 * gain.value),
                 (6, 0),
                 textcoords="offset points",
@@ -114,7 +118,7 @@ def _gains(arm: OfArm, axes: Axes, worth: float, reach: tuple[float, float]) -> 
 
 def _curves(growth: LearningCurve, axes: Axes) -> None:
     of_controls = {control_name(arm.arm): arm.curve for arm in growth.arms if arm.curve}
-    for number, (control, curve) in enumerate(of_controls.items()):
+    for number, curve in enumerate(of_controls.values()):
         axes.plot(
             curve.sizes,
             [100 * value for value in curve.values],
@@ -122,8 +126,14 @@ def _curves(growth: LearningCurve, axes: Axes) -> None:
             marker=MARKERS[number % len(MARKERS)],
             markersize=4,
             linewidth=1.4,
-            label=style.math_free(control),
         )
-    if of_controls:
-        axes.legend(frameon=False, fontsize=8)
-    axes.set_title("controls, balanced accuracy in %, never falling", loc="left", fontsize=9)
+    ends = [100 * float(curve.values[-1]) for curve in of_controls.values()]
+    low, high = axes.get_ylim()
+    heights = style.spread(ends, LINE * (high - low), low, high)
+    for (control, curve), end, height in zip(of_controls.items(), ends, heights, strict=True):
+        place = (0.98, (height - low) / (high - low) - 0.02)
+        axes.annotate(
+            style.math_free(control), (float(curve.sizes[-1]), end), place, textcoords="axes fraction", fontsize=8,
+            ha="right", va="top",
+        )  # fmt: skip
+    axes.set_title("the methods above, balanced accuracy in %, never falling", loc="left", fontsize=9)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from medbench.errors import UsageError
 from medbench.statistics.verdicts import WORDS
+from medbench.tables.blocks import placeless
 from medbench.text import clean, columns, cut
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("svg", "png", "pdf")
 WIDTH = 7.2  # inches: the text width of a page
+NARROW = 3.7  # inches: what a phone shows without making letters smaller
 # Okabe and Ito (2008): told apart with every common kind of colour blindness, and in print.
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW = (
     "#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#f0e442",
@@ -62,21 +64,48 @@ def settings() -> AbstractContextManager[None]:
     return matplotlib.rc_context(SETTINGS)
 
 
-def panels(count: int, across: int, row: float, frame: float) -> tuple[Figure, Sequence[Axes]]:
+def panels(count: int, across: int, row: float, frame: float, width: float = WIDTH) -> tuple[Figure, Sequence[Axes]]:
     """Return a figure with so many panels, to be drawn inside :func:`settings`; places that are left over stay empty.
 
     Args:
         count: Panels.
-        across: Beside each other.
+        across: Beside each other on a page; a narrow figure has one.
         row: Inches of a row of panels.
         frame: Inches besides.
+        width: In inches.
     """
+    across = across if is_wide(width) else 1
     down = -(-count // across)
-    drawn = figure(height=frame + row * down)
+    drawn = figure(height=frame + row * down, width=width)
     grid = drawn.subplots(down, across, squeeze=False).ravel()
     for ax in grid[count:]:
         ax.set_axis_off()
     return drawn, list(grid[:count])
+
+
+def is_wide(width: float) -> bool:
+    """Say whether names fit beside a figure; in a narrow one they stand above what they name."""
+    return width > NARROW
+
+
+def spread(places: Sequence[float], least: float, low: float, high: float) -> list[float]:
+    """Move numbers apart, so that labels at them do not touch, and keep their order.
+
+    Args:
+        places: In any order.
+        least: Distance between two.
+        low: Least value where there is room.
+        high: Greatest value where there is room.
+    """
+    order = sorted(range(len(places)), key=places.__getitem__)
+    moved = [0.0] * len(places)
+    before = low - least
+    for index in order:
+        before = moved[index] = max(places[index], before + least)
+    after = high + least
+    for index in reversed(order):
+        after = moved[index] = min(moved[index], after - least)
+    return moved
 
 
 def colour_of(word: str) -> str:
@@ -85,8 +114,11 @@ def colour_of(word: str) -> str:
 
 
 def math_free(text: str, longest: int | None = None) -> str:
-    """Write a text of others so that no dollar sign in it starts a formula, cut to `longest` columns with a dot."""
-    text = clean(text)
+    """Write a text of others without folders, and so that no dollar sign starts a formula, cut to `longest` columns.
+
+    What is to be broken into lines goes through here first: a folder broken in two would not be known as one.
+    """
+    text = placeless(clean(text))
     if longest is not None and columns(text) > longest:
         text = f"{cut(text, longest - 1)}."
     return text.replace("$", r"\$")

@@ -57,11 +57,13 @@ class OfBoard:
         board: The board.
         found: Trials by arm.
         fits: Stages its arms stand on, by name.
+        seconds: What all of it took, each training run and each stage counted once.
     """
 
     board: Board
     found: Mapping[tuple[str, str], ArmTrials]
     fits: tuple[Fit, ...]
+    seconds: float = 0.0
 
     @property
     def rows(self) -> list[Row]:
@@ -152,7 +154,15 @@ def _of_board(store: Store, board: Board) -> OfBoard:
     for of_arm in found.values():
         for stored in of_arm.cells.values():
             stored.check()  # a report also shows curves and pictures
-    return OfBoard(board, found, tuple(_fits(store, found)))
+    return OfBoard(board, found, tuple(_fits(store, found)), _seconds(store, found))
+
+
+def _seconds(store: Store, found: Mapping[tuple[str, str], ArmTrials]) -> float:
+    """Add up training runs, and the stages that were fitted for them."""
+    trials = {stored.trial.id: stored for of_arm in found.values() for stored in of_arm.cells.values()}
+    stages = {key: record for stored in trials.values() for key, (_, record) in _stages(store, stored).items()}
+    costs = [*(stored.cost for stored in trials.values()), *(record.get("cost", {}) for record in stages.values())]
+    return sum(float(cost.get("seconds", 0.0)) for cost in costs)
 
 
 def _fits(store: Store, found: Mapping[tuple[str, str], ArmTrials]) -> Iterator[Fit]:

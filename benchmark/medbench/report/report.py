@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 
 from medbench.glossary import Term
 from medbench.report import section_details, section_generators, section_methods, section_provenance, section_results
+from medbench.report.headline import Headline, headline
 from medbench.report.inputs import Material, cards
-from medbench.tables.blocks import Section, Sentences, text_of
+from medbench.tables.blocks import Section, Sentences
 
 
 @dataclass(frozen=True)
@@ -17,11 +18,13 @@ class Report:
     Attributes:
         title: Of the document.
         sections: In order; names are unique.
+        headline: What stands before them; None in a document that answers no question.
         words: Terms of this report alone: its methods, each with what it does.
     """
 
     title: str
     sections: tuple[Section, ...]
+    headline: Headline | None = None
     words: tuple[Term, ...] = ()
 
 
@@ -34,7 +37,6 @@ def report(material: Material, *, pictures: bool = True) -> Report:
     """
     known = cards(material)
     sections = (
-        section_results.answers(material),
         section_results.leaderboards(material),
         section_results.gains(material),
         section_details.published(material),
@@ -51,7 +53,8 @@ def report(material: Material, *, pictures: bool = True) -> Report:
         section_methods.methods(material, known),
     )
     kept = [_without_empty(section) for section in sections if section is not None]
-    return Report(text_of(f"Report of {material.study.name}"), tuple(kept))
+    first = headline(material)
+    return Report(first.title, tuple(kept), first)
 
 
 def _without_empty(section: Section) -> Section:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -12,11 +13,12 @@ from medbench.plots import confusion
 from medbench.plots.inflation import draw as draw_stairs
 from medbench.plots.learning_curves import draw as draw_sizes
 from medbench.protocols.protocol import protocol
-from medbench.registry.display_names import classifier_name, method_name
+from medbench.registry.display_names import classifier_name, dataset_name, method_name
 from medbench.report.figures import figure
 from medbench.report.inputs import Material
 from medbench.report.section_results import title_of
-from medbench.tables.blocks import Block, Section, cell, heading, say, table
+from medbench.statistics.verdicts import LEAK_NAMES
+from medbench.tables.blocks import Block, Fold, Section, cell, fold, heading, say, table
 from medbench.tables.inflation import answers as stair_answers
 from medbench.tables.inflation import rows as stair_rows
 from medbench.tables.inflation import sentences as stair_sentences
@@ -31,8 +33,8 @@ from medbench.text import points
 
 
 def classes(material: Material) -> Section | None:
-    """Show what each arm decides of each class: recalls as a table, confusion matrices as a figure."""
-    blocks: list[Block] = []
+    """Show what each method predicts of each class: recalls as a table, confusion matrices as a figure."""
+    blocks: list[Block | Fold] = []
     for number, part in enumerate(material.shown, start=1):
         board, scored = part.board, [row for row in part.rows if row.scores is not None]
         if not scored:
@@ -44,19 +46,22 @@ def classes(material: Material) -> Section | None:
             for row in scored
             if row.scores is not None
         ]
-        caption = f"Recall of each class in percent, by {board.unit}, corrected for training frequencies."
-        blocks.append(table(caption, ("arm", *names), rows, label=f"recall-{number}"))
+        caption = (
+            f"Recall: percent of each class that is classified correctly, by {board.unit}, with the decision threshold "
+            "that follows the class frequencies."
+        )
+        blocks.append(table(caption, ("method", *names), rows, label=f"recall-{number}"))
         matrices = [(arm_name(r.arm), r.scores.decisions) for r in scored if r.scores and r.scores.decisions.size]
         if matrices:
             blocks.append(
                 figure(
-                    confusion.draw(matrices, names),
+                    partial(confusion.draw, matrices, names),
                     alt=_confusion_alt(matrices, names),
-                    caption="Confusion matrices: percent of each true class, images by argmax without the correction "
-                    "for training frequencies, mean over repeats and seeds. So rows differ from the recalls above.",
+                    caption="Confusion matrices: percent of each actual class, by image, where the most probable class "
+                    "is taken, mean over repeats and seeds. So rows differ from the recalls above.",
                 )
             )
-            blocks.append(_counts(matrices, names, number))
+            blocks.append(fold("The same as counts of images", _counts(matrices, names, number)))
     return Section("classes", "Class by class", tuple(blocks)) if blocks else None
 
 
@@ -66,8 +71,13 @@ def _counts(matrices: Sequence[tuple[str, np.ndarray]], names: Sequence[str], nu
         for arm, matrix in matrices
         for k in range(len(names))
     ]
-    columns = ("arm: true class", *(f"decided {name}" for name in names))
-    return table("The same matrices as counts of images.", columns, rows, label=f"confusion-{number}")
+    columns = ("method: actual class", *(f"predicted {name}" for name in names))
+    return table(
+        "The confusion matrices as counts of images, mean over repeats and seeds.",
+        columns,
+        rows,
+        label=f"confusion-{number}",
+    )
 
 
 def _confusion_alt(matrices: Sequence[tuple[str, np.ndarray]], names: Sequence[str]) -> str:
@@ -78,7 +88,7 @@ def _confusion_alt(matrices: Sequence[tuple[str, np.ndarray]], names: Sequence[s
             f"{name} {100 * counts[k, k] / total[k]:.0f} %" for k, name in enumerate(names[:6]) if total[k]
         )
         said.append(f"{arm}: {shares}")
-    return f"Share of each true class that argmax decides rightly. {'; '.join(said)}. Counts stand in the table below."
+    return f"Share of each actual class that is predicted correctly. {'; '.join(said)}. Counts stand below."
 
 
 def _percent(share: float) -> str:
@@ -89,13 +99,17 @@ def sizes(material: Material) -> Section | None:
     """Write gains against training size."""
     blocks: list[Block] = []
     for number, growth in enumerate(material.learning_curves, start=1):
-        blocks.append(heading(f"{growth.source['dataset']}, {classifier_name(growth.classifier)}"))
+        data = dataset_name(str(growth.source["dataset"]), str(growth.source.get("title") or ""))
+        blocks.append(heading(f"{data}, {classifier_name(growth.classifier)}"))
         rows = [[size_name(arm), *size_cells(point)] for arm in growth.arms for point in arm.points]
-        columns = ("arm", *SIZE_TITLES[:7], "range of worth")
-        caption = "Gain by training patients, and what it is worth in patients of the control."
+        columns = ("method", *SIZE_TITLES[:7], "95 % CI of further patients")
+        caption = (
+            "Gain by training patients, and how many further patients would give the same to the method it is compared "
+            "with."
+        )
         if any(point.judged and point.judged.gain for arm in growth.arms for point in arm.points):
-            below = "Gain of each arm by training patients, in points over its own control."
-            blocks.append(figure(draw_sizes(growth), alt=_sizes_alt(growth), caption=below))
+            below = "Gain of each method by training patients, in points over the method above it."
+            blocks.append(figure(partial(draw_sizes, growth), alt=_sizes_alt(growth), caption=below))
         blocks += [table(caption, columns, rows, label=f"sizes-{number}"), say(*size_sentences(growth), is_list=True)]
     return Section("sizes", "Gain against training size", tuple(blocks)) if blocks else None
 
@@ -106,7 +120,9 @@ def _sizes_alt(growth: LearningCurve) -> str:
         known = [(p.patients, p.judged.gain) for p in arm.points if p.judged and p.judged.gain]
         each = ", ".join(f"{points(gain.value)} at {patients:,.0f} patients" for patients, gain in known)
         said += [f"{size_name(arm)}: {each}"] * bool(each)
-    return f"Gains in points by training size. {'; '.join(said)}. Ranges and further arms stand in the table below."
+    return (
+        f"Gains in points by training size. {'; '.join(said)}. Intervals and further methods stand in the table below."
+    )
 
 
 def published(material: Material) -> Section | None:
@@ -118,19 +134,21 @@ def published(material: Material) -> Section | None:
         [
             method_name(line.published.arm)
             + (f" / {classifier_name(line.published.classifier)}" if line.published.classifier else ""),
-            line.dataset,
+            dataset_name(line.dataset),
             line.published.metric + (", %" if line.published.is_share else ""),
             *published_cells(line),
         ]
         for line in found.lines
     ]
-    columns = ("arm", "data set", "measure", "published", "rerun", "honest", "inflation", "honest gain", "verdict")
+    columns = ("method", "data set", "measure", "published", "rerun", "honest", "inflation", "honest gain", "verdict")
     sentences = [CAVEAT, SYNTHETIC if found.is_phantom else ""]
     if found.own:
-        leaks = ", ".join(sorted(protocol(found.own).leaks))
-        sentences.append(f"rerun: protocol {found.own}, which leaks {leaks}; never ranked.")
+        leaks = ", ".join(LEAK_NAMES.get(leak, leak) for leak in sorted(protocol(found.own).leaks))
+        sentences.append(f"rerun: the study's own protocol {found.own}, which is leaky ({leaks}); no verdict.")
     if found.honest:
-        sentences.append(f"honest: protocol {found.honest}; both count images by argmax, as the study did.")
+        sentences.append(
+            f"honest: protocol {found.honest}; both count images by their most probable class, as the study did."
+        )
     sentences += sources_and_notes(found)
     caption = "What was published, what its own protocol gives here, and what an honest one gives."
     return Section(
@@ -153,11 +171,11 @@ def inflation(material: Material) -> Section | None:
         ]  # fmt: skip
         known = "; ".join(f"{title}: {points(step.gain)}" for title, step in listed if step.gain is not None)
         blocks += [
-            heading(f"{found.dataset}, {classifier_name(found.classifier)}"),
+            heading(f"{dataset_name(found.dataset)}, {classifier_name(found.classifier)}"),
             figure(
-                draw_stairs(found),
-                alt=f"What is left of {arm}'s gain over {against} in points. {known}.",
-                caption=f"Where {arm}'s gain over {against} goes, a leak less in every row.",
+                partial(draw_stairs, found),
+                alt=f"What is left of the gain of {arm} over {against} in points. {known}.",
+                caption=f"Where the gain of {arm} over {against} goes, a leak less in every row.",
             ),
             table("The same as numbers, in percent and points.", ("step", arm, against, "gain"), rows,
                   label=f"stairs-{number}"),

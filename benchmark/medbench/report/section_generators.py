@@ -1,23 +1,33 @@
-"""The sections about generators and training: curves, sheets of samples, and scores beside their floors."""
+"""The sections about generators and training: curves, sheets of samples, and scores beside those of real images."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
-from medbench.boards.board import Row
+from medbench.boards.board import Board, Row
 from medbench.interfaces import Card
 from medbench.planning.arm_names import arm_name
 from medbench.plots import loss_curves as drawing
+from medbench.registry.display_names import generator_name
 from medbench.report.figures import figure, sheet
 from medbench.report.inputs import Fit, Material, OfBoard
-from medbench.report.section_results import title_of
+from medbench.report.section_results import recipe_of, title_of
+from medbench.report.sheets import named
 from medbench.report.shown_files import read_learning_curves, read_loss_curves, read_sheets
-from medbench.tables.blocks import Block, Section, cell, heading, say, table
+from medbench.tables.blocks import Block, Cell, Fold, Section, Sheet, cell, fold, heading, say, table, text_of
 from medbench.tables.wording import generator_poor
 from medbench.text import counted
 
+IN_WORDS = (
+    ("kid-by-class", "How far are they from real images of the same class? (KID)", "lower is better", False),
+    ("coverage", "How many real images have a similar generated one? (coverage)", "higher is better", True),
+    ("precision", "How many look like some real image? (precision)", "higher is better", True),
+    ("copies-pixels", "How many are copies of a training image? (by chance up to 1 %)", "lower is better", True),
+)
+"""Name of a score, the question that it answers, what is better, and whether it is a share."""
 PANELS = 12
 """Panels of a figure; further ones go into the next."""
 
@@ -44,7 +54,7 @@ def _ends(part: OfBoard, number: int) -> Iterator[Block]:
             steps, train, validation, improving = means
             rows.append(
                 [
-                    arm_name(row.arm),
+                    cell(arm_name(row.arm), title=recipe_of(row)),
                     cell("" if steps is None else f"{steps:,.0f}", steps),
                     cell("" if train is None else f"{train:.3g}", train),
                     cell("" if validation is None else f"{validation:.3g}", validation),
@@ -52,8 +62,8 @@ def _ends(part: OfBoard, number: int) -> Iterator[Block]:
                 ]
             )
     if rows:
-        caption = f"{title_of(part.board)}: classifiers at the end of their training, mean over the cells."
-        columns = ("arm", "steps", "training loss", "validation loss", "still improving, % of cells")
+        caption = f"{title_of(part.board)}: classifiers at the end of their training, mean over the training runs."
+        columns = ("method", "steps", "training loss", "validation loss", "still improving, % of training runs")
         yield table(caption, columns, rows, label=f"training-{number}")
 
 
@@ -66,35 +76,40 @@ def _learning(part: OfBoard) -> Iterator[Block]:
         (arm_name(row.arm), lines) for row in part.rows if (lines := read_learning_curves(part.found[row.arm.key]))
     ]
     caption = (
-        f"{title_of(part.board)}: learning curves, mean over the cells. Validation losses are those of the averaged "
-        "weights; they choose nothing."
+        f"{title_of(part.board)}: loss of the classifier by training step, mean over the training runs, all on the "
+        "same axes. The validation loss is that of the averaged weights; it chooses nothing."
     )
-    yield from _figures(panels, "Losses of classifiers by step.", caption)
+    yield from _figures(panels, "Losses of classifiers by training step.", caption)
 
 
 def _curves(part: OfBoard) -> Iterator[Block]:
-    panels = [
-        (fit.name if at == "all" else f"{fit.name}, {at}", lines)
-        for fit in part.fits
-        for at, lines in read_loss_curves(fit).items()
-    ]
-    caption = f"{title_of(part.board)}: curves of what was fitted for its arms, of the first fold each."
-    yield from _figures(panels, "Losses by step.", caption)
+    """Draw what was fitted, each kind of model on axes of its own, since their losses are not alike."""
+    alike: dict[tuple[str, ...], list[tuple[str, drawing.Lines]]] = {}
+    for fit in part.fits:
+        for at, lines in read_loss_curves(fit).items():
+            name = generator_name(fit.name)
+            alike.setdefault(tuple(lines), []).append((name if at == "all" else f"{name}, {at}", lines))
+    caption = f"{title_of(part.board)}: losses of the generators by training step, of the first fold each."
+    for panels in alike.values():
+        yield from _figures(panels, "Losses by training step.", caption)
 
 
 def _figures(panels: Sequence[tuple[str, drawing.Lines]], alt: str, caption: str) -> Iterator[Block]:
     for start in range(0, len(panels), PANELS):
         some = panels[start : start + PANELS]
         ends = "; ".join(f"{title}: {_ends_of(lines)}" for title, lines in some)
-        yield figure(drawing.draw(some), alt=f"{alt} {ends}.", caption=caption)
+        yield figure(partial(drawing.draw, some), alt=f"{alt} {ends}.", caption=caption)
 
 
 def _ends_of(lines: drawing.Lines) -> str:
-    return ", ".join(f"{name} from {values[0][1]:.3g} to {values[-1][1]:.3g}" for name, values in lines.items())
+    return ", ".join(
+        f"{drawing.NAMES.get(name, name)} from {values[0][1]:.3g} to {values[-1][1]:.3g}"
+        for name, values in lines.items()
+    )
 
 
 def samples(material: Material, cards: Mapping[str, Card], *, pictures: bool = True) -> Section | None:
-    """Show sheets of real and made images where that is allowed, or say why there are none."""
+    """Show sheets of real and generated images where that is allowed, or say why there are none."""
     blocks: list[Block] = []
     for part in material.shown:
         found = [(fit, sheets_of) for fit in part.fits if (sheets_of := read_sheets(fit))] if _may(part, cards) else []
@@ -105,21 +120,30 @@ def samples(material: Material, cards: Mapping[str, Card], *, pictures: bool = T
         if why := _why_not(part, cards, pictures):
             blocks.append(say(why))
         elif not found:
-            blocks.append(say("No fitted generator left a sheet of samples."))
+            blocks.append(say("No generator left a sheet of samples."))
         else:
-            blocks += [_sheet(fit, png) for fit, of_fit in found for png in of_fit]
-    return Section("samples", "Real and made images", tuple(blocks)) if blocks else None
+            blocks += [_sheet(part.board, fit, png) for fit, of_fit in found for png in of_fit]
+    return Section("samples", "Real and generated images", tuple(blocks)) if blocks else None
 
 
-def _sheet(fit: Fit, png: bytes) -> Block:
+def _sheet(board: Board, fit: Fit, png: bytes) -> Block:
     fitted_on = fit.record.get("fitted_on")
-    on = f", fitted on {counted(fitted_on, 'image')}" if isinstance(fitted_on, int) else ""
-    caption = (
-        f"{fit.name}{on}, the first of {counted(fit.fits, 'fit')}. Real images stand above made ones, class by class."
+    on = f", trained on {counted(fitted_on, 'image')}" if isinstance(fitted_on, int) else ""
+    name = generator_name(fit.name) if fit.name else "generator"
+    fell = (
+        " It collapsed: all images of a class are nearly the same."
+        if fit.record.get("facts", {}).get("collapsed")
+        else ""
     )
-    facts = fit.record.get("facts", {})
-    fell = " It collapsed: a class's samples are nearly one picture." if facts.get("collapsed") else ""
-    return sheet(png, alt=f"Real images above those made by {fit.name}, class by class.{fell}", caption=caption)
+    first = f", the first of {fit.fits}" if fit.fits > 1 else ""
+    caption = text_of(f"{name}{on}{first}.{fell}")
+    generated = "copied" if fit.name.startswith("resample") else "generated"
+    classes = [text_of(c) for c in board.source["classes"]]
+    rows = named(png, classes, generated=generated)
+    if rows is None:
+        alt = f"Real images above those {generated} by {name}, class by class.{fell}"
+        return sheet(png, alt=alt, caption=f"{caption} Real images stand above {generated} ones, class by class.")
+    return Sheet(caption, tuple(rows))
 
 
 def _may(part: OfBoard, cards: Mapping[str, Card]) -> bool:
@@ -139,38 +163,61 @@ def _why_not(part: OfBoard, cards: Mapping[str, Card], pictures: bool) -> str:
 
 
 def scores(material: Material) -> Section | None:
-    """Write the scores of made images, each with what real images score instead."""
-    blocks: list[Block] = []
+    """Write four scores of generated images in words, and all of them folded, each with what real images reach."""
+    blocks: list[Block | Fold] = []
     for number, part in enumerate(material.shown, start=1):
         rows = [row for row in part.rows if row.scores_of_made]
         if not rows:
             continue
         extractors = ", ".join(sorted({row.extractor for row in rows if row.extractor}))
-        captions = (
-            f"{title_of(part.board)}: scores of made images by {extractors or 'no extractor'}, mean over the cells. In "
-            "brackets: the floor, what real images score in their place.",
-            f"{title_of(part.board)}: the same within each class.",
-        )
-        for of_class, caption in zip((False, True), captions, strict=True):
-            if listed := _score_lines(rows, of_class=of_class):
-                label = f"scores{'-by-class' * of_class}-{number}"
-                blocks.append(table(caption, ("score", *(arm_name(row.arm) for row in rows)), listed, label=label))
+        blocks.append(heading(title_of(part.board)))
+        if listed := _in_words(rows):
+            columns = ("question", "direction", *(arm_name(row.arm) for row in rows))
+            caption = "Generated images beside what as many real images of other patients reach (in brackets)."
+            blocks.append(table(caption, columns, listed, label=f"scores-in-words-{number}"))
         blocks.append(say(_poor(part), is_list=True))
-    return Section("scores", "Scores of made images", tuple(blocks)) if blocks else None
+        captions = (
+            f"All scores by {extractors or 'no extractor'}, mean over the training runs. In brackets: real images at "
+            "the same number.",
+            "The same within each class.",
+        )
+        folded = []
+        for of_class, caption in zip((False, True), captions, strict=True):
+            if lines := _score_lines(rows, of_class=of_class):
+                label = f"scores{'-by-class' * of_class}-{number}"
+                folded.append(table(caption, ("score", *(arm_name(row.arm) for row in rows)), lines, label=label))
+        if folded:
+            blocks.append(fold("All scores of generated images", *folded))
+    return Section("scores", "How good are the generated images?", tuple(blocks)) if blocks else None
+
+
+def _in_words(rows: Sequence[Row]) -> list[list[object]]:
+    """Return a line for each of the scores that need no further knowledge, where a method has it."""
+    lines = []
+    for name, words, direction, is_share in IN_WORDS:
+        cells = [_beside(row, name, is_share) for row in rows]
+        if any(c.text for c in cells):
+            lines.append([words, direction, *cells])
+    return lines
+
+
+def _beside(row: Row, name: str, is_share: bool) -> Cell:
+    """Write a score with what real images reach."""
+    value, floor = row.scores_of_made.get(name), row.scores_of_made.get(f"{name}-floor")
+    if value is None:
+        return cell(None)
+
+    def written(number: float) -> str:
+        return f"{100 * number:.0f} %" if is_share else f"{number:.3g}"
+
+    return cell(written(value) + (f" ({written(floor)})" if floor is not None else ""), value)
 
 
 def _score_lines(rows: Sequence[Row], *, of_class: bool) -> list[list[object]]:
-    """Return a line a score: its name, then each arm's number with its floor."""
+    """Return a line a score: its name, then each method's number with what real images reach."""
     names = dict.fromkeys(n for row in rows for n in row.scores_of_made)
-    listed = []
-    for name in (n for n in names if not n.endswith(("-floor", "-spread")) and (":" in n) == of_class):
-        cells: list[object] = [name]
-        for row in rows:
-            value, floor = row.scores_of_made.get(name), row.scores_of_made.get(f"{name}-floor")
-            text = "" if value is None else f"{value:.3g}"
-            cells.append(cell(f"{text} ({floor:.3g})" if floor is not None else text, value))
-        listed.append(cells)
-    return listed
+    wanted = (n for n in names if not n.endswith(("-floor", "-spread")) and (":" in n) == of_class)
+    return [[name, *(_beside(row, name, False) for row in rows)] for name in wanted]
 
 
 def _poor(part: OfBoard) -> str:

@@ -119,6 +119,7 @@ def provenance(material: Material) -> Section:
     records = provenances(material)
     rows: list[tuple[str, object]] = [
         ("study", study.name),
+        *[("about", study.about)] * bool(study.about),
         ("protocols", "; ".join(study.protocols)),
         ("design", _design(study)),
         ("points that matter", f"{study.worth:g}, fixed before the run"),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from medbench.report import headline
 from medbench.report.report import Report
-from medbench.tables.blocks import Block, Fold, Heading
+from medbench.tables.blocks import Block, Fold, Heading, Sentences
 from medbench.tables.writers import latex as latex_writer
 from medbench.tables.writers import markdown as markdown_writer
 
@@ -23,8 +24,10 @@ def latex(report: Report) -> str:
 
 def _blocks(report: Report) -> list[Block]:
     found: list[Block] = []
+    if report.headline is not None:
+        found += [Heading("The answer", 1), *headline.blocks(report.headline)]
     for section in report.sections:
         found.append(Heading(section.title, 1))
         for block in section.blocks:
             found += [Heading(block.title, 2), *block.blocks] if isinstance(block, Fold) else [block]
-    return found
+    return [block for block in found if not isinstance(block, Sentences) or block.texts]

@@ -86,6 +86,7 @@ class Picture:
         form: "svg" or "png".
         light: Bytes of the file.
         dark: The same for a dark page; empty where one serves both.
+        narrow: Both again for the width of a phone; empty where one serves all widths.
     """
 
     alt: str
@@ -93,6 +94,7 @@ class Picture:
     form: str
     light: bytes
     dark: bytes = b""
+    narrow: tuple[bytes, bytes] | tuple[()] = ()
 
 
 @dataclass(frozen=True)
@@ -165,8 +167,8 @@ def say(*texts: object, is_list: bool = False) -> Sentences:
 
 
 def fold(title: object, *blocks: Block) -> Fold:
-    """Return blocks that a page shows when they are asked for."""
-    return Fold(text_of(title), blocks)
+    """Return blocks that a page shows when they are asked for, without sentences that turned out to say nothing."""
+    return Fold(text_of(title), tuple(b for b in blocks if not isinstance(b, Sentences) or b.texts))
 
 
 def heading(text: object) -> Heading:

@@ -112,7 +112,8 @@ def gain_forests(board_list: Sequence[Board], *, plain: bool = False) -> list[Fo
             if row.arm.key in gains:
                 bars.append(replace(_bar(gains[row.arm.key], name), stems=stems, depth=row.depth))
             else:
-                bars.append(Bar(name, None, 0.0, 0.0, "reference", stems, row.depth))
+                word = "not compared" if row.arm.control else "reference"  # what it is compared with was not run
+                bars.append(Bar(name, None, 0.0, 0.0, word, stems, row.depth))
         found.append(Forest(_title(board), tuple(bars), board.study.worth))
     return found
 
