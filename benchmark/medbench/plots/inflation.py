@@ -9,7 +9,6 @@ from medbench.analyses.inflation import Inflation
 from medbench.plots import style
 from medbench.registry.display_names import dataset_name, method_name
 from medbench.tables.inflation import rows
-from medbench.text import clean
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

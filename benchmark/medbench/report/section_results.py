@@ -81,7 +81,7 @@ def _board_table(rows: Sequence[Row], caption: str, *, label: str, worth: float)
 def _board_row(row: Row) -> list[Cell]:
     scores = row.scores
     return [
-        cell(name_of(row), depth=row.depth, title=recipe_of(row)),
+        cell(name_of(row), arm_name(row.arm), depth=row.depth, title=recipe_of(row)),
         *gain_cells(row.gain, instead(row)),
         cell(f"{100 * scores.balanced_accuracy:.1f}", float(scores.balanced_accuracy)) if scores else cell(None),
         cell(auroc_share(scores.auroc), float(scores.auroc)) if scores else cell(None),
