@@ -30,8 +30,12 @@ def counted(number: int, noun: str, verb: str = "") -> str:
 
 
 def columns(text: str) -> int:
-    """Count the columns a text takes on a terminal: two for a wide character, none for a combining one."""
-    return sum(0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in "WF") for c in text)
+    """Count the columns a text takes on a terminal, as the tables that rich draws count them."""
+    if text.isascii() and text.isprintable():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
 
 
 def cut(text: str, width: int) -> str:

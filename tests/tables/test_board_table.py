@@ -24,6 +24,7 @@ from medbench.statistics.patient_scores import ArmScores
 from medbench.statistics.verdicts import Evidence, judge
 from medbench.tables.board_table import render
 from medbench.tables.document import FORMATS
+from medbench.tables.writers.terminal import Screen
 from medbench.text import clean, columns, cut, pad
 
 NOTHING = np.zeros(0)
@@ -38,7 +39,8 @@ def judged(of_row: dict[str, Any]) -> Judged:
     value, low, high = of_row.pop("gain", None) or (-0.123, -0.456, 0.234)
     interval = Interval(value, 0.1, low, high, low, high, 51, 0.01, 0.0, 3, 2.5)
     planned, done, failed = (of_row.get(key, usual) for key, usual in (("planned", 15), ("done", 15), ("failed", 0)))
-    evidence = Evidence(5, 3, planned, done + failed, 52, 298, failed)
+    kind = of_row.get("kinds", ("failed",))[0]
+    evidence = Evidence(5, 3, planned, done + failed, 52, 298, failed, kind=kind)
     complete = interval if done + failed == planned else None
     return Judged(complete, 0.01, evidence, judge(complete, evidence, worth=2.0, auroc=0.01))
 
@@ -116,7 +118,7 @@ HARD: dict[str, Board] = {
 @pytest.mark.parametrize("name", HARD)
 @pytest.mark.parametrize("plain", [True, False])
 def test_a_table_is_80_columns_wide(name: str, plain: bool) -> None:
-    text = render([HARD[name]], "table", wide=True, plain=plain)
+    text = render([HARD[name]], "table", wide=True, screen=Screen(plain=plain))
 
     assert width(text) <= 80, max(text.split("\n"), key=columns)
     assert all(line == line.rstrip() for line in text.split("\n"))
@@ -125,11 +127,11 @@ def test_a_table_is_80_columns_wide(name: str, plain: bool) -> None:
 def test_marks_stand_behind_the_time_and_are_explained() -> None:
     outside = dataclasses.replace(row("acgan", control="b"), arm=Arm("acgan", "net", "b", outside=True))
     unfinished = row("hybrid", control="b", done=12, scores=None)
-    text = render([board(row("balanced"), outside, unfinished)], "table")
+    lines = render([board(row("balanced"), outside, unfinished)], "table").split("\n")
+    ends = {name: line for line in lines for name in ("balancing", "└ AC-GAN", "└ hybrid") if f" {name}" in line}
 
-    assert [line[-2:] for line in text.split("\n")[4:7]] == ["1m", " e", " i"]
-    assert "e  outside data" in text
-    assert "i  incomplete" in text
+    assert [line.rsplit("41 min", 1)[1] for line in ends.values()] == ["", " e", " i"]
+    assert [line[:2] for line in lines if line.startswith((" e:", " i:"))] == [" e", " i"]
     assert [r["marks"] for r in json.loads(render([board(outside, unfinished)], "json"))] == ["e", "i"]
 
 
@@ -192,8 +194,8 @@ def test_latex_is_escaped() -> None:
     line = next(line for line in text.split("\n") if line.startswith("mix")).replace(r"\allowbreak{}", "")
 
     assert line.startswith(
-        r"mix{[}note=50\%\_a\&b\#c\$d\textasciitilde{}e\textasciicircum{}f\textbackslash{}g\{h\}"
-        r"\textless{}i\textgreater{}{]} & "
+        r"mix (note=50\%\_a\&b\#c\$d\textasciitilde{}e\textasciicircum{}f\textbackslash{}g\{h\}"
+        r"\textless{}i\textgreater{}) & "
     )
     assert text.count(r"\begin{") == text.count(r"\end{") == 1
 
@@ -202,7 +204,7 @@ def test_a_wide_board_is_cut_into_parts_that_stay_inside_the_margins_of_latex() 
     names = tuple(f"a class with a name {n}" for n in range(12))
     text = render([board(classes=names)], "latex", wide=True)
 
-    parts = re.findall(r"\\caption\[\]\{Part (\d) of (\d)\.\}", text)
+    parts = re.findall(r"\\caption\[\]\{.* Part (\d) of (\d)\.\}\\label\{medbench-ddti-net-patients-\d\}", text)
     assert [int(n) for n, _ in parts] == list(range(1, len(parts) + 1))
     assert len(parts) > 1
 
@@ -218,42 +220,76 @@ def test_markdown_is_escaped() -> None:
     text = render([board(row(nasty), source={"dataset": "# <img src=x>"}, warnings=("<b>bold</b>",))], "md")
     line = next(line for line in text.split("\n") if line.startswith("| mix"))
 
-    assert line.startswith(r"| mix\[note=a\|b\<script\>\`c\`\*d\*\[e\](javascript:x)\] | ")
+    assert line.startswith(r"| mix (note=a\|b\<script\>\`c\`\*d\*\[e\](javascript:x)) | ")
     assert "<" not in text.replace(r"\<", "")
     assert text.startswith(r"### \# \<img src=x\>, net, patients")
 
 
 def test_plain_tables_are_ascii() -> None:
-    text = render([board(row("balanced"), row("hybrid", control="balanced"))], "table", wide=True, plain=True)
+    one = board(row("balanced"), row("hybrid", control="balanced"))
+    text = render([one], "table", wide=True, screen=Screen(plain=True))
 
     assert text.isascii()
-    assert "`- hybrid" in text
+    assert "`- hybrid: " in text
+    assert "└ hybrid: " in render([one], "table")
+
+
+def test_further_lines_of_a_name_start_below_its_first_word_and_no_number_is_broken() -> None:
+    lines = render([board(row("balanced"), row("hybrid", control="balanced"))], "table").split("\n")
+    at = next(n for n, line in enumerate(lines) if line.startswith(" class balancing"))
+
+    assert lines[at + 1].rstrip() == " (reference)"
+    assert lines[at + 2].startswith(" └ hybrid: AC-GAN ")
+    assert "-12.3 (-45.6 to +23.4) inconclusive" in lines[at + 2]
+    assert lines[at + 3] == "   images"
+
+
+def test_a_wide_terminal_breaks_no_name() -> None:
+    one = board(row("balanced"), row("hybrid", control="balanced"))
+    text = render([one], "table", screen=Screen(width=120))
+
+    assert " class balancing (reference) " in text
+    assert " └ hybrid: AC-GAN images " in text
+    assert 80 < width(text) <= 120
+
+
+def test_names_and_titles_of_the_wide_part_are_never_cut() -> None:
+    text = " ".join(render([HARD["long arm names"], HARD["many classes"]], "table", wide=True).split())
+
+    assert "note=abcdefghijk) 50.0 50.0 15/15 2910 10000" in text
+    assert "kind 36 in kind 37 in kind 38 in kind 39 in" in text
 
 
 def test_the_head_says_what_was_cut_and_how() -> None:
     study = Study(datasets=["d"], augmenters=["x"], classifiers=["n"], folds=4, repeats=2)
     image = {"unit": "image", "patients": 349}
 
-    def head(**more: Any) -> str:
-        return render([board(study=study, **more)], "table").split("\n\n")[0]
+    def head(*rows: Row, **more: Any) -> str:
+        return " ".join(render([board(*rows, study=study, **more)], "table").split("\n\n")[0].split())
 
     assert "298 patients (52 yes), 349 images" in head()
-    assert "4 folds x 2 repeats by patient, 15 of 15 done" in head()
+    assert "4-fold cross-validation by patient, repeated 2 times 15 training runs finished" in head()
+    assert "12 of 15 training runs done" in head(row("a", done=12, scores=None))
     assert "349 images (52 yes)" in head(source=image)
     assert "by image" in head(source=image)
     assert "by image" in head(protocol="images")
     assert "by image" in head(protocol="augment-first")
     assert "by patient" in head(protocol="select-on-test")
-    assert "official cut x 2 repeats" in head(protocol="official")
+    assert "official split, 2 repeats" in head(protocol="official")
     assert "train=100/50" in head(protocol="official[train=100/50]")
+    assert head(protocol="augment-first", leaks=("copy",)).startswith("LEAKY, no verdict: Thyroid ultrasound")
 
 
 def test_failures_are_named_by_kind_and_what_stands_in_for_them() -> None:
     text = render([HARD["failed with a gain"]], "table")
 
-    assert "14/15 failed" in text
-    assert "acgan: 14 of 15 diverged, counted with its control's predictions." in text
-    assert "2/15 diverged" in render([board(row("a", control="b", done=13, failed=2, kinds=("diverged",)))], "table")
+    assert "(-45.6 to +23.4) 14 of 15 diverged " in text
+    said = " ".join(text.split())
+    assert "AC-GAN images: 14 of 15 diverged; they count with the predictions of the method above it." in said
+    assert "14 of 15 diverged, more than one training run in 10, so no verdict." in said
+    assert "14 of 15 failed (diverged, timeout)" in " ".join(render([HARD["mixed failures"]], "table").split())
+    one = board(row("a", control="b", done=14, failed=1, kinds=("diverged",), gain=(0.1, 0.05, 0.2)))
+    assert "1 of 15 diverged; better" in render([one], "table", screen=Screen(width=100))
 
 
 def test_costs_are_short_and_have_a_unit() -> None:
@@ -265,7 +301,7 @@ def test_costs_are_short_and_have_a_unit() -> None:
         (7200, "2 h"),
         (86_400, "24 h"),
     ):
-        assert render([board(row("a", seconds=seconds))], "table").split("\n")[4].endswith(f" {shown}")
+        assert f"50.0  .500 {shown:>{max(4, len(shown))}}\n" in render([board(row("a", seconds=seconds))], "table")
 
 
 def test_scores_of_made_rows_stand_beside_their_floors_in_wide_tables_only() -> None:
@@ -273,13 +309,14 @@ def test_scores_of_made_rows_stand_beside_their_floors_in_wide_tables_only() -> 
     one = board(row("balanced"), row("acgan", control="balanced", scores_of_made=made, extractor="filters"))
 
     narrow, wide = (render([one], "table", wide=w) for w in (False, True))
-    block = wide[wide.index(" made rows, filters") :].split("\n")
+    block = wide[wide.index(" scores of synthetic samples") :].split("\n")
 
     assert "filters" not in narrow
-    assert block[0].split() == ["made", "rows,", "filters", "kid", "copies", "a-score-with-a-"]
-    assert block[1].split() == ["acgan", "0.123", "0.01", "1"]
-    assert block[2].split() == ["real", "rows", "instead", "-0.001"]
-    assert len(block) == 3  # balanced made nothing
+    assert block[0].endswith(", by features of filters")
+    assert [line.split() for line in block[1:3]] == [["a-score-with-a-"], ["kid", "copies", "long-name"]]
+    assert block[3].split() == ["AC-GAN", "images", "0.123", "0.01", "1"]
+    assert block[4].split() == ["as", "many", "real", "images", "-0.001"]
+    assert len(block) == 5  # class balancing adds nothing
     assert width(wide) <= 80
     assert "| kid | kid-floor | copies |" in render([one], "md", wide=True)
     assert "kid" not in render([one], "md")

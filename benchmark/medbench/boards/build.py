@@ -152,6 +152,7 @@ def _board(plan: BoardPlan, record: Mapping[str, Any], stored: _StoredTrials, co
             rare=min(map(rarest, scored.scores.values()), default=rare),
             patients=source["patients"],
             unit=plan.unit,
+            leaks=leaks,
         ),
         device=", ".join(d.upper() if d == "cpu" else d for d in devices) or "CPU",
         warnings=tuple(w for w in record.get("warnings", ()) if w.startswith(f"{source['dataset']}: ")),

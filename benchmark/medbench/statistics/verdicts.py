@@ -6,7 +6,7 @@ below 0; *same*: it lies within ± what is worth having; else *can't tell*. "No 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -82,7 +82,7 @@ class Evidence:
         patients: Patients tested.
         unit: What they are called: "images" where patients are unknown.
         leaks: What the protocol leaks; never ranked where it leaks anything.
-        kind: Kind of the failures: "diverged", "out of memory".
+        kind: Kind of the failures: "diverged", "resources"; "failed" where they differ.
         control_failed: Cells of its control that failed for good and hold predictions of the control's own control.
     """
 
@@ -106,7 +106,7 @@ class Evidence:
     @property
     def failures(self) -> str:
         """``2 of 15 diverged``, or nothing."""
-        return f"{self.failed} of {self.planned} {self.kind}" if self.failed else ""
+        return failures(self.failed, self.planned, (self.kind,)) if self.failed else ""
 
 
 @dataclass(frozen=True)
@@ -127,6 +127,12 @@ class Verdict:
     def mark(self) -> str:
         """One character for tables of several data sets."""
         return WORDS[self.word].mark if self.word else ""
+
+
+def failures(failed: int, planned: int, kinds: Sequence[str]) -> str:
+    """Say how many training runs failed and how: ``2 of 15 diverged``, ``2 of 15 failed (data, resources)``."""
+    how = kinds[0] if len(kinds) == 1 and kinds[0] in ("diverged", "failed") else f"failed ({', '.join(kinds)})"
+    return f"{failed:,} of {planned:,} {how}"
 
 
 def judge(interval: Interval | None, evidence: Evidence, *, worth: float, auroc: float) -> Verdict:

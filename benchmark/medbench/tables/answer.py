@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from medbench.boards.board import Board, Row
 from medbench.boards.gains import Judged
@@ -79,7 +79,6 @@ class NextStep:
 
 def answer_of(board: Board) -> Answer:
     """Answer the question of a board."""
-    why = tuple(reasons(board.evidence))
     warnings = [SYNTHETIC] * board.is_phantom + own_warnings(board)
     shown = warnings[: MOST_WARNINGS + board.is_phantom]  # that images are drawn counts for none
     notes = [*warnings[len(shown) :], *board_notes(board)]
@@ -88,8 +87,8 @@ def answer_of(board: Board) -> Answer:
         _question(board),
         _badges(board),
         sentence,
-        "" if largest in sentence else largest,
-        why,
+        largest,
+        tuple(_why_no_verdict(board)),
         tuple(shown),
         tuple(notes),
     )
@@ -136,15 +135,35 @@ def _badges(board: Board) -> tuple[str, ...]:
     return (*found, *["PRACTICE RUN"] * board.evidence.is_rehearsal)
 
 
+def _why_no_verdict(board: Board) -> list[str]:
+    """Return what holds for a board whole, and what holds for one of its methods alone: failures, an unknown AUROC."""
+    said = reasons(board.evidence)
+    for row in board.rows:
+        if row.judged is None or not row.complete:
+            continue
+        own = row.judged.evidence
+        without = reasons(replace(own, failed=0, control_failed=0))
+        found = [why for why in reasons(own) if why not in without]
+        if row.judged.verdict.withheld and not reasons(own):
+            found = [row.judged.verdict.withheld]
+        said += [f"{arm_name(row.arm)}: {why}" for why in found]
+    return said
+
+
 def _sentence(board: Board) -> str:
-    """Answer for what was asked, or say that there is none yet."""
+    """Answer for what was asked, or say why there is no answer."""
     if found := sentence_of(_compared(board), worth=board.study.worth):
         return found
-    waiting = [row for row in board.rows if not row.complete]
-    if waiting:
-        done, planned = sum(row.done for row in board.rows), sum(row.planned for row in board.rows)
-        return f"No answer yet: {done} of {counted(planned, 'training run', 'are')} done."
-    return "No answer: nothing that was asked for is compared with another method here."
+    if any(not row.complete for row in board.rows):
+        done, planned = sum(row.settled for row in board.rows), sum(row.planned for row in board.rows)
+        return f"No answer yet: {done:,} of {counted(planned, 'training run', 'are')} done."
+    asked = asked_rows(board)
+    if not asked:
+        return "No answer: nothing that was asked for is compared with another method here."
+    names = listed(list(dict.fromkeys(arm_name(row.arm) for row in asked)))
+    if any(row.scores is None for row in asked):
+        return f"No answer: {names} or the method above it has no score."
+    return f"No answer: {names} and the method above it were tested on different images."
 
 
 def sentence_of(compared: Sequence[Compared], *, worth: float) -> str:
@@ -175,16 +194,18 @@ def sentence_of(compared: Sequence[Compared], *, worth: float) -> str:
     if counts:
         each = ", ".join(f"{number} {WORDS[word].text}" for word, number in counts.items())
         return f"None of {len(found)} methods is better than the method above it ({each})."
-    return f"No verdict on {len(found)} methods. {largest_of(compared)}"
+    return f"No verdict on {len(found)} methods."
 
 
 def largest_of(compared: Sequence[Compared]) -> str:
-    """Name the largest gain or loss of any method, asked for or not; "" where there is none."""
+    """Name the largest gain or loss of any method, asked for or not; "" where there is none or the answer says it."""
     known = [one for one in compared if one.judged.gain is not None]
     if not known:
         return ""
     largest = max(known, key=lambda one: abs(one.judged.gain.value) if one.judged.gain else 0.0)
-    return f"Largest effect: {_effect(largest)}."
+    asked = [one for one in known if one.asked]
+    named = asked if len(asked) == 1 else [one for one in asked if one.judged.verdict.word == "better"]
+    return "" if largest in named else f"Largest effect: {_effect(largest)}."
 
 
 def _compared(board: Board) -> list[Compared]:
@@ -198,4 +219,4 @@ def _compared(board: Board) -> list[Compared]:
 def _effect(one: Compared) -> str:
     assert one.judged.gain is not None
     gain = one.judged.gain
-    return f"{one.name} {points(gain.value)} points compared with {one.control} (95 % CI {range_of(gain)})"
+    return f"{points(gain.value)} points for {one.name} compared with {one.control} (95 % CI {range_of(gain)})"

@@ -10,6 +10,7 @@ from medbench.boards.generator_health import why_poor
 from medbench.data.audit_official_cut import describe_waivers
 from medbench.planning.arm_names import arm_name, control_name, left_out
 from medbench.registry.display_names import classifier_name, dataset_name, is_of_copies
+from medbench.statistics.verdicts import failures
 from medbench.tables.wording import (
     ESTIMAND,
     UNTUNED,
@@ -50,8 +51,8 @@ def own_warnings(board: Board) -> list[str]:
     for row in board.rows:
         name = arm_name(row.arm)
         if row.failed:
-            stands_in = "they count with the predictions of the method above it" if row.scores else "so it has no score"
-            sentences.append(f"{name}: {row.failed} of {row.planned} {', '.join(row.kinds)}; {stands_in}.")
+            stands_in = "; they count with the predictions of the method above it" if row.scores else ""
+            sentences.append(f"{name}: {failures(row.failed, row.planned, row.kinds)}{stands_in}.")
         sentences += [f"Left out, {name} with {classifier_name(board.classifier)}: {why}" for why in row.reasons]
     prefix = f"{board.source['dataset']}: "
     return sentences + [f"Warning: {without_command(warning.removeprefix(prefix))}" for warning in board.warnings]
@@ -66,9 +67,9 @@ def board_notes(board: Board) -> list[str]:
     """Return the further sentences of a board: what its numbers mean and how they came about."""
     sentences = [f"Guessing gives {100 / len(board.source['classes']):.1f} % balanced accuracy."]
     if board.plain is not None and board.plain.scores is not None:
-        s = board.plain.scores
+        s, name = board.plain.scores, arm_name(board.plain.arm)
         sentences.append(
-            f"{arm_name(board.plain.arm).capitalize()}: {100 * s.argmax_balanced_accuracy:.1f} % when the most "
+            f"{name[:1].upper()}{name[1:]}: {100 * s.argmax_balanced_accuracy:.1f} % when the most "
             f"probable class is taken, {100 * s.balanced_accuracy:.1f} % when the decision threshold follows the class "
             "frequencies, as in the table."
         )
@@ -89,7 +90,7 @@ def board_notes(board: Board) -> list[str]:
         if of_it.failed:
             title = yardstick(of_it)[0]
             sentences.append(
-                f"{title}: {of_it.failed} of {of_it.planned} {', '.join(of_it.kinds)}, so it is not scored."
+                f"{title}: {failures(of_it.failed, of_it.planned, of_it.kinds)}, so it is not scored."
             )
     learnt = [row for row in board.rows if not is_of_copies(row.arm.augmenter)]
     if found := copies([(arm_name(row.arm), *row.copied) for row in learnt]):

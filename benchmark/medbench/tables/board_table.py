@@ -11,7 +11,7 @@ from medbench.boards.yardstick_results import YardstickResult
 from medbench.planning.arm_names import arm_name, branch_name
 from medbench.protocols.protocol import protocol
 from medbench.registry.display_names import classifier_name
-from medbench.statistics.verdicts import WORDS
+from medbench.statistics.verdicts import WORDS, failures
 from medbench.tables.answer import NextStep, answer_of
 from medbench.tables.board_blocks import board_blocks
 from medbench.tables.board_notes import mark_notes, name_of_data
@@ -37,6 +37,8 @@ TITLES = {
 }
 ALWAYS = ("accuracy", "auroc", "time")
 NUMBERS = ("accuracy", "auroc", "time")
+NARROWEST = 12
+"""Columns that a name keeps beside the branches of its tree."""
 ROOMY = 100
 """Columns from which verdicts have a column of their own."""
 
@@ -135,10 +137,11 @@ class _Line:
     is_asked: bool = False
 
     def name_in(self, width: int) -> str:
-        """Break the name into lines, each behind its part of the tree."""
-        room = max(1, width - max(columns(self.stem), columns(self.further)))
-        parts = [line[1:] for line in wrapped(self.name, room + 1)] or [""]
-        return "\n".join(f"{self.further if number else self.stem}{part}" for number, part in enumerate(parts))
+        """Break the name into lines, each behind its part of the tree; a deep tree is drawn in."""
+        most = max(1, width - NARROWEST)
+        stem, further = self.stem[-most:], self.further[-most:]
+        parts = [line[1:] for line in wrapped(self.name, width - max(len(stem), len(further)) + 1)] or [""]
+        return "\n".join(f"{further if number else stem}{part}" for number, part in enumerate(parts))
 
 
 def _grid(board: Board, screen: Screen) -> Table:
@@ -177,10 +180,8 @@ def _grid(board: Board, screen: Screen) -> Table:
 
 
 def _line(row: Row, screen: Screen) -> _Line:
-    word = row.judged.verdict.word if row.judged is not None and not row.failed else ""
-    verdict = WORDS[word].text if word else ""
-    if row.failed:
-        verdict = f"{row.failed} of {row.planned} {row.kinds[0] if len(row.kinds) == 1 else 'failed'}"
+    word = row.judged.verdict.word if row.judged is not None else ""
+    failed = failures(row.failed, row.planned, row.kinds) if row.failed else ""
     is_reference = not row.arm.control and not row.arm.plain
     scores = row.scores if not row.skipped else None
     stem = branch(row, screen.plain)
@@ -191,7 +192,7 @@ def _line(row: Row, screen: Screen) -> _Line:
         f"{100 * scores.balanced_accuracy:.1f}" if scores else "",
         auroc_share(scores.auroc) if scores else "",
         _gain(row),
-        verdict,
+        "; ".join(filter(None, (failed, WORDS[word].text if word else ""))),
         time=duration(row.seconds),
         marks=row.marks,
         style=COLOURS.get(word, ""),
@@ -217,7 +218,7 @@ def _gain(row: Row) -> str:
     if row.skipped:
         return "left out"
     if row.scores is None:
-        return f"{row.done} of {row.planned} done"
+        return "no score" if row.complete else f"{row.settled} of {row.planned} done"
     return f"{points(row.gain.value):>6} ({range_of(row.gain)})" if row.gain is not None else ""
 
 

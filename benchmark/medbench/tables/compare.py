@@ -11,7 +11,7 @@ from medbench.boards.board import Board, Row
 from medbench.data.audit_official_cut import describe_waivers
 from medbench.planning.arm_names import arm_name
 from medbench.registry.display_names import classifier_name, method_name
-from medbench.statistics.verdicts import WORDS, reasons
+from medbench.statistics.verdicts import WORDS, failures, reasons
 from medbench.tables.blocks import Block, grid, notes
 from medbench.tables.board_notes import name_of_data
 from medbench.tables.board_table import branch, heading
@@ -128,8 +128,7 @@ def _bar(one: ArmPair, label: str) -> Bar:
     gain = one.judged.gain
     if gain is None:
         return Bar(label, None, 0.0, 0.0, _waits(one))
-    e = one.judged.evidence
-    word = f"{e.failed}/{e.planned} {e.kind}" if e.failed else one.judged.verdict.word
+    word = one.judged.evidence.failures or one.judged.verdict.word
     return Bar(label, 100 * gain.value, 100 * gain.low, 100 * gain.high, word)
 
 
@@ -195,7 +194,7 @@ def _remarks(one: ArmPair) -> Iterator[str]:
     for row in (one.arm, one.other):
         yield from (f"{_name(one, row)} was skipped: {reason}" for reason in row.reasons)
         if row.failed and row.scores is not None:
-            failed = f"{row.failed} of {row.planned} {', '.join(row.kinds)}"
+            failed = failures(row.failed, row.planned, row.kinds)
             yield f"{_name(one, row)}: {failed}, counted with the predictions of the method above it."
     if board.is_phantom:
         yield SYNTHETIC

@@ -60,9 +60,7 @@ def answer(
         return verdict.withheld
     gain, span = points(interval.value), range_of(interval)
     if verdict.word == "better":
-        sentence = (
-            f"Yes: {arm} gains {gain} points compared with {control} (95 % CI {span}), and AUROC rises too ({auroc})."
-        )
+        sentence = f"Yes: {gain} points for {arm} compared with {control} (95 % CI {span}); AUROC rises too ({auroc})."
     elif verdict.word == "threshold":
         ends = f" ({auroc_text(auroc_range[0])} to {auroc_text(auroc_range[1])})" if auroc_range else ""
         sentence = (
@@ -70,14 +68,14 @@ def answer(
             f"(95 % CI {span}), AUROC {auroc}{ends}."
         )
     elif verdict.word == "same":
-        sentence = f"No relevant difference: {arm} is within {worth:g} points of {control} (95 % CI {span})."
+        sentence = f"No relevant difference: {arm} within {worth:g} points of {control} (95 % CI {span})."
     elif verdict.word == "worse":
         lower = abs(printed(interval.value))
-        sentence = f"Worse: {arm} is {lower:.1f} points lower than {control} (95 % CI {span})."
+        sentence = f"Worse: {arm} {lower:.1f} points lower than {control} (95 % CI {span})."
     else:
         is_known = interval.standard_error == interval.standard_error  # an entry tells the interval alone
         detects = detectable(interval, comparison.evidence, worth=worth) if is_known else ""
-        sentence = f"Inconclusive: {arm} gains {gain} points compared with {control} (95 % CI {span}). {detects}"
+        sentence = f"Inconclusive: {gain} points for {arm} compared with {control} (95 % CI {span}). {detects}"
     return f"{sentence} {verdict.note}".strip()
 
 
