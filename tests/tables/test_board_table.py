@@ -21,7 +21,7 @@ from medbench.planning.arms import Arm, Skipped
 from medbench.planning.study import Study
 from medbench.statistics.gain_intervals import Interval
 from medbench.statistics.patient_scores import ArmScores
-from medbench.statistics.verdicts import Evidence, judge
+from medbench.statistics.verdicts import Evidence, Verdict, judge
 from medbench.tables.board_table import render
 from medbench.tables.document import FORMATS
 from medbench.tables.writers.terminal import Screen
@@ -234,14 +234,27 @@ def test_plain_tables_are_ascii() -> None:
     assert "└ hybrid: " in render([one], "table")
 
 
-def test_further_lines_of_a_name_start_below_its_first_word_and_no_number_is_broken() -> None:
-    lines = render([board(row("balanced"), row("hybrid", control="balanced"))], "table").split("\n")
-    at = next(n for n, line in enumerate(lines) if line.startswith(" class balancing"))
+def test_further_lines_start_below_the_first_word_and_no_number_is_broken() -> None:
+    lines = render([HARD["long arm names"]], "table").split("\n")
+    at = next(n for n, line in enumerate(lines) if line.startswith(" └ hybrid: ReACGAN images "))
 
-    assert lines[at + 1].rstrip() == " (reference)"
-    assert lines[at + 2].startswith(" └ hybrid: AC-GAN ")
-    assert "-12.3 (-45.6 to +23.4) inconclusive" in lines[at + 2]
-    assert lines[at + 3] == "   images"
+    assert lines[at].endswith("50.0  .500  -12.3 (-45.6 to +23.4)  41m")
+    assert lines[at + 1].split() == ["(steps=1200,", "inconclusive"]
+    assert lines[at + 1].startswith("     (")
+    assert lines[at + 4] == "     note=abcdefghijk)"
+
+
+def test_a_verdict_stands_below_its_gain_and_beside_it_where_there_is_room() -> None:
+    text = "only the decision threshold moved"
+    moved = row("acgan", control="b", gain=(0.1, 0.05, 0.2))
+    assert moved.judged is not None
+    moved = dataclasses.replace(moved, judged=dataclasses.replace(moved.judged, verdict=Verdict("threshold")))
+    narrow, wide = (render([board(moved)], "table", screen=Screen(width=w)) for w in (80, 120))
+
+    lines = narrow.split("\n")
+    at = next(n for n, line in enumerate(lines) if line.startswith(" └ AC-GAN images "))
+    assert [lines[at + k] for k in (1, 2)] == [f"{'':34}only the decision", f"{'':34}threshold moved"]
+    assert f"(+5.0 to +20.0) {text}  41m" in wide
 
 
 def test_a_wide_terminal_breaks_no_name() -> None:
@@ -283,7 +296,7 @@ def test_the_head_says_what_was_cut_and_how() -> None:
 def test_failures_are_named_by_kind_and_what_stands_in_for_them() -> None:
     text = render([HARD["failed with a gain"]], "table")
 
-    assert "(-45.6 to +23.4) 14 of 15 diverged " in text
+    assert "(-45.6 to +23.4) 14 of 15 diverged " in render([HARD["failed with a gain"]], "table", screen=Screen(120))
     said = " ".join(text.split())
     assert "AC-GAN images: 14 of 15 diverged; they count with the predictions of the method above it." in said
     assert "14 of 15 diverged, more than one training run in 10, so no verdict." in said

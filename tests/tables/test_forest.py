@@ -24,7 +24,9 @@ STEERING = "\x1b[2J脊椎 $x^2$ " * 9
 @st.composite
 def bars(draw_: st.DrawFn) -> Bar:
     low, value, high = sorted(draw_(st.tuples(POINTS, POINTS, POINTS)))
-    word = draw_(st.sampled_from(["better", "can't tell", "threshold", "2 of 15 diverged", "100 of 150 failed (data)", ""]))
+    word = draw_(
+        st.sampled_from(["better", "can't tell", "threshold", "2 of 15 diverged", "100 of 150 failed (data)", ""])
+    )
     name = draw_(st.sampled_from(["acgan", "hybrid (acgan, steps=1200, fill=balance)", "脊椎" * 30]))
     if draw_(st.booleans()):
         low, high = draw_(st.sampled_from([(low, high), (-math.inf, math.inf)]))
@@ -45,7 +47,8 @@ def test_lines_fit_a_terminal_and_every_bar_has_one(of: list[Bar], worth: float,
 def test_a_chart_by_hand() -> None:
     """The scale goes from -4 to +8 in 24 columns, so 0 is column 7.7 and 2 points are 3.8 columns."""
     (line, other, axis) = draw(
-        Forest("t", (Bar("a", 2.0, -4.0, 8.0, "can't tell"), Bar("b", None, 0, 0, "3 of 15 done")), 2.0), Screen(plain=True)
+        Forest("t", (Bar("a", 2.0, -4.0, 8.0, "can't tell"), Bar("b", None, 0, 0, "3 of 15 done")), 2.0),
+        Screen(plain=True),
     )
 
     assert line[NAME_WIDTH : NAME_WIDTH + CHART] == "[-------+---o----------]"

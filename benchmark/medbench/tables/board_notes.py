@@ -89,9 +89,7 @@ def board_notes(board: Board) -> list[str]:
     for of_it in board.yardsticks:
         if of_it.failed:
             title = yardstick(of_it)[0]
-            sentences.append(
-                f"{title}: {failures(of_it.failed, of_it.planned, of_it.kinds)}, so it is not scored."
-            )
+            sentences.append(f"{title}: {failures(of_it.failed, of_it.planned, of_it.kinds)}, so it is not scored.")
     learnt = [row for row in board.rows if not is_of_copies(row.arm.augmenter)]
     if found := copies([(arm_name(row.arm), *row.copied) for row in learnt]):
         sentences.append(found)

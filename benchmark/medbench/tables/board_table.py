@@ -170,9 +170,10 @@ def _grid(board: Board, screen: Screen) -> Table:
         table.add_column(title, justify=side, min_width=width, max_width=width, overflow="fold", vertical="top")
     for line in lines:
         cells = [Text(getattr(line, field)) for field, _, _ in shown]
-        for (field, _, _), text in zip(shown, cells, strict=True):
+        for (field, _, _), text, width in zip(shown, cells, widths, strict=True):
             if field == "gain" and line.below:
-                text.append(f"\n  {line.below}", style=line.style if screen.colour else "")
+                below = "".join(f"\n {part}" for part in wrapped(line.below, width - 1))
+                text.append(below, style=line.style if screen.colour else "")
             elif field == "verdict" and screen.colour:
                 text.stylize(line.style)
         table.add_row(Text(line.name_in(room), style="bold" if screen.colour and line.is_asked else ""), *cells)

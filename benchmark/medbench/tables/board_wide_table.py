@@ -10,7 +10,6 @@ from medbench.tables.board_notes import without_number
 from medbench.tables.wording import auroc_share, metric_text
 from medbench.text import clean, columns, pad, wrapped
 
-
 NAME = 30
 """Columns of the names; a longer one stands on lines of its own."""
 CLASS = 12
