@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
+import pytest
 
 from medbench.boards.gains import Design, Judged, Key, Tally, compare_with_controls
 from medbench.planning.arms import Arm
@@ -48,7 +50,9 @@ def test_an_arm_that_decides_as_its_control_does_is_the_same_and_says_so() -> No
     assert found.gain is not None
     assert (found.gain.low, found.gain.high) == (0.0, 0.0)
     assert found.verdict.word == "same"
-    assert found.verdict.note == "It is right and wrong about the very same patients as its control."
+    assert found.verdict.note == (
+        "It is right and wrong about the very same patients as the method it is compared with."
+    )
 
 
 def test_a_range_of_no_width_alone_does_not_make_decisions_the_same() -> None:
@@ -103,16 +107,39 @@ def test_an_arm_waits_for_its_control() -> None:
     )
 
     assert found[CHILD.key].gain is None
-    assert found[CHILD.key].verdict.withheld == "12 of 15 cells done: no verdict yet."
+    assert found[CHILD.key].verdict.withheld == "12 of 15 training runs done, so no verdict yet."
+
+
+@pytest.mark.parametrize("n_unfinished", [1, 2, 3])
+@pytest.mark.parametrize("correlated", [True, False])
+def test_no_interval_is_shorter_before_a_run_ends_than_after_it(n_unfinished: int, correlated: bool) -> None:
+    """Four methods on one reference: whichever are still to be done, those that are done have no shorter interval."""
+    arms = [ROOT, *(Arm(f"method-{k}", "net", ROOT.augmenter) for k in range(4))]
+    seeds = [0, 1, 1, 1, 1] if correlated else range(5)
+    scored = {arm.key: scores(0.5 + 0.05 * k, seed=seed) for k, (arm, seed) in enumerate(zip(arms, seeds, strict=True))}
+    design = Design(folds=5, repeats=3, worth=2.0, rare=100, unit="patients")
+    after = compare_with_controls(arms, scored, {arm.key: Tally(15, 15) for arm in arms}, design)
+
+    for waiting in itertools.combinations(arms[1:], n_unfinished):
+        tallies = {arm.key: Tally(15, 12 if arm in waiting else 15) for arm in arms}
+        known = {arm.key: scored[arm.key] for arm in arms if arm not in waiting}
+        before = compare_with_controls(arms, known, tallies, design)
+        for key in known.keys() - {ROOT.key}:
+            first, last = before[key].gain, after[key].gain
+            assert first is not None
+            assert last is not None
+            assert first.low <= last.low < last.high <= first.high
+            assert first.comparisons == last.comparisons == 4
 
 
 def test_failures_and_leaks_reach_the_word() -> None:
     failed = compare_all(SCORED, tallies={ARM.key: Tally(15, 15, 15, "diverged")})[ARM.key]
     leaky = compare_all(SCORED, leaks=("copy",))[ARM.key]
 
-    assert failed.verdict.withheld == "15 of 15 diverged: no verdict."
+    assert failed.verdict.withheld == "15 of 15 diverged, so no verdict."
     few = compare_all(SCORED, tallies={ARM.key: Tally(15, 15, 2, "diverged"), CHILD.key: Tally(15, 15)})
-    assert few[ARM.key].verdict.withheld == "2 of 15 diverged, more than one cell in 10: no verdict."
-    assert few[CHILD.key].verdict.withheld == "2 of 15 cells of its control failed: no verdict."
+    assert few[ARM.key].verdict.withheld == "2 of 15 diverged, more than one training run in 10, so no verdict."
+    of_control = "2 of 15 training runs of the method it is compared with failed, so no verdict."
+    assert few[CHILD.key].verdict.withheld == of_control
     assert leaky.verdict.word == ""
-    assert "LEAKS" in leaky.verdict.withheld
+    assert leaky.verdict.withheld == "Leaky protocol, so no verdict: copies of test images in training."

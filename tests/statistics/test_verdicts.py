@@ -14,8 +14,8 @@ from medbench.boards.gains import Judged
 from medbench.boards.yardstick_results import Kind, YardstickResult
 from medbench.planning.arms import Arm
 from medbench.statistics.gain_intervals import Interval
-from medbench.statistics.verdicts import WORDS, Evidence, GivenWord, Verdict, judge, reason_withheld
-from medbench.tables.wording import PHANTOM, answer, cases, legend, looks, sight, what_helps, yardstick
+from medbench.statistics.verdicts import WORDS, Evidence, GivenWord, Verdict, failures, judge, reason_withheld
+from medbench.tables.wording import SYNTHETIC, answer, cases, detectable, legend, looks, what_helps, yardstick
 from medbench.text import auroc_text, points, printed
 
 DDTI = Evidence(folds=5, repeats=3, planned=15, settled=15, rare=52, patients=298)
@@ -108,19 +108,30 @@ def test_an_arm_and_its_control_change_places(low: float, width: float, worth: f
     assert word(-100 * (low + width), -100 * low, worth=worth) == other.get(forth, forth)
 
 
+PRACTICE = (
+    "Practice run, so no verdict: a verdict needs 5-fold cross-validation repeated 3 times (--folds 5 --repeats 3)."
+)
+
+
 @pytest.mark.parametrize(
     ("changed", "sentence"),
     [
-        ({"settled": 12}, "12 of 15 cells done: no verdict yet."),
-        ({"rare": 14}, "14 patients of the rarest class: numbers, no verdict."),
-        ({"rare": 19, "unit": "images"}, "19 images of the rarest class: numbers, no verdict."),
-        ({"repeats": 1}, "REHEARSAL: a verdict takes at least 5 folds x 3 repeats."),
-        ({"folds": 2}, "REHEARSAL: a verdict takes at least 5 folds x 3 repeats."),
-        ({"folds": 1, "repeats": 2}, "REHEARSAL: a verdict takes at least 3 repeats."),
-        ({"failed": 15, "kind": "diverged"}, "15 of 15 diverged: no verdict."),
-        ({"failed": 2, "kind": "diverged"}, "2 of 15 diverged, more than one cell in 10: no verdict."),
-        ({"control_failed": 2}, "2 of 15 cells of its control failed: no verdict."),
-        ({"leaks": ("images",)}, "The protocol LEAKS by design: images. Numbers, no verdict."),
+        ({"settled": 12}, "12 of 15 training runs done, so no verdict yet."),
+        ({"rare": 14}, "Only 14 patients in the rarest class, so no verdict: it needs 20."),
+        ({"rare": 19, "unit": "images"}, "Only 19 images in the rarest class, so no verdict: it needs 20."),
+        ({"repeats": 1}, PRACTICE),
+        ({"folds": 2}, PRACTICE),
+        ({"folds": 1, "repeats": 2}, "Practice run, so no verdict: a verdict needs 3 repeats (--repeats 3)."),
+        ({"failed": 15, "kind": "diverged"}, "15 of 15 diverged, so no verdict."),
+        ({"failed": 2, "kind": "diverged"}, "2 of 15 diverged, more than one training run in 10, so no verdict."),
+        (
+            {"control_failed": 2},
+            "2 of 15 training runs of the method it is compared with failed, so no verdict.",
+        ),
+        (
+            {"leaks": ("copy", "fitted-on-test")},
+            "Leaky protocol, so no verdict: copies of test images in training, generators learned from test images.",
+        ),
     ],
 )
 def test_sentences_4_7_and_8_when_there_is_no_verdict(changed: dict, sentence: str) -> None:
@@ -145,6 +156,8 @@ def test_sentence_8_a_failed_cell_stays_visible_and_makes_no_arm_the_same() -> N
     one = replace(DDTI, failed=1, kind="diverged")
 
     assert one.failures == "1 of 15 diverged"
+    assert replace(one, kind="resources").failures == "1 of 15 failed (resources)"
+    assert failures(2, 1500, ["data", "diverged"]) == "2 of 1,500 failed (data, diverged)"
     assert DDTI.failures == ""
     assert word(1.8, 16.0, evidence=one) == "better"
     found = judge(interval(-1.0, 1.0), one, worth=2, auroc=0.0)
@@ -160,35 +173,38 @@ def say(low: float, high: float, *, auroc: float = 0.09, **more: object) -> str:
 
 def test_sentence_3_each_word_has_its_sentence() -> None:
     assert say(1.8, 16.0) == (
-        "Yes: hybrid gains +8.9 points over resample (95 % range +1.8 to +16.0), also in AUROC (+.090)."
+        "Yes: +8.9 points for hybrid compared with resample (95 % CI +1.8 to +16.0); AUROC rises too (+.090)."
     )
-    assert say(-16.0, -1.8) == "hybrid costs 8.9 points."
-    assert say(-1.5, 1.9) == "No: hybrid is within 2 points of resample (-1.5 to +1.9)."
-    assert say(1.8, 16.0, auroc=-0.004) == "hybrid moves the threshold: balanced accuracy +8.9, AUROC -.004."
+    assert say(-16.0, -1.8) == "Worse: hybrid 8.9 points lower than resample (95 % CI -16.0 to -1.8)."
+    assert say(-1.5, 1.9) == ("No relevant difference: hybrid within 2 points of resample (95 % CI -1.5 to +1.9).")
+    moved = "Only the decision threshold moved with hybrid, compared with resample: balanced accuracy +8.9 points"
+    assert say(1.8, 16.0, auroc=-0.004) == f"{moved} (95 % CI +1.8 to +16.0), AUROC -.004."
     assert say(1.8, 16.0, auroc=-0.004, auroc_range=(-0.03, 0.022)) == (
-        "hybrid moves the threshold: balanced accuracy +8.9, AUROC -.004 (-.030 to +.022)."
+        f"{moved} (95 % CI +1.8 to +16.0), AUROC -.004 (-.030 to +.022)."
     )
 
 
-def test_sentence_3_cant_tell_is_followed_by_what_the_design_sees() -> None:
+def test_sentence_3_inconclusive_is_followed_by_what_the_design_can_detect() -> None:
     """(2.58 + .84) x 2.52 = 8.6 points; 2 points take 298 x (8.6 / 2)^2 patients."""
     assert say(-5.1, 7.9) == (
-        "Can't tell. hybrid gains +1.4 over resample (-5.1 to +7.9). "
-        "This design sees 8.6 points or more; seeing 2 takes about 5,500 such patients."
+        "Inconclusive: +1.4 points for hybrid compared with resample (95 % CI -5.1 to +7.9). This design can detect a "
+        "gain of 8.6 points or more (80 % power); detecting a 2-point gain would need about 5,500 patients."
     )
 
 
-def test_a_design_that_sees_what_matters_asks_for_no_more_patients() -> None:
-    assert sight(interval(-0.5, 2.5, error=0.005), DDTI, worth=2) == "This design sees 1.9 points or more."
+def test_a_design_that_detects_what_matters_asks_for_no_more_patients() -> None:
+    said = detectable(interval(-0.5, 2.5, error=0.005), DDTI, worth=2)
+
+    assert said == "This design can detect a gain of 1.9 points or more (80 % power)."
 
 
-def test_no_difference_is_never_said() -> None:
+def test_no_difference_is_never_said_without_relevant() -> None:
     for low in range(-6, 7):
-        assert "difference" not in say(low, low + 3.0).lower()
+        assert "difference" not in say(low, low + 3.0).lower().replace("no relevant difference", "")
 
 
 def test_a_sure_gain_that_is_not_worth_having_says_so() -> None:
-    assert say(0.3, 1.5).endswith("All of the range lies below the 2 points that matter.")
+    assert say(0.3, 1.5).endswith("The whole interval lies below the 2 points that are relevant.")
     assert judge(interval(0.3, 2.5), DDTI, worth=2, auroc=0.1).note == ""
 
 
@@ -211,17 +227,19 @@ def test_what_helps_names_the_surest_first() -> None:
 
 
 def test_sentence_9_the_number_of_looks_stands_under_every_table() -> None:
-    assert looks(5, 7) == "Ranges hold jointly for 5 comparisons; 7 configurations were ever scored here"
-    assert looks(1, 1) == "One comparison; 1 configuration was ever scored here"
+    tried = "methods were tried on these splits so far."
+    assert looks(5, 7) == f"Simultaneous 95 % confidence intervals for 5 comparisons (max-t). 7 {tried}"
+    assert looks(1, 1) == "95 % confidence interval of one comparison. 1 method was tried on these splits so far."
+    assert looks(0, 2) == f"Nothing is compared yet. 2 {tried}"
 
 
 def test_sentence_10_yardsticks_carry_a_remark_in_place_of_a_verdict() -> None:
     def of(kind: Kind) -> tuple[str, str]:
         return yardstick(YardstickResult(kind, Arm("plain", "net", ""), planned=2, done=2, trainings=3, seconds=480.0))
 
-    assert of("seeds") == ("the same, other seeds", "training noise")
-    assert of("fewer") == ("3/4 of the patients", "what data buys")
-    assert of("average") == ("3 trainings averaged", "what 8m buy")
+    assert of("seeds") == ("same method, other seeds", "noise of training")
+    assert of("fewer") == ("3/4 of the patients", "what data adds")
+    assert of("average") == ("3 networks averaged", "what 8 min add")
 
 
 def test_three_data_sets_are_three_cases() -> None:
@@ -231,8 +249,7 @@ def test_three_data_sets_are_three_cases() -> None:
 
 
 def test_marks_are_explained() -> None:
-    assert legend(2.0) == "+ better   - worse   = same within 2 points   . can't tell"
-    assert legend(2.5, ["threshold"]).endswith("t threshold")
+    assert legend(2.0) == "+ better   - worse   = no relevant difference (within 2 points)   . inconclusive"
+    assert legend(2.5, ["threshold"]).endswith("t only the decision threshold moved")
     assert [Verdict(w).mark for w in ("better", "worse", "same", "can't tell", "threshold", "")] == [*"+-=.t", ""]
-    assert PHANTOM.startswith("PHANTOM DATA")
-    assert len(PHANTOM) < 120
+    assert SYNTHETIC == "Synthetic test images: the result says nothing about patients."
