@@ -116,6 +116,9 @@ def document_of(recipe: Any) -> str:
     """Return the docstring of what was registered, as it is written in the source."""
     described = type(recipe) if hasattr(recipe, "name") else recipe
     text = inspect.cleandoc(described.__doc__ or "")
+    if other := re.search(r"attributes and source as :class:`(\w+)`", text):  # a sister in the same file
+        sister = inspect.cleandoc(getattr(inspect.getmodule(described), other[1]).__doc__ or "")
+        text = text.split(";")[0] + "." + sister[sister.index("\n") :]
     return "" if text.startswith(f"{described.__name__}(") else text
 
 
@@ -281,7 +284,7 @@ def exit_codes() -> str:
             first = inspect.cleandoc(error.__doc__ or "").split("\n\n")[0]
             said.setdefault(error.exit_code, literal(re.sub(r" \(exit code \d+\)", "", first)))
     said[7] = "Some training runs failed; the others are stored. `medbench logs` shows why."
-    said[9] = "A bundle, an entry or a ledger that is refused; the message begins with a code."
+    said[9] = "A bundle, an entry or a ledger that is refused; the message begins with [a code](publishing.md#codes)."
     return table(("exit code", "meaning"), [(str(number), said[number]) for number in sorted(said)])
 
 

@@ -11,16 +11,21 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+
+from medbench.cli.new_plugin import CONTRACTS, plugin_files
+from medbench.cli.plugins import check
 
 PROJECT = Path(__file__).parents[2]
 EXAMPLES = PROJECT / "docs" / "examples"
 TOYS = Path(__file__).parents[1] / "toys"
-PAGE = (PROJECT / "docs" / "plugins" / "index.md").read_text(encoding="utf-8")
+PAGES = {path.stem: path.read_text(encoding="utf-8") for path in (PROJECT / "docs" / "plugins").glob("*.md")}
 QUICK = ("--folds", "2", "--repeats", "1", "--budget", "smoke", "--plugins-dir", str(TOYS), "-p", "no:medbench.scores")
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+def block(page: str, language: str = "python") -> str:
+    """Return the first block of a page in a language."""
+    return re.findall(rf"```{language}\n(.*?)```", PAGES[page], re.DOTALL)[0]
 
 
 def medbench(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -35,13 +40,13 @@ def medbench(folder: Path, *arguments: str, **variables: str) -> subprocess.Comp
     return subprocess.run(run, capture_output=True, text=True, env=environment, cwd=folder, timeout=200)
 
 
-@pytest.fixture
-def plugins(tmp_path: Path) -> Path:
-    """The page's Python blocks as files of a folder."""
-    folder = tmp_path / "plugins"
-    folder.mkdir()
-    for name, text in zip(("invert", "whole_kit"), blocks("python"), strict=False):
-        (folder / f"{name}.py").write_text(text, encoding="utf-8")
+@pytest.fixture(scope="module")
+def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The plugin of every page as a file of a folder."""
+    folder = tmp_path_factory.mktemp("plugins")
+    for page in PAGES.keys() - {"index"}:
+        (folder / f"of_{page}.py").write_text(block(page), encoding="utf-8")
+    (folder / "thyroid.toml").write_text(block("study", "toml"), encoding="utf-8")
     return folder
 
 
@@ -55,15 +60,26 @@ def installed(site: Path, module: str, source: str, project: dict[str, str], poi
     (info / "entry_points.txt").write_text("[medbench]\n" + "".join(lines))
 
 
-@pytest.mark.parametrize("plugin", ["invert", "whole_kit"])
-def test_the_plugins_of_the_page_keep_their_contracts(tmp_path: Path, plugins: Path, plugin: str) -> None:
-    checked = medbench(tmp_path, "plugins", "check", plugin, "--plugins-dir", str(plugins))
-
-    assert checked.returncode == 0, checked.stdout + checked.stderr
-    assert {line.partition(" ")[0] for line in checked.stdout.splitlines()} == {"ok"}
+def test_there_is_a_page_for_every_kind() -> None:
+    assert PAGES.keys() == {*CONTRACTS, "observer", "index"}
 
 
-def test_the_plugins_of_the_page_run_to_a_leaderboard_and_a_csv(tmp_path: Path, plugins: Path) -> None:
+@pytest.mark.parametrize("kind", CONTRACTS)
+def test_the_plugin_of_every_page_is_what_is_started_and_keeps_its_contract(kind: str, plugins: Path) -> None:
+    """A page shows what ``plugins new`` writes under the name in its command."""
+    name, flag = re.findall(r"^medbench plugins new (\S+)(.*)$", PAGES[kind], re.MULTILINE)[0]
+    made = plugin_files(kind, name)
+
+    checked = CliRunner().invoke(check, [name, "--plugins-dir", str(plugins)])
+
+    assert flag == ("" if kind == "augmenter" else f" --kind {kind}")
+    assert made[f"medbench_{name.replace('-', '_')}.py"] == block(kind)
+    assert kind != "study" or made[f"{name}.toml"] == block(kind, "toml")
+    assert checked.exit_code == 0, checked.output
+    assert checked.output.startswith("ok      ")
+
+
+def test_the_plugins_of_the_pages_run_to_a_leaderboard_and_a_csv(tmp_path: Path, plugins: Path) -> None:
     ran = medbench(tmp_path, "run", "-d", "phantom:squares", "-a", "invert[share=0.5]", "-a", "geometric", "-c",
                    "nearest-mean", *QUICK, "--no-yardsticks", "--plugins-dir", str(plugins))  # fmt: skip
     with (tmp_path / "trials.csv").open(newline="") as file:
@@ -76,9 +92,9 @@ def test_the_plugins_of_the_page_run_to_a_leaderboard_and_a_csv(tmp_path: Path, 
 
 
 def test_the_project_file_of_the_page_announces_its_plugin(tmp_path: Path) -> None:
-    project = tomllib.loads(blocks("toml")[0])["project"]
+    project = tomllib.loads(block("augmenter", "toml"))["project"]
     points = project["entry-points"]["medbench"]
-    installed(tmp_path / "site", points["invert"], blocks("python")[0], project, points)
+    installed(tmp_path / "site", points["invert"], block("augmenter"), project, points)
 
     shown = medbench(tmp_path, "plugins", "show", "invert", PYTHONPATH=str(tmp_path / "site"))
 
@@ -89,7 +105,7 @@ def test_the_project_file_of_the_page_announces_its_plugin(tmp_path: Path) -> No
 
 def test_the_example_is_short() -> None:
     assert len((EXAMPLES / "pixel_gaussian.py").read_text().splitlines()) < 40
-    assert "docs/examples" in PAGE
+    assert "docs/examples" in PAGES["generator"]
 
 
 def test_a_generator_of_ones_own_keeps_its_contract_in_2d_and_3d(tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ from medbench.cli.new_plugin import CONTRACTS, plugin_files
 from medbench.registry.plugins import load
 from medbench.testing import CHECKS
 
-PAGE = (Path(__file__).parents[2] / "docs" / "plugins" / "index.md").read_text(encoding="utf-8")
 KIND_OF = {"transform": "augmenter"}
 
 
@@ -62,17 +61,3 @@ def test_templates_of_all_kinds_run_together_and_need_no_other_plugin(tmp_path: 
     assert {outcome for r in records for outcome in r["provenance"]["checks"].values()} == {"passed"}
     assert studied.returncode == 0, studied.stderr
     assert "own-transform / small-cnn" in json.dumps(json.loads(studied.stdout)["arms"])
-
-
-@pytest.mark.parametrize(
-    ("kind", "name"),
-    [("augmenter", "invert"), ("transform", "brighten"), ("score", "mean-distance"), ("executor", "fresh-processes"),
-     ("study", "thyroid")],
-)  # fmt: skip
-def test_the_page_shows_what_is_started(kind: str, name: str) -> None:
-    made = plugin_files(kind, name)
-    module = made[f"medbench_{name.replace('-', '_')}.py"]
-
-    assert f"```python\n{module}```" in PAGE
-    assert f"medbench plugins new {name}{'' if kind == 'augmenter' else f' --kind {kind}'}" in PAGE
-    assert kind != "study" or f"```toml\n{made['thyroid.toml']}```" in PAGE

@@ -32,7 +32,7 @@ from medbench.publishing.bundle import (
 )
 from medbench.publishing.bundle.brier_score import with_negative_brier
 from medbench.publishing.bundle.planned_trials import planned_trials
-from medbench.publishing.refusals import CODES, Refused
+from medbench.publishing.refusals import Refused
 from medbench.store.store import Store
 
 ROOT = Path(__file__).parents[2]
@@ -313,10 +313,3 @@ def test_a_card_takes_https_links_only() -> None:
     ):
         with pytest.raises(ValueError, match="https link"):
             replaced(METHOD, links=[link])
-
-
-def test_every_code_stands_in_the_documentation_and_none_else() -> None:
-    page = (ROOT / "docs" / "how-to" / "publish.md").read_text()
-
-    assert [code for code, said in CODES.items() if f"| {code} | {said} |" not in page] == []
-    assert page.count("| MB") == len(CODES)
