@@ -22,8 +22,10 @@ exclude_patterns = ["benchmarks", "examples", "_build"]
 
 myst_enable_extensions = ["attrs_block", "colon_fence", "deflist"]
 myst_heading_anchors = 4
-nb_execution_mode = "off"  # a test runs the notebook; the pages show what it printed when it was last run
-suppress_warnings = ["mystnb.unknown_mime_type"]
+nb_execution_mode = "force"  # so that the page shows what this version prints
+nb_execution_in_temp = True
+nb_execution_raise_on_error = True
+nb_execution_timeout = 500
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"

@@ -68,7 +68,7 @@ def test_links_lead_somewhere(page: str) -> None:
 
 
 def shell_lines(page: str) -> Iterator[str]:
-    """Yield the commands that a page shows: every line of its shell blocks, and what stands behind a ``$`` elsewhere."""
+    """Yield the commands that a page shows: lines of its shell blocks, and what stands behind a ``$`` elsewhere."""
     for found in FENCE.finditer(PAGES[page]):
         for line in found["text"].replace("\\\n", " ").splitlines():
             typed = line.strip().removeprefix("$ ") if found["kind"] == "sh" or line.startswith("$ ") else ""
