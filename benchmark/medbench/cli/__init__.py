@@ -37,7 +37,7 @@ class LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands in the order they are met."""
-        return list(COMMANDS)
+        return [*COMMANDS]  # not list(): once that command was imported, the name stands for its module
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """Import a command."""
