@@ -33,8 +33,9 @@ from medbench.interfaces import Card
 from medbench.planning.arm_names import arm_name, branch_name
 from medbench.planning.arms import Arm
 from medbench.planning.study_schema import InflationTable
+from medbench.registry import plugins
 from medbench.report import section_generators
-from medbench.report.bibtex import references, unique
+from medbench.report.bibtex import of_recipes, references, unique
 from medbench.report.inputs import Material, gather
 from medbench.report.report import Report, report
 from medbench.report.shown_files import read_learning_curves, read_loss_curves
@@ -525,7 +526,7 @@ def test_texts_of_a_store_and_of_a_plan_stay_texts(tmp_path: Path) -> None:
     made = report(gather(run.store, record))
 
     seen = harmless(page(made))
-    assert any("<script>alert(1)</script>" in text for text in seen.texts["h3"])
+    assert any("<script>alert(1)</script>" in text for text in seen.texts["th"])
     assert any("onerror=alert(1)" in text for text in seen.texts["li"])
     assert "<script" not in markdown(made).replace("\\<script", "")
 
@@ -605,7 +606,7 @@ def test_the_paragraph_says_what_was_run(run: SyntheticRun) -> None:
     made = report(made_of(run))
 
     (section,) = (s for s in made.sections if s.name == "methods")
-    text = " ".join(getattr(section.blocks[0], "texts", ()))
+    text = " ".join(getattr(section.blocks[1], "texts", ()))
 
     assert "60 patients (40 no, 20 yes)" in text
     assert "5-fold cross-validation over patients" in text
@@ -645,3 +646,15 @@ def test_a_run_of_which_every_trial_failed_has_a_report(tmp_path: Path) -> None:
 
     assert b"diverged" in page(made)
     assert "diverged" in markdown(made)
+
+
+def test_every_source_of_a_built_in_recipe_has_its_title() -> None:
+    catalogue = plugins.load(installed=False)
+    found = [
+        one
+        for kind in ("augmenter", "classifier", "generator", "score")
+        for one in of_recipes(catalogue, kind, catalogue.names(kind))
+    ]
+
+    assert len(found) > 30
+    assert [one.cited for one in found if not one.title and not re.search(r"\. [A-Z].*\. ", one.cited)] == []

@@ -45,6 +45,10 @@ def methods(of: Report) -> str:
     return " ".join(said(section(of, "methods"))[0])
 
 
+def clinician(of: Report) -> tuple[str, ...]:
+    return said(section(of, "methods"))[2]
+
+
 def test_one_sentence_a_method_over_all_sizes_stands_before_the_boards(tmp_path: Path) -> None:
     first = made(tmp_path, SIZES).headline
 
@@ -105,7 +109,7 @@ def test_words_by_board(words: Any, text: str) -> None:
 def test_the_methods_of_an_official_cut_say_what_was_drawn_and_left_out(tmp_path: Path) -> None:
     text = methods(made(tmp_path, SIZES, unit="image"))
 
-    assert "the official cut was kept" in text
+    assert "the official split was kept" in text
     assert "20 or 30 training patients were drawn, classes in their proportion, another draw each repeat" in text
     assert "or all were kept" in text
     assert "whose patient or picture lies in the test part too were left out of training" in text
@@ -124,6 +128,16 @@ def test_the_methods_of_folds_say_nothing_of_an_official_cut(tmp_path: Path) -> 
     assert "official" not in text
     assert "drawn" not in text
     assert "60 images of 60 patients" in text
+
+
+def test_a_clinician_gets_five_sentences(tmp_path: Path) -> None:
+    question, data, how, measure, result = clinician(made(tmp_path, ("patients",)))
+
+    assert "class balancing; rotations, flips, zoom" in question
+    assert "Thyroid ultrasound (60 images of 60 patients)" in data
+    assert "No image of a tested patient was used in training" in how
+    assert "95 % confidence interval" in measure
+    assert result.startswith("What helps: ") or result.startswith("No")
 
 
 @pytest.mark.parametrize(("text", "words"), [
@@ -160,7 +174,7 @@ def test_what_is_not_done_yet_is_counted_beside_what_failed(tmp_path: Path) -> N
     run.fill(failed={"mixup": [(0, 0, 0)]}, left_out={"geometric": [(0, 0, 0)]})
     text = markdown(report(gather(run.store, run.record())))
 
-    assert "1 planned training is not done yet." in text
+    assert "1 planned training run is not done yet." in text
     assert "| mixup | diverged | the loss is nan at step 3. | 1 |" in text
 
 
@@ -188,6 +202,21 @@ def test_a_run_whose_trainings_all_failed_is_told_in_a_sentence(tmp_path: Path) 
 
     assert "All 4 training runs failed, so there is no result" in text
     assert "the loss is nan at step 3." in text
+
+
+def test_a_checklist_is_filled_in_and_leaves_the_rest_to_the_author(tmp_path: Path) -> None:
+    run = SyntheticRun(tmp_path, patients=40, folds=2, repeats=1).fill()
+    text = written_by_command(run, "--checklist", "claim2024")
+
+    rows = [[part.strip() for part in line.strip("|").split(" | ")] for line in text.split("\n") if line[:2] == "| "]
+    items = {int(row[0]): row[3] for row in rows if row[0].isdigit()}
+    assert list(items) == list(range(1, 45))
+    assert items[35] == "Thyroid ultrasound: 40 images, 40 patients (no 26, yes 14)."
+    assert items[20] == "Patients, near copies kept together."
+    for number in (4, 5, 11, 14, 18, 31, 34, 36, 41, 44):
+        assert items[number] == "to be filled in by the author"
+    assert "Tejani et al." in text
+    assert "doi:10.1148/ryai.240300" in text
 
 
 def test_honest_protocols_stand_before_leaky_ones(tmp_path: Path) -> None:

@@ -12,29 +12,37 @@ from medbench.errors import ResourceError, UsageError
 from medbench.planning.leak_staircase import SUFFIX
 from medbench.planning.plan_records import open_record
 
-NAMES = {"html": "report.html", "md": "report.md", "latex": "report.tex"}
+ENDINGS = {"html": "html", "md": "md", "latex": "tex"}
+CHECKLISTS = ("claim2024",)
 
 
 @click.command(short_help="Write a run as one page that needs no network.")
 @record_options
-@click.option("--format", "form", type=click.Choice(list(NAMES)), default="html", show_default=True)
+@click.option("--format", "form", type=click.Choice(list(ENDINGS)), help="Default: html; md for a checklist.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Default: report.html, .md or .tex.")
+@click.option(
+    "--checklist",
+    type=click.Choice(CHECKLISTS),
+    help="Write a reporting checklist instead, filled in where the run knows the answer.",
+)
 @click.option("--no-pictures", is_flag=True, help="No sheets of images, even where a data set's card allows them.")
 @plugin_options
 def report(
     study_name: str | None,
     results: Path,
-    form: str,
+    form: str | None,
     out: Path | None,
+    checklist: str | None,
     no_pictures: bool,
     plugin_folders: tuple[Path, ...],
     plugin_switches: tuple[str, ...],
 ) -> None:
-    """Write a report of the latest run of STUDY, or of any study: answers, boards, figures, and where all came from.
+    """Write a report of the latest run of STUDY, or of any study: answer, results, figures, where all came from.
 
     The same results give the same bytes.
     """
-    target = out or Path(NAMES[form])
+    form = form or ("md" if checklist else "html")
+    target = out or Path(f"{checklist or 'report'}.{ENDINGS[form]}")
     if target.is_dir():
         raise UsageError(f"{target}: is a folder; give a file to --out.")
     store, record = open_record(results, study_name)
@@ -45,7 +53,7 @@ def report(
     from medbench.report import report as contents
 
     found = inputs.gather(store, record, stairs=_stairs(results, record), catalogue=catalogue)
-    made = contents.report(found, pictures=not no_pictures)
+    made = contents.checklist_alone(found) if checklist else contents.report(found, pictures=not no_pictures)
     try:
         target.write_bytes(_content_of(made, form))
     except OSError as error:

@@ -1,6 +1,7 @@
 """References of what was run: read off the docstrings of recipes and the cards of data sets, as BibTeX.
 
-Nothing is looked up and nothing is made up: an entry holds what the source text says, the whole of it as a note.
+Nothing is looked up and nothing is made up: an entry holds what the source text says, the whole of it as a note, and
+the title where :mod:`medbench.report.titles` has it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from medbench.errors import MedbenchError
 from medbench.interfaces import needs
 from medbench.registry.catalogue import Catalogue
 from medbench.registry.describe_recipe import with_inner
+from medbench.report.titles import TITLES
 from medbench.tables.blocks import text_of
 from medbench.tables.writers.latex_text import escape_latex
 
@@ -45,6 +47,24 @@ class Reference:
     doi: str = ""
 
     @property
+    def title(self) -> str:
+        """Of the work; "" where it is not known apart from the rest."""
+        return TITLES.get(self.arxiv or self.doi, "")
+
+    @property
+    def full(self) -> str:
+        """It as a list of references has it: with the title behind the authors, unless it holds that already."""
+        authors = _AUTHORS.match(self.cited)
+        if not self.title or _holds(self.cited, self.title):
+            return self.cited
+        if authors is None:
+            return f"{self.title}. {self.cited}"
+        rest = self.cited[authors.end() :].lstrip(" ,.")
+        name, comma, after = rest.partition(", ")
+        rest = after if comma and _holds(self.title, name) else rest  # a short name of the work, as "Med3D"
+        return f"{authors.group().rstrip(' ,')}. {self.title}{'' if self.title.endswith('?') else '.'} {rest}"
+
+    @property
     def bibtex(self) -> str:
         """Its entry; the style decides what it prints of the note."""
         fields = {"note": escape_latex(self.cited)}
@@ -53,6 +73,8 @@ class Reference:
             names = re.split(r", | and | et al", listed)
             others = ["others"] if listed.endswith(" et al") else []
             fields["author"] = " and ".join([*(f"{{{escape_latex(name)}}}" for name in names if name), *others])
+        if self.title:
+            fields["title"] = f"{{{escape_latex(self.title)}}}"
         if year := _YEAR.search(self.cited):
             fields["year"] = year.group()
         if self.arxiv:
@@ -61,6 +83,10 @@ class Reference:
             fields["doi"] = escape_latex(self.doi)
         body = ",\n".join(f"  {name} = {{{value}}}" for name, value in sorted(fields.items()))
         return f"@misc{{{self.key},\n{body}\n}}"
+
+
+def _holds(cited: str, title: str) -> bool:
+    return re.sub(r"\W", "", title).lower() in re.sub(r"\W", "", cited).lower()
 
 
 def references(text: str) -> list[Reference]:

@@ -5,10 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from medbench.glossary import Term
-from medbench.report import section_details, section_generators, section_methods, section_provenance, section_results
+from medbench.report import (
+    checklist,
+    section_details,
+    section_generators,
+    section_methods,
+    section_provenance,
+    section_results,
+)
 from medbench.report.headline import Headline, headline
 from medbench.report.inputs import Material, cards
-from medbench.tables.blocks import Section, Sentences
+from medbench.tables.blocks import Section, Sentences, fold, text_of
 
 
 @dataclass(frozen=True)
@@ -51,10 +58,19 @@ def report(material: Material, *, pictures: bool = True) -> Report:
         section_provenance.failures(material),
         section_provenance.provenance(material),
         section_methods.methods(material, known),
+        Section(
+            "checklist", "Reporting checklist", (fold("CLAIM 2024, filled in", *checklist.blocks(material, known)),)
+        ),
     )
     kept = [_without_empty(section) for section in sections if section is not None]
     first = headline(material)
     return Report(first.title, tuple(kept), first)
+
+
+def checklist_alone(material: Material) -> Report:
+    """Write the checklist as a document of its own."""
+    filled = Section("checklist", "CLAIM 2024, filled in", checklist.blocks(material, cards(material)))
+    return Report(text_of(f"Reporting checklist of {material.study.name}"), (filled,))
 
 
 def _without_empty(section: Section) -> Section:

@@ -1,4 +1,4 @@
-"""The section to paste into a paper: what was done, as one paragraph, and its references."""
+"""The section to paste into a paper: what was done, for a methods section and for a clinician, and its references."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from medbench.boards.board import Board
 from medbench.interfaces import Card
 from medbench.planning.arm_names import arm_name
 from medbench.protocols.protocol import EvaluationProtocol, protocol, split_size
-from medbench.registry.display_names import classifier_name
+from medbench.registry.display_names import classifier_name, dataset_name
+from medbench.report import clinician
 from medbench.report.bibtex import Reference, of_recipes, references, unique
 from medbench.report.inputs import Material, provenances
-from medbench.statistics.verdicts import reasons
-from medbench.tables.blocks import Section, Source, heading, say
+from medbench.statistics.verdicts import LEAK_NAMES, reasons
+from medbench.tables.blocks import Section, Source, fold, heading, say
 from medbench.text import counted, listed
 
 OWN = (
@@ -25,7 +26,7 @@ OWN = (
 def methods(material: Material, cards: Mapping[str, Card]) -> Section:
     """Write the paragraph and the references; both say only what was run."""
     found = cited(material, cards)
-    listed = say(*(f"[{one.key}] {one.cited}." for one in found), is_list=True)
+    listed = say(*(f"[{one.key}] {one.full}." for one in found), is_list=True)
     entries = "\n\n".join(one.bibtex for one in found)
     without = [
         str(source["dataset"])
@@ -37,11 +38,14 @@ def methods(material: Material, cards: Mapping[str, Card]) -> Section:
         "methods",
         "Methods, to paste",
         (
+            heading("For a methods section"),
             say(" ".join(paragraph(material, found, cards))),
             say(missing),
+            heading("For a clinician"),
+            say(*clinician.sentences(material)),
             heading("References"),
             listed,
-            Source(entries),
+            fold("The same as BibTeX", Source(entries)),
         ),
     )
 
@@ -73,6 +77,7 @@ def paragraph(material: Material, found: list[Reference], cards: Mapping[str, Ca
         each = ", ".join(f"{n:,} {c}" for c, n in zip(source["classes"], source["class_patients"], strict=True))
         own = references(cards[name].citation) if name in cards else []
         of_card = {one.arxiv or one.doi or one.cited for one in own}
+        shown = dataset_name(name, str(source.get("title") or ""))
         marks = [one.key for one in found if (one.arxiv or one.doi or one.cited) in of_card]
         cites = f" [{', '.join(marks)}]" if marks else ""
         drawn = ", drawn by the program in the layout of that data set and showing nobody," if _is_drawn(name) else ""
@@ -82,12 +87,15 @@ def paragraph(material: Material, found: list[Reference], cards: Mapping[str, Ca
             numbers = (
                 f"{images} ({each}), each counted as a patient of its own, since nothing says which show the same one"
             )
-        yield f"The data were {name}{cites}{drawn} with {numbers}."
+        yield f"The data were {shown}{cites}{drawn} with {numbers}."
     networks = list(dict.fromkeys(classifier_name(board.classifier) for board in material.boards))
     arms = list(dict.fromkeys(arm_name(row.arm) for part in material.parts for row in part.rows))
-    yield f"The arms were {', '.join(arms)}, with {', '.join(networks)} as classifier."
+    yield f"The methods were: {'; '.join(arms)}; with {', '.join(networks)} as classifier."
     if study.controls:
-        yield "Each arm was compared with its own control, the same recipe without the ingredient that it claims."
+        yield (
+            "Each method was compared with the method above it, the same training without the one ingredient in "
+            "question."
+        )
     alike: dict[str, list[str]] = {}
     for text in dict.fromkeys(board.protocol for board in material.boards):
         alike.setdefault(split_size(text)[0], []).append(text)
@@ -97,11 +105,11 @@ def paragraph(material: Material, found: list[Reference], cards: Mapping[str, Ca
     size = f" of {budget.size} pixels a side" if budget.size else ""
     yield (
         f"Every training had {counted(budget.steps, 'step')} of {counted(budget.batch, 'image')}{size}, generators at "
-        f"most {counted(budget.generator_steps, 'step')}, with untuned defaults and equal seeds across arms, on "
+        f"most {counted(budget.generator_steps, 'step')}, with untuned defaults and equal seeds across methods, on "
         f"{', '.join(sorted({board.device for board in material.boards}))}."
     )
     yield (
-        "Predicted probabilities were divided by the class frequencies of training before a decision "
+        "Predicted probabilities were divided by the class frequencies of training before a class was predicted "
         f"[{keys.get('2007.07314', 'menon2021')}]; the measure is balanced accuracy by "
         f"{' and '.join(sorted({board.unit for board in material.boards}))}."
     )
@@ -109,7 +117,7 @@ def paragraph(material: Material, found: list[Reference], cards: Mapping[str, Ca
         yield from _ranges(material, keys)
     withheld = list(dict.fromkeys(why for board in material.boards for why in reasons(board.evidence)))
     if withheld:
-        yield f"Verdicts were withheld for these reasons: {' '.join(withheld)}"
+        yield f"There is no verdict, for these reasons: {' '.join(withheld)}"
 
 
 def _cut(texts: Sequence[str], board: Board) -> str:
@@ -118,7 +126,7 @@ def _cut(texts: Sequence[str], board: Board) -> str:
     under = f"protocol{'s' * (len(texts) > 1)} {listed(texts)}"
     said = []
     if rule.name == "official":
-        said.append("the official cut was kept")
+        said.append("the official split was kept")
     else:
         by = "images" if rule.cuts_images else "patients, all images of a patient or of its duplicates on one side,"
         said.append(f"{study.folds}-fold cross-validation over {by} was done {_times(study.repeats)}")
@@ -134,8 +142,8 @@ def _cut(texts: Sequence[str], board: Board) -> str:
     how = f"Under {under}, {'; '.join(said)}{seeds}"
     if rule.leaks:
         return (
-            f"{how}; this protocol leaks by design ({', '.join(sorted(rule.leaks))}) and "
-            "serves only to be compared with an honest one."
+            f"{how}; this protocol is leaky on purpose ({', '.join(LEAK_NAMES.get(k, k) for k in sorted(rule.leaks))}) "
+            "and serves only to be compared with an honest one."
         )
     return f"{how}; generators and all else that learns saw the training part only."
 
@@ -169,7 +177,10 @@ def _ranges(material: Material, keys: Mapping[str, str]) -> Iterator[str]:
     young = next((key for name, key in keys.items() if name.startswith("Westfall")), "westfall1993")
     judged = [part.board for part in material.parts if any(row.gain is not None for row in part.rows)]
     official = {protocol(board.protocol).name == "official" for board in judged}
-    yield f"Gains are given with 95 % ranges that hold jointly over the comparisons of a board, by max-t [{young}]."
+    yield (
+        "Gains are given with simultaneous 95 % confidence intervals over the comparisons of a table, by max-t "
+        f"[{young}]."
+    )
     if False in official:
         where = "Over folds their" if len(official) > 1 else "Their"
         yield (
@@ -178,7 +189,7 @@ def _ranges(material: Material, keys: Mapping[str, str]) -> Iterator[str]:
             "beyond it over their number, with Student's t of one less than the patients of the rarest class."
         )
     if True in official:
-        where = "On an official cut, which has no folds, their" if len(official) > 1 else "Their"
+        where = "On an official split, which has no folds, their" if len(official) > 1 else "Their"
         yield (
             f"{where} variance is that of a bootstrap of the tested patients within their class, plus the variance "
             "between training draws, which are the repeats, over their number, with Student's t of the degrees of "
@@ -187,6 +198,6 @@ def _ranges(material: Material, keys: Mapping[str, str]) -> Iterator[str]:
         if material.study.repeats == 1:
             yield "With one repeat the variance between training draws is not known and was left out."
     yield (
-        "A gain is called better where its whole range lies above 0 and AUROC gains too, and the same where the range "
-        f"lies within {material.study.worth:g} points, which were fixed before the run."
+        "A method is called better where its whole interval lies above 0 and AUROC rises too, and without relevant "
+        f"difference where the interval lies within {material.study.worth:g} points, which were fixed before the run."
     )

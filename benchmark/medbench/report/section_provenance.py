@@ -12,9 +12,12 @@ from medbench.planning.arm_names import arm_name, left_out
 from medbench.planning.study import Study
 from medbench.protocols.leaks import LEAKS
 from medbench.protocols.protocol import protocol
+from medbench.registry.display_names import dataset_name
 from medbench.report.inputs import Material, provenances
 from medbench.report.section_results import title_of
+from medbench.statistics.verdicts import LEAK_NAMES
 from medbench.tables.blocks import Block, Section, heading, say, table, text_of
+from medbench.tables.wording import SYNTHETIC
 from medbench.text import counted
 
 PUBLISH = {
@@ -39,26 +42,26 @@ def audit(material: Material, cards: Mapping[str, Card]) -> Section:
             said.append("Its plugin is not at hand, so its licence and citation are not listed.")
         is_phantom = name.startswith("phantom:")
         publish = card.publish if card is not None else str(source.get("publish", ""))
-        said.append("The images were drawn by medbench." if is_phantom else PUBLISH.get(publish, ""))
+        said.append(SYNTHETIC if is_phantom else PUBLISH.get(publish, ""))
         said += [_without_names(note, is_phantom) for note in source["notes"]]
         said += [
-            f"{counted(n, 'group', 'lie')} on both sides of the official cut: {WAIVABLE.get(found, found)}."
+            f"{counted(n, 'group', 'lie')} on both sides of the official split: {WAIVABLE.get(found, found)}."
             for found, n in source.get("across", {}).items()
         ]
         if (n := source.get("overlap") or {}) and n["shared"]:
             said.append(
-                f"{n['twins']:,} of its {n['tested']:,} test images have a twin in training, {n['equal']:,} of them "
-                f"pixel for pixel, and {n['patients']:,} a patient or study that is in training too."
+                f"{n['twins']:,} of its {n['tested']:,} test images have a near copy in training, {n['equal']:,} of "
+                f"them pixel for pixel, and {n['patients']:,} a patient or study that is in training too."
             )
         said += [
-            f"! {str(w).removeprefix(f'{name}: ')}"
+            f"Warning: {str(w).removeprefix(f'{name}: ')}"
             for w in material.record.get("warnings", ())
             if str(w).startswith(f"{name}: ")
         ]
-        blocks += [heading(name), say(*said, is_list=True)]
+        blocks += [heading(dataset_name(name, str(source.get("title") or ""))), say(*said, is_list=True)]
     waived = [f"Waived {name}: {WAIVABLE.get(name, name)}." for name in material.study.waive]
     leaks = dict.fromkeys(leak for board in material.boards for leak in board.leaks)
-    declared = [f"Declared leak {leak}: {LEAKS.get(leak, leak)}." for leak in leaks]
+    declared = [f"Leak on purpose: {LEAK_NAMES.get(leak, LEAKS.get(leak, leak))}." for leak in leaks]
     if waived or declared:
         blocks += [heading("Accepted on purpose"), say(*waived, *declared, is_list=True)]
     return Section("audit", "The data, and what an audit found", tuple(blocks))
@@ -75,7 +78,7 @@ def _patients(source: Mapping[str, Any]) -> str:
 def _design(study: Study) -> str:
     """Write folds, repeats and seeds as they were; an official cut has no folds."""
     official = {protocol(text).name == "official" for text in study.protocols}
-    cuts = [counted(study.folds, "fold")] * (False in official) + ["official cut"] * (True in official)
+    cuts = [counted(study.folds, "fold")] * (False in official) + ["official split"] * (True in official)
     return f"{' or '.join(cuts)}, {counted(study.repeats, 'repeat')}, {counted(study.seeds, 'seed')}"
 
 
@@ -99,16 +102,18 @@ def failures(material: Material) -> Section:
                     cells[arm_name(row.arm), stored.failure.kind, message] += 1
         if cells:
             rows = [(*key, n) for key, n in sorted(cells.items())]
-            caption = f"{title_of(part.board)}: trainings that failed or made no sense."
-            blocks.append(table(caption, ("arm", "kind", "message", "cells"), rows, label=f"failures-{number}"))
+            caption = f"{title_of(part.board)}: training runs that failed or made no sense."
+            blocks.append(
+                table(caption, ("method", "kind", "message", "training runs"), rows, label=f"failures-{number}")
+            )
     skipped = {f"{skip.dataset}: {left_out(skip)}: {skip.reason}": None for b in material.boards for skip in b.skipped}
     if skipped:
         blocks += [heading("Left out, since it makes no sense"), say(*skipped, is_list=True)]
     behind = sum(row.planned - row.settled for part in material.parts for row in part.rows)
     if behind:
-        blocks.append(say(f"{counted(behind, 'planned training', 'are')} not done yet."))
+        blocks.append(say(f"{counted(behind, 'planned training run', 'are')} not done yet."))
     if not blocks:
-        blocks.append(say("No training failed and none was left out."))
+        blocks.append(say("No training run failed and none was left out."))
     return Section("failures", "Failures", tuple(blocks))
 
 
@@ -122,7 +127,7 @@ def provenance(material: Material) -> Section:
         *[("about", study.about)] * bool(study.about),
         ("protocols", "; ".join(study.protocols)),
         ("design", _design(study)),
-        ("points that matter", f"{study.worth:g}, fixed before the run"),
+        ("relevant difference", f"{study.worth:g} points, fixed before the run"),
         ("budget", ", ".join(f"{key} {value}" for key, value in budget.items() if value is not None)),
         ("devices", ", ".join(sorted({board.device for board in material.boards}))),
         *((f"{what} of {_nth(n, records)}", write(one)) for what, write in FACTS for n, one in enumerate(records)),
@@ -130,9 +135,11 @@ def provenance(material: Material) -> Section:
     ]
     blocks: list[Block] = [table("What the numbers were made with.", ("what", "value"), rows, label="provenance")]
     arms = {(b.classifier, row.arm.key): row.arm for b in material.boards for row in b.all_rows}
-    listed = [(a.augmenter, a.classifier, a.made_by[:16]) for a in arms.values()]
-    caption = "Identity of each arm: the start of the SHA-256 over its recipes, their code and the libraries they name."
-    blocks.append(table(caption, ("augmenter", "classifier", "identity"), listed, label="identity"))
+    listed = [(arm_name(a), a.augmenter, a.classifier, a.made_by[:16]) for a in arms.values()]
+    caption = (
+        "Identity of each method: the start of the SHA-256 over its recipes, their code and the libraries they name."
+    )
+    blocks.append(table(caption, ("method", "recipe", "classifier", "identity"), listed, label="identity"))
     if not records:
         blocks.append(say("The stored results do not say what they were made with."))
     return Section("provenance", "Provenance", tuple(blocks))
