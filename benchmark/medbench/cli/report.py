@@ -16,6 +16,7 @@ ENDINGS = {"html": "html", "md": "md", "latex": "tex"}
 CHECKLISTS = ("claim2024",)
 
 
+# One parameter per option.
 @click.command(short_help="Write a run as one page that needs no network.")
 @record_options
 @click.option("--format", "form", type=click.Choice(list(ENDINGS)), help="Default: html; md for a checklist.")
