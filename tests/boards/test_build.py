@@ -19,6 +19,7 @@ from medbench.boards.board import Board, Row
 from medbench.boards.build import boards
 from medbench.identity.identity import digest
 from medbench.interfaces import Budget
+from medbench.planning.arm_names import arm_name
 from medbench.planning.arms import Arm, Skipped
 from medbench.planning.study import Study
 from medbench.store.store import Store
@@ -26,13 +27,14 @@ from medbench.store.trial_files import Failure, write_result
 from medbench.tables.board_table import render
 from medbench.tables.board_values import board_rows
 from medbench.tables.document import FORMATS
+from medbench.tables.writers.terminal import Screen
 from medbench.text import columns
 from medbench.trial.trial import Result, Trial
 
 N = 48  # patients, a third of them of class 1
 LABELS = np.array([0, 0, 1] * (N // 3))
 NAMES = np.array([f"p{i:02d}" for i in range(N)])
-VERDICTS = ("better", "worse", "same", "can't tell", "threshold", "No difference")
+VERDICTS = ("better", "worse", "same", "can't tell", "threshold", "inconclusive", "Inconclusive", "ifference")
 
 BREAK = r"\allowbreak{}"
 
@@ -113,7 +115,7 @@ class Lab:
         (board,) = self.boards()
         return board
 
-    def text(self, form: str = "table", **more: bool) -> str:
+    def text(self, form: str = "table", **more: Any) -> str:
         return render(self.boards(), form, **more)
 
     def row(self, name: str) -> Row:
@@ -150,10 +152,10 @@ def test_controls_stand_above_and_the_better_lower_end_first(lab: Lab) -> None:
     values = {row.arm.augmenter: row.gain.value for row in board.rows if row.gain}
     assert values["hybrid"] == pytest.approx(accuracy(lab.row("hybrid")) - accuracy(lab.row("geometric")))
     lines = lab.text().splitlines()
-    assert [line[:14].rstrip() for line in lines if line.startswith((" balanced", " ├", " │", " └"))] == [
-        " balanced", " ├ geometric", " │ └ hybrid", " └ weak",
+    assert [line[:14].rstrip() for line in lines if line.startswith((" class", " ├", " │", " └"))] == [
+        " class balanci", " ├ + rotations", " │ └ hybrid: A", " └ weak",
     ]  # fmt: skip
-    assert "none: " in lab.text()
+    assert " No augmentation: " in lab.text(wide=True)
 
 
 def test_what_stands_on_the_plain_arm_is_shown_as_a_root_with_its_gain(lab: Lab) -> None:
@@ -164,7 +166,7 @@ def test_what_stands_on_the_plain_arm_is_shown_as_a_root_with_its_gain(lab: Lab)
 
     assert lab.row("class-weight").depth == 0
     assert lab.row("class-weight").gain is not None
-    assert "class-weight" in lab.text()
+    assert " class-weighted loss " in lab.text()
 
 
 def test_an_arm_without_its_control_in_the_plan_is_a_root_without_a_gain(lab: Lab) -> None:
@@ -184,9 +186,9 @@ def test_no_gain_before_every_planned_cell_is_done(lab: Lab) -> None:
 
     row = lab.row("hybrid")
     assert (row.done, row.planned, row.complete, row.scores, row.gain) == (1, 2, False, None, None)
-    assert "1 of 2 cells done: no verdict yet." in lab.text()
-    assert re.search(r"hybrid +1 of 2 done", lab.text())
-    assert "1 of 2 done\n" in lab.text()  # the head says how far the slowest arm is
+    assert "1 of 2 training runs done, so no verdict yet." in lab.text()
+    assert re.search(r"hybrid: AC-GAN images +1 of 2 done", lab.text())
+    assert "3 of 4 training runs done\n" in lab.text()  # the head says how far the run is
 
     lab.put(lab.trial("hybrid", fold=1), 0.9)
     assert lab.row("hybrid").gain is not None
@@ -210,7 +212,8 @@ def test_an_empty_store_makes_a_table_of_nothing_done(lab: Lab) -> None:
 
     for form in FORMATS:
         assert "hybrid" in lab.text(form, wide=True)
-    assert "0 of 2 cells done: no verdict yet." in lab.text()
+    assert "No answer yet: 0 of 4 training runs are done." in lab.text()
+    assert "0 of 2 training runs done, so no verdict yet." in lab.text()
 
 
 def test_a_failed_cell_counts_with_its_controls_predictions(lab: Lab) -> None:
@@ -225,8 +228,9 @@ def test_a_failed_cell_counts_with_its_controls_predictions(lab: Lab) -> None:
     assert accuracy(row) == pytest.approx(0.75)
     assert row.gain is not None
     assert row.gain.value == pytest.approx(0.25)
-    assert "1/2 diverged" in lab.text()
-    assert "hybrid: 1 of 2 diverged, counted with its control's predictions." in lab.text()
+    said = " ".join(lab.text().split())
+    assert "hybrid: AC-GAN images: 1 of 2 diverged; they count with the predictions of the method above it." in said
+    assert "hybrid: AC-GAN images: 1 of 2 diverged, more than one training run in 10, so no verdict." in said
 
 
 def test_failures_hand_down_the_predictions_of_the_nearest_control_that_has_them(lab: Lab) -> None:
@@ -252,7 +256,10 @@ def test_a_failed_root_leaves_nothing_to_stand_on(lab: Lab) -> None:
 
     assert [lab.row(n).scores is None for n in ("balanced", "geometric", "hybrid")] == [True, True, False]
     assert lab.row("hybrid").gain is None
-    assert "geometric: 1 of 2 diverged, so it is not scored." in lab.text()
+    assert "rotations, flips, zoom: 1 of 2 diverged, so it has no score." in lab.text()
+    assert re.search(r"rotations, flips, zoom +no score +1 of 2 diverged", lab.text(screen=Screen(120)))
+    said = " ".join(lab.text().split())
+    assert "No answer: rotations, flips, zoom and hybrid: AC-GAN images or the method above it" in said
 
 
 def test_what_makes_no_sense_is_skipped_and_not_scored_as_its_control(lab: Lab) -> None:
@@ -264,7 +271,7 @@ def test_what_makes_no_sense_is_skipped_and_not_scored_as_its_control(lab: Lab) 
 
     row = lab.row("hybrid")
     assert (row.failed, row.skipped, row.complete, row.scores, row.gain) == (0, 2, True, None, None)
-    assert "skipped hybrid / net: a class has one image only" in lab.text()
+    assert "Left out, hybrid: AC-GAN images with net: a class has one image only." in lab.text()
     assert "diverged" not in lab.text()
     flat = {r["augmenter"]: r for r in json.loads(lab.text("json"))}
     assert (flat["hybrid"]["skipped"], flat["hybrid"]["skip_reasons"]) == (2, "a class has one image only")
@@ -342,7 +349,7 @@ def test_looks_are_all_configurations_ever_scored_here(lab: Lab) -> None:
     lab.fail(lab.trial("broken"))
 
     assert lab.board().looks == 4
-    assert "4 configurations were ever scored here." in " ".join(lab.text().split())
+    assert "4 methods were tried on these splits so far." in " ".join(lab.text(wide=True).split())
 
 
 @pytest.mark.parametrize("form", ["table", "md", "latex"])
@@ -356,13 +363,38 @@ def test_a_leaky_protocol_says_so_and_is_never_ranked(tmp_path: Path, form: str)
     text = lab.text(form)
 
     assert [r.arm.augmenter for r in lab.board().rows] == ["balanced", "worst", "middle", "best"]  # as planned
-    assert "LEAKS by design, never ranked: copy, fitted-on-test, same-patient," in " ".join(
-        text.replace(BREAK, "").split()
-    )
+    said = " ".join(text.replace(BREAK, "").split())
+    assert "LEAKY, no verdict: Thyroid ultrasound" in said
+    assert (
+        "Leaky protocol, so no verdict: copies of test images in training, generators learned from test images, "
+        "images of one patient in training and test, generated images are tested."
+    ) in said
     assert lab.board().unit == "image"
     assert form != "table" or max(map(columns, text.splitlines())) <= 80
     assert form != "table" or "by image" in text
     assert json.loads(lab.text("json"))[0]["leaks"] == "copy, fitted-on-test, same-patient, synthetic-scored"
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_honest_boards_stand_before_leaky_ones_in_the_order_of_the_study(tmp_path: Path, form: str) -> None:
+    lab = Lab(tmp_path, protocols=["augment-first", "patients", "images", "patients[share=0.5]"])
+    lab.arm("balanced")
+    built = lab.boards()
+
+    assert [board.protocol for board in built] == ["patients", "patients[share=0.5]", "augment-first", "images"]
+    assert [bool(board.leaks) for board in built] == [False, False, True, True]
+    text = lab.text(form)
+    if form in ("table", "md"):
+        leaky = [line.startswith(("LEAKY, no verdict: ", "### LEAKY, no verdict: ")) for line in text.split("\n")]
+        headed = [
+            is_leaky
+            for is_leaky, line in zip(leaky, text.split("\n"), strict=True)
+            if line.removeprefix("### ").removeprefix("LEAKY, no verdict: ").startswith("Thyroid ultrasound")
+            and (form == "table" or line.startswith("###"))
+        ]
+        assert headed[:1] == [False]
+        assert headed == sorted(headed)
+        assert sum(leaky) == 2
 
 
 def test_where_labels_of_a_patient_differ_images_are_scored_and_patients_drawn(lab: Lab) -> None:
@@ -378,8 +410,8 @@ def test_where_labels_of_a_patient_differ_images_are_scored_and_patients_drawn(l
     assert scores is not None
     assert len(scores.names) == N
     assert len(set(scores.clusters)) == N // 3
-    assert "Scored by image; all images of a patient are drawn together." in lab.text()
-    assert "16 patients of the rarest class: numbers, no verdict." in lab.text()
+    assert "Scored by image; all images of a patient are drawn together." in lab.text(wide=True)
+    assert "Only 16 patients in the rarest class, so no verdict: it needs 20." in lab.text()
 
 
 def test_a_patient_with_two_labels_in_any_fold_makes_images_the_unit(lab: Lab) -> None:
@@ -394,7 +426,7 @@ def test_a_patient_with_two_labels_in_any_fold_makes_images_the_unit(lab: Lab) -
     assert lab.board().unit == "image"
 
 
-def test_phantoms_rehearsals_and_few_patients_are_called_so_word_for_word(lab: Lab) -> None:
+def test_synthetic_images_practice_runs_and_few_patients_are_called_so_word_for_word(lab: Lab) -> None:
     lab.source |= {"dataset": "phantom:ddti"}
     for fold in range(2):
         lab.put(lab.trial("balanced", fold=fold, dataset="phantom:ddti"), 0.5)
@@ -402,11 +434,13 @@ def test_phantoms_rehearsals_and_few_patients_are_called_so_word_for_word(lab: L
     for form in ("table", "md", "latex"):
         text = " ".join(lab.text(form).split())
 
+        assert "Thyroid ultrasound (SYNTHETIC images)" in text
+        assert "Synthetic test images: the result says nothing about patients." in text
         assert (
-            "PHANTOM DATA: this shows that medbench works, nothing about patients. Yours: medbench init FOLDER" in text
-        )
-        assert "REHEARSAL: a verdict takes at least 5 folds x 3 repeats." in text
-        assert "16 patients of the rarest class: numbers, no verdict." in text
+            "Practice run, so no verdict: a verdict needs 5-fold cross-validation repeated 3 times (--folds 5 "
+            "--repeats 3)."
+        ) in text.replace(BREAK, "").replace("-{}-", "--")
+        assert "Only 16 patients in the rarest class, so no verdict: it needs 20." in text
 
 
 @pytest.mark.parametrize(
@@ -414,7 +448,7 @@ def test_phantoms_rehearsals_and_few_patients_are_called_so_word_for_word(lab: L
     [(5, 3, "patients", False), (5, 2, "patients", True), (4, 9, "patients", True), (2, 3, "official", False),
      (5, 1, "official", True)],
 )  # fmt: skip
-def test_less_than_five_folds_and_three_repeats_is_a_rehearsal(
+def test_less_than_five_folds_and_three_repeats_is_a_practice_run(
     tmp_path: Path, folds: int, repeats: int, protocol: str, rehearsal: bool
 ) -> None:
     lab = Lab(tmp_path, folds=folds, repeats=repeats, protocols=[protocol])
@@ -422,9 +456,9 @@ def test_less_than_five_folds_and_three_repeats_is_a_rehearsal(
     lab.arm("balanced")
 
     assert lab.board().evidence.is_rehearsal == rehearsal
-    assert ("REHEARSAL" in lab.text()) == rehearsal
-    assert "numbers, no verdict" not in lab.text()
-    assert "PHANTOM" not in lab.text()
+    assert ("Practice run, so no verdict" in lab.text()) == rehearsal
+    assert "rarest class" not in lab.text()
+    assert "synthetic" not in lab.text().lower()
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -434,11 +468,7 @@ def test_no_verdict_is_printed_before_it_is_earned(lab: Lab, form: str) -> None:
     for name, right in (("geometric", 1.0), ("equal", 0.1), ("poor", 0.0)):
         lab.arm(name, "balanced")
         lab.run(name, right)
-    text = (
-        " ".join(lab.text(form, wide=True).split())
-        .replace("with the threshold moved", "")
-        .replace("of the same patients", "")
-    )
+    text = " ".join(lab.text(form, wide=True).split())
 
     assert not [word for word in VERDICTS if word in text]
     assert {row["verdict"] for row in board_rows(lab.board())} == {"control", None}
@@ -477,21 +507,28 @@ def test_all_formats_hold_the_numbers_of_the_table(lab: Lab) -> None:
             value = rows[row["augmenter"]][key]
             assert row[key] == ("" if value is None else str(value))
     markdown = {
-        line.split(" | ")[0].removeprefix("| ").replace("\\", ""): line.removesuffix(" |").split(" | ")[2:7]
+        line.split(" | ")[0].removeprefix("| ").strip(): line.removesuffix(" |").split(" | ")[2:6]
         for line in lab.text("md").splitlines() if line.startswith("| ")
     }  # fmt: skip
     latex = {
-        line.split(" & ")[0].replace("{[}", "[").replace("{]}", "]"): line.split(" & ")[2:7]
-        for line in lab.text("latex").replace(BREAK, "").replace("$-$", "-").splitlines()
+        line.split(" & ")[0].rsplit("em}", 1)[-1].strip(): line.split(" & ")[2:6]
+        for line in lab.text("latex").replace(BREAK, "").replace("$-$", "-").replace("{[}", "[").splitlines()
         if " & " in line
     }
-    for name, row in rows.items():
-        cells = ["" if row[k] is None else str(row[k]) for k in keys[:5]]
-        assert markdown[name] == cells
-        assert latex[name] == cells
+    assert lab.text("latex").count(r"\begin{longtable}") == 1
+    for row in lab.board().all_rows:
+        cells = [""] * 4
+        if row.scores is not None:
+            cells[:2] = [f"{100 * row.scores.balanced_accuracy:.1f}", f"{row.scores.auroc:.3f}".removeprefix("0")]
+        if row.gain is not None:
+            value, low, high = (f"{100 * v:+.1f}" for v in (row.gain.value, row.gain.low, row.gain.high))
+            cells[2:] = [value, f"{low} to {high}"]
+        name = arm_name(row.arm) + (" [i]" if row.arm.augmenter == "partly" else "")
+        assert markdown[name.replace("[", r"\[").replace("]", r"\]")] == cells
+        assert latex[name.replace("]", "{]}")] == cells
     hybrid = lab.row("hybrid[generator=acgan[steps=500],fill=balance]")
     assert hybrid.gain is not None
-    printed = next(line for line in lab.text().splitlines() if f"{100 * hybrid.gain.value:+.1f}" in line)
+    printed = next(line for line in lab.text().splitlines() if f"{100 * hybrid.gain.value:+.1f} (" in line)
     assert f"{100 * accuracy(hybrid):.1f}" in printed
     assert f"{100 * hybrid.gain.low:+.1f} to {100 * hybrid.gain.high:+.1f}" in printed
 

@@ -134,8 +134,8 @@ def test_no_metric_costs_a_trial(done: tuple[Path, Ran]) -> None:
 def test_the_end_of_a_run_names_what_gave_no_number(done: tuple[Path, Ran]) -> None:
     notes = [line for line in done[1].stderr.splitlines() if line.startswith("note: metric")]
 
-    assert "note: score breaks: no number in 2 cells, ValueError." in done[1].stderr
-    assert notes == [f"note: {name}: no number in 2 cells, {why}." for name, why in WHY.items()]
+    assert "note: score breaks: no number in 2 training runs, ValueError." in done[1].stderr
+    assert notes == [f"note: {name}: no number in 2 training runs, {why}." for name, why in WHY.items()]
 
 
 def test_a_score_whose_code_changed_is_computed_again_and_nothing_is_trained(done: tuple[Path, Ran]) -> None:
@@ -285,7 +285,7 @@ def test_a_comparison_and_a_report_show_it(old: ToyRun, tmp_path: Path) -> None:
     page = (tmp_path / "report.md").read_text()
 
     assert f"hits                {one} and {other}, a plugin's metric" in text
-    assert "metric raising: no number in 12 cells, ValueError." in text
+    assert "metric raising: no number in 12 training runs, ValueError." in text
     assert f"{row['metric_hits']:.4g}" == one
     assert f"{row['metric_hits_over']:.4g}" == other
     assert "Metrics of plugins, by patient" in page

@@ -19,7 +19,7 @@ from medbench.tables.wording import auroc_share, range_of, yardstick
 from medbench.tables.writers.values import Values
 from medbench.text import clean, duration, points
 
-TEXTS = ("augmenter", "control", "verdict", "marks")
+TEXTS = ("augmenter", "control", "verdict")
 """Columns that hold words, not numbers."""
 COLUMNS = {
     "augmenter": "method",
@@ -75,7 +75,8 @@ def _cells(row: Row | YardstickResult, values: Values, titles: Mapping[str, str]
         shown |= {"control": arm_name(row.control), "verdict": remark}
         return [Cell(clean(title)), *(_text(shown.get(key)) for key in titles if key != "augmenter")]
     shown["control"] = control_name(row.arm)
-    first = Cell(arm_name(row.arm), depth=row.depth)
+    marks = f" [{row.marks}]" if row.marks else ""
+    first = Cell(f"{arm_name(row.arm)}{marks}", depth=row.depth)
     return [first, *(_text(shown.get(key)) for key in titles if key != "augmenter")]
 
 
@@ -99,8 +100,6 @@ def _verdict(word: str | None) -> str:
 
 def _columns(board: Board, wide: bool) -> dict[str, str]:
     titles = dict(COLUMNS)
-    if any(row.marks for row in board.rows):
-        titles["marks"] = "marks"
     if wide:
         classes = board.source["classes"]
         titles |= {

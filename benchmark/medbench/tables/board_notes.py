@@ -47,13 +47,17 @@ def mark_notes(board: Board) -> list[str]:
 
 def own_warnings(board: Board) -> list[str]:
     """Return what a reader should know before the numbers are believed, the weightiest first."""
-    sentences = [f"Left out, {left_out(s)}: {s.reason}" for s in board.skipped]
+    sentences = [f"Left out, {left_out(s)}: {s.reason.rstrip('.')}." for s in board.skipped]
     for row in board.rows:
         name = arm_name(row.arm)
         if row.failed:
-            stands_in = "; they count with the predictions of the method above it" if row.scores else ""
+            stands_in = (
+                "; they count with the predictions of the method above it" if row.scores else ", so it has no score"
+            )
             sentences.append(f"{name}: {failures(row.failed, row.planned, row.kinds)}{stands_in}.")
-        sentences += [f"Left out, {name} with {classifier_name(board.classifier)}: {why}" for why in row.reasons]
+        sentences += [
+            f"Left out, {name} with {classifier_name(board.classifier)}: {why.rstrip('.')}." for why in row.reasons
+        ]
     prefix = f"{board.source['dataset']}: "
     return sentences + [f"Warning: {without_command(warning.removeprefix(prefix))}" for warning in board.warnings]
 
