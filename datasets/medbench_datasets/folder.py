@@ -48,7 +48,7 @@ class Folder:
         part: Title of the column of the official cut.
         channels: 1 reads gray, 3 colour.
         size: Default working size in pixels.
-        sides: Classes are sides of the body: no arm mirrors left to right.
+        sides: Classes are sides of the body: no method mirrors left to right.
     """
 
     name: str = "folder"

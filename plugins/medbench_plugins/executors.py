@@ -33,7 +33,7 @@ LONGEST_WAIT_SECONDS = 10.0**6
 class Local:
     """Processes of this machine, forked from a server that has the libraries imported and no GPU touched.
 
-    One process a job: a job that crashes, hangs or exhausts memory costs one trial and nothing else.
+    One process a job: a job that crashes, hangs or exhausts memory costs one training run and nothing else.
     """
 
     name: str = "local"

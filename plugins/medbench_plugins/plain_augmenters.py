@@ -10,7 +10,7 @@ import medbench
 
 @dataclass(frozen=True)
 class Unchanged:
-    """The training samples as they are; the footer of every table."""
+    """The training samples as they are; shown beside the tree of every table."""
 
     name: str = "none"
 
@@ -26,7 +26,7 @@ class Unchanged:
 
 @dataclass(frozen=True)
 class Balanced:
-    """Every class drawn equally often: the root of the tree of controls, since every other arm does so too."""
+    """Every class drawn equally often: the reference at the top, since every other method does so too."""
 
     name: str = "balanced"
 

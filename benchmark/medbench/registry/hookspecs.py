@@ -62,7 +62,7 @@ def register_studies() -> Iterable[Path]:
 
 @hookspec
 def trial_started(trial: Any) -> None:
-    """Called when a trial is submitted to the executor.
+    """Called when a training run is submitted to the executor.
 
     Args:
         trial: Has ``id, dataset, augmenter, classifier, repeat, fold, seed, budget``.
@@ -71,7 +71,7 @@ def trial_started(trial: Any) -> None:
 
 @hookspec
 def trial_finished(trial: Any, result: Any) -> None:
-    """Called when a trial has finished and its result is stored.
+    """Called when a training run has finished and its result is stored.
 
     Args:
         trial: As for ``trial_started``.
@@ -81,4 +81,4 @@ def trial_finished(trial: Any, result: Any) -> None:
 
 @hookspec
 def trial_failed(trial: Any, error: Exception) -> None:
-    """Called when a trial has failed with `error` and the failure is stored; the other trials go on."""
+    """Called when a training run has failed with `error` and the failure is stored; the others go on."""

@@ -12,7 +12,7 @@ import medbench
 class FeatureNone:
     """The training features with every class drawn equally often.
 
-    It pays for what every arm of features has: the encoder's training, and the head's after it.
+    It pays for what every method on features has: the encoder's training, and the head's after it.
     """
 
     name: str = "feature-none"

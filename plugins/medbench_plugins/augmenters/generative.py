@@ -21,7 +21,7 @@ Fill = Literal["equal", "balance", "rare"]
 class Generative:
     """Real images and a generator's samples, drawn and changed as `base` does it.
 
-    It is compared with itself on copies of real images (generator `resample`), and that one with `base`: so the board
+    It is compared with itself on copies of real images (generator `resample`), and that one with `base`: so the table
     tells what the samples add to the transforms, and what mere copies add.
 
     Attributes:
@@ -30,7 +30,7 @@ class Generative:
         base: The augmenter that is handed real and synthetic rows together.
         fill: "equal" makes the same share in every class; "balance" fills every class up to the largest one, and "rare"
             makes the same share in all classes but the largest, both of which let a synthetic image betray its class.
-        ratio: Made rows a real one (equal, rare), or the share of the gap that is filled (balance); above 0.
+        ratio: Synthetic samples a real one (equal, rare), or the share of the gap that is filled (balance); above 0.
     """
 
     name: str = "acgan"

@@ -60,7 +60,7 @@ class Focal:
 
     Source:
         Lin et al., ICCV 2017, arXiv 1708.02002, equation 4 with gamma 2 as there. Deliberate differences: softmax in
-        place of sigmoids; for soft labels the mean over them; no class weights (its alpha), since those are an arm of
+        place of sigmoids; for soft labels the mean over them; no class weights (its alpha), since those are a method of
         their own; and probabilities are those that the softmax stands for, see :class:`FocalLoss`.
     """
 

@@ -24,11 +24,11 @@ class SyntheticOnly:
     Attributes:
         generator: Learns from the training images and makes the samples.
         base: The augmenter that is handed the synthetic rows.
-        ratio: Made rows a real one in every class; above 0.
+        ratio: Synthetic samples for each real one in every class; above 0.
 
     Source:
         Classification accuracy score, Ravuri and Vinyals, NeurIPS 2019, arXiv 1905.10887. Deliberate difference: as
-        many steps as every other arm.
+        many steps as every other method.
     """
 
     name: str = "synthetic-only"

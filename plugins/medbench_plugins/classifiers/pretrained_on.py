@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 class PretrainedOn:
     """A classifier pretrained on `source` with `augmenter`, then fine-tuned on the target: all layers but the last.
 
-    Its controls are the same with the augmenter's controls, down to real images alone, and then the classifier without
-    pretraining. So ``pretrained-on[source=S,augmenter=acgan-selected]`` is compared with pretraining on real images and
-    their copies: what the extra steps of pretraining bring is not credited to the synthetic images.
+    It is compared with the same on the methods above `augmenter`, down to real images alone, then the classifier
+    without pretraining. So ``pretrained-on[source=S,augmenter=acgan-selected]`` is compared with pretraining on real
+    images and their copies: what the extra steps of pretraining bring is not credited to the synthetic images.
 
     Attributes:
         classifier: Its network is trained on both data sets, with the study's steps on each.

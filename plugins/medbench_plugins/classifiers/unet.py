@@ -18,7 +18,7 @@ from medbench_plugins.classifiers.unet_encoder import UNetEncoder, UNetEncoding
 class UNetFeatures:
     """A head on the features of a U-Net that was trained on the masks of the training samples.
 
-    The U-Net never sees a class, and is trained once a fold, for every arm alike. So it takes no transform: its
+    The U-Net never sees a class, and is trained once a fold, for every method alike. So it takes no transform: its
     features are of the images as they are. Nor does it take synthetic images: they have no masks. Sampling, losses and
     bags concern the head.
 

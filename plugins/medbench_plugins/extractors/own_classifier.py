@@ -17,8 +17,8 @@ class OwnClassifier:
     """What a network sees that was trained on the real training images of the fold, classes drawn equally often.
 
     It looks at what parts the classes of this data set, and gives an inception score by the data set's own classes.
-    Every fold has another network: only arms of the same folds can be compared. It never sees a held-out row under an
-    honest protocol.
+    Every fold has another network: only methods on the same folds can be compared. It never sees a held-out row under
+    an honest protocol.
 
     Attributes:
         classifier: Whose network it is, trained for the budget's steps.

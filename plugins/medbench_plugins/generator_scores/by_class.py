@@ -24,8 +24,8 @@ def _score_without_labels(self: Any, train: np.ndarray, held_out: np.ndarray, sy
 class TrainedOnMade:
     """Balanced accuracy on held-out rows of a classifier of features that was trained on synthetic rows alone.
 
-    And the recall of each class. It is a cheap relative of the arm `synthetic-only`, which trains the whole classifier:
-    a logistic regression on the extractor's features. The floor is the same with as many real training rows.
+    And the recall of each class. It is a cheap relative of the method `synthetic-only`, which trains the whole
+    classifier: a logistic regression on the extractor's features. The floor is that with as many real training rows.
 
     Source:
         Classification accuracy score, Ravuri and Vinyals, NeurIPS 2019, arXiv 1905.10887, with a small classifier.

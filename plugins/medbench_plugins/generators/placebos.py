@@ -82,7 +82,7 @@ class ShuffledLabels:
     """Draws real training images of any class as those of the requested class; costs nothing and is never stored.
 
     The labels are shuffled once, so that each class keeps its number of images and an image keeps its wrong label.
-    What it gains over its control is what label noise gains; samples that do no better carry nothing of the class.
+    What it gains over the method above is what label noise gains; samples that do no better carry nothing of the class.
     """
 
     name: str = "shuffled-labels"
@@ -132,7 +132,7 @@ class MislabelledImages:
 class Blur:
     """Draws real training images of the requested class, without their detail; costs nothing and is never stored.
 
-    What it gains over its control is what a regulariser gains that shows the shape of a class and no texture, as a
+    What it gains over the method above is what a regulariser gains that shows the shape of a class and no texture, as a
     generator of small images does.
 
     Attributes:
