@@ -80,6 +80,13 @@ _TERMS = (
     ),
     Term("AUPRC", "Area under the precision-recall curve, mean over the classes. Guessing gives the class's share."),
     Term("macro-F1", "The harmonic mean of precision and recall of each class, averaged over the classes."),
+    Term("recall", "The share of the patients of a class that is classified correctly; for disease: sensitivity."),
+    Term("precision", "The share of generated images that lie as near to real images as real ones lie to each other."),
+    Term(
+        "confusion matrix",
+        "A table of actual against predicted classes: the diagonal is correct.",
+        ("contingency table",),
+    ),
     Term("MCC", "Matthews correlation coefficient: 1 is perfect, 0 is guessing."),
     Term("Brier score", "The mean squared error of the predicted probabilities; lower is better, 0 is perfect."),
     Term(
@@ -141,6 +148,18 @@ _TERMS = (
         ("minimal detectable effect",),
     ),
     Term("training run", "One training of one network: a method, a classifier, a fold, a repeat and a seed."),
+    Term(
+        "cross-validation",
+        "Patients are divided into equal parts; networks are trained on all parts but one and tested on that one, "
+        "until every patient was tested once.",
+    ),
+    Term(
+        "validation loss",
+        "The error of a network on some of the training patients that it was not trained on. Where it rises while the "
+        "training loss falls, the network learns its training images by heart.",
+    ),
+    Term("training loss", "The error of a network on the images that it is trained on."),
+    Term("protocol", "The rule that says who is trained on and who is tested."),
     Term("fold", "One of the parts of a cross-validation. Each part is tested once by networks trained on the others."),
     Term("repeat", "One cross-validation with its own random split. Further repeats average out the luck of a split."),
     Term("seed", "The number that starts all random draws of a training run; the same seed gives the same result."),
@@ -171,6 +190,17 @@ _TERMS = (
     Term("real images at the same number", "The score that as many real images reach: what a perfect generator would."),
     Term("data set", "Images with classes and patients, as their authors released them or in a folder of your own."),
     Term("classifier", "The network that is trained and tested; the same for all methods of a table."),
+    Term(
+        "GAN",
+        "Generative adversarial network: a generator learns to make images that a second network, the critic, cannot "
+        "tell from real ones.",
+        ("generative adversarial network",),
+    ),
+    Term("AC-GAN", "A GAN that is told the class of the image that it shall make (auxiliary classifier GAN)."),
+    Term(
+        "hybrid",
+        "Training on real and generated images, all of them rotated, flipped and zoomed as in the method without them.",
+    ),
     Term("generator", "A model that learns from the training images of a fold and makes new ones."),
     Term("recipe", "A name with its parameters, as commands and files write it: hybrid[generator=resample]."),
     Term("plugin", "A file that adds data sets, methods, generators, classifiers, metrics or scores."),

@@ -15,6 +15,7 @@ from medbench.report import (
 )
 from medbench.report.headline import Headline, headline
 from medbench.report.inputs import Material, cards
+from medbench.report.method_terms import method_terms
 from medbench.tables.blocks import Section, Sentences, fold, text_of
 
 
@@ -64,7 +65,7 @@ def report(material: Material, *, pictures: bool = True) -> Report:
     )
     kept = [_without_empty(section) for section in sections if section is not None]
     first = headline(material)
-    return Report(first.title, tuple(kept), first)
+    return Report(first.title, tuple(kept), first, tuple(method_terms(material)))
 
 
 def checklist_alone(material: Material) -> Report:

@@ -28,7 +28,9 @@ class TermLinks:
         self._terms = {**{_key(term.name): term for term in TERMS.values()}, **{_key(term.name): term for term in own}}
         by_length = sorted(self._terms, key=len, reverse=True)
         # A word of letters alone may stand in the plural; a name such as "95 % CI" is taken as it is.
-        self._pattern = re.compile(rf"(?<![\w-])({'|'.join(map(re.escape, by_length))})(s?)(?![\w-])", re.IGNORECASE)
+        self._pattern = re.compile(
+            rf"(?<![\w\[=-])({'|'.join(map(re.escape, by_length))})(s?)(?![\w\[=-])", re.IGNORECASE
+        )
         self._seen: set[str] = set()
         self._used: dict[str, Term] = {}
 
