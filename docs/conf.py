@@ -33,7 +33,8 @@ napoleon_google_docstring = True
 
 html_theme = "furo"
 html_title = f"medbench {release}"
-html_static_path: list[str] = []
+html_static_path = ["static"]
+html_js_files = ["reachable.js"]
 html_theme_options = {
     "source_repository": "https://github.com/medbench/medbench",
     "source_branch": "main",

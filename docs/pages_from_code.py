@@ -258,7 +258,8 @@ def glossary() -> str:
     parts = []
     for term in sorted(TERMS.values(), key=lambda term: term.name.lower()):
         also = f" Also: {literal(', '.join(term.also))}." if term.also else ""
-        parts.append(f"({term.anchor})=\n\n## {literal(term.name)}\n\n{literal(term.meaning)}{also}\n")
+        place = "" if term.anchor[0].isalpha() else f'<span id="{term.anchor}"></span>\n\n'  # Sphinx drops the number
+        parts.append(f"{place}({term.anchor})=\n\n## {literal(term.name)}\n\n{literal(term.meaning)}{also}\n")
     return "\n".join(parts)
 
 
