@@ -50,7 +50,7 @@ def test_outside_of_a_kernel_there_is_no_notebook() -> None:
 def test_names_of_others_are_escaped() -> None:
     progress = NotebookProgress()
     progress._sentences.append("<script>")
-    progress._running["job"] = "<b>"
+    progress._run.started("job", "<b>", "trial")
 
     assert "<script>" not in progress._html()
     assert "<b>" not in progress._html()

@@ -7,6 +7,8 @@ import sys
 import time
 from typing import Any
 
+from medbench.api.run_progress import RunProgress
+from medbench.running.time_left import about
 from medbench.text import clean, counted
 
 REDRAW_SECONDS = 0.5
@@ -28,10 +30,8 @@ class NotebookProgress:
     def __init__(self) -> None:
         self._handle: Any = None
         self._sentences: list[str] = []
-        self._running: dict[str, str] = {}
-        self._steps: dict[str, tuple[int, int]] = {}
+        self._run = RunProgress()
         self._title, self._done, self._total = "", 0, 0
-        self._began = time.monotonic()
         self._drawn = 0.0
 
     def say(self, text: str) -> None:
@@ -43,33 +43,44 @@ class NotebookProgress:
 
     def decoding(self, what: str, done: int, total: int) -> None:
         """Show how many images of a data set are decoded."""
-        self._title, self._done, self._total = f"decoding {clean(what)}", done, total
+        self._title, self._done, self._total = f"{clean(what)}: {done:,} of {counted(total, 'image')}", done, total
         self._draw(now=done == total)
 
     def planned(self, *, stages: int, trials: int, hits: int) -> None:
         """Show what is to be done."""
-        self._title, self._done, self._total = f"{counted(trials, 'trial')} and their generators", 0, stages + trials
-        self._began = time.monotonic()
+        self._run = RunProgress(runs=trials, generators=stages)
+        self._sentences.append(self._run.planned(hits))
+        self._count()
         self._draw(now=True)
 
     def started(self, job: str, label: str, kind: str) -> None:
         """Show that a job runs."""
-        self._running[job] = clean(label)
+        self._run.started(job, clean(label), kind)
         self._draw()
 
     def progress(self, job: str, step: int, total: int) -> None:
         """Show the training step that a job has reached."""
-        self._steps[job] = (step, total)
+        self._run.progress(job, step, total)
+        self._draw()
+
+    def time_left(self, seconds: float, is_guess: bool) -> None:
+        """Show how long the run still takes."""
+        self._run.left = f"{about(seconds)} left" + (" (a first guess)" if is_guess else "")
+        self._count()
         self._draw()
 
     def finished(self, job: str, status: str, note: str) -> None:
         """Show that a job ended."""
-        label = self._running.pop(job, "")
-        self._steps.pop(job, None)
-        self._done += status != "again"
+        name = self._run.name(job)
+        self._run.finished(job, status)
         if note:
-            self._sentences.append(clean(f"{status}: {label}: {note}"))
+            self._sentences.append(clean(f"{status}: {name}: {note}"))
+        self._count()
         self._draw(now=self._done == self._total)
+
+    def _count(self) -> None:
+        self._title, self._done = self._run.line, self._run.done
+        self._total = self._run.runs + self._run.generators
 
     def _draw(self, *, now: bool = False) -> None:
         if not now and time.monotonic() - self._drawn < REDRAW_SECONDS:
@@ -86,12 +97,9 @@ class NotebookProgress:
     def _html(self) -> str:
         lines = []
         if self._total:
-            seconds = time.monotonic() - self._began
             title = html.escape(self._title)
             bar = f'<progress max="{self._total}" value="{self._done}" aria-label="{title}"></progress>'
-            lines.append(f"{bar} {title}: {self._done} of {self._total}, {seconds:.0f} s")
-        for job, label in self._running.items():
-            step, total = self._steps.get(job, (0, 0))
-            lines.append(html.escape(label) + (f", step {step:,} of {total:,}" if total else ""))
+            lines.append(f"{bar} {title}")
+        lines += map(html.escape, self._run.running())
         lines += map(html.escape, self._sentences[-KEPT:])
         return "<br>".join(lines)

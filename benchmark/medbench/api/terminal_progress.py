@@ -1,18 +1,26 @@
-"""Progress in a terminal: bars where there is one, plain lines where there is none."""
+"""Progress in a terminal: bars where there is one, plain lines where there is none, at least one a minute.
+
+Both count training runs. A generator is trained once for all training runs that need it, and is named beside them.
+"""
 
 from __future__ import annotations
 
 import time
 from types import TracebackType
-from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Column
 from rich.text import Text
 
+from medbench.api.run_progress import RunProgress
+from medbench.running.time_left import about
 from medbench.text import clean, counted
 
-QUIET_SECONDS = 5.0
+FIRST_SECONDS = 3.0
+"""After which decoding is reported in a pipe, and from when what is left of it is believed."""
+QUIET_SECONDS = 30.0
+"""The longest that a pipe waits for a line."""
 
 
 class Display:
@@ -21,23 +29,25 @@ class Display:
     def __init__(self) -> None:
         self.console = Console(stderr=True, highlight=False, markup=False)
         self.live = self.console.is_terminal and not self.console.is_dumb_terminal
+        self.run = RunProgress()
         self._bars: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
-        self._labels: dict[str, str] = {}
         self._failed: dict[str, str] = {}
         self._overall: TaskID | None = None
-        self._total = self._finished = 0
-        self._last = self._started = time.monotonic()
+        self._began: dict[str, float] = {}
+        self._last = time.monotonic()
 
     def __enter__(self) -> Display:
         if self.live:
             self._bars = Progress(
-                TextColumn("{task.description}", markup=False),
-                BarColumn(bar_width=24),
-                MofNCompleteColumn(),
-                TimeElapsedColumn(),
+                TextColumn(
+                    "{task.description}", markup=False, table_column=Column(ratio=1, overflow="ellipsis", no_wrap=True)
+                ),
+                BarColumn(bar_width=16),
+                TextColumn("{task.fields[far]}", markup=False, table_column=Column(no_wrap=True, min_width=12)),
                 console=self.console,
                 transient=True,
+                expand=True,
             )
             self._bars.start()
         return self
@@ -50,69 +60,75 @@ class Display:
 
     def say(self, text: str) -> None:
         """Print a line above the bars."""
-        self.console.print(Text(clean(text)), soft_wrap=True)
+        self._last = time.monotonic()
+        self.console.print(Text(clean(text)), soft_wrap=self._bars is None)
 
     # -- progress of decoding --------------------------------------------------------------------------------------
 
     def decoding(self, what: str, done: int, total: int) -> None:
-        """Show how many images are decoded."""
+        """Show how many images are decoded, and how long that still takes."""
+        now = time.monotonic()
+        elapsed = now - self._began.setdefault(what, now)
+        left = f", {about(elapsed * (total - done) / done)} left" if done and elapsed > FIRST_SECONDS else ""
         if self._bars is not None:
             if what not in self._tasks:
-                self._tasks[what] = self._bars.add_task(clean(what), total=total)
-            self._bars.update(self._tasks[what], completed=done, visible=done < total)
-        elif done in (0, total) or time.monotonic() - self._last > QUIET_SECONDS:
-            self._last = time.monotonic()
-            self.say(f"{what}: {done} of {counted(total, 'image')}")
+                self._tasks[what] = self._bars.add_task(clean(what), total=total, far="")
+            self._bars.update(
+                self._tasks[what], completed=done, visible=done < total, far=f"{done:,} of {total:,}",
+                description=f"{clean(what)}{left}",
+            )  # fmt: skip
+        elif done in (0, total) or now - self._last > (FIRST_SECONDS if elapsed < QUIET_SECONDS else QUIET_SECONDS):
+            self.say(f"{what}: {done:,} of {counted(total, 'image')}{left if done < total else ''}")
 
     # -- a watcher of the runner -----------------------------------------------------------------------------------
 
     def planned(self, *, stages: int, trials: int, hits: int) -> None:
         """Show what is to be done."""
-        self._total, self._finished = stages + trials, 0  # a second plan, as of a check at twice the steps, counts anew
-        self._started = time.monotonic()
-        had = f", {counted(hits, 'result', 'are')} there already" if hits else ""
-        if self._total:
-            self.say(f"{counted(trials, 'trial')} and {counted(stages, 'generator')} to fit{had}")
-            if self._bars is not None:
-                self._overall = self._bars.add_task("all", total=self._total)
-        else:
-            self.say(f"nothing to do{had}")
+        self.run = RunProgress(runs=trials, generators=stages)  # a second plan, as at twice the steps, counts anew
+        self.say(self.run.planned(hits))
+        if self._bars is not None and trials + stages:
+            self._overall = self._bars.add_task(self.run.line, total=trials + stages, far="")
 
     def started(self, job: str, label: str, kind: str) -> None:
         """Show that a job runs."""
-        self._labels[job] = label
+        self.run.started(job, label, kind)
         if self._bars is not None:
-            self._tasks[job] = self._bars.add_task(f"  {clean(label)}"[:44], total=None)
+            self._tasks[job] = self._bars.add_task(f"  {clean(self.run.name(job))}", total=None, far="")
 
     def progress(self, job: str, step: int, total: int) -> None:
         """Show how far a job is."""
+        self.run.progress(job, step, total)
         if self._bars is not None and job in self._tasks:
-            self._bars.update(self._tasks[job], completed=step, total=total)
+            self._bars.update(self._tasks[job], completed=step, total=total, far=f"step {step:,} of {total:,}")
+
+    def time_left(self, seconds: float, is_guess: bool) -> None:
+        """Show how long the run still takes; in a pipe at least every half minute, with what is being trained."""
+        is_first = not self.run.left
+        self.run.left = f"{about(seconds)} left" + (" (a first guess)" if is_guess else "")
+        if self._bars is not None:
+            self._show_overall()
+        elif is_first or time.monotonic() - self._last > QUIET_SECONDS:
+            self.say(f"{self.run.line}{self.run.running_text()}")
 
     def finished(self, job: str, status: str, note: str) -> None:
         """Show that a job ended."""
-        label = self._labels.pop(job, "")
-        if status != "again":
-            self._finished += 1
+        name = self.run.name(job)
+        self.run.finished(job, status)
         if self._bars is not None:
             if job in self._tasks:
                 self._bars.remove_task(self._tasks.pop(job))
-            if self._overall is not None:
-                self._bars.update(self._overall, completed=self._finished)
-        if note and status == "failed" and label and self._failed.setdefault(note, label) != label:
-            self.say(f"{status}: {label}: as {self._failed[note]}")
+            self._show_overall()
+        if note and status == "failed" and name and self._failed.setdefault(note, name) != name:
+            self.say(f"{status}: {name}: as {self._failed[note]}")
         elif note:
-            self.say(f"{status}: {label}: {note}" if label else f"{status}: {note}")
+            self.say(f"{status}: {name}: {note}" if name else f"{status}: {note}")
         elif self._bars is None:
-            seconds = time.monotonic() - self._started
-            self.say(f"[{self._finished}/{self._total}, {seconds:.0f} s] {label}")
+            self.say(f"{self.run.line}: {name} done")
+
+    def _show_overall(self) -> None:
+        if self._bars is not None and self._overall is not None:
+            self._bars.update(self._overall, description=clean(self.run.line), completed=self.run.done, far="")
 
     def problem(self, text: str) -> None:
         """Show what an observer's plugin did wrong."""
         self.say(f"warning: {text}")
-
-
-def can_draw_trees(stream: Any) -> bool:
-    """Say whether a stream's encoding has the characters of a tree."""
-    encoding = (getattr(stream, "encoding", None) or "ascii").lower().replace("-", "")
-    return encoding.startswith("utf")

@@ -9,6 +9,7 @@ from pathlib import Path
 from medbench.errors import LeakError, StoreError
 from medbench.planning.plan import Plan
 from medbench.planning.stage_plan import StageJob
+from medbench.registry.display_names import classifier_name, dataset_name, generator_name, method_name
 from medbench.running.job import Task
 from medbench.running.outcome import Summary
 from medbench.running.resources import LoadedPlugins
@@ -103,13 +104,13 @@ def find_left(
             continue
         keys = plan.stages_of[trial.id]
         needed |= dict.fromkeys(keys)
-        label = f"{trial.augmenter} / {trial.classifier}  r{trial.repeat} f{trial.fold} s{trial.seed}"
+        label = _label_of_trial(plan, trial)
         to_do = task("trial", trial, waived=tuple(plan.study.waive))
         left.trials.append(Job(trial.id, label, "trial", to_do, share, keys, trial))
     for key in needed:
         stage = plan.stages[key]
         to_do = task("stage", stage.trial, stage=stage.stage, recipe=stage.recipe, on=stage.on, key=stage.key)
-        left.stages[key] = Job(stage.key, _label(stage), "stage", to_do, share, stage.needs)
+        left.stages[key] = Job(stage.key, _label_of_stage(plan, stage), "stage", to_do, share, stage.needs)
     return left
 
 
@@ -135,10 +136,29 @@ def _part_of(plan: Plan, trial: Trial, parts: int) -> int:
     return int((*plan.stages_of[trial.id], trial.id)[0][:8], 16) % parts
 
 
-def _label(stage: StageJob) -> str:
+def _label_of_trial(plan: Plan, trial: Trial) -> str:
+    """Name a training run for people: its method, and what tells it from the others of the plan."""
+    network = [classifier_name(trial.classifier)] * (
+        len({arm.classifier for arms in plan.arms.values() for arm in arms}) > 1
+    )
+    return ", ".join([method_name(trial.augmenter), *network, *_place_of(plan, trial), f"fold {trial.fold + 1}"])
+
+
+def _label_of_stage(plan: Plan, stage: StageJob) -> str:
+    """Name a generator, or an encoder of features, for people."""
     trial = stage.trial
-    of = f" of {trial.classifier}" if stage.recipe == ENCODER else ""
-    return f"fit {stage.stage}{of}  r{trial.repeat} f{trial.fold} s{trial.stage_seed}"
+    name = (
+        f"features of {classifier_name(trial.classifier)}" if stage.recipe == ENCODER else generator_name(stage.stage)
+    )
+    return ", ".join([name, *_place_of(plan, trial), f"fold {trial.fold + 1}"])
+
+
+def _place_of(plan: Plan, trial: Trial) -> list[str]:
+    """Name the data set, protocol, repeat and seed of a training run, as far as the plan has several of them."""
+    study = plan.study
+    said = [dataset_name(trial.dataset)] * (len(plan.sources) > 1) + [trial.protocol] * (len(study.protocols) > 1)
+    said += [f"repeat {trial.repeat + 1}"] * (study.repeats > 1)
+    return said + [f"seed {trial.seed + 1}"] * (trial.seed > 0 or study.seeds > 1)
 
 
 def in_order(left: Left, store: Store) -> list[Job]:

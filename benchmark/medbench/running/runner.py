@@ -26,6 +26,7 @@ from medbench.running.resources import LoadedPlugins, Workers
 from medbench.running.resume import Job, find_left, in_order, is_there, set_damaged_aside
 from medbench.running.retry import may_retry, may_retry_lost
 from medbench.running.stop_hopeless_run import is_hopeless
+from medbench.running.time_left import TimedWatcher
 from medbench.running.watcher import Watcher
 from medbench.store.store import Store
 from medbench.store.trial_files import Failure, drop_unmeasured, read_stored, take_unmeasured
@@ -89,11 +90,13 @@ def run(
     state.waiting = in_order(left, store)
     watcher.planned(stages=len(state.waiting) - len(left.trials), trials=len(left.trials), hits=state.summary.hits)
     if left.trials:
+        state.watcher = timed = TimedWatcher(watcher, {job.key: job for job in state.waiting}, workers.count)
+        timed.tell(state.waiting)
         state.recipes = {job.key: job.recipes for job in state.waiting}
         state.trials = {job.key for job in left.trials}
         jobs = workers.executor.start(workers=workers.count, devices=workers.devices)
         try:
-            _loop(state, jobs)
+            _loop(state, jobs, timed)
         finally:
             jobs.close()
             for job in [*state.running.values(), *(job for job in state.waiting if job.folder is not None)]:
@@ -102,7 +105,7 @@ def run(
     return state.summary
 
 
-def _loop(state: _Run, jobs: Jobs) -> None:
+def _loop(state: _Run, jobs: Jobs, timed: TimedWatcher) -> None:
     while state.waiting or state.running:
         if state.summary.done or not is_hopeless(state.failures, state.recipes, state.trials):
             _submit_ready(state, jobs)
@@ -119,6 +122,7 @@ def _loop(state: _Run, jobs: Jobs) -> None:
         )
         for job in state.running.values():
             _show_progress(state, job)
+        timed.tell([*state.waiting, *state.running.values()])
         for future in ended:
             _finish(state, state.running[future], future)
             del state.running[future]  # only now: an interruption meanwhile must find its folder

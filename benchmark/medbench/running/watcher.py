@@ -15,7 +15,7 @@ class Watcher(Protocol):
         """Called as the images of a data set are decoded."""
 
     def planned(self, *, stages: int, trials: int, hits: int) -> None:
-        """Called once the store was searched: generators to fit, trials to run, results that are stored already."""
+        """Called once the store was searched: generators to train, training runs, results that are stored."""
 
     def started(self, job: str, label: str, kind: str) -> None:
         """Called when a job is submitted to the executor."""
@@ -26,8 +26,16 @@ class Watcher(Protocol):
     def finished(self, job: str, status: str, note: str) -> None:
         """Called when a job ended: "done", "failed", "skipped", or "again" where it is tried once more."""
 
+    def time_left(self, seconds: float, is_guess: bool) -> None:
+        """Called several times a second with the seconds that are left; a watcher may lack it.
+
+        Args:
+            seconds: All workers busy.
+            is_guess: Nothing was measured yet.
+        """
+
     def problem(self, text: str) -> None:
-        """Show what went wrong beside the trials, such as a plugin that failed while it observed them."""
+        """Show what went wrong beside the training runs, such as a plugin that failed while it observed them."""
 
 
 class Silent:
@@ -39,4 +47,5 @@ class Silent:
     def started(self, job: str, label: str, kind: str) -> None: ...
     def progress(self, job: str, step: int, total: int) -> None: ...
     def finished(self, job: str, status: str, note: str) -> None: ...
+    def time_left(self, seconds: float, is_guess: bool) -> None: ...
     def problem(self, text: str) -> None: ...

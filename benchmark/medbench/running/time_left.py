@@ -1,0 +1,166 @@
+"""How long a run still takes: from what its jobs took so far, and how far those that run are.
+
+Nothing is known before the first job reports a step; until then a guess stands, from the number of steps and the
+size of the images alone, and is called one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from medbench.running.resume import Job
+from medbench.running.watcher import Watcher
+
+SECONDS_PER_STEP = 0.012
+"""A step of small-cnn on 32 images of 32 pixels, on one core."""
+OF_OTHERS = 12.0
+"""How much dearer a step of another network is, as a guess."""
+OF_GENERATORS = 4.0
+"""How much dearer a step of a generator is than one of a classifier, as a guess."""
+EVERY_SECONDS = 0.5
+LEAST_SHARE = 0.02
+"""Of a job, before what it took is believed."""
+
+
+@dataclass
+class _Running:
+    began: float
+    share: float = 0.0
+
+
+@dataclass
+class TimedWatcher:
+    """Passes on to a watcher what it is told, and says how many seconds are left.
+
+    Attributes:
+        watcher: Who is told.
+        jobs: What is to be done, by key.
+        workers: Jobs at a time.
+        now: The clock, in seconds.
+    """
+
+    watcher: Watcher
+    jobs: dict[str, Job]
+    workers: int
+    now: Callable[[], float] = time.monotonic
+    _running: dict[str, _Running] = field(default_factory=dict)
+    _took: dict[tuple[str, ...], list[float]] = field(default_factory=dict)
+    _spent: float = 0.0
+    _guessed: float = 0.0
+    _told: float | None = None
+
+    @property
+    def is_guess(self) -> bool:
+        """Whether nothing was measured yet."""
+        return not self._took and all(job.share < LEAST_SHARE for job in self._running.values())
+
+    def seconds(self, left: Iterable[Job]) -> float:
+        """Return the seconds that jobs still take, all workers busy.
+
+        Args:
+            left: Those that wait or run.
+        """
+        now, spent, guessed = self.now(), self._spent, self._guessed
+        for key, running in self._running.items():
+            if running.share >= LEAST_SHARE and key in self.jobs:
+                spent += now - running.began
+                guessed += running.share * guess_seconds(self.jobs[key])
+        rate = spent / guessed if guessed > 0 else 1.0
+        longest = total = 0.0
+        for job in left:
+            running_one = self._running.get(job.key)
+            seconds = _mean(self._took.get(_group(job))) or rate * guess_seconds(job)
+            if running_one is not None:
+                elapsed, share = now - running_one.began, running_one.share
+                seconds = max(0.05 * seconds, seconds - elapsed)
+                if share >= LEAST_SHARE:
+                    seconds = elapsed * (1 - share) / share
+            total += seconds
+            longest = max(longest, seconds)
+        return max(longest, total / self.workers)
+
+    def tell(self, left: Sequence[Job]) -> None:
+        """Tell the watcher how many seconds are left; seldom where there are many jobs."""
+        told = getattr(self.watcher, "time_left", None)
+        if told is None or not left:
+            return
+        now = self.now()
+        if self._told is None or now - self._told >= EVERY_SECONDS + len(left) / 2000:
+            self._told = now
+            told(self.seconds(left), self.is_guess)
+
+    def started(self, job: str, label: str, kind: str) -> None:
+        """Pass it on."""
+        self._running[job] = _Running(self.now())
+        self.watcher.started(job, label, kind)
+
+    def progress(self, job: str, step: int, total: int) -> None:
+        """Pass it on."""
+        if job in self._running and total > 0:
+            self._running[job].share = min(1.0, step / total)
+        self.watcher.progress(job, step, total)
+
+    def finished(self, job: str, status: str, note: str) -> None:
+        """Pass it on."""
+        running = self._running.pop(job, None)
+        if status == "done" and running is not None and job in self.jobs:
+            took = self.now() - running.began
+            self._took.setdefault(_group(self.jobs[job]), []).append(took)
+            self._spent += took
+            self._guessed += guess_seconds(self.jobs[job])
+        self.watcher.finished(job, status, note)
+
+    def time_left(self, seconds: float, is_guess: bool) -> None:
+        """Pass nothing on: it is told by :meth:`tell`."""
+
+    def say(self, text: str) -> None:
+        """Pass it on."""
+        self.watcher.say(text)
+
+    def problem(self, text: str) -> None:
+        """Pass it on."""
+        self.watcher.problem(text)
+
+    def decoding(self, what: str, done: int, total: int) -> None:
+        """Pass it on."""
+        self.watcher.decoding(what, done, total)
+
+    def planned(self, *, stages: int, trials: int, hits: int) -> None:
+        """Pass it on."""
+        self.watcher.planned(stages=stages, trials=trials, hits=hits)
+
+
+def guess_seconds(job: Job) -> float:
+    """Guess what a job takes on one core, from its steps and the size of the images alone."""
+    budget = job.task.trial["budget"]
+    network = 1.0 if str(job.task.trial["classifier"]).startswith("small-cnn") else OF_OTHERS
+    of_image = ((budget.get("size") or 64) / 32) ** 2 * budget["batch"] / 32
+    if job.kind == "stage":
+        return SECONDS_PER_STEP * OF_GENERATORS * of_image * float(budget["generator_steps"])
+    return SECONDS_PER_STEP * network * of_image * float(budget["steps"])
+
+
+def guess_all(jobs: Iterable[Job], workers: int) -> float:
+    """Guess what jobs take together, all workers busy."""
+    each = [guess_seconds(job) for job in jobs]
+    return max([sum(each) / workers, *each], default=0.0)
+
+
+def about(seconds: float) -> str:
+    """Write a time that is only roughly known: ``about 2 min``, ``about 3 h``, ``less than a minute``."""
+    if seconds < 50:
+        return "less than a minute"
+    minutes = seconds / 60
+    if minutes < 100:
+        return f"about {max(1, round(minutes))} min"
+    return f"about {minutes / 60:.0f} h" if minutes < 48 * 60 else f"about {minutes / 60 / 24:.0f} days"
+
+
+def _group(job: Job) -> tuple[str, ...]:
+    return (job.kind, *job.recipes)
+
+
+def _mean(values: list[float] | None) -> float:
+    return sum(values) / len(values) if values else 0.0
