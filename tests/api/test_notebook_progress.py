@@ -37,7 +37,7 @@ def test_a_notebook_shows_progress_and_tables(tmp_path: Path, monkeypatch: pytes
     ran, results, board, compared, planned = (cell.outputs for cell in notebook.cells[1:])
     progress = [o["data"]["text/html"] for o in ran if "text/html" in o.get("data", {})]
     assert len(progress) == 1  # one output, redrawn in place
-    assert "9 done" in progress[0]
+    assert "9 of 9 training runs done" in progress[0]
     assert 'value="12"' in progress[0]
     for outputs, text in ((results, "adds"), (board, "plain-toy"), (compared, "adds"), (planned, "9 stored already")):
         assert text in outputs[0]["data"]["text/html"]

@@ -62,7 +62,7 @@ def test_a_run_returns_the_boards_that_the_command_line_prints(found: Results, r
     )  # fmt: skip
 
     assert str(found.write(plain=True)) == shown.stdout.rstrip("\n")
-    assert found.study == "options"
+    assert found.study == "toy-adds-mean"
     (board,) = found.boards
     assert (board.dataset, board.protocol, board.classifier) == ("phantom:toy", "patients", "mean")
     assert found.board("phantom:toy") is board

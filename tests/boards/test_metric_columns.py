@@ -148,7 +148,7 @@ def test_a_score_whose_code_changed_is_computed_again_and_nothing_is_trained(don
     again = calling(folder)("run", *TOY, "--plugins-dir", "own")
 
     assert again.returncode == 0, again.stderr
-    assert "nothing to do, 2 results are there already" in again.stderr
+    assert "nothing to do, 2 training runs are stored already" in again.stderr
     assert "scores of 2 trials computed again" in again.stderr
     after = scores_of(folder)
     assert after["score_rows"] == after["score_more"] == 2 * before["score_rows"]

@@ -859,7 +859,7 @@ def test_a_dumb_and_narrow_terminal_gets_plain_text(tmp_path: Path) -> None:
     assert ended.returncode == 0, ended.stderr
     assert (ended.stdout + ended.stderr).isascii()
     assert "\x1b" not in ended.stdout + ended.stderr
-    assert "9 done" in ended.stderr
+    assert "9 training runs done" in ended.stderr
 
 
 def test_the_exit_codes_are_those_of_the_process(tmp_path: Path) -> None:

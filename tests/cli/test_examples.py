@@ -130,7 +130,7 @@ def test_a_generator_of_ones_own_feeds_the_arms_of_another_plugin(tmp_path: Path
 
     assert ran.returncode == 0, ran.stderr
     assert "└ acgan (pixel-gaussian" in ran.stdout
-    assert "2 generators fitted" in ran.stderr
+    assert "2 generators trained" in ran.stderr
 
 
 @pytest.mark.slow

@@ -100,17 +100,17 @@ def test_what_it_writes_can_be_planned_and_run(
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "mine").rglob("*")}
 
     begun = medbench("init", "mine", "-a", "balanced", "--size", "16")
-    planned = medbench("plan", "study.toml", "--data", "mine")
+    planned = medbench("plan", "study.toml")
 
     assert begun.returncode == 0, begun.stderr
     assert says in begun.stdout
     assert f"{patients} patients" in begun.stdout
     assert f"{dimensions}-D" in begun.stdout
-    assert "rehearse    medbench run study.toml --data mine --budget smoke" in begun.stdout
+    assert "  medbench run study.toml --budget smoke" in begun.stdout
     assert f"{patients} patients" in planned.stdout
     assert planned.returncode == 0, planned.stderr
     if make is tabled:
-        ran = medbench("run", "study.toml", "--data", "mine", "-a", "plain-toy", "-c", "mean", "--budget", "smoke",
+        ran = medbench("run", "study.toml", "-a", "plain-toy", "-c", "mean", "--budget", "smoke",
                        "--folds", "2", "--repeats", "1", "--plugins-dir", TOYS, "--executor", "forks")  # fmt: skip
         assert ran.returncode == 0, ran.stderr
         assert "Practice run, so no verdict" in ran.stdout

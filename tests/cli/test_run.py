@@ -56,13 +56,13 @@ def test_a_run_ends_in_a_leaderboard_and_the_same_command_does_nothing(medbench:
     second = medbench("run", *TOY)
 
     assert first.returncode == 0, first.stderr
-    assert "3 generators to fit" in first.stderr
+    assert "3 generators to train" in first.stderr
     assert "plain-toy" in first.stdout
     assert "└ adds" in first.stdout
     assert "PHANTOM DATA" in first.stdout
     assert "none: " in first.stdout
     assert max(map(len, first.stdout.splitlines())) <= 80
-    assert "nothing to do, 9 results are there already" in second.stderr
+    assert "nothing to do, 9 training runs are stored already" in second.stderr
     assert second.stdout == first.stdout
     assert {k: v for k, v in files(tmp_path / "runs").items() if ".plans" not in k} == {
         k: v for k, v in before.items() if ".plans" not in k
@@ -152,7 +152,7 @@ def test_a_fault_costs_its_own_trials_and_is_stored_with_its_kind(
     assert {f["kind"] for f in failures} == {stored}
     assert all(says in f["message"] for f in failures)
     assert len(failures) == 2
-    assert "2 done" in ran.stderr
+    assert "2 training runs done" in ran.stderr
     again = medbench("run", "-d", "phantom:toy", "-a", "plain-toy", "-c", f"fault[kind={kind}]", "-c", "mean",
                      "--folds", "2", "--repeats", "1", "--no-controls", "--limit", limit)  # fmt: skip
     assert "nothing to do" in again.stderr
@@ -179,13 +179,13 @@ def test_a_fault_of_the_machine_is_no_row_and_is_tried_again(
     again = medbench("run", *ask)
 
     assert (ran.returncode, again.returncode) == (6, 6), ran.stderr
-    assert "2 done" in ran.stderr
+    assert "2 training runs done" in ran.stderr
     assert "2 INTERRUPTED" in ran.stderr
-    assert "2 trials were ended by a fault of the machine, not counted and to be run again" in ran.stderr
+    assert "2 training runs were ended by a fault of the machine, not counted and to be run again" in ran.stderr
     assert {f["kind"] for f in failures} == {stored}
     assert all(says in f["message"] for f in failures)
     assert {(row["done"], row["failed"]) for row in board} == {(0, 0), (2, 0)}
-    assert "2 trials and 0 generators to fit, 2 results are there already" in again.stderr
+    assert "2 training runs to do; 2 training runs are stored already" in again.stderr
 
 
 def test_a_full_disk_stops_the_run_and_leaves_no_row(medbench: Medbench, tmp_path: Path) -> None:
@@ -281,7 +281,7 @@ def test_ctrl_c_loses_nothing_that_was_finished(environment: dict[str, str], tmp
     assert "the same command goes on from there" in errors
     assert not list((tmp_path / "runs" / ".jobs").iterdir())
     again = subprocess.run([*run, "--workers", "4"], env=environment, cwd=tmp_path, check=True, **PIPES)
-    assert f"{len(finished)} results are there already" in again.stderr
+    assert f"{len(finished)} training runs are stored already" in again.stderr
 
 
 def test_two_runners_share_a_store_and_do_nothing_twice(environment: dict[str, str], tmp_path: Path) -> None:
@@ -348,7 +348,7 @@ def test_arms_of_features_share_an_encoder_and_run_like_any_other(medbench: Medb
     assert ran.returncode == 0, ran.stderr
     assert sorted(s["stage"] for s in stages) == ["encoder", "encoder", "noise", "noise"]
     assert "4 shared fits" in planned.stdout
-    assert "4 generators fitted" in ran.stderr
+    assert "4 generators trained" in ran.stderr
     assert "mean cannot be cut into an encoder and a head" in ran.stdout
     assert "└ adds-features" in ran.stdout
 
@@ -375,7 +375,7 @@ def test_the_local_executor_runs_kills_and_times_out(medbench: Medbench, tmp_pat
 
     assert ran.returncode == 6, ran.stderr
     assert kinds == ["lost", "lost", "timeout", "timeout"]
-    assert "2 done" in ran.stderr
+    assert "2 training runs done" in ran.stderr
 
 
 def test_a_file_in_the_working_directory_shadows_no_library(environment: dict[str, str], tmp_path: Path) -> None:
@@ -387,7 +387,7 @@ def test_a_file_in_the_working_directory_shadows_no_library(environment: dict[st
     ran = subprocess.run(run, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
 
     assert ran.returncode == 0, ran.stderr
-    assert "2 done" in ran.stderr
+    assert "2 training runs done" in ran.stderr
 
 
 def test_changed_code_is_another_trial_and_the_older_is_named(
@@ -403,7 +403,7 @@ def test_changed_code_is_another_trial_and_the_older_is_named(
         outputs.append(subprocess.run(run, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True))
 
     assert source.count("/ 10)\n            return") == 1
-    assert "9 done" in outputs[1].stderr
+    assert "9 training runs done" in outputs[1].stderr
     assert "3 older results of other code or budget, not shown" in outputs[1].stdout
 
 

@@ -219,7 +219,7 @@ def test_a_run_checks_its_steps_and_the_same_command_does_nothing(tmp_path: Path
         subprocess.run(run, capture_output=True, text=True, env=environment, cwd=tmp_path, check=True) for _ in range(2)
     )
 
-    assert "4 trials and 0 generators to fit" in first.stderr
+    assert "4 training runs to do" in first.stderr
     assert "At 3,000 steps: " in first.stdout
     assert "instead of" in first.stdout
     assert second.stderr.count("nothing to do") == 2

@@ -12,7 +12,7 @@ import sys
 import click
 
 from medbench import __version__
-from medbench.cli.commands import COMMANDS, FIRST, JOURNEY
+from medbench.cli.commands import BEGINS, COMMANDS, FIRST, JOURNEY
 from medbench.errors import MedbenchError, PluginError, ResourceError, UsageError
 from medbench.machine_faults import find_machine_fault
 from medbench.redact import sentence
@@ -33,6 +33,8 @@ class LazyGroup(click.Group):
             from medbench.cli.guesses import guess_command
 
             raise UsageError(f"there is no command {args[0]!r}: {guess_command(args[0])}")
+        if args and args[0] in BEGINS and not {"-h", "--help"} & set(args):
+            click.echo(BEGINS[args[0]], err=True)  # before libraries are loaded, which takes seconds on a busy machine
         return super().resolve_command(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:

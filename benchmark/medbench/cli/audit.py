@@ -18,6 +18,7 @@ from medbench.data.audit_duplicates import DETAIL, DETAIL_OF_FEW, LOOK_ALIKE, WH
 from medbench.data.audit_findings import Blank, Shortcut, describe_blanks
 from medbench.data.audit_official_cut import WAIVABLE
 from medbench.data.cache import Decoded
+from medbench.data.describe import title_of
 from medbench.data.find_phantom import PHANTOM
 from medbench.data.picture_planes import SIDE
 from medbench.data.sources import Source, locate_datasets
@@ -26,6 +27,7 @@ from medbench.planning import study
 from medbench.planning.study import Study
 from medbench.protocols.protocol import protocol
 from medbench.registry.catalogue import Catalogue
+from medbench.registry.display_names import dataset_name
 from medbench.registry.guess_names import is_path
 from medbench.text import WIDTH, clean, counted, cut, wrapped
 
@@ -88,7 +90,7 @@ def audit(
     sources = locate_datasets(
         catalogue,
         audited.datasets,
-        data=data or tuple(filter(None, [os.environ.get("MEDBENCH_DATA", "")])),
+        data=data or tuple(filter(None, [audited.folder or os.environ.get("MEDBENCH_DATA", "")])),
         phantom=phantom,
         drawing=audited.phantom,
         size=size or audited.budget.size,
@@ -125,6 +127,7 @@ def _facts(source: Source, decoded: Decoded, waived: Sequence[str], official: bo
     parts = dict(zip(ids, samples.parts.tolist(), strict=True)) if samples.parts is not None else {}
     return {
         "dataset": source.text,
+        "title": dataset_name(source.text, title_of(source)),
         "size": source.size,
         "classes": list(samples.classes),
         **found.to_json(),
@@ -141,7 +144,7 @@ def _facts(source: Source, decoded: Decoded, waived: Sequence[str], official: bo
 
 
 def _text(facts: dict[str, Any]) -> Iterator[str]:
-    yield cut(clean(facts["dataset"]), WIDTH)
+    yield clean(facts["title"])
     yield f" {counted(facts['images'], 'image')} of {counted(facts['patients'], 'patient')} at {facts['size']} pixels"
     yield ""
     yield " groups: what no cut may part"

@@ -9,9 +9,8 @@ from typing import Any
 import click
 from pydantic import ValidationError
 
-from medbench.cli.shared_options import load_catalogue, plugin_options, record_options
+from medbench.cli.shared_options import load_catalogue, open_run, plugin_options, record_options
 from medbench.errors import ResourceError, UsageError
-from medbench.planning.plan_records import open_record
 from medbench.publishing.bundle import bundle_members, signatures, zip_container
 from medbench.publishing.bundle.read_bundle import read_members
 from medbench.publishing.bundle.schemas import Method
@@ -45,7 +44,7 @@ def bundle(
 
     The same run gives the same bytes.
     """
-    store, record = open_record(results, study_name)
+    store, record = open_run(results, study_name)
     method = _method(card, {"title": title, "authors": list(authors)})
     metrics = load_catalogue(plugin_folders, plugin_switches).items("metric")
     members = bundle_members.members_of(store, record, method, metrics)

@@ -41,6 +41,11 @@ JOURNEY: Mapping[str, Mapping[str, tuple[str, str]]] = {
 }
 """Groups of commands: name to the module in this package, and the line of ``--help``."""
 COMMANDS: Mapping[str, tuple[str, str]] = {name: row for group in JOURNEY.values() for name, row in group.items()}
+BEGINS: Mapping[str, str] = {
+    "run": "Loading methods and data ...",
+    "reproduce": "Loading the entry and its data ...",
+}
+"""What a command that takes long says at once."""
 FIRST = """\
 Compare data augmentation methods for medical image classification.
 

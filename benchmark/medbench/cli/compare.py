@@ -9,9 +9,8 @@ import click
 
 from medbench.analyses.compare import compare as compare_arms
 from medbench.boards.build import boards
-from medbench.cli.shared_options import load_catalogue, plugin_options, results_option
+from medbench.cli.shared_options import load_catalogue, open_run, plugin_options, results_option
 from medbench.errors import ResourceError, UsageError
-from medbench.planning.plan_records import open_record
 from medbench.plots import style
 from medbench.plots.forest import forest
 from medbench.tables.compare import forests, gain_forests, render, render_gains
@@ -60,7 +59,7 @@ def compare(
         raise UsageError("--details belongs to two arms; give both, as in `medbench compare hybrid geometric`.")
     if plot is not None:
         style.form_of(plot)  # before anything is read
-    store, record = open_record(results, study_name)
+    store, record = open_run(results, study_name)
     screen = screen_of(sys.stdout, plain=plain)
     if entry is not None and one is not None and other is not None:
         from medbench.publishing.bundle.read_bundle import read_bundle

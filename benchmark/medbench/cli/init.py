@@ -12,21 +12,24 @@ import numpy as np
 
 from medbench.api.terminal_progress import Display
 from medbench.cli.shared_options import complete, load_catalogue, plugin_options
+from medbench.cli.writing import fill
 from medbench.data.audit_official_cut import part_names
 from medbench.data.describe import DatasetDescription, describe_decoded
 from medbench.data.guess_patients import guess_patients
 from medbench.data.sources import Source, with_files_of
 from medbench.errors import UsageError
 from medbench.planning import study
+from medbench.planning.study_names import slug
 from medbench.planning.study_schema import BudgetTable
 from medbench.planning.trial_matrix import expand
 from medbench.protocols.folds import without_overlap
 from medbench.registry.catalogue import Catalogue
+from medbench.registry.recipes import parse
 from medbench.samples import Samples
 from medbench.statistics.power import PlannedDesign
 from medbench.statistics.verdicts import FEWEST_RARE
 from medbench.tables.plan_text import outlook_lines
-from medbench.text import WIDTH, clean, counted, listed, wrapped
+from medbench.text import clean, counted, listed
 
 
 # One parameter per option of the command line.
@@ -83,7 +86,7 @@ def init(
     budget = {"size": size} if size else {}
     planned = study.build(
         {
-            "name": out.stem,
+            "name": name_for_study(out, folder),
             "about": f"Our own images: {folder.resolve().name}",
             "datasets": [source.text],
             "protocols": [rule],
@@ -96,15 +99,18 @@ def init(
     arms = expand(planned, catalogue, [described]).arms[source.text]
     _report(described, how, rule, folds, max(Counter(arm.board for arm in arms if arm.control).values(), default=1))
     for line in said:
-        for number, part in enumerate(wrapped(line, WIDTH - 12)):
-            click.echo(f"{'' if number else 'protocol':<12}{part.strip()}")
-    out.write_text(study.to_toml(planned), encoding="utf-8")
-    command = f"medbench run {shlex.quote(str(out))} --data {shlex.quote(str(folder))}"
-    click.echo(f"\nwritten     {out}")
-    click.echo(f"its cost    {command.replace('run', 'plan', 1)}")
+        click.echo(fill(line, " " * 12, first=f"{'protocol':<12}"))
+    out.write_text(study.to_toml(planned, folder=folder, place=out.parent), encoding="utf-8")
+    file = shlex.quote(str(out))
     few = "" if rule.startswith("official") else " --folds 2"
-    click.echo(f"rehearse    {command} --budget smoke{few} --repeats 1")
-    click.echo(f"run         {command}")
+    click.echo(f"\nWritten: {out}, which also says where the images lie.\nNext:")
+    for command, purpose in (
+        (f"medbench audit {file}", "duplicates, leaks and shortcuts"),
+        (f"medbench plan {file}", "how long it takes, what gain it can detect"),
+        (f"medbench run {file} --budget smoke{few} --repeats 1", "a short practice run"),
+        (f"medbench run {file}", "the study"),
+    ):
+        click.echo(f"  {command:<58}  {purpose}")
 
 
 def _dataset_of(catalogue: Catalogue, folder: Path, patient: str | None) -> tuple[str, str]:
@@ -113,13 +119,16 @@ def _dataset_of(catalogue: Catalogue, folder: Path, patient: str | None) -> tupl
     if not text or text == "folder":
         return _own(catalogue, folder, patient)
     if text.startswith("folder["):
-        click.echo(f"mapping     {clean(text)}")
+        click.echo("columns     " + ", ".join(f"{key}: {clean(value)}" for key, value in parse(text).parameters))
         return text, "by the columns of the table" if ",patient=" in text else "the table names none"
     title = catalogue.resolve("dataset", text).card.title
     click.echo(f"layout      this looks like {clean(text)}, {clean(title)}")
-    for line in wrapped(f"medbench run -d {shlex.quote(text)} --data {shlex.quote(str(folder))}", WIDTH - 12):
-        click.echo(f"            {line.strip()}")
     return text, "as the data set says"
+
+
+def name_for_study(out: Path, folder: Path) -> str:
+    """Name a study after its file, and after the folder where the file has the usual name."""
+    return slug(folder.resolve().name) if out.stem == "study" else out.stem
 
 
 def _recognise(catalogue: Catalogue, folder: Path) -> str:
@@ -191,15 +200,13 @@ def _folds(described: DatasetDescription) -> int:
 def _report(described: DatasetDescription, how: str, rule: str, folds: int, comparisons: int) -> None:
     s = described.samples
     patients = len(set(s.patients.tolist()))
-    for line in wrapped(
-        f"{counted(len(s), 'image')}, {counted(patients, 'patient')} ({clean(how)}), {described.dimensions}-D"
-    ):
-        click.echo(line[1:])
+    click.echo(
+        fill(f"{counted(len(s), 'image')}, {counted(patients, 'patient')} ({clean(how)}), {described.dimensions}-D")
+    )
     for name, images, patients in zip(s.classes, s.class_counts.tolist(), described.class_patients, strict=True):
         click.echo(f"  {clean(name):<28} {images:>6} images  {patients:>6} patients")
     for word, said in [("note", n) for n in described.notes] + [("!", w) for w in described.warnings]:
-        for number, line in enumerate(wrapped(clean(said), WIDTH - 12)):
-            click.echo(f"  {'' if number else word:<10}{line.strip()}")
+        click.echo(fill(said, " " * 12, first=f"  {word:<10}"))
     official = rule.startswith("official")
     click.echo(f"design      {'official cut' if official else counted(folds, 'fold')} x 3 repeats")
     tested: list[int] = described.class_patients

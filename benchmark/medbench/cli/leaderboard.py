@@ -13,10 +13,9 @@ import click
 from medbench.analyses.inflation import find_inflations
 from medbench.analyses.learning_curves import find_learning_curves
 from medbench.api.results import TABLES, Results, Table
-from medbench.cli.shared_options import load_catalogue, plugin_options, record_options
+from medbench.cli.shared_options import load_catalogue, open_run, plugin_options, record_options
 from medbench.errors import UsageError
 from medbench.planning.leak_staircase import SUFFIX
-from medbench.planning.plan_records import open_record
 from medbench.plots.style import form_of, written
 from medbench.tables.document import FORMATS
 from medbench.tables.writers.terminal import screen_of
@@ -62,7 +61,7 @@ def leaderboard(
     table = given[0] if given else "gains"
     if plot and table not in ("inflation", "growth"):
         raise UsageError("--plot draws where a gain goes, or gains by training size; add --table inflation or growth.")
-    store, record = open_record(results, study_name, suffix=SUFFIX if table == "inflation" else "")
+    store, record = open_run(results, study_name, suffix=SUFFIX if table == "inflation" else "")
     found = Results(store, record, lambda: load_catalogue(plugin_folders, plugin_switches))
     click.echo(found.write(form, which=table, wide=wide, **asdict(screen_of(sys.stdout, plain=plain))))
     if plot and table == "inflation":

@@ -12,12 +12,16 @@ import click
 
 from medbench.cli.new_plugin import CONTRACTS, plugin_files
 from medbench.cli.shared_options import complete, load_catalogue, plugin_options
+from medbench.cli.writing import fill
 from medbench.errors import ContractError, MedbenchError, PluginError, Skip, UsageError
-from medbench.registry.catalogue import HOOKS
+from medbench.planning import study as studies
+from medbench.registry.catalogue import HOOKS, WORDS
+from medbench.registry.descriptions import describe_for_people
+from medbench.registry.display_names import dataset_name, method_name
 from medbench.registry.recipes import parameters_of, write_value
 from medbench.registry.source_lines import last_plugin_line, source_line
 from medbench.testing import CHECKS
-from medbench.text import clean
+from medbench.text import clean, counted
 
 METHODS = {"dataset": "read", "score": "score", "extractor": "features", "executor": "start"}
 """Where to look when a check fails, by kind; fit for the others."""
@@ -56,8 +60,7 @@ def list_plugins(as_json: bool, plugin_folders: tuple[Path, ...], plugin_switche
         if p.error:
             click.echo(f"  error: {clean(p.error)}")
         for kind, names in p.provides.items():
-            title = f"{kind}s".replace("ys", "ies")
-            click.echo(f"  {title:<12} {clean(', '.join(names))}")
+            click.echo(f"  {plural(kind):<12} {clean(', '.join(names))}")
 
 
 @plugins.command("show")
@@ -71,8 +74,11 @@ def show(name: str, plugin_folders: tuple[Path, ...], plugin_switches: tuple[str
         if name in catalogue.names(kind):
             shown += 1
             recipe = catalogue.registered(kind, name)
-            click.echo(f"{kind} {name}, from {catalogue.owner(kind, name)}")
-            if summary := getattr(recipe, "summary", ""):
+            click.echo(f"{WORDS.get(kind, kind)} {name}, from {catalogue.owner(kind, name)}")
+            if kind == "study":
+                _show_study(recipe, name)
+                continue
+            if summary := describe_for_people(kind, name, recipe):
                 click.echo(f"  {clean(summary)}\n")
             for line in _document(recipe).splitlines():
                 click.echo(f"  {clean(line)}".rstrip())
@@ -84,11 +90,34 @@ def show(name: str, plugin_folders: tuple[Path, ...], plugin_switches: tuple[str
             if plugin.error:
                 raise PluginError(f"plugin {name!r} cannot be used: {plugin.error}")
             shown += 1
-            provides = "; ".join(f"{kind}s: {', '.join(names)}" for kind, names in plugin.provides.items())
+            provides = "; ".join(f"{plural(kind)}: {', '.join(names)}" for kind, names in plugin.provides.items())
             origin = f"{plugin.distribution} {plugin.version}".strip()
             click.echo(f"plugin {name}, from {origin}, provides {provides or 'nothing to name, but may hear events'}")
     if not shown:
         raise UsageError(f"nothing is named {name!r}; see `medbench plugins list`.")
+
+
+def plural(kind: str) -> str:
+    """Return the word for several of a kind: ``data sets``, ``studies``."""
+    word = WORDS.get(kind, kind)
+    return f"{word[:-1]}ies" if word.endswith("y") else f"{word}s"
+
+
+def _show_study(path: Path, name: str) -> None:
+    """Print what a study compares on what, and where its file lies."""
+    study = studies.read(path)
+    split = f"{study.folds} folds x {counted(study.repeats, 'repeat')}"
+    for word, text in (
+        ("", study.about),
+        ("data sets", ", ".join(f"{text} ({dataset_name(text)})" for text in study.datasets)),
+        ("methods", ", ".join(f"{text} ({method_name(text)})" for text in study.augmenters)),
+        ("classifiers", ", ".join(study.classifiers) or "the first that fits"),
+        ("split", f"{', '.join(study.protocols)}; {split}"),
+        ("file", str(path)),
+        ("run it", f"medbench run {name}"),
+    ):
+        if text:
+            click.echo(fill(text, " " * 15, first=f"  {word:<13}" if word else "  "))
 
 
 def _document(recipe: Any) -> str:

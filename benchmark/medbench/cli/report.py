@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from medbench.cli.shared_options import load_catalogue, plugin_options, record_options
+from medbench.cli.shared_options import load_catalogue, open_run, plugin_options, record_options
 from medbench.errors import ResourceError, UsageError
 from medbench.planning.leak_staircase import SUFFIX
 from medbench.planning.plan_records import open_record
@@ -46,7 +46,7 @@ def report(
     target = out or Path(f"{checklist or 'report'}.{ENDINGS[form]}")
     if target.is_dir():
         raise UsageError(f"{target}: is a folder; give a file to --out.")
-    store, record = open_record(results, study_name)
+    store, record = open_run(results, study_name)
     if study_name is None and record["study"].get("staircase"):
         record = _of_study(results, record)
     catalogue = load_catalogue(plugin_folders, plugin_switches)

@@ -23,6 +23,7 @@ from medbench.tables.answer import next_steps
 from medbench.tables.board_notes import without_number
 from medbench.tables.board_table import step_lines
 from medbench.tables.document import FORMATS
+from medbench.tables.plan_text import detectable
 from medbench.tables.writers.terminal import screen_of
 from medbench.text import clean
 
@@ -63,6 +64,7 @@ def run(
         ran = run_study(
             request, display, resources,
             shard=_shard(shard), retry_failed=retry_failed, most=None if yes else MANY_TRIALS,
+            before=detectable,
         )  # fmt: skip
     found = Results(ran.store, ran.plan.record(), lambda: request.catalogue)
     if not (wide and form == "table"):  # which says it beside its numbers

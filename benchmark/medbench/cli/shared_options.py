@@ -10,11 +10,14 @@ from typing import Any
 import click
 
 from medbench.errors import UsageError
+from medbench.planning.plan_records import open_record, stored_runs
 from medbench.protocols.protocol import LEAKY
 from medbench.registry import plugins
 from medbench.registry.catalogue import Catalogue
 from medbench.registry.recipes import split_list
 from medbench.running.request import DEFAULT_RESULTS, Request, build_request
+from medbench.store.store import Store
+from medbench.text import clean
 
 
 def complete(*kinds: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
@@ -48,6 +51,30 @@ def record_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.argument("study_name", metavar="[STUDY]", required=False)(results_option(command))
 
 
+def open_run(results: Path, study_name: str | None, *, suffix: str = "") -> tuple[Store, dict[str, Any]]:
+    """Open a store and the record of a run; where none is named, take the latest and say which others there are.
+
+    Args:
+        results: Folder of the store.
+        study_name: Name or file; None for the latest of all.
+        suffix: What the names of wanted records end with.
+    """
+    store, record = open_record(results, study_name, suffix=suffix)
+    if study_name is None:
+        name = record["study"]["name"]
+        others = [run for run in stored_runs(store) if run.name != name]
+        if others:
+            click.echo(f"Latest run: {clean(str(name))}. Others here, by name:", err=True)
+            width = max(len(run.name) for run in others[:OTHERS])
+            for run in others[:OTHERS]:
+                click.echo(f"  {clean(run.name):<{width}}  {run.title}", err=True)
+            if len(others) > OTHERS:
+                click.echo(f"  and {len(others) - OTHERS} more: medbench status --json", err=True)
+    return store, record
+
+
+OTHERS = 8
+"""Other runs that are named."""
 _many = functools.partial(click.option, multiple=True, metavar="NAME")
 _flag = functools.partial(click.option, is_flag=True)
 # fmt: off
@@ -64,6 +91,7 @@ _STUDY = (  # in the order in which --help lists them
     click.option("--leak", metavar="NAME,...",
                  help=f"Make the protocol leak: {', '.join(LEAKY)}; never ranked then."),
     _flag("--inflation", help="Take the study's gain apart, leak by leak, instead."),
+    click.option("--name", metavar="NAME", help="What the run is called; made from what is compared by default."),
     click.option("--folds", type=int, help="Parts of a partition."),
     click.option("--repeats", type=int, help="Partitions."),
     click.option("--seeds", type=int, help="Classifier seeds a cell."),

@@ -1,10 +1,11 @@
-"""``medbench status`` and ``logs``: how far a run is, and what its trials printed."""
+"""``medbench status`` and ``logs``: how far a run is, and what its training runs printed."""
 
 from __future__ import annotations
 
 import fnmatch
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,46 +13,71 @@ import click
 
 from medbench.boards.board import Board
 from medbench.boards.build import boards
-from medbench.cli.shared_options import record_options, results_option
-from medbench.planning.plan_records import open_record
+from medbench.cli.shared_options import open_run, record_options, results_option
+from medbench.cli.writing import fill
+from medbench.planning.arm_names import arm_name
+from medbench.planning.plan_records import open_record, stored_runs
+from medbench.planning.study_names import title_of
+from medbench.registry.display_names import classifier_name, dataset_name, method_name
 from medbench.store.store import Store
-from medbench.text import clean, counted
+from medbench.text import clean, columns, counted, pad
+
+SPLITS = {"patients": "split by patient", "official": "official split"}
+"""How protocols are called; others by their text."""
 
 
 @click.command(short_help="Say how far a run is.")
 @record_options
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def status(study_name: str | None, results: Path, as_json: bool) -> None:
-    """Say how far the latest run of STUDY, or of any study, is."""
-    store, record = open_record(results, study_name)
-    built = boards(store, record)
-    rows = [
-        {
-            "dataset": board.source["dataset"],
-            "protocol": board.protocol,
-            "classifier": board.classifier,
-            "augmenter": row.arm.augmenter,
-            "done": row.done,
-            "failed": row.failed,
-            "planned": row.planned,
-        }
-        for board in built
-        for row in board.all_rows
-    ]
-    rows += [row for board in built for row in _further(board)]
-    running = [_job(folder) for folder in sorted((results / ".jobs").glob("*")) if (folder / "progress.json").is_file()]
+    """Say how far the run of STUDY is, or the latest one.
+
+    A row is a method; those of another data set, split or classifier stand under a heading of their own.
+    """
     if as_json:
-        click.echo(json.dumps({"study": record["study"]["name"], "arms": rows, "running": running}, indent=1))
+        store, record = open_record(results, study_name)
+    else:
+        store, record = open_run(results, study_name)
+    rows = [row for board in boards(store, record) for row in (*_methods(board), *_further(board))]
+    running = [_job(folder) for folder in sorted((results / ".jobs").glob("*")) if (folder / "progress.json").is_file()]
+    title = title_of(record["study"], record["sources"])
+    if as_json:
+        arms = [{key: value for key, value in row.items() if key not in ("heading", "method")} for row in rows]
+        runs = [asdict(run) for run in stored_runs(store)]
+        found = {"study": record["study"]["name"], "title": title, "arms": arms, "running": running, "runs": runs}
+        click.echo(json.dumps(found, indent=1))
         return
     done, failed, planned = (sum(int(r[key]) for r in rows) for key in ("done", "failed", "planned"))
+    click.echo(fill(f"{record['study']['name']}: {title}"))
     click.echo(
-        f"{clean(record['study']['name'])}: {done} of {counted(planned, 'trial')} done, {failed} failed, "
-        f"{len(running)} running"
+        f"{done:,} of {counted(planned, 'training run')} done"
+        + (f", {failed:,} failed (medbench logs)" if failed else "")
+        + (f", {len(running)} running now" if running else "")
     )
-    for r in rows:
-        failed_text = f", {r['failed']} failed" if r["failed"] else ""
-        click.echo(f"  {clean(r['dataset'])}  {clean(r['augmenter'])} / {clean(r['classifier'])}: "
-                   f"{r['done']} of {r['planned']}{failed_text}")  # fmt: skip
+    width = max((columns(row["method"]) for row in rows), default=0)
+    heading = ""
+    for row in rows:
+        if row["heading"] != heading:
+            heading = row["heading"]
+            click.echo(f" {heading}")
+        failed_text = f", {row['failed']} failed" if row["failed"] else ""
+        click.echo(f"   {pad(row['method'], width)}  {row['done']:,} of {row['planned']:,}{failed_text}")
+
+
+def _methods(board: Board) -> Iterator[dict[str, Any]]:
+    """Yield how far each method of a board is."""
+    for row in board.all_rows:
+        kept = {"dataset": board.source["dataset"], "protocol": board.protocol, "classifier": board.classifier}
+        name = arm_name(row.arm)
+        yield {**kept, "augmenter": row.arm.augmenter, "done": row.done, "failed": row.failed, "planned": row.planned,
+               "heading": _heading(board), "method": clean(name)}  # fmt: skip
+
+
+def _heading(board: Board) -> str:
+    """Name what a board holds constant: data set, classifier and how patients are split."""
+    data = dataset_name(str(board.source["dataset"]), str(board.source.get("title") or ""))
+    split = SPLITS.get(board.protocol, board.protocol)
+    return clean(f"{data}, {classifier_name(board.classifier)}, {split}")
 
 
 def _job(folder: Path) -> dict[str, Any]:
@@ -61,12 +87,12 @@ def _job(folder: Path) -> dict[str, Any]:
         return {"job": folder.name}
 
 
-@click.command(short_help="Show the log of a trial.")
+@click.command(short_help="Show what a training run printed.")
 @click.argument("pattern", default="*failed*")
 @results_option
 @click.option("--lines", type=click.IntRange(1), default=40, show_default=True, help="Last lines of each log.")
 def logs(pattern: str, results: Path, lines: int) -> None:
-    """Show logs of trials whose folder or arm matches PATTERN (a glob); of those that failed by default."""
+    """Show what training runs printed whose folder or method matches PATTERN (a glob); those that failed by default."""
     store = Store(results, create=False)
     hits = 0
     for stored in store.rows():
@@ -87,20 +113,22 @@ def logs(pattern: str, results: Path, lines: int) -> None:
             for line in log.read_text(errors="replace").splitlines()[-lines:]:
                 click.echo(f"   | {clean(line)}")
     if not hits:
-        click.echo("no trial failed." if pattern == "*failed*" else f"no trial matches {pattern!r}.")
+        click.echo("no training run failed." if pattern == "*failed*" else f"no training run matches {pattern!r}.")
 
 
 def _further(board: Board) -> Iterator[dict[str, Any]]:
     """Yield how far the trainings of a board are that belong to no arm: its yardsticks, and the check of its steps."""
-    kept = {"dataset": board.source["dataset"], "protocol": board.protocol}
+    kept = {"dataset": board.source["dataset"], "protocol": board.protocol, "heading": _heading(board)}
     planned, done, failed = board.yardstick_trials
     if planned:
         control = board.yardsticks[0].control
-        name = {"classifier": control.classifier, "augmenter": f"yardsticks of {control.augmenter}"}
+        method = f"{method_name(control.augmenter)}: other seeds, fewer patients"
+        name = {"classifier": control.classifier, "augmenter": f"yardsticks of {control.augmenter}", "method": method}
         yield {**kept, **name, "done": done, "failed": failed, "planned": planned}
     if (at := board.check) is not None:
         name = {
             "classifier": at.arm.classifier,
             "augmenter": f"{at.arm.augmenter} at {at.steps} steps, and its control",
+            "method": f"{method_name(at.arm.augmenter)} and the one above it, at {at.steps:,} steps",
         }
         yield {**kept, **name, "done": at.done, "failed": at.settled - at.done, "planned": at.planned}

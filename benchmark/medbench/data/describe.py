@@ -20,6 +20,8 @@ from medbench.data.transfer_sources import usable_samples, without_pixels
 from medbench.samples import Samples
 from medbench.text import counted
 
+OWN = ("folder", "source-folder")
+"""Data sets that are a folder of one's own."""
 SIDES = "classes are sides of the body: geometric and transformed leave the left-right mirror out"
 
 
@@ -44,6 +46,7 @@ class DatasetDescription:
             it; empty where there is no such cut or the data set is not decoded.
         warnings: What boards say of shortcuts, labels that contradict each other, images that show nothing, and sides
             that no arm may mirror.
+        title: How people call it: the name of one's own folder; "" for a data set that has a name.
     """
 
     text: str
@@ -59,6 +62,7 @@ class DatasetDescription:
     across: Mapping[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
     overlap: Mapping[str, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    title: str = ""
 
     @property
     def is_decoded(self) -> bool:
@@ -75,6 +79,7 @@ class DatasetDescription:
         """Return what tables say of it, as JSON values."""
         return {
             "dataset": self.text,
+            **({"title": self.title} if self.title else {}),
             "data": self.data,
             "images": len(self.samples),
             "patients": len(set(self.samples.patients.tolist())),
@@ -144,6 +149,7 @@ def describe_decoded(source: Source, decoded: Decoded) -> DatasetDescription:
         across=decoded.across,
         overlap=found.overlap.facts() if found.overlap is not None else {},
         warnings=tuple(warnings),
+        title=title_of(source),
     )
 
 
@@ -177,7 +183,13 @@ def describe_index(source: Source) -> DatasetDescription:
         card.publish,
         across=across,
         warnings=(SIDES,) if getattr(source.recipe, "sides", False) else (),
+        title=title_of(source),
     )
+
+
+def title_of(source: Source) -> str:
+    """Return how people call a data set: the name of one's own folder, "" for all others."""
+    return source.root.resolve().name if source.recipe.name in OWN and not source.is_phantom else ""
 
 
 def add_other_datasets(target: DatasetDescription, others: Mapping[str, DatasetDescription]) -> DatasetDescription:

@@ -6,6 +6,7 @@ import glob
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from medbench.errors import StoreError, UsageError
 from medbench.identity.identity import digest
 from medbench.planning import study
 from medbench.planning.plan import Plan
+from medbench.planning.study_names import title_of
 from medbench.store.check_store import PLANS, WORTH, record_files
 from medbench.store.store import Store
 
@@ -70,7 +72,7 @@ def open_record(results: Path, study_name: str | None, *, suffix: str = "") -> t
     """
     store = Store(results, create=False)
     stem = (glob.escape(_name_of(study_name).removesuffix(suffix)) if study_name else "*") + suffix
-    plans = [path for path in record_files(store) if path.parent.name == PLANS]
+    plans = _plans(store)
     found = sorted((p for p in plans if p.match(f"{stem}-????????.json")), key=lambda p: p.stat().st_mtime)
     if not found:
         known = sorted({p.stem[:-9] for p in plans})
@@ -84,6 +86,39 @@ def open_record(results: Path, study_name: str | None, *, suffix: str = "") -> t
             f"{found[-1]}: is damaged ({_why(error, found[-1])}); run `medbench store repair` and the study again, "
             "results are not lost."
         ) from None
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A run whose record is stored.
+
+    Attributes:
+        name: By which commands take it.
+        title: For people.
+    """
+
+    name: str
+    title: str
+
+
+def stored_runs(store: Store) -> list[StoredRun]:
+    """Return the runs that a store has records of, the latest first, each name once; damaged records are left out."""
+    newest: dict[str, Path] = {}
+    for path in sorted(_plans(store), key=lambda p: p.stat().st_mtime, reverse=True):
+        newest.setdefault(path.stem[:-9], path)
+    found = []
+    for name, path in newest.items():
+        try:
+            record, _ = sealed_records.read(path)
+        except (sealed_records.Damaged, OSError):
+            continue
+        if not record["study"].get("staircase"):
+            found.append(StoredRun(name, title_of(record["study"], record["sources"])))
+    return found
+
+
+def _plans(store: Store) -> list[Path]:
+    return [path for path in record_files(store) if path.parent.name == PLANS]
 
 
 def _name_of(study_name: str) -> str:

@@ -8,12 +8,13 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 
 from medbench.data.audit_official_cut import WAIVABLE
 from medbench.data.find_phantom import PhantomTable
 from medbench.errors import UsageError
 from medbench.interfaces import Budget
+from medbench.planning.data_table import take_data_table, write_data_table
 from medbench.planning.study_schema import BudgetTable, InflationTable, PublishedTable, SmokeTable
 from medbench.planning.toml_lines import line_of, not_toml
 from medbench.registry.recipes import did_you_mean, listing, split_list
@@ -61,6 +62,7 @@ class Study(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
+    _folder: str = PrivateAttr("")  # of the file it was read from; no part of what is stored
     name: str = "study"
     about: str = ""
     datasets: Names
@@ -111,6 +113,11 @@ class Study(BaseModel):
         return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
     @property
+    def folder(self) -> str:
+        """Where its file says that the images lie; "" where it does not."""
+        return self._folder
+
+    @property
     def spending(self) -> Budget:
         """The budget as plug-ins see it."""
         return Budget(**self.budget.model_dump())
@@ -135,7 +142,13 @@ def read(path: Path) -> Study:
         raise UsageError(not_toml(str(error), text, str(path))) from None
     except (RecursionError, ValueError):  # tomllib lets brackets without end and numbers of 5,000 digits through
         raise UsageError(f"{path}: is nested too deeply or holds a number too long; mend it.") from None
-    return build({"name": path.stem, **table}, source=str(path), text=text)
+    try:
+        table, folder = take_data_table(table, path.parent)
+    except UsageError as error:
+        raise UsageError(f"{path}{line_of(text, 'data')}: {error}") from None
+    study = build({"name": path.stem, **table}, source=str(path), text=text)
+    study._folder = folder
+    return study
 
 
 def build(values: dict[str, Any], *, source: str = "options", text: str = "") -> Study:
@@ -227,13 +240,24 @@ def budget(text: str, base: BudgetTable, smoke: SmokeTable | None = None) -> Bud
     return build({"budget": values}, source="--budget").budget
 
 
-def to_toml(study: Study) -> str:
-    """Write a study as TOML, leaving out what is the default."""
+def to_toml(study: Study, *, folder: Path | None = None, place: Path | None = None) -> str:
+    """Write a study as TOML, leaving out what is the default.
+
+    Args:
+        study: What is written.
+        folder: Where the images of its one data set lie; None leaves the table ``[data]`` out.
+        place: Folder of the file, from which a folder below it is named.
+    """
     import json
 
     default = Study(datasets=[], augmenters=[], classifiers=[])
     lines, tables = [], []
-    for key, value in study.model_dump().items():
+    values = study.model_dump()
+    if folder is not None:
+        name, data = write_data_table(study.datasets[0], folder, place or Path())
+        values["datasets"] = [name]
+        tables += ["", *data]
+    for key, value in values.items():
         if key == "published":
             for row in value:
                 given = [f"{k} = {json.dumps(v, ensure_ascii=False)}" for k, v in row.items() if v not in (None, "")]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from medbench.errors import DataError, LeakError, MedbenchError, ResourceError, RunFailed, StoreError
+from medbench.planning.time_forecast import duration_text
 from medbench.store.trial_files import Failure
 from medbench.text import counted
 
@@ -42,14 +43,18 @@ class Summary:
     @property
     def sentence(self) -> str:
         """What happened, in one line."""
-        parts = [f"{self.done} done", f"{self.hits} stored before", f"{counted(self.stages, 'generator')} fitted"]
+        parts = [f"{counted(self.done, 'training run')} done"]
+        if self.hits:
+            parts.append(f"{self.hits} stored before")
+        if self.stages:
+            parts.append(f"{counted(self.stages, 'generator')} trained")
         if self.failed:
             parts.append(f"{self.failed} FAILED (medbench logs)")
         if self.interrupted:
             parts.append(f"{len(self.interrupted)} INTERRUPTED (medbench logs)")
         if self.skipped:
             parts.append(f"{self.skipped} skipped")
-        return f"{', '.join(parts)}, {self.seconds:.0f} s"
+        return f"{', '.join(parts)}, {duration_text(self.seconds)}"
 
 
 def exit_code(summaries: Sequence[Summary]) -> int:
@@ -70,8 +75,8 @@ def check_not_interrupted(summaries: Sequence[Summary]) -> None:
         first = failures[0]
         again = "" if "same command" in first.message else " Run the same command again."
         raise _error_of_machine(first)(
-            f"{counted(len(failures), 'trial', 'were')} ended by a fault of the machine, not counted and to be run "
-            f"again; the first by {first.kind}: {first.message}{again}"
+            f"{counted(len(failures), 'training run', 'were')} ended by a fault of the machine, not counted and to be "
+            f"run again; the first by {first.kind}: {first.message}{again}"
         )
 
 

@@ -13,6 +13,7 @@ from medbench.errors import UsageError
 from medbench.planning import study as studies
 from medbench.planning.leak_staircase import staircase
 from medbench.planning.study import Study
+from medbench.planning.study_names import name_of_options
 from medbench.protocols.protocol import protocol, with_leaks
 from medbench.registry import plugins
 from medbench.registry.catalogue import Catalogue
@@ -24,13 +25,14 @@ DEFAULT_RESULTS = Path("results/runs")
 _LISTS = ("datasets", "augmenters", "classifiers", "protocols")
 _SEVERAL = (*_LISTS, "data", "leaks", "settings", "plugin_folders", "blocked")
 """Options that take several values; one alone need not be in a list."""
-_VALUES = ("folds", "repeats", "seeds", "worth", "yardsticks", "extractor")
+_VALUES = ("name", "folds", "repeats", "seeds", "worth", "yardsticks", "extractor")
 
 
 class StudyOptions(TypedDict, total=False):
     """What changes a study; each is an option of ``medbench run`` too. What is left out, or None, is the study's own.
 
     Keys:
+        name: What the run is called; made from what is compared where it is left out.
         datasets: Names, globs or ``name[parameter=value]``; ``phantom:NAME`` for drawn look-alikes.
         augmenters: Likewise.
         classifiers: Likewise.
@@ -56,6 +58,7 @@ class StudyOptions(TypedDict, total=False):
         blocked: Names of plugins to leave out.
     """
 
+    name: str | None
     datasets: Sequence[str]
     augmenters: Sequence[str]
     classifiers: Sequence[str]
@@ -121,11 +124,14 @@ def build_request(
     options = _checked_options(options)
     folders, blocked = tuple(options.get("plugin_folders") or ()), tuple(options.get("blocked") or ())
     catalogue = plugins.load(folders=[Path(folder) for folder in folders], blocked=blocked)
-    base = _base_study(catalogue, study, options.get("datasets") or (), default)
+    base = _base_study(catalogue, study, options, default)
     budget = options.get("budget")
     if "smoke" in split_list(budget or ""):
         base = studies.shrink(base)
     values = base.model_dump() | _overridden(base, options)
+    if study is None and not options.get("name") and set(values["augmenters"]) != set(base.augmenters):
+        chosen, data = options.get("classifiers") or (), options.get("data") or ()
+        values["name"] = name_of_options(values["datasets"], values["augmenters"], chosen, data)
     if budget:
         values["budget"] = studies.budget(budget, base.budget, base.smoke).model_dump()
     _apply_settings(values, options.get("settings") or ())
@@ -140,7 +146,8 @@ def build_request(
     # A study on drawn images turns to the real ones as soon as it is told where they are.
     if data and not phantom:
         built = built.model_copy(update={"datasets": [text.removeprefix(PHANTOM) for text in built.datasets]})
-    data = data or tuple(filter(None, [os.environ.get("MEDBENCH_DATA", "")]))
+    told = base.folder if not options.get("datasets") else ""
+    data = data or tuple(filter(None, [told or os.environ.get("MEDBENCH_DATA", "")]))
     results = Path(options.get("results") or DEFAULT_RESULTS)
     return Request(built, catalogue, data, phantom, results, tuple(map(str, folders)), blocked)
 
@@ -160,11 +167,12 @@ def _checked_options(options: StudyOptions) -> StudyOptions:
     return cast("StudyOptions", values)
 
 
-def _base_study(catalogue: Catalogue, study: str | Path | Study | None, datasets: Sequence[str], default: str) -> Study:
+def _base_study(catalogue: Catalogue, study: str | Path | Study | None, options: StudyOptions, default: str) -> Study:
     if isinstance(study, Study):
         return study
-    if study is None and datasets:
-        return studies.build({"name": "options", "datasets": list(datasets)})
+    if study is None and (datasets := options.get("datasets")):
+        name = name_of_options(datasets, (), options.get("classifiers") or (), options.get("data") or ())
+        return studies.build({"name": name, "datasets": list(datasets)})
     if study is not None and (Path(study).suffix == ".toml" or _is_text(Path(study))):
         return studies.read(Path(study))
     name = str(study or default)

@@ -156,7 +156,10 @@ def _label_of_stage(plan: Plan, stage: StageJob) -> str:
 def _place_of(plan: Plan, trial: Trial) -> list[str]:
     """Name the data set, protocol, repeat and seed of a training run, as far as the plan has several of them."""
     study = plan.study
-    said = [dataset_name(trial.dataset)] * (len(plan.sources) > 1) + [trial.protocol] * (len(study.protocols) > 1)
+    titles = {source.text: source.title for source in plan.sources}
+    said = [dataset_name(trial.dataset, titles.get(trial.dataset, ""))] * (len(plan.sources) > 1) + [trial.protocol] * (
+        len(study.protocols) > 1
+    )
     said += [f"repeat {trial.repeat + 1}"] * (study.repeats > 1)
     return said + [f"seed {trial.seed + 1}"] * (trial.seed > 0 or study.seeds > 1)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,15 +21,18 @@ from medbench.planning.plan import Plan
 from medbench.planning.plan_records import keep_worth, save_record
 from medbench.planning.trial_matrix import expand
 from medbench.registry.describe_recipe import with_inner
+from medbench.registry.display_names import dataset_name
 from medbench.running.check_plugins import check_plugins
 from medbench.running.outcome import Summary, check_not_stopped
 from medbench.running.request import Request
 from medbench.running.rescore_generators import rescore
 from medbench.running.resources import LoadedPlugins, Resources, Workers, choose_workers
 from medbench.running.runner import run
+from medbench.running.time_left import about, guess_plan
 from medbench.running.watcher import Watcher
 from medbench.samples import Samples
 from medbench.store.store import MARK, Store
+from medbench.text import counted
 
 MANY_TRIALS = 100_000
 """Trials of a study that is planned without being asked twice."""
@@ -58,6 +61,7 @@ def run_study(
     shard: tuple[int, int] = (1, 1),
     retry_failed: bool = False,
     most: int | None = None,
+    before: Callable[[Plan], Iterable[str]] | None = None,
 ) -> StudyRun:
     """Run the trials of a study that its store lacks.
 
@@ -68,6 +72,7 @@ def run_study(
         shard: (i, n): only the i-th of n parts of the trials.
         retry_failed: Try trials again that failed before.
         most: Refuse a study of more trials than this.
+        before: Gives sentences on the plan that are shown before anything is trained.
 
     Raises:
         RunFailed, ResourceError: If every job fails alike; most are then not tried.
@@ -76,10 +81,21 @@ def run_study(
     plan = plan_study(request, watcher, most=most)  # faults show before anything is written
     store = Store(request.results)
     if not all(source.is_decoded for source in plan.sources):
+        generators = f" and {counted(len(plan.stages), 'generator')}" if plan.stages else ""
+        guessed = about(guess_plan(plan, workers.count))
+        watcher.say(
+            f"{counted(len(plan.trials), 'training run')}{generators}, {guessed} (a first guess); the images are read "
+            "first"
+        )
         plan = prepare(request, watcher, workers=workers.count, most=most)
     for source in plan.sources:
-        for note in source.notes:
-            watcher.say(f"note: {source.text}: {note}")
+        if source.notes:
+            notes = counted(len(source.notes), "note")
+            watcher.say(
+                f"{dataset_name(source.text, source.title)}: {notes} on the images, which `medbench plan` lists"
+            )
+    for sentence in before(plan) if before is not None else ():
+        watcher.say(sentence)
     plugins = LoadedPlugins(request.catalogue, request.plugin_folders, request.blocked)
     plan, checks = check_plugins(plan, store, plugins, workers, watcher.say)
     plugins = dataclasses.replace(plugins, checks=checks)
@@ -96,7 +112,9 @@ def run_study(
             save_record(store, plan)  # before it is run, so that tables know what is missing
             summaries.append(run_all(plan_double_steps(plan, plan.checked, request.catalogue)))
         else:
-            watcher.say("check-steps: no board has every cell done and an arm with a control; nothing to repeat")
+            watcher.say(
+                "--check-steps: no method whose training runs are all done is compared with another; nothing to repeat"
+            )
     return StudyRun(plan, store, tuple(summaries))
 
 

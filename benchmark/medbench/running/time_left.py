@@ -10,8 +10,10 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from medbench.planning.plan import Plan
 from medbench.running.resume import Job
 from medbench.running.watcher import Watcher
+from medbench.trial.trial import Trial
 
 SECONDS_PER_STEP = 0.012
 """A step of small-cnn on 32 images of 32 pixels, on one core."""
@@ -20,6 +22,8 @@ OF_OTHERS = 12.0
 OF_GENERATORS = 4.0
 """How much dearer a step of a generator is than one of a classifier, as a guess."""
 EVERY_SECONDS = 0.5
+USUAL_SIZE = 64
+"""Pixels, where a budget leaves the size to the data set."""
 LEAST_SHARE = 0.02
 """Of a job, before what it took is believed."""
 
@@ -134,18 +138,23 @@ class TimedWatcher:
 
 def guess_seconds(job: Job) -> float:
     """Guess what a job takes on one core, from its steps and the size of the images alone."""
-    budget = job.task.trial["budget"]
-    network = 1.0 if str(job.task.trial["classifier"]).startswith("small-cnn") else OF_OTHERS
-    of_image = ((budget.get("size") or 64) / 32) ** 2 * budget["batch"] / 32
-    if job.kind == "stage":
-        return SECONDS_PER_STEP * OF_GENERATORS * of_image * float(budget["generator_steps"])
-    return SECONDS_PER_STEP * network * of_image * float(budget["steps"])
+    return _guess(Trial.from_json(job.task.trial), is_stage=job.kind == "stage")
 
 
-def guess_all(jobs: Iterable[Job], workers: int) -> float:
-    """Guess what jobs take together, all workers busy."""
-    each = [guess_seconds(job) for job in jobs]
+def guess_plan(plan: Plan, workers: int) -> float:
+    """Guess how many seconds a plan takes as a whole, all workers busy."""
+    each = [_guess(trial) for trial in plan.trials]
+    each += [_guess(stage.trial, is_stage=True) for stage in plan.stages.values()]
     return max([sum(each) / workers, *each], default=0.0)
+
+
+def _guess(trial: Trial, *, is_stage: bool = False) -> float:
+    budget = trial.budget
+    of_image = ((budget.size or USUAL_SIZE) / 32) ** 2 * budget.batch / 32
+    if is_stage:
+        return SECONDS_PER_STEP * OF_GENERATORS * of_image * budget.generator_steps
+    network = 1.0 if trial.classifier.startswith("small-cnn") else OF_OTHERS
+    return SECONDS_PER_STEP * network * of_image * budget.steps
 
 
 def about(seconds: float) -> str:

@@ -102,6 +102,24 @@ def outlook_lines(design: PlannedDesign, *, worth: float, whole: float = 0.0, sc
     yield from under([f"It is assumed that two methods decide {share} of the patients differently."], screen.width)
 
 
+def detectable(plan: Plan) -> Iterator[str]:
+    """Yield what gain a plan can detect, in a sentence for each table that may have a verdict."""
+    for source in plan.sources:
+        for text in dict.fromkeys(plan.study.protocols):
+            rule, arms = protocol(text), arms_under(plan.study, text, plan.arms[source.text])
+            if rule.leaks or any((o.dataset, o.protocol) == (source.text, text) for o in plan.skipped):
+                continue
+            keys = {arm.key for arm in arms}
+            compared = Counter(arm.board or arm.classifier for arm in arms if arm.control and arm.control_key in keys)
+            for classifier, comparisons in compared.items():
+                found = outlook(_planned(plan, source, text, rule, comparisons))
+                if found:
+                    several = len(plan.sources) > 1 or len(compared) > 1
+                    of = f"{_data(source)}, {classifier_name(classifier)}: " * several
+                    said = f"can detect a gain of {100 * found[0].gain:.1f} points or more (80 % power)"
+                    yield f"{of}{said if of else said.capitalize()}."
+
+
 def _cost(cost: float, whole: float) -> str:
     if math.isnan(cost):
         return "-"
@@ -118,7 +136,7 @@ def _question(plan: Plan) -> str:
 
 
 def _data(source: DatasetDescription) -> str:
-    return dataset_name(source.text)
+    return dataset_name(source.text, source.title)
 
 
 def _size(plan: Plan, stored: StoredPart, timed: Timing) -> str:
