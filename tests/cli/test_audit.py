@@ -8,10 +8,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from medbench.cli import audit, writing
 from medbench.data.audit_official_cut import WAIVABLE, waived_leaks
 from medbench.errors import LeakError, UsageError
 from medbench.interfaces import Budget
@@ -50,16 +52,30 @@ def twins(root: Path) -> None:
     np.savez(root / "toy.npz", x=x.astype(np.uint8), labels=np.arange(80) // 2 % 2)
 
 
-def test_every_section_is_there_within_80_columns(call: Medbench) -> None:
+def test_every_section_is_there_and_whole_in_a_pipe(call: Medbench) -> None:
     said = call("audit", "phantom:toy")
 
     assert said.returncode == 0, said.stderr
-    sections = ("groups: what no cut may part", "equal pixels", "nearly equal", "look alike", "labels that conflict",
-                "144 train, 96 test images; it parts no group", "shortcuts", "Not seen: crops")  # fmt: skip
+    sections = ("patients kept together in every split", "equal pixels",
+                "nearly equal", "look alike", "labels that conflict",
+                "144 train, 96 test images; nobody is on both sides", "shortcuts", "Not seen: crops")  # fmt: skip
     places = [said.stdout.index(section) for section in sections]
     assert places == sorted(places)
-    assert max(columns(line) for line in said.stdout.splitlines()) <= 80
+    assert audit.BLIND in said.stdout  # no line is broken where programs and searches read it
     assert said.stdout.isascii()
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_names_of_a_pair_are_never_cut(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    first, second = f"{'a long folder/' * 5}first.png", f"{'a long folder/' * 5}second.png"
+    piped = list(audit._list([f"{first}, {second}  0.991"]))
+    monkeypatch.setattr(writing.sys, "stdout", SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setenv("COLUMNS", str(width))
+    shown = "\n".join(audit._list([f"{first}, {second}  0.991"]))
+
+    assert piped == [f"   {first}, {second}  0.991"]
+    assert " ".join(shown.split()) == " ".join(piped[0].split())
+    assert max(map(columns, shown.splitlines())) <= width
 
 
 def test_a_mirrored_picture_across_the_official_cut_blocks(call: Medbench, tmp_path: Path) -> None:
@@ -99,7 +115,9 @@ def test_a_waived_finding_runs_and_stands_under_the_table(call: Medbench, tmp_pa
         assert "official[overlap=drop] (which leaves out 2 of 48 training images)" in ended.stderr
         assert 'waive = ["duplicate-across-cut"]' in ended.stderr
     assert ran.returncode == 0, ran.stderr
-    assert "1 patient shares a picture with another and was united with it (1 by nearly the same)" in ran.stderr
+    assert "on the images, which `medbench plan` lists" in ran.stderr
+    planned = call("plan", "waives.toml", "--data", "real")
+    assert "1 patient shares a picture with another and was united with it" in " ".join(planned.stdout.split())
     for table in (ran, again):
         assert "WAIVED duplicate-across-cut" in table.stdout
     assert checked.returncode == 0

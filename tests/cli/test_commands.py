@@ -161,6 +161,21 @@ def test_a_check_survives_what_a_plugin_raises(medbench: Medbench, tmp_path: Pat
     assert "Raises(" not in shown.stdout
 
 
+def test_a_study_is_shown_by_what_it_compares(medbench: Medbench) -> None:
+    shown = medbench("plugins", "show", "thyroid-gan").stdout
+    plugin = medbench("plugins", "show", "medbench.studies").stdout
+    listed = medbench("plugins", "list").stdout
+
+    assert shown.startswith("study thyroid-gan, from medbench.studies\n  Shailaja et al. 2024")
+    assert "ddti:benign-malignant (Thyroid ultrasound, benign or malignant)" in shown
+    assert "acgan[" not in shown.partition("methods")[0]
+    assert "medbench run thyroid-gan\n" in shown
+    assert "PurePath" not in shown
+    assert "provides studies: brain-features, " in plugin
+    assert "studys" not in plugin + listed
+    assert "  data sets    vindr-spinexr:abnormal, " in listed
+
+
 def test_status_tells_how_far_a_run_is(medbench: Medbench, environment: dict[str, str], tmp_path: Path) -> None:
     run = [sys.executable, "-m", "medbench", "run", "-d", "phantom:toy", "-a", "plain-toy", "-c", "mean[pause=4]",
            "--folds", "2", "--repeats", "1", "--no-controls", "--executor", "forks", "--workers", "1",
@@ -176,8 +191,9 @@ def test_status_tells_how_far_a_run_is(medbench: Medbench, environment: dict[str
 
     assert [(job["total"], 0 < job["step"] <= 10) for job in facts["running"]] == [(10, True)]
     assert {row["planned"] for row in facts["arms"]} == {2}
-    assert "of 2 trials done, 0 failed, " in text
-    assert "2 of 2 trials done, 0 failed, 0 running" in after
+    assert "of 2 training runs done, 1 running now\n" in text
+    assert "2 of 2 training runs done\n" in after
+    assert " toy (SYNTHETIC images), mean (pause=4), split by patient\n   plain-toy  2 of 2\n" in after
 
 
 def test_logs_show_what_failed_and_what_is_asked_for(medbench: Medbench) -> None:
@@ -192,7 +208,7 @@ def test_logs_show_what_failed_and_what_is_asked_for(medbench: Medbench) -> None
     assert "bug: ZeroDivisionError: division by zero" in failed.stdout
     assert "| ZeroDivisionError" in named.stdout
     assert named.stdout.count("   | ") == 2
-    assert none.stdout == "no trial matches 'hybrid'.\n"
+    assert none.stdout == "no training run matches 'hybrid'.\n"
 
 
 @pytest.mark.parametrize(

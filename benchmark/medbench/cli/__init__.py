@@ -29,6 +29,8 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command that is called; one that does not exist leads to the one that is meant."""
+        if ctx.resilient_parsing:  # a shell asks how a word goes on
+            return super().resolve_command(ctx, args)
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             from medbench.cli.guesses import guess_command
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from medbench.api.terminal_progress import Display
 from medbench.cli.shared_options import complete, load_catalogue, plugin_options
+from medbench.cli.writing import fill
 from medbench.data.audit_duplicates import DETAIL, DETAIL_OF_FEW, LOOK_ALIKE, WHOLE, find_look_alikes
 from medbench.data.audit_findings import Blank, Shortcut, describe_blanks
 from medbench.data.audit_official_cut import WAIVABLE
@@ -29,7 +30,7 @@ from medbench.protocols.protocol import protocol
 from medbench.registry.catalogue import Catalogue
 from medbench.registry.display_names import dataset_name
 from medbench.registry.guess_names import is_path
-from medbench.text import WIDTH, clean, counted, cut, wrapped
+from medbench.text import clean, counted
 
 SHOWN = 5
 BLIND = (
@@ -39,13 +40,13 @@ BLIND = (
 
 
 # One parameter per option of the command line.
-@click.command(short_help="Say what a data set gives away: duplicates, leaks, shortcuts.")
+@click.command(short_help="Look for duplicates, leaks and shortcuts in a data set.")
 @click.argument("name", metavar="[DATASET|STUDY]", required=False, shell_complete=complete("dataset", "study"))
 @click.option("--data", multiple=True, metavar="[NAME=]FOLDER", help="Where the data set lies; only read.")
-@click.option("--phantom", is_flag=True, help="Use drawn look-alikes instead of real images.")
+@click.option("--phantom", is_flag=True, help="Use synthetic test images instead of real ones.")
 @click.option("--size", type=click.IntRange(8, 4096), help="Working size in pixels; by default as the study's.")
 @click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes that decode.")
-@click.option("--canary", is_flag=True, help="Audit medbench itself, on labels that are noise.")
+@click.option("--canary", is_flag=True, help="Check medbench itself, on labels that are noise.")
 @click.option("--budget", metavar="NAME|k=v,...", help="Of the canary: smoke, or steps=600,...")
 @click.option("--results", type=click.Path(path_type=Path), default=Path("results/runs"), show_default=True,
               envvar="MEDBENCH_RESULTS", help="Where results of the canary are stored.")  # fmt: skip
@@ -64,9 +65,9 @@ def audit(
     plugin_folders: tuple[Path, ...],
     plugin_switches: tuple[str, ...],
 ) -> int:
-    """Say what DATASET, or every data set of STUDY, gives away; ends with 8 where that stops a run.
+    """Look for duplicates, leaks and shortcuts in DATASET, or in every data set of STUDY.
 
-    Images are decoded as for a run, and kept as for one.
+    Ends with 8 where one would stop a run. Images are decoded as for a run, and kept for it.
     """
     if canary:
         if name is not None or data:
@@ -147,7 +148,7 @@ def _text(facts: dict[str, Any]) -> Iterator[str]:
     yield clean(facts["title"])
     yield f" {counted(facts['images'], 'image')} of {counted(facts['patients'], 'patient')} at {facts['size']} pixels"
     yield ""
-    yield " groups: what no cut may part"
+    yield " patients kept together in every split; shown under every result"
     yield f"  by patient and study                {facts['declared']:>9,}"
     yield f"  equal pixels united                 {facts['exact']:>9,}{_less(facts['declared'], facts['exact'])}"
     yield f"  nearly equal pictures united        {facts['groups']:>9,}{_less(facts['exact'], facts['groups'])}"
@@ -170,30 +171,30 @@ def _text(facts: dict[str, Any]) -> Iterator[str]:
     yield from _list(f"{v['first']}, {v['second']}  {v['value']:.3f}" for v in facts["near_conflicts"])
     yield ""
     if facts["blank"]:
-        yield from wrapped(f"{describe_blanks([Blank(**of_it) for of_it in facts['blank']])}.")
+        yield _sentence(f"{describe_blanks([Blank(**of_it) for of_it in facts['blank']])}.")
         yield ""
     yield from _official(facts)
     yield ""
     yield from _shortcuts(facts)
     yield ""
-    yield from wrapped(BLIND)
+    yield _sentence(BLIND)
 
 
 def _official(facts: dict[str, Any]) -> Iterator[str]:
     if not facts["parts"]:
-        yield " official cut: there is none"
+        yield " official split: there is none"
         return
     counts = ", ".join(f"{n:,} {part}" for part, n in facts["parts"].items())
-    yield f" official cut: {counts} images" + ("" if facts["across"] else "; it parts no group")
-    yield from (f"  {said}" for said in facts["overlap_said"])
+    yield f" official split: {counts} images" + ("" if facts["across"] else "; nobody is on both sides")
+    yield from (_sentence(said, "  ") for said in facts["overlap_said"])
     for name, groups in facts["across"].items():
         state = "waived" if name in facts["waived"] else "BLOCKS" if name in facts["blocks"] else "not used"
         yield f"  {state}  {name}: {counted(len(groups), 'group')}"
-        yield from wrapped(f"{WAIVABLE[name]}.", WIDTH - 3)
+        yield _sentence(f"{WAIVABLE[name]}.", "    ")
         yield from _list(", ".join(ids) for ids in groups)
     if facts["blocks"]:
         names = ", ".join(f'"{name}"' for name in facts["blocks"])
-        yield from wrapped(
+        yield _sentence(
             f"The protocol official is refused (exit 8). Use --protocol patients, train without what is shared by "
             f"--protocol official[overlap=drop], mend the files, or write waive = [{names}] into a study file; every "
             "table will say so. --json lists every image under overlap."
@@ -204,13 +205,14 @@ def _shortcuts(facts: dict[str, Any]) -> Iterator[str]:
     if not facts["looked_at"]:
         yield " shortcuts: not measured, a class has fewer than 5 groups"
         return
-    yield f" shortcuts, {counted(facts['looked_at'], 'image')}    AUROC  95 % range   bal.acc"
+    yield f" shortcuts, {counted(facts['looked_at'], 'image')}    AUROC  95 % CI      bal.acc"
     for found in (*facts["shortcuts"], *([facts["neighbour"]] if facts["neighbour"] else [])):
         shortcut = Shortcut(**found)
         yield _row(shortcut, "!" if shortcut.is_said else " ")
     if facts["warnings"]:
-        yield from wrapped(
-            "!  above .60, and its range above .50: a classifier may read that instead of the disease; boards say so."
+        yield _sentence(
+            "!  above .60, and its CI above .50: a classifier may read that instead of the disease. Every result shows "
+            "the warning.",
         )
 
 
@@ -229,9 +231,13 @@ def _times(same: Sequence[Sequence[str]]) -> str:
 
 def _list(lines: Any) -> Iterator[str]:
     every = list(lines)
-    yield from (f"   {cut(clean(line), WIDTH - 3)}" for line in every[:SHOWN])
+    yield from (_sentence(line, "      ", first="   ") for line in every[:SHOWN])
     if len(every) > SHOWN:
         yield f"   and {len(every) - SHOWN:,} more (--json lists all)"
+
+
+def _sentence(text: str, indent: str = " ", *, first: str | None = None) -> str:
+    return fill(text, indent, first=first)
 
 
 def _detail(facts: dict[str, Any]) -> float:

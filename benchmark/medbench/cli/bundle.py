@@ -40,7 +40,7 @@ def bundle(
     plugin_folders: tuple[Path, ...],
     plugin_switches: tuple[str, ...],
 ) -> None:
-    """Pack the latest run of STUDY, or of any study: predictions, costs and versions; no labels, patients or pictures.
+    """Pack the run of STUDY, or the latest one: predictions, costs and versions; no labels, patients or pictures.
 
     The same run gives the same bytes.
     """

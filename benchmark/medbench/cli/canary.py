@@ -69,22 +69,22 @@ def run_canary(
 
 
 def _text(found: Canary) -> Iterator[str]:
-    yield "canary: drawn images whose labels are noise"
+    yield "canary: synthetic images whose labels are noise"
     yield ""
-    yield f" {pad('honest protocol: AUROC of every arm', 44)}{'AUROC':>7}   joint 95 % range"
+    yield f" {pad('honest protocol: AUROC of every method', 44)}{'AUROC':>7}   simultaneous 95 % CI"
     for arm in sorted(found.arms, key=lambda a: a.name):
         mark = "" if arm.holds else "   LEAVES OUT .5"
         name = pad(cut(f"  {short(arm.name)}", 43), 44)
         yield f" {name}{arm.auroc:>7.3f}   {arm.low:.3f} to {arm.high:.3f}{mark}"
     for name in found.missing:
         yield cut(f"   {name}", WIDTH)
-    yield f"   an AUROC {found.reach:.2f} away from .5 would be seen in every arm"
+    yield f"   an AUROC {found.reach:.2f} away from .5 would be detected in every method"
     yield ""
     yield " the same labels where images are copied and augmented before the cut"
     for title, value in (
         ("accuracy there", found.leaky),
         ("always the commonest class, honest", found.majority),
-        ("the same arm, honest", found.honest),
+        ("the same method, honest", found.honest),
     ):
         yield f"   {pad(title, 42)}" + ("not computed" if value is None else f"{100 * value:>6.1f} %")
     yield ""

@@ -1,4 +1,4 @@
-"""``medbench compare``: two arms against each other, or every gain of a run."""
+"""``medbench compare``: two methods against each other, or every gain of a run."""
 
 from __future__ import annotations
 
@@ -20,12 +20,14 @@ from medbench.tables.writers.terminal import screen_of
 
 
 # One parameter per option of the command line.
-@click.command(short_help="Compare two arms, or plot every gain of a run.")
+@click.command(short_help="Compare two methods, or plot every gain of a run.")
 @click.argument("one", metavar="[A", required=False)
 @click.argument("other", metavar="B]", required=False)
 @click.option("--study", "study_name", metavar="STUDY", help="Of the latest run of a study; by default of any.")
 @results_option
-@click.option("--against", "entry", metavar="ENTRY", help="B is an arm of this published entry; nothing is rerun.")
+@click.option(
+    "--against", "entry", metavar="ENTRY", help="B is a method of this published entry; nothing is run again."
+)
 @click.option("--published", type=click.Path(path_type=Path), default=Path("results/published"), show_default=True,
               help="Where entries are.")  # fmt: skip
 @click.option("--details", is_flag=True, help="Cross-checks: corrected t-test, folds, seeds. They make no verdict.")
@@ -47,16 +49,16 @@ def compare(
     plugin_folders: tuple[Path, ...],
     plugin_switches: tuple[str, ...],
 ) -> None:
-    """Compare arm A with arm B on every board where both stand; without them, plot every gain over its own control.
+    """Compare method A with method B in every table where both stand; without them, plot every gain.
 
     A and B are written as on the leaderboard: hybrid, 'hybrid[generator=reacgan]', or 'hybrid / resnet18'.
     """
     if entry is not None and (other is None or details):
-        raise UsageError("--against takes two arms, one of this run and one of the entry, and no --details.")
+        raise UsageError("--against takes two methods, one of this run and one of the entry, and no --details.")
     if one is not None and other is None:
-        raise UsageError(f"{one} with what? Give two arms, as in `medbench compare {one} balanced`, or none.")
+        raise UsageError(f"{one} with what? Give two methods, as in `medbench compare {one} balanced`, or none.")
     if details and one is None:
-        raise UsageError("--details belongs to two arms; give both, as in `medbench compare hybrid geometric`.")
+        raise UsageError("--details belongs to two methods; give both, as in `medbench compare hybrid geometric`.")
     if plot is not None:
         style.form_of(plot)  # before anything is read
     store, record = open_run(results, study_name)

@@ -27,7 +27,7 @@ from medbench.text import clean, counted
 SHOWN = 20
 
 
-@click.group(short_help="List, show, check, draw and fetch data sets.")
+@click.group(short_help="Show, check, download or draw a data set.")
 def datasets() -> None:
     """List, show, check, draw and fetch data sets."""
 
@@ -177,7 +177,7 @@ def phantom(
     plugin_folders: tuple[Path, ...],
     plugin_switches: tuple[str, ...],
 ) -> None:
-    """Write drawn look-alikes of data set NAME into the new folder ROOT, in the real layout."""
+    """Draw synthetic test images in the layout of data set NAME into the new folder ROOT."""
     dataset = load_catalogue(plugin_folders, plugin_switches).resolve("dataset", name)
     if root.is_file() or (root.is_dir() and any(root.iterdir())):
         raise UsageError(f"{root} is {'a file' if root.is_file() else 'not empty'}; give a new folder.")

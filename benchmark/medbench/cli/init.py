@@ -33,13 +33,17 @@ from medbench.text import clean, counted, listed
 
 
 # One parameter per option of the command line.
-@click.command(short_help="Set up a study of one's own folder of images.")
+@click.command(short_help="Make a study of your own folder of images.")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("study.toml"), show_default=True, help="The study."
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("study.toml"),
+    show_default=True,
+    help="The study file that is written.",
 )
 @click.option(
-    "--patient", help="Regular expression with one group that finds the patient in a path; guessed if left out."
+    "--patient", help="Regular expression with one group that finds the patient in a file's path; guessed if left out."
 )
 @click.option(
     "-a",
@@ -48,7 +52,7 @@ from medbench.text import clean, counted, listed
     default=("hybrid",),
     show_default=True,
     shell_complete=complete("augmenter"),
-    help="What to compare.",
+    help="Method to compare; may be repeated.",
 )
 @click.option("--size", type=click.IntRange(8, 4096), help="Working size in pixels; the data set's own by default.")
 @click.option("--force", is_flag=True, help="Overwrite an existing study file.")

@@ -27,12 +27,12 @@ T = TypeVar("T")
 
 
 # One parameter per option of the command line.
-@click.command(short_help="Print the leaderboard of a run.")
+@click.command(short_help="Print the results of a run.")
 @record_options
-@click.option("--table", "which", type=click.Choice(TABLES), help="gains over controls (the default); beside what was "
-              "published; inflation, leak by leak; growth by training size, and its worth in patients.")  # fmt: skip
+@click.option("--table", "which", type=click.Choice(TABLES), help="What is printed: gains (the default); beside what "
+              "was published; inflation, leak by leak; growth by training size, in patients.")  # fmt: skip
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
-@click.option("--wide", is_flag=True, help="More columns.")
+@click.option("--wide", is_flag=True, help="More columns and notes, with names as commands take them.")
 @click.option("--plain", is_flag=True, help="ASCII only.")
 @click.option("--against", type=click.Choice(["published"]), hidden=True)  # this and the next two: as before --table
 @click.option("--inflation", is_flag=True, hidden=True)
@@ -53,7 +53,7 @@ def leaderboard(
     plugin_folders: tuple[Path, ...],
     plugin_switches: tuple[str, ...],
 ) -> None:
-    """Print the leaderboard of the latest run of STUDY, or of any study."""
+    """Print the results of the run of STUDY, or of the latest one."""
     before: dict[Table, bool] = {"published": bool(against), "inflation": inflation, "growth": growth}
     given: list[Table] = [*([which] if which else []), *(table for table, is_given in before.items() if is_given)]
     if len(given) > 1:

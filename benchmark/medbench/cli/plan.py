@@ -35,15 +35,15 @@ cp -rn "$store"/. {results}/
 exit $status"""
 
 
-@click.command(short_help="Say what a run would do; spend nothing.")
+@click.command(short_help="Say what a run would do, and what gain it can detect.")
 @study_options
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-@click.option("--yes", is_flag=True, help=f"Work out more than {MANY_TRIALS:,} trials.")
+@click.option("--yes", is_flag=True, help=f"Work out more than {MANY_TRIALS:,} training runs.")
 @click.option("--sbatch", type=click.IntRange(1, 10_000), metavar="N", help="Print a SLURM job of N parts instead.")
 def plan(as_json: bool, yes: bool, sbatch: int | None, **options: Any) -> None:
-    """Say which trials a study has, which stages they share, and what is stored already; train nothing.
+    """Say which training runs a study has, how long they take, and what gain they can detect; train nothing.
 
-    Phantoms are drawn if they are needed, nothing else is written.
+    Synthetic test images are drawn if they are needed, nothing else is written.
     """
     request = read_request(**options)
     if sbatch is not None:

@@ -104,7 +104,7 @@ def withdraw(entry: str, reason: str, folder: Path) -> None:
 
 
 # One parameter per option of the command line.
-@click.command(short_help="Run one cell of a published entry again and compare.")
+@click.command(short_help="Run a part of a published entry again and compare.")
 @click.argument("entry")
 @_to
 @_data
@@ -128,7 +128,7 @@ def reproduce(
     plugin_folders: tuple[Path, ...],
     plugin_switches: tuple[str, ...],
 ) -> None:
-    """Run one cell of ENTRY again, which the entry's hash and a salt choose, and compare its predictions.
+    """Run one training run of ENTRY again, which the entry's hash and a salt choose, and compare its predictions.
 
     With --sign, of a key that the file "maintainers" beside the ledger lists, a signed row "reproduced" is added.
     """

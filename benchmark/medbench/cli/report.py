@@ -17,7 +17,7 @@ CHECKLISTS = ("claim2024",)
 
 
 # One parameter per option.
-@click.command(short_help="Write a run as one page that needs no network.")
+@click.command(short_help="Write the results as one web page, Markdown or LaTeX.")
 @record_options
 @click.option("--format", "form", type=click.Choice(list(ENDINGS)), help="Default: html; md for a checklist.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Default: report.html, .md or .tex.")
@@ -38,7 +38,7 @@ def report(
     plugin_folders: tuple[Path, ...],
     plugin_switches: tuple[str, ...],
 ) -> None:
-    """Write a report of the latest run of STUDY, or of any study: answer, results, figures, where all came from.
+    """Write a report of the run of STUDY, or of the latest one: answers, tables, plots, and where all came from.
 
     The same results give the same bytes.
     """

@@ -1,4 +1,4 @@
-"""``medbench run``: what a study lacks in its store is run, then its tables are printed."""
+"""``medbench run``: what a study lacks in its store is run, then the results are printed."""
 
 from __future__ import annotations
 
@@ -29,19 +29,35 @@ from medbench.text import clean
 
 
 # One parameter per option of the command line.
-@click.command(short_help="Run a study and print its leaderboard.")
+@click.command(short_help="Train and test the methods of a study, and print the results.")
 @study_options
-@click.option("--workers", type=click.IntRange(1, 256), help="Jobs at a time; by default a process a core, or a GPU.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, or cuda:0,cuda:1.")
 @click.option(
-    "--executor", default="local", show_default=True, shell_complete=complete("executor"), help="Where jobs run."
+    "--workers", type=click.IntRange(1, 256), help="Training runs at a time; by default one a core, or one a GPU."
 )
-@click.option("--limit", "limit_s", type=click.FloatRange(1), default=24 * 3600.0, help="Seconds a job may take.")
-@click.option("--shard", default="1/1", metavar="I/N", help="Run only the I-th of N parts.")
-@click.option("--retry-failed", is_flag=True, help="Try failed trials again.")
-@click.option("--yes", is_flag=True, help=f"Run more than {MANY_TRIALS:,} trials without asking.")
-@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
-@click.option("--wide", is_flag=True, help="More columns.")
+@click.option(
+    "--device", default="auto", show_default=True, help="Where networks are trained: auto, cpu, cuda, or cuda:0,cuda:1."
+)
+@click.option(
+    "--executor",
+    default="local",
+    show_default=True,
+    shell_complete=complete("executor"),
+    help="What starts the processes.",
+)
+@click.option(
+    "--limit",
+    "limit_s",
+    type=click.FloatRange(1),
+    default=24 * 3600.0,
+    help="Most seconds that a training run or a generator may take; a day by default.",
+)
+@click.option("--shard", default="1/1", metavar="I/N", help="Run only the I-th of N parts, as on a cluster.")
+@click.option("--retry-failed", is_flag=True, help="Try training runs again that failed.")
+@click.option("--yes", is_flag=True, help=f"Run more than {MANY_TRIALS:,} training runs without asking.")
+@click.option(
+    "--format", "form", type=click.Choice(FORMATS), default="table", show_default=True, help="What is printed."
+)
+@click.option("--wide", is_flag=True, help="More columns and notes, with names as commands take them.")
 def run(
     workers: int | None,
     device: str,
@@ -54,9 +70,10 @@ def run(
     wide: bool,
     **options: Any,
 ) -> int:
-    """Run STUDY (a file or a name; quickstart by default), or what the options say, and print the leaderboard.
+    """Train and test the methods of STUDY, or those that the options name, and print the results.
 
-    Run the same command again to go on after an interruption; what is stored is not run again.
+    STUDY is a file or a name; without one and without -d it is the quickstart. The same command again goes on after
+    an interruption; nothing that is stored is run again.
     """
     request = read_request(**options)
     resources = Resources(workers, device, executor, limit_s)

@@ -24,7 +24,9 @@ from medbench.text import WIDTH, clean, wrapped
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option("--to", "folder", type=click.Path(path_type=Path), default=Path("results/published"),
               show_default=True, help="Where entries are published, to look an id up.")  # fmt: skip
-@click.option("--data", multiple=True, metavar="[NAME=]FOLDER", help="Where the data set lies; phantoms are drawn.")
+@click.option(
+    "--data", multiple=True, metavar="[NAME=]FOLDER", help="Folder of the data set; synthetic test images are drawn."
+)
 @click.option("--allowed-signers", "allowed", type=click.Path(path_type=Path, exists=True), metavar="FILE",
               help="It must be signed by one of these; see man ssh-keygen.")  # fmt: skip
 @click.option("--accept-repeated", is_flag=True, help="You looked at predictions that occur twice.")

@@ -1,4 +1,4 @@
-"""``medbench weights``: get pretrained weights beforehand, since a trial never touches the network."""
+"""``medbench weights``: get pretrained weights beforehand, since a training run never touches the network."""
 
 from __future__ import annotations
 

@@ -81,20 +81,9 @@ def run_study(
     plan = plan_study(request, watcher, most=most)  # faults show before anything is written
     store = Store(request.results)
     if not all(source.is_decoded for source in plan.sources):
-        generators = f" and {counted(len(plan.stages), 'generator')}" if plan.stages else ""
-        guessed = about(guess_plan(plan, workers.count))
-        watcher.say(
-            f"{counted(len(plan.trials), 'training run')}{generators}, {guessed} (a first guess); the images are read "
-            "first"
-        )
+        watcher.say(_first_guess(plan, workers))
         plan = prepare(request, watcher, workers=workers.count, most=most)
-    for source in plan.sources:
-        if source.notes:
-            notes = counted(len(source.notes), "note")
-            watcher.say(
-                f"{dataset_name(source.text, source.title)}: {notes} on the images, which `medbench plan` lists"
-            )
-    for sentence in before(plan) if before is not None else ():
+    for sentence in (*_notes(plan), *(before(plan) if before is not None else ())):
         watcher.say(sentence)
     plugins = LoadedPlugins(request.catalogue, request.plugin_folders, request.blocked)
     plan, checks = check_plugins(plan, store, plugins, workers, watcher.say)
@@ -116,6 +105,21 @@ def run_study(
                 "--check-steps: no method whose training runs are all done is compared with another; nothing to repeat"
             )
     return StudyRun(plan, store, tuple(summaries))
+
+
+def _first_guess(plan: Plan, workers: Workers) -> str:
+    """Say how long a plan may take, before any image is read."""
+    generators = f" and {counted(len(plan.stages), 'generator')}" if plan.stages else ""
+    runs, guessed = counted(len(plan.trials), "training run"), about(guess_plan(plan, workers.count))
+    return f"{runs}{generators}, {guessed} (a first guess); the images are read first"
+
+
+def _notes(plan: Plan) -> Iterator[str]:
+    """Yield how many notes there are on the images of each data set; ``medbench plan`` lists them."""
+    for source in plan.sources:
+        if source.notes:
+            name, notes = dataset_name(source.text, source.title), counted(len(source.notes), "note")
+            yield f"{name}: {notes} on the images, which `medbench plan` lists"
 
 
 def plan_study(request: Request, watcher: Watcher, *, most: int | None = None) -> Plan:
