@@ -28,8 +28,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-def job(key: str, *, kind: str = "trial", recipe: str = "balanced") -> Any:
-    task = SimpleNamespace(trial=TRIAL.to_json(), stage=recipe if kind == "stage" else "")
+def job(key: str, *, kind: str = "trial", recipe: str = "balanced", network: str = "small-cnn") -> Any:
+    task = SimpleNamespace(trial={**TRIAL.to_json(), "classifier": network}, stage=recipe if kind == "stage" else "")
     return SimpleNamespace(key=key, kind=kind, task=task, recipes=("small-cnn", recipe))
 
 
@@ -116,13 +116,15 @@ def test_names_are_as_wide_as_the_terminal(width: int) -> None:
 def test_what_is_left_follows_what_was_measured() -> None:
     now = [0.0]
     jobs = {key: job(key) for key in "abcd"} | {"g": job("g", kind="stage", recipe="acgan")}
-    told: list[tuple[float, bool]] = []
+    told: list[tuple[float | None, bool]] = []
     watcher = SimpleNamespace(started=lambda *_: None, progress=lambda *_: None, finished=lambda *_: None,
                               time_left=lambda *of_it: told.append(of_it))  # fmt: skip
     timed = TimedWatcher(watcher, jobs, 1, now=lambda: now[0])  # type: ignore[arg-type]
 
     timed.tell(list(jobs.values()))
     assert told[-1] == (pytest.approx(4 * 7.2 + 4 * 7.2), True)
+    TimedWatcher(watcher, {"v": job("v", network="vgg16")}, 1).tell([job("v", network="vgg16")])  # type: ignore[arg-type]
+    assert told.pop() == (None, True)
     timed.started("a", "", "trial")
     now[0] = 10.0
     timed.progress("a", 300, 600)  # half of it took 10 s, so that all take 20 s, and a generator four times as long

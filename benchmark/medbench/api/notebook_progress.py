@@ -8,7 +8,6 @@ import time
 from typing import Any
 
 from medbench.api.run_progress import RunProgress
-from medbench.running.time_left import about
 from medbench.text import clean, counted
 
 REDRAW_SECONDS = 0.5
@@ -63,9 +62,9 @@ class NotebookProgress:
         self._run.progress(job, step, total)
         self._draw()
 
-    def time_left(self, seconds: float, is_guess: bool) -> None:
+    def time_left(self, seconds: float | None, is_guess: bool) -> None:
         """Show how long the run still takes."""
-        self._run.left = f"{about(seconds)} left" + (" (a first guess)" if is_guess else "")
+        self._run.tell(seconds, is_guess)
         self._count()
         self._draw()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from medbench.running.time_left import about
 from medbench.text import counted
 
 
@@ -51,6 +52,11 @@ class RunProgress:
             return f"nothing to do{', ' * bool(had)}{had}"
         generators = f" and {counted(self.generators, 'generator')} to train" if self.generators else " to do"
         return f"{counted(self.runs, 'training run')}{generators}{'; ' * bool(had)}{had}"
+
+    def tell(self, seconds: float | None, is_guess: bool) -> None:
+        """Keep how long it still takes; None where that is not known."""
+        guess = " (a first guess)" if is_guess else ""
+        self.left = f"{about(seconds)} left{guess}" if seconds is not None else ""
 
     def started(self, job: str, label: str, kind: str) -> None:
         """Count a job among those that run."""

@@ -101,10 +101,10 @@ class Display:
         if self._bars is not None and job in self._tasks:
             self._bars.update(self._tasks[job], completed=step, total=total, far=f"step {step:,} of {total:,}")
 
-    def time_left(self, seconds: float, is_guess: bool) -> None:
+    def time_left(self, seconds: float | None, is_guess: bool) -> None:
         """Show how long the run still takes; in a pipe at least every half minute, with what is being trained."""
-        is_first = not self.run.left
-        self.run.left = f"{about(seconds)} left" + (" (a first guess)" if is_guess else "")
+        is_first = not self.run.left and seconds is not None
+        self.run.tell(seconds, is_guess)
         if self._bars is not None:
             self._show_overall()
         elif is_first or time.monotonic() - self._last > QUIET_SECONDS:

@@ -110,8 +110,9 @@ def run_study(
 def _first_guess(plan: Plan, workers: Workers) -> str:
     """Say how long a plan may take, before any image is read."""
     generators = f" and {counted(len(plan.stages), 'generator')}" if plan.stages else ""
-    runs, guessed = counted(len(plan.trials), "training run"), about(guess_plan(plan, workers.count))
-    return f"{runs}{generators}, {guessed} (a first guess); the images are read first"
+    seconds = guess_plan(plan, workers.count)
+    guessed = f", {about(seconds)} (a first guess)" if seconds else ""
+    return f"{counted(len(plan.trials), 'training run')}{generators}{guessed}; the images are read first"
 
 
 def _notes(plan: Plan) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """How long a run still takes: from what its jobs took so far, and how far those that run are.
 
-Nothing is known before the first job reports a step; until then a guess stands, from the number of steps and the
-size of the images alone, and is called one.
+Nothing is known before the first job reports a step. Until then a guess stands for the small network on a CPU, from the
+number of steps and the size of the images alone, and is called one; for other networks nothing is said.
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ from medbench.trial.trial import Trial
 
 SECONDS_PER_STEP = 0.012
 """A step of small-cnn on 32 images of 32 pixels, on one core."""
-OF_OTHERS = 12.0
-"""How much dearer a step of another network is, as a guess."""
 OF_GENERATORS = 4.0
 """How much dearer a step of a generator is than one of a classifier, as a guess."""
 EVERY_SECONDS = 0.5
@@ -93,7 +91,8 @@ class TimedWatcher:
         now = self.now()
         if self._told is None or now - self._told >= EVERY_SECONDS + len(left) / 2000:
             self._told = now
-            told(self.seconds(left), self.is_guess)
+            is_known = not self.is_guess or all(_can_guess(job.task.trial["classifier"]) for job in left)
+            told(self.seconds(left) if is_known else None, self.is_guess)
 
     def started(self, job: str, label: str, kind: str) -> None:
         """Pass it on."""
@@ -116,7 +115,7 @@ class TimedWatcher:
             self._guessed += guess_seconds(self.jobs[job])
         self.watcher.finished(job, status, note)
 
-    def time_left(self, seconds: float, is_guess: bool) -> None:
+    def time_left(self, seconds: float | None, is_guess: bool) -> None:
         """Pass nothing on: it is told by :meth:`tell`."""
 
     def say(self, text: str) -> None:
@@ -142,7 +141,9 @@ def guess_seconds(job: Job) -> float:
 
 
 def guess_plan(plan: Plan, workers: int) -> float:
-    """Guess how many seconds a plan takes as a whole, all workers busy."""
+    """Guess how many seconds a plan takes as a whole, all workers busy; 0 where nothing can be guessed."""
+    if not all(_can_guess(trial.classifier) for trial in plan.trials):
+        return 0.0
     each = [_guess(trial) for trial in plan.trials]
     each += [_guess(stage.trial, is_stage=True) for stage in plan.stages.values()]
     return max([sum(each) / workers, *each], default=0.0)
@@ -153,8 +154,11 @@ def _guess(trial: Trial, *, is_stage: bool = False) -> float:
     of_image = ((budget.size or USUAL_SIZE) / 32) ** 2 * budget.batch / 32
     if is_stage:
         return SECONDS_PER_STEP * OF_GENERATORS * of_image * budget.generator_steps
-    network = 1.0 if trial.classifier.startswith("small-cnn") else OF_OTHERS
-    return SECONDS_PER_STEP * network * of_image * budget.steps
+    return SECONDS_PER_STEP * of_image * budget.steps
+
+
+def _can_guess(classifier: str) -> bool:
+    return classifier.partition("[")[0] == "small-cnn"
 
 
 def about(seconds: float) -> str:

@@ -26,11 +26,11 @@ class Watcher(Protocol):
     def finished(self, job: str, status: str, note: str) -> None:
         """Called when a job ended: "done", "failed", "skipped", or "again" where it is tried once more."""
 
-    def time_left(self, seconds: float, is_guess: bool) -> None:
+    def time_left(self, seconds: float | None, is_guess: bool) -> None:
         """Called several times a second with the seconds that are left; a watcher may lack it.
 
         Args:
-            seconds: All workers busy.
+            seconds: All workers busy; None where nothing is known yet.
             is_guess: Nothing was measured yet.
         """
 
@@ -47,5 +47,5 @@ class Silent:
     def started(self, job: str, label: str, kind: str) -> None: ...
     def progress(self, job: str, step: int, total: int) -> None: ...
     def finished(self, job: str, status: str, note: str) -> None: ...
-    def time_left(self, seconds: float, is_guess: bool) -> None: ...
+    def time_left(self, seconds: float | None, is_guess: bool) -> None: ...
     def problem(self, text: str) -> None: ...
