@@ -194,7 +194,7 @@ def publish(folder: Path, count: int, *, boards: int = 2, arms: int = 12, trials
     shas = [hashlib.sha256((folder / key / "bundle.medbench.zip").read_bytes()).hexdigest() for key in keys]
     for number, sha in enumerate(shas):
         if number % 7 == 1 and number % 10 != 3 and number % 40 != 5:
-            add(folder, sha, "reproduced", "reproduced", detail="one cell agreed", date="2026-02-15")
+            add(folder, sha, "reproduced", "reproduced", detail="one training run agreed", date="2026-02-15")
     for sha in shas[5::40]:
         add(folder, sha, "withdrawn", "withdrawn", detail="its authors found a mistake", date="2026-03-01")
     return keys

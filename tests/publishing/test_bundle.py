@@ -135,8 +135,8 @@ def test_a_trial_that_is_missing_is_named_in_words(run: ToyRun, tmp_path: Path) 
 
     with pytest.raises(
         Refused,
-        match=r"MB925: 2 trials of the study are not in the bundle, 0 are no part of it, the first: overwrites / mean "
-        r"on phantom:toy, patients, repeat 0, fold 0 of 2, seed 0, \d+ steps\.",
+        match=r"MB925: 2 training runs of the study are not in the bundle, 0 are no part of it, the first: "
+        r"overwrites / mean on phantom:toy, patients, repeat 0, fold 0 of 2, seed 0, \d+ steps\.",
     ):
         run.judge(spoilt(run.members(), left_out), tmp_path / "check")
 
@@ -181,7 +181,7 @@ def test_every_planned_trial_must_have_an_end(run: ToyRun, tmp_path: Path) -> No
     store = Store(tmp_path / "copy")
     shutil.rmtree(store.place(run.plan.trials[0]))
 
-    with pytest.raises(UsageError, match=f"1 of {len(run.plan.trials)} planned trials have no result yet"):
+    with pytest.raises(UsageError, match=f"1 of {len(run.plan.trials)} planned training runs have no result yet"):
         bundle_members.members_of(store, run.record, METHOD)
 
 
@@ -200,7 +200,7 @@ def test_made_images_that_are_scored_cannot_be_bundled(run: ToyRun) -> None:
     record = run.record
     record["study"]["protocols"] = ["augment-first"]
 
-    with pytest.raises(UsageError, match="scores made images"):
+    with pytest.raises(UsageError, match="scores generated images"):
         bundle_members.members_of(run.store, record, METHOD)
 
 
@@ -248,7 +248,7 @@ def test_the_command_says_what_it_made_and_refuses_what_others_would(run: ToyRun
     made = call("--method", str(card))
 
     assert made.exit_code == 0, made.output
-    assert "members" in made.output
+    assert "13 files in" in made.output
     method = read_bundle.read_bundle(tmp_path / "toys.medbench.zip").method
     assert (method.title, method.authors, method.contact) == ("Toys", ["Ada Lovelace"], "a@b.org")
     assert isinstance(call().exception, UsageError)

@@ -131,7 +131,7 @@ def test_without_its_data_an_entry_is_compared_as_far_as_can_be(
     place = publish_entry(bundle, recomputed, tmp_path / "published")
     said = check_entry(place, claimed)
 
-    assert "says what we compute, but not the boards on toy, which could not be recomputed here; the ledger" in said
+    assert "says what we compute, but not the tables on toy, which could not be recomputed here; the ledger" in said
     assert check_entry(place, recomputed).startswith("entry.json says what we compute; the ledger")
     honest = (place / "entry.json").read_text()
     for change in (
@@ -174,7 +174,7 @@ def test_an_entry_is_named_by_the_beginning_of_its_id_and_all_is_said_in_80_colu
 
     assert done.exit_code == 0, done.output
     text = " ".join(done.stdout.split())
-    assert "but not the boards on toy" in text
+    assert "but not the tables on toy" in text
     assert text.endswith("knows the entry as recomputed")
     assert max(map(len, done.stdout.splitlines())) <= 80
     none = call(verify_command, "0123", "--to", place.parent).exception
@@ -228,8 +228,8 @@ def test_only_the_same_training_under_another_protocol_may_predict_the_same(tmp_
     report = made.judge(made.bundle(), tmp_path / "again")
     (line,) = [check for check in report.checks if check.name == "repeated predictions"]
     assert (line.outcome, report.tier) == ("flagged", "claimed")
-    assert "r0 f0 s0 (patients)" in line.detail
-    assert "r0 f0 s0 (select-on-test)" in line.detail
+    assert "repeat 0, fold 0, seed 0 (patients)" in line.detail
+    assert "repeat 0, fold 0, seed 0 (select-on-test)" in line.detail
 
 
 def copied(made: ToyRun, fits: Any) -> None:

@@ -59,8 +59,8 @@ def test_scores_that_are_the_labels_are_named_whatever_they_say(sure: float, n_c
     p = np.full((40, n_classes), (1 - sure) / (n_classes - 1))
     p[np.arange(40), labels] = sure
 
-    assert "1 trial predicted the label and nothing else" in said((TRIAL, p, labels))
-    assert "adds / mean r0 f0 s0" in said((TRIAL, p, labels))
+    assert "1 training run predicted the label and nothing else" in said((TRIAL, p, labels))
+    assert "adds / mean, repeat 0, fold 0, seed 0" in said((TRIAL, p, labels))
     p[3] = p[3][::-1]  # one image is wrong
     assert not said((TRIAL, p, labels))
 
@@ -146,7 +146,7 @@ def test_a_seed_that_was_copied_with_a_little_noise_is_named() -> None:
     noise = rng.uniform(-5e-5, 5e-5, (200, 1)) * [1, -1]
     other, _ = trained(np.random.default_rng(6))
 
-    assert "1 trial predicted what another did to four digits" in seeds(p, np.clip(p + noise, 0, 1), other,
+    assert "1 training run predicted what another did to four digits" in seeds(p, np.clip(p + noise, 0, 1), other,
                                                                         labels=labels)  # fmt: skip
     assert not seeds(p, other, labels=labels)
     assert not seeds(p, p.copy(), labels=labels)  # byte for byte has a check of its own
@@ -201,8 +201,8 @@ def test_predictions_of_an_earlier_entry_are_named(run: ToyRun, tmp_path: Path) 
     assert compared() == compared("b") == ([], [])
     (sentence,), unread = compared("b", "a", "c", "d")
     assert sentence == (
-        f"6 of 6 trials predicted exactly what the same trials of entry {'a' * 16} did: the same run, or a copy of it, "
-        "and no further evidence"
+        f"6 of 6 training runs predicted exactly what the same training runs of entry {'a' * 16} did: the same run, "
+        "or a copy of it, and no further evidence"
     )
     assert unread == ["c" * 16]
 
@@ -218,7 +218,7 @@ def test_predictions_under_another_trial_are_named_as_such(run: ToyRun, tmp_path
     (tmp_path / "x").write_bytes(zip_container.write(members))
     (sentence,), _ = signs_of_invention.exact_copies(mine, [("a" * 16, tmp_path / "x")])
 
-    assert sentence == f"6 of 6 trials predicted exactly what other trials of entry {'a' * 16} did"
+    assert sentence == f"6 of 6 training runs predicted exactly what other training runs of entry {'a' * 16} did"
 
 
 def test_a_copy_is_flagged_in_its_entry_and_what_it_replaces_is_none(run: ToyRun, tmp_path: Path) -> None:
@@ -234,7 +234,7 @@ def test_a_copy_is_flagged_in_its_entry_and_what_it_replaces_is_none(run: ToyRun
     assert found.tier == "recomputed"  # a flag, no refusal
     assert found.entry is not None
     assert len(found.entry["flags"]) == 1
-    assert f"the same trials of entry {old.name} did" in found.entry["flags"][0]
+    assert f"the same training runs of entry {old.name} did" in found.entry["flags"][0]
     place = publish_entry(second, found, folder)
     assert entries_before(folder, place.name) == [(old.name, old / "bundle.medbench.zip")]
     assert entries_before(folder, old.name) == []
@@ -259,8 +259,8 @@ def test_a_copy_with_a_little_noise_is_named_too(tmp_path: Path) -> None:
     found = verify_bundle(copy, Setup(plugin_folders=[TOYS]), others=entries_there)
     assert found.entry is not None
     assert found.entry["flags"] == [
-        f"6 of 6 trials predicted what trials of entry {'a' * 16} did to four digits, not to the last one: the same "
-        "run on another machine, or a copy of it, and no further evidence"
+        f"6 of 6 training runs predicted what training runs of entry {'a' * 16} did to four digits, not to the last "
+        "one: the same run on another machine, or a copy of it, and no further evidence"
     ]
     assert near_copies(read_bundle(theirs), [entries_there[1]]) == []  # another training
     assert near_copies(read_bundle(theirs), [entries_there[0], ("c" * 16, tmp_path / "none")]) == []  # byte for byte

@@ -155,7 +155,7 @@ def test_a_bundle_is_verified_in_a_process_of_its_own(found: Verified) -> None:
     assert found.entry is not None
     text = "\n".join(check_lines(found))
     assert max(map(len, text.splitlines())) <= 80
-    for said in ("ok: 6 of 6 planned trials, 1 of them failed", "sample ids                ok", "not signed"):
+    for said in ("ok: 6 of 6 planned training runs, 1 of them failed", "sample ids                ok", "not signed"):
         assert said in text
     assert found.entry["boards"][0]["recomputed"] is True
     assert found.entry["id"] == found.entry["bundle"]["sha256"][:16]
@@ -347,7 +347,7 @@ def test_what_this_version_recomputed_as_it_says_must_be_the_study_here(
     """The ledger and entry.json may be written by hand: another version in the bundle is no way to leave arms out."""
     place = publish_entry(bundle, found, tmp_path / "published")
     line = {
-        "name": "arms and trials",
+        "name": "methods and training runs",
         "outcome": "unknown",
         "code": "MB925",
         "detail": "made by medbench 0.0.1, here ...",
@@ -428,7 +428,7 @@ def test_the_same_platform_must_give_the_same_bits_and_another_the_same_within_c
     with pytest.raises(Refused, match=r"MB960.*more than chance"):
         compare(0.5, 0.95, same=False)
     assert rerun_cell.ledger_sentence(compare(0.8, 0.82, same=False)).startswith(
-        "adds / mean r0 f0 s0: balanced accuracy"
+        "adds / mean, repeat 0, fold 0, seed 0: balanced accuracy"
     )
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import io
 import itertools
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator, Sequence
@@ -314,6 +315,63 @@ def test_a_table_of_a_site_is_sorted_and_filtered(browser: Any, site: Path) -> N
         tools.locator("button").click()
         assert table.evaluate(titles) == before
         assert visit.quiet(), visit.said
+
+
+def test_the_first_page_is_searched_and_filtered(browser: Any, site: Path) -> None:
+    with Visit(browser) as visit:
+        page = visit.open(site / "index.html")
+        shown = "[...document.querySelectorAll('.grid .result')].filter((e) => e.checkVisibility()).length"
+        marks = (
+            "[...document.querySelectorAll('.plot .mark')].filter((e) => getComputedStyle(e).display !== 'none').length"
+        )
+        every, drawn = page.evaluate(shown), page.evaluate(marks)
+        assert every > 5
+        assert drawn >= every
+
+        page.get_by_label("Verdict", exact=True).select_option("worse")
+        only = page.evaluate(shown)
+        assert 0 < only < every
+        assert page.evaluate(marks) < drawn
+        assert f"{only} of {every} results" in (page.locator("#filters output").text_content() or "")
+        assert page.locator(".grid .result[data-verdict='worse']:visible").count() == only
+        page.get_by_label("Search", exact=True).fill("cutmix")
+        assert page.evaluate(shown) <= only
+        page.get_by_label("Search", exact=True).fill("no such thing")
+        assert page.evaluate(shown) == page.evaluate(marks) == 0
+        page.get_by_role("button", name="Reset").first.click()
+        assert page.evaluate(shown) == every
+        assert page.evaluate(marks) == drawn
+        assert visit.quiet(), visit.said
+
+
+def test_what_is_to_be_copied_is_copied_or_selected(browser: Any, site: Path) -> None:
+    with Visit(browser) as visit:
+        page = visit.open(next((site / "entries").glob("*.html")))
+        page.locator("pre[data-copy]").last.evaluate(
+            "(e) => { for (e = e.closest('details'); e; e = null) e.open = true; }"
+        )
+        button = page.locator("button.copy").last
+        button.click()
+        page.wait_for_function(
+            "/Copied|Selected/.test([...document.querySelectorAll('button.copy')].at(-1).textContent)"
+        )
+        assert visit.quiet(), visit.said
+
+
+AXE = os.environ.get("MEDBENCH_AXE", "")
+"""Path of axe.min.js, of the npm package axe-core."""
+
+
+@pytest.mark.skipif(not Path(AXE).is_file(), reason="MEDBENCH_AXE names no axe.min.js")
+@pytest.mark.parametrize(("width", "scheme"), [(360, "dark"), (768, "light"), (1440, "light")])
+def test_axe_finds_nothing(browser: Any, documents: list[Path], width: int, scheme: str) -> None:
+    with Visit(browser, width, scheme, bypass_csp=True) as visit:
+        for path in documents:
+            page = visit.open(path)
+            page.evaluate("document.querySelectorAll('details').forEach((e) => { e.open = true; })")
+            page.evaluate(Path(AXE).read_text(encoding="utf-8"))
+            found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+            assert [(one["id"], [node["html"] for node in one["nodes"][:3]]) for one in found] == [], path
 
 
 def test_a_telephone_shows_what_sorts_a_table_of_cards(browser: Any, site: Path) -> None:

@@ -342,7 +342,7 @@ def test_pages_say_what_they_show(published: Path, site: Path) -> None:
     assert "its authors found a mistake" in withdrawn.text
     assert "the submitter's numbers" in claimed.text
     assert "the submitter's numbers" not in good.text
-    assert "one cell agreed" in good.text
+    assert "one training run agreed" in good.text
     assert of_number[1].entry["bundle"]["sha256"] in good.text
     assert all(row.sha256 in good.text for row in of_number[1].history.rows)
     row = of_number[1].entry["boards"][0]["rows"][1]

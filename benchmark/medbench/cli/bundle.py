@@ -40,7 +40,7 @@ def bundle(
     plugin_folders: tuple[Path, ...],
     plugin_switches: tuple[str, ...],
 ) -> None:
-    """Pack the run of STUDY, or the latest one: predictions, costs and versions; no labels, patients or pictures.
+    """Pack the run of STUDY, or the latest one: predictions, times and versions; no labels, patients or images.
 
     The same run gives the same bytes.
     """
@@ -59,7 +59,7 @@ def bundle(
     except OSError as error:
         raise ResourceError(f"{out}: cannot be written ({error.strerror}); give another --out.") from None
     signed = ", signed" if key is not None else ""
-    click.echo(f"{clean(str(out))}: {len(members)} members, {len(data):,} bytes{signed}")
+    click.echo(f"{clean(str(out))}: {len(members)} files in {len(data):,} bytes{signed}")
     click.echo(f"Check it as others will: medbench verify {clean(str(out))}")
 
 

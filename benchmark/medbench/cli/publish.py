@@ -49,7 +49,7 @@ _workers = click.option("--workers", type=click.IntRange(1, 256), default=1, sho
 @_to
 @_data
 @_allowed
-@click.option("--accept-repeated", is_flag=True, help="You looked at predictions that occur twice.")
+@click.option("--accept-repeated", is_flag=True, help="You looked at predictions that occur twice, and they are right.")
 @click.option("--as-claimed", is_flag=True, help="Publish it even if its numbers cannot be recomputed here.")
 @click.option("--replaces", metavar="ENTRY", help="An entry that this one corrects; it is withdrawn by a new row.")
 @_workers
@@ -104,7 +104,7 @@ def withdraw(entry: str, reason: str, folder: Path) -> None:
 
 
 # One parameter per option of the command line.
-@click.command(short_help="Run a part of a published entry again and compare.")
+@click.command(short_help="Repeat one training run of a published entry and compare.")
 @click.argument("entry")
 @_to
 @_data
@@ -128,7 +128,7 @@ def reproduce(
     plugin_folders: tuple[Path, ...],
     plugin_switches: tuple[str, ...],
 ) -> None:
-    """Run one training run of ENTRY again, which the entry's hash and a salt choose, and compare its predictions.
+    """Repeat one training run of ENTRY, which the entry's hash and a salt choose, and compare its predictions.
 
     With --sign, of a key that the file "maintainers" beside the ledger lists, a signed row "reproduced" is added.
     """

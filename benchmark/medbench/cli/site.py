@@ -8,6 +8,9 @@ from urllib.parse import urlsplit
 import click
 
 from medbench.errors import UsageError
+from medbench.planning import study as studies
+from medbench.planning.study_schema import PublishedTable
+from medbench.registry import plugins
 from medbench.site.build import Settings, build
 
 
@@ -22,8 +25,15 @@ def site(published: Path, out: Path, no_bundles: bool, url: str) -> None:
 
     Entries are checked against their bundles and the ledger first; 9 where something was changed.
     """
-    count = build(published, out, Settings(not no_bundles, _address(url)))
+    count = build(published, out, Settings(not no_bundles, _address(url), _published_figures()))
     click.echo(f"wrote {out / 'index.html'}: {count:,} {'entry' if count == 1 else 'entries'}")
+
+
+def _published_figures() -> dict[str, list[PublishedTable]]:
+    """Return the figures of publications that registered studies rerun, by the study's name."""
+    catalogue = plugins.load()
+    known = [studies.read(catalogue.registered("study", name)) for name in catalogue.names("study")]
+    return {study.name: study.published for study in known if study.published}
 
 
 def _address(url: str) -> str:

@@ -29,7 +29,7 @@ from medbench.text import WIDTH, clean, wrapped
 )
 @click.option("--allowed-signers", "allowed", type=click.Path(path_type=Path, exists=True), metavar="FILE",
               help="It must be signed by one of these; see man ssh-keygen.")  # fmt: skip
-@click.option("--accept-repeated", is_flag=True, help="You looked at predictions that occur twice.")
+@click.option("--accept-repeated", is_flag=True, help="You looked at predictions that occur twice, and they are right.")
 @click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes that decode.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @plugin_options
@@ -100,4 +100,4 @@ def show(found: Verified, *, as_json: bool) -> None:
     if found.entry is not None:
         click.echo(f"{'tier':<26}{found.tier}" + (", not ranked" if found.tier == "claimed" else ""))
         if found.tier == "recomputed":
-            click.echo(f"{'':<26}only `reproduce` rules out invented predictions")
+            click.echo(f"{'':<26}only `medbench reproduce` rules out invented predictions")

@@ -20,18 +20,18 @@ CODES: Mapping[str, str] = {
     "MB911": "predictions that are not strict CSV",
     "MB912": "a path, a name, a date or an identifier that must stay at home",
     "MB920": "the plan contradicts itself",
-    "MB921": "a planned trial is missing",
-    "MB922": "a trial that was not planned",
+    "MB921": "a planned training run is missing",
+    "MB922": "a training run that was not planned",
     "MB923": "sample ids that are not the test part",
     "MB924": "probabilities outside 0 to 1, or that do not sum to 1",
-    "MB925": "arms or trials that are not what the study amounts to",
+    "MB925": "methods or training runs that are not what the study amounts to",
     "MB926": "another data set than ours",
     "MB927": "counts or frequencies that cannot be",
-    "MB930": "a number, range or word that is not what we compute",
+    "MB930": "a number, interval or verdict that is not what we compute",
     "MB940": "checking it took more time or memory than a bundle may",
     "MB950": "the ledger is broken, or does not know the entry",
     "MB951": "entry.json is not what we compute",
-    "MB960": "a cell that was run again gave other predictions",
+    "MB960": "a training run that was repeated gave other predictions",
 }
 """Sentences for the tables of ``docs/how-to/publish.md``."""
 

@@ -15,6 +15,7 @@ from medbench import __version__
 from medbench.errors import UsageError
 from medbench.glossary import TERMS
 from medbench.planning.arm_names import short
+from medbench.publishing.stored_words import in_plain_nouns
 from medbench.registry.display_names import classifier_name, dataset_name, method_name, modality
 from medbench.site import citations, plots, protocol_pages, svg
 from medbench.site.downloads import FORMATS
@@ -30,9 +31,9 @@ from medbench.site.order_entries import (
 )
 from medbench.site.read_entries import Published
 from medbench.site.remeasured import Remeasured
-from medbench.site.results import NO_WORD, Method, Result, counts_of_words, current_results, grid_of, methods_of
+from medbench.site.results import Method, Result, counts_of_words, current_results, grid_of, methods_of
 from medbench.site.safe_texts import safe_link, safe_text, slug
-from medbench.site.stored_sentences import in_plain_nouns, notes
+from medbench.site.stored_sentences import notes
 from medbench.statistics.verdicts import WORDS, GivenWord
 from medbench.tables.wording import SYNTHETIC
 from medbench.text import counted, duration, listed, points
@@ -134,7 +135,7 @@ def count_sentence(results: Sequence[Result]) -> str:
     """Say how many comparisons have which verdict: ``5 comparisons: 2 better and 3 inconclusive.``."""
     if not results:
         return ""
-    words = [f"{n} {'without a verdict' if word == NO_WORD else word}" for word, n in counts_of_words(results).items()]
+    words = [f"{n} {word}" for word, n in counts_of_words(results).items()]
     return f"{counted(len(results), 'comparison')}: {listed(words)}."
 
 

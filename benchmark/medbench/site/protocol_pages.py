@@ -10,9 +10,9 @@ from typing import Any
 from medbench.errors import UsageError
 from medbench.protocols.leaks import LEAKS
 from medbench.protocols.protocol import LEAKY, PROTOCOLS, EvaluationProtocol, protocol
+from medbench.publishing.stored_words import in_plain_nouns
 from medbench.site.read_entries import Published
 from medbench.site.safe_texts import slug
-from medbench.site.stored_sentences import in_plain_nouns
 from medbench.text import counted
 
 _NAMES: Mapping[str, str] = {

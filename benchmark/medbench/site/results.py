@@ -28,6 +28,7 @@ from medbench.site.safe_texts import slug
 from medbench.statistics.verdicts import WORDS
 
 NO_WORD = "no verdict"
+WITHOUT = "without a verdict"
 _TIERS = ("reproduced", "recomputed", "claimed")
 
 
@@ -184,8 +185,8 @@ def grid_of(methods: Sequence[Method]) -> Grid:
 
 def counts_of_words(results: Iterable[Result]) -> dict[str, int]:
     """Count verdicts as people read them, from better to worse; results without one last."""
-    words = [r.facets["verdict"] for r in results]
-    return {word: n for word in (*(w.text for w in WORDS.values()), NO_WORD) if (n := words.count(word))}
+    words = [WORDS[r.line.word].text if r.line.word else WITHOUT for r in results]
+    return {word: n for word in (*(w.text for w in WORDS.values()), WITHOUT) if (n := words.count(word))}
 
 
 def _order(recipe: str) -> int:

@@ -11,8 +11,12 @@ if (place && results.length) {
   bar.setAttribute("aria-label", "Results");
   search.type = "search";
   search.placeholder = "a method, a data set, an author";
-  label.append("Search ", search);
-  bar.append(label);
+  search.id = "filter-text";
+  label.htmlFor = search.id;
+  label.textContent = "Search";
+  const field = document.createElement("span");
+  field.append(label, " ", search);
+  bar.append(field);
   for (const [name, title] of FACETS) {
     const values = [...new Set(results.map((r) => r.dataset[name]))].sort();
     if (!values.length) continue;
@@ -23,8 +27,12 @@ if (place && results.length) {
       option.textContent = value || "any";
       select.append(option);
     }
-    of.append(`${title} `, select);
-    bar.append(of);
+    select.id = `filter-${name}`;
+    of.htmlFor = select.id;
+    of.textContent = title;
+    const pair = document.createElement("span");
+    pair.append(of, " ", select);
+    bar.append(pair);
     chosen.set(name, select);
     select.addEventListener("change", () => show());
   }

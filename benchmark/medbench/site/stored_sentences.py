@@ -50,15 +50,6 @@ _SENTENCES: tuple[tuple[str, _Said], ...] = (
      r"\1 of \2 training runs of the method above it failed, so no verdict."),
     (r"(.*) of the rarest class: numbers, no verdict\.", r"Only \1 of the rarest class, so no verdict."),
 )  # fmt: skip
-_WORDS: tuple[tuple[str, str], ...] = (
-    (r"\bboards?, (\d+) arms\b", r"tables, \1 methods"),
-    (r"\btrial(s?)\b", r"training run\1"),
-    (r"\bcell(s?)\b", r"training run\1"),
-    (r"\barm(s?)\b", r"method\1"),
-    (r"\bphantom(s?)\b(?!:)", r"synthetic data set\1"),
-    (r"\b[Mm]ade (rows?|images?)\b", r"generated \1"),
-    (r"\b1 (\w+)s\b", r"1 \1"),
-)
 
 
 def in_plain_words(sentence: str) -> str:
@@ -67,13 +58,6 @@ def in_plain_words(sentence: str) -> str:
         if found := re.fullmatch(pattern, sentence):
             return said(found) if callable(said) else found.expand(said)
     return sentence
-
-
-def in_plain_nouns(text: str) -> str:
-    """Replace the nouns of older versions, in a text that medbench itself wrote."""
-    for pattern, said in _WORDS:
-        text = re.sub(pattern, said, text)
-    return text
 
 
 def notes(sentences: Iterable[str], names: Mapping[str, str]) -> list[str]:

@@ -55,7 +55,10 @@ def members_of(
     wanted = planned_trials(record)
     found = {key: row for key, trial in wanted.items() if (row := store.find(trial)) is not None}
     if missing := len(wanted) - len(found):
-        raise UsageError(f"{missing} of {len(wanted)} planned trials have no result yet; run the study again first.")
+        raise UsageError(
+            f"{missing} of {len(wanted)} planned training runs have no result yet; give the same "
+            "`medbench run` again first."
+        )
     done = {key: row for key, row in found.items() if row.status == "done"}
     values = {
         "method.json": method.model_dump(),
@@ -113,11 +116,13 @@ def _check_publishable(record: Mapping[str, Any]) -> None:
         if source["publish"] == "nothing" and not source["dataset"].startswith(PHANTOM):
             raise DataError(
                 f'{source["dataset"]}: its recipe says publish = "nothing", since ids or labels may be a person\'s or '
-                "may not be passed on; bundle a run on its phantom instead."
+                "may not be passed on; bundle a run on synthetic images (--phantom) instead."
             )
     for text in record["study"]["protocols"]:
         if "synthetic-scored" in protocol(text).switches:
-            raise UsageError(f"{text} scores made images, which nobody else has; bundle a run without that protocol.")
+            raise UsageError(
+                f"{text} scores generated images, which nobody else has; bundle a run without that protocol."
+            )
 
 
 def _plan_json(store: Store, record: Mapping[str, Any], wanted: Mapping[str, Trial]) -> dict[str, Any]:
@@ -135,7 +140,7 @@ def _plan_json(store: Store, record: Mapping[str, Any], wanted: Mapping[str, Tri
             of_plan = {(t.augmenter, t.classifier, t.budget) for t in wanted.values() if t.protocol == text}
             every = {(t.augmenter, t.classifier, t.budget) for t in mine}
             if len(every - of_plan) > MOST_LOOKS:
-                raise UsageError(f"more than {MOST_LOOKS:,} other configurations were scored on these folds; publish "
+                raise UsageError(f"more than {MOST_LOOKS:,} other methods were tried on these folds; publish "
                                  "from a store of its own.")  # fmt: skip
             unseen.setdefault(source["dataset"], {})[text] = len(every - of_plan)
     return {
@@ -180,7 +185,9 @@ def _stages(store: Store, rows: Iterable[Stored]) -> list[dict[str, Any]]:
         key = waiting.pop()
         folder = store.stage_folder(key)
         if folder is None:
-            raise StoreError(f"stages/{key[:16]}: is missing in the store, trials need it; copy the whole store.")
+            raise StoreError(
+                f"stages/{key[:16]}: is missing in the result store, training runs need it; copy the whole store."
+            )
         stage = read_stage(folder)
         found[key] = {
             "key": key,

@@ -188,13 +188,13 @@ def _check_plan(plan: schemas.PlanRecord) -> None:
     study = plan.study
     names = [source.dataset for source in plan.sources]
     if len(set(names)) < len(names) or set(plan.arms) != set(names) or set(plan.unseen) != set(names):
-        raise refuse("its data sets, arms and looks do not belong together")
+        raise refuse("its data sets, methods and numbers of tries do not belong together")
     try:
         rules = {text: protocol(text) for text in study.protocols}
     except UsageError as error:
         raise refuse(f"a protocol is none ({_printable(str(error))})") from None
     if any("synthetic-scored" in rule.switches for rule in rules.values()):
-        raise refuse("made images are scored, which nobody else has")
+        raise refuse("generated images are scored, which nobody else has")
     n_cells = study.repeats * study.seeds * sum(rule.folds(study.folds) for rule in rules.values())
     for source in plan.sources:
         arms = {arm.key: arm for arm in plan.arms[source.dataset]}
@@ -203,22 +203,22 @@ def _check_plan(plan: schemas.PlanRecord) -> None:
         if len(source.class_patients) != len(source.classes) or len(set(source.classes)) < len(source.classes):
             raise refuse(f"the classes of {source.dataset} do not fit its patients")
         if not arms or len(arms) < len(plan.arms[source.dataset]) or any(_is_bad_arm(arm) for arm in arms.values()):
-            raise refuse(f"an arm of {source.dataset} stands there twice, has no name or is made by nothing")
+            raise refuse(f"a method on {source.dataset} stands there twice, has no name or is made by nothing")
         if len(arms) * n_cells > MEMBERS:
-            raise refuse(f"it amounts to more than {MEMBERS:,} trials")
+            raise refuse(f"it amounts to more than {MEMBERS:,} training runs")
         if not set(plan.unseen[source.dataset]) <= set(rules):
-            raise refuse("looks are counted under a protocol that was not planned")
+            raise refuse("tries are counted under a protocol that was not planned")
         for y in (y for y in plan.yardsticks if y.dataset == source.dataset):
             known = y.protocol in rules and y.key in arms and y.fewer == with_share(y.protocol, SHARE)
             if not known or y.seeds != study.seeds or y.trainings > max(MOST, 2 * study.seeds):
-                raise refuse("yardsticks are not those of a planned control")
+                raise refuse("further training runs are not those of a planned reference")
         for c in (c for c in plan.checked if c.dataset == source.dataset):
             if c.protocol not in rules or c.key not in arms or arms[c.key].control_key not in arms:
-                raise refuse("what is checked at twice the steps is no planned arm with a control")
+                raise refuse("what is checked at twice the steps is no planned method that is compared with another")
     if {y.dataset for y in plan.yardsticks} | {c.dataset for c in plan.checked} > set(names):
         raise refuse("it names a data set that takes no part")
     if len(plan.checked) > 100 or len(plan.yardsticks) > 1000 or n_cells > MEMBERS:
-        raise refuse(f"it amounts to more than {MEMBERS:,} trials")
+        raise refuse(f"it amounts to more than {MEMBERS:,} training runs")
 
 
 def _is_bad_arm(arm: Arm) -> bool:
@@ -233,12 +233,17 @@ def _is_bad_arm(arm: Arm) -> bool:
 
 def _check_planned(found: dict[str, Any], trials: Mapping[str, Trial], count: int) -> dict[str, Any]:
     if len(found) < count:
-        raise Refused("MB922", "a trial stands there twice; make the bundle again.")
+        raise Refused("MB922", "a training run stands there twice; make the bundle again.")
     for key, entry in found.items():
         spec: Trial = entry.spec
         if key not in trials or spec != _with_extractor(trials[key], spec.extractor):
-            name = _printable(f"{spec.augmenter} / {spec.classifier}, r{spec.repeat} f{spec.fold} s{spec.seed}")
-            raise Refused("MB922", f"trial {name} is not what was planned, or its id is not its own.")
+            name = _printable(
+                f"{spec.augmenter} / {spec.classifier}, repeat {spec.repeat}, fold {spec.fold}, seed {spec.seed}"
+            )
+            raise Refused(
+                "MB922",
+                f"training run {name} is not what was planned, or its id is not its own; make the bundle again.",
+            )
     return found
 
 
@@ -250,18 +255,18 @@ def _check_complete(
     trials: Mapping[str, Trial], ran: Mapping[str, Any], failed: Mapping[str, Any], members: Mapping[str, Member]
 ) -> None:
     if both := sorted(set(ran) & set(failed)):
-        raise Refused("MB922", f"trial {both[0][:8]} both ran and failed.")
+        raise Refused("MB922", f"training run {both[0][:8]} both ran and failed; make the bundle again.")
     if missing := [trials[key] for key in trials if key not in ran and key not in failed]:
         t = missing[0]
         raise Refused(
             "MB921",
-            f"{len(missing)} of {len(trials)} planned trials are missing, the first: {t.augmenter} / {t.classifier}, "
-            f"{t.protocol}, repeat {t.repeat}, fold {t.fold}, seed {t.seed}; bundle the whole run.",
+            f"{len(missing)} of {len(trials)} planned training runs are missing, the first: {t.augmenter} / "
+            f"{t.classifier}, {t.protocol}, repeat {t.repeat}, fold {t.fold}, seed {t.seed}; bundle the whole run.",
         )
     there = {name for name in members if name.startswith("predictions/")}
     wanted = {predictions_csv.name_of(key) for key in ran}
     if odd := sorted(there ^ wanted):
-        raise Refused("MB903", f"{odd[0]} belongs to no trial, or is missing.")
+        raise Refused("MB903", f"{odd[0]} belongs to no training run, or is missing; make the bundle again.")
 
 
 def _check_stages(ran: Mapping[str, schemas.TrialResult], stages: Mapping[str, schemas.Stage], count: int) -> None:
@@ -270,11 +275,15 @@ def _check_stages(ran: Mapping[str, schemas.TrialResult], stages: Mapping[str, s
     while waiting:
         key = waiting.pop()
         if key not in stages:
-            raise Refused("MB921", f"generator {key[:8]} is not in generators.json, trials need it.")
+            raise Refused(
+                "MB921", f"generator {key[:8]} is not in generators.json, training runs need it; make the bundle again."
+            )
         needed.add(key)
         waiting |= set(stages[key].stages) - needed
     if len(needed) != count or len({key[:16] for key in needed}) < len(needed):
-        raise Refused("MB922", "generators.json names one twice, or one that no trial needs.")
+        raise Refused(
+            "MB922", "generators.json names one twice, or one that no training run needs; make the bundle again."
+        )
 
 
 def _repeated_predictions(manifest: schemas.Manifest, trials: Mapping[str, Trial]) -> Iterator[tuple[str, str]]:
@@ -301,17 +310,19 @@ def _check_cells(bundle: Bundle) -> None:
         scanned.update(found.ids)
         trial, ran = bundle.trials[key], bundle.results[key]
         rule = protocol(trial.protocol)
-        name = f"{trial.augmenter} / {trial.classifier}, r{trial.repeat} f{trial.fold} s{trial.seed}"
+        name = f"{trial.augmenter} / {trial.classifier}, repeat {trial.repeat}, fold {trial.fold}, seed {trial.seed}"
         cell = (trial.dataset, trial.protocol, trial.repeat, trial.fold)
         if tested.setdefault(cell, found.ids) != found.ids:
-            raise Refused("MB923", f"{name}: another arm tested other images, or in another order.")
+            raise Refused(
+                "MB923", f"{name}: another method tested other images, or in another order; make the bundle again."
+            )
         n = bundle.n_classes(trial.dataset)
         if len(ran.frequencies) != n or abs(sum(ran.frequencies) - 1) > predictions_csv.SUM:
             raise Refused("MB927", f"{name}: class frequencies are not {n} numbers that sum to 1.")
         if ran.counts.get("test") not in (None, len(found.ids)):
             raise Refused("MB927", f"{name}: {ran.counts['test']} images tested, {len(found.ids)} predicted.")
         if not set(ran.leaks) <= rule.leaks | waived_leaks(rule.name, bundle.plan.study.waive):
-            raise Refused("MB925", f"{name}: it leaked what the protocol {trial.protocol} does not.")
+            raise Refused("MB925", f"{name}: it leaked what the protocol {trial.protocol} does not; run it again.")
     repeats: dict[tuple[str, str, int], list[tuple[str, ...]]] = {}
     for (dataset, text, repeat, _), ids in tested.items():
         repeats.setdefault((dataset, text, repeat), []).append(ids)

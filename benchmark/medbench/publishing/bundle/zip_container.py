@@ -116,7 +116,7 @@ def read(path: Path) -> tuple[bytes, dict[str, Member]]:
     except OSError as error:
         raise Refused("MB901", f"{path}: cannot be read ({error.strerror}); give a *.medbench.zip.") from None
     if len(data) > PACKED:
-        raise Refused("MB901", f"{path}: is larger than {PACKED:,} bytes; bundle fewer arms or data sets.")
+        raise Refused("MB901", f"{path}: is larger than {PACKED:,} bytes; bundle fewer methods or data sets.")
     return data, find(data)
 
 
@@ -128,7 +128,7 @@ def find(data: bytes) -> dict[str, Member]:
         raise Refused("MB902", "the file does not begin like a zip; give a *.medbench.zip.")
     while data[at : at + 4] == b"PK\x03\x04":
         if len(members) == MEMBERS:
-            raise Refused("MB904", f"the bundle has more than {MEMBERS:,} members; bundle fewer arms or data sets.")
+            raise Refused("MB904", f"the bundle has more than {MEMBERS:,} members; bundle fewer methods or data sets.")
         if len(data) < at + _LOCAL.size:
             raise _bad_layout(f"header {len(members) + 1} is cut off")
         _, _, _, method, _, _, crc, packed, size, length, _ = _LOCAL.unpack_from(data, at)

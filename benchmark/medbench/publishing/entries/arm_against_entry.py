@@ -47,8 +47,8 @@ def compare_with_entry(
     mine, theirs = find_arms(list(arms.values()), one), find_arms(list(there.values()), other)
     for text, found, where in ((one, mine, str(record["study"]["name"])), (other, theirs, f"entry {entry}")):
         if not found:
-            raise UsageError(f"no arm of {where} is called {text!r}; its leaderboard names those there are.")
-    pairs, why = [], f"entry {entry} has no board on the same data set and protocol"
+            raise UsageError(f"no method of {where} is called {text!r}; its leaderboard names those there are.")
+    pairs, why = [], f"entry {entry} has no table on the same data set and protocol"
     for board in boards(store, record, keep={arm.key for arm in mine}):
         for arm in (row for row in board.all_rows if row.arm.key in {a.key for a in mine}):
             for published in (a for a in theirs if (a.board or a.classifier) == board.classifier):
@@ -70,15 +70,15 @@ def _row(bundle: Bundle, board: Board, own: Row, arm: Arm) -> Row:
         LookupError: If it was not tested in the same cells, with half a sentence.
     """
     if not own.cells or set(own.trials) != set(own.cells):
-        raise LookupError("not all of its cells are done here")
+        raise LookupError("not all of its training runs are done here")
     here = board.source["data"], board.protocol
     if all((t.data, t.protocol) != here for t in bundle.trials.values()):
         raise LookupError("the entry is of other decoded images, or under another protocol")
     cells = dict(_cells(bundle, board, own, arm))
     if lacking := set(own.cells) - set(cells):
         raise LookupError(
-            f"{len(lacking)} of {len(own.cells)} cells have no published predictions on the same images, folds, "
-            "seeds and budget"
+            f"{len(lacking)} of {len(own.cells)} training runs have no published predictions on the same "
+            "images, folds, seeds and budget"
         )
     return Row(
         arm, 0, (), len(cells), len(cells), 0,

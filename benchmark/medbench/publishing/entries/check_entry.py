@@ -14,6 +14,7 @@ from medbench.publishing.entries import ledger
 from medbench.publishing.entries.entry_files import BUNDLE, ENTRY, LEDGER, read_entry
 from medbench.publishing.entries.ledger import Row
 from medbench.publishing.refusals import Refused
+from medbench.publishing.stored_words import in_plain_nouns
 from medbench.publishing.verify import evidence
 from medbench.publishing.verify.outcome import OTHER_STUDY
 from medbench.publishing.verify.verify_bundle import Verified
@@ -54,7 +55,7 @@ def compare_entry(told: Mapping[str, Any], verified: Verified) -> str:
     same_words = len(versions) == 1
     missing = _compare_boards(computed.get("boards"), told.get("boards"), claimed=claimed, same_words=same_words)
     if missing:
-        left_out.append(f"the boards on {', '.join(missing)}, which could not be recomputed here")
+        left_out.append(f"the tables on {', '.join(missing)}, which could not be recomputed here")
     elif unknown and computed.get("tier") != told.get("tier"):
         left_out.append("what could not be checked")
     if lifts:
@@ -117,9 +118,10 @@ def _without_own_fields(board: Mapping[str, Any]) -> dict[str, Any]:
 
 def _compare_flags(ours: Any, theirs: Any, *, whole: bool) -> None:
     """Compare flags; where not all could be looked for, those that were found must be there."""
+    ours, theirs = ([in_plain_nouns(str(flag)) for flag in flags or ()] for flags in (ours, theirs))
     if whole:
         _check_same(ours, theirs, "flags")
-    elif gone := [flag for flag in ours or () if flag not in (theirs or ())]:
+    elif gone := [flag for flag in ours if flag not in theirs]:
         raise Refused("MB951", f"flags lack {gone[0][:80]!r}, which we found.")
 
 
@@ -187,7 +189,7 @@ def check_reruns(bundle: Path, known: Sequence[Row], path: Path) -> None:
     _, members = zip_container.read(bundle)
     for row, told in signed:
         if why := evidence.why_misfit(told, row.bundle, members):
-            raise Refused("MB950", f"{path}: row {row.row} {why}; run the cell again.")
+            raise Refused("MB950", f"{path}: row {row.row} {why}; repeat the training run.")
 
 
 def check_sha256(path: Path, data: bytes, row: Row) -> None:

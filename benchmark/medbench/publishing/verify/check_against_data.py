@@ -43,7 +43,7 @@ from medbench.samples import Samples
 from medbench.store.store import Store
 from medbench.tables.answer import answer_of
 from medbench.tables.board_notes import mark_notes
-from medbench.text import clean
+from medbench.text import clean, counted
 from medbench.trial.metrics import measure, metric_name
 from medbench.trial.prior_correction import correct_prior
 from medbench.trial.trial import Trial
@@ -53,15 +53,15 @@ def note_structure(bundle: Bundle, report: Report, *, accept_repeated: bool = Fa
     """Note what reading the bundle has shown."""
     report.add("structure", f"{len(bundle.members)} members as the manifest says, strict JSON, no text that acts")
     n, failed = len(bundle.trials), len(bundle.failures)
-    report.add("completeness", f"{n} of {n} planned trials, {failed} of them failed or made no sense")
-    report.add("predictions", "probabilities sum to 1, all arms tested the same images, folds share none")
+    report.add("completeness", f"{n} of {n} planned training runs, {failed} of them failed or made no sense")
+    report.add("predictions", "probabilities sum to 1, all methods tested the same images, folds share none")
     if not bundle.repeated:
         report.add("repeated predictions", "none")
         return
     one, other = (_name_with_protocol(bundle.trials[key]) for key in bundle.repeated[0])
     report.add(
         "repeated predictions",
-        f"{len(bundle.repeated)} trials predicted exactly what another did, the first {other} as {one}"
+        f"{len(bundle.repeated)} training runs predicted exactly what another did, the first {other} as {one}"
         + ("; accepted by who published it" if accept_repeated else ""),
         "flagged",
         holds_back=not accept_repeated,
@@ -142,7 +142,7 @@ def _plan(bundle: Bundle, found: Mapping[str, DatasetDescription], catalogue: Ca
     except LeakError as error:
         raise Refused("MB925", str(error)) from None
     except (MedbenchError, StopIteration, KeyError) as error:
-        report.add("arms and trials", str(error), "unknown")
+        report.add("methods and training runs", str(error), "unknown")
         return None
     ours = {trial_key(trial) for trial in wanted}
     theirs = {trial_key(trial) for trial in bundle.trials.values() if trial.dataset in found}
@@ -150,13 +150,15 @@ def _plan(bundle: Bundle, found: Mapping[str, DatasetDescription], catalogue: Ca
         list(map(_without_code, plan.arms[name])) == list(map(_without_code, bundle.plan.arms[name])) for name in found
     )
     if ours == theirs and arms:
-        report.add("arms and trials", f"what the study amounts to: {len(ours)} trials")
+        report.add("methods and training runs", f"what the study amounts to: {len(ours)} training runs")
         return plan
-    odd = sorted(map(_in_words, ours ^ theirs)) or ["arms stand under other controls"]
-    said = f"{len(ours - theirs)} trials of the study are not in the bundle, {len(theirs - ours)} are no part of it"
+    odd = sorted(map(_in_words, ours ^ theirs)) or ["methods are compared with other ones"]
+    said = (
+        f"{len(ours - theirs)} training runs of the study are not in the bundle, {len(theirs - ours)} are no part of it"
+    )
     if not _same_version(bundle):
         made = ", ".join(bundle.environment.medbench) or "an unknown medbench"
-        report.add("arms and trials", f"made by medbench {made}, here is {__version__}: {said}", "unknown",
+        report.add("methods and training runs", f"made by medbench {made}, here is {__version__}: {said}", "unknown",
                    code=OTHER_STUDY)  # fmt: skip
         return None
     raise Refused(OTHER_STUDY, f"{said}, the first: {clean(odd[0])[:200]}.")
@@ -253,7 +255,7 @@ def _check_trials(
             compared += 1
             if (value is None) != (ours is None) or (value is not None and abs((ours or 0.0) - value) > EXACT):
                 raise Refused("MB930", f"{_name(trial)}: {name} is {ours!r}, the bundle says {value!r}.")
-    report.add("sample ids", f"{len(cuts)} test parts, cut anew from our data set")
+    report.add("sample ids", f"{len(cuts)} test parts, split anew from our data set")
     report.add("metrics", f"{compared} recomputed, none differs")
     if unknown:
         names = ", ".join(sorted(unknown)[:5])
@@ -263,12 +265,12 @@ def _check_trials(
         report.add("class frequencies", sentence, "flagged")
     if not doubted:
         left = f", {frequencies.believed} as the bundle says, as their counts allow" if frequencies.believed else ""
-        report.add("class frequencies", f"{frequencies.computed} trials as their recipes give them here{left}")
+        report.add("class frequencies", f"{frequencies.computed} training runs as their recipes give them here{left}")
     odd = list(signs.sentences())
     for sentence in odd:
         report.add(NAME, sentence, "flagged")
     if not odd:
-        report.add(NAME, "none: no scores that are labels, no calibration too good, no trials nearly the same")
+        report.add(NAME, "none: no scores that are labels, no calibration too good, no training runs nearly the same")
 
 
 def _check_counts(
@@ -277,7 +279,7 @@ def _check_counts(
     """Refuse counts and frequencies that this cut and the recipe cannot give."""
     counts = told.counts
     if counts.get("validation", parts.validation) != parts.validation or counts.get("real", 0) > len(parts.train):
-        raise Refused("MB927", f"{_name(trial)}: trained and validated on other numbers of images than this cut has.")
+        raise Refused("MB927", f"{_name(trial)}: trained and validated on other numbers of images than this split has.")
     if not protocol(trial.protocol).is_honest:
         return
     if trial.augmenter not in parts.given:
@@ -296,7 +298,7 @@ def _check_claims(
 ) -> None:
     theirs = [claim for claim in bundle.claims if claim["dataset"] in found]
     if len(ours) != len(theirs):
-        raise Refused("MB930", f"there are {len(ours)} boards, the bundle says {len(theirs)}.")
+        raise Refused("MB930", f"there are {len(ours)} tables, the bundle says {len(theirs)}.")
     for one, other in zip(ours, theirs, strict=True):
         mine, its = (one, other) if _same_version(bundle) else (without_texts(one), without_texts(other))
         if differs := difference(mine, its):
@@ -306,7 +308,10 @@ def _check_claims(
                 "MB930", f"{name}: {_field_name(one, where)} is {_short(here)}, the bundle says {_short(there)}."
             )
     n = sum(len(board["rows"]) for board in ours)
-    report.add("boards", f"{len(ours)} boards, {n} arms: every number, range and word is what we compute")
+    report.add(
+        "tables",
+        f"{counted(len(ours), 'table')}, {counted(n, 'method')}: every number, interval and verdict is what we compute",
+    )
 
 
 def _field_name(board: Mapping[str, Any], where: str) -> str:
@@ -325,7 +330,7 @@ def _check_double_steps(bundle: Bundle, built: Sequence[Any], report: Report) ->
             if (board.source["dataset"], board.protocol, board.classifier) == _board_key(checked):
                 row = best(board)
                 if row is None or row.arm.key != checked.key:
-                    raise Refused("MB925", f"{checked.augmenter}: checked at twice the steps, and not the best arm.")
+                    raise Refused("MB925", f"{checked.augmenter}: checked at twice the steps, and not the best method.")
 
 
 def _board_key(checked: Checked) -> tuple[str, str, str]:
@@ -333,7 +338,7 @@ def _board_key(checked: Checked) -> tuple[str, str, str]:
 
 
 def _name(trial: Trial) -> str:
-    return f"{trial.augmenter} / {trial.classifier} r{trial.repeat} f{trial.fold} s{trial.seed}"
+    return f"{trial.augmenter} / {trial.classifier}, repeat {trial.repeat}, fold {trial.fold}, seed {trial.seed}"
 
 
 def _name_with_protocol(trial: Trial) -> str:

@@ -159,9 +159,9 @@ class FrequencyCheck:
         if doubted:
             t = doubted[0]
             yield (
-                f"class frequencies of {len(doubted)} trials follow neither from their recipe nor from their counts, "
-                f"alike over folds: they place every threshold; the first is {t.augmenter} / {t.classifier} "
-                f"r{t.repeat} f{t.fold} s{t.seed}"
+                f"class frequencies of {len(doubted)} training runs follow neither from their recipe nor from their "
+                f"counts, alike over folds: they place every threshold; the first is {t.augmenter} / {t.classifier}, "
+                f"repeat {t.repeat}, fold {t.fold}, seed {t.seed}"
             )
 
     @property

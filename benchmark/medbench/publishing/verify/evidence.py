@@ -65,7 +65,7 @@ def why_misfit(told: Evidence, bundle: str, members: Mapping[str, Member]) -> st
     folder, ending = "predictions/", ".csv"
     keys = [name.removeprefix(folder).removesuffix(ending) for name in members if name.startswith(folder)]
     if not keys or choose_cell(keys, bundle, told.salt) != told.trial:
-        return "names another cell than its salt chooses"
+        return "names another training run than its salt chooses"
     name = f"{folder}{told.trial}{ending}"
     if hashlib.sha256(members[name].unpack(name)).hexdigest() != told.published:
         return "names other predictions than the bundle holds"

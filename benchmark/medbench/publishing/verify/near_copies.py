@@ -52,8 +52,8 @@ def near_copies(bundle: Bundle, others: Iterable[tuple[str, Path]]) -> list[str]
         )
         if number:
             found.append(
-                f"{number} of {total} trials predicted what trials of entry {entry} did to four digits, not to the "
-                "last one: the same run on another machine, or a copy of it, and no further evidence"
+                f"{number} of {total} training runs predicted what training runs of entry {entry} did to four digits, "
+                "not to the last one: the same run on another machine, or a copy of it, and no further evidence"
             )
     return found
 

@@ -110,7 +110,7 @@ def _find_data_set(
         size = wanted.size or dataset.size
         if wanted.drawing.patients > MOST_DRAWN or size > LARGEST:
             raise UsageError(
-                f"its phantom of {wanted.drawing.patients:,} patients at {size} pixels is too large to draw."
+                f"its synthetic data set of {wanted.drawing.patients:,} patients at {size} pixels is too large to draw."
             )
     (source,) = locate_datasets(catalogue, [text], data=data, phantom=False, drawing=wanted.drawing, size=wanted.size)
     resolved = [catalogue.resolve(kind, of) for kind, of in recipes]
@@ -127,7 +127,7 @@ def _find_data_set(
 
 def _decode(source: Source, workers: int, progress: Progress | None) -> DatasetDescription:
     if source.is_phantom and source.size > LARGEST_3D and source.recipe.index(source.root).dimensions == 3:
-        raise UsageError(f"its phantom of volumes at {source.size} pixels is too large to draw.")
+        raise UsageError(f"its synthetic data set of volumes at {source.size} pixels is too large to draw.")
     return describe_decoded(source, source.decode(workers, progress))
 
 

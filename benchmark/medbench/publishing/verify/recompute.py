@@ -70,7 +70,7 @@ def predictions_with_labels(ours: Predictions, theirs: SubmittedPredictions) -> 
     """
     row_of = {name: row for row, name in enumerate(theirs.ids)}
     if set(row_of) != set(ours.ids.tolist()):
-        raise Refused("MB923", "the cell that was run again tests other images here.")
+        raise Refused("MB923", "the training run that was repeated tests other images here.")
     rows = [row_of[name] for name in ours.ids.tolist()]
     return Predictions(ours.ids, ours.patients, ours.labels, theirs.probabilities[rows])
 

@@ -73,7 +73,7 @@ def plan_of(bundle: Bundle, trial: Trial, sources: Mapping[str, DatasetDescripti
         plan = plan_double_steps(plan, checked, catalogue)
     mine = next((t for t in plan.trials if trial_key(t) == trial_key(trial)), None)
     if mine is None:
-        raise UsageError("this study amounts to other trials here; use the medbench that made the bundle.")
+        raise UsageError("this study amounts to other training runs here; use the medbench that made the bundle.")
     keys = plan.stages_of[mine.id]
     return dataclasses.replace(
         plan, trials=(mine,), stages={key: plan.stages[key] for key in keys}, stages_of={mine.id: keys}
@@ -112,7 +112,7 @@ def rerun_cell(
     stored = store.find(mine)
     if stored is None or stored.failure is not None:
         why = stored.failure.message if stored and stored.failure else "it has no result"
-        raise MedbenchError(f"the cell could not be run here: {why}; see its log in the store.")
+        raise MedbenchError(f"the training run could not be repeated here: {why}; see its log in the store.")
     theirs = next(found for key, found in bundle.predictions() if key == trial.id)
     ours = stored.predictions()
     told = bundle.results[trial.id]
@@ -161,7 +161,7 @@ def compare_rerun(
 
 
 def _name(trial: Trial) -> str:
-    return f"{trial.augmenter} / {trial.classifier} r{trial.repeat} f{trial.fold} s{trial.seed}"
+    return f"{trial.augmenter} / {trial.classifier}, repeat {trial.repeat}, fold {trial.fold}, seed {trial.seed}"
 
 
 def evidence_of(bundle: Bundle, found: Rerun, *, salt: str, by: str) -> Evidence:

@@ -51,13 +51,17 @@ def run_task(task: str, values: Mapping[str, Any]) -> dict[str, Any]:
                 input=given, capture_output=True, timeout=WALL_S[task], cwd=folder, env=environment, check=False,
             )  # fmt: skip
         except subprocess.TimeoutExpired:
-            raise Refused("MB940", f"it took longer than {WALL_S[task]} s; bundle fewer arms or data sets.") from None
+            raise Refused(
+                "MB940", f"it took longer than {WALL_S[task]} s; bundle fewer methods or data sets."
+            ) from None
     try:
         answer: dict[str, Any] = json.loads(done.stdout)
     except ValueError:
         answer = {}
     if done.returncode in (-signal.SIGXCPU, -signal.SIGKILL) or answer.get("error") == "MemoryError":
-        raise Refused("MB940", f"it took more than {CPU_S[task]} s or {MEMORY[task] // 2**30} GB; bundle fewer arms.")
+        raise Refused(
+            "MB940", f"it took more than {CPU_S[task]} s or {MEMORY[task] // 2**30} GB; bundle fewer methods."
+        )
     if not answer or "error" in answer:
         last = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
         why = answer.get("error") or (last[0][:300] if last else f"exit status {done.returncode}")

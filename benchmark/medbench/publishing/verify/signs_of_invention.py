@@ -190,8 +190,8 @@ def exact_copies(manifest: bytes, others: Iterable[tuple[str, Path]]) -> tuple[l
         if found:
             entries = list(dict.fromkeys(found.values()))
             more = f" and {len(entries) - 1} more" if len(entries) > 1 else ""
-            sentences.append(f"{len(found)} of {len(mine)} trials predicted exactly what {whose} trials of entry "
-                             f"{entries[0]}{more} did{meaning}")  # fmt: skip
+            sentences.append(f"{len(found)} of {len(mine)} training runs predicted exactly what {whose} training "
+                             f"runs of entry {entries[0]}{more} did{meaning}")  # fmt: skip
     return sentences, unread
 
 
@@ -205,7 +205,7 @@ def _predictions(manifest: bytes) -> Mapping[str, str]:
 
 
 def _trials(found: Sequence[Any]) -> str:
-    return f"{len(found)} {'trial' if len(found) == 1 else 'trials'} predicted"
+    return f"{len(found)} {'training run' if len(found) == 1 else 'training runs'} predicted"
 
 
 def _first(trial: Trial) -> str:
@@ -213,4 +213,4 @@ def _first(trial: Trial) -> str:
 
 
 def _name(trial: Trial) -> str:
-    return f"{trial.augmenter} / {trial.classifier} r{trial.repeat} f{trial.fold} s{trial.seed}"
+    return f"{trial.augmenter} / {trial.classifier}, repeat {trial.repeat}, fold {trial.fold}, seed {trial.seed}"
