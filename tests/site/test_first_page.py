@@ -170,7 +170,10 @@ def test_an_entry_begins_with_the_answer(shipped: Path, entries: list[Published]
     }
 
     assert "None of 3 methods is better than the method above it (3 inconclusive)." in pages_of["small-data"]
-    assert "No verdict: +5.9 points for hybrid: AC-GAN images compared with hybrid: copied images" in pages_of["quickstart"]
+    assert (
+        "No verdict: +5.9 points for hybrid: AC-GAN images compared with hybrid: copied images"
+        in pages_of["quickstart"]
+    )
     assert (
         "Practice run, so no verdict: a verdict needs 5-fold cross-validation repeated 3 times."
         in pages_of["quickstart"]
