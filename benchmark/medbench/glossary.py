@@ -106,8 +106,8 @@ _TERMS = (
     ),
     Term(
         "95 % CI",
-        "The interval that holds the true gain in 95 of 100 such studies. It counts how patients vary and how "
-        "trainings vary, and is simultaneous: all intervals of a table hold together.",
+        "In 95 of 100 such studies all intervals of a table hold their true gains. They count how patients vary and "
+        "how trainings vary, and take the place of p values.",
         ("confidence interval",),
     ),
     Term(

@@ -16,7 +16,7 @@ from medbench.boards.build import boards
 from medbench.boards.gains import Judged
 from medbench.errors import UsageError
 from medbench.interfaces import Metric
-from medbench.planning.arm_names import arm_name, short
+from medbench.planning.arm_names import arm_name, branch_name, short
 from medbench.planning.arms import Arm
 from medbench.registry.recipes import did_you_mean, listing
 from medbench.statistics.auroc_interval import auroc_interval
@@ -146,7 +146,8 @@ def _auroc(arm: Row, other: Row, judged: Judged) -> Interval | None:
 
 def find_arms(arms: Sequence[Arm], text: str) -> list[Arm]:
     """Return the arms that a text means, as boards write them: an augmenter, or AUGMENTER / CLASSIFIER."""
-    named = [arm for arm in arms if text.strip() == arm_name(arm)]  # as tables write it
+    as_shown = text.strip().removeprefix("+ ")
+    named = [arm for arm in arms if as_shown in (arm_name(arm), branch_name(arm).removeprefix("+ "))]
     augmenter, _, classifier = (part.strip() for part in text.partition(" / "))
     return named or [
         arm

@@ -13,11 +13,12 @@ from medbench.boards.board import Board, Row
 from medbench.boards.gains import Judged
 from medbench.planning.arm_names import arm_name, control_name
 from medbench.planning.study import Study
-from medbench.registry.display_names import classifier_name
+from medbench.registry.display_names import classifier_name, is_of_copies
+from medbench.statistics.gain_intervals import Interval
 from medbench.statistics.verdicts import WORDS, GivenWord, reasons
 from medbench.tables.board_notes import board_notes, name_of_data, own_warnings
 from medbench.tables.wording import SYNTHETIC, answer, range_of, what_helps
-from medbench.text import counted, listed, points
+from medbench.text import auroc_text, counted, listed, points, printed
 
 MOST_NAMED = 2
 """Methods that a question names; of more it gives the number."""
@@ -79,7 +80,7 @@ class NextStep:
 
 def answer_of(board: Board) -> Answer:
     """Answer the question of a board."""
-    warnings = [SYNTHETIC] * board.is_phantom + own_warnings(board)
+    warnings = [SYNTHETIC] * board.is_phantom + _plain_is_best(board) + own_warnings(board)
     shown = warnings[: MOST_WARNINGS + board.is_phantom]  # that images are drawn counts for none
     notes = [*warnings[len(shown) :], *board_notes(board)]
     sentence, largest = _sentence(board), largest_of(_compared(board))
@@ -153,7 +154,7 @@ def _why_no_verdict(board: Board) -> list[str]:
 def _sentence(board: Board) -> str:
     """Answer for what was asked, or say why there is no answer."""
     if found := sentence_of(_compared(board), worth=board.study.worth):
-        return found
+        return f"{found}{_beyond_copies(board)}"
     if any(not row.complete for row in board.rows):
         done, planned = sum(row.settled for row in board.rows), sum(row.planned for row in board.rows)
         return f"No answer yet: {done:,} of {counted(planned, 'training run', 'are')} done."
@@ -164,6 +165,29 @@ def _sentence(board: Board) -> str:
     if any(row.scores is None for row in asked):
         return f"No answer: {names} or the method above it has no score."
     return f"No answer: {names} and the method above it were tested on different images."
+
+
+def _beyond_copies(board: Board) -> str:
+    """Say what a method that is compared with copied images gains over what those were added to."""
+    rows = {row.arm.key: row for row in board.rows}
+    asked = [row for row in asked_rows(board) if row.gain is not None]
+    if len(asked) != 1 or not is_of_copies(asked[0].arm.control):
+        return ""
+    copies = rows.get(asked[0].arm.control_key)
+    base = rows.get(copies.arm.control_key) if copies is not None else None
+    if base is None or base.scores is None or asked[0].scores is None:
+        return ""
+    gain = points(asked[0].scores.balanced_accuracy - base.scores.balanced_accuracy)
+    return f" Without the copies, compared with {arm_name(base.arm)}: {gain} (no interval)."
+
+
+def _plain_is_best(board: Board) -> list[str]:
+    """Say that no augmentation scored highest, which no comparison of the tree shows."""
+    plain = board.plain.scores if board.plain is not None else None
+    scored = [row.scores.balanced_accuracy for row in board.rows if row.scores is not None]
+    if plain is None or not scored or plain.balanced_accuracy <= max(scored):
+        return []
+    return [f"No augmentation scored highest here, {100 * plain.balanced_accuracy:.1f} %; it has no interval."]
 
 
 def sentence_of(compared: Sequence[Compared], *, worth: float) -> str:
@@ -183,7 +207,8 @@ def sentence_of(compared: Sequence[Compared], *, worth: float) -> str:
         (one,) = asked
         if one.judged.verdict.word:
             return answer(one.judged, arm=one.name, control=one.control, worth=worth)
-        return f"No verdict: {_effect(one)}."
+        practice = " (practice run)" if one.judged.evidence.is_rehearsal else ""
+        return f"No verdict{practice}: {_effect(one)}."
     found = [(one.name, one.judged.verdict, one.judged.gain) for one in asked if one.judged.gain is not None]
     if helps := what_helps(found):
         return helps
@@ -198,14 +223,23 @@ def sentence_of(compared: Sequence[Compared], *, worth: float) -> str:
 
 
 def largest_of(compared: Sequence[Compared]) -> str:
-    """Name the largest gain or loss of any method, asked for or not; "" where there is none or the answer says it."""
-    known = [one for one in compared if one.judged.gain is not None]
+    """Name the largest gain or loss of any method, asked for or not, whose interval leaves 0 out.
+
+    Returns:
+        "" where there is none or the answer names it.
+    """
+    known = [one for one in compared if one.judged.gain is not None and _is_apart(one.judged.gain)]
     if not known:
         return ""
     largest = max(known, key=lambda one: abs(one.judged.gain.value) if one.judged.gain else 0.0)
     asked = [one for one in known if one.asked]
     named = asked if len(asked) == 1 else [one for one in asked if one.judged.verdict.word == "better"]
-    return "" if largest in named else f"Largest effect: {_effect(largest)}."
+    without = ", also without a verdict" if largest.judged.verdict.withheld else ""
+    return "" if largest in named else f"Largest difference{without}: {_effect(largest)}."
+
+
+def _is_apart(gain: Interval) -> bool:
+    return printed(gain.low) > 0 or printed(gain.high) < 0
 
 
 def _compared(board: Board) -> list[Compared]:
@@ -219,4 +253,6 @@ def _compared(board: Board) -> list[Compared]:
 def _effect(one: Compared) -> str:
     assert one.judged.gain is not None
     gain = one.judged.gain
-    return f"{points(gain.value)} points for {one.name} compared with {one.control} (95 % CI {range_of(gain)})"
+    auroc = one.judged.auroc
+    area = f", AUROC {auroc_text(auroc)}" if auroc == auroc else ""
+    return f"{points(gain.value)} points for {one.name} compared with {one.control} (95 % CI {range_of(gain)}{area})"

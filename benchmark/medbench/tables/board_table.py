@@ -72,7 +72,11 @@ def _lines(board: Board, wide: bool, screen: Screen) -> list[str]:
     said = [found.sentence, *([found.largest] if found.largest else [])]
     lines = [*heading(board, screen), "", *map(screen.bold, under(said, screen.width)), ""]
     lines += draw_table(_grid(board, screen), screen)
-    folded = "" if wide or not found.notes else f"{counted(len(found.notes), 'more note')}: medbench leaderboard --wide"
+    folded = (
+        ""
+        if wide or not found.notes
+        else f"{counted(len(found.notes), 'more note')}: medbench leaderboard --wide; words: medbench glossary"
+    )
     notes = [*found.why_no_verdict, *found.warnings, *mark_notes(board), *(found.notes if wide else [folded])]
     lines += ["", *under(filter(None, notes), screen.width)]
     return [*lines, "", *wide_part(board, "-" if screen.plain else "─")] if wide else lines

@@ -18,8 +18,8 @@ from medbench.planning.time_forecast import Timing, duration_text, forecast_time
 from medbench.protocols.protocol import EvaluationProtocol, protocol
 from medbench.registry.display_names import classifier_name, dataset_name, method_name
 from medbench.samples import Samples
-from medbench.statistics.power import DISAGREE, PlannedDesign, outlook
-from medbench.statistics.verdicts import LEAK_NAMES
+from medbench.statistics.power import DISAGREE, PlannedDesign, outlook, patients_to_see
+from medbench.statistics.verdicts import FEWEST_RARE, LEAK_NAMES, Evidence, reasons
 from medbench.tables.board_notes import without_command
 from medbench.tables.wording import SYNTHETIC
 from medbench.tables.writers.terminal import PIPE, Screen, under
@@ -93,8 +93,13 @@ def outlook_lines(design: PlannedDesign, *, worth: float, whole: float = 0.0, sc
     gain, comparisons = 100 * found[0].gain, counted(design.comparisons, "comparison")
     said = f"Can detect a gain of {gain:.1f} points or more (80 % power, {comparisons})."
     if gain > worth:
-        said += f" {worth:g} points are relevant to you (--worth), so this design is too small to confirm such a gain."
-    yield from under([said], screen.width)
+        patients = sum(design.class_patients)
+        needed = patients_to_see(worth, sees=gain, patients=patients)
+        said += (
+            f" {worth:g} points count as relevant (--worth), so this design is too small to confirm such a gain: that "
+            f"would need about {needed:,} such patients in place of {patients:,}."
+        )
+    yield from under(filter(None, (said, _practice(design))), screen.width)
     yield f"   {'design':<38}{'detects from':>14}{'cost':>14}"
     for number, other in enumerate(found):
         yield f" {'>' if not number else ' '} {other.label:<38}{100 * other.gain:>14.1f}{_cost(other.cost, whole):>14}"
@@ -118,6 +123,12 @@ def detectable(plan: Plan) -> Iterator[str]:
                     of = f"{_data(source)}, {classifier_name(classifier)}: " * several
                     said = f"can detect a gain of {100 * found[0].gain:.1f} points or more (80 % power)"
                     yield f"{of}{said if of else said.capitalize()}."
+
+
+def _practice(design: PlannedDesign) -> str:
+    """Say that a design is too small for a verdict; "" where it is not."""
+    evidence = Evidence(design.folds, design.repeats, 1, 1, FEWEST_RARE, sum(design.class_patients))
+    return next(iter(reasons(evidence)), "") if evidence.is_rehearsal else ""
 
 
 def _cost(cost: float, whole: float) -> str:
@@ -153,6 +164,8 @@ def _size(plan: Plan, stored: StoredPart, timed: Timing) -> str:
         return (
             f"{said}. Nothing has been run yet.{'' if known else ' How long it takes is known once a run has begun.'}"
         )
+    if stored.trials == len(plan.trials):
+        return f"{said}. All training runs are stored already."
     done = f"{stored.trials:,} {'is' if stored.trials == 1 else 'are'} stored already"
     left = f", about {duration_text(timed.left)} left" if timed.timed and timed.left else ""
     return f"{said}. Of the training runs {done}{left}."
