@@ -165,7 +165,10 @@ def cost_of(kind: str, recipe: Any) -> str:
     if kind == "generator":
         if not getattr(recipe, "stored", True):
             return "Nothing to train."
-        return f"Trained once a fold and repeat, {_steps(recipe)}; shared by all methods that use it."
+        from network_sizes import generator_size
+
+        trained = f"Trained once a fold and repeat, {_steps(recipe)}; shared by all methods that use it."
+        return f"{trained} {generator_size(recipe)}".strip()
     if kind == "augmenter":
         generator = parameters_of(recipe).get("generator")
         if generator is not None and getattr(generator, "stored", True):
@@ -174,7 +177,9 @@ def cost_of(kind: str, recipe: Any) -> str:
             return f"{bags} networks that share the steps of one."
         return "One training of the classifier."
     if kind == "classifier":
-        return "The budget's `steps`, whatever the method." + (
+        from network_sizes import classifier_size
+
+        return f"The budget's `steps`, whatever the method. {classifier_size(recipe)}".strip() + (
             " The pretraining takes as many again, once for all folds." if hasattr(recipe, "source")
             and hasattr(recipe, "augmenter") else "")  # fmt: skip
     return ""

@@ -16,7 +16,7 @@ class SmallCNN:
     """Four convolutions with batch norms, in 2-D or 3-D as the images are.
 
     Attributes:
-        width: Channels of the first stage; 16 makes 0.3 million parameters in 2-D.
+        width: Channels of the first stage; 16 makes 0.1 million parameters in 2-D.
         lr: Peak learning rate.
         pretrained: File of weights to begin from, safetensors or a PyTorch checkpoint.
     """
