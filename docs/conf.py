@@ -47,4 +47,5 @@ linkcheck_ignore = [r"https?://.*"]  # links that leave the documentation are ch
 
 def setup(app: object) -> None:
     """Have what is generated from the code put into the pages that ask for it."""
+    pages_from_code.COUNTED["sizes"] = True
     app.connect("source-read", pages_from_code.fill_in)  # type: ignore[attr-defined]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-import timm  # noqa: F401  it cannot be imported where tensors take no memory
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 

@@ -26,6 +26,8 @@ from medbench.registry.recipes import parameters_of, write_value
 from medbench.statistics.verdicts import WORDS
 
 MARK = re.compile(r"^<!-- from the code: ([\w-]+) -->$", re.MULTILINE)
+COUNTED = {"sizes": False}
+"""Whether networks are built to count their weights, which takes some seconds; the build of the site does so."""
 _catalogue: list[Catalogue] = []
 
 
@@ -165,10 +167,8 @@ def cost_of(kind: str, recipe: Any) -> str:
     if kind == "generator":
         if not getattr(recipe, "stored", True):
             return "Nothing to train."
-        from network_sizes import generator_size
-
         trained = f"Trained once a fold and repeat, {_steps(recipe)}; shared by all methods that use it."
-        return f"{trained} {generator_size(recipe)}".strip()
+        return f"{trained} {_size_of(kind, recipe)}".strip()
     if kind == "augmenter":
         generator = parameters_of(recipe).get("generator")
         if generator is not None and getattr(generator, "stored", True):
@@ -177,12 +177,18 @@ def cost_of(kind: str, recipe: Any) -> str:
             return f"{bags} networks that share the steps of one."
         return "One training of the classifier."
     if kind == "classifier":
-        from network_sizes import classifier_size
-
-        return f"The budget's `steps`, whatever the method. {classifier_size(recipe)}".strip() + (
+        return f"The budget's `steps`, whatever the method. {_size_of(kind, recipe)}".strip() + (
             " The pretraining takes as many again, once for all folds." if hasattr(recipe, "source")
             and hasattr(recipe, "augmenter") else "")  # fmt: skip
     return ""
+
+
+def _size_of(kind: str, recipe: Any) -> str:
+    if not COUNTED["sizes"]:
+        return ""
+    import network_sizes
+
+    return network_sizes.classifier_size(recipe) if kind == "classifier" else network_sizes.generator_size(recipe)
 
 
 def _steps(generator: Any) -> str:
