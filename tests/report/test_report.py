@@ -21,6 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
+from _contact_sheet import contact_sheet
 from _hostile_texts import PAYLOADS, everywhere
 from _synthetic_store import SyntheticRun
 from medbench import sealed_records
@@ -416,6 +417,25 @@ def test_images_are_shown_only_where_they_may_be(
     content = page(Report("t", (section,)))
     assert (b"data:image/png" in content) == shown
     assert shown or b"shown" in content or b"--no-pictures" in content
+
+
+def test_rows_of_images_and_lines_of_figures_are_named_for_people(tmp_path: Path) -> None:
+    run = SyntheticRun(tmp_path, patients=20, folds=2, repeats=1, datasets=("phantom:x",), tree={"balanced": ""})
+    run.fill({"balanced": 0.7}, stages={STAGE: "s"})
+    folder = with_stage(run, curve="step,part,d_source,mine\n1,all,2.0,1.0\n2,all,1.5,0.5\n")
+    (folder / "acgan-samples.png").write_bytes(contact_sheet(4))
+    run.save()
+
+    done = CliRunner().invoke(cli, ["report", "--results", str(run.root), "--out", str(tmp_path / "x.html")])
+
+    assert done.exit_code == 0, done.output
+    text = (tmp_path / "x.html").read_text()
+    rows = [image["alt"] for image in harmless(text.encode()).of("img") if image.get("class") == "sheet"]
+    assert rows == ["no, real", "no, generated", "yes, real", "yes, generated"]
+    drawn = "".join(decoded(uri) for uri in re.findall(r"svg\+xml;base64,([A-Za-z0-9+/=]+)", text))
+    assert "critic: real or not" in drawn
+    assert "d_source" not in drawn
+    assert "mine" in drawn
 
 
 def test_a_sheet_holds_pixels_and_nothing_else(tmp_path: Path) -> None:

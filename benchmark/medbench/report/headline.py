@@ -20,6 +20,9 @@ from medbench.tables.board_table import design_of
 from medbench.tables.wording import by_board, by_size, cases
 from medbench.text import duration
 
+MOST_STEPS = 12
+"""Rows of a tree that the first screen has room for."""
+
 
 @dataclass(frozen=True)
 class Answered:
@@ -112,13 +115,16 @@ def _texts(found: Iterable[str]) -> tuple[str, ...]:
 
 
 def _steps(board: Board, number: int) -> Table | None:
+    """Draw what is compared, and the references it stands below."""
     if not any(row.gain is not None for row in board.rows):
         return None
+    steps = [row for row in board.rows if row.gain is not None or not row.arm.control]
     rows = [
         [cell(name_of(row), depth=row.depth, title=recipe_of(row)), *gain_cells(row.gain, instead(row))]
-        for row in board.rows
+        for row in steps[:MOST_STEPS]
     ]
-    caption = "Gain over the method above it, in percentage points of balanced accuracy."
+    rest = f" The first {MOST_STEPS} of {len(steps)}; all stand below." if len(steps) > MOST_STEPS else ""
+    caption = f"Gain over the method above it, in percentage points of balanced accuracy.{rest}"
     return table(caption, ("method", "gain", "95 % CI"), rows, label=f"steps-{number}", band=board.study.worth)
 
 

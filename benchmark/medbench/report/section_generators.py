@@ -22,12 +22,12 @@ from medbench.tables.wording import generator_poor
 from medbench.text import counted
 
 IN_WORDS = (
-    ("kid-by-class", "How far are they from real images of the same class? (KID)", "lower is better", False),
-    ("coverage", "How many real images have a similar generated one? (coverage)", "higher is better", True),
-    ("precision", "How many look like some real image? (precision)", "higher is better", True),
-    ("copies-pixels", "How many are copies of a training image? (by chance up to 1 %)", "lower is better", True),
+    ("kid-by-class", "distance to real images of the class (KID), lower is better", False),
+    ("coverage", "real images with a similar generated one (coverage), higher is better", True),
+    ("precision", "that look like some real image (precision), higher is better", True),
+    ("copies-pixels", "copies of a training image, lower is better; by chance up to 1 %", True),
 )
-"""Name of a score, the question that it answers, what is better, and whether it is a share."""
+"""Name of a score, what it is in words and which direction is better, and whether it is a share."""
 PANELS = 12
 """Panels of a figure; further ones go into the next."""
 
@@ -171,10 +171,18 @@ def scores(material: Material) -> Section | None:
             continue
         extractors = ", ".join(sorted({row.extractor for row in rows if row.extractor}))
         blocks.append(heading(title_of(part.board)))
-        if listed := _in_words(rows):
-            columns = ("question", "direction", *(arm_name(row.arm) for row in rows))
-            caption = "Generated images beside what as many real images of other patients reach (in brackets)."
-            blocks.append(table(caption, columns, listed, label=f"scores-in-words-{number}"))
+        asked = [one for one in IN_WORDS if any(one[0] in row.scores_of_made for row in rows)]
+        if asked:
+            shown = [
+                [
+                    cell(arm_name(row.arm), title=recipe_of(row)),
+                    *(_beside(row, name, share) for name, _, share in asked),
+                ]
+                for row in rows
+            ]
+            caption = "In brackets: what as many real images of other patients reach."
+            columns = ("method", *(words for _, words, _ in asked))
+            blocks.append(table(caption, columns, shown, label=f"scores-in-words-{number}"))
         blocks.append(say(_poor(part), is_list=True))
         captions = (
             f"All scores by {extractors or 'no extractor'}, mean over the training runs. In brackets: real images at "
@@ -189,16 +197,6 @@ def scores(material: Material) -> Section | None:
         if folded:
             blocks.append(fold("All scores of generated images", *folded))
     return Section("scores", "How good are the generated images?", tuple(blocks)) if blocks else None
-
-
-def _in_words(rows: Sequence[Row]) -> list[list[object]]:
-    """Return a line for each of the scores that need no further knowledge, where a method has it."""
-    lines = []
-    for name, words, direction, is_share in IN_WORDS:
-        cells = [_beside(row, name, is_share) for row in rows]
-        if any(c.text for c in cells):
-            lines.append([words, direction, *cells])
-    return lines
 
 
 def _beside(row: Row, name: str, is_share: bool) -> Cell:
