@@ -20,6 +20,7 @@ import pytest
 from medbench import errors
 from medbench.cli import cli
 from medbench.glossary import TERMS
+from medbench.planning import study
 from medbench.publishing.refusals import CODES
 from medbench.registry import hookspecs
 from medbench.registry.catalogue import HOOKS
@@ -106,6 +107,28 @@ def parse_fault(words: list[str]) -> str:
         said = error.format_message()
         return "" if "does not exist" in said else said  # files of the reader
     return ""
+
+
+def test_study_files_that_pages_show_are_read(tmp_path: Path) -> None:
+    files = [found["text"] for text in PAGES.values() for found in FENCE.finditer(text) if found["kind"] == "toml"]
+    studies = [text for text in files if re.search("^datasets = ", text, re.MULTILINE)]
+    for number, text in enumerate(studies):
+        (tmp_path / f"{number}.toml").write_text(text, encoding="utf-8")
+        study.read(tmp_path / f"{number}.toml")
+
+    assert len(studies) >= 3
+
+
+OLD = re.compile(r"\b(arms?|rehears\w+|made (images?|rows?|ones)|can't tell|placebos?)\b", re.IGNORECASE)
+OF_DEVELOPERS = ("design.md", "performance.md", "contributing.md", "CONTRIBUTING.md", "SECURITY.md", "glossary.md")
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if not page.endswith(OF_DEVELOPERS)])
+def test_pages_speak_in_the_words_of_the_glossary(page: str) -> None:
+    """Words of former days stand in code, in files and in what old programs printed, never in a page's own text."""
+    prose = re.sub(r"`[^`\n]+`|\]\([^)]*\)", "", FENCE.sub("", filled(page)))
+
+    assert not OLD.findall(prose)
 
 
 @pytest.mark.parametrize("page", PAGES)
