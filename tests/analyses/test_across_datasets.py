@@ -125,25 +125,27 @@ def test_failures_and_open_cells_of_all_networks_are_counted(make: Make) -> None
     assert first.judged["acgan"].evidence.failures == "4 of 30 diverged"
     assert first.judged["acgan"].gain is not None
     assert second.judged["geometric"].gain is None
-    assert second.judged["geometric"].verdict.withheld == "24 of 30 cells done: no verdict yet."
+    assert second.judged["geometric"].verdict.withheld == "24 of 30 training runs done, so no verdict yet."
     text = " ".join(table_of(run).split())
     assert "4 of 30 diverged" in text
     assert "24 of 30 done" in text
-    assert "ddti:benign-malignant: 24 of 30 cells done: no verdict yet." in text
-    assert "acgan, vindr-spinexr:abnormal: 4 of 30 diverged, " in text
+    assert "Thyroid ultrasound, benign or malignant: 24 of 30 training runs done, so no verdict yet." in text
+    assert "AC-GAN images, Spine radiographs, abnormal or not: 4 of 30 diverged, " in text
 
 
 def test_the_table_is_that_of_the_design_page(make: Make) -> None:
     text = table_of(make().fill(SKILL))
     lines = text.splitlines()
 
-    assert lines[0] == " gain over its own control, points of balanced accuracy, net"
-    assert lines[1] == " + better   - worse   = same within 2 points   . can't tell"
-    assert re.fullmatch(r" {22}vindr-spinexr +ddti +brain-tumour", lines[3])
-    assert re.fullmatch(r" arm {18}abnormal +benign-malignant +HGG-LGG", lines[4])
-    assert re.search(r"\n geometric( +\+\d\d\.\d \+){3}\n", text)
-    assert re.search(r"\n acgan( +[+-]\d\.\d [.=]){3}\n", text)
-    assert re.search(r"\n sees gains from( +\d+\.\d){3}\n", text)
+    assert lines[0] == " gain over the method above it, points of balanced accuracy, net"
+    assert lines[1:3] == [" + better   - worse   = no relevant difference (within 2 points)", " . inconclusive"]
+    assert [line.split() for line in lines[4:8]] == [
+        ["Thyroid"], ["Spine", "ultrasound,"], ["radiographs,", "benign", "or", "brain-tumour:HGG"],
+        ["method", "abnormal", "or", "not", "malignant", "-LGG"],
+    ]  # fmt: skip
+    assert re.search(r"\n rotations, flips, zoom( +\+\d\d\.\d \+){3}\n", text)
+    assert re.search(r"\n AC-GAN images( +[+-]\d\.\d [.=]){3}\n", text)
+    assert re.search(r"\n detectable gain( +\d+\.\d){3}\n", text)
     assert re.search(r"\n patients \(rarest\)( +60 \(20\)){3}\n", text)
     assert text.endswith(" Not averaged over data sets: three are three cases, not a sample.")
     assert max(map(columns, lines)) <= 80
@@ -151,14 +153,14 @@ def test_the_table_is_that_of_the_design_page(make: Make) -> None:
 
 @pytest.mark.parametrize(
     ("n", "says"),
-    [(2, "two are two cases"), (4, "four are four cases"), (6, "With 6 data sets mean ranks are legitimate")],
+    [(2, "two are two cases"), (4, "four are four cases"), (6, "With 6 data sets mean ranks would be legitimate")],
 )
 def test_the_last_sentence_and_the_blocks_fit_the_number(make: Make, n: int, says: str) -> None:
     text = table_of(make(datasets=[f"set-{i}" for i in range(n)]))
 
     assert says in " ".join(text.split())
     assert all(f"set-{i}" in text for i in range(n))
-    assert text.count(" sees gains from") == (n + 2) // 3
+    assert text.count(" detectable gain") == (n + 2) // 3
     assert max(map(columns, text.splitlines())) <= 80
 
 
@@ -172,12 +174,12 @@ def test_one_data_set_and_leaky_protocols_have_no_such_table(make: Make) -> None
             assert render_all(boards, form) == render(boards, form)
 
 
-def test_few_patients_and_rehearsals_have_no_marks(make: Make) -> None:
+def test_few_patients_and_practice_runs_have_no_marks(make: Make) -> None:
     few, short = make(patients=45).fill(SKILL), make(repeats=1).fill(SKILL)
 
-    for run, why in ((few, "15 patients of the rarest class"), (short, "REHEARSAL")):
+    for run, why in ((few, "Only 15 patients in the rarest class"), (short, "Practice run")):
         text = table_of(run)
-        assert not re.search(r"\d [-+.=](\s|$)", text.partition("patients (rarest)")[0].partition("arm")[2])
+        assert not re.search(r"\d [-+.=](\s|$)", text.partition("patients (rarest)")[0].partition(" method ")[2])
         assert " ".join(text.split()).count(why) == 1  # once for all data sets
 
 
@@ -262,4 +264,4 @@ def test_an_arm_of_a_classifier_that_claims_something_stays_on_its_own_board(mak
     assert expected.gain is not None
     assert found.cases[0].judged["balanced / c"] == expected
     assert case(boards[:1]).judged["balanced / c"] == expected
-    assert "balanced / c" in table_of(run)
+    assert "class balancing with c" in table_of(run)

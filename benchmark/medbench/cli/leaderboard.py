@@ -17,6 +17,8 @@ from medbench.cli.shared_options import load_catalogue, open_run, plugin_options
 from medbench.errors import UsageError
 from medbench.planning.leak_staircase import SUFFIX
 from medbench.plots.style import form_of, written
+from medbench.tables.answer import next_steps
+from medbench.tables.board_table import step_lines
 from medbench.tables.document import FORMATS
 from medbench.tables.writers.terminal import screen_of
 
@@ -63,7 +65,10 @@ def leaderboard(
         raise UsageError("--plot draws where a gain goes, or gains by training size; add --table inflation or growth.")
     store, record = open_run(results, study_name, suffix=SUFFIX if table == "inflation" else "")
     found = Results(store, record, lambda: load_catalogue(plugin_folders, plugin_switches))
-    click.echo(found.write(form, which=table, wide=wide, **asdict(screen_of(sys.stdout, plain=plain))))
+    screen = screen_of(sys.stdout, plain=plain)
+    click.echo(found.write(form, which=table, wide=wide, **asdict(screen)))
+    if form == "table" and table == "gains" and (built := found.built(further=False, metrics=False)):
+        click.echo("\n" + "\n".join(step_lines(next_steps(built[0].study, built, name=study_name or ""), screen)))
     if plot and table == "inflation":
         from medbench.plots.inflation import draw
 

@@ -92,7 +92,7 @@ def run(
         click.echo("\n" * bool(number) + found.write(form, which=table, wide=wide, **asdict(screen)))
     if form == "table":
         steps = next_steps(ran.plan.study, found.built(further=False, metrics=False))
-        click.echo("\n" + "\n".join(step_lines(steps)))
+        click.echo("\n" + "\n".join(step_lines(steps, screen)))
     check_not_interrupted(ran.summaries)
     return exit_code(ran.summaries)
 

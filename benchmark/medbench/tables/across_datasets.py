@@ -20,8 +20,9 @@ from medbench.tables.writers.terminal import PIPE, Screen, name_column, under
 from medbench.tables.writers.values import Values, gain_values, percent, verdict_values
 from medbench.text import WIDTH, clean, columns, cut, pad, points, wrapped
 
-NAME_WIDTH = 22
-CASE_WIDTH = 19
+NAME_WIDTH = 25
+CASE_WIDTH = 18
+GAP = "   "  # between two marks of the legend
 AT_ONCE = 3  # data sets beside each other
 FEWEST_RANKED = 6  # data sets; below, neither a mean rank nor a diagram of critical differences says anything
 KIND = "all data sets"
@@ -74,14 +75,14 @@ def _title(one: Across) -> str:
 def _lines(one: Across) -> Iterator[str]:
     words = [judged.verdict.word for case in one.cases for judged in case.judged.values()]
     yield from wrapped(f"{_title(one)}{_under(one)}", WIDTH)
-    yield from wrapped(legend(one.worth, words))
+    yield from _in_lines(legend(one.worth, words).split(GAP))
     for start in range(0, len(one.cases), AT_ONCE):
         part = one.cases[start : start + AT_ONCE]
-        heads = [_head(case) for case in part]
+        heads = [[line[1:] for line in wrapped(_data(case), CASE_WIDTH - 1)] for case in part]
+        height = max(map(len, heads))
+        levels = zip(*([""] * (height - len(head)) + head for head in heads), strict=True)
         yield ""
-        if any(first for first, _ in heads):
-            yield _line("", [first for first, _ in heads])
-        yield _line(" method", [second for _, second in heads])
+        yield from map(_line, [""] * (height - 1) + [" method"], levels)
         for arm in one.arms:
             alone, name = name_column(f" {_name(arm)}", NAME_WIDTH)
             yield from (*alone, _line(name, [_cell(case, arm) for case in part]))
@@ -90,20 +91,18 @@ def _lines(one: Across) -> Iterator[str]:
     yield from under(filter(None, _sentences(one)))
 
 
+def _in_lines(parts: Sequence[str]) -> list[str]:
+    """Write parts beside each other, none of them broken."""
+    lines = [""]
+    for part in parts:
+        if columns(lines[-1]) + columns(GAP + part) > WIDTH and lines[-1]:
+            lines.append("")
+        lines[-1] += f"{GAP if lines[-1] else ' '}{part}"
+    return lines
+
+
 def _under(one: Across) -> str:
     return f"; protocol {one.protocol}" if one.protocol != "patients" else ""
-
-
-def _head(case: Case) -> tuple[str, str]:
-    """Return a data set's name in two lines, parted before its task."""
-    name = clean(case.source["dataset"])
-    phantom = "phantom:" if name.startswith("phantom:") else ""
-    first, _, second = name.removeprefix("phantom:").partition(":")
-    room = CASE_WIDTH - 2
-    if columns(phantom + first) <= room and columns(second) <= room:
-        return (phantom + first, second) if second else ("", phantom + first)
-    parts = (phantom + first, second) if second else (phantom, first)
-    return tuple(p if columns(p) <= room else f"{cut(p, room - 1)}." for p in parts)  # type: ignore[return-value]
 
 
 def _line(name: str, cells: Sequence[str]) -> str:
@@ -119,7 +118,7 @@ def _cell(case: Case, arm: str) -> str:
     if e.settled < e.planned:
         return f"{e.settled} of {e.planned} done"
     if e.failures:
-        return cut(e.failures, CASE_WIDTH - 1)
+        return cut(f"{e.failed} of {e.planned} {e.kind if e.kind == 'diverged' else 'failed'}", CASE_WIDTH - 1)
     return f"  {points(judged.gain.value)} {judged.verdict.mark}" if judged.gain else ""
 
 

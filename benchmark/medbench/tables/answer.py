@@ -105,7 +105,7 @@ def next_steps(study: Study, boards: Sequence[Board], *, name: str = "") -> list
     """
     named = f" {name}" if name else ""
     complete = boards and all(row.complete for board in boards for row in board.all_rows)
-    steps = [] if complete else [NextStep("the same command again", "goes on where it stopped")]
+    steps = [] if complete else [NextStep("medbench run ...", "the same run again goes on where it stopped")]
     steps.append(NextStep(f"medbench report{named}", "a page with plots"))
     if any(board.is_phantom for board in boards):
         steps.append(NextStep("medbench init FOLDER", "your own images"))

@@ -39,6 +39,7 @@ ALWAYS = ("accuracy", "auroc", "time")
 NUMBERS = ("accuracy", "auroc", "time")
 NARROWEST = 12
 """Columns that a name keeps beside the branches of its tree."""
+NEXT, STEP_GAP = " Next:  ", 3
 ROOMY = 100
 """Columns from which verdicts have a column of their own."""
 
@@ -245,13 +246,19 @@ def branch(row: Row, plain: bool) -> str:
     return stems + (corner if row.last[-1] else tee)
 
 
-def step_lines(steps: Iterable[NextStep]) -> list[str]:
-    """Return the lines that name what may come next, commands below each other."""
+def step_lines(steps: Iterable[NextStep], screen: Screen = PIPE) -> list[str]:
+    """Return the lines that name what may come next; a command is never broken, so that it can be pasted."""
     found = list(steps)
-    width = max((columns(step.command) for step in found), default=0) + 3
-    head = " Next:  "
-    lead = [head, *[" " * len(head)] * len(found)]
-    return [f"{start}{pad(step.command, width)}{step.purpose}" for start, step in zip(lead, found, strict=False)]
+    most = screen.width - max((columns(step.purpose) for step in found), default=0) - len(NEXT) - STEP_GAP
+    width = max((w for w in (columns(step.command) for step in found) if w <= most), default=0) + STEP_GAP
+    lines = []
+    for step in found:
+        lead = " " * len(NEXT) if lines else NEXT
+        if columns(step.command) < width:
+            lines.append(f"{lead}{pad(step.command, width)}{step.purpose}")
+        else:
+            lines += [f"{lead}{step.command}", f"{'':{len(NEXT) + width}}{step.purpose}"]
+    return lines
 
 
 def _rarest(board: Board) -> tuple[str, int]:

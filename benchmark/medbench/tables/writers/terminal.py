@@ -99,7 +99,7 @@ def under(sentences: Iterable[str], width: int = WIDTH) -> list[str]:
 
 def name_column(name: str, width: int) -> tuple[list[str], str]:
     """Return the lines that a name takes alone, and what stands in its column: nothing where it is as wide as that."""
-    return ([], name) if columns(name) < width else ([cut(name, WIDTH)], "")
+    return ([], name) if columns(name) < width else (wrapped(name), "")
 
 
 def joined(lines: Iterable[str], *, plain: bool = False) -> str:
