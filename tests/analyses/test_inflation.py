@@ -33,6 +33,7 @@ from medbench.statistics.pool_images_by_patient import units
 from medbench.statistics.verdicts import Evidence, Verdict
 from medbench.tables.document import FORMATS
 from medbench.tables.inflation import render, rows, values
+from medbench.tables.writers.terminal import Screen
 from medbench.text import columns
 from medbench.trial.trial import Predictions
 
@@ -206,13 +207,15 @@ def test_on_drawn_images_published_figures_are_set_apart() -> None:
     text = render([found()], "table")
 
     assert "published, on its own data" in text
-    assert "Of the +30.0 points that the study's own protocol gives hybrid, +0.3 (-5.1 to +5.7)" in " ".join(
-        text.split()
-    )
-    assert "PHANTOM DATA" in text
+    assert (
+        "Of the +30.0 points that the study's own protocol gives hybrid: AC-GAN images, +0.3 (-5.1 to +5.7) are left "
+        "compared with the method above it:"
+    ) in " ".join(text.split())
+    assert "Synthetic test images: the result says nothing about patients." in " ".join(text.split())
     real = render(find_inflations(boards(staircase(asked(), same), [10, 9, 8, 7], [7] * 4, "ddti")), "table")
-    assert "Of the +29.0 points reported for hybrid" in " ".join(real.split())
-    assert "can't tell" in real
+    assert "Of the +29.0 points reported for hybrid: AC-GAN images, " in " ".join(real.split())
+    assert "inconclusive." in real
+    assert "ynthetic" not in real
 
 
 def test_figures_of_another_data_set_are_not_taken_for_this_ones() -> None:
@@ -244,7 +247,9 @@ def test_every_form_holds_every_row(form: str) -> None:
 def test_a_table_is_eighty_columns_wide_whatever_things_are_called(plain: bool) -> None:
     study = asked(name="n" * 90)
     text = render(
-        find_inflations(boards(staircase(study, same), [10, 9, 8, 7], [7] * 4, "d" * 100)), "table", plain=plain
+        find_inflations(boards(staircase(study, same), [10, 9, 8, 7], [7] * 4, "d" * 100)),
+        "table",
+        screen=Screen(plain=plain),
     )
 
     assert max(map(columns, text.splitlines())) <= 80

@@ -46,6 +46,7 @@ from medbench.store.store import Store
 from medbench.tables.document import FORMATS
 from medbench.tables.learning_curves import extra, render, values
 from medbench.tables.wording import by_size
+from medbench.tables.writers.terminal import Screen
 from medbench.text import columns
 from medbench.trial.trial import Predictions
 
@@ -295,6 +296,9 @@ def test_a_worth_is_written_to_two_digits(found: Worth | None, text: str) -> Non
     assert extra(found) == text
 
 
+SAME = "no relevant difference"
+
+
 # -- what is said ------------------------------------------------------------------------------------------------------
 
 
@@ -302,24 +306,24 @@ def test_a_worth_is_written_to_two_digits(found: Worth | None, text: str) -> Non
     ("words", "said"),
     [
         (["better", "better", "can't tell", "same"],
-         "better at 50 and 100 patients; can't tell at 300 patients; same at 1,000 patients. Up to 100 patients it "
-         "helps; from 300 on no gain is seen."),
-        (["can't tell"] * 4, "can't tell at 50, 100, 300 and 1,000 patients."),
-        (["better"] * 4, "better at 50, 100, 300 and 1,000 patients. It helps at every size looked at."),
+         f"better at 50 and 100 patients; inconclusive at 300 patients; {SAME} at 1,000 patients. Up to 100 patients "
+         "it helps; from 300 on no gain is seen."),
+        (["can't tell"] * 4, "inconclusive at 50, 100, 300 and 1,000 patients."),
+        (["better"] * 4, "better at 50, 100, 300 and 1,000 patients. It helps at every size that was tried."),
         (["worse", "same", "better", "better"],
-         "worse at 50 patients; same at 100 patients; better at 300 and 1,000 patients. From 300 patients on it helps; "
-         "up to 100 no gain is seen."),
+         f"worse at 50 patients; {SAME} at 100 patients; better at 300 and 1,000 patients. From 300 patients on it "
+         "helps; up to 100 no gain is seen."),
         (["better", "same", "better", "same"],
-         "better at 50 patients; same at 100 patients; better at 300 patients; same at 1,000 patients."),
-        (["better", "", "same", "same"], "better at 50 patients; same at 300 and 1,000 patients."),
+         f"better at 50 patients; {SAME} at 100 patients; better at 300 patients; {SAME} at 1,000 patients."),
+        (["better", "", "same", "same"], f"better at 50 patients; {SAME} at 300 and 1,000 patients."),
         (["same", "better", "same", "same"],
-         "same at 50 patients; better at 100 patients; same at 300 and 1,000 patients."),
+         f"{SAME} at 50 patients; better at 100 patients; {SAME} at 300 and 1,000 patients."),
     ],
 )  # fmt: skip
 def test_helping_has_an_end_only_where_words_say_so(words: list[Word], said: str) -> None:
     sizes = [50.0, 100.0, 300.0, 1000.0]
 
-    assert by_size(list(zip(sizes, words, strict=True)), arm="a", control="b") == f"a over b: {said}"
+    assert by_size(list(zip(sizes, words, strict=True)), arm="a", control="b") == f"a compared with b: {said}"
 
 
 def test_without_a_word_nothing_is_said() -> None:
@@ -388,14 +392,14 @@ def test_a_run_with_one_size_has_no_growth_and_leaky_boards_do_not_count() -> No
 
 def test_a_size_that_is_not_done_is_a_row_and_has_no_worth() -> None:
     waiting = board(100, 24, 26)
-    judged = Judged(None, float("nan"), EVIDENCE, Verdict("", "1 of 3 cells done: no verdict yet."))
+    judged = Judged(None, float("nan"), EVIDENCE, Verdict("", "1 of 3 training runs done, so no verdict yet."))
     row = Row(waiting.rows[1].arm, 1, (True, True), planned=3, done=1, failed=0, judged=judged)
     unfinished = Board(**{**vars(waiting), "rows": (waiting.rows[0], row)})
     found = find_learning_curves([board(50, 20, 24), unfinished, board(300, 30, 31)])
     text = render(found, "table")
 
     assert "1 of 3 done" in text
-    assert "1 of 3 cells done: no verdict yet." in text
+    assert "1 of 3 training runs done, so no verdict yet." in text
     assert found[0].arms[0].points[1].worth is None
 
 
@@ -419,10 +423,11 @@ def test_the_table_has_80_columns_and_an_ascii_form() -> None:
     text = render([grown()], "table")
 
     assert max(map(columns, text.splitlines())) <= 80
-    assert "geometric over balanced: better at 50 patients; can't tell at 100 and 300 patients." in " ".join(
-        text.split()
-    )
-    assert render([grown()], "table", plain=True).isascii()
+    assert (
+        "rotations, flips, zoom compared with class balancing: better at 50 patients; inconclusive at 100 and 300 "
+        "patients."
+    ) in " ".join(text.split())
+    assert render([grown()], "table", screen=Screen(plain=True)).isascii()
     wide = Board(**{**vars(board(50, 20, 24)), "source": {**board(50, 20, 24).source, "dataset": "胸" * 90}})
     other = Board(**{**vars(board(300, 20, 24)), "source": wide.source})
     assert max(map(columns, render(find_learning_curves([wide, other]), "table").splitlines())) <= 80
@@ -433,7 +438,7 @@ def test_a_curve_that_falls_is_levelled_and_the_table_says_so() -> None:
         render(find_learning_curves([board(50, 26, 27), board(100, 24, 26), board(300, 30, 31)]), "table").split()
     )
 
-    assert "Somewhere the curve of balanced fell with more patients; there it was levelled." in text
+    assert "Somewhere the curve of class balancing fell with more patients; there it was levelled." in text
     assert "levelled" not in render([grown()], "table")
 
 
@@ -443,7 +448,7 @@ def test_the_figure_is_the_same_bytes_again(form: str) -> None:
 
     assert first == second
     if form == "svg":
-        assert b"geometric, over balanced" in first
+        assert b"rotations, flips, zoom" in first
         assert b"&gt;0" in first
 
 
@@ -480,7 +485,7 @@ def test_the_command_prints_and_draws_what_is_stored(tmp_path: Path) -> None:
     )
 
     assert said.exit_code == 0, said.output
-    assert "geometric, over balanced" in said.output
+    assert "rotations, flips, zoom, compared with class balancing" in said.output
     assert said.output.count("0 of 3 done") == 2
     assert (tmp_path / "g.png").read_bytes().startswith(b"\x89PNG")
     assert [b.trained_on for b in boards(store, plan.record())] == [20, 40]

@@ -32,6 +32,7 @@ from medbench.statistics.pool_images_by_patient import units
 from medbench.statistics.verdicts import Evidence, Verdict
 from medbench.tables.document import FORMATS
 from medbench.tables.published_figures import CAVEAT, render
+from medbench.tables.writers.terminal import Screen
 from medbench.text import columns
 from medbench.trial.trial import Predictions
 
@@ -81,7 +82,9 @@ def test_failed_cells_of_an_arm_are_said_beside_its_figures() -> None:
     assert found.lines[0].honest.failed == "2 of 15 diverged"
     assert found.lines[0].rerun.failed == ""
     text = " ".join(render(found, "table").split())
-    assert "honest: wgan / net: 2 of 15 diverged, counted with its control's predictions." in text
+    assert (
+        "honest: WGAN images with net: 2 of 15 diverged, counted with the predictions of the method above it." in text
+    )
 
 
 # -- what is counted ---------------------------------------------------------------------------------------------------
@@ -317,8 +320,9 @@ def test_drawn_images_are_named_and_real_ones_are_not() -> None:
     drawn = render(compare([board(a, "patients", row("wgan"))]), "table")
     real = render(compare([board(a, "patients", row("wgan"), dataset="ddti")]), "table")
 
-    assert "PHANTOM DATA" in drawn
-    assert "PHANTOM" not in real
+    assert "Synthetic test images: the result says nothing about patients." in " ".join(drawn.split())
+    assert "SYNTHETIC images" in drawn
+    assert "synthetic" not in real.lower()
 
 
 def test_what_was_not_found_and_what_was_not_computed_are_said() -> None:
@@ -357,7 +361,7 @@ def test_no_text_breaks_a_table(arm: str, text: str, value: float | None) -> Non
     found = compared(figure, own=row(arm), honest=row(arm))
 
     for plain in (True, False):
-        shown = render(found, "table", plain=plain)
+        shown = render(found, "table", screen=Screen(plain=plain))
         assert max(map(columns, shown.split("\n"))) <= 80, shown
         assert not plain or shown.isascii()
     for form in FORMATS:

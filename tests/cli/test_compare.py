@@ -29,6 +29,7 @@ from medbench.tables.document import FORMATS
 from medbench.text import columns
 
 Compare = Callable[..., Result]
+BREAK = r"\allowbreak{}"
 
 
 @pytest.fixture(scope="module")
@@ -168,9 +169,9 @@ def test_incomplete_arms_have_no_gain_and_no_verdict(tmp_path: Path) -> None:
     assert found.judged.gain is None
     assert found.auroc is None
     assert found.cost_ratio is None
-    assert found.judged.verdict.withheld == "12 of 15 cells done: no verdict yet."
+    assert found.judged.verdict.withheld == "12 of 15 training runs done, so no verdict yet."
     text = render([found], "table")
-    assert "12 of 15 cells done: no verdict yet." in text
+    assert "12 of 15 training runs done, so no verdict yet." in text
     assert "12 of 15 done" in text
     assert one(run, "geometric", "mixup").judged.verdict.word == "better"
 
@@ -184,9 +185,9 @@ def test_a_failed_cell_counts_with_its_controls_predictions_and_many_withhold_th
     assert found.evidence.failures == "14 of 15 diverged"
     assert found.gain is not None
     assert {found.verdict.withheld, near.verdict.withheld} == {
-        "14 of 15 diverged, more than one cell in 10: no verdict."
+        "14 of 15 diverged, more than one training run in 10, so no verdict."
     }
-    assert "mixup: 14 of 15 diverged, counted with its control's predictions." in " ".join(
+    assert "mixup: 14 of 15 diverged, counted with the predictions of the method above it." in " ".join(
         render([one(run, "mixup", "hybrid")], "table").split()
     )
 
@@ -196,7 +197,7 @@ def test_a_root_that_failed_has_nothing_to_stand_in(tmp_path: Path) -> None:
     found = one(run, "hybrid", "balanced").judged
 
     assert found.gain is None
-    assert found.verdict.withheld == "balanced / net: 1 of 15 diverged and no control stands in: no verdict."
+    assert found.verdict.withheld == ("class balancing: 1 of 15 diverged and no other method stands in, so no verdict.")
 
 
 def test_a_leaky_protocol_gives_numbers_and_never_a_word(tmp_path: Path) -> None:
@@ -211,7 +212,7 @@ def test_a_leaky_protocol_gives_numbers_and_never_a_word(tmp_path: Path) -> None
     for form in ("table", "md", "latex"):
         text = " ".join(render([found], form).split())
         assert "better" not in text.replace("better / same", "")
-        assert "LEAKS" in text
+        assert "Leaky protocol, so no verdict: images of one patient in training and test." in text.replace(BREAK, "")
 
 
 def test_every_board_where_both_stand_is_compared(tmp_path: Path) -> None:
@@ -260,8 +261,9 @@ def test_the_table_fits_and_says_gain_range_word_cost_and_looks(asked: Compare) 
     text = asked("geometric", "balanced", "--details").output
 
     assert max(map(columns, text.splitlines())) <= 80
-    for part in ("Yes: geometric gains +", "balanced accuracy", "AUROC", "time alone", "1 times", "verdict",
-                 "4 configurations were ever scored here", "P by this test", "Nadeau and Bengio"):  # fmt: skip
+    answer = "points for rotations, flips, zoom compared with class balancing (95 % CI +"
+    for part in (answer, "balanced accuracy", "AUROC", "time alone", "1 times", "verdict",
+                 "4 methods were tried on these splits so far.", "P by this test", "Nadeau and Bengio"):  # fmt: skip
         assert part in " ".join(text.split()), part
     assert "P by this test" not in asked("geometric", "balanced").output
     assert asked("geometric", "balanced", "--details", "--plain").output.isascii()
@@ -288,8 +290,9 @@ def test_all_formats_hold_the_numbers_of_the_table(asked: Compare, run: Syntheti
 def test_without_names_every_gain_over_its_own_control_is_shown(asked: Compare, run: SyntheticRun, form: str) -> None:
     text = asked("--format", form).output
 
-    for name in ("geometric", "hybrid", "mixup"):
-        assert name in text
+    is_for_programs = form in ("csv", "json")
+    for recipe, name in (("geometric", "rotations, flips, zoom"), ("hybrid", "hybrid: AC-GAN images")):
+        assert (recipe if is_for_programs else name) in text.replace(BREAK, "")
     if form == "json":
         found = {row["arm"]: (row["over"], row["gain"], row["gain_low"]) for row in json.loads(text)}
         assert found == {
@@ -299,12 +302,13 @@ def test_without_names_every_gain_over_its_own_control_is_shown(asked: Compare, 
         }
     if form == "table":
         assert max(map(columns, text.splitlines())) <= 80
-        assert [line[:16].split()[-1] for line in text.splitlines()[3:7]] == [
-            "balanced",
-            "geometric",
-            "hybrid",
-            "mixup",
-        ]
+        names = ("class balancing", "rotations, flips, zoom", "hybrid: AC-GAN images", "mixup")
+        stems = (" ", " ├ ", " │ └ ", " └ ")
+        lines = [line for line in text.splitlines() if line.startswith(stems) and any(name in line for name in names)]
+        tree = [line for line in lines if "compared with" not in line]
+        assert [line.startswith(f"{stem}{name}") for stem, name, line in zip(stems, names, tree, strict=True)] == [
+            True
+        ] * 4
 
 
 def test_nothing_compared_is_said_and_not_drawn(tmp_path: Path, asked: Compare) -> None:
@@ -323,7 +327,9 @@ def test_a_figure_is_written_in_each_format(asked: Compare, tmp_path: Path) -> N
         assert done.exception is None
         assert (tmp_path / name).read_bytes().startswith(start)
     asked("hybrid", "mixup", "--plot", tmp_path / "two.svg")
-    assert "hybrid over mixup" in (tmp_path / "two.svg").read_text()
+    drawn = (tmp_path / "two.svg").read_text()
+    assert "; compared with mixup<" in drawn
+    assert ">hybrid: AC-GAN images<" in drawn
 
 
 @pytest.mark.parametrize(

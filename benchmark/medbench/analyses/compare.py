@@ -191,8 +191,8 @@ def _judge_pair(board: Board, arm: Row, other: Row) -> Judged:
     verdict = judge(interval, evidence, worth=board.study.worth, auroc=auroc)
     if interval is None and evidence.settled == evidence.planned and not board.leaks:
         lost = arm if arm.scores is None else other
-        name = " / ".join(lost.arm.key)
-        verdict = Verdict("", f"{name}: {evidence.failures or 'cells failed'} and no control stands in: no verdict.")
+        failed = evidence.failures or "training runs failed"
+        verdict = Verdict("", f"{arm_name(lost.arm)}: {failed} and no other method stands in, so no verdict.")
     return Judged(interval, auroc, evidence, verdict)
 
 

@@ -251,7 +251,7 @@ def step_lines(steps: Iterable[NextStep], screen: Screen = PIPE) -> list[str]:
     found = list(steps)
     most = screen.width - max((columns(step.purpose) for step in found), default=0) - len(NEXT) - STEP_GAP
     width = max((w for w in (columns(step.command) for step in found) if w <= most), default=0) + STEP_GAP
-    lines = []
+    lines: list[str] = []
     for step in found:
         lead = " " * len(NEXT) if lines else NEXT
         if columns(step.command) < width:

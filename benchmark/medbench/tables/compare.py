@@ -92,8 +92,14 @@ def _lines_of_gains(board_list: Sequence[Board], screen: Screen) -> Iterator[str
 
 def forests(found: Sequence[ArmPair]) -> list[Forest]:
     """Return a forest for each board that comparisons of two arms are from."""
-    bars = [_bar(one, f"{_name(one, one.arm)} compared with {_name(one, one.other)}") for one in found]
-    return [Forest(_title(one.board), (bar,), one.board.study.worth) for one, bar in zip(found, bars, strict=True)]
+    return [
+        Forest(
+            f"{_title(one.board)}; compared with {_name(one, one.other)}",
+            (_bar(one, _name(one, one.arm)),),
+            one.board.study.worth,
+        )
+        for one in found
+    ]
 
 
 def gain_forests(board_list: Sequence[Board], *, plain: bool = False) -> list[Forest]:

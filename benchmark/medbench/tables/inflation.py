@@ -17,7 +17,7 @@ from medbench.text import WIDTH, clean, columns, counted, pad, points, wrapped
 
 TITLE_WIDTH = 50
 NAMED = 22  # characters of a name that stands in the heading
-RANGE = "95 % range, over its own control"
+RANGE = "95 % CI of the gain over the method above it"
 
 
 def render(found: Sequence[Inflation], form: str, *, screen: Screen = PIPE) -> str:

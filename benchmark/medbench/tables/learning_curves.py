@@ -1,4 +1,4 @@
-"""Gain against training size, and what it is worth in patients of the control."""
+"""Gain against training size, and how many further patients would give as much to the method it is compared with."""
 
 from __future__ import annotations
 
@@ -17,11 +17,18 @@ from medbench.tables.document import Document, write
 from medbench.tables.wording import ESTIMAND, SYNTHETIC, by_size, range_of
 from medbench.tables.writers.terminal import PIPE, Screen, in_two_parts, under
 from medbench.tables.writers.values import Values, gain_values, percent, rounded, verdict_values
-from medbench.text import WIDTH, clean, counted, cut, listed, points
+from medbench.text import clean, columns, counted, listed, points, wrapped
 
 KIND = "training size"
 """What rows of this table have under ``kind`` in CSV and JSON."""
-TITLES = ("patients", "control", "arm", "gain", "95 % range", "verdict", "worth", "95 % range")
+TITLES = (
+    "patients", "method above", "method", "gain", "95 % CI", "verdict", "further patients", "95 % CI",
+)  # fmt: skip
+HEADS = (
+    ("", "method", "", "", "", "", "further", ""),
+    ("patients", "above", "method", *TITLES[3:6], *TITLES[:1], "95 % CI"),
+)
+"""TITLES on two lines, for a terminal."""
 
 
 def render(found: Sequence[LearningCurve], form: str, *, screen: Screen = PIPE) -> str:
@@ -60,8 +67,8 @@ def sentences(growth: LearningCurve) -> Iterator[str]:
     yield from dict.fromkeys(p.judged.verdict.withheld for p in of_points if p.judged and p.judged.verdict.withheld)
     ends = f"{min(growth.sizes):,.0f} to {max(growth.sizes):,.0f}"
     yield (
-        "worth: how many more training patients the other method needs for the same balanced accuracy, read off its "
-        f"own curve from {ends} patients, by straight lines over log patients; > and <: beyond its ends, "
+        "Further patients: so many more the method above needs to train on for the same balanced accuracy, read off "
+        f"its own curve from {ends} patients, by straight lines over log patients; > and <: beyond its ends, "
         "where nothing is read. Its range is that of the gain; the curve is taken as it was measured."
     )
     fell = dict.fromkeys(control_name(arm.arm) for arm in growth.arms if arm.curve and arm.curve.levelled)
@@ -132,25 +139,27 @@ def _heading(growth: LearningCurve) -> tuple[str, str]:
     data = dataset_name(str(growth.source["dataset"]), str(growth.source.get("title") or ""))
     left = f"{data}, {classifier_name(growth.classifier)}{f', {size} px' if size else ''}"
     tested, repeats = counted(growth.tested, growth.unit.removesuffix("s")), counted(growth.study.repeats, "repeat")
-    return left, f"{tested} tested, {clean(growth.protocol)} x {repeats}"
+    return left, f"{tested} tested, protocol {clean(growth.protocol)}, {repeats}"
 
 
 def _lines(growth: LearningCurve, screen: Screen) -> Iterator[str]:
     yield from in_two_parts(*_heading(growth), width=screen.width)
-    yield "gain by number of training patients, and what it is worth in patients"
+    yield "gain by training patients, and how many further patients would give as much"
     for arm in growth.arms:
         yield ""
-        yield cut(f" {name(arm)}", WIDTH)
-        yield _line(TITLES)
-        yield from (_line(cells(point)) for point in arm.points)
+        yield from wrapped(name(arm), screen.width - 1)
+        for values in (*HEADS, *map(cells, arm.points)):
+            yield from _line_of(values, screen.width)
     yield ""
     yield from under(sentences(growth), screen.width)
 
 
-def _line(values: Sequence[str]) -> str:
+def _line_of(values: Sequence[str], width: int) -> list[str]:
+    """Write a row, its verdict below where it has no room."""
     size, control, arm, gain, span, word, worth, of_worth = values
-    start = f"{size:>9}{control:>8}{arm:>6}{gain:>6}  {span:<14} {word:<10}"
-    return cut(f"{start}{worth:>7}  {of_worth}", WIDTH)
+    line = f"{size:>9}{control:>8}{arm:>8}{gain:>7}  {span:<15}{worth:>9}  {of_worth:<14}"
+    beside = f"{line}  {word}"
+    return [beside] if columns(beside) <= width else [line, f"{'':34}{word}"]
 
 
 def _blocks(growth: LearningCurve) -> Iterator[Block]:

@@ -7,7 +7,7 @@ from functools import partial
 
 from medbench.analyses.published_figures import Comparison, Figure, Line
 from medbench.protocols.protocol import protocol
-from medbench.registry.display_names import classifier_name, method_name
+from medbench.registry.display_names import classifier_name, dataset_name, method_name
 from medbench.statistics.verdicts import LEAK_NAMES, WORDS
 from medbench.tables.blocks import Block, Heading, grid, notes
 from medbench.tables.document import Document, write
@@ -22,7 +22,7 @@ CAVEAT = (
     "Published figures are the authors', on their data by their protocol: they are quoted, never a bar to reach. "
     "Nothing here was computed on their data unless a note says so."
 )
-TITLES = ("arm", "published", "rerun", "honest", "inflation", "honest gain over own control", "verdict")
+TITLES = ("method", "published", "rerun", "honest", "inflation", "honest gain over the method above it", "verdict")
 
 
 def render(comparison: Comparison, form: str, *, screen: Screen = PIPE) -> str:
@@ -86,7 +86,7 @@ def _groups(comparison: Comparison) -> Iterator[tuple[str, list[Line]]]:
     for line in comparison.lines:
         p = line.published
         parts = [
-            line.dataset,
+            dataset_name(line.dataset),
             classifier_name(p.classifier) if p.classifier else "",
             p.metric + (", %" if p.is_share else ""),
         ]
@@ -111,10 +111,15 @@ def _sentences(comparison: Comparison) -> Iterator[str]:
             "accuracy by patient where labels allow."
         )
     yield from dict.fromkeys(
-        f"{column}: {method_name(asked)} was run as {ran}."
+        f"{column}: {name_of(asked)} was run as {name_of(ran)}."
         for column in ("rerun", "honest")
         for line in comparison.lines
-        for asked, ran in zip((line.published.arm, line.published.classifier), getattr(line, column).ran, strict=True)
+        for name_of, asked, ran in zip(
+            (method_name, classifier_name),
+            (line.published.arm, line.published.classifier),
+            getattr(line, column).ran,
+            strict=True,
+        )
         if asked and ran and asked != ran
     )
     yield from dict.fromkeys(
@@ -166,6 +171,6 @@ def _values(comparison: Comparison) -> Iterator[Values]:
 def _blocks(comparison: Comparison) -> Iterator[Block]:
     yield Heading(f"{clean(comparison.study.name)}: published, rerun, honest")
     for title, lines in _groups(comparison):
-        rows = [(line.published.arm, *cells(line)) for line in lines]
+        rows = [(method_name(line.published.arm), *cells(line)) for line in lines]
         yield grid(TITLES, rows, numeric=[False, *[True] * (len(TITLES) - 1)], caption=title)
     yield notes(_sentences(comparison))

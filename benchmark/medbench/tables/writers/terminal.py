@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from medbench.text import WIDTH, columns, cut, pad, wrapped
+from medbench.text import WIDTH, columns, pad, wrapped
 
 if TYPE_CHECKING:
     from rich.table import Table
