@@ -232,7 +232,7 @@ def largest_of(compared: Sequence[Compared]) -> str:
     if not known:
         return ""
     largest = max(known, key=lambda one: abs(one.judged.gain.value) if one.judged.gain else 0.0)
-    asked = [one for one in known if one.asked]
+    asked = [one for one in compared if one.asked and one.judged.gain is not None]
     named = asked if len(asked) == 1 else [one for one in asked if one.judged.verdict.word == "better"]
     without = ", also without a verdict" if largest.judged.verdict.withheld else ""
     return "" if largest in named else f"Largest difference{without}: {_effect(largest)}."
