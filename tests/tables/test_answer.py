@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from _board_rows import board, row
+from _board_rows import board, row, scores
 from medbench.boards.board import Board, Row
 from medbench.statistics.verdicts import Evidence
 from medbench.tables.answer import MOST_WARNINGS, Answer, answer_of, next_steps
@@ -105,8 +105,10 @@ def test_where_none_helps_the_verdicts_are_counted_and_the_largest_effect_is_tol
 
     assert found.sentence == "None of 3 methods is better than the method above it (1 worse, 2 inconclusive)."
     assert found.largest == (
-        "Largest effect: -8.9 points for rotations, flips, zoom compared with class balancing (95 % CI -16.0 to -1.8)."
+        "Largest difference: -8.9 points for rotations, flips, zoom compared with class balancing (95 % CI -16.0 to "
+        "-1.8, AUROC +.010)."
     )
+    assert of(one(UNCLEAR), one(UNCLEAR, "mixup")).largest == ""  # no interval leaves 0 out
 
 
 def test_two_methods_are_both_named_in_the_question() -> None:
@@ -120,7 +122,24 @@ def test_what_was_not_asked_for_is_no_answer_and_may_be_the_largest_effect() -> 
 
     assert found.question == "Does hybrid: AC-GAN images help? Thyroid ultrasound, net"
     assert found.sentence.startswith("Inconclusive: +1.4 points for hybrid: AC-GAN images compared with rotations")
-    assert found.largest.startswith("Largest effect: +18.1 points for rotations, flips, zoom compared with class")
+    assert found.largest.startswith("Largest difference: +18.1 points for rotations, flips, zoom compared with class")
+
+
+def test_a_method_on_top_of_copies_is_compared_with_what_those_were_added_to_as_well() -> None:
+    copied = row("copies", control="geometric", gain=UNCLEAR, asked=False)
+    generated = row("hybrid", control="copies", gain=UNCLEAR, scores=scores(2, 0.534))
+    found = of(one(BETTER, asked=False), copied, generated)
+
+    assert "Without the copies, compared with rotations, flips, zoom: +3.4 (no interval)." in found.sentence
+
+
+def test_no_augmentation_is_named_where_it_scored_highest() -> None:
+    best, last = (
+        answer_of(board(row("balanced"), one(WORSE), plain=row("none", scores=scores(2, v)))) for v in (0.7, 0.4)
+    )
+
+    assert best.warnings == ("No augmentation scored highest here, 70.0 %; it has no interval.",)
+    assert last.warnings == ()
 
 
 def test_a_practice_run_has_numbers_and_says_what_a_verdict_needs() -> None:
@@ -128,13 +147,16 @@ def test_a_practice_run_has_numbers_and_says_what_a_verdict_needs() -> None:
 
     assert found.badges == ("PRACTICE RUN",)
     assert found.sentence == (
-        "No verdict: +1.4 points for rotations, flips, zoom compared with class balancing (95 % CI -5.1 to +7.9)."
+        "No verdict (practice run): +1.4 points for rotations, flips, zoom compared with class balancing (95 % CI -5.1 "
+        "to +7.9, AUROC +.010)."
     )
     assert found.largest == ""
     assert found.why_no_verdict == (f"{PRACTICE} (--folds 5 --repeats 3).",)
     several = answer_of(short(in_short(UNCLEAR), in_short(WORSE, "mixup")))
     assert several.sentence == "No verdict on 2 methods."
-    assert several.largest.startswith("Largest effect: -8.9 points for mixup compared with class balancing")
+    assert several.largest.startswith(
+        "Largest difference, also without a verdict: -8.9 points for mixup compared with class balancing"
+    )
 
 
 def test_a_leaky_protocol_is_named_by_what_it_leaks() -> None:
@@ -236,7 +258,7 @@ def test_answer_table_reason_warnings_in_this_order_and_the_rest_behind_a_flag()
     warned = ("phantom:ddti: brightness alone predicts the class",)
     text = render([short(in_short(UNCLEAR), source={"dataset": "phantom:ddti"}, warnings=warned)], "table")
     parts = (
-        "No verdict: +1.4",
+        "No verdict (practice run): +1.4",
         " method ",
         " └ + rotations",
         "Practice run",
@@ -247,6 +269,6 @@ def test_answer_table_reason_warnings_in_this_order_and_the_rest_behind_a_flag()
 
     assert [text.count(part) for part in parts] == [1] * len(parts)
     assert sorted(parts, key=text.index) == list(parts)
-    assert text.rstrip().endswith("3 more notes: medbench leaderboard --wide")
+    assert text.rstrip().endswith(" 3 more notes: medbench leaderboard --wide; words: medbench glossary")
     assert "Guessing gives" not in text
     assert "Guessing gives" in render([short(in_short(UNCLEAR))], "table", wide=True)
