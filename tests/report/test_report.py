@@ -424,6 +424,7 @@ def test_rows_of_images_and_lines_of_figures_are_named_for_people(tmp_path: Path
     run.fill({"balanced": 0.7}, stages={STAGE: "s"})
     folder = with_stage(run, curve="step,part,d_source,mine\n1,all,2.0,1.0\n2,all,1.5,0.5\n")
     (folder / "acgan-samples.png").write_bytes(contact_sheet(4))
+    next(iter(run.store.rows())).folder.joinpath("copies.png").write_bytes(contact_sheet(2))
     run.save()
 
     done = CliRunner().invoke(cli, ["report", "--results", str(run.root), "--out", str(tmp_path / "x.html")])
@@ -431,7 +432,8 @@ def test_rows_of_images_and_lines_of_figures_are_named_for_people(tmp_path: Path
     assert done.exit_code == 0, done.output
     text = (tmp_path / "x.html").read_text()
     rows = [image["alt"] for image in harmless(text.encode()).of("img") if image.get("class") == "sheet"]
-    assert rows == ["no, real", "no, generated", "yes, real", "yes, generated"]
+    assert rows[:4] == ["no, real", "no, generated", "yes, real", "yes, generated"]
+    assert rows[4:] == ["generated, most like a training image", "that training image"]
     drawn = "".join(decoded(uri) for uri in re.findall(r"svg\+xml;base64,([A-Za-z0-9+/=]+)", text))
     assert "critic: real or not" in drawn
     assert "d_source" not in drawn

@@ -95,7 +95,7 @@ def _bar(bar: Bar, y: int, ax: Axes, limits: tuple[float, float], *, wide: bool)
 def _above(ax: Axes, y: int, text: str, side: float) -> None:
     """Write above a bar, at the left (0) or right (1) end of the panel."""
     ax.annotate(
-        math_free(text), (side, y), (0, 5), xycoords=ax.get_yaxis_transform(), textcoords="offset points",
+        math_free(text), (side, y), (0, 6), xycoords=ax.get_yaxis_transform(), textcoords="offset points",
         ha="right" if side else "left", va="bottom", fontsize=8, annotation_clip=False,
     )  # fmt: skip
 

@@ -19,6 +19,12 @@ MEANINGS: Mapping[str, str] = {
     "class-weight": "Errors on rare classes count more in training.",
     "focal": "Images that are classified with confidence count less in training.",
     "under-bagging": "Several networks, each trained on as many images of every class as the rarest has, are averaged.",
+    **dict.fromkeys(
+        ("acgan", "acgan-selected", "reacgan", "dcgan", "diffusion", "wgan"),
+        "Training on real images and on those of a generator, every class drawn equally often.",
+    ),
+    "geometric-offline": "Rotated, mirrored, scaled and shifted images, made once before training.",
+    "hybrid-offline": "Training on real, transformed and generated images, all of them made once before training.",
     "copies": "Copies of real training images are added until every class has as many.",
     "hybrid": "Training on real images and on those of a generator, all of them rotated, flipped and zoomed.",
     "synthetic-only": "Training on images of a generator alone.",

@@ -11,12 +11,12 @@ from medbench.boards.board import Board, Row
 from medbench.interfaces import Card
 from medbench.planning.arm_names import arm_name
 from medbench.plots import loss_curves as drawing
-from medbench.registry.display_names import generator_name
+from medbench.registry.display_names import generator_name, is_of_copies
 from medbench.report.figures import figure, sheet
 from medbench.report.inputs import Fit, Material, OfBoard
 from medbench.report.section_results import recipe_of, title_of
-from medbench.report.sheets import named
-from medbench.report.shown_files import read_learning_curves, read_loss_curves, read_sheets
+from medbench.report.sheets import named, rows_of
+from medbench.report.shown_files import read_learning_curves, read_loss_curves, read_picture, read_sheets
 from medbench.tables.blocks import Block, Cell, Fold, Section, Sheet, cell, fold, heading, say, table, text_of
 from medbench.tables.wording import generator_poor
 from medbench.text import counted
@@ -123,6 +123,7 @@ def samples(material: Material, cards: Mapping[str, Card], *, pictures: bool = T
             blocks.append(say("No generator left a sheet of samples."))
         else:
             blocks += [_sheet(part.board, fit, png) for fit, of_fit in found for png in of_fit]
+            blocks += _nearest(part)
     return Section("samples", "Real and generated images", tuple(blocks)) if blocks else None
 
 
@@ -144,6 +145,20 @@ def _sheet(board: Board, fit: Fit, png: bytes) -> Block:
         alt = f"Real images above those {generated} by {name}, class by class.{fell}"
         return sheet(png, alt=alt, caption=f"{caption} Real images stand above {generated} ones, class by class.")
     return Sheet(caption, tuple(rows))
+
+
+def _nearest(part: OfBoard) -> Iterator[Block]:
+    """Show the generated images that are most like a training image, each above that image."""
+    for row in part.rows:
+        cells = sorted(part.found[row.arm.key].cells.items())
+        png = read_picture(cells[0][1].folder / "copies.png") if cells and not is_of_copies(row.arm.augmenter) else None
+        rows = rows_of(png) if png is not None else []
+        if len(rows) == 2:
+            names = ("generated, most like a training image", "that training image")
+            caption = (
+                f"{arm_name(row.arm)}: are generated images copies? First of {counted(len(cells), 'training run')}."
+            )
+            yield Sheet(text_of(caption), tuple(zip(names, rows, strict=True)))
 
 
 def _may(part: OfBoard, cards: Mapping[str, Card]) -> bool:

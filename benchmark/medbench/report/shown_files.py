@@ -86,22 +86,25 @@ def _thin_out(values: Sequence[tuple[float, float]]) -> list[tuple[float, float]
 
 def read_sheets(fit: Fit) -> list[bytes]:
     """Return the sheets of samples of a fit as PNG, drawn anew: what else stood in the files is left behind."""
+    paths = sorted(fit.folder.glob(f"{fit.stem}-samples.png"))
+    return [png for path in paths if (png := read_picture(path)) is not None]
+
+
+def read_picture(path: Path) -> bytes | None:
+    """Return a PNG drawn anew; None where there is none that a page could show."""
     from PIL import Image
 
-    made = []
-    for path in sorted(fit.folder.glob(f"{fit.stem}-samples.png")):
-        try:
-            if path.stat().st_size > SHEET_BYTES:
-                continue
-            with Image.open(path, formats=["PNG"]) as opened:
-                if opened.width * opened.height > SHEET_PIXELS:
-                    continue
-                grey = opened.convert("L" if opened.mode in ("1", "L") else "RGB")
-        except (OSError, ValueError, Image.DecompressionBombError):
-            continue  # not a picture: a page without it is better than no page
-        if grey.width > SHEET_WIDTH:
-            grey = grey.resize((SHEET_WIDTH, max(1, round(grey.height * SHEET_WIDTH / grey.width))))
-        out = io.BytesIO()
-        grey.save(out, format="PNG", optimize=True)
-        made.append(out.getvalue())
-    return made
+    try:
+        if path.stat().st_size > SHEET_BYTES:
+            return None
+        with Image.open(path, formats=["PNG"]) as opened:
+            if opened.width * opened.height > SHEET_PIXELS:
+                return None
+            grey = opened.convert("L" if opened.mode in ("1", "L") else "RGB")
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return None  # not a picture: a page without it is better than no page
+    if grey.width > SHEET_WIDTH:
+        grey = grey.resize((SHEET_WIDTH, max(1, round(grey.height * SHEET_WIDTH / grey.width))))
+    out = io.BytesIO()
+    grey.save(out, format="PNG", optimize=True)
+    return out.getvalue()
