@@ -32,7 +32,7 @@ from medbench.publishing.bundle import (
 )
 from medbench.publishing.bundle.brier_score import with_negative_brier
 from medbench.publishing.bundle.planned_trials import planned_trials
-from medbench.publishing.refusals import Refused
+from medbench.publishing.refusals import CODES, FIXES, Refused
 from medbench.store.store import Store
 
 ROOT = Path(__file__).parents[2]
@@ -63,6 +63,16 @@ def test_other_programs_can_open_it(run: ToyRun) -> None:
         assert names[0] == "manifest.json"
         assert {i.date_time for i in opened.infolist()} == {(1980, 1, 1, 0, 0, 0)}
         assert {n for n in names if "/" not in n} == {zip_container.MANIFEST, *zip_container.DOCUMENTS}
+
+
+def test_every_refusal_says_what_to_do() -> None:
+    assert set(FIXES) == set(CODES)
+    assert str(Refused("MB930", "auroc is 0.5, the bundle says 0.6.")) == (
+        "MB930: auroc is 0.5, the bundle says 0.6; bundle the whole run of the study again."
+    )
+    assert Refused("MB901", "it is gone; restore it.").message == "it is gone; restore it."
+    again = Refused("MB960", "other predictions.")
+    assert Refused(again.code, again.message).message == again.message  # it comes back from another process
 
 
 def test_the_brier_score_of_a_bundle_is_the_one_that_tables_print(run: ToyRun) -> None:
@@ -136,7 +146,8 @@ def test_a_trial_that_is_missing_is_named_in_words(run: ToyRun, tmp_path: Path) 
     with pytest.raises(
         Refused,
         match=r"MB925: 2 training runs of the study are not in the bundle, 0 are no part of it, the first: "
-        r"overwrites / mean on phantom:toy, patients, repeat 0, fold 0 of 2, seed 0, \d+ steps\.",
+        r"overwrites / mean on phantom:toy, patients, repeat 0, fold 0 of 2, seed 0, \d+ steps; "
+        r"bundle the whole run of the study again\.",
     ):
         run.judge(spoilt(run.members(), left_out), tmp_path / "check")
 

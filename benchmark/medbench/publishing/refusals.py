@@ -36,18 +36,52 @@ CODES: Mapping[str, str] = {
 """Sentences for the tables of ``docs/how-to/publish.md``."""
 
 
+_MAKE, _WHOLE = "make it with `medbench bundle`", "bundle the whole run of the study again"
+FIXES: Mapping[str, str] = {
+    "MB901": "give the file itself",
+    "MB902": _MAKE,
+    "MB903": _MAKE,
+    "MB904": "bundle fewer methods or data sets",
+    "MB905": "copy or download it again",
+    "MB906": _MAKE,
+    "MB907": _MAKE,
+    "MB908": "use the medbench that made it",
+    "MB909": _MAKE,
+    "MB910": "sign it with a key that is allowed",
+    "MB911": _MAKE,
+    "MB912": "take it out and bundle again",
+    "MB920": _WHOLE,
+    "MB921": _WHOLE,
+    "MB922": _WHOLE,
+    "MB923": _WHOLE,
+    "MB924": _MAKE,
+    "MB925": _WHOLE,
+    "MB926": "give the release that it was made with, with --data",
+    "MB927": _WHOLE,
+    "MB930": _WHOLE,
+    "MB940": "bundle fewer methods",
+    "MB950": "restore the ledger from its history",
+    "MB951": "publish the bundle again",
+    "MB960": "ask its authors, or withdraw the entry",
+}
+"""What to do about each, said where a message does not say it."""
+
+
 class Refused(MedbenchError):  # noqa: N818  what happened, as for Diverged
     """A bundle, an entry or a ledger that is refused (exit code 9).
 
     Args:
         code: Key of CODES.
-        message: One sentence: what, where, and the fix where there is one.
+        message: One sentence: what and where, and the fix behind a semicolon; that of FIXES is added where there is
+            none.
     """
 
     exit_code = 9
     kind = "bundle"
 
     def __init__(self, code: str, message: str) -> None:
+        if ";" not in message and code in FIXES:
+            message = f"{message.rstrip('.')}; {FIXES[code]}."
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message

@@ -6,6 +6,7 @@ a third party keeps the name it was registered under.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 
 from medbench.errors import UsageError
@@ -163,6 +164,7 @@ ADDED = frozenset(
 """Methods that keep all their reference does and add something."""
 
 
+@functools.lru_cache(4096)
 def method_name(text: str) -> str:
     """Name a method: ``hybrid[generator=reacgan]`` is ``hybrid: ReACGAN images``.
 
@@ -209,6 +211,7 @@ def generator_name(text: str) -> str:
     return _with(GENERATORS.get(spec.name, spec.name), spec.parameters)
 
 
+@functools.lru_cache(4096)
 def classifier_name(text: str) -> str:
     """Name a classifier: ``timm[model=resnet18]`` is ``resnet18 (timm)``."""
     spec = _parse(text)
@@ -219,6 +222,7 @@ def classifier_name(text: str) -> str:
     return _with(CLASSIFIERS.get(spec.name, spec.name), spec.parameters)
 
 
+@functools.lru_cache(4096)
 def dataset_name(text: str, title: str = "") -> str:
     """Name a data set: ``phantom:ddti`` is ``Thyroid ultrasound (SYNTHETIC images)``.
 
@@ -240,6 +244,7 @@ def dataset_name(text: str, title: str = "") -> str:
     return f"{name} (SYNTHETIC images)" if drawn else name
 
 
+@functools.lru_cache(4096)
 def modality(text: str) -> str:
     """Say how the images of a data set were taken: ``phantom:ddti`` gives ``ultrasound``; "" where it is not known.
 

@@ -111,12 +111,11 @@ def _write(folder: Path, entries: list[Published], ledger: Path, settings: Setti
 def _of_entry(published: Published, settings: Settings) -> dict[str, str]:
     """Return the pages, values and badges of an entry, by file."""
     key = published.entry["id"]
-    badges = {
-        f"badges/{key}-{shown.number + 1}.svg": svg.badge_of_result(shown.badge, shown.tier)
-        for shown in pages.shown_boards(published)
-    }
+    boards = pages.shown_boards(published)
+    badges = {f"badges/{key}-{shown.number + 1}.svg": svg.badge_of_result(shown.badge, shown.tier) for shown in boards}
+    page = pages.entry_page(published, boards=boards, has_bundle=settings.bundles, address=settings.address)
     return badges | {
-        f"entries/{key}.html": pages.entry_page(published, has_bundle=settings.bundles, address=settings.address),
+        f"entries/{key}.html": page,
         f"entries/{key}.json": downloads.facts(published.entry),
         f"entries/{key}.svg": svg.badge(published.history),
     }

@@ -180,16 +180,17 @@ def method_page(method: Method, *, address: str = "") -> str:
                    reach=svg.axis_reach(r.line.span for r in results), answer=count_sentence(results))  # fmt: skip
 
 
-def entry_page(published: Published, *, has_bundle: bool, address: str = "") -> str:
+def entry_page(published: Published, *, has_bundle: bool, address: str = "", boards: Sequence[ShownBoard] = ()) -> str:
     """Return the page of an entry.
 
     Args:
         published: What it shows.
+        boards: Its tables, where they are at hand.
         has_bundle: Whether the site holds the bundle itself.
         address: Of the site, with a slash at its end; "" where it is not known.
     """
     entry = published.entry
-    boards = shown_boards(published)
+    boards = boards or shown_boards(published)
     reach = svg.axis_reach(row.span for shown in boards for row in shown.rows)
     return _render("entry.html", root="../", address=address, entry=entry, published=published, boards=boards,
                    history=published.history, reach=reach, has_bundle=has_bundle, site_said=SITE_SAID,

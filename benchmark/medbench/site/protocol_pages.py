@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -169,6 +170,7 @@ def _sentences(rule: EvaluationProtocol) -> Iterable[str]:
         yield f"It is LEAKY on purpose, to rerun published work ({', '.join(switched)}), and gets no verdict."
 
 
+@functools.lru_cache(4096)
 def _rule_of(text: str) -> EvaluationProtocol | None:
     try:
         return protocol(text)
