@@ -17,7 +17,7 @@ from _synthetic_store import SyntheticRun
 from medbench.report.inputs import gather
 from medbench.report.report import Report, report
 from medbench.report.write_paper import latex, markdown
-from medbench.tables.blocks import Cell, Section, Table, cell, heading, table
+from medbench.tables.blocks import Cell, Fold, Section, Table, cell, heading, table
 from medbench.tables.writers.latex_table import ROOM, shared
 from medbench.tables.writers.latex_text import CHARACTER, ems, pieces, tex
 from medbench.text import clean
@@ -85,7 +85,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Report:
 
 
 def test_latex_and_markdown_hold_the_tables(made: Report) -> None:
-    tables = [block for section in made.sections for block in section.blocks if isinstance(block, Table)]
+    whole = [block for section in made.sections for block in section.blocks]
+    parts = [inner for block in whole for inner in (block.blocks if isinstance(block, Fold) else (block,))]
+    tables = [block for block in parts if isinstance(block, Table)]
+    assert made.headline is not None
+    tables += [one.steps for one in made.headline.answers if one.steps is not None]
 
     code, md = latex(made), markdown(made)
 

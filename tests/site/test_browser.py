@@ -28,7 +28,7 @@ from medbench.report.write_html import page as written
 from medbench.site import pages
 from medbench.site.order_entries import data_sets
 from medbench.site.read_entries import read_entries
-from medbench.tables.blocks import Section, Table
+from medbench.tables.blocks import Section, Table, table
 from medbench.text import clean
 
 SIZES = [(360, "light"), (360, "dark"), (1440, "light"), (1440, "dark")]
@@ -246,6 +246,23 @@ def test_a_keyboard_reaches_everything_and_shows_where_it_is(browser: Any, docum
             place = page.evaluate(f"document.querySelector('{target}').compareDocumentPosition(document.activeElement)")
             assert place & 4, path  # DOCUMENT_POSITION_FOLLOWING: inside it or behind it
             assert visit.quiet()
+
+
+def test_columns_out_of_sight_are_announced_and_a_phone_shows_cards(browser: Any, tmp_path: Path) -> None:
+    columns = [f"column {number}" for number in range(20)]
+    wide = table("Caption.", ("method", *columns), [["a", *("value" for _ in columns)]], label="w")
+    path = tmp_path / "wide.html"
+    path.write_bytes(written(Report("t", (Section("s", "S", (wide,)),))))
+
+    with Visit(browser, 768) as visit:
+        assert visit.open(path).locator(".hint").is_visible()
+    with Visit(browser, 360) as visit:
+        page = visit.open(path)
+        assert not page.locator(".hint").is_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        title = "getComputedStyle(document.querySelector('tbody td'), '::before').content"
+        assert page.evaluate(title) == '"column 0"'
+        assert visit.quiet()
 
 
 def test_a_board_is_sorted_and_filtered_by_keyboard(browser: Any, a_report: Path) -> None:
