@@ -108,9 +108,9 @@ def test_names_are_as_wide_as_the_terminal(width: int) -> None:
         display._bars.refresh()  # type: ignore[union-attr]
 
     shown = screen.getvalue()
-    assert "0 of 1 training run done, about 2 min left" in shown
-    assert (name in shown) == (width == 120)
-    assert name[:40] in shown
+    assert "0 of 1 training run done" in shown
+    assert "about 2 min left" in shown
+    assert name in shown
 
 
 def test_what_is_left_follows_what_was_measured() -> None:

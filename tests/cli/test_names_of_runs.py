@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +22,8 @@ from medbench.running.request import StudyOptions, build_request
 from medbench.running.study_run import plan_study
 from medbench.running.watcher import Silent
 from medbench.store.store import Store
+from medbench.tables.answer import next_steps
+from medbench.tables.board_table import step_lines
 
 TOYS = str(Path(__file__).parents[1] / "toys")
 
@@ -158,3 +162,22 @@ def test_a_data_table_that_does_not_fit_is_named_with_its_line(tmp_path: Path, t
 def test_a_pattern_keeps_its_backslashes() -> None:
     assert quoted(r"(?i)P(\d+)") == r"'(?i)P(\d+)'"
     assert quoted("it's") == '"it\'s"'
+
+
+@pytest.mark.parametrize(
+    ("given", "command"),
+    [
+        ({}, "medbench audit 'folder[patient=(?i)(P|Q)]' --data FOLDER"),
+        ({"data": ("my scans",)}, "medbench audit 'folder[patient=(?i)(P|Q)]' --data 'my scans'"),
+        ({"file": "my study.toml", "data": ()}, "medbench audit 'my study.toml'"),
+    ],
+)
+def test_the_audit_that_is_advised_can_be_pasted(given: dict[str, Any], command: str) -> None:
+    board: Any = SimpleNamespace(
+        all_rows=[], is_phantom=False, warnings=("brightness",), source={"dataset": "folder[patient=(?i)(P|Q)]"},
+        evidence=SimpleNamespace(is_rehearsal=True), leaks=(),
+    )  # fmt: skip
+    steps = next_steps(study.build({"datasets": ["folder"]}), [board], **given)
+
+    assert command in [step.command for step in steps]
+    assert any(command in line for line in step_lines(steps))  # whole, on a line of its own

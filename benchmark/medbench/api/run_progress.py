@@ -35,11 +35,16 @@ class RunProgress:
         return self.runs_done + self.generators_done
 
     @property
+    def counts(self) -> str:
+        """How many are done: ``2 of 15 training runs done, 1 of 3 generators``."""
+        generators = f", {self.generators_done} of {counted(self.generators, 'generator')}" if self.generators else ""
+        return f"{self.runs_done} of {counted(self.runs, 'training run')} done{generators}"
+
+    @property
     def line(self) -> str:
         """How far it is, in one line: ``2 of 15 training runs done, 1 of 3 generators, about 2 min left``."""
-        generators = f", {self.generators_done} of {counted(self.generators, 'generator')}" if self.generators else ""
         left = f", {self.left}" if self.left and self.done < self.runs + self.generators else ""
-        return f"{self.runs_done} of {counted(self.runs, 'training run')} done{generators}{left}"
+        return f"{self.counts}{left}"
 
     def planned(self, hits: int) -> str:
         """Return what is to be done, in one line.

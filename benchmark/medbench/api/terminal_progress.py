@@ -19,6 +19,8 @@ from medbench.text import clean, counted
 
 FIRST_SECONDS = 3.0
 """After which decoding is reported in a pipe, and from when what is left of it is believed."""
+WIDE = 100
+"""Columns from which bars are longer."""
 QUIET_SECONDS = 30.0
 """The longest that a pipe waits for a line."""
 
@@ -43,7 +45,7 @@ class Display:
                 TextColumn(
                     "{task.description}", markup=False, table_column=Column(ratio=1, overflow="ellipsis", no_wrap=True)
                 ),
-                BarColumn(bar_width=16),
+                BarColumn(bar_width=8 if self.console.width < WIDE else 16),
                 TextColumn("{task.fields[far]}", markup=False, table_column=Column(no_wrap=True, min_width=12)),
                 console=self.console,
                 transient=True,
@@ -87,7 +89,7 @@ class Display:
         self.run = RunProgress(runs=trials, generators=stages)  # a second plan, as at twice the steps, counts anew
         self.say(self.run.planned(hits))
         if self._bars is not None and trials + stages:
-            self._overall = self._bars.add_task(self.run.line, total=trials + stages, far="")
+            self._overall = self._bars.add_task(self.run.counts, total=trials + stages, far="")
 
     def started(self, job: str, label: str, kind: str) -> None:
         """Show that a job runs."""
@@ -127,7 +129,7 @@ class Display:
 
     def _show_overall(self) -> None:
         if self._bars is not None and self._overall is not None:
-            self._bars.update(self._overall, description=clean(self.run.line), completed=self.run.done, far="")
+            self._bars.update(self._overall, description=self.run.counts, completed=self.run.done, far=self.run.left)
 
     def problem(self, text: str) -> None:
         """Show what an observer's plugin did wrong."""

@@ -91,7 +91,13 @@ def run(
     for number, table in enumerate(_tables(ran.plan.study, found, form)):
         click.echo("\n" * bool(number) + found.write(form, which=table, wide=wide, **asdict(screen)))
     if form == "table":
-        steps = next_steps(ran.plan.study, found.built(further=False, metrics=False))
+        name = options["study_name"] or ""
+        steps = next_steps(
+            ran.plan.study,
+            found.built(further=False, metrics=False),
+            file=name if name.endswith(".toml") else "",
+            data=options["data"],
+        )
         click.echo("\n" + "\n".join(step_lines(steps, screen)))
     check_not_interrupted(ran.summaries)
     return exit_code(ran.summaries)

@@ -95,13 +95,17 @@ def answer_of(board: Board) -> Answer:
     )
 
 
-def next_steps(study: Study, boards: Sequence[Board], *, name: str = "") -> list[NextStep]:
+def next_steps(
+    study: Study, boards: Sequence[Board], *, name: str = "", file: str = "", data: Sequence[str] | None = None
+) -> list[NextStep]:
     """Return what a user may want to do after a run.
 
     Args:
         study: What was run.
         boards: Of it.
         name: How commands call the study; "" for the latest.
+        file: Study file that was given; "" for none.
+        data: Folders that were given to ``--data``; None where nobody knows, and FOLDER stands for them.
     """
     named = f" {name}" if name else ""
     complete = boards and all(row.complete for board in boards for row in board.all_rows)
@@ -110,8 +114,9 @@ def next_steps(study: Study, boards: Sequence[Board], *, name: str = "") -> list
     if any(board.is_phantom for board in boards):
         steps.append(NextStep("medbench init FOLDER", "your own images"))
     if audited := next((b for b in boards if b.warnings), None):
-        data = "" if audited.is_phantom else " --data FOLDER"
-        command = f"medbench audit {shlex.quote(str(audited.source['dataset']))}{data}"
+        folders = [" --data FOLDER"] if data is None else [f" --data {shlex.quote(folder)}" for folder in data]
+        given = "" if audited.is_phantom else "".join(folders)
+        command = f"medbench audit {shlex.quote(file or str(audited.source['dataset']))}{given}"
         steps.append(NextStep(command, "what the warnings rest on"))
     if complete and not any(board.evidence.is_rehearsal or board.leaks for board in boards):
         steps.append(NextStep(f"medbench bundle{named}", "one file that others can check"))
