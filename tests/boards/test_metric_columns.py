@@ -149,7 +149,7 @@ def test_a_score_whose_code_changed_is_computed_again_and_nothing_is_trained(don
 
     assert again.returncode == 0, again.stderr
     assert "nothing to do, 2 training runs are stored already" in again.stderr
-    assert "scores of 2 trials computed again" in again.stderr
+    assert "scores of 2 training runs computed again" in again.stderr
     after = scores_of(folder)
     assert after["score_rows"] == after["score_more"] == 2 * before["score_rows"]
     assert after["score_origin-label"] == before["score_origin-label"]

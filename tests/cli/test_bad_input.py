@@ -288,7 +288,7 @@ def test_a_network_of_other_dimensions_is_refused_before_any_work(
 def test_a_huge_matrix_is_counted_at_once_and_wants_a_yes(medbench: Medbench, command: str) -> None:
     ended = medbench(command, *TOY, "--folds", "40", "--repeats", "1000", "--seeds", "100")
 
-    refused(ended, 2, "this is 12,000,000 trials: 4,000,000 folds, repeats and seeds an arm", "add --yes")
+    refused(ended, 2, "this is 12,000,000 training runs: 4,000,000 folds, repeats and seeds a method", "add --yes")
 
 
 def test_a_gpu_that_is_not_there_is_a_matter_of_resources(medbench: Medbench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,7 +75,7 @@ def test_without_controls_it_is_refused(tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, ["plan", "quickstart", "--seed-block", "--no-controls"])
 
     assert isinstance(result.exception, UsageError)
-    assert "--seed-block: it is of arms and their controls" in str(result.exception)
+    assert "--seed-block: it is of methods and those above them" in str(result.exception)
 
 
 def test_its_trials_count_among_too_many() -> None:

@@ -93,7 +93,7 @@ def test_without_its_generator_a_trial_keeps_its_scores_and_no_job_is_started(ru
     found = rescore(run.plan, store, LoadedPlugins(run.catalogue), Workers(none, 1), print)
 
     assert (found.done, found.kept, found.failed) == (0, len(scored(run)), 0)
-    assert found.sentence == "2 trials keep older scores, their generators are not stored"
+    assert found.sentence == "2 training runs keep older scores, their generators are not stored"
 
 
 def test_what_was_computed_again_stands_for_what_was_stored_until_the_result_is_another(run: ToyRun) -> None:

@@ -139,8 +139,8 @@ def _root(name: str, family: str, named: dict[str, str], plain: list[str]) -> Pa
         inside = root / family
         return inside if inside.is_dir() else root
     raise UsageError(
-        f"{name}: where is it? Give --data FOLDER (or {family}=FOLDER, or MEDBENCH_DATA), or --phantom for drawn "
-        f"images; `medbench datasets show {name}` says how to get it."
+        f"{name}: where is it? Give --data FOLDER (or {family}=FOLDER, or MEDBENCH_DATA), or --phantom for synthetic "
+        f"test images; `medbench datasets show {name}` says how to get it."
     )
 
 

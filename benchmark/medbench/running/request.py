@@ -203,14 +203,15 @@ def _overridden(base: Study, options: StudyOptions) -> dict[str, Any]:
         values["companions"] = False
     if options.get("yardsticks") and not controls:
         raise UsageError(
-            "--yardsticks: they are measured against controls, and none are run; leave one of the two out."
+            "--yardsticks: they further train the reference, which --no-controls leaves out; leave one of the two out."
         )
     if options.get("check_steps"):
         values["check_steps"] = True
     if options.get("seed_block"):
         if not controls:
             raise UsageError(
-                "--seed-block: it is of arms and their controls, and none are run; leave one of the two out."
+                "--seed-block: it is of methods and those above them, which --no-controls leaves out; leave one of "
+                "the two out."
             )
         values["seed_block"] = True
     return values

@@ -42,11 +42,11 @@ class Rescored:
     @property
     def sentence(self) -> str:
         """Say it, or nothing where there was nothing to do."""
-        said = [f"scores of {counted(self.done, 'trial')} computed again"] * bool(self.done)
+        said = [f"scores of {counted(self.done, 'training run')} computed again"] * bool(self.done)
         if self.kept:
-            said.append(f"{counted(self.kept, 'trial')} keep older scores, their generators are not stored")
+            said.append(f"{counted(self.kept, 'training run', 'keep')} older scores, their generators are not stored")
         if self.failed:
-            said.append(f"{counted(self.failed, 'trial')} could not be scored again and keep what they had")
+            said.append(f"{counted(self.failed, 'training run')} could not be scored again; what was stored is kept")
         return ", ".join(said)
 
 
@@ -71,7 +71,7 @@ def rescore(plan: Plan, store: Store, plugins: LoadedPlugins, workers: Workers, 
             waiting.append((stored, stages))
     if not waiting:
         return Rescored(kept=kept)
-    say(f"scores of {counted(len(waiting), 'trial')} are new or of other code; computing them, no training")
+    say(f"scores of {counted(len(waiting), 'training run')} are new or of other code; computing them, no training")
     done = failed = 0
     for stored, why in _score_all(plan, store, plugins, workers, waiting):
         done, failed = done + (not why), failed + bool(why)
