@@ -148,8 +148,8 @@ def _check_number(
         n_trials += len(SEEDS) ** 2 * of_block * sum(rule.is_honest for rule in rules.values())
     if n_trials > most:
         raise UsageError(
-            f"this is {counted(n_trials, 'training run')}: {cells:,} folds, repeats and seeds a method; ask for less, or "
-            "add --yes."
+            f"this is {counted(n_trials, 'training run')}: {cells:,} folds, repeats and seeds a method; ask for less, "
+            "or add --yes."
         )
 
 

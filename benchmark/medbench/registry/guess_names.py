@@ -139,7 +139,7 @@ def guess_name(kind: str, typed: str, known: Collection[str]) -> str:
 
 def is_path(text: str, *, known: Collection[str] = ()) -> bool:
     """Say whether somebody typed a folder or file where a name is wanted."""
-    if text in known:
+    if not text or text in known:
         return False
     return text.startswith(("/", "./", "../", "~")) or Path(text).is_dir() or Path(text).is_file()
 
