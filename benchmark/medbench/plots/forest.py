@@ -22,6 +22,7 @@ COLUMNS = (8, 40, 118)
 """Points right of a panel: gain, range, word."""
 CHARACTER = 5.0  # points: as wide as a character is on average
 LONGEST = 36  # characters of a name
+WORD = 20  # characters a line of a verdict
 LINE = 44  # characters of a title in a narrow figure
 OUTSIDE = 0.06  # share of the scale left at both ends; ranges without an end reach it
 
@@ -86,24 +87,32 @@ def _bar(bar: Bar, y: int, ax: Axes, limits: tuple[float, float], *, wide: bool)
     ax.plot(bar.value, y, marker="o", color=colour, markersize=5, linestyle="")
     if not wide:
         _above(ax, y, f"{bar.value:+z.1f}", 1.0)
+        _above(ax, y, said, 1.0, below=True)
         return
     _beside(ax, y, f"{bar.value:+z.1f}", 0)
     _beside(ax, y, f"{bar.low:+z.1f} to {bar.high:+z.1f}", 1)
-    _beside(ax, y, textwrap.fill(said, 20), 2, colour)
+    _beside(ax, y, said, 2, colour)
 
 
-def _above(ax: Axes, y: int, text: str, side: float) -> None:
-    """Write above a bar, at the left (0) or right (1) end of the panel."""
+def _above(ax: Axes, y: int, text: str, side: float, *, below: bool = False) -> None:
+    """Write above a bar, or below it, at the left (0) or right (1) end of the panel."""
     ax.annotate(
-        math_free(text), (side, y), (0, 6), xycoords=ax.get_yaxis_transform(), textcoords="offset points",
-        ha="right" if side else "left", va="bottom", fontsize=8, annotation_clip=False,
-    )  # fmt: skip
+        math_free(text),
+        (side, y),
+        (0, -4 if below else 6),
+        xycoords=ax.get_yaxis_transform(),
+        textcoords="offset points",
+        ha="right" if side else "left",
+        va="top" if below else "bottom",
+        fontsize=7 if below else 8,
+        annotation_clip=False,
+    )
 
 
 def _beside(ax: Axes, y: int, text: str, column: int, colour: str = INK) -> None:
     """Write right of a panel, in points from its edge: so the layout knows how much room that takes."""
     ax.annotate(
-        math_free(text),
+        textwrap.fill(math_free(text), WORD),
         (1, y),
         (COLUMNS[column], 0),
         xycoords=ax.get_yaxis_transform(),

@@ -13,7 +13,7 @@ from medbench.planning.arm_names import arm_name, control_name
 from medbench.protocols.protocol import split_size
 from medbench.registry.display_names import classifier_name
 from medbench.report.inputs import Material
-from medbench.report.section_results import gain_cells, instead, name_of, recipe_of
+from medbench.report.section_results import gain_cells, instead, name_of, recipe_of, word_of
 from medbench.tables.answer import NextStep, answer_of, asked_rows, next_steps
 from medbench.tables.blocks import Block, Heading, Table, cell, say, table, text_of
 from medbench.tables.board_table import design_of
@@ -120,7 +120,7 @@ def _steps(board: Board, number: int) -> Table | None:
         return None
     steps = [row for row in board.rows if row.gain is not None or not row.arm.control]
     rows = [
-        [cell(name_of(row), depth=row.depth, title=recipe_of(row)), *gain_cells(row.gain, instead(row))]
+        [cell(name_of(row), depth=row.depth, title=recipe_of(row)), *gain_cells(row.gain, instead(row), word_of(row))]
         for row in steps[:MOST_STEPS]
     ]
     rest = f" The first {MOST_STEPS} of {len(steps)}; all stand below." if len(steps) > MOST_STEPS else ""

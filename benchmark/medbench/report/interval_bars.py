@@ -7,7 +7,7 @@ from math import isfinite
 
 Span = tuple[float, float, float]
 """Low end, gain and high end in points."""
-WIDTH, HEIGHT = 140, 16
+WIDTH, HEIGHT = 120, 16
 LEAST = 5.0
 """Points that a scale reaches at least, to either side."""
 

@@ -15,7 +15,7 @@ from medbench.registry.display_names import classifier_name, dataset_name, metho
 from medbench.report.figures import figure
 from medbench.report.inputs import Material
 from medbench.statistics.gain_intervals import Interval
-from medbench.statistics.verdicts import WORDS
+from medbench.statistics.verdicts import WORDS, Word
 from medbench.tables.answer import answer_of
 from medbench.tables.blocks import Block, Cell, Fold, Section, Table, cell, fold, heading, say, table
 from medbench.tables.board_notes import mark_notes, name_of_data, without_number
@@ -82,7 +82,7 @@ def _board_row(row: Row) -> list[Cell]:
     scores = row.scores
     return [
         cell(name_of(row), arm_name(row.arm), depth=row.depth, title=recipe_of(row)),
-        *gain_cells(row.gain, instead(row)),
+        *gain_cells(row.gain, instead(row), word_of(row)),
         cell(f"{100 * scores.balanced_accuracy:.1f}", float(scores.balanced_accuracy)) if scores else cell(None),
         cell(auroc_share(scores.auroc), float(scores.auroc)) if scores else cell(None),
         cell(control_name(row.arm)),
@@ -107,17 +107,18 @@ def instead(row: Row) -> str:
     return "no gain" if row.judged is not None and not row.failed else ""
 
 
-def gain_cells(gain: Interval | None, instead: str = "") -> list[Cell]:
+def gain_cells(gain: Interval | None, instead: str = "", word: str = "") -> list[Cell]:
     """Write a gain, and its interval with a bar.
 
     Args:
         gain: None where there is none.
         instead: What stands in its place.
+        word: The verdict, which colours the bar.
     """
     if gain is None:
         return [cell(None), cell(instead or None)]
     low, value, high = (100 * v for v in (gain.low, gain.value, gain.high))
-    return [cell(points(gain.value), value), cell(range_of(gain), value, span=(low, value, high))]
+    return [cell(points(gain.value), value), cell(range_of(gain), value, kind=word, span=(low, value, high))]
 
 
 def recipe_of(row: Row) -> str:
@@ -129,8 +130,13 @@ def _word(row: Row) -> Cell:
     """Write the verdict, or what failed."""
     if row.failed:
         return cell(f"{row.failed} of {row.planned} {row.kinds[0] if len(row.kinds) == 1 else 'failed'}")
-    word = row.judged.verdict.word if row.judged is not None else ""
+    word = word_of(row)
     return cell(WORDS[word].text, kind=word) if word else cell(None)
+
+
+def word_of(row: Row) -> Word:
+    """Return the verdict on a method; "" without one."""
+    return row.judged.verdict.word if row.judged is not None and not row.failed else ""
 
 
 def _metrics(rows: Sequence[Row], board: Board, number: int) -> Iterator[Block]:
