@@ -85,8 +85,16 @@ def refuse(refused: Refused) -> NoReturn:
     click.get_current_context().exit(refused.exit_code)
 
 
+_ANSWERS = {
+    "recomputed": "Recomputed: every number follows from the predictions and our labels. Only `medbench reproduce` "
+    "rules out invented predictions.",
+    "claimed": "Claimed, not ranked: not every number could be computed again here; the lines below say why.",
+}
+"""What is said first, by the tier that the checks lead to."""
+
+
 def show(found: Verified, *, as_json: bool) -> None:
-    """Print the checks, and the tier they lead to; why it is refused is left to :func:`refuse`."""
+    """Print what the checks lead to, then each of them; why it is refused is left to :func:`refuse`."""
     if as_json:
         refused = None
         if found.refused is not None:
@@ -94,10 +102,10 @@ def show(found: Verified, *, as_json: bool) -> None:
         value = {"tier": found.tier, "refused": refused, "checks": found.checks, "entry": found.entry}
         click.echo(json.dumps(value, indent=1, ensure_ascii=True, sort_keys=True))
         return
+    for line in wrapped(_ANSWERS.get(found.tier, ""), WIDTH) if found.entry is not None else ():
+        click.echo(line.strip())
     passed = tuple(check for check in found.checks if check["outcome"] != "failed")
     for line in check_lines(Verified(passed, found.entry, found.refused)):
         click.echo(line)
     if found.entry is not None:
         click.echo(f"{'tier':<26}{found.tier}" + (", not ranked" if found.tier == "claimed" else ""))
-        if found.tier == "recomputed":
-            click.echo(f"{'':<26}only `medbench reproduce` rules out invented predictions")
