@@ -245,7 +245,7 @@ def test_init_finds_the_columns_of_a_published_table(
     checked = say("datasets", "check", f"folder[table=meta.csv,{mapping}]", "d")
 
     assert code == 0, said
-    assert f"mapping folder[table=meta.csv,{mapping}]" in said
+    assert f"columns table: meta.csv, {mapping.replace('=', ': ').replace(',', ', ')}" in said
     [text] = study.read(tmp_path / "study.toml").datasets
     assert set(parse(text).parameters) == set(parse(f"folder[table=meta.csv,{mapping}]").parameters)
     assert checked[0] == 0
