@@ -90,8 +90,8 @@ class Lab:
         (board,) = boards(self.store, json.loads(json.dumps(record)))
         return board
 
-    def text(self) -> str:
-        return " ".join(render([self.board()], "table").split())
+    def text(self, *, wide: bool = False) -> str:
+        return " ".join(render([self.board()], "table", wide=wide).split())
 
 
 @pytest.fixture
@@ -128,7 +128,10 @@ def test_the_line_holds_both_gains_over_the_arms_own_control(lab: Lab) -> None:
     assert board.check.gain.value == pytest.approx(0.1)
     assert board.check.gain.comparisons == 1
     span = f"{100 * board.check.gain.low:+.1f} to {100 * board.check.gain.high:+.1f}"
-    assert f"At 3,000 steps: +10.0 ({span}) instead of +20.0, hybrid over geometric." in lab.text()
+    assert (
+        f"With twice the steps (3,000): +10.0 ({span}) instead of +20.0, hybrid: AC-GAN images compared with "
+        "rotations, flips, zoom."
+    ) in lab.text()
     assert max(map(columns, render([board], "table").splitlines())) <= 80
     flat = {row["augmenter"]: row for row in board_rows(board)}
     assert (flat["hybrid"]["steps_checked"], flat["hybrid"]["gain_checked"]) == (3000, 10.0)
@@ -151,7 +154,10 @@ def test_an_unfinished_check_says_how_far_it_is(lab: Lab) -> None:
     lab.checked.append(HYBRID)
     lab.run("geometric", 0.8, longer=True)
 
-    assert "At 3,000 steps: 4 of 8 trainings of hybrid and geometric settled, no gain yet." in lab.text()
+    assert (
+        "With twice the steps (3,000): 4 of 8 training runs of hybrid: AC-GAN images and rotations, flips, zoom are "
+        "done, no gain yet."
+    ) in lab.text()
 
 
 def test_a_failed_cell_of_the_check_counts_with_its_controls_predictions(lab: Lab) -> None:
@@ -168,7 +174,7 @@ def test_a_failed_cell_of_the_check_counts_with_its_controls_predictions(lab: La
     assert found is not None
     assert found.gain is not None
     assert found.gain.value == pytest.approx(0.2 * 3 / 4)
-    assert "At 3,000 steps 1 training failed, counted with the control's predictions." in lab.text()
+    assert "Of these, 1 training run failed; the predictions of the method above it stand in." in lab.text()
 
 
 def test_only_the_arm_and_its_control_are_planned_at_twice_the_steps() -> None:
@@ -202,9 +208,9 @@ def test_arms_whose_loss_still_falls_in_more_than_half_of_the_folds_are_named(tm
 
     assert [r.improving for r in lab.board().rows] == [(2, 4), (3, 4), (4, 4)]
     assert (
-        "Still improving in more than half of the folds when training ended: geometric, hybrid. See --check-steps."
-        in lab.text()
-    )
+        "Training may have been too short: rotations, flips, zoom, hybrid: AC-GAN images still improved at its end in "
+        "more than half of the folds (--check-steps trains the best method twice as long)."
+    ) in lab.text(wide=True)
 
 
 @pytest.mark.slow
@@ -220,7 +226,7 @@ def test_a_run_checks_its_steps_and_the_same_command_does_nothing(tmp_path: Path
     )
 
     assert "4 training runs to do" in first.stderr
-    assert "At 3,000 steps: " in first.stdout
+    assert "With twice the steps (3,000): " in first.stdout
     assert "instead of" in first.stdout
     assert second.stderr.count("nothing to do") == 2
     assert second.stdout == first.stdout

@@ -39,9 +39,14 @@ def name_of_data(board: Board) -> str:
 
 
 def mark_notes(board: Board) -> list[str]:
-    """Explain the marks behind the rows of a board."""
+    """Explain the marks behind the rows of a board; before them, the gain at twice the steps where it was asked for."""
     poor = [(arm_name(row.arm), why_poor(row.scores_of_made)) for row in board.rows if "g" in row.marks]
     said = [generator_poor(poor)] * bool(poor)
+    if (at := board.check) is not None:
+        said.insert(0, at_twice(at))
+        if at.failed:
+            failed = counted(at.failed, "training run")
+            said.insert(1, f"Of these, {failed} failed; the predictions of the method above it stand in.")
     return said + [f"{mark}: {MEANING[mark]}" for mark in MEANING if any(mark in row.marks for row in board.rows)]
 
 
@@ -79,11 +84,6 @@ def board_notes(board: Board) -> list[str]:
         )
     sentences += describe_waivers(board.protocol, board.source, board.study.waive)
     sentences += _answers(board)
-    if (at := board.check) is not None:
-        sentences.append(at_twice(at))
-        if at.failed:
-            failed = counted(at.failed, "training run")
-            sentences.append(f"Of these, {failed} failed and counts with the predictions of the method above it.")
     if board.unit == "image" and board.source["patients"] != board.source["images"]:
         sentences.append("Scored by image; all images of a patient are drawn together.")
     compared = max((row.gain.comparisons for row in board.rows if row.gain), default=0)

@@ -12,6 +12,7 @@ from medbench.data.audit_official_cut import describe_waivers
 from medbench.planning.arm_names import arm_name
 from medbench.registry.display_names import classifier_name, method_name
 from medbench.statistics.verdicts import WORDS, failures, reasons
+from medbench.tables.answer import Compared, sentence_of
 from medbench.tables.blocks import Block, grid, notes
 from medbench.tables.board_notes import name_of_data
 from medbench.tables.board_table import branch, heading
@@ -179,8 +180,8 @@ def _answer(one: ArmPair) -> str:
     """Answer whether a method is better than the other, or say what it gains where there is no verdict."""
     judged = one.judged
     if judged.gain is not None and judged.verdict.withheld:
-        names = f"{_name(one, one.arm)} {points(judged.gain.value)} points compared with {_name(one, one.other)}"
-        return f"No verdict: {names} (95 % CI {range_of(judged.gain)})."
+        asked = Compared(_name(one, one.arm), _name(one, one.other), judged, asked=True)
+        return sentence_of([asked], worth=one.board.study.worth)
     return answer(
         judged,
         arm=_name(one, one.arm),

@@ -10,7 +10,10 @@ from medbench.tables.writers.terminal import PIPE, Screen
 from medbench.text import columns, cut, pad, wrapped
 
 NAME_WIDTH = 20
+"""Columns of the names in 80 columns; longer names stand above their bars, or beside them where there is room."""
 CHART = 24
+NUMBERS = 36
+"""Columns of a gain, its range and a verdict of one word."""
 
 
 @dataclass(frozen=True)
@@ -67,17 +70,19 @@ def draw(forest: Forest, screen: Screen = PIPE) -> list[str]:
     """
     low, high = forest.limits
     lines = []
+    longest = max((columns(f" {bar.stems}{bar.label} ") for bar in forest.bars), default=0)
+    width = max(NAME_WIDTH, min(longest, screen.width - CHART - NUMBERS))
     for bar in forest.bars:
         name = f" {bar.stems}{bar.label}"
-        if columns(name) >= NAME_WIDTH:
+        if columns(name) >= width:
             lines += [line[1:] for line in wrapped(name, screen.width)] if columns(name) > screen.width else [name]
             name = ""
         numbers, word = _numbers(bar)
-        line = f"{pad(name, NAME_WIDTH)}{_chart(bar, forest, screen.plain)}{numbers}"
+        line = f"{pad(name, width)}{_chart(bar, forest, screen.plain)}{numbers}"
         lines.append(f"{line} {word}".rstrip())
         if columns(lines[-1]) > screen.width:
             lines[-1:] = [cut(line, screen.width).rstrip(), pad(cut(word, screen.width), -screen.width)]
-    return [*lines, f"{'':{NAME_WIDTH}}{_axis(low, high)}".rstrip()]
+    return [*lines, f"{'':{width}}{_axis(low, high)}".rstrip()]
 
 
 def legend(worth: float, *, plain: bool = False) -> str:
