@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import textwrap
 from collections.abc import Sequence
 from math import inf
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ ACROSS = 2
 PANEL = 1.95  # inches
 NEAR = 1.25  # sizes nearer than this have no room for two labels
 LONGEST = 92  # characters of a title
+TITLE = 40  # characters a line of the title of a panel
 LINE = 0.12  # of the height of a panel: a label
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
@@ -113,27 +115,21 @@ def _gains(arm: OfArm, axes: Axes, worth: float, reach: tuple[float, float]) -> 
                 color=style.colour_of(word),
             )
     axes.set_ylim(*reach)
-    axes.set_title(style.math_free(name(arm)), loc="left", fontsize=9)
+    axes.set_title(textwrap.fill(style.math_free(name(arm)), TITLE), loc="left", fontsize=8)
 
 
 def _curves(growth: LearningCurve, axes: Axes) -> None:
     of_controls = {control_name(arm.arm): arm.curve for arm in growth.arms if arm.curve}
-    for number, curve in enumerate(of_controls.values()):
-        axes.plot(
-            curve.sizes,
-            [100 * value for value in curve.values],
-            color=style.COLOURS[number % len(style.COLOURS)],
-            marker=MARKERS[number % len(MARKERS)],
-            markersize=4,
-            linewidth=1.4,
-        )
-    ends = [100 * float(curve.values[-1]) for curve in of_controls.values()]
-    low, high = axes.get_ylim()
-    heights = style.spread(ends, LINE * (high - low), low, high)
-    for (control, curve), end, height in zip(of_controls.items(), ends, heights, strict=True):
-        place = (0.98, (height - low) / (high - low) - 0.02)
+    # Curves do not fall, so the lower right corner is free for their names; the highest end is named on top.
+    by_end = sorted(of_controls.items(), key=lambda item: item[1].values[-1])
+    for number, (control, curve) in enumerate(by_end):
+        colour = style.COLOURS[number % len(style.COLOURS)]
+        heights = [100 * value for value in curve.values]
+        marker = MARKERS[number % len(MARKERS)]
+        axes.plot(curve.sizes, heights, color=colour, marker=marker, markersize=4, linewidth=1.4)
         axes.annotate(
-            style.math_free(control), (float(curve.sizes[-1]), end), place, textcoords="axes fraction", fontsize=8,
-            ha="right", va="top",
+            style.math_free(control), (float(curve.sizes[-1]), float(heights[-1])), (0.97, 0.06 + LINE * number),
+            textcoords="axes fraction", fontsize=8, ha="right",
+            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6, "shrinkA": 2, "shrinkB": 4, "relpos": (1, 0.5)},
         )  # fmt: skip
-    axes.set_title("the methods above, balanced accuracy in %, never falling", loc="left", fontsize=9)
+    axes.set_title("the methods above, balanced accuracy, %", loc="left", fontsize=9)
