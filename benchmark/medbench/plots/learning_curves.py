@@ -130,6 +130,6 @@ def _curves(growth: LearningCurve, axes: Axes) -> None:
         axes.annotate(
             style.math_free(control), (float(curve.sizes[-1]), float(heights[-1])), (0.97, 0.06 + LINE * number),
             textcoords="axes fraction", fontsize=8, ha="right",
-            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6, "shrinkA": 2, "shrinkB": 4, "relpos": (1, 0.5)},
+            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6, "shrinkB": 4, "relpos": (1, 0.5)},
         )  # fmt: skip
     axes.set_title("the methods above, balanced accuracy, %", loc="left", fontsize=9)
