@@ -103,7 +103,9 @@ def test_of_several_methods_those_that_help_are_named_the_surest_first() -> None
 def test_where_none_helps_the_verdicts_are_counted_and_the_largest_effect_is_told() -> None:
     found = of(one(WORSE), one(UNCLEAR, "mixup"), one(UNCLEAR, "cutmix"))
 
-    assert found.sentence == "None of 3 methods is better than the method above it (1 worse, 2 inconclusive)."
+    assert (
+        found.sentence == "None of 3 methods was shown to be better than the method above it (1 worse, 2 inconclusive)."
+    )
     assert found.largest == (
         "Largest difference: -8.9 points for rotations, flips, zoom compared with class balancing (95 % CI -16.0 to "
         "-1.8, AUROC +.010)."

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from medbench.planning.arms import Arm, Skipped
-from medbench.registry.display_names import classifier_name, is_of_copies, method_name, step_name
+from medbench.registry import display_names
+from medbench.registry.display_names import classifier_name, method_name, step_name
 from medbench.registry.recipes import parse
 from medbench.text import clean
 
@@ -24,9 +25,7 @@ def control_name(arm: Arm) -> str:
     """Name what a method is compared with; "" for a reference."""
     if arm.over:
         return f"{method_name(arm.control)} with {classifier_name(arm.over)}"
-    if is_of_copies(arm.control):  # as the tree has it above
-        return step_name(arm.control, "-").removeprefix("+ ")
-    return arm.control and method_name(arm.control)
+    return arm.control and display_names.control_name(arm.control)
 
 
 def arm_name(arm: Arm) -> str:

@@ -198,6 +198,11 @@ def step_name(text: str, control: str) -> str:
     return name
 
 
+def control_name(text: str) -> str:
+    """Name what a method is compared with, as the tree has it: ``hybrid[generator=resample]`` is ``copied images``."""
+    return step_name(text, "-").removeprefix("+ ") if is_of_copies(text) else method_name(text)
+
+
 def is_of_copies(text: str) -> bool:
     """Say whether an augmenter adds training images as they are, in place of generated ones."""
     spec = _parse(text)

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from medbench.registry.display_names import classifier_name, method_name, step_name
+from medbench.registry.display_names import classifier_name, control_name, method_name, step_name
 from medbench.site import protocol_pages
 from medbench.site.read_entries import Published
 from medbench.site.safe_texts import slug
@@ -139,7 +139,7 @@ def table_line(row: Mapping[str, Any]) -> Line:
         step=f"{name} with {classifier_name(own)}" if own else step,
         recipe=f"{row['augmenter']} / {own}" if own else row["augmenter"],
         control=" with ".join(filter(None, (
-            control and method_name(control), own and classifier_name(row["control_classifier"])
+            control and control_name(control), own and classifier_name(row["control_classifier"])
         ))),
         numbers=(
             percent(row["balanced_accuracy"]),

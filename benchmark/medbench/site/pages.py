@@ -51,8 +51,8 @@ SITE_SAID = "https://ADDRESS-OF-THIS-SITE/"
 UNPROVEN = "not repeated: inventions are not ruled out"
 TIERS = {
     "claimed": "The numbers are the submitter's; they are shown, never ranked.",
-    "recomputed": "Every number was computed again from the submitted predictions and our labels. Predictions can be "
-    "invented, or mixed with labels: only a repeated training run, the next check, rules that out.",
+    "recomputed": "Every number was calculated again from the submitted predictions and our labels. Training was not "
+    "repeated, so the predictions themselves are not verified.",
     "reproduced": "One training run that its author could not choose was repeated by a maintainer, and agreed.",
     "withdrawn": "Taken back; kept with its history, never ranked.",
 }
@@ -123,12 +123,20 @@ def index(
 
 
 def headline(entries: Sequence[Published]) -> str:
-    """Say in two sentences what is known: how many entries there are, and how many comparisons have which verdict."""
+    """Answer whether methods help, from what is known of real images."""
     results = current_results(entries)
-    current = [p for p in entries if p.is_current]
-    datasets = {board["dataset"] for p in current for board in p.entry["boards"]}
-    known = f"{counted(len(current), 'entry')} in force, on {counted(len(datasets), 'data set')}."
-    return f"{known} {count_sentence(results)}".strip()
+    real = [r for r in results if not r.is_synthetic]
+    drawn = counted(len(results) - len(real), "comparison")
+    rest = f" {drawn} on synthetic images say nothing about patients." if len(results) > len(real) else ""
+    if not real:
+        return f"Not known yet: no entry compares methods on real images.{rest}"
+    where = f"{counted(len(real), 'comparison')} on {counted(len({r.board['dataset'] for r in real}), 'real data set')}"
+    better, worse = (sum(r.line.word == word for r in real) for word in ("better", "worse"))
+    counts = listed([f"{n} {word}" for word, n in counts_of_words(real).items()])
+    if better:
+        return f"Sometimes: of {where}, {better} showed a gain ({counts}).{rest}"
+    lost = "none was worse" if not worse else f"{worse} {'was' if worse == 1 else 'were'} worse"
+    return f"Not shown so far: in {where} no method was shown to be better than another, and {lost} ({counts}).{rest}"
 
 
 def count_sentence(results: Sequence[Result]) -> str:

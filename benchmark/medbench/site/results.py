@@ -55,6 +55,11 @@ class Result:
     images: float | None
 
     @property
+    def is_synthetic(self) -> bool:
+        """Whether the images were drawn by medbench."""
+        return bool(self.board["phantom"])
+
+    @property
     def link(self) -> str:
         """Where it stands, from the folder of the site."""
         return f"entries/{self.published.entry['id']}.html#board-{self.number + 1}"

@@ -223,7 +223,7 @@ def sentence_of(compared: Sequence[Compared], *, worth: float) -> str:
             counts[verdict.word] = counts.get(verdict.word, 0) + 1
     if counts:
         each = ", ".join(f"{number} {WORDS[word].text}" for word, number in counts.items())
-        return f"None of {len(found)} methods is better than the method above it ({each})."
+        return f"None of {len(found)} methods was shown to be better than the method above it ({each})."
     return f"No verdict on {len(found)} methods."
 
 
