@@ -187,3 +187,14 @@ def test_everything_built_in_is_described(kind: str) -> None:
     assert [n for n in code.catalogue().names(kind) if f"## {code.literal(n)}\n" not in text] == []
     blank = re.findall(r"^\| `(\w+)` \| `.*` \|  \|$", text, re.MULTILINE)
     assert not blank
+
+
+def test_pages_that_code_and_tests_name_are_there() -> None:
+    files = [path for folder in ("benchmark", "plugins", "datasets", "tests", ".github", "results") for path in
+             (ROOT / folder).rglob("*") if path.suffix in (".py", ".toml", ".yml", ".sh", ".md", ".html", ".txt")
+             and "runs" not in path.parts]  # fmt: skip
+    files += [ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "README.md", "pyproject.toml")]
+    named = {name for path in files for name in
+             re.findall(r"\bdocs/[\w/-]+\.(?:md|py|ipynb|png|svg|sh)\b", path.read_text(encoding="utf-8"))}  # fmt: skip
+
+    assert [name for name in sorted(named) if not (ROOT / name).exists()] == []

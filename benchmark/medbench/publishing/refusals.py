@@ -33,7 +33,7 @@ CODES: Mapping[str, str] = {
     "MB951": "entry.json is not what we compute",
     "MB960": "a training run that was repeated gave other predictions",
 }
-"""Sentences for the tables of ``docs/how-to/publish.md``."""
+"""Sentences for the tables of ``docs/reference/publishing.md``."""
 
 
 _MAKE, _WHOLE = "make it with `medbench bundle`", "bundle the whole run of the study again"

@@ -74,7 +74,7 @@ class Report:
 
 
 def entry_json(bundle: Bundle, report: Report, signer: str | None) -> dict[str, Any]:
-    """Return ``entry.json``; see the top of ``docs/how-to/publish.md``."""
+    """Return ``entry.json``; see ``docs/reference/publishing.md``."""
     s, method = bundle.plan.study, bundle.method
     return {
         "schema": SCHEMA,
