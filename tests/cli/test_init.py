@@ -106,7 +106,7 @@ def test_what_it_writes_can_be_planned_and_run(
     assert says in begun.stdout
     assert f"{patients} patients" in begun.stdout
     assert f"{dimensions}-D" in begun.stdout
-    assert "  medbench run study.toml --budget smoke" in begun.stdout
+    assert " medbench run study.toml --budget smoke" in begun.stdout
     assert f"{patients} patients" in planned.stdout
     assert planned.returncode == 0, planned.stderr
     if make is tabled:
@@ -125,7 +125,7 @@ def test_a_guess_shows_examples_and_gives_way_to_a_pattern(medbench: Medbench, t
     wrong = medbench("init", "mine", "--patient", "case", "--out", "wrong.toml")
 
     assert "benign/P000_1.png  is of patient P000" in guessed.stdout
-    assert r"pattern /P\d(\d\d)" in told.stdout
+    assert "pattern     /P\\d(\\d\\d)\n" in told.stdout
     [text] = study.read(tmp_path / "told.toml").datasets
     assert dict(parse(text).parameters)["patient"] == r"/P\d(\d\d)"
     assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,11 @@ from medbench.registry.recipes import parse
 from medbench.samples import Samples
 from medbench.statistics.power import PlannedDesign
 from medbench.statistics.verdicts import FEWEST_RARE
+from medbench.tables.answer import NextStep
+from medbench.tables.board_notes import without_command
+from medbench.tables.board_table import step_lines
 from medbench.tables.plan_text import outlook_lines
+from medbench.tables.writers.terminal import screen_of
 from medbench.text import clean, counted, listed
 
 
@@ -107,14 +112,14 @@ def init(
     out.write_text(study.to_toml(planned, folder=folder, place=out.parent), encoding="utf-8")
     file = shlex.quote(str(out))
     few = "" if rule.startswith("official") else " --folds 2"
-    click.echo(f"\nWritten: {out}, which also says where the images lie.\nNext:")
-    for command, purpose in (
-        (f"medbench audit {file}", "duplicates, leaks and shortcuts"),
-        (f"medbench plan {file}", "how long it takes, what gain it can detect"),
-        (f"medbench run {file} --budget smoke{few} --repeats 1", "a short practice run"),
-        (f"medbench run {file}", "the study"),
-    ):
-        click.echo(f"  {command:<58}  {purpose}")
+    click.echo(f"\nWritten: {out}, which also says where the images lie.\n")
+    steps = (
+        NextStep(f"medbench audit {file}", "duplicates, leaks, shortcuts"),
+        NextStep(f"medbench plan {file}", "how long it takes, what gain it can detect"),
+        NextStep(f"medbench run {file} --budget smoke{few} --repeats 1", "a practice run"),
+        NextStep(f"medbench run {file}", "the study"),
+    )
+    click.echo("\n".join(step_lines(steps, screen_of(sys.stdout))))
 
 
 def _dataset_of(catalogue: Catalogue, folder: Path, patient: str | None) -> tuple[str, str]:
@@ -148,7 +153,8 @@ def _recognise(catalogue: Catalogue, folder: Path) -> str:
 def _own(catalogue: Catalogue, folder: Path, patient: str | None) -> tuple[str, str]:
     """Return the text of the data set for a folder of one's own, and where its patients come from."""
     if patient is not None:
-        return f"folder[patient={patient}]", f"pattern {patient}"
+        click.echo(f"pattern     {clean(patient)}")
+        return f"folder[patient={patient}]", "by the pattern"
     index = catalogue.resolve("dataset", "folder").index(folder)
     if any("DICOM headers, hashed" in note for note in index.notes):
         return "folder", "as the DICOM headers say"
@@ -161,7 +167,8 @@ def _own(catalogue: Catalogue, folder: Path, patient: str | None) -> tuple[str, 
         click.echo(f"  for example  {clean(path)}  is of patient {clean(who)}")
     if guess.caution:
         click.echo(f"  caution      {clean(guess.caution)}")
-    return f"folder[patient={guess.pattern}]", f"guessed from file names by {guess.pattern}"
+    click.echo(f"pattern     {clean(guess.pattern)}")
+    return f"folder[patient={guess.pattern}]", "guessed from file names by the pattern"
 
 
 def _protocol(described: DatasetDescription) -> tuple[str, list[str]]:
@@ -209,10 +216,11 @@ def _report(described: DatasetDescription, how: str, rule: str, folds: int, comp
     )
     for name, images, patients in zip(s.classes, s.class_counts.tolist(), described.class_patients, strict=True):
         click.echo(f"  {clean(name):<28} {images:>6} images  {patients:>6} patients")
-    for word, said in [("note", n) for n in described.notes] + [("!", w) for w in described.warnings]:
+    warnings = [("warning", without_command(text)) for text in described.warnings]
+    for word, said in [("note", text) for text in described.notes] + warnings:
         click.echo(fill(said, " " * 12, first=f"  {word:<10}"))
     official = rule.startswith("official")
-    click.echo(f"design      {'official cut' if official else counted(folds, 'fold')} x 3 repeats")
+    click.echo(f"design      {'official split' if official else f'{folds}-fold cross-validation'}, 3 times")
     tested: list[int] = described.class_patients
     trained: list[int] = []
     if official and s.parts is not None:
