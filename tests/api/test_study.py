@@ -116,7 +116,7 @@ def test_a_plan_counts_what_is_stored_and_trains_nothing(found: Results, runs: P
     assert (planned.facts["trials"], planned.facts["stored"]) == (9, 9)
     assert fresh.facts["stored"] == 0
     assert planned.frame().height == 9
-    assert "9, 9 stored already" in str(planned)
+    assert "All training runs are stored already." in " ".join(str(planned).split())
     assert not (tmp_path / "new").exists()
 
 
