@@ -182,5 +182,5 @@ def test_the_labels_burned_into_ddti_are_told(shared_data: Path) -> None:
     findings = decode(DDTI(crop="frame"), shared_data / "ddti", size=128).findings
     hidden = decode(DDTI(), shared_data / "ddti", size=128).findings
 
-    assert "text in the image border alone reaches AUROC .70" in findings.sentences()
+    assert "text in the image border alone predicts the class with AUROC .70" in findings.sentences()
     assert not any("text" in sentence for sentence in hidden.sentences())

@@ -177,6 +177,12 @@ def test_an_entry_begins_with_the_answer(shipped: Path, entries: list[Published]
     assert "Warning: image brightness alone predicts the class with AUROC .65." in quick
 
 
+def test_sentences_of_today_are_shown_as_they_are() -> None:
+    said = ["hybrid: AC-GAN images: 0 of 4 collapsed.", "Guessing gives 50.0 % balanced accuracy.", "Warning: w."]
+
+    assert notes(said, {"hybrid": "hybrid: AC-GAN images"}) == [said[2], *said[:2]]
+
+
 @pytest.mark.parametrize(
     ("stored", "said"),
     [

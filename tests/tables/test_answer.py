@@ -11,6 +11,7 @@ from _board_rows import board, row, scores
 from medbench.boards.board import Board, Row
 from medbench.statistics.verdicts import Evidence
 from medbench.tables.answer import MOST_WARNINGS, Answer, answer_of, next_steps
+from medbench.tables.board_notes import UNKNOWN_PATIENTS
 from medbench.tables.board_table import render, step_lines
 from medbench.tables.wording import SYNTHETIC
 from medbench.tables.writers.terminal import Screen
@@ -263,14 +264,22 @@ def test_answer_table_reason_warnings_in_this_order_and_the_rest_behind_a_flag()
         "No verdict (practice run): +1.4",
         " method ",
         " └ + rotations",
+        "Guessing gives",
         "Practice run",
         SYNTHETIC,
         "Warning: ",
-        " 3 more notes: ",
+        " 2 more notes: ",
     )
 
     assert [text.count(part) for part in parts] == [1] * len(parts)
     assert sorted(parts, key=text.index) == list(parts)
-    assert text.rstrip().endswith(" 3 more notes: medbench leaderboard --wide; words: medbench glossary")
-    assert "Guessing gives" not in text
-    assert "Guessing gives" in render([short(in_short(UNCLEAR))], "table", wide=True)
+    assert text.rstrip().endswith(" 2 more notes: medbench leaderboard --wide; words: medbench glossary")
+
+
+def test_a_set_that_does_not_know_its_patients_says_so_first() -> None:
+    unknown = {"patients": 349, "notes": ["Nothing says which images show the same patient: each image counts."]}
+    found = answer_of(short(in_short(UNCLEAR), source=unknown, warnings=("ddti: w",)))
+
+    assert found.warnings == (UNKNOWN_PATIENTS, "Warning: w.")
+    known = answer_of(short(in_short(UNCLEAR), source={"patients": 349}))
+    assert UNKNOWN_PATIENTS not in known.warnings

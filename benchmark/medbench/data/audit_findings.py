@@ -132,12 +132,13 @@ class Findings:
         """Return what boards say of shortcuts, and of what the nearest training picture tells already."""
         said = [
             f"{found.name} alone predicts the class with AUROC {_share(found.auroc)}"
-            for found in self.shortcuts
+            for found in sorted(self.shortcuts, key=lambda one: -one.auroc)
             if found.is_said
         ]
         if self.neighbour is not None and self.neighbour.is_said:
             auroc = _share(self.neighbour.auroc)
-            said.append(f"simply taking the label of the most similar training image gives AUROC {auroc}")
+            stronger = sum(one.is_said and one.auroc >= self.neighbour.auroc for one in self.shortcuts)
+            said.insert(stronger, f"simply taking the label of the most similar training image gives AUROC {auroc}")
         return said
 
     def remarks(self) -> list[str]:

@@ -83,7 +83,8 @@ def answer_of(board: Board) -> Answer:
     warnings = [SYNTHETIC] * board.is_phantom + _plain_is_best(board) + own_warnings(board)
     shown = warnings[: MOST_WARNINGS + board.is_phantom]  # that images are drawn counts for none
     notes = [*warnings[len(shown) :], *board_notes(board)]
-    sentence, largest = _sentence(board), largest_of(_compared(board))
+    is_complete = all(row.complete for row in board.all_rows)
+    sentence, largest = _sentence(board), largest_of(_compared(board)) if is_complete else ""
     return Answer(
         _question(board),
         _badges(board),
@@ -161,7 +162,7 @@ def _sentence(board: Board) -> str:
     if found := sentence_of(_compared(board), worth=board.study.worth):
         return f"{found}{_beyond_copies(board)}"
     if any(not row.complete for row in board.rows):
-        done, planned = sum(row.settled for row in board.rows), sum(row.planned for row in board.rows)
+        done, planned = sum(row.settled for row in board.all_rows), sum(row.planned for row in board.all_rows)
         return f"No answer yet: {done:,} of {counted(planned, 'training run', 'are')} done."
     asked = asked_rows(board)
     if not asked:

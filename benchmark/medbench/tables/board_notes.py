@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from medbench.boards.board import Board
 from medbench.boards.generator_health import why_poor
@@ -24,6 +25,7 @@ from medbench.tables.wording import (
 )
 from medbench.text import counted
 
+_UNKNOWN = re.compile(r"says? which images show the same patient")
 _COMMAND = re.compile(r": medbench audit \S.*$")
 MEANING = {
     "e": "outside data: training starts from a file of weights or from another data set",
@@ -33,9 +35,23 @@ MEANING = {
 """What the marks behind a row mean, in the order they are explained."""
 
 
+UNKNOWN_PATIENTS = "Patients are not known: images of one person may be in training and in test."
+
+
 def name_of_data(board: Board) -> str:
     """Name the data set of a board for people."""
     return dataset_name(str(board.source["dataset"]), str(board.source.get("title") or ""))
+
+
+def knows_patients(source: Mapping[str, Any]) -> bool:
+    """Say whether a data set tells patients apart; readers that find none say so in a note."""
+    alone = source["patients"] == source["images"]
+    return not alone or not (source["unit"] == "image" or any(_UNKNOWN.search(note) for note in source["notes"]))
+
+
+def guessing(board: Board) -> str:
+    """Say what an answer at random is worth."""
+    return f"Guessing gives {100 / len(board.source['classes']):.1f} % balanced accuracy."
 
 
 def mark_notes(board: Board) -> list[str]:
@@ -52,7 +68,8 @@ def mark_notes(board: Board) -> list[str]:
 
 def own_warnings(board: Board) -> list[str]:
     """Return what a reader should know before the numbers are believed, the weightiest first."""
-    sentences = [f"Left out, {left_out(s)}: {s.reason.rstrip('.')}." for s in board.skipped]
+    sentences = [] if knows_patients(board.source) else [UNKNOWN_PATIENTS]
+    sentences += [f"Left out, {left_out(s)}: {s.reason.rstrip('.')}." for s in board.skipped]
     for row in board.rows:
         name = arm_name(row.arm)
         if row.failed:
@@ -74,7 +91,7 @@ def without_command(warning: str) -> str:
 
 def board_notes(board: Board) -> list[str]:
     """Return the further sentences of a board: what its numbers mean and how they came about."""
-    sentences = [f"Guessing gives {100 / len(board.source['classes']):.1f} % balanced accuracy."]
+    sentences = [guessing(board)]
     if board.plain is not None and board.plain.scores is not None:
         s, name = board.plain.scores, arm_name(board.plain.arm)
         sentences.append(

@@ -14,7 +14,7 @@ from medbench.registry.display_names import classifier_name
 from medbench.statistics.verdicts import WORDS, failures
 from medbench.tables.answer import NextStep, answer_of
 from medbench.tables.board_blocks import board_blocks
-from medbench.tables.board_notes import mark_notes, name_of_data
+from medbench.tables.board_notes import guessing, knows_patients, mark_notes, name_of_data
 from medbench.tables.board_values import board_rows
 from medbench.tables.board_wide_table import wide_part
 from medbench.tables.document import Document, write
@@ -73,12 +73,11 @@ def _lines(board: Board, wide: bool, screen: Screen) -> list[str]:
     said = [found.sentence, *([found.largest] if found.largest else [])]
     lines = [*heading(board, screen), "", *map(screen.bold, under(said, screen.width)), ""]
     lines += draw_table(_grid(board, screen), screen)
-    folded = (
-        ""
-        if wide or not found.notes
-        else f"{counted(len(found.notes), 'more note')}: medbench leaderboard --wide; words: medbench glossary"
-    )
-    notes = [*found.why_no_verdict, *found.warnings, *mark_notes(board), *(found.notes if wide else [folded])]
+    random = guessing(board)
+    further = [text for text in found.notes if text != random]
+    more = f"{counted(len(further), 'more note')}: medbench leaderboard --wide; words: medbench glossary"
+    last = further if wide or not further else [more]
+    notes = [random, *found.why_no_verdict, *found.warnings, *mark_notes(board), *last]
     lines += ["", *under(filter(None, notes), screen.width)]
     return [*lines, "", *wide_part(board, "-" if screen.plain else "─")] if wide else lines
 
@@ -269,8 +268,7 @@ def _rarest(board: Board) -> tuple[str, int]:
 
 def _unit(board: Board) -> str:
     """Name what is drawn; where every image is a patient of its own, nobody said who is who."""
-    alone = board.source["unit"] == "image" and board.source["patients"] == board.source["images"]
-    return "images" if alone else "patients"
+    return "patients" if knows_patients(board.source) else "images"
 
 
 def _by(board: Board) -> str:

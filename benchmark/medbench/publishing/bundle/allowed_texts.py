@@ -17,8 +17,8 @@ RECIPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/+#=,\[\]-]{0,299}")
 """A recipe as results write it: ``phantom:ddti``, ``hybrid[generator=acgan[steps=500]]``."""
 _RECIPE_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/#-]*\[[A-Za-z0-9_.:/#=,\[\]-]*\][.,;:]?")
 """A recipe with parameters as a word of a sentence."""
-ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/+#-]{0,199}")
-"""A sample's id, as data sets give it."""
+ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/+# ()\[\]-]{0,199}")
+"""A sample's id, as data sets give it; files are often called ``image (12).jpg``."""
 LINK = re.compile(r"https://[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?:/[A-Za-z0-9_.~/%?&=#:,+-]*)?")
 
 _PRIVATE = {

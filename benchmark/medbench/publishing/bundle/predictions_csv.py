@@ -79,7 +79,7 @@ def read(data: bytes, member: str, n_classes: int, known: dict[str, str]) -> Sub
             raise refuse(number, f"has {len(cells)} cells, {n_classes + 1} are wanted")
         if cells[0] not in known:
             if not ID.fullmatch(cells[0]):
-                raise refuse(number, "starts with no sample id (letters, digits and _.:/+#-)")
+                raise refuse(number, "starts with no sample id (letters, digits, blanks and _.:/+#()[]-)")
             known[cells[0]] = cells[0]
         ids.append(known[cells[0]])
         for k, cell in enumerate(cells[1:]):
