@@ -158,7 +158,7 @@ def test_without_the_size_of_training_sets_the_corrected_t_says_nothing(run: Syn
     assert d is not None
     assert (d.corrected, np.isnan(d.overlap)) == (None, True)
     text = render(compare(official.store, official.record(), "hybrid", "mixup", in_detail=True), "table")
-    assert "says nothing here: an official cut" in text
+    assert "says nothing here: an official split" in text
     assert "tested together" not in text
 
 
@@ -211,7 +211,7 @@ def test_a_leaky_protocol_gives_numbers_and_never_a_word(tmp_path: Path) -> None
     assert values(found)["verdict"] is None
     for form in ("table", "md", "latex"):
         text = " ".join(render([found], form).split())
-        assert "better" not in text.replace("better / same", "")
+        assert "better" not in text.replace("better / within", "")
         assert "Leaky protocol, so no verdict: images of one patient in training and test." in text.replace(BREAK, "")
 
 

@@ -13,8 +13,9 @@ from medbench.planning.seed_block import SEEDS
 from medbench.tables.board_notes import without_number
 from medbench.tables.board_values import metric_key
 from medbench.tables.wording import metric_text
+from medbench.tables.writers.terminal import name_column
 from medbench.tables.writers.values import Values, percent, rounded
-from medbench.text import WIDTH, clean, cut, points, wrapped
+from medbench.text import WIDTH, clean, points, wrapped
 
 
 def details(one: ArmPair, of_it: Details) -> Iterator[str]:
@@ -28,14 +29,16 @@ def details(one: ArmPair, of_it: Details) -> Iterator[str]:
         )
         yield _detail("tested / trained", f"{of_it.ratio:.2f} of patients, mean over folds")
         shares = " / ".join(_p(p) for p in (t.better, t.same, t.worse))
-        yield _detail("P by this test", f"{shares} better / same / worse, by {worth:g} points")
+        yield _detail("P by this test", f"{shares} better / within {worth:g} points / worse")
     else:
-        why = "a leaky protocol" if one.board.leaks else "an official cut"
+        why = "a leaky protocol" if one.board.leaks else "an official split"
         if not one.board.leaks and one.judged.evidence.folds > 1:
             why = "training sets of unknown size"
         yield _detail("corrected t", f"says nothing here: {why}")
     yield _detail("by repeat", "  ".join(points(value) for value in of_it.by_repeat))
-    yield _detail("decided differently", f"{100 * of_it.disagree:.1f} % of the {one.board.unit}s, mean over cells")
+    yield _detail(
+        "decided differently", f"{100 * of_it.disagree:.1f} % of the {one.board.unit}s, mean over training runs"
+    )
     if np.isfinite(of_it.overlap):
         expected = 1 / one.judged.evidence.folds
         yield _detail(
@@ -55,7 +58,9 @@ def details(one: ArmPair, of_it: Details) -> Iterator[str]:
         yield _detail("", f"more {s.buy} would help most")
     for name in _metrics(one):
         both = " and ".join(metric_text(row.metrics.get(name)) for row in (one.arm, one.other))
-        yield _detail(cut(clean(name), 19), f"{both}, a plugin's metric: mean over cells")
+        alone, beside = name_column(clean(name), 20)
+        yield from (f"  {line}" for line in alone)
+        yield _detail(beside, f"{both}, a plugin's metric: mean over training runs")
     for sentence in without_number([replace(one.board, rows=(one.arm, one.other), plain=None)]):
         yield from (f"   {line.lstrip()}" for line in wrapped(sentence, WIDTH - 3))
 
