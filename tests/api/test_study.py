@@ -86,12 +86,14 @@ def test_two_arms_are_compared_and_the_gain_is_that_of_the_board(found: Results)
     of_board = found.frame().row(1, named=True)
     assert row["gain"] == of_board["gain"]
     assert "adds compared with plain-toy" in str(compared)
-    with pytest.raises(UsageError, match="no arm of options is called 'nobody'"):
+    with pytest.raises(UsageError, match="no method of toy-adds-mean is called 'nobody'"):
         found.compare("adds", "nobody")
 
 
 def test_a_board_that_does_not_exist_is_answered_with_those_that_do(found: Results) -> None:
-    with pytest.raises(UsageError, match="no board of options fit dataset='x'; there are: phantom:toy, patients, mean"):
+    with pytest.raises(
+        UsageError, match="no board of toy-adds-mean fit dataset='x'; there are: phantom:toy, patients, mean"
+    ):
         found.board("x")
 
 

@@ -337,8 +337,11 @@ def test_a_figure_is_written_in_each_format(asked: Compare, tmp_path: Path) -> N
     [
         (("hybrid",), "hybrid with what? Give two methods"),
         (("hybrid", "hybrid"), "both names mean hybrid / net; give two different arms."),
-        (("hybird", "mixup"), "no arm of synthetic is called 'hybird' (did you mean 'hybrid'?); there are: balanced, "),
-        (("hybrid / nte", "mixup"), "no arm of synthetic is called 'hybrid / nte' (did you mean 'hybrid / net'?)"),
+        (
+            ("hybird", "mixup"),
+            "no method of synthetic is called 'hybird' (did you mean 'hybrid'?); there are: balanced, ",
+        ),
+        (("hybrid / nte", "mixup"), "no method of synthetic is called 'hybrid / nte' (did you mean 'hybrid / net'?)"),
         (("--details",), "--details belongs to two methods"),
         (("hybrid", "mixup", "--plot", "gains.gif"), "gains.gif: a figure is written as svg, png, pdf"),
         (("hybrid", "mixup", "--study", "other"), "no run of other here; there are: synthetic."),

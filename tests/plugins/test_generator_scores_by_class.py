@@ -281,7 +281,9 @@ def test_a_generator_is_poor_by_distance_or_by_coverage_and_not_by_a_floor_about
     good = {"kid-by-class": 0.5, "kid-by-class-spread": 0.1, "kid-by-class-floor": -0.001, "coverage": 0.8}
 
     assert why_poor(good | {"coverage-floor": 0.9}) == ""
-    assert why_poor(good | {"kid-by-class": 0.1 * (POOR + 1)}) == "KID 7x its floor"
+    assert why_poor(good | {"kid-by-class": 0.1 * (POOR + 1)}) == (
+        "their KID is 7 times what real images of other patients reach"
+    )
     assert why_poor(good | {"coverage-floor": 0.9, "coverage": 0.44}) == "coverage 44 %, real images 90 %"
     assert why_poor({}) == ""
 
@@ -289,7 +291,7 @@ def test_a_generator_is_poor_by_distance_or_by_coverage_and_not_by_a_floor_about
 def test_copies_are_counted_over_the_cells_that_know() -> None:
     assert count_copies([({"copies-pixels": 0.02}, 150), ({"copies-pixels": None}, 99), ({}, 99)]) == (3, 150)
     assert wording.copies([("acgan", 0, 2910), ("none", 0, 0)]).startswith(
-        "Made images that are copies of training images: acgan 0 of 2,910;"
+        "Generated images that are copies of training images: acgan 0 of 2,910 (1 in 100 by chance)."
     )
     assert wording.copies([("none", 0, 0)]) == ""
 

@@ -82,8 +82,8 @@ def test_other_predictions_of_the_same_arm_can_be_its_opponent(run: ToyRun, tmp_
 @pytest.mark.parametrize(
     ("study", "says"),
     [
-        ({"folds": 2, "repeats": 2}, "6 of 6 cells have no published predictions"),
-        ({"folds": 3, "repeats": 1}, "3 of 6 cells have no published predictions"),
+        ({"folds": 2, "repeats": 2}, "6 of 6 training runs have no published predictions"),
+        ({"folds": 3, "repeats": 1}, "3 of 6 training runs have no published predictions"),
         ({"folds": 3, "repeats": 2, "patients": 30}, "other decoded images, or under another protocol"),
         ({"folds": 3, "repeats": 2, "protocols": ["images"]}, "other decoded images, or under another protocol"),
     ],
@@ -96,9 +96,9 @@ def test_what_was_cut_otherwise_is_no_pair(run: ToyRun, tmp_path: Path, study: d
 
 
 def test_names_that_no_arm_has_are_told(run: ToyRun, bundle: Bundle) -> None:
-    with pytest.raises(UsageError, match="no arm of toys is called 'nobody'"):
+    with pytest.raises(UsageError, match="no method of toys is called 'nobody'"):
         compare_with_entry(run.store, run.record, "nobody", "adds", bundle, ID)
-    with pytest.raises(UsageError, match=f"no arm of entry {ID} is called 'nobody'"):
+    with pytest.raises(UsageError, match=f"no method of entry {ID} is called 'nobody'"):
         compare_with_entry(run.store, run.record, "adds", "nobody", bundle, ID)
 
 

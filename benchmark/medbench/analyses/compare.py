@@ -86,7 +86,7 @@ def compare(
             known = sorted({name for arm in arms for name in (arm.augmenter, " / ".join(arm.key))})
             near = did_you_mean(text, known)
             there = listing(sorted({arm.augmenter for arm in arms}))
-            raise UsageError(f"no arm of {record['study']['name']} is called {text!r}{near}; there are: {there}.")
+            raise UsageError(f"no method of {record['study']['name']} is called {text!r}{near}; there are: {there}.")
         keep |= {arm.key for arm in meant}
     found = []
     for board in boards(store, record, keep=keep, metrics=metrics):
