@@ -10,6 +10,7 @@ from medbench.protocols.protocol import protocol
 from medbench.registry.display_names import classifier_name, dataset_name
 from medbench.report.inputs import Material
 from medbench.tables.answer import answer_of
+from medbench.tables.board_notes import knows_patients
 from medbench.tables.wording import SYNTHETIC
 from medbench.text import counted, listed
 
@@ -31,10 +32,17 @@ def sentences(material: Material) -> Iterator[str]:
     official = any(protocol(board.protocol).name == "official" for board in boards)
     leaky = all(board.leaks for board in boards)
     how = "the official test part" if official else "every patient once per repeat"
-    seen = "A leak was left open on purpose" if leaky else "No image of a tested patient was used in training"
-    yield f"{seen}: networks were trained on some of the patients and tested on {how}."
+    unknown = not all(map(knows_patients, material.sources))
+    seen = "No image of a tested patient was used in training"
+    if unknown:
+        seen = "Nobody noted which images show the same patient, so one patient may be in training and in test"
+        how = how.replace("patient", "image")
+    if leaky:
+        seen = "A leak was left open on purpose"
+    some = "images" if unknown else "patients"
+    yield f"{seen}: networks were trained on some of the {some} and tested on {how}."
     yield (
-        "We counted how many patients of each class were classified correctly, took the mean over the classes, and "
+        f"We counted how many {some} of each class were classified correctly, took the mean over the classes, and "
         f"give each difference with its 95 % confidence interval; {material.study.worth:g} percentage points were "
         "called relevant before the run."
     )
@@ -46,7 +54,7 @@ def _data(source: Mapping[str, Any]) -> str:
         dataset_name(str(source["dataset"]), str(source.get("title") or "")),
         counted(source["images"], "image"),
     )
-    if source["unit"] == "image" and source["patients"] == source["images"]:
+    if not knows_patients(source):
         return f"{name} ({images}, of which nothing says which show the same patient)"
     return f"{name} ({images} of {counted(source['patients'], 'patient')})"
 

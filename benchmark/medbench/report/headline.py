@@ -16,6 +16,7 @@ from medbench.report.inputs import Material
 from medbench.report.section_results import gain_cells, instead, name_of, recipe_of, word_of
 from medbench.tables.answer import NextStep, answer_of, asked_rows, next_steps
 from medbench.tables.blocks import Block, Heading, Table, cell, say, table, text_of
+from medbench.tables.board_notes import knows_patients
 from medbench.tables.board_table import design_of
 from medbench.tables.wording import by_board, by_size, cases
 from medbench.text import duration
@@ -130,7 +131,7 @@ def _steps(board: Board, number: int) -> Table | None:
 
 def _tiles(material: Material, boards: Sequence[Board]) -> tuple[tuple[str, str], ...]:
     sources = material.sources
-    known = [s for s in sources if s["unit"] != "image" or s["patients"] != s["images"]]
+    known = [s for s in sources if knows_patients(s)]
     patients = f"{sum(int(s['patients']) for s in known):,}" if known else "not known"
     rows = [row for board in material.boards for row in board.all_rows]
     failed, planned = sum(row.failed for row in rows), sum(row.planned for row in rows)

@@ -14,6 +14,7 @@ from medbench.report.bibtex import Reference, of_recipes, references, unique
 from medbench.report.inputs import Material, provenances
 from medbench.statistics.verdicts import LEAK_NAMES, reasons
 from medbench.tables.blocks import Section, Source, fold, heading, say
+from medbench.tables.board_notes import knows_patients
 from medbench.text import counted, listed
 
 OWN = (
@@ -83,7 +84,7 @@ def paragraph(material: Material, found: list[Reference], cards: Mapping[str, Ca
         drawn = ", drawn by the program in the layout of that data set and showing nobody," if _is_drawn(name) else ""
         images = counted(source["images"], "image")
         numbers = f"{images} of {counted(source['patients'], 'patient')} ({each})"
-        if source["unit"] == "image" and source["patients"] == source["images"]:
+        if not knows_patients(source):
             numbers = (
                 f"{images} ({each}), each counted as a patient of its own, since nothing says which show the same one"
             )

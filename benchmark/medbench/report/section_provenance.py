@@ -17,6 +17,7 @@ from medbench.report.inputs import Material, provenances
 from medbench.report.section_results import title_of
 from medbench.statistics.verdicts import LEAK_NAMES
 from medbench.tables.blocks import Block, Section, heading, say, table, text_of
+from medbench.tables.board_notes import knows_patients
 from medbench.tables.wording import SYNTHETIC
 from medbench.text import counted
 
@@ -70,7 +71,7 @@ def audit(material: Material, cards: Mapping[str, Card]) -> Section:
 def _patients(source: Mapping[str, Any]) -> str:
     """Count patients and images; where every image is a patient of its own nobody said who is who."""
     images = counted(source["images"], "image")
-    if source["unit"] == "image" and source["patients"] == source["images"]:
+    if not knows_patients(source):
         return f"{images}, each counted as a patient of its own; images of each class"
     return f"{counted(source['patients'], 'patient')}, {images}; patients of each class"
 

@@ -18,7 +18,7 @@ from medbench.statistics.gain_intervals import Interval
 from medbench.statistics.verdicts import WORDS, Word
 from medbench.tables.answer import answer_of
 from medbench.tables.blocks import Block, Cell, Fold, Section, Table, cell, fold, heading, say, table
-from medbench.tables.board_notes import mark_notes, name_of_data, without_number
+from medbench.tables.board_notes import count_patients, mark_notes, name_of_data, without_number
 from medbench.tables.board_table import design_of
 from medbench.tables.compare import gain_forests
 from medbench.tables.forest import Forest
@@ -28,7 +28,7 @@ from medbench.tables.wording import (
     range_of,
     yardstick,
 )
-from medbench.text import counted, duration, points
+from medbench.text import duration, points
 
 COLUMNS = ("method", "gain", "95 % CI", "balanced accuracy, %", "AUROC", "compared with", "time")
 VERDICT, MARKS = "verdict", "marks"
@@ -49,10 +49,10 @@ def leaderboards(material: Material) -> Section:
         blocks.append(heading(title_of(board)))
         source, size = board.source, board.study.budget.size
         caption = (
-            f"{counted(source['patients'], 'patient')}, {counted(source['images'], 'image')}"
+            f"{count_patients(source)}"
             f"{f' of {size} pixels a side' if size else ''}. Gain: balanced accuracy of a method minus that of the "
-            "method above it, in percentage points. Bars: 95 % CI; gray: the "
-            f"{board.study.worth:g} points that are not relevant."
+            "method above it, in percentage points. Bars: 95 % CI; gray band: "
+            f"differences below {board.study.worth:g} points, which count as not relevant."
         )
         blocks.append(_board_table(part.rows, caption, label=f"board-{number}", worth=board.study.worth))
         further = [*_metrics(part.rows, board, number), *_yardsticks(board, number)]
@@ -204,7 +204,7 @@ def gains(material: Material) -> Section | None:
         if panel.bars:
             caption = (
                 f"{title_of(board)}. Gain of each method over the method above it, with its simultaneous 95 % CI. The "
-                f"gray band holds the {panel.worth:g} points that are not relevant."
+                f"gray band holds differences below {panel.worth:g} points, which count as not relevant."
             )
             blocks.append(figure(partial(forest, [replace(panel, title="")]), alt=_forest_alt(panel), caption=caption))
     return Section("gains", "Gains with their intervals", tuple(blocks)) if blocks else None

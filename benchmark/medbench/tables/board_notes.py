@@ -49,6 +49,14 @@ def knows_patients(source: Mapping[str, Any]) -> bool:
     return not alone or not (source["unit"] == "image" or any(_UNKNOWN.search(note) for note in source["notes"]))
 
 
+def count_patients(source: Mapping[str, Any]) -> str:
+    """Write how many patients and images a data set has: ``180 patients, 243 images``."""
+    images = counted(source["images"], "image")
+    if not knows_patients(source):
+        return f"{images}, patients not known"
+    return f"{counted(source['patients'], 'patient')}, {images}"
+
+
 def guessing(board: Board) -> str:
     """Say what an answer at random is worth."""
     return f"Guessing gives {100 / len(board.source['classes']):.1f} % balanced accuracy."
