@@ -284,7 +284,9 @@ def test_a_generator_is_poor_by_distance_or_by_coverage_and_not_by_a_floor_about
     assert why_poor(good | {"kid-by-class": 0.1 * (POOR + 1)}) == (
         "their KID is 7 times what real images of other patients reach"
     )
-    assert why_poor(good | {"coverage-floor": 0.9, "coverage": 0.44}) == "coverage 44 %, real images 90 %"
+    assert why_poor(good | {"coverage-floor": 0.9, "coverage": 0.44}) == (
+        "they cover 44 % of the real ones, as many real images 90 %"
+    )
     assert why_poor({}) == ""
 
 
