@@ -76,7 +76,9 @@ def mark_notes(board: Board) -> list[str]:
 
 def own_warnings(board: Board) -> list[str]:
     """Return what a reader should know before the numbers are believed, the weightiest first."""
-    sentences = [] if knows_patients(board.source) else [UNKNOWN_PATIENTS]
+    # What a study waives, every table says.
+    sentences = list(describe_waivers(board.protocol, board.source, board.study.waive))
+    sentences += [] if knows_patients(board.source) else [UNKNOWN_PATIENTS]
     sentences += [f"Left out, {left_out(s)}: {s.reason.rstrip('.')}." for s in board.skipped]
     for row in board.rows:
         name = arm_name(row.arm)
@@ -107,7 +109,6 @@ def board_notes(board: Board) -> list[str]:
             f"probable class is taken, {100 * s.balanced_accuracy:.1f} % when the decision threshold follows the class "
             "frequencies, as in the table."
         )
-    sentences += describe_waivers(board.protocol, board.source, board.study.waive)
     sentences += _answers(board)
     if board.unit == "image" and board.source["patients"] != board.source["images"]:
         sentences.append("Scored by image; all images of a patient are drawn together.")
