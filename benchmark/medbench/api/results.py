@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -53,8 +53,8 @@ class Results:
     """
 
     store: Store
-    record: dict[str, Any]
-    catalogue: Callable[[], Catalogue]
+    record: dict[str, Any] = field(repr=False)
+    catalogue: Callable[[], Catalogue] = field(repr=False)
 
     @property
     def study(self) -> str:

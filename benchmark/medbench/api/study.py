@@ -6,7 +6,7 @@ import contextlib
 import sys
 import types
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -115,7 +115,7 @@ class StudyPlan:
         stored: How much of it is stored.
     """
 
-    plan: Plan
+    plan: Plan = field(repr=False)
     stored: StoredPart
 
     @property

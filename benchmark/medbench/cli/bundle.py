@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,8 @@ def bundle(
         raise ResourceError(f"{out}: cannot be written ({error.strerror}); give another --out.") from None
     signed = ", signed" if key is not None else ""
     click.echo(f"{clean(str(out))}: {len(members)} files in {len(data):,} bytes{signed}")
-    click.echo(f"Check it as others will: medbench verify {clean(str(out))}")
+    click.echo("Check it as others will, who have the images (--data) and your plugins (--plugins-dir):")
+    click.echo(f"  medbench verify {shlex.quote(clean(str(out)))} --data FOLDER")
 
 
 def _method(card: Path | None, given: dict[str, Any]) -> Method:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -24,6 +24,7 @@ from medbench.site.order_entries import (
     NOT_RANKED,
     DataSet,
     Line,
+    Standing,
     leading_arm,
     percent,
     requested_arms,
@@ -231,6 +232,11 @@ def _shown(published: Published, number: int, board: Mapping[str, Any]) -> Shown
     return ShownBoard(number, board, lines, tuple(answer), warnings, tuple(said[len(warnings[:2]) :]), told, tier)
 
 
+def _entries_of(tables: Iterable[Sequence[Standing]]) -> int:
+    """Count the entries in force that tables stand in."""
+    return len({s.published.entry["id"] for table in tables for s in table if s.published.is_current})
+
+
 def _short(recipe: str) -> str:
     try:
         return short(recipe)
@@ -282,7 +288,8 @@ def _environment() -> jinja2.Environment:
         keep_trailing_newline=True,
     )
     environment.filters |= {"link": safe_link, "slug": slug, "points": _points, "percent": percent,
-                            "duration": duration, "drawn": svg.place_range, "counted": _counted}  # fmt: skip
+                            "duration": duration, "drawn": svg.place_range, "counted": _counted,
+                            "entries_of": _entries_of}  # fmt: skip
     environment.filters |= {"dataset": dataset_name, "classifier": classifier_name, "method": method_name,
                             "modality": modality, "nouns": in_plain_nouns, "place": _place,
                             "protocol_anchor": protocol_pages.anchor}  # fmt: skip

@@ -216,6 +216,9 @@ def _planned(
 def _design(plan: Plan, rule: EvaluationProtocol) -> str:
     folds, repeats = rule.folds(plan.study.folds), plan.study.repeats
     seeds = f", {plan.study.seeds} seeds" if plan.study.seeds > 1 else ""
+    seeds += f", train={rule.train}" if rule.train else ""
+    seeds += f", {100 * rule.share:g} % of the patients" if rule.share < 1 else ""
+    seeds += f", {counted(rule.patients, 'training patient')}" if rule.patients else ""
     if folds == 1:
         return f"official split x {counted(repeats, 'repeat')}{seeds}"
     times = f" repeated {repeats} times" if repeats > 1 else ""
