@@ -193,7 +193,7 @@ def test_status_tells_how_far_a_run_is(medbench: Medbench, environment: dict[str
     assert {row["planned"] for row in facts["arms"]} == {2}
     assert "of 2 training runs done, 1 running now\n" in text
     assert "2 of 2 training runs done\n" in after
-    assert " toy (SYNTHETIC images), mean (pause=4), split by patient\n   plain-toy  2 of 2\n" in after
+    assert " toy (SYNTHETIC images), mean (pause=4.0), split by patient\n   plain-toy  2 of 2\n" in after
 
 
 def test_logs_show_what_failed_and_what_is_asked_for(medbench: Medbench) -> None:

@@ -311,7 +311,7 @@ def test_init_writes_the_official_cut_and_counts_its_twins(tmp_path: Path) -> No
 
     assert plain[0] == twins[0] == planned[0] == 0
     assert 'protocols = ["official"]' in (tmp_path / "plain.toml").read_text()
-    assert "design official cut x 3 repeats" in plain[1]
+    assert "official split, 3 times" in plain[1]
     assert 'protocols = ["official[overlap=drop]"]' in (tmp_path / "twins.toml").read_text()
     assert "without 1 of 12 training images: 1 of 13 test images have a twin there" in twins[1]
     assert "official[overlap=drop] trains without 1 of 12 images, which share a patient or a picture" in planned[1]

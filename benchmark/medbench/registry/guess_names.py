@@ -16,8 +16,8 @@ from medbench.registry.display_names import MEDMNIST
 
 _TIMM = re.compile(
     r"(resnet|resnext|wide_resnet|seresnet|efficientnet|tf_efficientnet|densenet|mobilenet|convnext|vit|deit|swin|"
-    r"regnet|vgg|xception|maxvit|beit|eva|ghostnet|hrnet|inception|resnest|nfnet|mixnet|mnasnet|dpn|coat|poolformer)"
-    r"[a-z0-9_.]*"
+    r"regnet|xception|maxvit|beit|eva|ghostnet|hrnet|inception|resnest|nfnet|mixnet|mnasnet|dpn|coat|poolformer)"
+    r"[a-z0-9_.]*|vgg(11|13|16|19)(_bn)?"
 )
 """Names of networks as timm has them."""
 _SMALLEST: Mapping[str, str] = {
