@@ -34,12 +34,12 @@ REMOVED = {
 """What a step changes, by the leak it takes away."""
 NOT_FOUND, OTHER_DATA = "not found", "other data"
 CAUSES = {
-    "synthetic-scored": "made images among the scored ones",
-    "copies": "one image on both sides of the cut",
-    "fitted-on-all": "generators or scalers that had seen the scored images",
-    "images": "one patient on both sides of the cut",
-    "steps": "longer training for more rows",
-    "selection": "weights chosen on the scored images",
+    "synthetic-scored": "generated images among the tested ones",
+    "copies": "one image in training and in test",
+    "fitted-on-all": "generators or scalers that had learned from test images",
+    "images": "one patient in training and in test",
+    "steps": "longer training for more images",
+    "selection": "weights chosen on the test images",
 }
 """The same as a cause."""
 
