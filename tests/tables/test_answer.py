@@ -82,7 +82,7 @@ def test_one_method_is_answered_with_its_verdict_and_nothing_is_said_twice(
 ) -> None:
     found = of(one(gain, auroc=auroc))
 
-    assert found.question == "Does rotations, flips, zoom help? Thyroid ultrasound, net"
+    assert found.question == 'Does "rotations, flips, zoom" help? Thyroid ultrasound, net'
     assert found.badges == ()
     assert found.sentence.startswith(sentence)
     assert found.largest == ""  # the answer says it
@@ -117,13 +117,13 @@ def test_where_none_helps_the_verdicts_are_counted_and_the_largest_effect_is_tol
 def test_two_methods_are_both_named_in_the_question() -> None:
     found = of(one(UNCLEAR), one(UNCLEAR, "mixup"))
 
-    assert found.question == "Do rotations, flips, zoom and mixup help? Thyroid ultrasound, net"
+    assert found.question == 'Do "rotations, flips, zoom" and "mixup" help? Thyroid ultrasound, net'
 
 
 def test_what_was_not_asked_for_is_no_answer_and_may_be_the_largest_effect() -> None:
     found = of(one(BETTER, asked=False), one(UNCLEAR, "hybrid", "geometric"))
 
-    assert found.question == "Does hybrid: AC-GAN images help? Thyroid ultrasound, net"
+    assert found.question == 'Does "hybrid: AC-GAN images" help? Thyroid ultrasound, net'
     assert found.sentence.startswith("Inconclusive: +1.4 points for hybrid: AC-GAN images compared with rotations")
     assert found.largest.startswith("Largest difference: +18.1 points for rotations, flips, zoom compared with class")
 

@@ -130,7 +130,7 @@ def asked_rows(board: Board) -> list[Row]:
 
 
 def _question(board: Board) -> str:
-    names = list(dict.fromkeys(arm_name(row.arm) for row in asked_rows(board)))
+    names = [f'"{name}"' for name in dict.fromkeys(arm_name(row.arm) for row in asked_rows(board))]
     who = f"Which of {len(names)} methods helps" if len(names) > MOST_NAMED else f"Does {listed(names)} help"
     if len(names) == MOST_NAMED:
         who = f"Do {listed(names)} help"

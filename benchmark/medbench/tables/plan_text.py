@@ -138,7 +138,8 @@ def _cost(cost: float, whole: float) -> str:
 
 
 def _question(plan: Plan) -> str:
-    names = list(dict.fromkeys(method_name(a.augmenter) for arms in plan.arms.values() for a in arms if a.asked))
+    asked = dict.fromkeys(method_name(a.augmenter) for arms in plan.arms.values() for a in arms if a.asked)
+    names = [f'"{name}"' for name in asked]
     if plan.study.staircase:
         return "where does the published gain come from?"
     if len(names) > MOST_NAMED:
