@@ -205,7 +205,7 @@ def test_a_huge_matrix_of_sizes_is_counted_before_any_is_drawn() -> None:
          "protocols": ["official[patients=20]"], "repeats": 1000}
     )  # fmt: skip
 
-    with pytest.raises(UsageError, match="trials"):
+    with pytest.raises(UsageError, match="training runs"):
         expand(asked, plugins.load(), [described(patients(20_000))], most=1000)
 
 

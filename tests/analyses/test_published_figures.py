@@ -228,8 +228,8 @@ def test_what_was_run_with_other_parameters_is_named() -> None:
     text = " ".join(render(found, "table").split())
 
     assert found.lines[0].rerun.value == 1.0
-    assert text.count("rerun: wgan was run as wgan[ratio=2].") == 1
-    assert text.count("honest: net was run as net[head=narrow].") == 1
+    assert text.count("rerun: WGAN images was run as WGAN images (ratio=2).") == 1
+    assert text.count("honest: net was run as net (head=narrow).") == 1
 
 
 def test_two_rows_of_one_name_are_not_guessed_between() -> None:

@@ -34,7 +34,7 @@ from medbench.trial.trial import Result, Trial
 N = 48  # patients, a third of them of class 1
 LABELS = np.array([0, 0, 1] * (N // 3))
 NAMES = np.array([f"p{i:02d}" for i in range(N)])
-VERDICTS = ("better", "worse", "same", "can't tell", "threshold", "inconclusive", "Inconclusive", "ifference")
+VERDICTS = ("better", "worse", "same", "can't tell", "threshold", "inconclusive", "Inconclusive", "relevant difference")
 
 BREAK = r"\allowbreak{}"
 

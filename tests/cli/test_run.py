@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -295,7 +296,7 @@ def test_two_runners_share_a_store_and_do_nothing_twice(environment: dict[str, s
            "--plugins-dir", TOYS, "--executor", "forks"]  # fmt: skip
     both = [subprocess.Popen(run, env=environment, cwd=tmp_path, **PIPES) for _ in range(2)]
     outputs = [p.communicate(timeout=120) for p in both]
-    done = [int(e.rsplit(" done,", 1)[0].rsplit(None, 1)[-1]) for _, e in outputs]
+    done = [int(re.findall(r"(\d+) training runs? done,", e)[-1]) for _, e in outputs]
 
     assert [p.returncode for p in both] == [0, 0]
     assert sum(done) == len(list((tmp_path / "runs").rglob("result.json")))

@@ -45,9 +45,11 @@ def test_one_fit_serves_every_fold_and_the_controls_stand_above(call: Medbench, 
     stages = [json.loads(p.read_text()) for p in (tmp_path / "runs" / "stages").glob("*/stage.json")]
     assert sorted(s["stage"] for s in stages) == ["elsewhere", "elsewhere", "noise"]  # of 3 folds and 3 classifiers
     lines = [line.strip().split("  ")[0] for line in ran.stdout.splitlines()]
-    first = lines.index("plain-toy")
-    assert lines[first + 1] == "└ plain-toy / before (other)"
-    assert "└ plain-toy / before (other, adds)" in lines
+    first = next(n for n, line in enumerate(lines) if line.startswith("plain-toy"))
+    assert lines[first + 1].startswith("└ plain-toy with before")
+    folded = " ".join(ran.stdout.split())
+    assert "(source=other)" in folded
+    assert "(source=other, augmenter=adds)" in folded
 
 
 def test_a_stage_and_what_it_needs_see_the_source_alone(call: Medbench, tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def test_without_controls_it_is_refused(tmp_path: Path) -> None:
 
 
 def test_its_trials_count_among_too_many() -> None:
-    with pytest.raises(UsageError, match="48 trials"):
+    with pytest.raises(UsageError, match="48 training runs"):
         planned(most=47)
 
 

@@ -300,6 +300,6 @@ def test_arms_of_features_run_from_the_command_line_and_a_skip_is_a_row(tmp_path
     assert ran.returncode == 0, ran.stderr
     assert sorted(set(stages)) == ["clswgan", "encoder", "feature-acgan"]
     assert len(stages) == 6
-    for line in ("feature-none", "feature-mixup", "feature-copies", "feature-clswgan"):
+    for line in ("refitted head", "manifold mixup", "copied features", "f-CLSWGAN features"):
         assert line in ran.stdout
     assert "feature-smote needs 91 rows of a class" in " ".join(ran.stdout.split())

@@ -100,8 +100,9 @@ def test_what_follows_from_counts_alike_over_folds_is_believed(told: list[tuple[
     ],
 )
 def test_what_does_not_is_named(told: list[tuple[list[float], int]]) -> None:
-    assert f"class frequencies of {len(told)} trials follow neither from their recipe nor from their counts" in odd(
-        *told
+    assert (
+        f"class frequencies of {len(told)} training runs follow neither from their recipe nor from their counts"
+        in odd(*told)
     )
 
 
@@ -141,10 +142,10 @@ def test_frequencies_that_were_tuned_with_other_counts_are_flagged_by_the_comman
 
     assert done.exit_code == 0, done.output
     said = " ".join(done.output.split())
-    assert "class frequencies flagged: class frequencies of 2 trials follow neither" in said
+    assert "class frequencies flagged: class frequencies of 2 training runs follow neither" in said
 
 
 def test_frequencies_of_an_honest_run_are_those_that_recipes_give(tmp_path: Path) -> None:
     done = verified(ToyRun(tmp_path / "runs"), tmp_path / "a.medbench.zip")
 
-    assert "class frequencies ok: 6 trials as their recipes give them here" in " ".join(done.output.split())
+    assert "class frequencies ok: 6 training runs as their recipes give them here" in " ".join(done.output.split())

@@ -287,7 +287,10 @@ def test_evidence_is_of_the_cell_that_the_salt_chooses_and_of_what_the_bundle_pr
     honest = last(published)["evidence"]
     trials = [hashlib.sha256(str(n).encode()).hexdigest() for n in range(2)]
     for change, why in (
-        ({"trial": next(key for key in trials if key != honest["trial"])}, "another cell than its salt chooses"),
+        (
+            {"trial": next(key for key in trials if key != honest["trial"])},
+            "another training run than its salt",
+        ),
         ({"published": "0" * 64}, "other predictions than the bundle holds"),
     ):
         row = {k: v for k, v in last(published).items() if k not in ("sha256", "signature")}

@@ -254,5 +254,5 @@ def test_every_entry_of_this_repository_is_verified_by_the_script(
     assert said.count("It is withdrawn: what is refused now stands nowhere.") == (1 if data.is_dir() else 0)
     assert said.count("entry.json says what we compute") == (3 if data.is_dir() else 4)
     for entry in entries:
-        assert f"results/published/{entry} structure" in said
-    assert said.count("every number, range and word is what we compute") == (3 if data.is_dir() else 2)
+        assert f"results/published/{entry} " in said
+    assert said.count("every number, interval and verdict is what we compute") == (3 if data.is_dir() else 2)

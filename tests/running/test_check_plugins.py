@@ -210,7 +210,7 @@ def test_the_outcome_is_part_of_the_record_and_a_mark_on_the_board(tmp_path: Pat
     assert "note: augmenter kills is unchecked: its process died" in ran.stderr
     assert records["honest"]["augmenter honest"] == "passed"
     assert records["kills"]["augmenter kills"] == "unchecked: its process died"
-    assert "u unchecked: a plugin's recipe that could not be checked" in " ".join(ran.stdout.split())
+    assert "u: unchecked: a plugin's recipe that could not be checked" in " ".join(ran.stdout.split())
     assert [line.split()[-1] for line in ran.stdout.splitlines() if "kills" in line and "└" in line] == ["u"]
     assert len(cached) >= 2
 

@@ -108,7 +108,7 @@ def next_steps(
         file: Study file that was given; "" for none.
         data: Folders that were given to ``--data``; None where nobody knows, and FOLDER stands for them.
     """
-    named = f" {name}" if name else ""
+    named = f" {shlex.quote(name)}" if name else ""
     complete = boards and all(row.complete for board in boards for row in board.all_rows)
     steps = [] if complete else [NextStep("medbench run ...", "the same run again goes on where it stopped")]
     steps.append(NextStep(f"medbench report{named}", "a page with plots"))

@@ -43,7 +43,7 @@ def _lines(comparison: Comparison, screen: Screen) -> Iterator[str]:
         yield ""
         yield from (f" {line}" for line in wrapped(title, WIDTH - 2))
         yield _row("", "", "its protocol,", "honest", "", "honest gain over the")
-        yield _row(" method", "published", "our rerun", "test", "infl.", "method above (95 % CI)")
+        yield _row(" method", "published", "our rerun", "test", "infl.", "method above, CI")
         for line in lines:
             alone, name = name_column(f" {method_name(line.published.arm)}", NAME_WIDTH)
             yield from alone

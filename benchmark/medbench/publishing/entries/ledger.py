@@ -239,7 +239,9 @@ def _parse(data: bytes, path: Path) -> list[Row]:
             values = canonical_json.load(line, "it", fix="")
             row = Row.model_validate_json(line)
         except (Refused, ValidationError) as error:
-            first = re.sub(r"\s+", " ", error.message if isinstance(error, Refused) else error.errors()[0]["msg"])
+            first = re.sub(
+                r"\s+", " ", error.message.partition(";")[0] if isinstance(error, Refused) else error.errors()[0]["msg"]
+            )
             raise _refusal(path, number, f"is no row ({first[:120]})") from None
         told = {key: value for key, value in values.items() if key != "sha256"}
         if row.row != number or row.sha256 != _sha(told):
