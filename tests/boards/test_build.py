@@ -212,7 +212,7 @@ def test_an_empty_store_makes_a_table_of_nothing_done(lab: Lab) -> None:
 
     for form in FORMATS:
         assert "hybrid" in lab.text(form, wide=True)
-    assert "No answer yet: 0 of 4 training runs are done." in lab.text()
+    assert "No answer yet: 0 of 6 training runs are done." in lab.text()
     assert "0 of 2 training runs done, so no verdict yet." in lab.text()
 
 

@@ -381,8 +381,10 @@ def test_a_picture_in_two_places_stays_on_one_side_of_other_cuts(medbench: Medbe
     ended = ran(*REAL, "--data", "real", "--format", "json")
 
     assert ended.code == 0
-    assert "1 note on the images" in ended.error
-    assert "different labels" in ended.error
+    assert "notes on the images, which `medbench plan` lists" in ended.error
+    planned = " ".join(medbench("plan", *REAL, "--data", "real").out.split())
+    assert "1 patient shares a picture with another" in planned
+    assert "different labels" in planned
 
 
 def test_data_that_changed_are_decoded_anew(tmp_path: Path) -> None:

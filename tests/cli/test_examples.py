@@ -140,5 +140,5 @@ def test_a_generator_of_ones_own_stands_in_a_hybrid_of_images_and_of_volumes(tmp
                    *QUICK, "--budget", "steps=4,batch=8,size=16", "--plugins-dir", str(EXAMPLES))  # fmt: skip
 
     assert ran.returncode == 0, ran.stderr
-    assert "└ hybrid: pixel-gaussian images" in ran.stdout
+    assert "└ hybrid: pixel-gaussian" in ran.stdout
     assert "└ + copied images" in ran.stdout

@@ -49,7 +49,7 @@ def test_one_fit_serves_every_fold_and_the_controls_stand_above(call: Medbench, 
     assert lines[first + 1].startswith("└ plain-toy with before")
     folded = " ".join(ran.stdout.split())
     assert "(source=other)" in folded
-    assert "(source=other, augmenter=adds)" in folded
+    assert "(source=other, extra=adds)" in folded
 
 
 def test_a_stage_and_what_it_needs_see_the_source_alone(call: Medbench, tmp_path: Path) -> None:
