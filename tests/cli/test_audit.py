@@ -78,6 +78,15 @@ def test_names_of_a_pair_are_never_cut(monkeypatch: pytest.MonkeyPatch, width: i
     assert max(map(columns, shown.splitlines())) <= width
 
 
+def test_a_study_that_drops_what_is_shared_is_not_blocked(call: Medbench, tmp_path: Path) -> None:
+    twins(tmp_path / "real")
+    (tmp_path / "s.toml").write_text('datasets = ["toy"]\nprotocols = ["official[overlap=drop]"]\n')
+    said = call("audit", "s.toml", "--data", "real")
+
+    assert said.returncode == 0, said.stderr
+    assert "BLOCKS" not in said.stdout
+
+
 def test_a_mirrored_picture_across_the_official_cut_blocks(call: Medbench, tmp_path: Path) -> None:
     twins(tmp_path / "real")
     said = call("audit", "toy", "--data", "real")

@@ -11,6 +11,9 @@ from medbench.cli.shared_options import load_catalogue, open_run, plugin_options
 from medbench.errors import ResourceError, UsageError
 from medbench.planning.leak_staircase import SUFFIX
 from medbench.planning.plan_records import open_record
+from medbench.registry.catalogue import Catalogue
+from medbench.registry.recipes import parse
+from medbench.text import clean
 
 ENDINGS = {"html": "html", "md": "md", "latex": "tex"}
 CHECKLISTS = ("claim2024",)
@@ -53,6 +56,12 @@ def report(
     from medbench.report import inputs
     from medbench.report import report as contents
 
+    for name in _not_loaded(record, catalogue):
+        click.echo(
+            f"note: the plugin of {clean(name)} is not loaded, so its licence, citation and images are left out; give "
+            "--plugins-dir as for the run.",
+            err=True,
+        )
     found = inputs.gather(store, record, stairs=_stairs(results, record), catalogue=catalogue)
     made = contents.checklist_alone(found) if checklist else contents.report(found, pictures=not no_pictures)
     try:
@@ -60,6 +69,13 @@ def report(
     except OSError as error:
         raise ResourceError(f"{target}: cannot be written ({error.strerror}); give another --out.") from None
     click.echo(f"wrote {target}", err=True)
+
+
+def _not_loaded(record: dict[str, Any], catalogue: Catalogue) -> list[str]:
+    """Return the data sets of a run whose plugins are not at hand."""
+    known = set(catalogue.names("dataset"))
+    names = [parse(str(source["dataset"]).removeprefix("phantom:")).name for source in record["sources"]]
+    return [name for name in dict.fromkeys(names) if name not in known]
 
 
 def _of_study(results: Path, record: dict[str, Any]) -> dict[str, Any]:
