@@ -661,6 +661,16 @@ def test_a_folder_as_target_is_refused(run: SyntheticRun, tmp_path: Path) -> Non
         CliRunner().invoke(cli, ["report", "--out", str(tmp_path)], standalone_mode=False, catch_exceptions=False)
 
 
+def test_a_data_set_whose_plugin_is_not_loaded_is_named_on_the_terminal() -> None:
+    from medbench.cli.report import _not_loaded
+
+    record = {
+        "sources": [{"dataset": name} for name in ("phantom:ddti", "our-brains[size=32]", "our-brains", "folder")]
+    }
+
+    assert _not_loaded(record, plugins.load(installed=False)) == ["our-brains"]
+
+
 def test_a_run_of_which_every_trial_failed_has_a_report(tmp_path: Path) -> None:
     run = SyntheticRun(tmp_path, tree={"balanced": "", "geometric": "balanced"}, patients=24, folds=2, repeats=1)
     run.fill({"balanced": 0.6, "geometric": 0.9}, failed={"balanced": run.cells, "geometric": run.cells})
