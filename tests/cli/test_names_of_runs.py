@@ -177,7 +177,7 @@ def test_the_audit_that_is_advised_can_be_pasted(given: dict[str, Any], command:
         all_rows=[], is_phantom=False, warnings=("brightness",), source={"dataset": "folder[patient=(?i)(P|Q)]"},
         evidence=SimpleNamespace(is_rehearsal=True), leaks=(),
     )  # fmt: skip
-    steps = next_steps(study.build({"datasets": ["folder"]}), [board], **given)
+    steps = next_steps([board], **given)
 
     assert command in [step.command for step in steps]
     assert any(command in line for line in step_lines(steps))  # whole, on a line of its own

@@ -280,7 +280,7 @@ def test_the_command_says_what_it_made_and_refuses_what_others_would(run: ToyRun
 )  # fmt: skip
 def test_predictions_keep_every_bit(rows: list[list[float]]) -> None:
     values = np.array(rows) / np.array(rows).sum(1, keepdims=True)
-    ids = [f"toy/{n}" for n in range(len(rows))]
+    ids = [f"toy/image ({n}) [a].png" for n in range(len(rows))]  # as people call their files
     found = predictions_csv.read(predictions_csv.write(ids, values), "x.csv", values.shape[1], {})
 
     assert found.probabilities.tobytes() == values.tobytes()

@@ -48,8 +48,12 @@ def test_a_method_that_adds_something_says_so(text: str, control: str, name: str
 
 
 def test_classifiers_and_data_sets_have_names_for_people() -> None:
+    catalogue = plugins.load(installed=False)
+    timm, monai = (catalogue.registered("classifier", name) for name in ("timm", "monai"))
     assert classifier_name("timm[model=resnet18]") == "resnet18 (timm)"
     assert classifier_name("small-cnn") == "Small CNN"
+    assert classifier_name("timm") == classifier_name(f"timm[model={timm.model}]") == "resnet18 (timm)"
+    assert classifier_name("monai") == classifier_name(f"monai[network={monai.network}]") == "DenseNet121 (MONAI)"
     assert dataset_name("phantom:ddti:benign-malignant") == (
         "Thyroid ultrasound, benign or malignant (SYNTHETIC images)"
     )

@@ -211,7 +211,7 @@ def test_a_checklist_is_filled_in_and_leaves_the_rest_to_the_author(tmp_path: Pa
     rows = [[part.strip() for part in line.strip("|").split(" | ")] for line in text.split("\n") if line[:2] == "| "]
     items = {int(row[0]): row[3] for row in rows if row[0].isdigit()}
     assert list(items) == list(range(1, 45))
-    assert items[35] == "Thyroid ultrasound: 40 images, 40 patients (no 26, yes 14)."
+    assert items[35] == "Thyroid ultrasound: 40 patients, 40 images (no 26, yes 14)."
     assert items[20] == "Patients, near copies kept together."
     for number in (4, 5, 11, 14, 18, 31, 34, 36, 41, 44):
         assert items[number] == "to be filled in by the author"

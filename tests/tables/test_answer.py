@@ -234,7 +234,7 @@ def test_what_comes_next_fits_what_was_run() -> None:
     whole, waiting = board(row("balanced"), one(UNCLEAR)), board(row("balanced"), one(UNCLEAR, done=3, scores=None))
 
     def commands(one_board: Board, **more: str) -> list[str]:
-        return [step.command for step in next_steps(one_board.study, [one_board], **more)]
+        return [step.command for step in next_steps([one_board], **more)]
 
     assert commands(practice) == ["medbench report", "medbench init FOLDER", "medbench audit phantom:ddti"]
     assert commands(whole) == ["medbench report", "medbench bundle"]
@@ -249,7 +249,7 @@ def test_what_comes_next_fits_what_was_run() -> None:
 def test_a_command_that_comes_next_is_never_broken(width: int) -> None:
     long = "folder[patient=(?i)(?:^|[/_. ,-])(?:p|pat|patient|case|subject)[-_ ]?([0-9]+)]"
     own = board(row("balanced"), warnings=(f"{long}: too few",), source={"dataset": long})
-    lines = step_lines(next_steps(own.study, [own]), Screen(width))
+    lines = step_lines(next_steps([own]), Screen(width))
 
     assert lines[0].startswith(" Next:  medbench report ")
     assert [line.strip() for line in lines if "audit" in line] == [f"medbench audit '{long}' --data FOLDER"]

@@ -20,11 +20,7 @@ def glossary(words: tuple[str, ...]) -> None:
     WORDS are a term or a part of one, such as: medbench glossary balanced accuracy
     """
     screen, sought = screen_of(sys.stdout), " ".join(words).lower()
-    found = [
-        term
-        for name, term in TERMS.items()
-        if any(sought in text.lower() for text in (name, *term.also)) or sought == term.meaning.lower()
-    ]
+    found = [term for name, term in TERMS.items() if any(sought in text.lower() for text in (name, *term.also))]
     if not found:
         hint = did_you_mean(sought, TERMS)
         raise UsageError(f"{sought!r} is no word of the tables{hint}; `medbench glossary` lists all.")

@@ -93,7 +93,6 @@ def run(
     if form == "table":
         name = options["study_name"] or ""
         steps = next_steps(
-            ran.plan.study,
             found.built(further=False, metrics=False),
             file=name if name.endswith(".toml") else "",
             data=options["data"],

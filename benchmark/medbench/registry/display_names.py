@@ -75,12 +75,12 @@ CLASSIFIERS: Mapping[str, str] = {
     "resnet18-3d": "ResNet-18 (3-D)",
     "unet-features": "U-Net features",
 }
-CHOSEN_NETWORKS: Mapping[str, tuple[str, str]] = {
-    "timm": ("model", "{} (timm)"),
-    "monai": ("network", "{} (MONAI)"),
-    "pretrained-on": ("source", "pretrained on {}"),
+CHOSEN_NETWORKS: Mapping[str, tuple[str, str, str]] = {
+    "timm": ("model", "{} (timm)", "resnet18"),
+    "monai": ("network", "{} (MONAI)", "DenseNet121"),
+    "pretrained-on": ("source", "pretrained on {}", ""),
 }
-"""Classifiers that are one of many: the parameter that says which, and how the name is made of it."""
+"""Classifiers that are one of many: the parameter that says which, how the name is made of it, and its default."""
 DATASETS: Mapping[str, str] = {
     "ddti": "Thyroid ultrasound",
     "ddti:benign-malignant": "Thyroid ultrasound, benign or malignant",
@@ -220,10 +220,10 @@ def generator_name(text: str) -> str:
 def classifier_name(text: str) -> str:
     """Name a classifier: ``timm[model=resnet18]`` is ``resnet18 (timm)``."""
     spec = _parse(text)
-    key, form = CHOSEN_NETWORKS.get(spec.name, ("", ""))
+    key, form, default = CHOSEN_NETWORKS.get(spec.name, ("", "", ""))
     parameters = dict(spec.parameters)
-    if key in parameters:
-        return _with(form.format(parameters.pop(key)), tuple(parameters.items()))
+    if chosen := parameters.pop(key, default):
+        return _with(form.format(chosen), tuple(parameters.items()))
     return _with(CLASSIFIERS.get(spec.name, spec.name), spec.parameters)
 
 

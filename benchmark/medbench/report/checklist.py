@@ -20,6 +20,7 @@ from medbench.report.section_provenance import FACTS
 from medbench.statistics.verdicts import LEAK_NAMES
 from medbench.tables.answer import answer_of
 from medbench.tables.blocks import Block, Table, cell, say, table
+from medbench.tables.board_notes import count_patients
 from medbench.tables.board_table import design_of
 from medbench.text import counted, listed
 
@@ -119,9 +120,7 @@ def _of_data(material: Material, cards: Mapping[str, Card]) -> dict[int, str]:
         # What follows a colon may name patients.
         left += [f"{head.rstrip('.')}." for note in source["notes"] if (head := str(note).partition(": ")[0])]
         each = ", ".join(f"{c} {n:,}" for c, n in zip(source["classes"], source["class_patients"], strict=True))
-        counts.append(
-            f"{name}: {counted(source['images'], 'image')}, {counted(source['patients'], source['unit'])} ({each})."
-        )
+        counts.append(f"{name}: {count_patients(source)} ({each}).")
     size = material.study.budget.size
     scaled = f"scaled to {size} pixels a side, " if size else ""
     skipped = [f"{left_out(s)}: {s.reason}" for board in material.boards for s in board.skipped]

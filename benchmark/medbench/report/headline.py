@@ -83,7 +83,7 @@ def headline(material: Material) -> Headline:
         _texts(why for one in found for why in one.why_no_verdict),
         _texts(warning for one in found for warning in one.warnings),
         _tiles(material, shown),
-        tuple(s for s in next_steps(material.study, shown) if not s.command.startswith("medbench report")),
+        tuple(s for s in next_steps(shown) if not s.command.startswith("medbench report")),
     )
 
 

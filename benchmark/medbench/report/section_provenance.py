@@ -17,7 +17,7 @@ from medbench.report.inputs import Material, provenances
 from medbench.report.section_results import title_of
 from medbench.statistics.verdicts import LEAK_NAMES
 from medbench.tables.blocks import Block, Section, heading, say, table, text_of
-from medbench.tables.board_notes import knows_patients
+from medbench.tables.board_notes import count_patients, knows_patients
 from medbench.tables.wording import SYNTHETIC
 from medbench.text import counted
 
@@ -69,11 +69,8 @@ def audit(material: Material, cards: Mapping[str, Card]) -> Section:
 
 
 def _patients(source: Mapping[str, Any]) -> str:
-    """Count patients and images; where every image is a patient of its own nobody said who is who."""
-    images = counted(source["images"], "image")
-    if not knows_patients(source):
-        return f"{images}, each counted as a patient of its own; images of each class"
-    return f"{counted(source['patients'], 'patient')}, {images}; patients of each class"
+    """Count patients and images, and say what is counted of each class."""
+    return f"{count_patients(source)}; {'patients' if knows_patients(source) else 'images'} of each class"
 
 
 def _design(study: Study) -> str:

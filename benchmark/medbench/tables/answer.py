@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from medbench.boards.board import Board, Row
 from medbench.boards.gains import Judged
 from medbench.planning.arm_names import arm_name, control_name
-from medbench.planning.study import Study
 from medbench.registry.display_names import classifier_name, is_of_copies
 from medbench.statistics.gain_intervals import Interval
 from medbench.statistics.verdicts import WORDS, GivenWord, reasons
@@ -97,13 +96,12 @@ def answer_of(board: Board) -> Answer:
 
 
 def next_steps(
-    study: Study, boards: Sequence[Board], *, name: str = "", file: str = "", data: Sequence[str] | None = None
+    boards: Sequence[Board], *, name: str = "", file: str = "", data: Sequence[str] | None = None
 ) -> list[NextStep]:
     """Return what a user may want to do after a run.
 
     Args:
-        study: What was run.
-        boards: Of it.
+        boards: Of the run.
         name: How commands call the study; "" for the latest.
         file: Study file that was given; "" for none.
         data: Folders that were given to ``--data``; None where nobody knows, and FOLDER stands for them.

@@ -20,7 +20,7 @@ from medbench.registry.display_names import classifier_name, dataset_name, metho
 from medbench.samples import Samples
 from medbench.statistics.power import DISAGREE, PlannedDesign, outlook, patients_to_see
 from medbench.statistics.verdicts import FEWEST_RARE, LEAK_NAMES, Evidence, reasons
-from medbench.tables.board_notes import without_command
+from medbench.tables.board_notes import count_patients, without_command
 from medbench.tables.wording import SYNTHETIC
 from medbench.tables.writers.terminal import PIPE, Screen, under
 from medbench.text import clean, counted, listed
@@ -57,9 +57,7 @@ def lines(plan: Plan, stored: StoredPart, *, start: str = "", screen: Screen = P
         classes = ", ".join(
             f"{n:,} {clean(c)}" for n, c in zip(source.class_patients, source.samples.classes, strict=True)
         )
-        patients = counted(len(set(source.samples.patients.tolist())), "patient")
-        images = counted(len(source.samples), "image")
-        yield from under([f"{_data(source)}: {patients} ({classes}), {images}"], screen.width)
+        yield from under([f"{_data(source)}: {count_patients(source.facts())} ({classes})"], screen.width)
     yield from under([_size(plan, stored, timed)], screen.width)
     for source in plan.sources:
         protocols = dict.fromkeys(plan.study.protocols)
