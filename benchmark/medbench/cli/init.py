@@ -30,7 +30,7 @@ from medbench.samples import Samples
 from medbench.statistics.power import PlannedDesign
 from medbench.statistics.verdicts import FEWEST_RARE
 from medbench.tables.answer import NextStep
-from medbench.tables.board_notes import without_command
+from medbench.tables.board_notes import count_patients, knows_patients, without_command
 from medbench.tables.board_table import step_lines
 from medbench.tables.plan_text import outlook_lines
 from medbench.tables.writers.terminal import screen_of
@@ -209,13 +209,11 @@ def _folds(described: DatasetDescription) -> int:
 
 
 def _report(described: DatasetDescription, how: str, rule: str, folds: int, comparisons: int) -> None:
-    s = described.samples
-    patients = len(set(s.patients.tolist()))
-    click.echo(
-        fill(f"{counted(len(s), 'image')}, {counted(patients, 'patient')} ({clean(how)}), {described.dimensions}-D")
-    )
+    s, source = described.samples, described.facts()
+    click.echo(fill(f"{count_patients(source)} ({clean(how)}), {described.dimensions}-D"))
     for name, images, patients in zip(s.classes, s.class_counts.tolist(), described.class_patients, strict=True):
-        click.echo(f"  {clean(name):<28} {images:>6} images  {patients:>6} patients")
+        of_class = f"  {patients:>6} patients" if knows_patients(source) else ""
+        click.echo(f"  {clean(name):<28} {images:>6} images{of_class}")
     warnings = [("warning", without_command(text)) for text in described.warnings]
     for word, said in [("note", text) for text in described.notes] + warnings:
         click.echo(fill(said, " " * 12, first=f"  {word:<10}"))
