@@ -144,7 +144,7 @@ def test_a_table_that_names_patients_is_believed_over_file_names(medbench: Medbe
     assert alone.returncode == 0, alone.stderr
     assert "24 patients, 24 images (as the table of samples says)" in alone.stdout
     assert unsaid.returncode == 0, unsaid.stderr
-    assert "8 patients (guessed from file names" in unsaid.stdout
+    assert "8 patients, 24 images (guessed from file names" in unsaid.stdout
 
 
 @pytest.mark.parametrize(
