@@ -168,7 +168,7 @@ def test_init_groups_by_the_headers_and_no_identifier_is_stored(tmp_path: Path) 
     code, text = say("init", "d", "-a", "balanced", "--size", 24)
 
     assert code == 0
-    assert "24 images, 12 patients (as the DICOM headers say), 2-D" in text
+    assert "12 patients, 24 images (as the DICOM headers say), 2-D" in text
     stored = [path for path in tmp_path.rglob("*") if path.is_file() and path.parts[len(tmp_path.parts)] != "d"]
     assert stored
     assert not any(b"Doe" in path.read_bytes() for path in stored)
