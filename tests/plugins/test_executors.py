@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import queue
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from multiprocessing.process import BaseProcess
@@ -16,6 +18,8 @@ import pytest
 import jobs
 import medbench
 from medbench_plugins.executors import Local
+from medbench_plugins.executors.free_devices import FreeDevices, Turn
+from medbench_plugins.executors.worker import CONTEXT_BYTES, cap_memory
 
 PATIENCE = 100.0
 
@@ -31,11 +35,69 @@ def test_a_job_gives_its_exit_status(two: medbench.Jobs, tmp_path: Path) -> None
     assert [two.submit(jobs.returns, str(s), 0.5, PATIENCE).result() for s in (0, 7)] == [0, 7]
 
 
-def test_jobs_take_the_devices_in_turn(two: medbench.Jobs, tmp_path: Path) -> None:
-    for _ in range(2):
-        two.submit(jobs.notes_device, str(tmp_path), 0.5, PATIENCE).result()
+def test_devices_are_given_to_whoever_is_free(two: medbench.Jobs, tmp_path: Path) -> None:
+    """One long job on the first device: all others go to the second, one after the other."""
+    long = two.submit(jobs.waits_for_a_file, str(tmp_path / "long"), 1.0, PATIENCE)
+    others = [two.submit(jobs.notes_its_place, str(tmp_path / str(i)), 1.0, PATIENCE) for i in range(4)]
+    assert [job.result(PATIENCE) for job in others] == [0] * 4
+    assert not long.done()
+    (tmp_path / "go").touch()
+    assert long.result(PATIENCE) == 0
 
-    assert {p.name for p in tmp_path.iterdir()} == {"cpu", "elsewhere"}
+    assert (tmp_path / "long.device").read_text() == "cpu"
+    assert {(tmp_path / f"{i}.device").read_text() for i in range(4)} == {"elsewhere"}
+
+
+def test_a_device_that_a_job_died_on_is_free_again(two: medbench.Jobs, tmp_path: Path) -> None:
+    for job in (jobs.is_killed, jobs.hangs, jobs.exits):
+        both = [two.submit(job, str(tmp_path), 1.0, 1.0) for _ in range(2)]
+        assert all(isinstance(f.exception(PATIENCE), ProcessLookupError | TimeoutError) for f in both)
+    assert two.submit(jobs.returns, "0", 1.0, PATIENCE).result(PATIENCE) == 0
+
+
+def place(free: FreeDevices, share: float) -> tuple[Turn, str]:
+    turn = free.ask(share)
+    return turn, free.wait(turn)
+
+
+def test_a_share_is_a_part_of_a_device_and_the_freest_is_given() -> None:
+    free = FreeDevices(["a", "b"])
+    placed = [place(free, 0.5) for _ in range(4)]
+    assert [device for _, device in placed] == ["a", "b", "a", "b"]
+    free.give_back(*placed[3])
+    assert place(free, 0.5)[1] == "b"
+
+
+def test_a_job_that_needs_more_room_gets_a_device_that_is_emptied_for_it() -> None:
+    """Smaller jobs that asked later go past it to the other device only."""
+    free = FreeDevices(["a", "b"])
+    placed = [place(free, 0.5) for _ in range(4)]
+    wide, small = free.ask(1.0), free.ask(0.5)
+    answers: queue.Queue[str] = queue.Queue()
+    threading.Thread(target=lambda: answers.put("wide " + free.wait(wide)), daemon=True).start()
+    threading.Thread(target=lambda: answers.put("small " + free.wait(small)), daemon=True).start()
+    free.give_back(*placed[1])  # half of b: kept for the wide one
+    free.give_back(*placed[0])  # half of a: now this one is kept, and the small job may have the other
+    assert answers.get(timeout=PATIENCE) == "small b"
+    assert answers.empty()
+    free.give_back(*placed[2])
+    assert answers.get(timeout=PATIENCE) == "wide a"
+
+
+def test_a_worker_is_held_to_its_share_of_the_memory_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_to: list[tuple[float, str]] = []
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda device: (0, 60 * CONTEXT_BYTES))
+    monkeypatch.setattr(
+        "torch.cuda.set_per_process_memory_fraction", lambda part, device: set_to.append((part, device))
+    )
+    for device, share in (("cpu", 0.5), ("cuda:0", 1.0), ("cuda:1", 0.5), ("cuda:1", 1 / 60)):
+        cap_memory(device, share)
+
+    assert set_to == [
+        (1.0, "cuda:0"),
+        (pytest.approx(0.5 - 1 / 60), "cuda:1"),
+        (pytest.approx(1 / 120), "cuda:1"),
+    ]
 
 
 @pytest.mark.parametrize("job", [jobs.exits, jobs.is_killed, jobs.raises])

@@ -29,10 +29,12 @@ if TYPE_CHECKING:
     import polars
 
 
+# Where it runs is said by five values, as on the command line.
 def run(
     study: str | Path | Study | None = None,
     *,
     workers: int | None = None,
+    workers_per_gpu: int | None = None,
     device: str = "auto",
     executor: str = "local",
     limit_s: float = 24 * 3600.0,
@@ -46,6 +48,7 @@ def run(
         study: Name of a registered study, a file of one, or a study. None for a study of the data sets in `options`,
             or for the quickstart.
         workers: Jobs at a time; None for one per GPU, or for as many as the cores hold.
+        workers_per_gpu: Jobs at a time on each GPU, in place of `workers`.
         device: "auto", "cpu", "cuda" or "cuda:0,cuda:1".
         executor: Name of a registered executor.
         limit_s: Wall-clock limit of one job, in seconds.
@@ -62,7 +65,8 @@ def run(
     """
     request = build_request(study, **options)
     with _choose_watcher(progress) as watcher, _without_script():
-        ran = run_study(request, watcher, Resources(workers, device, executor, limit_s), retry_failed=retry_failed)
+        resources = Resources(workers, device, executor, limit_s, workers_per_gpu)
+        ran = run_study(request, watcher, resources, retry_failed=retry_failed)
     check_not_interrupted(ran.summaries)
     return Results(ran.store, ran.plan.record(), lambda: request.catalogue)
 

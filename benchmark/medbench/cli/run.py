@@ -35,6 +35,9 @@ from medbench.text import clean
     "--workers", type=click.IntRange(1, 256), help="Training runs at a time; by default one a core, or one a GPU."
 )
 @click.option(
+    "--workers-per-gpu", type=click.IntRange(1, 64), help="Training runs at a time on each GPU, which they share; 1."
+)
+@click.option(
     "--device", default="auto", show_default=True, help="Where networks are trained: auto, cpu, cuda, or cuda:0,cuda:1."
 )
 @click.option(
@@ -60,6 +63,7 @@ from medbench.text import clean
 @click.option("--wide", is_flag=True, help="More columns and notes, with names as commands take them.")
 def run(
     workers: int | None,
+    workers_per_gpu: int | None,
     device: str,
     executor: str,
     limit_s: float,
@@ -76,7 +80,7 @@ def run(
     an interruption; nothing that is stored is run again.
     """
     request = read_request(**options)
-    resources = Resources(workers, device, executor, limit_s)
+    resources = Resources(workers, device, executor, limit_s, workers_per_gpu)
     with Display() as display:
         ran = run_study(
             request, display, resources,

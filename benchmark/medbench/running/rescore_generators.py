@@ -99,7 +99,7 @@ def _score_all(
                             sources=source.other_folders, **plugins.of_task)  # fmt: skip
                 folder = store.job_folder(key)
                 (folder / "task.json").write_text(json.dumps(dataclasses.asdict(task)))
-                future = jobs.submit(work, str(folder), 1 / workers.count, workers.limit_s)
+                future = jobs.submit(work, str(folder), workers.share, workers.limit_s)
                 running[future] = (stored, folder, key)
             ended, _ = concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED)
             for future in ended:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from medbench.errors import UsageError
 from medbench.interfaces import Executor
 from medbench.registry.catalogue import Catalogue
 from medbench.running import devices
@@ -21,12 +23,14 @@ class Resources:
         device: "auto", "cpu", "cuda" or "cuda:0,cuda:1".
         executor: Name of a registered executor.
         limit_s: Wall-clock limit of one job, in seconds.
+        workers_per_gpu: Jobs at a time on each GPU, in place of `workers`.
     """
 
     workers: int | None = None
     device: str = "auto"
     executor: str = "local"
     limit_s: float = 24 * 3600.0
+    workers_per_gpu: int | None = None
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class Workers:
     Attributes:
         executor: What starts them.
         count: Jobs at a time.
-        devices: Torch devices, taken in turn.
+        devices: Torch devices; a job gets the one that is freest.
         limit_s: Wall-clock limit of one job, in seconds.
     """
 
@@ -44,6 +48,16 @@ class Workers:
     count: int
     devices: tuple[str, ...] = ("cpu",)
     limit_s: float = 24 * 3600.0
+
+    @property
+    def share(self) -> float:
+        """Part of a device that a job takes unless it turns out to need more."""
+        return 1 / math.ceil(self.count / len(self.devices))
+
+    @property
+    def room(self) -> float:
+        """What the shares of all jobs that run add up to at most."""
+        return float(len(self.devices))
 
 
 @dataclass(frozen=True)
@@ -78,9 +92,14 @@ def choose_workers(resources: Resources, catalogue: Catalogue, *, threads: int) 
 
     Raises:
         ResourceError: If a GPU is asked for and none is there.
-        UsageError: If there is no such device or executor.
+        UsageError: If there is no such device or executor, or jobs a GPU are counted where no GPU is used.
     """
+    if resources.workers_per_gpu and resources.workers:
+        raise UsageError("--workers-per-gpu: --workers says already how many run at a time; leave one of the two out.")
     found = tuple(devices.choose(resources.device))
-    usual = len(found) if found[0] != "cpu" else max(1, (os.cpu_count() or 1) // threads)
+    if found[0] == "cpu" and resources.workers_per_gpu:
+        raise UsageError("--workers-per-gpu: no GPU is used here; give --workers, or see `medbench doctor`.")
+    on_cpu = max(1, (os.cpu_count() or 1) // threads)
+    usual = on_cpu if found[0] == "cpu" else len(found) * (resources.workers_per_gpu or 1)
     executor = catalogue.resolve("executor", resources.executor)
     return Workers(executor, resources.workers or usual, found, resources.limit_s)

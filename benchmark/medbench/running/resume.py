@@ -27,7 +27,7 @@ class Job:
         label: For people.
         kind: "trial" or "stage".
         task: What a worker does.
-        share: Part of all workers that it takes.
+        share: Part of a device that it takes.
         needs: Keys of stages that must be stored first.
         trial: None for a stage.
         folder: Where a worker leaves its files; None while it waits.
@@ -85,7 +85,7 @@ def find_left(
         store: Where results are.
         plugins: What workers load.
         summary: Counts what is stored already.
-        share: Part of all workers that one job takes.
+        share: Part of a device that one job takes.
         retry_failed: Count trials that failed before among those that are lacking.
         shard: (i, n): only the i-th of n parts of the trials, a pure function of what they share.
     """

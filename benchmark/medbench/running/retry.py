@@ -31,6 +31,15 @@ def may_retry(job: Job, failure: Failure, damaged: Collection[str]) -> str:
         job.mended = True
         return "a stage that it needs was damaged and is fitted again"
     if failure.kind == "memory" and not job.widened:
-        job.widened, job.share = True, min(1.0, 2 * job.share)
-        return "there was not enough memory; trying once more with twice the share"
+        had, job.widened, job.share = job.share, True, min(1.0, 2 * job.share)
+        return f"there was not enough memory; trying once more {_with_room(had, job.share)}"
     return ""
+
+
+def _with_room(had: float, has: float) -> str:
+    """Say how much more of a device a job gets, which its worker holds it to."""
+    return (
+        f"with {100 * has:.0f} % of a device in place of {100 * had:.0f} %"
+        if has > had
+        else "as it was, with a device to itself"
+    )

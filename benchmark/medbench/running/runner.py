@@ -32,6 +32,7 @@ from medbench.store.store import Store
 from medbench.store.trial_files import Failure, drop_unmeasured, read_stored, take_unmeasured
 
 POLL_SECONDS = 0.25
+ROUNDING = 1e-6
 LOG_KEPT = 100_000  # characters of a failed stage's log
 
 
@@ -50,10 +51,6 @@ class _Run:
     failures: dict[str, Failure] = field(default_factory=dict)
     recipes: dict[str, tuple[str, str]] = field(default_factory=dict)
     trials: set[str] = field(default_factory=set)
-
-    @property
-    def share(self) -> float:
-        return 1 / self.workers.count
 
 
 def run(
@@ -83,7 +80,7 @@ def run(
     began = time.monotonic()
     store.sweep()
     state = _Run(store, plugins, workers, watcher)
-    left = find_left(plan, store, plugins, state.summary, share=state.share, retry_failed=retry_failed, shard=shard)
+    left = find_left(plan, store, plugins, state.summary, share=workers.share, retry_failed=retry_failed, shard=shard)
     set_damaged_aside(store, left.stages)
     _show_notes(state)
     state.stages = left.stages
@@ -131,10 +128,8 @@ def _loop(state: _Run, jobs: Jobs, timed: TimedWatcher) -> None:
 def _submit_ready(state: _Run, jobs: Jobs) -> None:
     for job in list(state.waiting):
         busy = sum(other.share for other in state.running.values())
-        if busy + state.share > 1 + 1e-9:
+        if len(state.running) >= state.workers.count or (busy and busy + job.share > state.workers.room + ROUNDING):
             return
-        if busy and busy + job.share > 1 + 1e-9:
-            continue
         broken = next((k for k in job.needs if k in state.broken), None)
         if broken is not None:
             state.waiting.remove(job)

@@ -1,13 +1,9 @@
-"""Executors: where jobs run. ``local`` gives every job a process of its own on this machine."""
+"""Jobs in processes of this machine."""
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import itertools
 import multiprocessing
-import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -15,10 +11,11 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from typing import Any
 
 import medbench
+from medbench_plugins.executors import worker
+from medbench_plugins.executors.free_devices import FreeDevices, Turn
 
 PRELOADED = ("medbench.running.job", "medbench_plugins.preload")
 START_SECONDS = 600.0
@@ -50,7 +47,7 @@ class Processes:
 
     Args:
         workers: Processes at a time.
-        devices: Torch devices, taken in turn.
+        devices: Torch devices; a job gets the one that has most room.
         preloaded: Modules that the server imports, which start no threads.
     """
 
@@ -60,22 +57,29 @@ class Processes:
         if forks:
             self._context.set_forkserver_preload(list(preloaded))
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="job")
-        self._devices = itertools.cycle(devices)
+        self._free = FreeDevices(devices)
         self._one_at_a_time = threading.Lock()  # multiprocessing's list of children is not made for threads
         self._running: set[BaseProcess] = set()
         self._closed = False
 
     def submit(self, work: Callable[[str, str], int], folder: str, share: float, limit_s: float) -> Future[int]:
-        """See :class:`medbench.Jobs`; jobs take the devices in turn."""
-        return self._threads.submit(self._follow, work, folder, next(self._devices), limit_s)
+        """See :class:`medbench.Jobs`; a job that finds no room waits for it, and its limit counts from its start."""
+        return self._threads.submit(self._wait_and_follow, self._free.ask(share), work, folder, limit_s)
 
-    def _follow(self, work: Callable[[str, str], int], folder: str, device: str, limit_s: float) -> int:
+    def _wait_and_follow(self, turn: Turn, work: Callable[[str, str], int], folder: str, limit_s: float) -> int:
+        device = self._free.wait(turn)
+        try:
+            return self._follow(work, (folder, device, turn.share), limit_s)
+        finally:
+            self._free.give_back(turn, device)
+
+    def _follow(self, work: Callable[[str, str], int], job: tuple[str, str, float], limit_s: float) -> int:
         reader, writer = self._context.Pipe(duplex=False)
         with reader:
             with writer, self._one_at_a_time:
                 if self._closed:
                     raise CancelledError
-                process = self._context.Process(target=_job, args=(writer, work, folder, device))
+                process = self._context.Process(target=_job, args=(writer, work, *job))
                 try:
                     process.start()
                 except (OSError, EOFError) as error:  # no more processes, or the server is gone
@@ -105,6 +109,7 @@ class Processes:
     def close(self) -> None:
         """End what still runs."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+        self._free.close()
         with self._one_at_a_time:
             self._closed = True
             running = [process for process in self._running if process.is_alive()]
@@ -121,41 +126,9 @@ class Processes:
         self._threads.shutdown()
 
 
-def _job(tell: Connection, work: Callable[[str, str], int], folder: str, device: str) -> None:
-    """Be the process of a job: leave Ctrl-C to the runner, end when it does, tell it of start and exit status."""
+def _job(tell: Connection, work: Callable[[str, str], int], folder: str, device: str, share: float) -> None:
+    """Be the process of a job: tell the runner of start and exit status."""
     tell.send(None)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _end_with_runner()
-    with contextlib.suppress(OSError):  # where memory runs out the kernel ends a worker, not the runner
-        Path("/proc/self/oom_score_adj").write_text("800")
+    worker.settle()
+    worker.cap_memory(device, share)
     tell.send(work(folder, device))
-
-
-def _end_with_runner() -> None:
-    """Have this process end once the runner is gone.
-
-    The kernel's own signal for that (PR_SET_PDEATHSIG) speaks of the parent, which is the server that forked us: it
-    outlives a runner that was killed for as long as one of its workers runs. So the kernel is asked to kill us when the
-    runner's end of a pipe closes, which also reaches a job that never gives Python's lock back. A thread does it where
-    the kernel cannot.
-    """
-    runner = multiprocessing.parent_process()
-    if runner is None:
-        return
-    with contextlib.suppress(OSError, AttributeError):
-        sentinel = runner.sentinel
-        fcntl.fcntl(sentinel, fcntl.F_SETOWN, os.getpid())
-        fcntl.fcntl(sentinel, fcntl.F_SETSIG, signal.SIGKILL)  # Linux alone has it
-        fcntl.fcntl(sentinel, fcntl.F_SETFL, fcntl.fcntl(sentinel, fcntl.F_GETFL) | os.O_ASYNC)
-    threading.Thread(target=_end_after, args=(runner,), daemon=True).start()
-
-
-def _end_after(runner: Any) -> None:
-    runner.join()
-    os._exit(1)
-
-
-@medbench.hookimpl
-def register_executors() -> list[medbench.Executor]:
-    """Return the built-in executors."""
-    return [Local()]
