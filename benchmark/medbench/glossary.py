@@ -80,8 +80,24 @@ _TERMS = (
     ),
     Term("AUPRC", "Area under the precision-recall curve, mean over the classes. Guessing gives the class's share."),
     Term("macro-F1", "The harmonic mean of precision and recall of each class, averaged over the classes."),
-    Term("recall", "The share of the patients of a class that is classified correctly; for disease: sensitivity."),
-    Term("precision", "The share of generated images that lie as near to real images as real ones lie to each other."),
+    Term(
+        "recall",
+        "Of a class: the share of its patients that is classified correctly. Of generated images: the share of real "
+        "images that generated ones reach.",
+    ),
+    Term(
+        "precision",
+        "Of a class: the share of the patients predicted to be of it that are. Of generated images: the share that "
+        "lies as near to real images as real ones lie to each other.",
+    ),
+    Term("sensitivity", "The recall of the positive class: the share of the diseased that is found.", ("recall",)),
+    Term("specificity", "The recall of the negative class: the share of those without the disease called so."),
+    Term(
+        "predictive value",
+        "The precision of a class of two: the share of the patients called positive (or negative) that are. It depends "
+        "on how frequent the disease is.",
+        ("PPV", "NPV", "precision"),
+    ),
     Term(
         "confusion matrix",
         "A table of actual against predicted classes: the diagonal is correct.",

@@ -30,3 +30,11 @@ def test_an_unknown_word_is_refused() -> None:
 
     assert result.exit_code != 0
     assert "did you mean" in str(result.exception)
+
+
+def test_scores_are_found_by_their_name_in_files() -> None:
+    output = CliRunner().invoke(cli, ["glossary", "tstr"]).output
+
+    assert output.startswith("trained on generated (also: tstr)")
+    assert "higher is better" in output
+    assert CliRunner().invoke(cli, ["glossary", "coverage"]).output.splitlines().count("coverage") == 1

@@ -432,7 +432,7 @@ def test_rows_of_images_and_lines_of_figures_are_named_for_people(tmp_path: Path
     assert done.exit_code == 0, done.output
     text = (tmp_path / "x.html").read_text()
     rows = [image["alt"] for image in harmless(text.encode()).of("img") if image.get("class") == "sheet"]
-    assert rows[:4] == ["no, real", "no, generated", "yes, real", "yes, generated"]
+    assert rows[:4] == ["no, drawn by medbench", "no, generated", "yes, drawn by medbench", "yes, generated"]
     assert rows[4:] == ["generated, most like a training image", "that training image"]
     drawn = "".join(decoded(uri) for uri in re.findall(r"svg\+xml;base64,([A-Za-z0-9+/=]+)", text))
     assert "critic: real or not" in drawn

@@ -227,8 +227,8 @@ def test_a_wide_terminal_breaks_no_name() -> None:
 def test_names_and_titles_of_the_wide_part_are_never_cut() -> None:
     text = " ".join(render([HARD["long arm names"], HARD["many classes"]], "table", wide=True).split())
 
-    assert "note=abcdefghijk) 50.0 50.0 15/15 2910 10000" in text
-    assert "kind 36 in kind 37 in kind 38 in kind 39 in" in text
+    assert "note=abcdefghijk) 50.0 50.0 15/15" in text
+    assert "of kind 36 in of kind 37 in of kind 38 in the spine, %" in text
 
 
 def test_the_head_says_what_was_cut_and_how() -> None:
@@ -284,10 +284,12 @@ def test_scores_of_made_rows_stand_beside_their_floors_in_wide_tables_only() -> 
 
     assert "filters" not in narrow
     assert block[0].endswith(", by features of filters")
-    assert [line.split() for line in block[1:3]] == [["a-score-with-a-"], ["kid", "copies", "long-name"]]
+    assert [line.split() for line in block[1:3]] == [
+        ["KID", "copies", "a-score-with-a-l"], [*["lower", "is", "better", "lower", "is", "better"], "ong-name"]
+    ]  # fmt: skip
     assert block[3].split() == ["AC-GAN", "images", "0.123", "0.01", "1"]
     assert block[4].split() == ["as", "many", "real", "images", "-0.001"]
-    assert len(block) == 5  # class balancing adds nothing
+    assert block[5].startswith(" KID: distance of generated from real images")  # class balancing adds nothing
     assert width(wide) <= 80
     assert "| kid | kid-floor | copies |" in render([one], "md", wide=True)
     assert "kid" not in render([one], "md")
@@ -295,3 +297,34 @@ def test_scores_of_made_rows_stand_beside_their_floors_in_wide_tables_only() -> 
     assert (arm["score_kid"], arm["score_kid-floor"], arm["extractor"]) == (0.123, -0.001, "filters")
     assert root["extractor"] is None
     assert "score_kid-floor" in render([one], "csv").split("\n")[0].split(",")
+
+
+@pytest.mark.parametrize(
+    ("classes", "said"),
+    [
+        (("benign", "malignant"), ["sensitivity, %   specificity, %", "Positive: malignant, read off the names"]),
+        (("Fracture", "No fracture"), ["Positive: Fracture", "specificity: the share of No fracture called so"]),
+        (("glioma", "meningioma"), ["recall of", "its recall is the sensitivity"]),
+        (("a", "b", "c"), ["recall of a, %", "Recall: Of a class: the share of its patients"]),
+    ],
+)
+def test_a_wide_table_says_which_class_is_positive(classes: tuple[str, ...], said: list[str]) -> None:
+    text = render([board(classes=classes)], "table", wide=True)
+
+    assert all(one in text or one in " ".join(text.split()) for one in said)
+
+
+def test_a_wide_table_says_what_scores_are_and_which_way_is_better() -> None:
+    of_made = {"kid-by-class": 0.1, "kid-by-class-floor": 0.01, "tstr": 0.6, "of-a-plugin": 3.0}
+    shown = row("acgan", control="b", scores_of_made=of_made, extractor="x", metrics={"gmean": 0.5})
+    text = render([board(shown)], "table", wide=True)
+
+    below = text[text.index("scores of synthetic samples") :]
+    assert "KID by class" in below
+    assert "lower is better" in below
+    assert "trained on generated: train on generated, test on real images" in below
+    assert "of-a-plugin: see medbench plugins show of-a-plugin." in below
+    assert "as many real images" in below
+    assert set(of_made) - {"kid-by-class-floor"} <= {
+        key.removeprefix("score_") for key in json.loads(render([board(shown)], "json"))[0]
+    }

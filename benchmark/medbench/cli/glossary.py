@@ -7,8 +7,9 @@ import sys
 import click
 
 from medbench.errors import UsageError
-from medbench.glossary import TERMS
+from medbench.glossary import TERMS, Term
 from medbench.registry.recipes import did_you_mean
+from medbench.registry.score_facts import SCORES
 from medbench.tables.writers.terminal import screen_of, under
 
 
@@ -20,9 +21,13 @@ def glossary(words: tuple[str, ...]) -> None:
     WORDS are a term or a part of one, such as: medbench glossary balanced accuracy
     """
     screen, sought = screen_of(sys.stdout), " ".join(words).lower()
-    found = [term for name, term in TERMS.items() if any(sought in text.lower() for text in (name, *term.also))]
+    terms = [
+        *TERMS.values(),
+        *(Term(f.title, f"{f.text}.", (name,)) for name, f in SCORES.items() if f.title not in TERMS),
+    ]
+    found = [term for term in terms if any(sought in text.lower() for text in (term.name, *term.also))]
     if not found:
-        hint = did_you_mean(sought, TERMS)
+        hint = did_you_mean(sought, [term.name for term in terms])
         raise UsageError(f"{sought!r} is no word of the tables{hint}; `medbench glossary` lists all.")
     for term in found:
         click.echo(screen.bold(term.name) + (f" (also: {', '.join(term.also)})" if term.also else ""))

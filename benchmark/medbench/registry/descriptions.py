@@ -10,6 +10,8 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+from medbench.registry.score_facts import SCORES
+
 METHODS: Mapping[str, str] = {
     "none": "training as it is",
     "balanced": "every class is drawn equally often",
@@ -79,29 +81,12 @@ METRICS: Mapping[str, str] = {
     "mcc": "Matthews correlation coefficient; 1 is perfect, 0 is guessing",
     "brier": "mean squared error of the predicted probabilities; lower is better",
 }
-SCORES: Mapping[str, str] = {
-    "kid-by-class": "distance of generated from real images within each class (KID); lower is better",
-    "kid": "distance of generated from real images (KID); lower is better",
-    "precision": "share of generated images that look real; higher is better",
-    "recall": "share of real images that generated ones reach; higher is better",
-    "density": "how densely generated images lie where real ones do; about 1 is best",
-    "coverage": "share of real images with a generated one near; higher is better",
-    "fid": "distance of generated from real images (FID); lower is better, biased for few images",
-    "inception-score": "inception score; higher is better, only beside that of real images",
-    "is-domain": "inception score by a classifier of the data set's own classes",
-    "tstr": "train on generated, test on real images: balanced accuracy; higher is better",
-    "trts": "train on real, test on generated images: balanced accuracy",
-    "origin": "how well generated images can be told from real ones (AUROC); .5 is best",
-    "copies-pixels": "share of generated images that are a training image, changed a little; lower is better",
-    "copies": "share of generated images too near to a training image; .01 is chance, lower is better",
-    "copies-auc": "whether generated images lie nearer to training images than new ones do; .5 is best",
-}
 _TABLES: Mapping[str, Mapping[str, str]] = {
     "augmenter": METHODS,
     "generator": GENERATORS,
     "classifier": CLASSIFIERS,
     "metric": METRICS,
-    "score": SCORES,
+    "score": {name: facts.text for name, facts in SCORES.items()},
 }
 
 

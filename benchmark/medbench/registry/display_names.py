@@ -7,7 +7,8 @@ a third party keeps the name it was registered under.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 
 from medbench.errors import UsageError
 from medbench.registry.recipes import Spec, parse
@@ -146,6 +147,9 @@ MEDMNIST_MODALITIES: Mapping[str, str] = {
     "tissue": "microscopy",
     "vessel": "MR angiography",
 }
+WITHOUT_DISEASE = frozenset({"0", "absent", "benign", "control", "healthy", "negative", "no", "non", "none", "normal",
+                             "not", "without"})  # fmt: skip
+"""Words that the name of a class without the disease begins with."""
 ADDED = frozenset(
     {
         "geometric",
@@ -261,6 +265,19 @@ def modality(text: str) -> str:
         flag = dict(spec.parameters).get("flag", "breastmnist")
         return MEDMNIST_MODALITIES.get(flag.partition("mnist")[0], "")
     return MODALITIES.get(spec.name.partition(":")[0], "")
+
+
+def positive_class(classes: Sequence[str]) -> int | None:
+    """Return which of two classes is the disease, read off their names, since no data set declares it.
+
+    Args:
+        classes: Names: ``["benign", "malignant"]`` gives 1, ``["fracture", "no fracture"]`` 0.
+
+    Returns:
+        Its position; None where there are not two classes, or their names do not tell.
+    """
+    healthy = [bool(WITHOUT_DISEASE & set(re.split(r"[^a-z0-9]+", name.lower())[:1])) for name in classes]
+    return healthy.index(False) if len(classes) == 2 and sum(healthy) == 1 else None
 
 
 def _parse(text: str) -> Spec:

@@ -12,22 +12,18 @@ from medbench.interfaces import Card
 from medbench.planning.arm_names import arm_name
 from medbench.plots import loss_curves as drawing
 from medbench.registry.display_names import generator_name, is_of_copies
+from medbench.registry.score_facts import SCORES, score_facts
 from medbench.report.figures import figure, sheet
 from medbench.report.inputs import Fit, Material, OfBoard
 from medbench.report.section_results import recipe_of, title_of
-from medbench.report.sheets import named, rows_of
+from medbench.report.sheets import DRAWN, named, rows_of
 from medbench.report.shown_files import read_learning_curves, read_loss_curves, read_picture, read_sheets
 from medbench.tables.blocks import Block, Cell, Fold, Section, Sheet, cell, fold, heading, say, table, text_of
 from medbench.tables.wording import generator_poor
 from medbench.text import counted
 
-IN_WORDS = (
-    ("kid-by-class", "distance to real images of the class (KID), lower is better", False),
-    ("coverage", "real images with a similar generated one (coverage), higher is better", True),
-    ("precision", "that look like some real image (precision), higher is better", True),
-    ("copies-pixels", "copies of a training image, lower is better; by chance up to 1 %", True),
-)
-"""Name of a score, what it is in words and which direction is better, and whether it is a share."""
+IN_WORDS = (("kid-by-class", False), ("coverage", True), ("precision", True), ("copies-pixels", True))
+"""Name of a score that everybody sees, and whether it is a share."""
 PANELS = 12
 """Panels of a figure; further ones go into the next."""
 
@@ -124,7 +120,9 @@ def samples(material: Material, cards: Mapping[str, Card], *, pictures: bool = T
         else:
             blocks += [_sheet(part.board, fit, png) for fit, of_fit in found for png in of_fit]
             blocks += _nearest(part)
-    return Section("samples", "Real and generated images", tuple(blocks)) if blocks else None
+    drawn = all(part.board.is_phantom for part in material.shown)
+    first = "Images of the synthetic data set" if drawn else "Real"
+    return Section("samples", f"{first} and generated images", tuple(blocks)) if blocks else None
 
 
 def _sheet(board: Board, fit: Fit, png: bytes) -> Block:
@@ -140,10 +138,12 @@ def _sheet(board: Board, fit: Fit, png: bytes) -> Block:
     caption = text_of(f"{name}{on}{first}.{fell}")
     generated = "copied" if fit.name.startswith("resample") else "generated"
     classes = [text_of(c) for c in board.source["classes"]]
-    rows = named(png, classes, generated=generated)
+    real = DRAWN if board.is_phantom else "real"
+    rows = named(png, classes, generated=generated, real=real)
     if rows is None:
-        alt = f"Real images above those {generated} by {name}, class by class.{fell}"
-        return sheet(png, alt=alt, caption=f"{caption} Real images stand above {generated} ones, class by class.")
+        first = "Images of the synthetic data set" if board.is_phantom else "Real images"
+        alt = f"{first} above those {generated} by {name}, class by class.{fell}"
+        return sheet(png, alt=alt, caption=f"{caption} {first} stand above {generated} ones, class by class.")
     return Sheet(caption, tuple(rows))
 
 
@@ -191,24 +191,25 @@ def scores(material: Material) -> Section | None:
             shown = [
                 [
                     cell(arm_name(row.arm), title=recipe_of(row)),
-                    *(_beside(row, name, share) for name, _, share in asked),
+                    *(_beside(row, name, share) for name, share in asked),
                 ]
                 for row in rows
             ]
-            caption = "In brackets: what as many real images of other patients reach."
-            columns = ("method", *(words for _, words, _ in asked))
+            caption = "In brackets: what as many images of other patients reach."
+            columns = ("method", *(f"{score_facts(n).title}: {score_facts(n).text}" for n, _ in asked))
             blocks.append(table(caption, columns, shown, label=f"scores-in-words-{number}"))
         blocks.append(say(_poor(part), is_list=True))
         captions = (
-            f"All scores by {extractors or 'no extractor'}, mean over the training runs. In brackets: real images at "
-            "the same number.",
+            f"All scores by {extractors or 'no extractor'}, mean over the training runs. In brackets: what as many "
+            "images of the data set reach.",
             "The same within each class.",
         )
         folded = []
         for of_class, caption in zip((False, True), captions, strict=True):
             if lines := _score_lines(rows, of_class=of_class):
                 label = f"scores{'-by-class' * of_class}-{number}"
-                folded.append(table(caption, ("score", *(arm_name(row.arm) for row in rows)), lines, label=label))
+                columns = ("score", "best" if of_class else "what it is", *(arm_name(row.arm) for row in rows))
+                folded.append(table(caption, columns, lines, label=label))
         if folded:
             blocks.append(fold("All scores of generated images", *folded))
     return Section("scores", "How good are the generated images?", tuple(blocks)) if blocks else None
@@ -227,10 +228,21 @@ def _beside(row: Row, name: str, is_share: bool) -> Cell:
 
 
 def _score_lines(rows: Sequence[Row], *, of_class: bool) -> list[list[object]]:
-    """Return a line a score: its name, then each method's number with what real images reach."""
+    """Return a line a score: its name, what it is, then each method's number with what real images reach."""
     names = dict.fromkeys(n for row in rows for n in row.scores_of_made)
-    wanted = (n for n in names if not n.endswith(("-floor", "-spread")) and (":" in n) == of_class)
-    return [[name, *(_beside(row, name, False) for row in rows)] for name in wanted]
+    wanted = [n for n in names if not n.endswith(("-floor", "-spread")) and (":" in n) == of_class]
+    known = [*SCORES]
+    wanted.sort(key=lambda n: known.index(n.partition(":")[0]) if n.partition(":")[0] in known else len(known))
+    return [
+        [
+            cell(score_facts(name).title, title=name),
+            score_facts(name).best.removesuffix(" is best").removesuffix(" is better")
+            if of_class
+            else score_facts(name).text,
+            *(_beside(row, name, False) for row in rows),
+        ]
+        for name in wanted
+    ]
 
 
 def _poor(part: OfBoard) -> str:

@@ -8,6 +8,8 @@ from itertools import groupby
 
 import numpy as np
 
+DRAWN = "drawn by medbench"
+"""What a row is called whose images stand for real ones in a synthetic data set."""
 WHITE = 255
 LEAST = 8
 """Pixels that a row of images has at least; thinner ones are lines inside of images."""
@@ -36,18 +38,19 @@ def rows_of(png: bytes) -> list[bytes]:
     return [_clear(pixels[start:end]) for start, end in spans]
 
 
-def named(png: bytes, classes: Sequence[str], *, generated: str) -> list[tuple[str, bytes]] | None:
+def named(png: bytes, classes: Sequence[str], *, generated: str, real: str = "real") -> list[tuple[str, bytes]] | None:
     """Name the rows of a sheet that has two a class: real images, and below them what a generator made.
 
     Args:
         png: A sheet.
         classes: Their names.
         generated: What the second rows hold: "generated" or "copied".
+        real: What the first rows hold: "real", or :data:`DRAWN`.
 
     Returns:
         Name and file of each row; None where the sheet has another number of rows, so that nobody knows their names.
     """
-    names = [f"{name}, {kind}" for name in classes for kind in ("real", generated)]
+    names = [f"{name}, {kind}" for name in classes for kind in (real, generated)]
     rows = rows_of(png)
     return list(zip(names, rows, strict=True)) if len(rows) == len(names) else None
 

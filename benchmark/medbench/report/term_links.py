@@ -65,10 +65,10 @@ class TermLinks:
 
         The titles themselves become buttons that sort, in which no link may stand.
         """
-        found = [match for title in columns for match in self._pattern.finditer(title)]
-        return [
-            self.link(match[0], whole=True) for match in found if self._terms[_key(match[1])].name not in self._seen
-        ]
+        found = [(match, match[0] == title) for title in columns for match in self._pattern.finditer(title)]
+        linked = (self.link(match[0], whole=whole) for match, whole in found
+                  if self._terms[_key(match[1])].name not in self._seen)  # fmt: skip
+        return [one for one in linked if "<a" in one]
 
     def used(self) -> list[tuple[Term, Markup]]:
         """Return the terms that were linked with their meanings, and those that the meanings use, in their order."""

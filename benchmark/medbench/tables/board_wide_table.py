@@ -1,112 +1,187 @@
-"""What ``--wide`` adds under a board's tree: cells, recalls, precisions, measures, scores of synthetic samples."""
+"""What ``--wide`` adds under a board's tree: numbers of each class, measures, scores of synthetic samples.
+
+Every column has a heading that people read and says which way is better; what it measures stands under its block.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 from medbench.boards.board import Board, Row
+from medbench.glossary import TERMS
 from medbench.planning.arm_names import arm_name
+from medbench.registry.display_names import positive_class
+from medbench.registry.score_facts import HIGHER, LOWER, SCORES, score_facts
+from medbench.statistics.further_measures import Measures
+from medbench.statistics.patient_scores import ArmScores
 from medbench.tables.board_notes import without_number
 from medbench.tables.wording import auroc_share, metric_text
 from medbench.text import clean, columns, pad, wrapped
 
-NAME = 30
+NAME = 28
 """Columns of the names; a longer one stands on lines of its own."""
-CLASS = 12
-SCORE = 16
+WIDTH = 17
+"""Columns of a number, of which three stand beside the names."""
+FLOOR = "   as many real images"
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A column: its heading, which way is better, its texts, one a row, and what it measures; "" where that is said."""
+
+    title: str
+    best: str
+    texts: Sequence[str]
+    meaning: str = ""
 
 
 def wide_part(board: Board, rule: str) -> list[str]:
     """Return the lines under a board's tree, below a ruler drawn with `rule`."""
-    classes = [clean(c) for c in board.source["classes"]]
-    lines = [
-        f" more numbers {rule * 20}",
-        f"{' method':<{NAME}}{'macro-F1':>9}{'by top class':>14}{'runs':>8}{'added':>8}{'peak MB':>9}",
-    ]
     rows = board.all_rows
-    names = [arm_name(row.arm) for row in rows]
-    for row, name in zip(rows, names, strict=True):
-        f1 = f"{100 * row.scores.macro_f1:.1f}" if row.scores else ""
-        argmax = f"{100 * row.scores.argmax_balanced_accuracy:.1f}" if row.scores else ""
-        runs = f"{row.done}/{row.planned}"
-        lines += _line(name, f"{f1:>9}{argmax:>14}{runs:>8}{row.made:>8.0f}{row.peak_mb:>9.0f}")
-    for start in range(0, len(classes), 4):
-        part = range(start, min(start + 4, len(classes)))
-        lines += ["", *_heads(" recall, %", [classes[k] for k in part], CLASS)]
-        for row, name in zip(rows, names, strict=True):
-            if row.scores is not None:
-                lines += _line(name, "".join(_percent(float(row.scores.recalls[k])) for k in part))
-    lines += _measure_lines(rows, names, classes) + _metrics(rows, names) + _generator_score_lines(rows, names)
+    scored = [row for row in rows if row.scores is not None]
+    measured = [row for row in rows if row.measures is not None]
+    lines = [f" more numbers {rule * 20}"]
+    lines += _of_classes(board, scored, measured)
+    lines += _blocks("", rows, _measures(rows))
+    with_metrics = [row for row in rows if row.metrics]
+    found = list(dict.fromkeys(name for row in rows for name in row.metrics))
+    lines += _blocks("metrics of plugins", with_metrics, [
+        _Column(name, HIGHER, [metric_text(row.metrics.get(name)) for row in with_metrics]) for name in found
+    ])  # fmt: skip
+    lines += _scores_of_made(rows)
     said = [line for sentence in without_number([board]) for line in wrapped(sentence)]
     return lines + [""] * bool(said) + said
 
 
-def _line(name: str, cells: str) -> list[str]:
+def _blocks(title: str, rows: Sequence[Row], found: Sequence[_Column], floors: Sequence[Row] = ()) -> list[str]:
+    """Write columns in blocks of three, each with what they measure below it.
+
+    Args:
+        title: Above the first block; "" for none.
+        rows: One a line.
+        found: Columns, with a text for each row; then one for each row of `floors`, which stands below its row.
+        floors: Rows below which stands what real images reach.
+    """
+    if not rows:
+        return []
+    lines = ["", *wrapped(title)] if title and found else []
+    names = [arm_name(row.arm) for row in rows]
+    for start in range(0, len(found), 3):
+        part = found[start : start + 3]
+        lines += [*[""] * (start > 0 or not title), *_heads([(one.title, one.best) for one in part])]
+        for k, (row, name) in enumerate(zip(rows, names, strict=True)):
+            lines += _line(name, [one.texts[k] for one in part])
+            if row in floors and any(under := [one.texts[len(rows) + floors.index(row)] for one in part]):
+                lines += _line(FLOOR[1:], under)
+        lines += [
+            line for one in part if one.meaning for line in wrapped(f"{one.title.removesuffix(', %')}: {one.meaning}")
+        ]
+    return lines
+
+
+def _line(name: str, texts: Iterable[str]) -> list[str]:
+    cells = "".join(f"{text:>{WIDTH}}" for text in texts)
     if columns(name) < NAME - 1:
-        return [f"{pad(f' {name}', NAME)}{cells}"]
-    return [*wrapped(name), f"{'':{NAME}}{cells}"]
+        return [f"{pad(f' {name}', NAME)}{cells}".rstrip()]
+    return [*wrapped(name), f"{'':{NAME}}{cells}".rstrip()]
 
 
-def _heads(first: str, titles: Sequence[str], width: int) -> list[str]:
-    """Write the titles of columns, each broken into as many lines as it needs; the last lines of all stand level."""
-    parts = [[line[1:] for line in wrapped(title, width)] for title in titles]
+def _heads(titles: Sequence[tuple[str, str]]) -> list[str]:
+    """Write headings, each above its direction, in as many lines as they need; the last lines of all stand level."""
+    parts = [[line[1:] for text in title for line in wrapped(text, WIDTH)] for title in titles]
     height = max(1, *map(len, parts))
     levels = zip(*([""] * (height - len(part)) + part for part in parts), strict=True)
-    leads = [""] * (height - 1) + [first]
-    return [pad(lead, NAME) + "".join(pad(t, -width) for t in level) for lead, level in zip(leads, levels, strict=True)]
+    return [f"{'':{NAME}}{''.join(pad(text, -WIDTH) for text in level)}".rstrip() for level in levels]
+
+
+def _of_classes(board: Board, scored: Sequence[Row], measured: Sequence[Row]) -> list[str]:
+    """Write recall and precision of each class; of two classes, under the names they have in medicine."""
+    classes = [clean(c) for c in board.source["classes"]]
+    recalls = [[_percent(float(row.scores.recalls[k])) for row in scored if row.scores] for k in range(len(classes))]
+    precisions = [
+        [_percent(float(row.measures.precisions[k])) for row in measured if row.measures] for k in range(len(classes))
+    ]
+    order, of_recall, of_precision, said = _named(classes)
+    lines = _blocks("", scored, [_Column(of_recall[k], HIGHER, recalls[k]) for k in order])
+    lines += _blocks("", measured, [_Column(of_precision[k], HIGHER, precisions[k]) for k in order])
+    return [*lines, *(line for text in said for line in wrapped(text))] if lines else []
+
+
+def _named(classes: Sequence[str]) -> tuple[Sequence[int], tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """Return the order of the classes, headings of recall and precision by class, and sentences on what they are."""
+    positive = positive_class(classes)
+    if positive is not None:
+        here, other = classes[positive], classes[1 - positive]
+        signs, names = ("negative", "positive"), ("specificity, %", "sensitivity, %")
+        return (
+            (positive, 1 - positive),
+            tuple(names[k == positive] for k in range(2)),
+            tuple(f"{signs[k == positive]} predictive value, %" for k in range(2)),
+            (
+                f"Positive: {here}, read off the names of the classes. Sensitivity: the share of {here} found; "
+                f"specificity: the share of {other} called so.",
+                "Positive (negative) predictive value: the share of those called positive (negative) that are.",
+            ),
+        )
+    said = f"Recall: {TERMS['recall'].meaning.partition(' Of generated')[0]}"
+    if len(classes) == 2:
+        said += " Where one class is called positive, its recall is the sensitivity, that of the other the specificity."
+    return (
+        range(len(classes)),
+        tuple(f"recall of {name}, %" for name in classes),
+        tuple(f"precision of {name}, %" for name in classes),
+        (said, f"Precision: {TERMS['precision'].meaning.partition(' Of generated')[0]}") if classes else (),
+    )
 
 
 def _percent(value: float) -> str:
-    return f"{100 * value:>{CLASS}.1f}" if value == value else f"{'n/a':>{CLASS}}"
+    return f"{100 * value:.1f}" if value == value else "n/a"
 
 
-def _measure_lines(rows: Sequence[Row], names: Sequence[str], classes: Sequence[str]) -> list[str]:
-    """Write further measures, and precisions in percent in blocks of four classes."""
-    known = [(row.measures, name) for row, name in zip(rows, names, strict=True) if row.measures is not None]
-    if not known:
-        return []
-    lines = ["", f"{' ':<{NAME}}{'AUPRC':>9}{'MCC':>8}{'Brier':>9}{'calibration slope':>20}"]
-    for m, name in known:
-        slope = f"{m.calibration_slope:.2f}" if m.calibration_slope == m.calibration_slope else "n/a"
-        lines += _line(name, f"{auroc_share(m.auprc):>9}{m.mcc:>8.3f}{m.brier:>9.3f}{slope:>20}")
-    for start in range(0, len(classes), 4):
-        part = range(start, min(start + 4, len(classes)))
-        lines += ["", *_heads(" precision, %", [classes[k] for k in part], CLASS)]
-        for m, name in known:
-            lines += _line(name, "".join(_percent(float(m.precisions[k])) for k in part))
-    return lines
+def _measures(rows: Sequence[Row]) -> list[_Column]:
+    def texts(of_scores: Callable[[ArmScores], str]) -> list[str]:
+        return ["" if row.scores is None else of_scores(row.scores) for row in rows]
+
+    def measured(of_measures: Callable[[Measures], str]) -> list[str]:
+        return ["" if row.measures is None else of_measures(row.measures) for row in rows]
+
+    top = "balanced accuracy where the most probable class is taken, the decision threshold left as it is."
+    found = [
+        _Column("macro-F1, %", HIGHER, texts(lambda s: f"{100 * s.macro_f1:.1f}"), TERMS["macro-F1"].meaning),
+        _Column("balanced accuracy by top class, %", HIGHER, texts(lambda s: f"{100 * s.argmax_balanced_accuracy:.1f}"),
+                top),
+        _Column("AUPRC", HIGHER, measured(lambda m: auroc_share(m.auprc)), TERMS["AUPRC"].meaning),
+        _Column("MCC", HIGHER, measured(lambda m: f"{m.mcc:.3f}"), TERMS["MCC"].meaning),
+        _Column("Brier score", LOWER, measured(lambda m: f"{m.brier:.3f}"), TERMS["Brier score"].meaning),
+        _Column("calibration slope", "1 is best",
+                measured(lambda m: f"{m.calibration_slope:.2f}".replace("nan", "n/a")),
+                TERMS["calibration slope"].meaning),
+    ]  # fmt: skip
+    return [
+        *(one for one in found if any(one.texts)),
+        _Column("training runs", "", [f"{row.done}/{row.planned}" for row in rows]),
+        _Column("samples added", "", [f"{row.made:.0f}" for row in rows], "synthetic samples, per training run."),
+        _Column("peak memory, MB", "", [f"{row.peak_mb:.0f}" for row in rows]),
+    ]
 
 
-def _metrics(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
-    """Write the metrics that plugins added in blocks of three, in the order in which they are registered."""
-    found = list(dict.fromkeys(name for row in rows for name in row.metrics))
-    lines = []
-    for start in range(0, len(found), 3):
-        part = found[start : start + 3]
-        lines += ["", *_heads("" if start else " metrics of plugins", part, SCORE)]
-        for row, name in zip(rows, names, strict=True):
-            if row.metrics:
-                lines += _line(name, "".join(f"{metric_text(row.metrics.get(m)):>{SCORE}}" for m in part))
-    return lines
-
-
-def _generator_score_lines(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
-    """Write scores of made rows in blocks of three, each with its floor below; those of classes are in reports."""
-    found = list(dict.fromkeys(name for row in rows for name in row.scores_of_made if ":" not in name))
+def _scores_of_made(rows: Sequence[Row]) -> list[str]:
+    """Write scores of synthetic samples, each with what real images reach; those of classes are in reports."""
+    scored = [row for row in rows if row.scores_of_made]
+    found = list(dict.fromkeys(name for row in scored for name in row.scores_of_made if ":" not in name))
     plain = [name for name in found if name.removesuffix("-floor") == name or name[:-6] not in found]
     plain = [name for name in plain if not name.endswith("-spread")]  # what the mark g is read off, in CSV and JSON
-    extractors = ", ".join(sorted({row.extractor for row in rows if row.scores_of_made}))
-    lines = ["", *wrapped(f"scores of synthetic samples, by features of {extractors}")] if plain else []
-    for start in range(0, len(plain), 3):
-        part = plain[start : start + 3]
-        lines += [*[""] * bool(start), *_heads("", part, SCORE)]
-        for row, name in zip(rows, names, strict=True):
-            if row.scores_of_made:
-                lines += _line(name, "".join(f"{_score(row.scores_of_made.get(s)):>{SCORE}}" for s in part))
-                if any(f"{s}-floor" in row.scores_of_made for s in part):
-                    floors = (_score(row.scores_of_made.get(f"{s}-floor")) for s in part)
-                    lines.append(f"{'   as many real images':<{NAME}}" + "".join(f"{v:>{SCORE}}" for v in floors))
-    return lines
+    plain.sort(key=lambda name: [*SCORES].index(name) if name in SCORES else len(SCORES))
+    extractors = ", ".join(sorted({row.extractor for row in scored}))
+    with_floors = [row for row in scored if any(f"{name}-floor" in row.scores_of_made for name in plain)]
+    made = []
+    for name in plain:
+        facts = score_facts(name)
+        texts = [_score(row.scores_of_made.get(name)) for row in scored]
+        texts += [_score(row.scores_of_made.get(f"{name}-floor")) for row in with_floors]
+        made.append(_Column(facts.title, facts.best, texts, f"{facts.meaning}."))
+    return _blocks(f"scores of synthetic samples, by features of {extractors}", scored, made, with_floors)
 
 
 def _score(value: float | None) -> str:
