@@ -33,7 +33,7 @@ def test_an_unknown_word_is_refused() -> None:
 
 
 def test_scores_are_found_by_their_name_in_files() -> None:
-    output = CliRunner().invoke(cli, ["glossary", "tstr"]).output
+    output = " ".join(CliRunner().invoke(cli, ["glossary", "tstr"]).output.split())
 
     assert output.startswith("trained on generated (also: tstr)")
     assert "higher is better" in output
