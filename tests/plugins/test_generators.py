@@ -27,6 +27,7 @@ from medbench_plugins.generators.image_gans.networks import (
 )
 from medbench_plugins.generators.placebos import Resample
 from medbench_plugins.training.moving_average import MovingAverage
+from medbench_plugins.training.steps import step_number
 
 QUICK = ACGAN(width=4, latent=8, steps=4, batch=8, batch_3d=4)
 
@@ -145,7 +146,8 @@ def test_only_odena_asks_the_class_of_synthetic_images() -> None:
 @pytest.mark.parametrize("conditional_norm", [True, False])
 def test_the_moving_average_follows_its_closed_form_buffers_included(conditional_norm: bool) -> None:
     network = GeneratorNetwork((1, 8, 8), 2, width=2, latent=3, conditional_norm=conditional_norm)
-    average = MovingAverage.rising(network, 0.3)
+    at = step_number(torch.device("cpu"))
+    average = MovingAverage.rising(network, 0.3, 4, at)
     expected = {name: value.double().clone() for name, value in network.state_dict().items()}
 
     for step in range(1, 5):
@@ -153,6 +155,7 @@ def test_the_moving_average_follows_its_closed_form_buffers_included(conditional
             for value in network.state_dict().values():
                 value.copy_(torch.full_like(value, step))
         average.update()
+        at.add_(1)
         decay = min(0.3, (1 + step) / (10 + step))
         expected = {name: decay * value + (1 - decay) * step for name, value in expected.items()}
 

@@ -28,12 +28,13 @@ from torch import nn
 
 import medbench
 from medbench_plugins.generators.diversity import measure_diversity
-from medbench_plugins.generators.image_gans.loop import Trained, as_pixels, balanced_batches
+from medbench_plugins.generators.image_gans.loop import BalancedBatches, Trained, as_pixels
 from medbench_plugins.generators.image_gans.networks import count_halvings
 from medbench_plugins.generators.settings import ImageSettings
 from medbench_plugins.training.loss_curves import LossCurves
 from medbench_plugins.training.moving_average import MovingAverage
 from medbench_plugins.training.numeric_precision import descend, repeatable_kernels
+from medbench_plugins.training.steps import Steps, note_how, step_number
 
 # Cosine: the linear schedule's last steps are noise upon noise below 64 pixels (Nichol and Dhariwal 2021, 2102.09672).
 SCHEDULE = {"schedule": "cosine", "prediction_type": "v_prediction"}
@@ -188,16 +189,17 @@ def train_diffusion(recipe: DiffusionRecipe, train: medbench.Samples, context: m
         torch.manual_seed(context.seed("initialise"))
         network = Denoiser(shape, n_classes, width=recipe.width, levels=recipe.levels)
     network.to(device).train()
-    average = MovingAverage.rising(network, recipe.ema)
+    at = step_number(device)
+    average = MovingAverage.rising(network, recipe.ema, steps, at)
     noise = torch.Generator(device).manual_seed(context.seed("noise"))
     batch = recipe.batch if len(shape) == 3 else recipe.batch_3d
-    batches = balanced_batches(_pad(train, network.padded), batch, noise, device)
+    batches = BalancedBatches(_pad(train, network.padded), batch, noise, device)
     scheduler = DDPMScheduler(recipe.timesteps, **SCHEDULE)
     optimiser = torch.optim.Adam(network.parameters(), lr=recipe.lr, fused=True)
-    losses = LossCurves(("loss",), steps, device, what=recipe.name, remedy="lower lr")
+    losses = LossCurves(("loss",), steps, at, what=recipe.name, remedy="lower lr")
 
-    for step in range(steps):
-        x, labels = next(batches)
+    def learn() -> None:
+        x, labels = batches.draw()
         t = torch.randint(recipe.timesteps, (batch,), generator=noise, device=device)
         e = torch.randn(x.shape, generator=noise, device=device)
         dropped = torch.rand(batch, generator=noise, device=device) < recipe.drop
@@ -207,7 +209,13 @@ def train_diffusion(recipe: DiffusionRecipe, train: medbench.Samples, context: m
         descend(optimiser, loss)
         average.update()
         losses.add(loss)
+
+    take_step = Steps(tuple, learn, at, optimisers=[optimiser], generators=[noise])
+    for step in range(steps):
+        take_step()
+        losses.count()
         context.progress(step + 1, steps, **losses.report())
+    note_how(context.folder, recipe.name, take_step.how)
     losses.check_weights(average.network)
     most = 16 if len(shape) == 3 else 8  # a volume takes long to draw
     diversity = measure_diversity(partial(draw, recipe, average.network), train, context.seed("diversity"), most)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 
 import numpy as np
@@ -42,22 +43,26 @@ def draw_rows(labels: np.ndarray, sampling: np.ndarray | None, *, steps: int, ba
     return np.concatenate([rng.permutation(known) for _ in range(epochs)])[: steps * batch].reshape(steps, batch)
 
 
-def load_batches(x: np.ndarray, rows: np.ndarray, device: torch.device) -> Iterator[torch.Tensor]:
-    """Yield the images of every row of `rows (steps, B)` as ``float32 (B, ...)`` on the device, uint8 as [-1, 1]."""
-    if device.type == "cuda" and x.nbytes < RESIDENT * torch.cuda.mem_get_info(device)[0]:
-        resident, index = torch.tensor(x, device=device), torch.from_numpy(rows).to(device)
-        for step in range(len(rows)):
-            yield as_input(resident[index[step]])
-        return
-    # On a CPU the array is resident as it is; a GPU that is too small gets pinned blocks while it works on the last.
-    block = BLOCK if device.type == "cuda" else 1
-    for start in range(0, len(rows), block):
-        chosen = rows[start : start + block]
-        images = torch.from_numpy(x[chosen.ravel()])
-        if device.type != "cpu":
-            images = images.pin_memory().to(device, non_blocking=True)
-        for batch in images.split(rows.shape[1]):
-            yield as_input(batch)
+def put_on_device(x: np.ndarray, device: torch.device) -> torch.Tensor | None:
+    """Return the whole of `x` on the device, where it fits into RESIDENT of its free memory; on a CPU, `x` itself."""
+    if device.type == "cpu":
+        with warnings.catch_warnings():  # nothing writes into it, whether it may be written or not
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+            return torch.from_numpy(x)
+    if device.type == "cuda" and x.nbytes >= RESIDENT * torch.cuda.mem_get_info(device)[0]:
+        return None
+    return torch.tensor(x, device=device)
+
+
+def load_blocks(x: np.ndarray, rows: np.ndarray, device: torch.device) -> Iterator[torch.Tensor]:
+    """Yield ``x[rows]`` of every row of `rows (steps, B)` on a device that is too small for all of `x`.
+
+    Pinned blocks of BLOCK steps travel while the device works on the last.
+    """
+    for start in range(0, len(rows), BLOCK):
+        chosen = rows[start : start + BLOCK]
+        images = torch.from_numpy(x[chosen.ravel()]).pin_memory().to(device, non_blocking=True)
+        yield from images.split(rows.shape[1])
 
 
 def as_input(images: torch.Tensor) -> torch.Tensor:

@@ -17,22 +17,18 @@ import medbench
 from medbench_plugins.networks.repeatable_gradients import make_repeatable
 from medbench_plugins.networks.small import Resized
 from medbench_plugins.training import batch_norms
-from medbench_plugins.training.batches import as_input, draw_rows, load_batches, memory_format
+from medbench_plugins.training.batches import as_input, draw_rows, load_blocks, memory_format, put_on_device
 from medbench_plugins.training.loss_curves import LossCurves
 from medbench_plugins.training.moving_average import MovingAverage
-from medbench_plugins.training.numeric_precision import (
-    descend,
-    in_bfloat16,
-    repeatable_kernels,
-    schedule,
-    set_learning_rate,
-)
+from medbench_plugins.training.numeric_precision import LearningRates, descend, in_bfloat16, repeatable_kernels
 from medbench_plugins.training.predictor import Evaluation, NetworkPredictor, cross_entropy, get_inverse_link
+from medbench_plugins.training.steps import Steps, at_step, step_number
 
 EVALUATIONS = 10  # of the validation set in a fit; they inform, and select nothing unless a leak is asked for
 WEIGHT_DECAY = 0.05  # of weights; biases and the parameters of norms have none
 
 
+# What a fit holds from its first step to its last stands here once, so that the loop reads downward.
 def fit_one(
     build: Callable[[], nn.Module],
     training_set: medbench.TrainingSet,
@@ -47,12 +43,13 @@ def fit_one(
     Arguments and errors are those of :func:`.bagging.fit_network`, which trains a network for each bag by this.
     """
     device, steps, batch = torch.device(context.device), context.budget.steps, context.budget.batch
-    batches = _Batches(training_set, context)
+    at = step_number(device)
+    batches = _Batches(training_set, context, at)
     loss_of = training_set.loss or F.cross_entropy
     reports = {*range(0, steps, max(1, min(50, steps // 20))), steps}  # rare: to read a loss waits for the device
     evaluations = {-(-steps * k // EVALUATIONS) for k in range(1, EVALUATIONS + 1)}
     remedy = "lower the classifier's lr or check the transform and the loss"
-    losses = LossCurves(("loss",), steps, device, what="training diverged", remedy=remedy)
+    losses = LossCurves(("loss",), steps, at, what="training diverged", remedy=remedy)
     torch.set_num_threads(context.budget.threads)
     with torch.random.fork_rng([device] if device.type == "cuda" else []), repeatable_kernels():
         torch.manual_seed(context.seed("init"))
@@ -62,7 +59,8 @@ def fit_one(
             network = Resized(network, min_size)
         network.to(device).to(memory_format=memory_format(x)).train()
         torch.manual_seed(context.seed("dropout"))
-        optimiser = torch.optim.AdamW(_parameter_groups(network), lr=lr, fused=True)
+        rates = LearningRates(lr, steps, at)
+        optimiser = torch.optim.AdamW(_parameter_groups(network), lr=rates.now, fused=True)
         average = MovingAverage.of_last_tenth(network, steps)
         predictor = NetworkPredictor(average.network, device, batch, get_inverse_link(training_set.loss))
         if device.type == "cuda":
@@ -70,8 +68,8 @@ def fit_one(
         watch = _Evaluations(validation.take(validation.labels >= 0), predictor, average, batches, context)
         reported = 0
 
-        for step, (images, targets) in enumerate(batches):
-            set_learning_rate(optimiser, lr * schedule(step, steps))
+        def learn(images: torch.Tensor, targets: torch.Tensor) -> None:
+            rates.set()
             with in_bfloat16(device), batch_norms.explain_small_batches(network, batch):
                 logits = network(images)
             loss = loss_of(logits.float(), targets)
@@ -79,6 +77,12 @@ def fit_one(
             average.update()
             losses.add(loss)
 
+        take_step = Steps(
+            batches.load, learn, at, optimisers=[optimiser], generators=[batches.draws], from_host=not batches.resident
+        )
+        for _ in range(steps):
+            take_step()
+            losses.count()
             news = dict[str, float]()
             if losses.done in reports:
                 news["loss"], reported = _mean_since(losses, reported), losses.done
@@ -88,14 +92,21 @@ def fit_one(
 
     losses.check_weights(average.network)
     predictor.facts = {"steps": steps, "parameters": sum(p.numel() for p in network.parameters())}
+    if take_step.how:
+        predictor.facts["gpu_steps"] = take_step.how
     watch.finish(float(losses.values[-max(1, steps // 10) :, 0].mean()))
     return predictor
 
 
 class _Batches:
-    """The batches of a fit; the rows are drawn before the first step, so that no arm's transform changes them."""
+    """The batches of a fit; the rows are drawn before the first step, so that no method's transform changes them.
 
-    def __init__(self, training_set: medbench.TrainingSet, context: medbench.Context) -> None:
+    Attributes:
+        draws: What the transform draws from.
+        resident: Whether all images lie on the device.
+    """
+
+    def __init__(self, training_set: medbench.TrainingSet, context: medbench.Context, at: torch.Tensor) -> None:
         self.samples, self.transform = training_set.samples, training_set.transform
         self.context, self.device = context, torch.device(context.device)
         steps, batch = context.budget.steps, context.budget.batch
@@ -104,13 +115,19 @@ class _Batches:
         n, seed = min(batch_norms.BATCHES, steps), context.seed("norms", "batch")
         self.norm_rows = draw_rows(labels, sampling, steps=n, batch=batch, seed=seed)
         self.classes = torch.eye(len(self.samples.classes), device=self.device)
+        self.draws = torch.Generator(self.device).manual_seed(context.seed("transform"))
+        self._at = at
+        self._rows = torch.from_numpy(self.rows).to(self.device)
+        self._targets = self.classes[torch.from_numpy(labels[self.rows])]  # (steps, B, K)
+        self._pixels = put_on_device(self.samples.x, self.device)
+        self.resident = self._pixels is not None
+        self._blocks = load_blocks(self.samples.x, self.rows, self.device)
 
-    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Yield the transformed images ``float32 (B, ...)`` and class probabilities ``(B, K)`` of every step."""
-        draws = torch.Generator(self.device).manual_seed(self.context.seed("transform"))
-        targets = self.classes[torch.from_numpy(self.samples.labels[self.rows])]  # (steps, B, K)
-        for step, x in enumerate(load_batches(self.samples.x, self.rows, self.device)):
-            yield self._transform(x, targets[step], draws)
+    def load(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the transformed images ``float32 (B, ...)`` and class probabilities ``(B, K)`` of this step."""
+        here = self._pixels
+        x = next(self._blocks) if here is None else here.index_select(0, at_step(self._rows, self._at))
+        return self._transform(as_input(x), at_step(self._targets, self._at), self.draws)
 
     def like_training(self, n: int) -> Iterator[tuple[torch.Tensor]]:
         """Yield the images of `n` batches more, drawn and transformed alike, to measure batch norms with."""

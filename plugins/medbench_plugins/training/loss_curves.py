@@ -18,23 +18,27 @@ class LossCurves:
     Args:
         names: Of the losses.
         steps: Of the fit.
-        device: Where the losses are.
+        at: Number of the step, ``int64 (1,)`` on the device that the losses are on.
         what: Beginning of the message if the fit diverges: what is trained.
         remedy: End of that message: what to try.
 
     Attributes:
         values: ``float32 (steps, len(names))``, 0 for steps to come.
-        done: Number of steps kept.
+        done: Number of steps taken, as :meth:`count` was told.
     """
 
-    def __init__(self, names: Sequence[str], steps: int, device: torch.device, *, what: str, remedy: str) -> None:
+    def __init__(self, names: Sequence[str], steps: int, at: torch.Tensor, *, what: str, remedy: str) -> None:
         self.names, self.steps, self.what, self.remedy = tuple(names), steps, what, remedy
-        self.values = torch.zeros(steps, len(self.names), device=device)
+        self.values = torch.zeros(steps, len(self.names), device=at.device)
+        self._at = at
         self.done = 0
 
     def add(self, *losses: torch.Tensor) -> None:
-        """Keep the losses of one more step."""
-        self.values[self.done] = torch.stack(losses).detach()
+        """Keep the losses of this step; what is captured on a device may hold this call."""
+        self.values.index_copy_(0, self._at, torch.stack(losses).detach()[None])
+
+    def count(self) -> None:
+        """Know that one more step was taken."""
         self.done += 1
 
     def report(self) -> dict[str, float]:

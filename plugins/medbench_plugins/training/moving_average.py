@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Generic, TypeVar
 
 import torch
@@ -11,6 +11,7 @@ from torch import nn
 
 import medbench
 from medbench_plugins.training import batch_norms
+from medbench_plugins.training.steps import at_step
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -20,16 +21,19 @@ class MovingAverage(Generic[Network]):
 
     Args:
         network: As it is before the first step.
-        decay: Weight of the past in each update, 0 to 1, given the number of the update from 1.
+        share: Weight of the present in each update, 0 to 1: a number, or ``float32 (steps,)`` on the network's device.
         buffers: Average them too.
+        at: Number of the step, ``int64 (1,)``, which picks from a table of shares.
 
     Attributes:
         network: The averaged copy, in evaluation mode.
     """
 
-    def __init__(self, network: Network, decay: Callable[[int], float], *, buffers: bool) -> None:
+    def __init__(
+        self, network: Network, share: float | torch.Tensor, *, buffers: bool, at: torch.Tensor | None = None
+    ) -> None:
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
-        self._decay, self._n_updates = decay, 0
+        self._share, self._at = share, at
         own, current = self.network.state_dict(), network.state_dict()
         weights = {name for name, _ in network.named_parameters()}
         averaged = [name for name in own if name in weights or (buffers and own[name].is_floating_point())]
@@ -45,22 +49,27 @@ class MovingAverage(Generic[Network]):
         use.
         """
         decay = max(0.0, 1 - 10 / steps)
-        return cls(network, lambda update: decay, buffers=False)
+        return cls(network, 1 - decay, buffers=False)
 
     @classmethod
-    def rising(cls, network: Network, decay: float) -> MovingAverage[Network]:
-        """Average weights and buffers with a decay that rises to `decay`.
+    def rising(cls, network: Network, decay: float, steps: int, at: torch.Tensor) -> MovingAverage[Network]:
+        """Average weights and buffers in each of `steps`, `at` being their number, with a decay that rises to `decay`.
 
         It starts low, ``min(decay, (1 + t) / (10 + t))``, so that the average of a short fit does not hold on to the
         initialisation. Buffers are averaged too: the batch statistics must belong to the averaged weights.
         """
-        return cls(network, lambda update: min(decay, (1 + update) / (10 + update)), buffers=True)
+        shares = [1 - min(decay, (1 + update) / (10 + update)) for update in range(1, steps + 1)]
+        return cls(network, torch.tensor(shares, dtype=torch.float32, device=at.device), buffers=True, at=at)
 
     @torch.no_grad()
     def update(self) -> None:
         """Move the average towards the network's present state."""
-        self._n_updates += 1
-        torch._foreach_lerp_(self._average, self._current, 1 - self._decay(self._n_updates))
+        if isinstance(self._share, float):
+            torch._foreach_lerp_(self._average, self._current, self._share)
+        else:
+            assert self._at is not None
+            share = at_step(self._share, self._at)
+            torch._foreach_lerp_(self._average, self._current, [share] * len(self._average))
 
     @torch.no_grad()
     def settle(self, batches: Iterable[tuple[torch.Tensor, ...]], context: medbench.Context) -> None:

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 import torch
 
+from medbench_plugins.training.steps import at_step
+
 WARM_UP = 0.05  # of the steps: linear from 0, then a cosine to 0
 
 
@@ -32,10 +34,27 @@ def schedule(step: int, steps: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - warm + 1) / (steps - warm + 1)))
 
 
-def set_learning_rate(optimiser: torch.optim.Optimizer, lr: float) -> None:
-    """Set the learning rate of all parameters."""
-    for group in optimiser.param_groups:
-        group["lr"] = lr
+class LearningRates:
+    """The learning rate of every step, on the device before the first one.
+
+    Args:
+        lr: Peak of :func:`schedule`.
+        steps: Of the fit.
+        at: Number of the step, ``int64 (1,)``.
+
+    Attributes:
+        now: The rate of this step, a tensor to build a fused optimiser with.
+    """
+
+    def __init__(self, lr: float, steps: int, at: torch.Tensor) -> None:
+        # A GPU's kernels read float32; a CPU's compute with the float64 that they are given.
+        dtype = torch.float64 if at.device.type == "cpu" else torch.float32
+        self._rates = torch.tensor([lr * schedule(step, steps) for step in range(steps)], dtype=dtype, device=at.device)
+        self._at, self.now = at, torch.zeros((), dtype=dtype, device=at.device)
+
+    def set(self) -> None:
+        """Make `now` the rate of this step."""
+        self.now.copy_(at_step(self._rates, self._at))
 
 
 def descend(optimiser: torch.optim.Optimizer, loss: torch.Tensor) -> None:

@@ -14,17 +14,13 @@ from medbench_plugins.training import batch_norms
 from medbench_plugins.training.batches import draw_rows
 from medbench_plugins.training.loss_curves import LossCurves
 from medbench_plugins.training.moving_average import MovingAverage
-from medbench_plugins.training.numeric_precision import (
-    descend,
-    in_bfloat16,
-    repeatable_kernels,
-    schedule,
-    set_learning_rate,
-)
+from medbench_plugins.training.numeric_precision import LearningRates, descend, in_bfloat16, repeatable_kernels
+from medbench_plugins.training.steps import Steps, step_number
 
 PROBED = 256  # training rows on which the fact "dice" is measured, at most
 
 
+# What a fit holds from its first step to its last stands here once, so that the loop reads downward.
 @repeatable_kernels()
 def fit_unet(
     build: Callable[[], nn.Module], train: medbench.Samples, context: medbench.Context, *, lr: float, augment: bool
@@ -54,25 +50,33 @@ def fit_unet(
     from monai.losses import DiceCELoss
 
     device, steps, batch = torch.device(context.device), context.budget.steps, context.budget.batch
+    at = step_number(device)
     batches = _Batches(train, context, augment=augment)
     loss_of = DiceCELoss(sigmoid=True, batch=True)
     what, remedy = "training the U-Net diverged", "lower lr of unet-features"
-    losses = LossCurves(("loss",), steps, device, what=what, remedy=remedy)
+    losses = LossCurves(("loss",), steps, at, what=what, remedy=remedy)
     torch.set_num_threads(context.budget.threads)
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(context.seed("init"))
         network = build().to(device).train()
-        optimiser = torch.optim.Adam(network.parameters(), lr=lr, fused=True)
+        rates = LearningRates(lr, steps, at)
+        optimiser = torch.optim.Adam(network.parameters(), lr=rates.now, fused=True)
         average = MovingAverage.of_last_tenth(network, steps)
 
-        for step, (x, y) in enumerate(batches):
-            set_learning_rate(optimiser, lr * schedule(step, steps))
+        def learn(x: torch.Tensor, y: torch.Tensor) -> None:
+            rates.set()
             with in_bfloat16(device), batch_norms.explain_small_batches(network, batch):
                 logits = predict_logits(network, x)
             loss = loss_of(logits.float(), y)
             descend(optimiser, loss)
             average.update()
             losses.add(loss)
+
+        drawn = iter(batches)
+        take_step = Steps(lambda: next(drawn), learn, at, optimisers=[optimiser], from_host=True)
+        for step in range(steps):
+            take_step()
+            losses.count()
             context.progress(step + 1, steps, **losses.report())
         average.settle(batches.like_training(), context)
 
@@ -83,6 +87,8 @@ def fit_unet(
         "train_loss": float(losses.values[-max(1, steps // 10) :, 0].mean()),
         "dice": dice(average.network, train, device),
     }
+    if take_step.how:
+        facts["gpu_steps"] = take_step.how
     return average.network.cpu(), facts
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from itertools import combinations
 
 import torch
@@ -28,7 +29,7 @@ def warp(x: torch.Tensor, matrix: torch.Tensor, shift: torch.Tensor) -> torch.Te
         Shape and dtype of `x`, in [-1, 1]. What lies outside the input is -1, the background; the edge is never
         mirrored, since a mirrored organ is an anatomy that does not exist.
     """
-    half = torch.tensor(x.shape[2:], dtype=torch.float32, device=x.device) / 2
+    half = _constant(tuple(side / 2 for side in x.shape[2:]), x.device)
     matrix = matrix * half / half[:, None]  # pixels to the [-1, 1] of affine_grid, axis by axis
     theta = torch.cat([matrix.flip((1, 2)), 2 * shift.flip(1)[..., None]], dim=2)  # (B, d, d + 1), last axis first
     grid = F.affine_grid(theta, list(x.shape), align_corners=False)
@@ -130,8 +131,9 @@ def spine_hybrid(
     """
     drawn = torch.rand(len(x), 4, generator=generator, device=x.device)
     left_out = left_right_mirror(x.ndim - 2) if sides else ""
-    listed = torch.tensor([k for k, name in enumerate(SPINE_CHANGES) if name != left_out], device=x.device)
-    choice = listed[(drawn[:, 0] * len(listed)).long().clamp(max=len(listed) - 1)]
+    listed = [k for k, name in enumerate(SPINE_CHANGES) if name != left_out]
+    place = (drawn[:, 0] * len(listed)).long().clamp(max=len(listed) - 1)
+    choice = _constant(tuple(float(k) for k in listed), x.device)[place].long()
     changed = (drawn[:, 3] < probability) & (choice > 0)
     return torch.where(_over_pixels(changed, x), spine_change(x, choice, drawn[:, 1:3]), x)
 
@@ -147,26 +149,30 @@ def spine_change(x: torch.Tensor, choice: torch.Tensor, place: torch.Tensor) -> 
     B, d = len(x), x.ndim - 2
     tan = math.tan(math.radians(30))
     r = math.sqrt(0.5)
-    plane = torch.tensor(
-        [
-            [[1, 0], [0, 1]],  # the original
-            [[r, r], [-r, r]],  # 45 degrees
-            [[0, 1], [-1, 0]],  # 90 degrees
-            [[0, -1], [1, 0]],  # 270 degrees
-            [[1, 0], [0, -1]],  # horizontal flip
-            [[-1, 0], [0, 1]],  # vertical flip
-            [[1, 0], [tan, 1]],  # shear
-            [[0.75, 0], [0, 0.75]],  # zoom
-            [[0.75, 0], [0, 0.75]],  # crop: the zoom elsewhere
-        ],
-        device=x.device,
+    matrices = (
+        ((1, 0), (0, 1)),  # the original
+        ((r, r), (-r, r)),  # 45 degrees
+        ((0, 1), (-1, 0)),  # 90 degrees
+        ((0, -1), (1, 0)),  # 270 degrees
+        ((1, 0), (0, -1)),  # horizontal flip
+        ((-1, 0), (0, 1)),  # vertical flip
+        ((1, 0), (tan, 1)),  # shear
+        ((0.75, 0), (0, 0.75)),  # zoom
+        ((0.75, 0), (0, 0.75)),  # crop: the zoom elsewhere
     )
+    plane = _constant(tuple(number for matrix in matrices for row in matrix for number in row), x.device).view(-1, 2, 2)
     matrix = _identity(B, d, x.device)
     matrix[:, :2, :2] = plane[choice]
     shift = torch.zeros(B, d, device=x.device)
     is_crop = (choice == len(plane) - 1)[:, None]
     shift[:, :2] = torch.where(is_crop, 0.25 * (place - 0.5), shift[:, :2])  # the window stays inside
     return warp(x, matrix, shift)
+
+
+@cache
+def _constant(numbers: tuple[float, ...], device: torch.device) -> torch.Tensor:
+    """Return ``float32 (n,)``, copied to a device once: a copy in every step is one that the device waits for."""
+    return torch.tensor(numbers, dtype=torch.float32, device=device)
 
 
 def _identity(n: int, d: int, device: torch.device) -> torch.Tensor:

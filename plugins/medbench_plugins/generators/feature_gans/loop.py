@@ -25,6 +25,7 @@ from medbench_plugins.training import batch_norms
 from medbench_plugins.training.loss_curves import LossCurves
 from medbench_plugins.training.moving_average import MovingAverage
 from medbench_plugins.training.numeric_precision import descend, repeatable_kernels
+from medbench_plugins.training.steps import Steps, note_how, step_number
 
 
 class RowGenerator(Protocol):
@@ -80,6 +81,7 @@ class DenseGame:
     pull: float = 0.0
 
 
+# What a fit holds from its first step to its last stands here once, so that the loop reads downward.
 @repeatable_kernels()
 def train_dense_gan(
     recipe: GANSettings, game: DenseGame, train: medbench.Samples, context: medbench.Context
@@ -99,13 +101,14 @@ def train_dense_gan(
     generator, discriminator, x, y = _prepare(game, train.take(train.labels >= 0), context)
     objective = game.objective(x, y)
     weights = 1 / torch.from_numpy(train.class_counts).to(device)[y].float()
+    at = step_number(device)
     average = MovingAverage.of_last_tenth(generator, steps)
     noise = torch.Generator(device).manual_seed(context.seed("noise"))
     to_g = game.optimiser(generator.parameters(), lr=recipe.lr_g)
     to_d = game.optimiser(discriminator.parameters(), lr=recipe.lr_d)
-    losses = LossCurves(objective.curves, steps, device, what=recipe.name, remedy="lower lr_g and lr_d")
+    losses = LossCurves(objective.curves, steps, at, what=recipe.name, remedy="lower lr_g and lr_d")
 
-    for step in range(steps):
+    def learn() -> None:
         for again in reversed(range(game.critic_steps)):
             rows = torch.multinomial(weights, batch, replacement=True, generator=noise)
             labels = y[rows]
@@ -123,7 +126,14 @@ def train_dense_gan(
             descend(to_g, g_loss)
         average.update()
         losses.add(*d_parts, *g_parts)
+
+    take_step = Steps(tuple, learn, at, optimisers=[to_g, to_d], generators=[noise])
+    for step in range(steps):
+        take_step()
+        losses.count()
         context.progress(step + 1, steps, **losses.report())
+
+    note_how(context.folder, recipe.name, take_step.how)
 
     def like_training() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         again = torch.Generator(device).manual_seed(context.seed("norms"))

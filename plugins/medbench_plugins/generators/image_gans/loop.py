@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from medbench_plugins.generators.settings import GANSettings, ImageSettings
 from medbench_plugins.training.loss_curves import LossCurves
 from medbench_plugins.training.moving_average import MovingAverage, Network
 from medbench_plugins.training.numeric_precision import descend, repeatable_kernels
+from medbench_plugins.training.steps import Steps, note_how, step_number
 
 CHUNK = 64  # Rows drawn at a time.
 
@@ -148,20 +149,21 @@ def _train_pair(
     checkpoints = hold_out_images(train, context.seed("checkpoint", *purpose)) if game.checkpoint == "kid" else None
     train = train if checkpoints is None else checkpoints.rest
     generator, discriminator = _build_pair(game, train, context, purpose)
-    average = MovingAverage.rising(generator, recipe.ema)
+    at = step_number(device)
+    average = MovingAverage.rising(generator, recipe.ema, steps, at)
     noise = torch.Generator(device).manual_seed(context.seed("noise", *purpose))
-    batches = balanced_batches(train, recipe.batch if len(shape) == 3 else recipe.batch_3d, noise, device)
+    batches = BalancedBatches(train, recipe.batch if len(shape) == 3 else recipe.batch_3d, noise, device)
     to_g = game.optimiser(generator.parameters(), lr=recipe.lr_g)
     to_d = game.optimiser(discriminator.parameters(), lr=recipe.lr_d)
-    losses = LossCurves(game.objective.curves, steps, device, what=name, remedy="lower lr_g and lr_d")
+    losses = LossCurves(game.objective.curves, steps, at, what=name, remedy="lower lr_g and lr_d")
     diversity = []
 
     def judge(x: torch.Tensor, *labels: torch.Tensor) -> object:
         return discriminator(augment_differentiably(x, noise) if game.augment else x, *labels)
 
-    for step in range(1, steps + 1):
+    def learn() -> None:
         for again in reversed(range(game.critic_steps)):
-            real, labels = next(batches)
+            real, labels = batches.draw()
             z = torch.randn(len(real), recipe.latent, generator=noise, device=device)
             with torch.set_grad_enabled(not again):  # the last turn's images teach the generator too
                 fake = generator(z, labels)
@@ -174,11 +176,17 @@ def _train_pair(
             descend(to_g, g_loss)
         average.update()
         losses.add(*d_parts, *g_parts)
+
+    take_step = Steps(tuple, learn, at, optimisers=[to_g, to_d], generators=[noise])
+    for step in range(1, steps + 1):
+        take_step()
+        losses.count()
         context.progress(turn.number * steps + step, turn.of * steps, **losses.report())
         if step % max(1, steps // 5) == 0 or step == steps:
             diversity.append((step, relative_diversity(average.network, train, context.seed("diversity"))))
         if checkpoints is not None and step in evaluation_steps(steps):
             checkpoints.evaluate(step, average.network, partial(draw, average.network))
+    note_how(context.folder, name, take_step.how)
     if checkpoints is not None:
         checkpoints.restore_best(average.network)
         diversity.append((checkpoints.best, relative_diversity(average.network, train, context.seed("diversity"))))
@@ -265,21 +273,30 @@ def _build_pair(
     return generator, discriminator
 
 
-def balanced_batches(
-    train: medbench.Samples, batch: int, noise: torch.Generator, device: torch.device
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Yield ``float32 (batch, channels, *spatial)`` in [-1, 1] and ``int64 (batch,)``, classes taking turns."""
-    rows = np.flatnonzero(train.labels >= 0)
-    rows = rows[np.argsort(train.labels[rows], kind="stable")]
-    pixels = torch.from_numpy(np.array(train.x[rows])).to(device)  # stays there as uint8
-    counts = torch.from_numpy(train.class_counts).to(device)
-    starts = counts.cumsum(0) - counts
-    n_classes = len(counts)
-    turns = torch.arange(batch, device=device)
-    step = 0
-    while True:
-        labels = (turns + step * batch) % n_classes
-        places = (torch.rand(batch, generator=noise, device=device) * counts[labels]).long()
-        places = torch.minimum(places, counts[labels] - 1)  # a product just below 1 may round up
-        yield pixels[starts[labels] + places].float() / 127.5 - 1, labels
-        step += 1
+class BalancedBatches:
+    """Batches in which classes take turns, drawn on the device, where all images stay as uint8.
+
+    Args:
+        train: ``uint8 (n, channels, *spatial)``.
+        batch: Rows of each.
+        noise: What is drawn from, on `device`.
+        device: Where to.
+    """
+
+    def __init__(self, train: medbench.Samples, batch: int, noise: torch.Generator, device: torch.device) -> None:
+        rows = np.flatnonzero(train.labels >= 0)
+        rows = rows[np.argsort(train.labels[rows], kind="stable")]
+        self._pixels = torch.from_numpy(np.array(train.x[rows])).to(device)
+        self._counts = torch.from_numpy(train.class_counts).to(device)
+        self._starts = self._counts.cumsum(0) - self._counts
+        self._turns = torch.arange(batch, device=device)
+        self._noise, self._batch = noise, batch
+
+    def draw(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return ``float32 (batch, channels, *spatial)`` in [-1, 1] and ``int64 (batch,)``."""
+        labels = self._turns % len(self._counts)
+        counts = self._counts[labels]
+        places = (torch.rand(self._batch, generator=self._noise, device=labels.device) * counts).long()
+        places = torch.minimum(places, counts - 1)  # a product just below 1 may round up
+        self._turns += self._batch
+        return self._pixels[self._starts[labels] + places].float() / 127.5 - 1, labels

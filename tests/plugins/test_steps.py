@@ -1,0 +1,225 @@
+"""A step over fixed buffers: the bits of the plain loop, and what of it a GPU replays."""
+
+from __future__ import annotations
+
+import warnings
+from contextlib import nullcontext
+from dataclasses import replace
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from _plain_loops import plain_classifier, plain_diffusion, plain_feature_gan, plain_gan, plain_unet
+from medbench.interfaces import Budget
+from medbench.registry import plugins
+from medbench.testing import SandboxContext, toy_samples
+from medbench_plugins.networks.small import SmallCNN
+from medbench_plugins.networks.unet import build_unet
+from medbench_plugins.training.bagging import fit_network
+from medbench_plugins.training.steps import CAPTURED, NOTE, Steps, at_step, note_how, step_number
+
+CATALOGUE = plugins.load(installed=False)
+
+
+def same(network: nn.Module, expected: dict[str, torch.Tensor]) -> bool:
+    state = network.state_dict()
+    return bool(expected) and all(torch.equal(state[name], value) for name, value in expected.items())
+
+
+@pytest.mark.parametrize("augmenter", ["none", "geometric", "geometric[policy=spine-hybrid]", "randaugment", "mixup"])
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_a_classifier_has_the_bits_of_the_plain_loop(context: SandboxContext, augmenter: str, dimensions: int) -> None:
+    context.budget = Budget(steps=6, batch=5)
+    samples = toy_samples(20, dimensions=dimensions)
+    training_set = CATALOGUE.resolve("augmenter", augmenter).fit(samples, context)
+    build = partial(SmallCNN, 1, 2, width=8, spatial_dims=dimensions)
+
+    fitted = fit_network(build, training_set, samples.take([]), context, lr=3e-3)
+
+    assert same(fitted.network, plain_classifier(build, training_set, context, 3e-3))
+    assert "gpu_steps" not in fitted.facts
+
+
+@pytest.mark.parametrize("generator", ["acgan", "reacgan", "wgan-gp", "acgan[augment=true]"])
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_a_gan_has_the_bits_of_the_plain_loop(context: SandboxContext, generator: str, dimensions: int) -> None:
+    from medbench_plugins.generators.image_gans.loop import train_gan
+
+    context.budget = Budget(generator_steps=4)
+    recipe = replace(CATALOGUE.resolve("generator", generator), batch=6, batch_3d=4, width=8)
+    samples = toy_samples(14, dimensions=dimensions, size=16)
+    game = replace(recipe.game(), split="conditional", checkpoint="last")
+
+    [trained] = train_gan(recipe, game, samples, context)
+
+    shown = SimpleNamespace(**{name: getattr(recipe, name) for name in recipe.__dataclass_fields__}, game=lambda: game)
+    assert same(trained.network, plain_gan(shown, samples, context))
+    assert not (context.folder / NOTE).exists()
+
+
+def test_a_diffusion_model_has_the_bits_of_the_plain_loop(context: SandboxContext) -> None:
+    from medbench_plugins.generators.diffusion_loop import train_diffusion
+
+    context.budget = Budget(generator_steps=3)
+    recipe = replace(CATALOGUE.resolve("generator", "diffusion"), batch=4, width=8)
+    samples = toy_samples(12, size=16)
+
+    trained = train_diffusion(recipe, samples, context)
+
+    assert same(trained.network, plain_diffusion(recipe, samples, context))
+
+
+@pytest.mark.parametrize(("name", "shape"), [("map-acgan", (4, 3, 3)), ("clswgan", (16,))])
+def test_a_gan_of_features_has_the_bits_of_the_plain_loop(
+    context: SandboxContext, name: str, shape: tuple[int, ...]
+) -> None:
+    from medbench_plugins.generators.feature_gans.loop import train_dense_gan
+
+    context.budget = Budget(generator_steps=5)
+    features = np.random.default_rng(0).normal(size=(40, *shape)).astype(np.float32)
+    samples = replace(toy_samples(40), x=features)
+    recipe = CATALOGUE.resolve("generator", name)
+
+    network, _, _ = train_dense_gan(recipe, recipe.game(), samples, context)
+
+    assert same(network, plain_feature_gan(recipe, recipe.game(), samples, context))  # type: ignore[arg-type]
+
+
+def test_a_unet_has_the_bits_of_the_plain_loop(context: SandboxContext) -> None:
+    from medbench_plugins.training.segmentation_loop import fit_unet
+
+    context.budget = Budget(steps=4, batch=4)
+    samples = toy_samples(12, size=32)
+    masks = (np.random.default_rng(0).random((12, *samples.x.shape[2:])) > 0.6).astype(np.uint8)
+    samples, build = replace(samples, masks=masks), partial(build_unet, 1, width=8, spatial_dims=2)
+
+    network, facts = fit_unet(build, samples, context, lr=1e-3, augment=False)
+
+    assert same(network, plain_unet(build, samples, context, 1e-3))
+    assert "gpu_steps" not in facts
+
+
+# A GPU without one: torch's streams do nothing, and what is recorded is run when it is replayed. This shows which
+# steps are taken as they are, what is replayed, and that no number is drawn twice; not that CUDA can record a step.
+
+
+class Training:
+    """Ten steps of a line through noisy points, whose transform draws from a generator of its own."""
+
+    def __init__(self) -> None:
+        self.at = step_number(torch.device("cpu"))
+        self.rows = torch.arange(20).view(10, 2)
+        self.x, self.weight = torch.linspace(-1, 1, 20), torch.zeros(1, requires_grad=True)
+        self.draws = torch.Generator().manual_seed(1)
+        self.optimiser = torch.optim.Adam([self.weight], lr=0.1, fused=True)
+        self.loads = 0
+
+    def load(self) -> tuple[torch.Tensor, ...]:
+        self.loads += 1
+        x = self.x[at_step(self.rows, self.at)]
+        return x + torch.randn(2, generator=self.draws), 3 * x
+
+    def learn(self, x: torch.Tensor, y: torch.Tensor) -> None:
+        self.optimiser.zero_grad()
+        ((self.weight * x - y) ** 2).mean().backward()
+        self.optimiser.step()
+
+    def steps(self, **options: Any) -> Steps:
+        return Steps(self.load, self.learn, self.at, optimisers=[self.optimiser], generators=[self.draws], **options)
+
+
+@pytest.fixture
+def pretended_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing(*_: object) -> Any:
+        return SimpleNamespace(wait_stream=nothing)
+
+    for name in ("Stream", "current_stream", "synchronize", "set_sync_debug_mode", "get_sync_debug_mode"):
+        monkeypatch.setattr(torch.cuda, name, nothing)
+    monkeypatch.setattr(torch.cuda, "stream", lambda _: nullcontext())
+    monkeypatch.setattr(Steps, "_record", lambda self, work: work)
+    monkeypatch.setattr(Steps, "_is_on_cuda", staticmethod(lambda at: True))
+
+
+def run(training: Training, steps: Steps) -> tuple[torch.Tensor, int]:
+    for _ in range(10):
+        steps()
+    return training.weight.detach(), int(training.at)
+
+
+@pytest.fixture(scope="module")
+def plain() -> torch.Tensor:
+    training = Training()
+    return run(training, training.steps())[0]
+
+
+@pytest.mark.usefixtures("pretended_gpu")
+def test_a_whole_step_is_replayed(plain: torch.Tensor) -> None:
+    training = Training()
+    steps = training.steps()
+
+    assert run(training, steps) == (plain, 10)
+    assert steps.how == CAPTURED
+    assert training.optimiser.param_groups[0]["capturable"]
+
+
+@pytest.mark.usefixtures("pretended_gpu")
+def test_images_from_the_host_are_copied_into_the_buffers_of_the_rest(plain: torch.Tensor) -> None:
+    training = Training()
+    steps = training.steps(from_host=True)
+
+    assert run(training, steps) == (plain, 10)
+    assert steps.how == "captured without transform and gather: it reads from the computer's memory"
+    assert training.loads == 10
+
+
+@pytest.mark.usefixtures("pretended_gpu")
+@pytest.mark.parametrize(
+    ("part", "how"),
+    [
+        ("load", "captured without transform and gather: test_steps.py waits for the device"),
+        ("learn", "not captured: test_steps.py waits for the device"),
+    ],
+)
+def test_a_part_that_waits_for_the_device_is_not_replayed(part: str, how: str, plain: torch.Tensor) -> None:
+    training = Training()
+    work = getattr(training, part)
+
+    def waits(*tensors: torch.Tensor) -> Any:
+        if torch.is_grad_enabled() and steps._taken == 3:
+            warnings.warn("called a synchronizing CUDA operation", stacklevel=1)
+        return work(*tensors)
+
+    setattr(training, part, waits)
+    steps = training.steps()
+
+    assert run(training, steps) == (plain, 10)
+    assert steps.how == how
+
+
+@pytest.mark.usefixtures("pretended_gpu")
+def test_what_cannot_be_recorded_goes_on_as_it_is(plain: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: Steps, work: object) -> None:
+        torch.randn(1, generator=training.draws)  # recording draws numbers that belong to no step
+        raise RuntimeError("CUDA error: operation not permitted when stream is capturing\nmore")
+
+    training = Training()
+    monkeypatch.setattr(Steps, "_record", fail)
+    steps = training.steps()
+
+    assert run(training, steps) == (plain, 10)
+    assert steps.how == "not captured: CUDA error: operation not permitted when stream is capturing"
+
+
+def test_how_steps_were_taken_stands_beside_a_generator(context: SandboxContext) -> None:
+    note_how(context.folder, "acgan", "")
+    assert not (context.folder / NOTE).exists()
+
+    note_how(context.folder, "acgan of benign", CAPTURED)
+    note_how(context.folder, "acgan of malignant", CAPTURED)
+
+    assert (context.folder / NOTE).read_text() == "acgan of benign: captured\nacgan of malignant: captured\n"
