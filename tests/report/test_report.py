@@ -631,7 +631,15 @@ def test_the_paragraph_says_what_was_run(run: SyntheticRun) -> None:
     text = " ".join(getattr(section.blocks[1], "texts", ()))
 
     assert "60 patients (40 no, 20 yes)" in text
-    assert "5-fold cross-validation over patients" in text
+    assert (
+        "5-fold cross-validation over patients (all images of a patient, and near copies of them, in the same" in text
+    )
+    assert "each time with another random split" in text
+    assert "Data augmentation was evaluated with medbench" in text
+    assert re.search(r"adjusted for the \d+ comparisons of a table by max-t", text)
+    assert re.search(r"\d+ training runs of \d+ planned finished", text)
+    assert "method above it" not in text
+    assert "--folds" not in text
     assert "3 times" in text
     assert f"{run.study.budget.steps:,} steps of {run.study.budget.batch} images" in text
     assert "[menon2021]" in text

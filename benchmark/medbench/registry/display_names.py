@@ -280,6 +280,14 @@ def positive_class(classes: Sequence[str]) -> int | None:
     return healthy.index(False) if len(classes) == 2 and sum(healthy) == 1 else None
 
 
+def recall_names(classes: Sequence[str]) -> list[str]:
+    """Name the recall of each class: ``benign (specificity)``; the class alone without a :func:`positive_class`."""
+    positive = positive_class(classes)
+    if positive is None:
+        return [*classes]
+    return [f"{name} ({'sensitivity' if k == positive else 'specificity'})" for k, name in enumerate(classes)]
+
+
 def _parse(text: str) -> Spec:
     try:
         return parse(text)

@@ -6,7 +6,7 @@ tables, reports, the site and ``medbench list scores`` take them from here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 HIGHER, LOWER, HALF, LIKE_REAL = "higher is better", "lower is better", ".5 is best", "near real images is best"
@@ -86,3 +86,15 @@ def score_facts(name: str) -> ScoreFacts:
     if of_class:
         return ScoreFacts(f"{found.title}: {of_class}", found.meaning, found.best)
     return found
+
+
+def in_order(names: Collection[str]) -> list[str]:
+    """Sort names of scores as SCORES has them, those of plugins last; what other scores rest on is left out."""
+    known, given = [*SCORES], set(names)
+
+    def place(name: str) -> int:
+        base = name.partition(":")[0]
+        return known.index(base) if base in known else len(known)
+
+    resting = {f"{name}{ending}" for name in given for ending in ("-floor", "-spread")}
+    return sorted((name for name in names if name not in resting), key=place)

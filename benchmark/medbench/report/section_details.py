@@ -13,7 +13,7 @@ from medbench.plots import confusion
 from medbench.plots.inflation import draw as draw_stairs
 from medbench.plots.learning_curves import draw as draw_sizes
 from medbench.protocols.protocol import protocol
-from medbench.registry.display_names import classifier_name, dataset_name, method_name
+from medbench.registry.display_names import classifier_name, dataset_name, method_name, recall_names
 from medbench.report.figures import figure
 from medbench.report.inputs import Material
 from medbench.report.section_results import title_of
@@ -50,7 +50,7 @@ def classes(material: Material) -> Section | None:
             f"Recall: percent of each class that is classified correctly, by {board.unit}, with the decision threshold "
             "that follows the class frequencies."
         )
-        blocks.append(table(caption, ("method", *names), rows, label=f"recall-{number}"))
+        blocks.append(table(caption, ("method", *recall_names(names)), rows, label=f"recall-{number}"))
         matrices = [(arm_name(r.arm), r.scores.decisions) for r in scored if r.scores and r.scores.decisions.size]
         if matrices:
             blocks.append(

@@ -12,7 +12,7 @@ from medbench.interfaces import Card
 from medbench.planning.arm_names import arm_name
 from medbench.plots import loss_curves as drawing
 from medbench.registry.display_names import generator_name, is_of_copies
-from medbench.registry.score_facts import SCORES, score_facts
+from medbench.registry.score_facts import in_order, score_facts
 from medbench.report.figures import figure, sheet
 from medbench.report.inputs import Fit, Material, OfBoard
 from medbench.report.section_results import recipe_of, title_of
@@ -230,9 +230,7 @@ def _beside(row: Row, name: str, is_share: bool) -> Cell:
 def _score_lines(rows: Sequence[Row], *, of_class: bool) -> list[list[object]]:
     """Return a line a score: its name, what it is, then each method's number with what real images reach."""
     names = dict.fromkeys(n for row in rows for n in row.scores_of_made)
-    wanted = [n for n in names if not n.endswith(("-floor", "-spread")) and (":" in n) == of_class]
-    known = [*SCORES]
-    wanted.sort(key=lambda n: known.index(n.partition(":")[0]) if n.partition(":")[0] in known else len(known))
+    wanted = in_order([name for name in names if (":" in name) == of_class])
     return [
         [
             cell(score_facts(name).title, title=name),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from medbench.boards.board import Board
 from medbench.interfaces import Card
-from medbench.planning.arm_names import arm_name
+from medbench.planning.arm_names import arm_name, control_name
 from medbench.protocols.protocol import EvaluationProtocol, protocol, split_size
 from medbench.registry.display_names import classifier_name, dataset_name
 from medbench.report import clinician
@@ -68,35 +70,22 @@ def cited(material: Material, cards: Mapping[str, Card]) -> list[Reference]:
 
 def paragraph(material: Material, found: list[Reference], cards: Mapping[str, Card]) -> Iterator[str]:
     """Yield the sentences of the paragraph."""
-    study, records = material.study, provenances(material)
+    study = material.study
     keys = {one.arxiv or one.cited: one.key for one in found}
-    versions = sorted({str(one["medbench"]) for one in records if one.get("medbench")})
-    version = f" {' and '.join(versions)}" if versions else ""
-    yield f"Augmentation was evaluated with medbench{version}, study {study.name}."
+    yield f'Data augmentation was evaluated with {_software(material)}, study "{study.name}".'
     for source in material.sources:
-        name = str(source["dataset"])
-        each = ", ".join(f"{n:,} {c}" for c, n in zip(source["classes"], source["class_patients"], strict=True))
-        own = references(cards[name].citation) if name in cards else []
-        of_card = {one.arxiv or one.doi or one.cited for one in own}
-        shown = dataset_name(name, str(source.get("title") or ""))
-        marks = [one.key for one in found if (one.arxiv or one.doi or one.cited) in of_card]
-        cites = f" [{', '.join(marks)}]" if marks else ""
-        drawn = ", drawn by the program in the layout of that data set and showing nobody," if _is_drawn(name) else ""
-        images = counted(source["images"], "image")
-        numbers = f"{images} of {counted(source['patients'], 'patient')} ({each})"
-        if not knows_patients(source):
-            numbers = (
-                f"{images} ({each}), each counted as a patient of its own, since nothing says which show the same one"
-            )
-        yield f"The data were {shown}{cites}{drawn} with {numbers}."
+        yield _data(source, found, cards)
     networks = list(dict.fromkeys(classifier_name(board.classifier) for board in material.boards))
     arms = list(dict.fromkeys(arm_name(row.arm) for part in material.parts for row in part.rows))
     yield f"The methods were: {'; '.join(arms)}; with {', '.join(networks)} as classifier."
-    if study.controls:
-        yield (
-            "Each method was compared with the method above it, the same training without the one ingredient in "
-            "question."
-        )
+    pairs = dict.fromkeys(
+        f"{arm_name(row.arm)} against {control_name(row.arm)}"
+        for part in material.parts
+        for row in part.rows
+        if row.judged is not None
+    )
+    if pairs:
+        yield f"Each was compared with the same training without the one ingredient in question: {'; '.join(pairs)}."
     alike: dict[str, list[str]] = {}
     for text in dict.fromkeys(board.protocol for board in material.boards):
         alike.setdefault(split_size(text)[0], []).append(text)
@@ -104,33 +93,64 @@ def paragraph(material: Material, found: list[Reference], cards: Mapping[str, Ca
         yield _cut(texts, next(board for board in material.boards if board.protocol == texts[0]))
     budget = study.budget
     size = f" of {budget.size} pixels a side" if budget.size else ""
+    generated = any(fit.name for part in material.parts for fit in part.fits)
+    generators = f" and of generators at most {counted(budget.generator_steps, 'step')}" if generated else ""
     yield (
-        f"Every training had {counted(budget.steps, 'step')} of {counted(budget.batch, 'image')}{size}, generators at "
-        f"most {counted(budget.generator_steps, 'step')}, with untuned defaults and equal seeds across methods, on "
-        f"{', '.join(sorted({board.device for board in material.boards}))}."
+        f"Training of a classifier had {counted(budget.steps, 'step')} of {counted(budget.batch, 'image')}{size}"
+        f"{generators}; no method was tuned, and compared methods had the same splits, seeds and number of steps, "
+        f"and ran on {', '.join(sorted({board.device for board in material.boards}))}."
     )
+    by_patient = any(board.unit == "patient" for board in material.boards)
+    pooled = "; probabilities of a patient's images were combined by their geometric mean" if by_patient else ""
     yield (
-        "Predicted probabilities were divided by the class frequencies of training before a class was predicted "
-        f"[{keys.get('2007.07314', 'menon2021')}]; the measure is balanced accuracy by "
-        f"{' and '.join(sorted({board.unit for board in material.boards}))}."
+        "Predicted probabilities were divided by the class frequencies of the training part before a class was "
+        f"predicted (logit adjustment) [{keys.get('2007.07314', 'menon2021')}]{pooled}. The primary measure is "
+        f"balanced accuracy by {' and '.join(sorted({board.unit for board in material.boards}))}, the mean of the "
+        "recalls of the classes."
     )
+    yield _finished(material)
     if any(row.gain is not None for part in material.parts for row in part.rows):
         yield from _ranges(material, keys)
     withheld = list(dict.fromkeys(why for board in material.boards for why in reasons(board.evidence)))
     if withheld:
-        yield f"There is no verdict, for these reasons: {' '.join(withheld)}"
+        said = " ".join(re.sub(r" \(--[^)]*\)", "", why) for why in withheld)
+        yield f"No conclusion is drawn from the intervals. {said}"
+
+
+def _data(source: Mapping[str, Any], found: Sequence[Reference], cards: Mapping[str, Card]) -> str:
+    """Say which images there were, of how many patients, and whether they were drawn."""
+    name = str(source["dataset"])
+    each = ", ".join(f"{n:,} {c}" for c, n in zip(source["classes"], source["class_patients"], strict=True))
+    own = references(cards[name].citation) if name in cards else []
+    of_card = {one.arxiv or one.doi or one.cited for one in own}
+    shown = dataset_name(name, str(source.get("title") or ""))
+    marks = [one.key for one in found if (one.arxiv or one.doi or one.cited) in of_card]
+    cites = f" [{', '.join(marks)}]" if marks else ""
+    drawn = " They are synthetic, drawn by medbench in the layout of that data set; no patient exists." * _is_drawn(
+        name
+    )
+    images = counted(source["images"], "image")
+    numbers = f"{images} of {counted(source['patients'], 'patient')} ({each})"
+    if not knows_patients(source):
+        numbers = f"{images} ({each}), each counted as a patient of its own, since nothing says which show the same one"
+    return f"The data were {shown}{cites}: {numbers}.{drawn}"
 
 
 def _cut(texts: Sequence[str], board: Board) -> str:
     """Say how protocols cut that differ in nothing but how many patients they train on."""
     rule, study = protocol(texts[0]), board.study
-    under = f"protocol{'s' * (len(texts) > 1)} {listed(texts)}"
+    under = f"medbench protocol{'s' * (len(texts) > 1)} {listed(texts)}"
     said = []
     if rule.name == "official":
         said.append("the official split was kept")
     else:
-        by = "images" if rule.cuts_images else "patients, all images of a patient or of its duplicates on one side,"
-        said.append(f"{study.folds}-fold cross-validation over {by} was done {_times(study.repeats)}")
+        by = "images" if rule.cuts_images else "patients"
+        kept = "" if rule.cuts_images else " (all images of a patient, and near copies of them, in the same fold)"
+        anew = ", each time with another random split" if study.repeats > 1 else ""
+        said.append(
+            f"{study.folds}-fold cross-validation over {by}{kept}, classes spread evenly over the folds, was done "
+            f"{_times(study.repeats)}{anew}"
+        )
     if rule.overlap == "drop":
         said.append("training images whose patient or picture lies in the test part too were left out of training")
     said += _subset_sentence([protocol(text).patients for text in texts], rule)
@@ -140,13 +160,14 @@ def _cut(texts: Sequence[str], board: Board) -> str:
             f"training was done {_times(study.repeats)}{seeds}, and every repeat was tested on the whole test part"
         )
     seeds = f" with {study.seeds} seeds each" if study.seeds > 1 else ""
-    how = f"Under {under}, {'; '.join(said)}{seeds}"
+    how = f"{'; '.join(said)}{seeds} ({under})"
+    how = how[0].upper() + how[1:]
     if rule.leaks:
         return (
-            f"{how}; this protocol is leaky on purpose ({', '.join(LEAK_NAMES.get(k, k) for k in sorted(rule.leaks))}) "
-            "and serves only to be compared with an honest one."
+            f"{how}. This protocol leaks on purpose ({', '.join(LEAK_NAMES.get(k, k) for k in sorted(rule.leaks))}) "
+            "and serves only to be compared with one that does not."
         )
-    return f"{how}; generators and all else that learns saw the training part only."
+    return f"{how}. Classifiers, generators and all preprocessing were fitted on the training part only."
 
 
 def _subset_sentence(sizes: Sequence[int], rule: EvaluationProtocol) -> Iterator[str]:
@@ -166,6 +187,32 @@ def _subset_sentence(sizes: Sequence[int], rule: EvaluationProtocol) -> Iterator
         yield f"{100 * rule.share:g} % of the training patients were drawn, {anew}"
 
 
+def _software(material: Material) -> str:
+    """Name medbench, Python and the libraries that results were made with, each with its versions."""
+    records = provenances(material)
+    libraries: dict[str, set[str]] = {}
+    for one in records:
+        for name, versions in one["libraries"].items():
+            libraries.setdefault(name, set()).update(versions)
+    found = {
+        "medbench": {str(one["medbench"]) for one in records if one.get("medbench")},
+        "Python": {str(one["python"]) for one in records if one.get("python")},
+        "PyTorch": libraries.get("torch", set()),
+    }
+    named = [f"{name} {' and '.join(sorted(versions))}" for name, versions in found.items() if versions]
+    return f"{named[0]} ({', '.join(named[1:])})" if named[1:] else (named or ["medbench"])[0]
+
+
+def _finished(material: Material) -> str:
+    """Say how many training runs there were, and what stands for those that failed."""
+    rows = [row for part in material.parts for row in part.rows]
+    planned, done, failed = (sum(getattr(row, name) for row in rows) for name in ("planned", "done", "failed"))
+    said = f"{counted(done, 'training run')} of {planned:,} planned finished"
+    if not failed:
+        return f"{said}."
+    return f"{said}; {counted(failed, 'failed run')} counted with the predictions of the method it was compared with."
+
+
 def _is_drawn(dataset: str) -> bool:
     return dataset.startswith("phantom:")
 
@@ -178,27 +225,33 @@ def _ranges(material: Material, keys: Mapping[str, str]) -> Iterator[str]:
     young = next((key for name, key in keys.items() if name.startswith("Westfall")), "westfall1993")
     judged = [part.board for part in material.parts if any(row.gain is not None for row in part.rows)]
     official = {protocol(board.protocol).name == "official" for board in judged}
+    most = max(row.gain.comparisons for part in material.parts for row in part.rows if row.gain is not None)
     yield (
-        "Gains are given with simultaneous 95 % confidence intervals over the comparisons of a table, by max-t "
-        f"[{young}]."
+        f"Gains, differences in percentage points on the same patients, are given with simultaneous 95 % confidence "
+        f"intervals, adjusted for the {counted(most, 'comparison')} of a table by max-t [{young}]; they take the place "
+        "of p values."
     )
     if False in official:
-        where = "Over folds their" if len(official) > 1 else "Their"
+        where = "For cross-validation the" if len(official) > 1 else "The"
+        more = ", or more where the rarest class is small" if material.study.repeats > 1 else ""
         yield (
-            f"{where} variance is that of a bootstrap of patients within their class, plus 1/(K-1) of what of it "
-            "patients keep from repeat to repeat, for K folds that share training sets, plus what repeats vary by "
-            "beyond it over their number, with Student's t of one less than the patients of the rarest class."
-        )
-    if True in official:
-        where = "On an official split, which has no folds, their" if len(official) > 1 else "Their"
-        yield (
-            f"{where} variance is that of a bootstrap of the tested patients within their class, plus the variance "
-            "between training draws, which are the repeats, over their number, with Student's t of the degrees of "
-            "freedom that both have together (Satterthwaite)."
+            f"{where} variance has three parts: a bootstrap of patients within classes; an allowance for the training "
+            f"images that the K folds share, 1/(K-1) of the patient variance that stays the same over repeats{more}; "
+            "and the variance between repeats beyond the patients' own, divided by "
+            "their number. Student's t has one degree of freedom less than the rarest class has patients."
         )
         if material.study.repeats == 1:
-            yield "With one repeat the variance between training draws is not known and was left out."
+            yield "With one repeat the variance between repeats is not known and was left out."
+    if True in official:
+        where = "On the official split the" if len(official) > 1 else "The"
+        yield (
+            f"{where} variance is that of a bootstrap of the tested patients within classes, plus the variance between "
+            "repeated trainings divided by their number; the degrees of freedom of Student's t follow Satterthwaite."
+        )
+        if material.study.repeats == 1:
+            yield "With one repeat the variance between trainings is not known and was left out."
     yield (
-        "A method is called better where its whole interval lies above 0 and AUROC rises too, and without relevant "
-        f"difference where the interval lies within {material.study.worth:g} points, which were fixed before the run."
+        "A method is called better where its whole interval lies above 0 and AUROC rises too, and no relevant "
+        f"difference is claimed where the interval lies within ±{material.study.worth:g} points, a margin fixed before "
+        "the run."
     )

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from medbench.boards.gains import Judged
+from medbench.registry.display_names import dataset_name
 from medbench.site import protocol_pages
 from medbench.site.order_entries import requested_arms, table_line
 from medbench.site.read_entries import Published
 from medbench.statistics.gain_intervals import Interval
-from medbench.statistics.verdicts import Evidence, Verdict
+from medbench.statistics.verdicts import WORDS, Evidence, Verdict
 from medbench.tables.answer import Compared, largest_of, sentence_of
+from medbench.text import counted, listed
 
 NOT_KNOWN = float("nan")
 """Stands for what an entry does not tell of an interval."""
@@ -34,6 +36,32 @@ def answer_of_table(published: Published, board: Mapping[str, Any]) -> list[str]
     why = dict.fromkeys(one.judged.verdict.withheld for one in compared)
     said = [sentence or largest, "" if largest in sentence else largest, *why]
     return [text for text in dict.fromkeys(said) if text]
+
+
+def answer_of_entry(published: Published, boards: Sequence[Mapping[str, Any]]) -> str:
+    """Say what the tables of an entry show together.
+
+    Args:
+        published: The entry.
+        boards: JSON values of its tables, in the order in which they are shown.
+
+    Returns:
+        One sentence; "" where there is one table, or none that compares something and leaks nothing.
+    """
+    honest = [board for board in boards if not board["leaks"]]
+    asked = [_compared(published, board, row, True) for board in honest for row in requested_arms(published, board)]
+    words = [one.judged.verdict.word for one in asked if one.judged.gain is not None]
+    if len(honest) < 2 or not words:
+        return ""
+    unit = honest[0]["unit"]
+    sizes = list(dict.fromkeys(protocol_pages.training_size(board["protocol"], unit) for board in reversed(honest)))
+    sizes = [size.removesuffix(f" training {unit}s") for size in sizes[:-1]] + sizes[-1:]
+    sets = list(dict.fromkeys(dataset_name(board["dataset"]) for board in honest))
+    where = f" of {listed(sets)}" if len(sets) > 1 else f" ({listed(sizes)})" if len(sizes) > 1 else ""
+    counts = [f"{n} {WORDS[word].text}" for word in WORDS if (n := words.count(word))]
+    counts += [f"{n} without a verdict"] if (n := words.count("")) else []
+    shown = f"{words.count('better') or 'none'} of {counted(len(words), 'comparison')} showed a gain"
+    return f"In all {len(honest)} tables together{where} {shown}: {listed(counts)}."
 
 
 def _compared(published: Published, board: Mapping[str, Any], row: Mapping[str, Any], asked: bool) -> Compared:

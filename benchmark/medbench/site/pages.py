@@ -16,10 +16,11 @@ from medbench.errors import UsageError
 from medbench.glossary import TERMS
 from medbench.planning.arm_names import short
 from medbench.publishing.stored_words import in_plain_nouns
-from medbench.registry.display_names import classifier_name, dataset_name, method_name, modality
+from medbench.registry.display_names import classifier_name, dataset_name, method_name, modality, recall_names
+from medbench.registry.score_facts import in_order, score_facts
 from medbench.site import citations, plots, protocol_pages, svg
 from medbench.site.downloads import FORMATS
-from medbench.site.entry_answers import answer_of_table
+from medbench.site.entry_answers import answer_of_entry, answer_of_table
 from medbench.site.order_entries import (
     NOT_RANKED,
     DataSet,
@@ -201,15 +202,20 @@ def entry_page(published: Published, *, has_bundle: bool, address: str = "", boa
     entry = published.entry
     boards = boards or shown_boards(published)
     reach = svg.axis_reach(row.span for shown in boards for row in shown.rows)
+    whole = answer_of_entry(published, [shown.board for shown in boards])
     return _render("entry.html", root="../", address=address, entry=entry, published=published, boards=boards,
-                   history=published.history, reach=reach, has_bundle=has_bundle, site_said=SITE_SAID,
+                   whole=whole, history=published.history, reach=reach, has_bundle=has_bundle, site_said=SITE_SAID,
                    cited=citations.cite_entry(published, address))  # fmt: skip
 
 
 def shown_boards(published: Published) -> list[ShownBoard]:
-    """Return the tables of an entry: honest protocols before leaky ones, by how much is trained on."""
-    numbered = enumerate(published.entry["boards"])
-    ordered = sorted(numbered, key=lambda item: (bool(item[1]["leaks"]), protocol_pages.place(item[1]["protocol"])))
+    """Return the tables of an entry: honest protocols before leaky ones, the one that trains on most first."""
+
+    def place(item: tuple[int, Mapping[str, Any]]) -> tuple[Any, ...]:
+        is_leaky, rule, size, share, text = protocol_pages.place(item[1]["protocol"])
+        return bool(item[1]["leaks"]), is_leaky, rule, -size, -share, text
+
+    ordered = sorted(enumerate(published.entry["boards"]), key=place)
     shown, warned = [], set[tuple[str, str]]()
     for number, board in ordered:
         one = _shown(published, number, board)
@@ -291,7 +297,8 @@ def _environment() -> jinja2.Environment:
                             "duration": duration, "drawn": svg.place_range, "counted": _counted,
                             "entries_of": _entries_of}  # fmt: skip
     environment.filters |= {"dataset": dataset_name, "classifier": classifier_name, "method": method_name,
-                            "modality": modality, "nouns": in_plain_nouns, "place": _place,
+                            "modality": modality, "nouns": in_plain_nouns, "place": _place, "scores": _scores,
+                            "recalls": recall_names,
                             "protocol_anchor": protocol_pages.anchor}  # fmt: skip
     environment.globals |= {"unproven": UNPROVEN, "policy": POLICY, "script": SCRIPT, "filters": FILTERS, "menu": MENU,
                             "design": protocol_pages.design, "designs": protocol_pages.designs, "words": WORDS,
@@ -310,6 +317,13 @@ def _finalize(value: Any) -> Any:
 
 def _counted(number: int, noun: str) -> str:
     return counted(number, noun)
+
+
+def _scores(scores: Mapping[str, float]) -> list[tuple[str, str, float, float | None]]:
+    """Return scores of generated images: title, what it is, the number, what as many real images reach."""
+    names = in_order([name for name in scores if ":" not in name or name.partition(":")[0] not in scores])
+    facts = [(name, score_facts(name)) for name in names]
+    return [(one.title, one.text, scores[name], scores.get(f"{name}-floor")) for name, one in facts]
 
 
 def _place(word: GivenWord) -> int:

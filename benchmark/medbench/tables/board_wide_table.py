@@ -12,7 +12,7 @@ from medbench.boards.board import Board, Row
 from medbench.glossary import TERMS
 from medbench.planning.arm_names import arm_name
 from medbench.registry.display_names import positive_class
-from medbench.registry.score_facts import HIGHER, LOWER, SCORES, score_facts
+from medbench.registry.score_facts import HIGHER, LOWER, in_order, score_facts
 from medbench.statistics.further_measures import Measures
 from medbench.statistics.patient_scores import ArmScores
 from medbench.tables.board_notes import without_number
@@ -170,9 +170,7 @@ def _scores_of_made(rows: Sequence[Row]) -> list[str]:
     """Write scores of synthetic samples, each with what real images reach; those of classes are in reports."""
     scored = [row for row in rows if row.scores_of_made]
     found = list(dict.fromkeys(name for row in scored for name in row.scores_of_made if ":" not in name))
-    plain = [name for name in found if name.removesuffix("-floor") == name or name[:-6] not in found]
-    plain = [name for name in plain if not name.endswith("-spread")]  # what the mark g is read off, in CSV and JSON
-    plain.sort(key=lambda name: [*SCORES].index(name) if name in SCORES else len(SCORES))
+    plain = in_order(found)  # the 95th percentile that the mark g is read off is left to CSV and JSON
     extractors = ", ".join(sorted({row.extractor for row in scored}))
     with_floors = [row for row in scored if any(f"{name}-floor" in row.scores_of_made for name in plain)]
     made = []
