@@ -441,6 +441,7 @@ class Dataset(Recipe, Protocol):
         size: Default working size in pixels along every spatial axis.
         sides: Optional, False by default: whether classes are sides of the body (left kidney, right kidney). Samples
             carry it, and an augmenter that mirrors left to right leaves that out.
+        join_near: Optional, True by default: whether patients with nearly equal pictures count as one in every split.
     """
 
     @property

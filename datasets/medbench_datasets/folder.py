@@ -49,6 +49,8 @@ class Folder:
         channels: 1 reads gray, 3 colour.
         size: Default working size in pixels.
         sides: Classes are sides of the body: no method mirrors left to right.
+        join_near: Patients with nearly equal pictures count as one in every split. False where pictures of different
+            patients only look alike; equal ones are joined all the same.
     """
 
     name: str = "folder"
@@ -61,6 +63,7 @@ class Folder:
     channels: Literal[1, 3] = 1
     size: int = 64
     sides: bool = False
+    join_near: bool = True
 
     summary = "your own images: a folder a class, or a CSV table with path, label, patient"
 
@@ -231,7 +234,8 @@ class Folder:
         else:
             notes.append(
                 "Nothing says which images show the same patient: each image counts as a patient of its own, so one "
-                f"patient may stand on both sides of a cut. Set {self.name}.patient or give a table to mend this."
+                "patient may stand on both sides of a cut. Say who is who: patient = 'PATTERN or column' under [data] "
+                "of a study file, --patient of `medbench init`, or a table with a column patient."
             )
             if dicom:
                 notes.append("The DICOM headers hold no PatientID or StudyInstanceUID that tells patients apart.")

@@ -146,7 +146,8 @@ def test_the_name_of_the_folder_is_kept_with_the_run_and_its_place_is_not(mine: 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("data = 3", "study.toml:1:1: data must be a table of texts"),
+        ("data = 3", "study.toml:1:1: data must be a table; write [data]"),
+        ("[data]\npath = ['a']", "study.toml:1:2: data.path is a list, expected a text, number, true or false"),
         ("datasets = ['a', 'b']\n[data]\npatient = 'x'", "its parameters are of one data set"),
         ("datasets = ['folder[patient=x]']\n[data]\npatient = 'x'", "has parameters already"),
     ],

@@ -95,6 +95,54 @@ def test_a_class_of_blank_images_is_said_and_images_that_are_all_one_are_refused
         assert "all 12 images show the same, nothing but one gray level; there is nothing to learn" in text
 
 
+def test_patients_joined_by_near_copies_are_counted_and_can_be_kept_apart(tmp_path: Path) -> None:
+    for n in range(6):
+        noise(tmp_path / "d" / "no" / f"{n}.png", seed=10 + n)
+        pixels = noise(tmp_path / "d" / "yes" / f"{n}.png", seed=0)
+        near = np.random.default_rng(n).normal(0, 4, pixels.shape) + pixels  # alike, not equal
+        Image.fromarray(near.clip(0, 255).astype(np.uint8)).save(tmp_path / "d" / "yes" / f"{n}.png")
+    joined = (
+        "class 'yes' has 6 patients, who count as 1; those who share a picture, the same or nearly, are kept together"
+    )
+    (tmp_path / "s.toml").write_text("datasets = ['folder']\naugmenters = ['balanced']\nyardsticks = false\n"
+                                     "[data]\nfolder = 'd'\nsize = 24\nchannels = 1\n")  # fmt: skip
+
+    begun = say("init", "d", "-a", "balanced", "--size", 24)
+    audited = say("audit", "s.toml")
+    planned = say("plan", "s.toml")
+    apart = say("init", "d", "-a", "balanced", "--size", 24, "--no-join-near", "--out", "apart.toml")
+    planned_apart = say("plan", "apart.toml")
+
+    assert begun[0] == 2
+    assert joined in begun[1]
+    assert "`medbench init d --no-join-near` keeps them apart" in begun[1]
+    assert audited[0] == 8
+    assert f"TOO FEW {joined}" in audited[1]
+    assert planned[0] == 3
+    assert "Class 'yes' has 6 patients, who count as 1" in planned[1]
+    assert "join_near = false under [data]" in audited[1] + planned[1]
+    assert apart[0] == planned_apart[0] == 0
+    assert "join_near = false\n" in (tmp_path / "apart.toml").read_text()
+    assert "pairs of nearly equal pictures may stand on both sides of a split" in planned_apart[1]
+
+
+def test_init_reads_colour_where_images_show_it(tmp_path: Path) -> None:
+    for n in range(12):
+        gray = noise(tmp_path / "gray" / str(n % 2) / f"{n}.png", seed=n)
+        place = tmp_path / "skin" / str(n % 2)
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.stack([gray, gray // 2, gray // 3], axis=2)).save(place / f"{n}.png")
+    in_colour = say("init", "skin", "-a", "balanced", "--size", 16, "--out", "skin.toml")
+    as_gray = say("init", "skin", "-a", "balanced", "--size", 16, "--out", "told.toml", "--channels", 1)
+    gray_ones = say("init", "gray", "-a", "balanced", "--size", 16, "--out", "gray.toml")
+
+    assert "colour yes, so channels = 3; --channels 1 reads gray" in in_colour[1]
+    assert "\nchannels = 3\n" in (tmp_path / "skin.toml").read_text()
+    assert study.read(tmp_path / "skin.toml").datasets == ["folder[channels=3]"]
+    assert as_gray[0] == gray_ones[0] == 0
+    assert "channels" not in (tmp_path / "told.toml").read_text() + (tmp_path / "gray.toml").read_text()
+
+
 def test_two_patients_a_class_are_told_what_is_missing(tmp_path: Path) -> None:
     for n in range(2):
         noise(tmp_path / "d" / "yes" / f"{n}.png", seed=n)
@@ -311,7 +359,8 @@ def test_init_writes_the_official_cut_and_counts_its_twins(tmp_path: Path) -> No
 
     assert plain[0] == twins[0] == planned[0] == 0
     assert 'protocols = ["official"]' in (tmp_path / "plain.toml").read_text()
-    assert "official split, 3 times" in plain[1]
+    assert "official split x 3 repeats" in plain[1]
+    assert "folds" not in (tmp_path / "plain.toml").read_text()
     assert 'protocols = ["official[overlap=drop]"]' in (tmp_path / "twins.toml").read_text()
     assert "without 1 of 12 training images: 1 of 13 test images have a twin there" in twins[1]
     assert "official[overlap=drop] trains without 1 of 12 images, which share a patient or a picture" in planned[1]

@@ -25,6 +25,7 @@ from medbench.data.picture_planes import SIDE
 from medbench.data.sources import Source, locate_datasets
 from medbench.errors import UsageError
 from medbench.planning import study
+from medbench.planning.few_patients import WAY_OUT, say_few
 from medbench.planning.study import Study
 from medbench.protocols.protocol import protocol
 from medbench.registry.catalogue import Catalogue
@@ -67,7 +68,8 @@ def audit(
 ) -> int:
     """Look for duplicates, leaks and shortcuts in DATASET, or in every data set of STUDY.
 
-    Ends with 8 where one would stop a run. Images are decoded as for a run, and kept for it.
+    Ends with 8 where one would stop a run, and where a class has too few patients to be split. Images are decoded as
+    for a run, and kept for it.
     """
     if canary:
         if name is not None or data:
@@ -101,12 +103,13 @@ def audit(
     facts = []
     with Display() as display:
         for source in sources:
-            facts.append(_facts(source, source.decode(workers, display.decoding), audited.waive, official))
+            of_source = _facts(source, source.decode(workers, display.decoding), audited.waive, official)
+            facts.append(of_source | {"too_few": _too_few(source, audited)})
     if as_json:
         click.echo(json.dumps(facts, indent=1))
     else:
         click.echo("\n\n".join("\n".join(_text(of_source)) for of_source in facts))
-    return 8 if any(of_source["blocks"] for of_source in facts) else 0
+    return 8 if any(of_source["blocks"] or of_source["too_few"] for of_source in facts) else 0
 
 
 def _study_of(catalogue: Catalogue, name: str) -> Study:
@@ -119,6 +122,14 @@ def _study_of(catalogue: Catalogue, name: str) -> Study:
         folder = shlex.quote(name)
         raise UsageError(f"{name} is a folder: write `medbench audit folder --data {folder}`.")
     return study.build({"name": "audit", "datasets": [name], "protocols": ["official"]})
+
+
+def _too_few(source: Source, audited: Study) -> str:
+    """Say which classes have too few patients for the study's splits; of a data set alone, for any split."""
+    samples = source.decode(1).samples()
+    if any(protocol(text).name != "official" for text in audited.protocols):
+        return say_few(samples, audited.folds)
+    return say_few(samples) if samples.parts is None else ""
 
 
 def _facts(source: Source, decoded: Decoded, waived: Sequence[str], official: bool) -> dict[str, Any]:
@@ -153,6 +164,9 @@ def _text(facts: dict[str, Any]) -> Iterator[str]:
     yield f"  by patient and study                {facts['declared']:>9,}"
     yield f"  equal pixels united                 {facts['exact']:>9,}{_less(facts['declared'], facts['exact'])}"
     yield f"  nearly equal pictures united        {facts['groups']:>9,}{_less(facts['exact'], facts['groups'])}"
+    if facts["too_few"]:
+        way_out = f". {WAY_OUT[0].upper()}{WAY_OUT[1:]}" * ("count as" in facts["too_few"])
+        yield _sentence(f"TOO FEW  {facts['too_few']}{way_out}. A run would stop (exit 8).", "    ", first="  ")
     yield ""
     same = facts["same"]
     yield f" equal pixels: {counted(len(same), 'picture', 'occur')} {_times(same)}"

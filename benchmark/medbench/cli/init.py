@@ -6,26 +6,24 @@ import shlex
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
 
 from medbench.api.terminal_progress import Display
+from medbench.cli.look_at_folder import add_pixels, find_dataset
 from medbench.cli.shared_options import complete, load_catalogue, plugin_options
 from medbench.cli.writing import fill
 from medbench.data.audit_official_cut import part_names
 from medbench.data.describe import DatasetDescription, describe_decoded
-from medbench.data.guess_patients import guess_patients
 from medbench.data.sources import Source, with_files_of
 from medbench.errors import UsageError
 from medbench.planning import study
+from medbench.planning.few_patients import NEEDED, count_groups, say_few
 from medbench.planning.study_names import slug
 from medbench.planning.study_schema import BudgetTable
 from medbench.planning.trial_matrix import expand
 from medbench.protocols.folds import without_overlap
-from medbench.registry.catalogue import Catalogue
-from medbench.registry.recipes import parse
 from medbench.samples import Samples
 from medbench.statistics.power import PlannedDesign
 from medbench.statistics.verdicts import FEWEST_RARE
@@ -34,7 +32,7 @@ from medbench.tables.board_notes import count_patients, knows_patients, without_
 from medbench.tables.board_table import step_lines
 from medbench.tables.plan_text import outlook_lines
 from medbench.tables.writers.terminal import screen_of
-from medbench.text import clean, counted, listed
+from medbench.text import clean, listed
 
 
 # One parameter per option of the command line.
@@ -59,7 +57,19 @@ from medbench.text import clean, counted, listed
     shell_complete=complete("augmenter"),
     help="Method to compare; may be repeated.",
 )
+@click.option(
+    "-d",
+    "--dataset",
+    shell_complete=complete("dataset"),
+    help="Read FOLDER as this data set, as one of --plugins-dir; found by its layout if left out.",
+)
 @click.option("--size", type=click.IntRange(8, 4096), help="Working size in pixels; the data set's own by default.")
+@click.option(
+    "--channels", type=click.Choice(["1", "3"]), help="Read images as gray (1) or colour (3); by what they show."
+)
+@click.option(
+    "--join-near/--no-join-near", default=True, help="Keep patients with nearly equal pictures together; by default."
+)
 @click.option("--force", is_flag=True, help="Overwrite an existing study file.")
 @plugin_options
 def init(
@@ -67,7 +77,10 @@ def init(
     out: Path,
     patient: str | None,
     augmenter: tuple[str, ...],
+    dataset: str | None,
     size: int | None,
+    channels: str | None,
+    join_near: bool,
     force: bool,
     plugin_folders: tuple[Path, ...],
     plugin_switches: tuple[str, ...],
@@ -85,13 +98,14 @@ def init(
     catalogue = load_catalogue(plugin_folders, plugin_switches)
     for name in augmenter:
         catalogue.resolve("augmenter", name)  # a misspelled one is told before any image is decoded
-    text, how = _dataset_of(catalogue, folder, patient)
+    text, how = (dataset, "as the data set says") if dataset else find_dataset(catalogue, folder, patient)
+    text = add_pixels(catalogue, text, folder, channels, join_near)
     recipe = catalogue.resolve("dataset", text)
     source = Source(catalogue.spec(recipe), with_files_of(recipe, folder), folder, size or recipe.size)
     with Display() as display:
         described = describe_decoded(source, source.decode(1, display.decoding))
     rule, said = _protocol(described)
-    folds = _folds(described) if rule == "patients" else 5
+    folds = _folds(described, folder) if rule == "patients" else 5
     budget = {"size": size} if size else {}
     planned = study.build(
         {
@@ -110,65 +124,25 @@ def init(
     for line in said:
         click.echo(fill(line, " " * 12, first=f"{'protocol':<12}"))
     out.write_text(study.to_toml(planned, folder=folder, place=out.parent), encoding="utf-8")
+    click.echo(f"\nWritten: {out}, which also says where the images lie.\n")
+    click.echo("\n".join(step_lines(_next_steps(out, rule, plugin_folders), screen_of(sys.stdout))))
+
+
+def _next_steps(out: Path, rule: str, plugin_folders: tuple[Path, ...]) -> tuple[NextStep, ...]:
     file = shlex.quote(str(out))
     few = "" if rule.startswith("official") else " --folds 2"
-    click.echo(f"\nWritten: {out}, which also says where the images lie.\n")
-    steps = (
+    file += "".join(f" --plugins-dir {shlex.quote(str(place))}" for place in plugin_folders)
+    return (
         NextStep(f"medbench audit {file}", "duplicates, leaks, shortcuts"),
         NextStep(f"medbench plan {file}", "how long it takes, what gain it can detect"),
         NextStep(f"medbench run {file} --budget smoke{few} --repeats 1", "a practice run"),
         NextStep(f"medbench run {file}", "the study"),
     )
-    click.echo("\n".join(step_lines(steps, screen_of(sys.stdout))))
-
-
-def _dataset_of(catalogue: Catalogue, folder: Path, patient: str | None) -> tuple[str, str]:
-    """Return the text of the data set that a folder is, and where its patients come from; print what was recognised."""
-    text = _recognise(catalogue, folder) if patient is None else ""
-    if not text or text == "folder":
-        return _own(catalogue, folder, patient)
-    if text.startswith("folder["):
-        click.echo("columns     " + ", ".join(f"{key}: {clean(value)}" for key, value in parse(text).parameters))
-        return text, "by the columns of the table" if ",patient=" in text else "the table names none"
-    title = catalogue.resolve("dataset", text).card.title
-    click.echo(f"layout      this looks like {clean(text)}, {clean(title)}")
-    return text, "as the data set says"
 
 
 def name_for_study(out: Path, folder: Path) -> str:
     """Name a study after its file, and after the folder where the file has the usual name."""
     return slug(folder.resolve().name) if out.stem == "study" else out.stem
-
-
-def _recognise(catalogue: Catalogue, folder: Path) -> str:
-    """Ask every data set whether a folder has its layout, one's own folder last; "" if none knows it."""
-    found: list[Any] = catalogue.items("dataset")
-    for dataset in sorted(found, key=lambda d: d.name in ("folder", "source-folder")):
-        look = getattr(dataset, "recognise", None)
-        if dataset.name != "source-folder" and look is not None and (text := look(folder)):
-            return str(text)
-    return ""
-
-
-def _own(catalogue: Catalogue, folder: Path, patient: str | None) -> tuple[str, str]:
-    """Return the text of the data set for a folder of one's own, and where its patients come from."""
-    if patient is not None:
-        click.echo(f"pattern     {clean(patient)}")
-        return f"folder[patient={patient}]", "by the pattern"
-    index = catalogue.resolve("dataset", "folder").index(folder)
-    if any("DICOM headers, hashed" in note for note in index.notes):
-        return "folder", "as the DICOM headers say"
-    if any(r.patient != r.files[0] for r in index.records):  # a reader that knows no patients takes the paths
-        return "folder", "as the table of samples says"
-    guess = guess_patients([r.id for r in index.records])
-    if guess is None:
-        return "folder", "none found in the file names; --patient tells how"
-    for path, who in guess.examples[:3]:
-        click.echo(f"  for example  {clean(path)}  is of patient {clean(who)}")
-    if guess.caution:
-        click.echo(f"  caution      {clean(guess.caution)}")
-    click.echo(f"pattern     {clean(guess.pattern)}")
-    return f"folder[patient={guess.pattern}]", "guessed from file names by the pattern"
 
 
 def _protocol(described: DatasetDescription) -> tuple[str, list[str]]:
@@ -195,17 +169,16 @@ def _protocol(described: DatasetDescription) -> tuple[str, list[str]]:
     return rule, [f"{said}; --protocol patients cuts anew"]
 
 
-def _folds(described: DatasetDescription) -> int:
+def _folds(described: DatasetDescription, folder: Path) -> int:
     s = described.samples
-    groups = [len(set(s.groups[s.labels == k].tolist())) for k in range(len(s.classes))]
-    rarest = min(groups)
-    if rarest < 2:
-        name = s.classes[groups.index(rarest)]
-        raise UsageError(
-            f"class {name!r} has {counted(rarest, 'patient')}, those who share a picture counted as one; it needs "
-            "at least 2 to be learnt and tested."
-        )
-    return min(5, rarest)
+    if few := say_few(s):
+        way_out = ""
+        if "count as" in few:
+            audit = shlex.join(["medbench", "audit", described.text, "--data", str(folder)])
+            again = shlex.join(["medbench", "init", str(folder), "--no-join-near"])
+            way_out = f" `{audit}` lists the pictures; where patients only look alike, `{again}` keeps them apart."
+        raise UsageError(f"{few}; a class needs at least {NEEDED} patients to be learnt and tested.{way_out}")
+    return min(5, min(count_groups(s)))
 
 
 def _report(described: DatasetDescription, how: str, rule: str, folds: int, comparisons: int) -> None:
@@ -218,7 +191,8 @@ def _report(described: DatasetDescription, how: str, rule: str, folds: int, comp
     for word, said in [("note", text) for text in described.notes] + warnings:
         click.echo(fill(said, " " * 12, first=f"  {word:<10}"))
     official = rule.startswith("official")
-    click.echo(f"design      {'official split' if official else f'{folds}-fold cross-validation'}, 3 times")
+    split = "official split x 3 repeats" if official else f"{folds}-fold cross-validation, 3 times"
+    click.echo(f"{'design':<12}{split}")
     tested: list[int] = described.class_patients
     trained: list[int] = []
     if official and s.parts is not None:

@@ -13,7 +13,7 @@ from medbench.data.audit_official_cut import Overlap, find_overlap, groups_acros
 from medbench.data.groups import link_groups, unite_groups
 from medbench.data.picture_planes import FLAT
 from medbench.errors import DataError
-from medbench.interfaces import Index
+from medbench.interfaces import Dataset, Index
 from medbench.text import counted
 
 
@@ -57,6 +57,7 @@ def inspect_images(
     views: np.ndarray,
     contents: Sequence[str],
     blank: Sequence[bool],
+    join_near: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> Inspection:
     """Unite what belongs together, and find what stands under two labels, in both parts of a cut, or shows nothing.
@@ -67,6 +68,7 @@ def inspect_images(
         views: ``float32 (n, planes, side, side)`` as :func:`medbench.data.picture_planes.comparable_planes` gives them.
         contents: A hash of each image's pixels; empty for one of a single value, which unites nobody.
         blank: Whether each image shows nothing, as :func:`is_blank` says.
+        join_near: Unite the patients of nearly equal pictures; where not, such pictures are listed and nothing more.
         progress: Told how many of the images were compared.
     """
     records = index.records
@@ -79,8 +81,9 @@ def inspect_images(
     exact = unite_groups(patients, studies, contents)
     marks = list(zip(labels, parts, strict=True))
     pairs = find_duplicate_planes(views, exact, same=contents, marks=marks, progress=progress)
-    groups = link_groups(exact, [(pair.first, pair.second) for pair in pairs])
-    pictures = _name_pictures(contents, pairs)
+    united = pairs if join_near else []
+    groups = link_groups(exact, [(pair.first, pair.second) for pair in united])
+    pictures = _name_pictures(contents, united)
     same = _rows_by_key(list(contents))
     conflicts = _in_conflict(same, labels)
     links = tuple(Link(ids[p.first], ids[p.second], round(p.value, 4)) for p in pairs)
@@ -121,6 +124,11 @@ def check_contents(contents: Sequence[str], image: np.ndarray, name: str) -> Non
             f"{name}: all {counted(len(contents), 'image')} show the same, {shown}; there is nothing to learn. Check "
             "the files, and the window they are shown in."
         )
+
+
+def joins_near(dataset: Dataset) -> bool:
+    """Say whether patients with nearly equal pictures are one group: a data set's ``join_near``, else true."""
+    return bool(getattr(dataset, "join_near", True))
 
 
 def is_blank(image: np.ndarray) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 
 from medbench import sealed_records
 from medbench.data.audit_findings import Findings
-from medbench.data.audit_images import Inspection, check_contents, inspect_images, is_blank
+from medbench.data.audit_images import Inspection, check_contents, inspect_images, is_blank, joins_near
 from medbench.data.audit_shortcuts import Header, measure_shortcuts, read_header
 from medbench.data.files import sha256_of
 from medbench.data.picture_planes import comparable_planes
@@ -74,8 +74,7 @@ def decode_into(
         if progress and of > MANY:
             progress(compared, rows, of)
 
-    sides = bool(getattr(dataset, "sides", False))
-    _finish(folder, index, f"{prefix}{dataset.name.partition(':')[0]}", headers, sides, tell)
+    _finish(folder, index, f"{prefix}{dataset.name.partition(':')[0]}", headers, dataset, tell)
     tell(n, n)
 
 
@@ -154,9 +153,10 @@ def _decode_chunk(
 
 
 def _finish(
-    folder: Path, index: Index, prefix: str, headers: np.ndarray, sides: bool, progress: Callable[[int, int], None]
+    folder: Path, index: Index, prefix: str, headers: np.ndarray, dataset: Dataset, progress: Callable[[int, int], None]
 ) -> None:
     """Audit the pixels of a folder and write its columns and its manifest."""
+    sides = bool(getattr(dataset, "sides", False))
     pixels = np.load(folder / "pixels.npy", mmap_mode="r")
     contents = [hashlib.sha256(row.tobytes()).hexdigest() for row in pixels]
     check_contents(contents, pixels[0], prefix)
@@ -168,6 +168,7 @@ def _finish(
         views=comparable_planes(pixels),
         contents=hashes,
         blank=[is_blank(row) for row in pixels],
+        join_near=joins_near(dataset),
         progress=progress,
     )
     columns = {

@@ -135,6 +135,14 @@ def describe_decoded(source: Source, decoded: Decoded) -> DatasetDescription:
     card = source.recipe.card
     said_of = (*found.sentences(), *found.remarks())
     warnings = [f"{said}: medbench audit {shlex.quote(source.text)}" for said in said_of]
+    group_of = dict(zip(samples.ids.tolist(), samples.groups.tolist(), strict=True))
+    apart = sum(group_of.get(pair.first) != group_of.get(pair.second) for pair in found.near)
+    if apart:  # those that were joined are of one group
+        pairs = counted(apart, "pair")
+        warnings.append(
+            f"{pairs} of nearly equal pictures may stand on both sides of a split (join_near = false): "
+            f"medbench audit {shlex.quote(source.text)}"
+        )
     if samples.sides:
         warnings.append(SIDES)
     return DatasetDescription(

@@ -8,9 +8,10 @@ from typing import Any
 
 from medbench.data.audit_official_cut import WAIVABLE, waived_leaks
 from medbench.data.describe import DatasetDescription
-from medbench.errors import LeakError, UsageError
+from medbench.errors import DataError, LeakError, UsageError
 from medbench.identity.identity import digest
 from medbench.interfaces import TrainingSet
+from medbench.planning.few_patients import explain_few
 from medbench.protocols.folds import Cut, without_overlap
 from medbench.protocols.leaks import LEAKS, find_leaks
 from medbench.protocols.protocol import EvaluationProtocol
@@ -46,6 +47,7 @@ def check_cut(source: DatasetDescription, rule: EvaluationProtocol, cut: Cut, wa
 
     Raises:
         LeakError: If the cut leaks what the protocol does not declare.
+        DataError: If a class has fewer patients than folds.
         UsageError: If a class is missing from training, or there is nothing to test.
     """
     trained_on: list[Samples] = []
@@ -54,7 +56,10 @@ def check_cut(source: DatasetDescription, rule: EvaluationProtocol, cut: Cut, wa
         trained_on.append(train)
         return TrainingSet(train), *held_out
 
-    made, validation, test = rule.arrange(source.samples, cut, prepare)
+    try:
+        made, validation, test = rule.arrange(source.samples, cut, prepare)
+    except DataError as error:
+        raise DataError(" ".join(filter(None, (f"{source.text}: {error}", explain_few(source.samples))))) from None
     unexpected = find_leaks(made.samples, validation, test) - rule.leaks
     if "same-patient" in unexpected and rule.name == "official":
         _check_official(source, waived)
@@ -71,7 +76,8 @@ def check_cut(source: DatasetDescription, rule: EvaluationProtocol, cut: Cut, wa
     missing = sorted(set(range(len(source.samples.classes))) - set(made.samples.labels.tolist()))
     if missing or not len(test):
         where = f"fold {cut.fold} of {cut.folds}" if cut.folds > 1 else "the official cut"
-        raise UsageError(f"{source.text}: {where} {_missing_class(source, rule, cut, missing)}.")
+        problem = f"{source.text}: {where} {_missing_class(source, rule, cut, missing)}."
+        raise UsageError(" ".join(filter(None, (problem, explain_few(source.samples)))))
     return CheckedCut(trained_on[0], _overlap_warning(source, rule) | _rarity_warning(source, test, cut))
 
 

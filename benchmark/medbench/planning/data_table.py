@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,14 +27,20 @@ def take_data_table(table: Mapping[str, Any], place: Path) -> tuple[dict[str, An
         place: Folder of the study file, where a relative folder begins.
 
     Raises:
-        UsageError: If it is no table of texts, or the study names several data sets and the table has parameters.
+        UsageError: If it is no table of texts, numbers, true and false, or the study names several data sets and the
+            table has parameters.
     """
     values = dict(table)
     if "data" not in values:
         return values, ""
     data = values.pop("data")
-    if not isinstance(data, dict) or not all(isinstance(value, str | bool) for value in data.values()):
-        raise UsageError("data must be a table of texts; write [data] and folder = '...' below.")
+    if not isinstance(data, dict):
+        raise UsageError("data must be a table; write [data] and folder = '...' below.")
+    for key, value in data.items():
+        if not isinstance(value, str | bool | int | float):
+            raise UsageError(
+                f"data.{key} is a {type(value).__name__}, expected a text, number, true or false; write {key} = '...'."
+            )
     parameters = dict(data)
     folder = str(parameters.pop(FOLDER, ""))
     texts = values.get("datasets", [])
@@ -59,7 +66,7 @@ def write_data_table(text: str, folder: Path, place: Path) -> tuple[str, list[st
     here, there = place.resolve(), folder.resolve()
     written = str(there.relative_to(here)) if there.is_relative_to(here) else str(there)
     rows = [(FOLDER, written), *spec.parameters]
-    return spec.name, ["[data]", *(f"{key} = {quoted(value)}" for key, value in rows)]
+    return spec.name, ["[data]", *(f"{key} = {_plain(value)}" for key, value in rows)]
 
 
 def quoted(text: str) -> str:
@@ -67,5 +74,10 @@ def quoted(text: str) -> str:
     return f"'{text}'" if "'" not in text and text.isprintable() else json.dumps(text, ensure_ascii=False)
 
 
-def _text(value: str | bool) -> str:
-    return str(value).lower() if isinstance(value, bool) else value
+def _plain(text: str) -> str:
+    """Write a value of TOML: a whole number, true and false as such, all else as a text."""
+    return text if re.fullmatch(r"true|false|0|[1-9][0-9]{0,8}", text) else quoted(text)
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

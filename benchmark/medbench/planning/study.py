@@ -253,6 +253,7 @@ def to_toml(study: Study, *, folder: Path | None = None, place: Path | None = No
     default = Study(datasets=[], augmenters=[], classifiers=[])
     lines, tables = [], []
     values = study.model_dump()
+    has_folds = any(not text.startswith("official") for text in study.protocols)
     if folder is not None:
         name, data = write_data_table(study.datasets[0], folder, place or Path())
         values["datasets"] = [name]
@@ -270,6 +271,6 @@ def to_toml(study: Study, *, folder: Path | None = None, place: Path | None = No
                 tables += ["", f"[{key}]", *(f"{k} = {json.dumps(v)}" for k, v in changed.items())]
             if inner:
                 tables += ["", "[smoke.budget]", *(f"{k} = {v}" for k, v in inner.items())]
-        elif value != getattr(default, key) or key in ("name", "folds", "repeats", "worth"):
+        elif value != getattr(default, key) or key in ("name", "repeats", "worth", *["folds"] * has_folds):
             lines.append(f"{key} = {json.dumps(value, ensure_ascii=False)}")
     return "\n".join([*lines, *tables]) + "\n"
