@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
+import json
 import multiprocessing
 import os
 import re
 import signal
+import subprocess
+import threading
 import time
 from pathlib import Path
 
 
 def returns(folder: str, device: str) -> int:
     """Return the number the folder is called."""
-    return int(folder)
+    return int(Path(folder).name)
 
 
 def notes_device(folder: str, device: str) -> int:
@@ -85,4 +89,107 @@ def waits_for_a_file(folder: str, device: str) -> int:
     notes_its_place(folder, device)
     while not Path(folder).with_name("go").is_file():
         time.sleep(0.02)
+    return 0
+
+
+def _state() -> dict[str, object]:
+    import sys
+    import warnings
+
+    import numpy as np
+    import torch
+
+    return {
+        "draws": [float(np.random.random()), float(torch.rand(()))],  # noqa: NPY002
+        "folder": os.getcwd(),
+        "environment": dict(os.environ),
+        "filters": str(warnings.filters),
+        "path": list(sys.path),
+        "threads": torch.get_num_threads(),
+        "dtype": str(torch.get_default_dtype()),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "benchmark": torch.backends.cudnn.benchmark,
+        "grad": torch.is_grad_enabled(),
+        "denormal": float(torch.tensor(1e-40) * 1.5) == 0,
+        "errors": np.geterr(),
+        "printing": np.get_printoptions()["precision"],
+        "recursion": sys.getrecursionlimit(),
+        "signal": str(signal.getsignal(signal.SIGUSR1)),
+        "plugin": "stranger" in sys.modules,
+    }
+
+
+def notes_state(folder: str, device: str) -> int:
+    """Write its process and what it finds there, in order of jobs."""
+    with Path(folder, "states.txt").open("a") as file:
+        file.write(json.dumps([os.getpid(), _state()]) + "\n")
+    return 0
+
+
+def leaves_much(folder: str, device: str) -> int:
+    """Change everything that is shared by the jobs of a process and can be put back."""
+    import sys
+    import warnings
+
+    import numpy as np
+    import torch
+
+    _state()
+    Path(folder, "stranger.py").write_text("calls = []\n")
+    sys.path.append(folder)
+    importlib.invalidate_caches()
+    importlib.import_module("stranger").calls.append(1)
+    os.chdir(folder)
+    os.environ["LEFT"] = os.environ["PATH"] = "behind"
+    warnings.simplefilter("error")
+    torch.set_num_threads(3)
+    torch.set_default_dtype(torch.float64)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.backends.cudnn.benchmark = True
+    torch.set_grad_enabled(False)
+    torch.set_flush_denormal(True)
+    np.seterr(all="ignore")
+    np.set_printoptions(precision=2)
+    sys.setrecursionlimit(4321)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    return 0
+
+
+def leaves_a_thread(folder: str, device: str) -> int:
+    """Leave a thread that goes on."""
+    threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
+    return 0
+
+
+def leaves_a_child(folder: str, device: str) -> int:
+    """Leave a process that goes on for some seconds."""
+    subprocess.Popen(["sleep", "5"])
+    return 0
+
+
+def replaces_a_function(folder: str, device: str) -> int:
+    """Make a library compute something else."""
+    import torch
+
+    torch.nn.functional.relu = torch.nn.functional.gelu
+    return 0
+
+
+def leaves_a_hook(folder: str, device: str) -> int:
+    """Have every network do something more."""
+    import torch
+
+    torch.nn.modules.module.register_module_forward_hook(lambda *_: None)
+    return 0
+
+
+def fails(folder: str, device: str) -> int:
+    """Say that it failed."""
+    return 7
+
+
+def notes_pid(folder: str, device: str) -> int:
+    """Write its process, in order of jobs."""
+    with Path(folder, "pids").open("a") as file:
+        file.write(f"{os.getpid()}\n")
     return 0

@@ -138,6 +138,7 @@ def work(folder: str, device: str) -> int:
     sys.stderr.flush()
     os.dup2(log, 1)
     os.dup2(log, 2)
+    os.close(log)
     catalogue = plugins.load(folders=[Path(f) for f in task["plugin_folders"]], blocked=task["blocked"])
     extent = testing.quick(**task["extent"])
     done = set(task["known"])

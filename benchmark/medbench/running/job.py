@@ -92,6 +92,7 @@ def work(folder: str, device: str) -> int:
     sys.stderr.flush()
     os.dup2(log, 1)
     os.dup2(log, 2)
+    spare = [log]
     try:
         do_task(task, place, device)
     except Skip as skip:
@@ -104,7 +105,7 @@ def work(folder: str, device: str) -> int:
         return _fail(place, error.kind, sentence(str(error), names), error.exit_code)
     except (Exception, SystemExit) as error:  # noqa: BLE001  a trial is one of the two borders that must survive
         names = _log(error, task)
-        os.close(log)  # where too many files are open, the next line needs its place
+        os.close(spare.pop())  # where too many files are open, the next line needs its place
         if (fault := find_machine_fault(error)) is not None:
             return _fail(place, *fault, 6)
         said = str(error.strerror) if isinstance(error, OSError) else sentence(str(error), names)
@@ -113,6 +114,8 @@ def work(folder: str, device: str) -> int:
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
+        for left in spare:  # a process may do further jobs
+            os.close(left)
     return 0
 
 

@@ -9,11 +9,41 @@ import multiprocessing
 import os
 import signal
 import threading
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from medbench_plugins.executors.clean_slate import CleanSlate
+
 CONTEXT_BYTES = 600 * 2**20
 """What CUDA itself takes in each process beside the memory of tensors; the limit on those does not count it."""
+
+
+def serve(tell: Connection, device: str, share: float) -> None:
+    """Be a process that does jobs: tell the runner that it began, and after each job its status and if it is clean.
+
+    Args:
+        tell: Gives ``(work, folder, whether another job may follow)``.
+        device: Where jobs run.
+        share: Part of the device.
+    """
+    tell.send(None)
+    settle()
+    cap_memory(device, share)
+    slate = CleanSlate()
+    streams = [os.dup(number) for number in (1, 2)]  # a job sends both into its log
+    goes_on = True
+    while goes_on:
+        try:
+            work, folder, goes_on = tell.recv()
+        except EOFError:
+            return
+        tell.send(work(folder, device))
+        if goes_on:
+            for number, stream in enumerate(streams, start=1):
+                os.dup2(stream, number)
+            goes_on = not slate.put_back()
+            tell.send(goes_on)
 
 
 def settle() -> None:

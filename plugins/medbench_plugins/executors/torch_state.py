@@ -1,0 +1,90 @@
+"""What torch keeps for a whole process: how it is read, and how it is put back."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+States = dict[str, tuple[Callable[[], Any], Callable[[Any], Any] | None]]
+
+
+def states(torch: Any) -> States:
+    """Return what has a value for a whole process, by its name; None where it is not put back."""
+    deterministic = (torch.are_deterministic_algorithms_enabled, torch.is_deterministic_algorithms_warn_only_enabled)
+    return {
+        "torch's random state": (torch.get_rng_state, torch.set_rng_state),
+        "random state of GPUs": (lambda: _gpu_seeds(torch), lambda _: _seed_gpus(torch)),
+        "threads": (torch.get_num_threads, torch.set_num_threads),
+        "gradients": (torch.is_grad_enabled, lambda value: torch._C._set_grad_enabled(value)),
+        "inference": (torch.is_inference_mode_enabled, None),
+        "anomalies": (torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
+        "default dtype": (torch.get_default_dtype, torch.set_default_dtype),
+        "default device": (torch.get_default_device, None),
+        "determinism": (lambda: tuple(f() for f in deterministic), lambda v: _set_deterministic(torch, v)),
+        "matrix products": (torch.get_float32_matmul_precision, None),
+        "flags of cuDNN": (lambda: _cudnn(torch), lambda value: _set_cudnn(torch, value)),
+        "attention": (lambda: _attention(torch), lambda value: _set_attention(torch, value)),
+        "mkldnn": (torch._C._get_mkldnn_enabled, torch._C._set_mkldnn_enabled),
+        "autocast": (lambda: (torch.is_autocast_enabled("cpu"), torch.is_autocast_cache_enabled()), None),
+        "modes": (lambda: len(torch.overrides._get_current_function_mode_stack()), None),
+        "hooks of modules": (lambda: _hooks(torch), None),
+        "denormals": (lambda: _flushes(torch), torch.set_flush_denormal),
+        "compiled code": (_compiled, None),
+    }
+
+
+def _gpu_seeds(torch: Any) -> bool:
+    """Say whether random states of GPUs are as in a new process; asked of a GPU, that would have to wait for it."""
+    return not torch.cuda.is_initialized()
+
+
+def _seed_gpus(torch: Any) -> None:
+    for generator in torch.cuda.default_generators:
+        generator.manual_seed(DEFAULT_SEED)
+
+
+DEFAULT_SEED = 67280421310721
+"""What torch seeds its generators with when it starts (c10::detail default_rng_seed_val)."""
+
+
+def _set_deterministic(torch: Any, value: tuple[bool, bool]) -> None:
+    torch.use_deterministic_algorithms(value[0], warn_only=value[1])
+
+
+def _cudnn(torch: Any) -> tuple[bool, bool, bool]:
+    flags = torch.backends.cudnn
+    return flags.enabled, flags.benchmark, flags.deterministic
+
+
+def _set_cudnn(torch: Any, value: tuple[bool, bool, bool]) -> None:
+    flags = torch.backends.cudnn
+    flags.enabled, flags.benchmark, flags.deterministic = value
+
+
+def _attention(torch: Any) -> tuple[bool, ...]:
+    cuda = torch.backends.cuda
+    return cuda.flash_sdp_enabled(), cuda.mem_efficient_sdp_enabled(), cuda.cudnn_sdp_enabled(), cuda.math_sdp_enabled()
+
+
+def _set_attention(torch: Any, value: tuple[bool, ...]) -> None:
+    cuda = torch.backends.cuda
+    setters = (cuda.enable_flash_sdp, cuda.enable_mem_efficient_sdp, cuda.enable_cudnn_sdp, cuda.enable_math_sdp)
+    for enable, was in zip(setters, value, strict=True):
+        enable(was)
+
+
+def _hooks(torch: Any) -> int:
+    module = torch.nn.modules.module
+    return sum(
+        len(value) for name, value in vars(module).items() if name.startswith("_global_") and hasattr(value, "__len__")
+    )
+
+
+def _flushes(torch: Any) -> bool:
+    return float(torch.tensor(1e-40) * 1.5) == 0
+
+
+def _compiled() -> int:
+    counters = getattr(sys.modules.get("torch._dynamo.utils"), "counters", {})
+    return sum(counters["stats"].values()) if "stats" in counters else 0
