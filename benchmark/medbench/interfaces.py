@@ -474,7 +474,11 @@ class Dataset(Recipe, Protocol):
 
 @runtime_checkable
 class Executor(Recipe, Protocol):
-    """A way to run jobs. One call of ``start`` a run."""
+    """A way to run jobs. One call of ``start`` a run.
+
+    One whose jobs run on other machines has a number ``at_a_time``: how many may wait or run there at a time unless
+    ``--workers`` says. The device it is given is then what ``--device`` says, "auto" for one that is found there.
+    """
 
     def start(self, *, workers: int, devices: Sequence[str]) -> Jobs:
         """Start up to `workers` jobs at a time on torch devices such as "cpu" or "cuda:0"."""

@@ -248,7 +248,7 @@ def test_an_unknown_study_is_named(medbench: Medbench, name: str) -> None:
         (("--device", "gpu"), 2, "--device gpu: write auto, cpu, cuda, or cuda:0,cuda:1"),
         (("--device", "cuda:²"), 2, "--device cuda:²"),
         (("--device", ""), 2, "--device"),
-        (("--executor", "slurm"), 2, "no executor is named 'slurm'; there are: local"),
+        (("--executor", "lokal"), 2, "no executor is named 'lokal' (did you mean 'local'?); there are: local"),
         (("--workers", "0"), 2, "'--workers': 0 is not in the range"),
         (("--limit", "0"), 2, "'--limit'"),
         (("-p", "toys"), 2, "-p toys: write -p no:NAME"),

@@ -96,10 +96,12 @@ def choose_workers(resources: Resources, catalogue: Catalogue, *, threads: int) 
     """
     if resources.workers_per_gpu and resources.workers:
         raise UsageError("--workers-per-gpu: --workers says already how many run at a time; leave one of the two out.")
+    executor = catalogue.resolve("executor", resources.executor)
+    if at_a_time := getattr(executor, "at_a_time", 0):  # they run elsewhere, and find their device there
+        return Workers(executor, resources.workers or at_a_time, (resources.device,), resources.limit_s)
     found = tuple(devices.choose(resources.device))
     if found[0] == "cpu" and resources.workers_per_gpu:
         raise UsageError("--workers-per-gpu: no GPU is used here; give --workers, or see `medbench doctor`.")
     on_cpu = max(1, (os.cpu_count() or 1) // threads)
     usual = on_cpu if found[0] == "cpu" else len(found) * (resources.workers_per_gpu or 1)
-    executor = catalogue.resolve("executor", resources.executor)
     return Workers(executor, resources.workers or usual, found, resources.limit_s)
