@@ -156,7 +156,7 @@ def test_a_table_that_names_patients_is_believed_over_file_names(medbench: Medbe
         (("mine", "--out", "no/study.toml"), 2, "no is no folder; make it first"),
         (("mine", "-a", "hybird"), 2, "did you mean 'hybrid'"),
         (("single",), 3, "only the class yes"),
-        (("lonely",), 2, "class 'yes' has 1 patient; a class needs at least 3 patients"),
+        (("lonely",), 2, "'yes' has 1 patient; a class needs at least 3 patients"),
         (("alike",), 2, "'yes' has 2 patients, who count as 1; those who share a picture"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +113,7 @@ def test_patients_joined_by_near_copies_are_counted_and_can_be_kept_apart(tmp_pa
     planned = say("plan", "s.toml")
     apart = say("init", "d", "-a", "balanced", "--size", 24, "--no-join-near", "--out", "apart.toml")
     planned_apart = say("plan", "apart.toml")
+    smoke = say("plan", "apart.toml", "--budget", "smoke")
 
     assert begun[0] == 2
     assert joined in begun[1]
@@ -124,6 +126,11 @@ def test_patients_joined_by_near_copies_are_counted_and_can_be_kept_apart(tmp_pa
     assert apart[0] == planned_apart[0] == 0
     assert "join_near = false\n" in (tmp_path / "apart.toml").read_text()
     assert "pairs of nearly equal pictures may stand on both sides of a split" in planned_apart[1]
+    assert "verdict needs 20 images of every class to test, and there are 6 of no and 6 of yes" in planned_apart[1]
+    every, of_board = re.findall(r"([0-9]+) training runs", planned_apart[1])[:2]
+    assert every == of_board  # those on fewer patients among them
+    assert "So few steps teach a network little" in smoke[1]
+    assert "is known once the images are decoded" in smoke[1]  # at another size
 
 
 def test_init_reads_colour_where_images_show_it(tmp_path: Path) -> None:

@@ -14,13 +14,15 @@ from medbench.planning.leak_staircase import arms_under
 from medbench.planning.plan import Plan
 from medbench.planning.seed_block import SEEDS
 from medbench.planning.stored_part import StoredPart
+from medbench.planning.study import BUDGETS
 from medbench.planning.time_forecast import Timing, duration_text, forecast_time
 from medbench.protocols.protocol import EvaluationProtocol, protocol
 from medbench.registry.display_names import classifier_name, dataset_name, method_name
+from medbench.registry.recipes import parse
 from medbench.samples import Samples
 from medbench.statistics.power import DISAGREE, PlannedDesign, outlook, patients_to_see
 from medbench.statistics.verdicts import FEWEST_RARE, LEAK_NAMES, Evidence, reasons
-from medbench.tables.board_notes import count_patients, without_command
+from medbench.tables.board_notes import count_patients, knows_patients, without_command
 from medbench.tables.wording import SYNTHETIC
 from medbench.tables.writers.terminal import PIPE, Screen, under
 from medbench.text import clean, counted, listed
@@ -57,7 +59,9 @@ def lines(plan: Plan, stored: StoredPart, *, start: str = "", screen: Screen = P
         classes = ", ".join(
             f"{n:,} {clean(c)}" for n, c in zip(source.class_patients, source.samples.classes, strict=True)
         )
-        yield from under([f"{_data(source)}: {count_patients(source.facts())} ({classes})"], screen.width)
+        column = _patient_column(source)
+        yield from under([f"{_data(source)}: {count_patients(source.facts())}{column} ({classes})"], screen.width)
+        yield from under(_no_verdict(plan, source), screen.width)
     yield from under([_size(plan, stored, timed)], screen.width)
     for source in plan.sources:
         protocols = dict.fromkeys(plan.study.protocols)
@@ -123,6 +127,34 @@ def detectable(plan: Plan) -> Iterator[str]:
                     yield f"{of}{said if of else said.capitalize()}."
 
 
+def _patient_column(source: DatasetDescription) -> str:
+    """Name the column of a table that says who is a patient; "" where it is none, or a pattern."""
+    column = dict(parse(source.text.removeprefix("phantom:")).parameters).get("patient", "")
+    return f", patients by column {clean(column)}" if column and "(" not in column else ""
+
+
+def _no_verdict(plan: Plan, source: DatasetDescription) -> list[str]:
+    """Say what rules a verdict out whatever is run: too few patients of a class; nothing where none is."""
+    rules = [protocol(text) for text in plan.study.protocols]
+    tested = [_tested(source, rule) for rule in rules if rule.is_honest]
+    if not tested:
+        return []
+    patients = max((_of_class(samples) for samples in tested), key=min)
+    if min(patients) >= FEWEST_RARE:
+        return []
+    few = [f"{n} of {clean(name)}" for n, name in zip(patients, source.samples.classes, strict=True) if n < FEWEST_RARE]
+    unit = "patients" if knows_patients(source.facts()) else "images"
+    return [
+        f"No verdict possible: a verdict needs {FEWEST_RARE} {unit} of every class to test, and there are "
+        f"{listed(few)}. Add {unit}, or join or drop those classes; a run gives gains and intervals all the same."
+    ]
+
+
+def _tested(source: DatasetDescription, rule: EvaluationProtocol) -> Samples:
+    s = source.samples
+    return s.take(s.parts == "test") if rule.name == "official" and s.parts is not None else s
+
+
 def _practice(design: PlannedDesign) -> str:
     """Say that a design is too small for a verdict; "" where it is not."""
     evidence = Evidence(design.folds, design.repeats, 1, 1, FEWEST_RARE, sum(design.class_patients))
@@ -179,10 +211,12 @@ def _boards(plan: Plan, source: DatasetDescription, text: str, timed: Timing, sc
     several = len(plan.sources) > 1
     for classifier in dict.fromkeys(arm.board or arm.classifier for arm in arms):
         on_board = {arm.key for arm in arms if (arm.board or arm.classifier) == classifier}
+        of_board = (source.text, text, classifier)
+        fewer = {y.fewer for y in plan.yardsticks if (y.dataset, y.protocol, y.board) == of_board}
         trials = [
             t
             for t in plan.trials
-            if (t.dataset, t.protocol) == (source.text, text) and (t.augmenter, t.classifier) in on_board
+            if t.dataset == source.text and t.protocol in {text, *fewer} and (t.augmenter, t.classifier) in on_board
         ]
         first = f"{_data(source)}, " if several else ""
         said = f"{first}{classifier_name(classifier)}, {_design(plan, rule)}: {counted(len(trials), 'training run')}"
@@ -204,8 +238,7 @@ def _planned(
     plan: Plan, source: DatasetDescription, text: str, rule: EvaluationProtocol, comparisons: int
 ) -> PlannedDesign:
     s = source.samples
-    tested = s.take(s.parts == "test") if rule.name == "official" and s.parts is not None else s
-    patients = _of_class(tested)
+    patients = _of_class(_tested(source, rule))
     on = next((t.patients for t in plan.trained_on if (t.dataset, t.protocol) == (source.text, text)), 0.0)
     pool = _of_class(s.take(s.parts == "train")) if s.parts is not None else patients
     trained = [n * on / max(1, sum(pool)) for n in pool]
@@ -281,6 +314,13 @@ def _remarks(plan: Plan, screen: Screen) -> Iterator[str]:
     said += [f"Left out, {left_out(skip)}: {skip.reason}" for skip in plan.skipped]
     generators = f", generators at most {counted(budget.generator_steps, 'step')}" if plan.stages else ""
     said.append(f"Budget: {counted(budget.steps, 'training step')} with {budget.batch} images each{generators}.")
+    if budget.steps <= BUDGETS["smoke"].steps:
+        said.append("So few steps teach a network little: the numbers show that everything works, and nothing else.")
+    if not all(source.is_decoded for source in plan.sources):
+        said.append(
+            "What tells the classes apart without the disease, and which images are there twice, is known once the "
+            "images are decoded: by `medbench audit`, or when the run starts."
+        )
     for source in plan.sources:
         of_data = f" on {_data(source)}" if len(plan.sources) > 1 else ""
         said += [f"Note{of_data}: {note.rstrip('.')}." for note in source.notes]
