@@ -15,7 +15,7 @@ def html(blocks: Iterable[Block]) -> str:
 
 def _lines(block: Block) -> Iterator[str]:
     if isinstance(block, Heading):
-        yield f"<h4>{escape(block.text)}</h4>"
+        yield f"<h3>{escape(block.text)}</h3>"  # below a notebook's own sections, without a level left out
     elif isinstance(block, Sentences) and block.is_list:
         yield f"<ul>{''.join(f'<li>{escape(text)}</li>' for text in block.texts)}</ul>"
     elif isinstance(block, Sentences | Notes):
