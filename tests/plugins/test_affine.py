@@ -97,7 +97,7 @@ def test_a_rotation_keeps_lengths_and_handedness(first: float, second: float, th
 @settings(deadline=None, max_examples=20)
 def test_a_flip_is_exact(shape: tuple[int, ...], axis: int) -> None:
     x = images(shape)
-    chosen = (torch.arange(len(x)) % 2 == 0)[:, None]
+    chosen = (torch.arange(len(x)) % 2 == 0)[:, None].expand(-1, 2)
 
     flipped = flip(x, (axis,), chosen)
 

@@ -32,10 +32,10 @@ def warp(x: torch.Tensor, matrix: torch.Tensor, shift: torch.Tensor) -> torch.Te
     half = _constant(tuple(side / 2 for side in x.shape[2:]), x.device)
     matrix = matrix * half / half[:, None]  # pixels to the [-1, 1] of affine_grid, axis by axis
     theta = torch.cat([matrix.flip((1, 2)), 2 * shift.flip(1)[..., None]], dim=2)  # (B, d, d + 1), last axis first
-    grid = F.affine_grid(theta, list(x.shape), align_corners=False)
+    grid = (_grid(tuple(x.shape[2:]), x.device).expand(len(x), -1, -1) @ theta.mT).view(len(x), *x.shape[2:], -1)
     # Zeros outside become -1 by lifting the image onto [0, 2] and back.
     lifted = F.grid_sample(x.float() + 1, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-    return (lifted - 1).clamp(-1, 1).to(x.dtype)
+    return lifted.sub_(1).clamp_(-1, 1).to(x.dtype)
 
 
 def rotation(degrees: torch.Tensor) -> torch.Tensor:
@@ -45,12 +45,18 @@ def rotation(degrees: torch.Tensor) -> torch.Tensor:
         degrees: ``float32 (B, p)``, one angle a plane of axes: p = 1 for images; p = 3 for volumes, in the planes
             (0, 1), (0, 2), (1, 2), applied in that order.
     """
-    d = {1: 2, 3: 3}[degrees.shape[1]]
-    radians = torch.deg2rad(degrees)
-    turned = _identity(len(degrees), d, degrees.device)
+    return _turn(torch.deg2rad(degrees))
+
+
+def _turn(radians: torch.Tensor) -> torch.Tensor:
+    d = {1: 2, 3: 3}[radians.shape[1]]
+    cosines, sines = radians.cos(), radians.sin()
+    if d == 2:
+        return torch.cat([cosines, sines, -sines, cosines], dim=1).view(-1, 2, 2)
+    turned = _identity(len(radians), d, radians.device)
     for plane, (i, j) in enumerate(combinations(range(d), 2)):
-        cos, sin = radians[:, plane].cos(), radians[:, plane].sin()
-        turn = _identity(len(degrees), d, degrees.device)
+        cos, sin = cosines[:, plane], sines[:, plane]
+        turn = _identity(len(radians), d, radians.device)
         turn[:, i, i], turn[:, i, j], turn[:, j, i], turn[:, j, j] = cos, sin, -sin, cos
         turned = turned @ turn
     return turned
@@ -62,10 +68,10 @@ def flip(x: torch.Tensor, axes: Sequence[int], chosen: torch.Tensor) -> torch.Te
     Args:
         x: ``(B, C, *spatial)``.
         axes: Spatial axes, 0 for the first one behind the channels.
-        chosen: ``bool (B, len(axes))``: which rows to mirror along which axis.
+        chosen: ``bool (B, d)``: which rows to mirror along which spatial axis.
     """
-    for column, axis in enumerate(axes):
-        x = torch.where(_over_pixels(chosen[:, column], x), x.flip(axis + 2), x)
+    for axis in axes:
+        x = torch.where(_over_pixels(chosen[:, axis], x), x.flip(axis + 2), x)
     return x
 
 
@@ -89,14 +95,18 @@ def random_affine(
     B, d = len(x), x.ndim - 2
     n_planes = d * (d - 1) // 2
     drawn = torch.rand(B, 2 + 2 * n_planes + 2 * d, generator=generator, device=x.device)
-    changed, sizes, angles, shears, moves, mirrors = drawn.split((1, 1, n_planes, n_planes, d, d), dim=1)
+    changed, amounts, mirrors = drawn.split((1, 1 + 2 * n_planes + d, d), dim=1)
+    largest = [ranges.scale, *[ranges.rotation] * n_planes, *[ranges.shear] * n_planes, *[ranges.translation] * d]
+    amounts = _constant(tuple(largest), x.device) * (2 * amounts - 1)
+    sizes, degrees, moves = amounts.split((1, 2 * n_planes, d), dim=1)
+    angles, shears = torch.deg2rad(degrees).chunk(2, dim=1)
     # Output to input: the content grows by a factor when the positions shrink by it.
-    matrix = rotation(ranges.rotation * (2 * angles - 1)) / (1 + ranges.scale * (2 * sizes - 1))[:, :, None]
-    slant = _identity(B, d, x.device)
+    matrix = _turn(angles) / (1 + sizes)[:, :, None]
+    slants, slant = torch.tan(shears), _identity(B, d, x.device)
     for plane, (i, j) in enumerate(combinations(range(d), 2)):
-        slant[:, j, i] = torch.tan(torch.deg2rad(ranges.shear * (2 * shears[:, plane] - 1)))
-    mirrored = flip(x, flips, mirrors[:, list(flips)] < 0.5)
-    moved = warp(mirrored, matrix @ slant, ranges.translation * (2 * moves - 1))
+        slant[:, j, i] = slants[:, plane]
+    mirrored = flip(x, flips, mirrors < 0.5)
+    moved = warp(mirrored, matrix @ slant, moves)
     return torch.where(_over_pixels(changed[:, 0] < probability, x), moved, x)
 
 
@@ -175,8 +185,18 @@ def _constant(numbers: tuple[float, ...], device: torch.device) -> torch.Tensor:
     return torch.tensor(numbers, dtype=torch.float32, device=device)
 
 
+@cache
+def _grid(spatial: tuple[int, ...], device: torch.device) -> torch.Tensor:
+    """Return where the pixels of an image lie in [-1, 1], last axis first, and a 1: ``float32 (1, pixels, d + 1)``."""
+    d = len(spatial)
+    unmoved = torch.eye(d, d + 1, device=device)[None]
+    where = F.affine_grid(unmoved, [1, 1, *spatial], align_corners=False).view(1, -1, d)
+    return torch.cat([where, torch.ones_like(where[..., :1])], dim=2)
+
+
 def _identity(n: int, d: int, device: torch.device) -> torch.Tensor:
-    return torch.eye(d, device=device).repeat(n, 1, 1)
+    flat = tuple(float(i == j) for i in range(d) for j in range(d))
+    return _constant(flat, device).repeat(n, 1).view(n, d, d)
 
 
 def _over_pixels(rows: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
