@@ -18,6 +18,7 @@ from _board_rows import board, row
 from medbench.boards.board import Board, Row
 from medbench.planning.arms import Arm, Skipped
 from medbench.planning.study import Study
+from medbench.publishing.bundle.board_numbers import without_texts
 from medbench.statistics.verdicts import Verdict
 from medbench.tables.board_table import render
 from medbench.tables.document import FORMATS
@@ -328,3 +329,16 @@ def test_a_wide_table_says_what_scores_are_and_which_way_is_better() -> None:
     assert set(of_made) - {"kid-by-class-floor"} <= {
         key.removeprefix("score_") for key in json.loads(render([board(shown)], "json"))[0]
     }
+
+
+def test_copies_of_real_images_are_never_called_poor() -> None:
+    far = {"kid-by-class": 0.2, "kid-by-class-spread": 0.01}  # 20 times what other patients reach
+    shown = row("copies", control="b", scores_of_made=far), row("acgan", control="b", scores_of_made=far)
+    text = " ".join(render([board(*shown)], "table", wide=True).split())
+
+    assert [one.marks for one in shown] == ["", "g"]
+    assert "g: poor generated images, so this row says little about better ones. AC-GAN" in text
+    assert "Copied training images are as far from the test images as poor generated ones" in text
+    assert without_texts({"rows": [{"augmenter": "copies", "marks": "gi"}, {"augmenter": "acgan", "marks": "g"}]}) == {
+        "rows": [{"augmenter": "copies", "marks": "i"}, {"augmenter": "acgan", "marks": "g"}]
+    }  # as bundles of before have it

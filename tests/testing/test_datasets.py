@@ -57,5 +57,15 @@ def test_a_data_set_that_cheats_is_caught(dataset: Dataset, says: str, tmp_path:
         CHECKS["dataset"](dataset, tmp_path)
 
 
+@pytest.mark.parametrize("error", [medbench.DataError, medbench.UsageError])
+def test_a_data_set_that_draws_nothing_is_not_checked_further(error: type[Exception], tmp_path: Path) -> None:
+    class Undrawn(Dataset):
+        def phantom(self, root: Path, *, seed: int, patients: int, null: bool) -> None:
+            raise error("none are drawn")
+
+    with pytest.raises(medbench.Skip, match="draws no synthetic images, so nothing more is checked"):
+        CHECKS["dataset"](Undrawn(), tmp_path)
+
+
 def test_an_honest_data_set_passes(tmp_path: Path) -> None:
     CHECKS["dataset"](Dataset(), tmp_path)

@@ -12,6 +12,7 @@ from medbench.boards.generator_health import why_poor
 from medbench.boards.yardstick_results import YardstickResult
 from medbench.planning.arms import Arm, Skipped
 from medbench.planning.study import Study
+from medbench.registry.display_names import is_of_copies
 from medbench.statistics.further_measures import Measures
 from medbench.statistics.gain_intervals import Interval
 from medbench.statistics.patient_scores import ArmScores, Cell
@@ -85,9 +86,14 @@ class Row:
     unmeasured: Mapping[str, tuple[str, int]] = field(default_factory=dict)
 
     @property
+    def why_poor(self) -> str:
+        """Why its generated images are poor; "" where they are not, or are copies of real ones, which are real."""
+        return "" if is_of_copies(self.arm.augmenter) else why_poor(self.scores_of_made)
+
+    @property
     def marks(self) -> str:
         """Letters after a name: ``g`` poor generator, ``e`` outside data, ``u`` unchecked plugin, ``i`` incomplete."""
-        letters = "g" * bool(why_poor(self.scores_of_made)) + "e" * self.arm.outside + "u" * self.arm.unchecked
+        letters = "g" * bool(self.why_poor) + "e" * self.arm.outside + "u" * self.arm.unchecked
         return letters + "i" * (not self.complete)
 
     @property

@@ -244,7 +244,5 @@ def _score_lines(rows: Sequence[Row], *, of_class: bool) -> list[list[object]]:
 
 
 def _poor(part: OfBoard) -> str:
-    from medbench.boards.generator_health import why_poor
-
-    found = [(arm_name(row.arm), why) for row in part.rows if (why := why_poor(row.scores_of_made))]
+    found = [(arm_name(row.arm), row.why_poor) for row in part.rows if row.why_poor]
     return generator_poor(found)

@@ -21,7 +21,7 @@ from medbench.text import auroc_text, counted, listed, points, printed
 
 MOST_NAMED = 2
 """Methods that a question names; of more it gives the number."""
-MOST_WARNINGS = 2
+MOST_WARNINGS = 3
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class NextStep:
 
 def answer_of(board: Board) -> Answer:
     """Answer the question of a board."""
-    warnings = [SYNTHETIC] * board.is_phantom + _plain_is_best(board) + own_warnings(board)
+    warnings = [SYNTHETIC] * board.is_phantom + own_warnings(board) + _plain_is_best(board)
     shown = warnings[: MOST_WARNINGS + board.is_phantom]  # that images are drawn counts for none
     notes = [*warnings[len(shown) :], *board_notes(board)]
     is_complete = all(row.complete for row in board.all_rows)

@@ -27,6 +27,8 @@ from medbench.text import counted
 
 _UNKNOWN = re.compile(r"says? which images show the same patient")
 _COMMAND = re.compile(r": medbench audit \S.*$")
+_WRONG_DATA = re.compile(r"under different labels|trains without|on both sides of a split|that show nothing")
+"""What is wrong with the images themselves, or which of them were left out: said before what they give away."""
 MEANING = {
     "e": "outside data: training starts from a file of weights or from another data set",
     "u": "unchecked: a plugin's recipe that could not be checked before its first training run",
@@ -64,8 +66,14 @@ def guessing(board: Board) -> str:
 
 def mark_notes(board: Board) -> list[str]:
     """Explain the marks behind the rows of a board; before them, the gain at twice the steps where it was asked for."""
-    poor = [(arm_name(row.arm), why_poor(row.scores_of_made)) for row in board.rows if "g" in row.marks]
+    poor = [(arm_name(row.arm), row.why_poor) for row in board.rows if row.why_poor]
     said = [generator_poor(poor)] * bool(poor)
+    apart = [why for row in board.rows if is_of_copies(row.arm.augmenter) and (why := why_poor(row.scores_of_made))]
+    if apart:
+        said.append(
+            "Copied training images are as far from the test images as poor generated ones would be: the training and "
+            "the test part differ, so that scores of generated images say little here."
+        )
     if (at := board.check) is not None:
         said.insert(0, at_twice(at))
         if at.failed:
@@ -78,6 +86,9 @@ def own_warnings(board: Board) -> list[str]:
     """Return what a reader should know before the numbers are believed, the weightiest first."""
     # What a study waives, every table says.
     sentences = list(describe_waivers(board.protocol, board.source, board.study.waive))
+    prefix = f"{board.source['dataset']}: "
+    warnings = [f"Warning: {without_command(warning.removeprefix(prefix))}" for warning in board.warnings]
+    sentences += [warning for warning in warnings if _WRONG_DATA.search(warning)]
     sentences += [] if knows_patients(board.source) else [UNKNOWN_PATIENTS]
     sentences += [f"Left out, {left_out(s)}: {s.reason.rstrip('.')}." for s in board.skipped]
     for row in board.rows:
@@ -90,8 +101,7 @@ def own_warnings(board: Board) -> list[str]:
         sentences += [
             f"Left out, {name} with {classifier_name(board.classifier)}: {why.rstrip('.')}." for why in row.reasons
         ]
-    prefix = f"{board.source['dataset']}: "
-    return sentences + [f"Warning: {without_command(warning.removeprefix(prefix))}" for warning in board.warnings]
+    return sentences + [warning for warning in warnings if not _WRONG_DATA.search(warning)]
 
 
 def without_command(warning: str) -> str:

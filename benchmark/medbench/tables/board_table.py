@@ -1,4 +1,4 @@
-"""A board in a terminal: the answer, the tree of methods, why there is no verdict, and at most two warnings."""
+"""A board in a terminal: the answer, the tree of methods, why there is no verdict, and the weightiest warnings."""
 
 from __future__ import annotations
 
