@@ -44,6 +44,8 @@ def outside_identity(definition: Defined) -> Defined:
 
 
 Fitted = TypeVar("Fitted", covariant=True)
+Numerics = Literal["exact", "portable", "fast"]
+"""How networks compute; see :class:`Budget`."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ class Budget:
         threads: CPU threads a trial. Part of the identity, since the number of threads changes bits.
         generator_steps: Cap on the generator steps of a generative model.
         tries: Configurations tried per arm; 1 is "untuned, equal".
+        numerics: "exact": kernels that repeat. "portable": likewise, and one instruction set on all x86 processors.
+            "fast": a GPU may take TensorFloat-32 and whatever kernel is fastest; on a CPU nothing changes.
     """
 
     steps: int = 1500
@@ -65,6 +69,7 @@ class Budget:
     threads: int = 1
     generator_steps: int = 5000
     tries: int = 1
+    numerics: Numerics = "exact"
 
 
 class Context(Protocol):

@@ -14,6 +14,7 @@ import pytest
 
 from _bundles import ToyRun
 from medbench.errors import UsageError
+from medbench.interfaces import Budget
 from medbench.registry import plugins
 from medbench.running import devices
 from medbench.running.resources import LoadedPlugins, Resources, Workers, choose_workers
@@ -36,13 +37,13 @@ def test_workers_per_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     catalogue = plugins.load(installed=False)
     monkeypatch.setattr(devices, "gpus", lambda: 2)
 
-    chosen = choose_workers(Resources(workers_per_gpu=3), catalogue, threads=1)
+    chosen = choose_workers(Resources(workers_per_gpu=3), catalogue, Budget())
 
     assert (chosen.count, chosen.devices, chosen.share) == (6, ("cuda:0", "cuda:1"), 1 / 3)
     with pytest.raises(UsageError, match="no GPU is used here"):
-        choose_workers(Resources(device="cpu", workers_per_gpu=3), catalogue, threads=1)
+        choose_workers(Resources(device="cpu", workers_per_gpu=3), catalogue, Budget())
     with pytest.raises(UsageError, match="leave one of the two out"):
-        choose_workers(Resources(workers=2, workers_per_gpu=3), catalogue, threads=1)
+        choose_workers(Resources(workers=2, workers_per_gpu=3), catalogue, Budget())
 
 
 @dataclass

@@ -21,7 +21,7 @@ from medbench import __version__
 from medbench.data.cache_folder import cache_folder
 from medbench.errors import ResourceError
 from medbench.registry import plugins as catalogue
-from medbench.running import devices
+from medbench.running import devices, numerics
 
 FIT_SECONDS = 300
 TINY = (
@@ -72,6 +72,7 @@ def doctor(as_json: bool, fit: bool) -> None:
         *map(_library, LIBRARIES),
         _versions(),
         _decoders(),
+        _processor(),
         _devices(),
         _plugins(),
         _disk(),
@@ -128,6 +129,12 @@ def _versions() -> Finding:
     if all(builds) and builds[0] != builds[1]:
         return Finding("builds", False, f"{of} are of different builds; run: {REINSTALL}")
     return Finding("builds", True, of)
+
+
+def _processor() -> Finding:
+    """Say which instructions the processor has: the bits of a training hang on them unless numerics are portable."""
+    can = "portable is possible" if numerics.is_portable_here() else "portable is not possible, it needs x86 and AVX2"
+    return Finding("processor", True, f"{platform.machine()}, {numerics.instruction_set()}; numerics: {can}")
 
 
 def _devices() -> Finding:

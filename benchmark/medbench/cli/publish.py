@@ -160,7 +160,7 @@ def reproduce(
         trial = rerun_cell.cell_to_rerun(bundle, salt)
         with tempfile.TemporaryDirectory(prefix="medbench-reproduce-") as store:
             plugins = LoadedPlugins(catalogue, tuple(str(f.absolute()) for f in plugin_folders), left_out)
-            one = choose_workers(Resources(1, device, executor), catalogue, threads=1)
+            one = choose_workers(Resources(1, device, executor), catalogue, trial.budget)
             rerun = rerun_cell.rerun_cell(bundle, trial, sources, plugins, one, display, folder=Path(store))
     click.echo(f"reproduced: {clean(rerun.detail)} (salt {clean(salt)})")
     if key is None:

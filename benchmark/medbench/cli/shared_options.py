@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
 from medbench.errors import UsageError
+from medbench.interfaces import Numerics
 from medbench.planning.plan_records import open_record, stored_runs
 from medbench.protocols.protocol import LEAKY
 from medbench.registry import plugins
@@ -101,6 +102,9 @@ _STUDY = (  # in the order in which --help lists them
     click.option("--seeds", type=int, help="Training runs of each fold and repeat, each with another seed."),
     click.option("--budget", metavar="NAME|k=v,...",
                  help="How long to train: smoke, quick, standard, or steps=600,batch=32,size=64,..."),
+    click.option("--numerics", type=click.Choice(get_args(Numerics)),
+                 help="What gives the same numbers again: exact (the default; the same kind of processor), portable "
+                 "(every x86 processor with AVX2; slower), or fast (nothing is promised; for GPUs)."),
     click.option("--worth", type=float,
                  help="Smallest gain that is relevant to you, in points of balanced accuracy; 2 by default."),
     _many("--set", "settings", metavar="NAME.PARAMETER=VALUE",

@@ -211,7 +211,7 @@ def shrink(study: Study) -> Study:
 
 
 def budget(text: str, base: BudgetTable, smoke: SmokeTable | None = None) -> BudgetTable:
-    """Read ``--budget``: a preset's name, or ``steps=600,batch=32``, or a name and changes.
+    """Read ``--budget``: a preset's name, or ``steps=600,batch=32``, or both; numerics stay unless named.
 
     Args:
         text: As given.
@@ -221,18 +221,21 @@ def budget(text: str, base: BudgetTable, smoke: SmokeTable | None = None) -> Bud
     Raises:
         UsageError: For an unknown preset, key, or value.
     """
-    values = base.model_dump()
+    values = {**base.model_dump(), "numerics": base.numerics}
     for part in split_list(text):
         key, equals, value = part.partition("=")
         if not equals:
             if part not in BUDGETS:
                 has = listing(list(BUDGETS))
                 raise UsageError(f"--budget {part}: no such budget{did_you_mean(part, BUDGETS)}; there are: {has}.")
-            values = dataclasses.asdict(BUDGETS[part]) | (smoke.budget if smoke and part == "smoke" else {})
+            preset = dataclasses.asdict(BUDGETS[part]) | (smoke.budget if smoke and part == "smoke" else {})
+            values = {**preset, "numerics": values["numerics"]}  # how long to train says nothing on how
         elif key not in values:
             raise UsageError(
                 f"--budget {part}: no such key{did_you_mean(key, values)}; there are: {listing(list(values))}."
             )
+        elif key == "numerics":
+            values[key] = value
         elif not re.fullmatch(r"-?[0-9]{1,12}", value):
             raise UsageError(f"--budget {part}: expected a whole number.")
         else:

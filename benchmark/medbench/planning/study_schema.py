@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from typing import Any
 
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
+
+from medbench.interfaces import Numerics
 from medbench.protocols.protocol import LEAKY
 from medbench.registry.recipes import did_you_mean, listing
 
@@ -18,6 +29,15 @@ class BudgetTable(BaseModel):
     threads: int = Field(1, ge=1, le=1024)
     generator_steps: int = Field(5000, ge=1, le=10_000_000)
     tries: int = Field(1, ge=1, le=1)  # tuning is not offered yet: untuned and equal in all arms
+    numerics: Numerics = "exact"
+
+    @model_serializer(mode="wrap")
+    def _leave_exact_out(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Write records of exact numerics as they were written before there was a choice."""
+        values: dict[str, Any] = write(self)
+        if self.numerics == "exact":
+            values.pop("numerics", None)
+        return values
 
 
 SHARES = ("accuracy", "balanced-accuracy", "auroc", "macro-f1")

@@ -10,6 +10,7 @@ import subprocess
 from typing import Any
 
 from medbench.errors import ResourceError, UsageError
+from medbench.interfaces import Numerics
 
 
 def choose(wanted: str) -> list[str]:
@@ -41,22 +42,25 @@ def choose(wanted: str) -> list[str]:
     return parts
 
 
-def use(device: str) -> None:
+def use(device: str, numerics: Numerics = "exact") -> None:
     """Make a torch device the one this process works on; does nothing for the CPU, and imports no torch for it.
 
     Called once at the beginning of a job, before anything asks the device: a process that has not initialised CUDA
-    refuses even the question for its memory. Kernels whose sums repeat are then chosen wherever torch has them, the
-    fused attentions left out, whose gradients do not; where it has none, it warns in the job's log.
+    refuses even the question for its memory. Unless numerics are fast, kernels whose sums repeat are then chosen
+    wherever torch has them, the fused attentions left out, whose gradients do not; where it has none, it warns in the
+    job's log.
 
     Args:
         device: "cpu", or "cuda:0" and the like.
+        numerics: See :class:`medbench.Budget`; how loops search for kernels is theirs to choose.
 
     Raises:
         ResourceError: If CUDA does not start, or has no such device.
     """
     if not device.startswith("cuda"):
         return
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read once, when cuBLAS starts; else it never repeats
+    if numerics != "fast":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS starts; else nothing repeats
     torch: Any = importlib.import_module("torch")
     try:
         torch.cuda.init()
@@ -64,6 +68,9 @@ def use(device: str) -> None:
     except (RuntimeError, AssertionError) as error:
         first = (str(error).splitlines() or ["no message"])[0].rstrip(".")
         raise ResourceError(f"--device {device}: CUDA does not start ({first}); see `medbench doctor`.") from error
+    if numerics == "fast":
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+        return
     torch.set_deterministic_debug_mode("warn")
     torch.backends.cuda.enable_flash_sdp(False)
     torch.backends.cuda.enable_mem_efficient_sdp(False)

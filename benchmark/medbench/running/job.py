@@ -30,7 +30,7 @@ from medbench.redact import sentence, without_names, without_paths
 from medbench.registry import plugins
 from medbench.registry.catalogue import Catalogue
 from medbench.registry.source_lines import last_plugin_line
-from medbench.running import devices
+from medbench.running import devices, numerics
 from medbench.store.trial_files import Failure, drop_unmeasured, keep_unmeasured, write_result, write_scores
 from medbench.trial.context import TrialContext
 from medbench.trial.encode import encode_samples, encoder_and_head
@@ -94,6 +94,7 @@ def work(folder: str, device: str) -> int:
     os.dup2(log, 2)
     spare = [log]
     try:
+        numerics.check_process(Trial.from_json(task.trial).budget)
         do_task(task, place, device)
     except Skip as skip:
         return _fail(place, "skip", sentence(str(skip), _names(task)), 0)
@@ -137,8 +138,8 @@ def _log(error: BaseException, task: Task) -> frozenset[str]:
 
 def do_task(task: Task, place: Path, device: str) -> None:
     """Fit the stage or run the trial of a task, and write what came out into its folder."""
-    devices.use(device)
     trial = Trial.from_json(task.trial)
+    devices.use(device, trial.budget.numerics)
     catalogue = plugins.load(folders=[Path(f) for f in task.plugin_folders], blocked=task.blocked)
     samples = open_samples(Path(task.decoded))
     sources = open_sources(task.sources, Path(task.decoded))
@@ -221,6 +222,7 @@ def provenance(catalogue: Catalogue, *recipes: Any) -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         "cpus": os.cpu_count(),
+        **numerics.computed_with(),
         "recipes": [identity(recipe) for recipe in recipes],
         "plugins": [
             {"name": p.name, "distribution": Path(p.distribution).name, "version": p.version}

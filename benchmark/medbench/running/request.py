@@ -45,6 +45,7 @@ class StudyOptions(TypedDict, total=False):
         repeats: Partitions.
         seeds: Classifier seeds per cell.
         budget: "smoke", "quick", "standard", or ``steps=600,batch=32``.
+        numerics: "exact", "portable" or "fast"; see :class:`medbench.Budget`.
         worth: Percentage points of balanced accuracy that matter.
         settings: ``NAME.PARAMETER=VALUE``, such as ``hybrid.generator=resample``.
         extractor: What synthetic images are scored with.
@@ -71,6 +72,7 @@ class StudyOptions(TypedDict, total=False):
     repeats: int | None
     seeds: int | None
     budget: str | None
+    numerics: str | None
     worth: float | None
     settings: Sequence[str]
     extractor: str | None
@@ -134,6 +136,8 @@ def build_request(
         values["name"] = name_of_options(values["datasets"], values["augmenters"], chosen, data)
     if budget:
         values["budget"] = studies.budget(budget, base.budget, base.smoke).model_dump()
+    if numerics := options.get("numerics"):
+        values["budget"] = {**values["budget"], "numerics": numerics}
     _apply_settings(values, options.get("settings") or ())
     built = studies.build(values)
     if options.get("inflation"):

@@ -87,7 +87,7 @@ def _score_all(
     scores = score_keys(plugins.catalogue.items("score"))
     sources = {source.text: source for source in plan.sources}
     running: dict[Future[int], tuple[Stored, Path, str]] = {}
-    jobs = workers.executor.start(workers=workers.count, devices=workers.devices)
+    jobs = workers.start()
     try:
         while waiting or running:
             while waiting and len(running) < workers.count:

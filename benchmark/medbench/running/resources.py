@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import os
 from collections.abc import Mapping
@@ -9,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from medbench.errors import UsageError
-from medbench.interfaces import Executor
+from medbench.interfaces import Budget, Executor, Jobs
 from medbench.registry.catalogue import Catalogue
-from medbench.running import devices
+from medbench.running import devices, numerics
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,19 @@ class Workers:
         count: Jobs at a time.
         devices: Torch devices; a job gets the one that is freest.
         limit_s: Wall-clock limit of one job, in seconds.
+        variables: Environment variables that a job's process must begin with.
     """
 
     executor: Executor
     count: int
     devices: tuple[str, ...] = ("cpu",)
     limit_s: float = 24 * 3600.0
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    def start(self) -> Jobs:
+        """Start the executor; one that is told of no variables need not know of them."""
+        more = {"variables": self.variables} if self.variables else {}
+        return self.executor.start(workers=self.count, devices=self.devices, **more)
 
     @property
     def share(self) -> float:
@@ -82,26 +90,33 @@ class LoadedPlugins:
         return {"plugin_folders": self.folders, "blocked": self.blocked}
 
 
-def choose_workers(resources: Resources, catalogue: Catalogue, *, threads: int) -> Workers:
+def choose_workers(resources: Resources, catalogue: Catalogue, budget: Budget) -> Workers:
     """Find the executor and the devices, and say how many jobs run at a time.
 
     Args:
         resources: As a user gives them.
         catalogue: Where the executor is registered.
-        threads: Cores that one job on the CPU takes.
+        budget: Of each job: the cores that one on the CPU takes, and how it computes.
 
     Raises:
-        ResourceError: If a GPU is asked for and none is there.
-        UsageError: If there is no such device or executor, or jobs a GPU are counted where no GPU is used.
+        ResourceError: If a GPU is asked for and none is there, or numerics that cannot be promised here.
+        UsageError: If there is no such device or executor, jobs a GPU are counted where no GPU is used, or the
+            executor cannot start processes with variables that the numerics need.
     """
     if resources.workers_per_gpu and resources.workers:
         raise UsageError("--workers-per-gpu: --workers says already how many run at a time; leave one of the two out.")
     executor = catalogue.resolve("executor", resources.executor)
+    needed = numerics.variables(budget)
+    if needed and "variables" not in inspect.signature(executor.start).parameters:
+        raise UsageError(
+            f"--executor {resources.executor}: its `start` takes no `variables`, which numerics {budget.numerics} need."
+        )
     if at_a_time := getattr(executor, "at_a_time", 0):  # they run elsewhere, and find their device there
-        return Workers(executor, resources.workers or at_a_time, (resources.device,), resources.limit_s)
+        return Workers(executor, resources.workers or at_a_time, (resources.device,), resources.limit_s, needed)
     found = tuple(devices.choose(resources.device))
     if found[0] == "cpu" and resources.workers_per_gpu:
         raise UsageError("--workers-per-gpu: no GPU is used here; give --workers, or see `medbench doctor`.")
-    on_cpu = max(1, (os.cpu_count() or 1) // threads)
+    numerics.check_machine(budget)
+    on_cpu = max(1, (os.cpu_count() or 1) // budget.threads)
     usual = on_cpu if found[0] == "cpu" else len(found) * (resources.workers_per_gpu or 1)
-    return Workers(executor, resources.workers or usual, found, resources.limit_s)
+    return Workers(executor, resources.workers or usual, found, resources.limit_s, needed)

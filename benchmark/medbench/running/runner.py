@@ -91,7 +91,7 @@ def run(
         timed.tell(state.waiting)
         state.recipes = {job.key: job.recipes for job in state.waiting}
         state.trials = {job.key for job in left.trials}
-        jobs = workers.executor.start(workers=workers.count, devices=workers.devices)
+        jobs = workers.start()
         try:
             _loop(state, jobs, timed)
         finally:

@@ -77,12 +77,14 @@ def run_study(
     Raises:
         RunFailed, ResourceError: If every job fails alike; most are then not tried.
     """
-    workers = choose_workers(resources or Resources(), request.catalogue, threads=request.study.budget.threads)
+    workers = choose_workers(resources or Resources(), request.catalogue, request.study.spending)
     plan = plan_study(request, watcher, most=most)  # faults show before anything is written
     store = Store(request.results)
     if not all(source.is_decoded for source in plan.sources):
         watcher.say(_first_guess(plan, workers))
         plan = prepare(request, watcher, workers=workers.count, most=most)
+    if plan.study.budget.numerics == "fast" and set(workers.devices) == {"cpu"}:
+        watcher.say("numerics fast are for GPUs: on a CPU networks compute as with exact")
     for sentence in (*_notes(plan), *(before(plan) if before is not None else ())):
         watcher.say(sentence)
     plugins = LoadedPlugins(request.catalogue, request.plugin_folders, request.blocked)

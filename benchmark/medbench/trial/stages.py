@@ -52,11 +52,13 @@ def stage_key(stage: Any, *, made_of: str, ids: list[str], stage_seed: int, budg
         made_of: Fingerprint of the data set.
         ids: Ids of the rows it is fitted on.
         stage_seed: Seed of the study's stages.
-        budget: Only what a stage can see of it counts: its steps and threads.
+        budget: Only what a stage can see of it counts: its steps, threads and numerics.
     """
-    seen = [budget.generator_steps, budget.threads]
+    seen: list[int | str] = [budget.generator_steps, budget.threads]
     if not _are_generators(stage):  # an encoder trains as its classifier does
         seen += [budget.steps, budget.batch]
+    if budget.numerics != "exact":
+        seen.append(budget.numerics)
     return digest([identity(stage), made_of, sorted(ids), stage_seed, seen])
 
 

@@ -65,8 +65,9 @@ class Trial:
         return (self.dataset, seeded_as(self.protocol), self.repeat, self.fold, self.folds)
 
     def to_json(self) -> dict[str, Any]:
-        """Return all fields as JSON values, the extractor where one is named."""
-        fields = {**vars(self), "budget": dict(vars(self.budget))}
+        """Return all fields as JSON values, the extractor where one is named, the numerics where they are not exact."""
+        budget = {key: value for key, value in vars(self.budget).items() if (key, value) != ("numerics", "exact")}
+        fields = {**vars(self), "budget": budget}
         return fields if self.extractor else {key: value for key, value in fields.items() if key != "extractor"}
 
     @staticmethod

@@ -6,15 +6,17 @@ import contextlib
 import multiprocessing
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
 import medbench
 from medbench_plugins.executors.free_devices import FreeDevices, Turn
+from medbench_plugins.executors.servers import NO_VARIABLES, begin_with
 from medbench_plugins.executors.worker import serve
 
 PRELOADED = ("medbench.running.job", "medbench_plugins.preload")
@@ -47,9 +49,17 @@ class Local:
     name: str = "local"
     jobs_a_worker: int = JOBS_A_WORKER
 
-    def start(self, *, workers: int, devices: Sequence[str]) -> medbench.Jobs:
-        """Start the server; the first job waits about two seconds for the libraries."""
-        return Processes(workers, devices, PRELOADED, self.jobs_a_worker)
+    def start(
+        self, *, workers: int, devices: Sequence[str], variables: Mapping[str, str] = NO_VARIABLES
+    ) -> medbench.Jobs:
+        """Start the server; the first job waits about two seconds for the libraries.
+
+        Args:
+            workers: Processes at a time.
+            devices: Torch devices.
+            variables: Environment variables that each process begins with.
+        """
+        return Processes(workers, devices, PRELOADED, variables, self.jobs_a_worker)
 
 
 @dataclass(eq=False)
@@ -80,12 +90,19 @@ class Processes:
         workers: Jobs at a time.
         devices: Torch devices; a job gets the one that has most room.
         preloaded: Modules that the server imports, which start no threads.
+        variables: Environment variables that each process begins with.
         jobs_a_worker: Jobs that a process does before it ends.
     """
 
     def __init__(
-        self, workers: int, devices: Sequence[str], preloaded: Sequence[str], jobs_a_worker: int = JOBS_A_WORKER
+        self,
+        workers: int,
+        devices: Sequence[str],
+        preloaded: Sequence[str],
+        variables: Mapping[str, str] = NO_VARIABLES,
+        jobs_a_worker: int = JOBS_A_WORKER,
     ) -> None:
+        self._begin_with = partial(begin_with, variables, preloaded)
         forks = "forkserver" in multiprocessing.get_all_start_methods()
         self._context: Any = multiprocessing.get_context("forkserver" if forks else "spawn")  # mypy knows its base
         if forks:
@@ -158,7 +175,8 @@ class Processes:
                 raise CancelledError
             process = self._context.Process(target=serve, args=(its, device, share))
             try:
-                process.start()
+                with self._begin_with():
+                    process.start()
             except (OSError, EOFError) as error:  # no more processes, or the server is gone
                 ours.close()
                 raise ProcessLookupError(f"it could not be started: {error}") from error

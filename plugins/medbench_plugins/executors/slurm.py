@@ -11,13 +11,14 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import medbench
 from medbench_plugins.executors.far_jobs import LATE, Board, name_of
+from medbench_plugins.executors.servers import NO_VARIABLES
 
 LIVING = frozenset({
     "PENDING", "RUNNING", "COMPLETING", "CONFIGURING", "REQUEUED", "RESIZING", "SUSPENDED", "STOPPED", "REQUEUE_FED",
@@ -52,15 +53,22 @@ class Slurm:
     poll_s: float = 5.0
     patience_s: float = 120.0
 
-    def start(self, *, workers: int, devices: Sequence[str]) -> medbench.Jobs:
+    def start(
+        self, *, workers: int, devices: Sequence[str], variables: Mapping[str, str] = NO_VARIABLES
+    ) -> medbench.Jobs:
         """Start asking.
+
+        Args:
+            workers: Jobs at a time.
+            devices: Torch devices.
+            variables: Environment variables that each job begins with.
 
         Raises:
             ResourceError: If there is no sbatch here.
         """
         if shutil.which("sbatch") is None:
             raise medbench.ResourceError("--executor slurm: sbatch is not found here; run it where jobs are submitted.")
-        return SlurmJobs(self, workers, devices[0])
+        return SlurmJobs(self, workers, devices[0], variables)
 
 
 @dataclass
@@ -83,11 +91,13 @@ class SlurmJobs:
         slurm: What to ask for.
         workers: Jobs at a time.
         device: Where a job works, "auto" for a GPU if it was given one.
+        variables: Environment variables that each job begins with.
     """
 
     slurm: Slurm
     workers: int
     device: str
+    variables: Mapping[str, str] = NO_VARIABLES
     _jobs: dict[int, _Job] = field(default_factory=dict)
     _board: Board | None = None
     _count: int = 0
@@ -151,7 +161,8 @@ class SlurmJobs:
         numbers = board.folder / f"{first.number}.array"
         numbers.write_text("".join(f"{job.number}\n" for job in jobs))
         module = "medbench_plugins.executors.slurm_job"
-        words = [sys.executable, "-m", module, str(board.folder), str(numbers)]
+        given = ["env", *(f"{name}={value}" for name, value in self.variables.items())] if self.variables else []
+        words = [*given, sys.executable, "-m", module, str(board.folder), str(numbers)]
         memory = []
         if self.slurm.memory_gb > 0:
             memory = [f"--mem={math.ceil(1024 * self.slurm.memory_gb * max(1.0, first.factor))}M"]

@@ -25,6 +25,7 @@ from medbench.publishing.bundle.canonical_json import dump
 from medbench.publishing.bundle.planned_trials import planned_trials
 from medbench.publishing.bundle.schemas import MOST_LOOKS, SCHEMA, Method
 from medbench.registry.recipes import parse
+from medbench.running.numerics import instruction_set
 from medbench.store.store import Store
 from medbench.store.trial_files import Stored
 from medbench.trial.stages import read_stage
@@ -228,14 +229,3 @@ def _environment(rows: Collection[Stored]) -> dict[str, Any]:
         "plugins": [dict(zip(("name", "distribution", "version"), p, strict=True)) for p in sorted(plugins)],
         "code": every((n, v) for r in recipes for n, v in r["code"].items()),
     }
-
-
-def instruction_set() -> str:
-    """Return the widest vector instructions of this machine's processor, which decide the bits of a training."""
-    known = {"avx512f", "avx2", "avx", "sse4_2", "asimd", "sve"}
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return "unknown"
-    flags = {word for line in lines if line.startswith(("flags", "Features")) for word in line.split()} & known
-    return next((f for f in ("avx512f", "avx2", "avx", "sse4_2", "sve", "asimd") if f in flags), "unknown")

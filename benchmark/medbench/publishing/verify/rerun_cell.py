@@ -17,7 +17,6 @@ from medbench.planning.double_steps_trials import plan_double_steps
 from medbench.planning.plan import Plan
 from medbench.planning.trial_matrix import expand
 from medbench.publishing.bundle.allowed_texts import keep_allowed
-from medbench.publishing.bundle.bundle_members import instruction_set
 from medbench.publishing.bundle.predictions_csv import SubmittedPredictions, name_of, write
 from medbench.publishing.bundle.read_bundle import Bundle
 from medbench.publishing.refusals import Refused
@@ -25,6 +24,7 @@ from medbench.publishing.verify.check_against_data import study_in_bundle, trial
 from medbench.publishing.verify.evidence import Evidence, choose_cell
 from medbench.publishing.verify.recompute import predictions_with_labels
 from medbench.registry.catalogue import Catalogue
+from medbench.running.numerics import PORTABLE, instruction_set, is_portable_here
 from medbench.running.outcome import check_not_interrupted
 from medbench.running.resources import LoadedPlugins, Workers
 from medbench.running.runner import run
@@ -116,11 +116,15 @@ def rerun_cell(
     theirs = next(found for key, found in bundle.predictions() if key == trial.id)
     ours = stored.predictions()
     told = bundle.results[trial.id]
+    same_processor = bundle.environment.isa == instruction_set() or (
+        trial.budget.numerics == "portable" and bundle.environment.isa in PORTABLE and is_portable_here()
+    )
     same_platform = (
-        mine.arm == trial.arm
+        (trial.budget.numerics != "fast" or told.cost.device == "cpu")
+        and mine.arm == trial.arm
         and mine.data == trial.data
         and bundle.environment.platforms == [f"{platform.system()} {platform.machine()}"]
-        and bundle.environment.isa == instruction_set()
+        and same_processor
         and stored.cost["device"] == told.cost.device
     )
     found = compare_rerun(trial, ours, stored.frequencies, theirs, told.frequencies, same_platform=same_platform)
