@@ -69,7 +69,7 @@ def use(device: str, numerics: Numerics = "exact") -> None:
         first = (str(error).splitlines() or ["no message"])[0].rstrip(".")
         raise ResourceError(f"--device {device}: CUDA does not start ({first}); see `medbench doctor`.") from error
     if numerics == "fast":
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+        torch.set_float32_matmul_precision("high")  # TensorFloat-32
         return
     torch.set_deterministic_debug_mode("warn")
     torch.backends.cuda.enable_flash_sdp(False)

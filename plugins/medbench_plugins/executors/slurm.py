@@ -97,7 +97,7 @@ class SlurmJobs:
     slurm: Slurm
     workers: int
     device: str
-    variables: Mapping[str, str] = NO_VARIABLES
+    variables: Mapping[str, str] = field(default_factory=dict)
     _jobs: dict[int, _Job] = field(default_factory=dict)
     _board: Board | None = None
     _count: int = 0

@@ -22,7 +22,7 @@ def states(torch: Any) -> States:
         "default dtype": (torch.get_default_dtype, torch.set_default_dtype),
         "default device": (torch.get_default_device, None),
         "determinism": (lambda: tuple(f() for f in deterministic), lambda v: _set_deterministic(torch, v)),
-        "matrix products": (torch.get_float32_matmul_precision, None),
+        "matrix products": (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
         "flags of cuDNN": (lambda: _cudnn(torch), lambda value: _set_cudnn(torch, value)),
         "attention": (lambda: _attention(torch), lambda value: _set_attention(torch, value)),
         "mkldnn": (torch._C._get_mkldnn_enabled, torch._C._set_mkldnn_enabled),
