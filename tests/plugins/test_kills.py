@@ -1,0 +1,119 @@
+"""Workers and runners are killed while a run goes on: nothing finished is lost, nothing double, nothing left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+TOYS = Path(__file__).parents[1] / "toys"
+MARK = "MEDBENCH_TEST_MARK"
+WORKERS = {"forks": "forkserver", "slurm": "slurm_job", "ray": "ray::"}
+EXECUTOR = {"forks": "forks", "slurm": "slurm[poll_s=0.2,patience_s=8]", "ray": "ray[patience_s=8]"}
+LEFT_SECONDS = 30.0
+slow = pytest.mark.slow
+needs_ray = pytest.mark.skipif(
+    importlib.util.find_spec("ray") is None, reason="Ray is not installed; pip install 'medbench[ray]'"
+)
+
+
+def started_with(mark: str) -> Iterator[tuple[int, str]]:
+    """Yield every process that was started for a test, with its command line."""
+    for place in Path("/proc").iterdir():
+        try:
+            if place.name.isdigit() and f"{MARK}={mark}".encode() in (place / "environ").read_bytes().split(b"\0"):
+                yield int(place.name), (place / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+
+
+def workers_of(executor: str, mark: str) -> list[int]:
+    found = [pid for pid, line in started_with(mark) if WORKERS[executor] in line]
+    if executor != "forks":
+        return found
+    servers = {int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1]) for pid in found if alive(pid)}
+    return [pid for pid in found if pid not in servers]  # the server looks like those that it forks
+
+
+def alive(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
+def kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def results(folder: Path) -> dict[str, bytes]:
+    """Return the predictions that are stored; a hidden folder has those of jobs that run."""
+    return {str(file.relative_to(folder)): file.read_bytes() for file in sorted(folder.glob("[!.]*/**/*.parquet"))}
+
+
+@pytest.mark.parametrize(
+    ("executor", "workers", "runners"),
+    [
+        pytest.param("forks", 3, 1),
+        pytest.param("forks", 20, 5, marks=slow),
+        pytest.param("slurm", 20, 5, marks=slow),
+        pytest.param("ray", 20, 5, marks=[slow, needs_ray]),
+    ],
+)
+def test_kills_cost_time_and_nothing_else(tmp_path: Path, executor: str, workers: int, runners: int) -> None:
+    mark, draw = uuid.uuid4().hex, random.Random(0)
+    environment = {**os.environ, MARK: mark, "MEDBENCH_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
+    if executor == "slurm":
+        (tmp_path / "programs").mkdir()
+        (tmp_path / "cluster").mkdir()
+        for name in ("sbatch", "sacct", "scancel"):
+            program = tmp_path / "programs" / name
+            program.write_text(f'#!/bin/sh\nexec {sys.executable} -S {TOYS / "fake_slurm" / "slurm.py"} {name} "$@"\n')
+            program.chmod(0o755)
+        environment |= {
+            "PATH": f"{tmp_path / 'programs'}:{os.environ['PATH']}",
+            "FAKE_SLURM": str(tmp_path / "cluster"),
+        }
+
+    def start(how: str, where: str) -> subprocess.Popen[bytes]:
+        folds, repeats = ("2", "1") if workers < 10 else ("3", "4")
+        command = [sys.executable, "-m", "medbench", "run", "-d", "phantom:toy", "-a", "adds", "-c", "mean", "--folds",
+                   folds, "--repeats", repeats, "--no-yardsticks", "--workers", "2", "--plugins-dir", str(TOYS), "-p",
+                   "no:medbench.scores", "--executor", how, "--results", str(tmp_path / where)]  # fmt: skip
+        return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    assert start("forks", "quiet").wait(500) == 0
+    finished: dict[str, bytes] = {}
+    killed_workers = killed_runners = 0
+    for _ in range(4 * (workers + runners)):
+        runner = start(EXECUTOR[executor], "runs")
+        while runner.poll() is None:
+            time.sleep(draw.uniform(0.2, 0.6))
+            before, finished = finished, results(tmp_path / "runs")
+            assert before.items() <= finished.items()
+            busy = workers_of(executor, mark)
+            if busy and killed_workers < workers:
+                kill(draw.choice(busy))
+                killed_workers += 1
+            elif busy and killed_runners < runners and draw.random() < 0.5:
+                kill(runner.pid)
+                killed_runners += 1
+        if runner.returncode == 0:
+            break
+    deadline = time.monotonic() + LEFT_SECONDS
+    while (left := list(started_with(mark))) and time.monotonic() < deadline:
+        time.sleep(0.2)
+
+    assert runner.returncode == 0
+    assert not left
+    assert killed_workers + killed_runners >= min(4, workers)
+    assert results(tmp_path / "runs") == results(tmp_path / "quiet")
+    print(f"killed {killed_workers} workers and {killed_runners} runners")
