@@ -142,7 +142,7 @@ def test_other_protocols_are_not_stopped_by_the_official_cut(call: Medbench, tmp
     said = call("audit", "s.toml", "--data", "real")
 
     assert said.returncode == 0
-    assert "not used  duplicate-across-cut" in said.stdout
+    assert "no matter, the study splits otherwise  duplicate-across-cut" in said.stdout
     ran = call("run", "s.toml", "-c", "mean", "--data", "real")
     assert ran.returncode == 0, ran.stderr
     assert "WAIVED" not in ran.stdout

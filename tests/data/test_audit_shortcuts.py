@@ -10,7 +10,8 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from medbench.data import audit_shortcuts
-from medbench.data.audit_findings import Shortcut
+from medbench.data.audit_findings import PARTS, PARTS_DIFFER, Findings, Shortcut
+from medbench.data.audit_parts import measure_parts
 from medbench.data.audit_shortcuts import measure_shortcuts, read_header
 from medbench.data.cache import decode
 from medbench.data.find_phantom import phantom_root
@@ -184,3 +185,22 @@ def test_the_labels_burned_into_ddti_are_told(shared_data: Path) -> None:
 
     assert "text in the image border alone predicts the class with AUROC .70" in findings.sentences()
     assert not any("text" in sentence for sentence in hidden.sentences())
+
+
+def test_a_test_part_of_another_kind_is_told_from_the_training_part_within_a_class() -> None:
+    parts = ["test" if patient % 4 == 0 else "train" for patient in np.arange(N) // 2 // 2]
+    pixels = noise()
+    same, _ = measure_parts(pixels, LABELS, GROUPS, parts, headers(), 2)
+    pixels[np.array(parts) == "test"] += 40
+    other, near = measure_parts(pixels, LABELS, GROUPS, parts, headers(), 2)
+    none = measure_parts(pixels, LABELS, GROUPS, [""] * N, headers(), 2)
+    said = Findings(neighbour=Shortcut("n", 0.9, 0.8, 0.95, 0.8), neighbour_of_cut=near, part_differences=other)
+
+    assert all(one.auroc < PARTS_DIFFER or one.low < 0.5 for one in same)
+    assert {one.name for one in other if one.auroc > 0.95 and one.low > 0.9} == {"mean brightness"}
+    assert near is not None
+    assert near.low < 0.5 < near.high
+    assert none == ((), None)
+    assert Findings.from_json(said.to_json()) == said
+    assert said.sentences()[0].startswith(f"{PARTS}: mean brightness alone tells training from test images")
+    assert "gives AUROC .90 on all images, ." in said.sentences()[1]

@@ -16,7 +16,7 @@ from medbench.api.terminal_progress import Display
 from medbench.cli.shared_options import complete, load_catalogue, plugin_options
 from medbench.cli.writing import fill
 from medbench.data.audit_duplicates import DETAIL, DETAIL_OF_FEW, LOOK_ALIKE, WHOLE, find_look_alikes
-from medbench.data.audit_findings import Blank, Shortcut, describe_blanks
+from medbench.data.audit_findings import PARTS_DIFFER, Blank, Shortcut, describe_blanks
 from medbench.data.audit_official_cut import WAIVABLE
 from medbench.data.cache import Decoded
 from medbench.data.describe import title_of
@@ -104,7 +104,8 @@ def audit(
     with Display() as display:
         for source in sources:
             of_source = _facts(source, source.decode(workers, display.decoding), audited.waive, official)
-            facts.append(of_source | {"too_few": _too_few(source, audited)})
+            dropped = any(rule.overlap == "drop" for rule in rules)
+            facts.append(of_source | {"too_few": _too_few(source, audited), "dropped": dropped})
     if as_json:
         click.echo(json.dumps(facts, indent=1))
     else:
@@ -202,8 +203,15 @@ def _official(facts: dict[str, Any]) -> Iterator[str]:
     counts = ", ".join(f"{n:,} {part}" for part, n in facts["parts"].items())
     yield f" official split: {counts} images" + ("" if facts["across"] else "; nobody is on both sides")
     yield from (_sentence(said, "  ") for said in facts["overlap_said"])
+    if facts["part_differences"]:
+        yield "  training against test images of one class   AUROC  95 % CI      bal.acc"
+        for found in facts["part_differences"]:
+            shortcut = Shortcut(**found)
+            yield f"  {_row(shortcut, '!' if shortcut.auroc > PARTS_DIFFER and shortcut.low > 0.5 else ' ')}"
     for name, groups in facts["across"].items():
-        state = "waived" if name in facts["waived"] else "BLOCKS" if name in facts["blocks"] else "not used"
+        state = "waived" if name in facts["waived"] else "BLOCKS" if name in facts["blocks"] else "none"
+        if state == "none":  # of a study that splits otherwise, or trains without what is shared
+            state = "left out of training" if facts["dropped"] else "no matter, the study splits otherwise"
         yield f"  {state}  {name}: {counted(len(groups), 'group')}"
         yield _sentence(f"{WAIVABLE[name]}.", "    ")
         yield from _list(", ".join(ids) for ids in groups)
@@ -221,7 +229,9 @@ def _shortcuts(facts: dict[str, Any]) -> Iterator[str]:
         yield " shortcuts: not measured, a class has fewer than 5 groups"
         return
     yield f" shortcuts, {counted(facts['looked_at'], 'image')}    AUROC  95 % CI      bal.acc"
-    for found in (*facts["shortcuts"], *([facts["neighbour"]] if facts["neighbour"] else [])):
+    of_cut = facts["neighbour_of_cut"]
+    others = [facts["neighbour"], of_cut and {**of_cut, "name": "  the same, test part"}]
+    for found in (*facts["shortcuts"], *filter(None, others)):
         shortcut = Shortcut(**found)
         yield _row(shortcut, "!" if shortcut.is_said else " ")
     if facts["warnings"]:

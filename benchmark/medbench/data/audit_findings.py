@@ -9,6 +9,10 @@ from typing import Any
 from medbench.data.audit_official_cut import Overlap, Twins
 from medbench.text import counted
 
+PARTS = "the training and test part of the official split differ"
+PARTS_DIFFER = 0.7
+"""AUROC, within a class, from which on the two parts of an official cut are said to differ."""
+
 
 @dataclass(frozen=True)
 class Link:
@@ -83,6 +87,8 @@ class Findings:
         shortcuts: Each alone.
         neighbour: The nearest training picture decides.
         looked_at: Images that the shortcuts were measured on.
+        part_differences: How far each tells the training part of an official cut from its test part, within a class.
+        neighbour_of_cut: The nearest picture of the training part decides about the test part.
     """
 
     images: int = 0
@@ -99,6 +105,8 @@ class Findings:
     shortcuts: tuple[Shortcut, ...] = ()
     neighbour: Shortcut | None = None
     looked_at: int = 0
+    part_differences: tuple[Shortcut, ...] = ()
+    neighbour_of_cut: Shortcut | None = None
 
     @property
     def merged(self) -> int:
@@ -124,8 +132,10 @@ class Findings:
         for key in ("near", "near_conflicts"):
             fields[key] = tuple(Link(**link) for link in fields[key])
         fields["shortcuts"] = tuple(Shortcut(**found) for found in fields["shortcuts"])
-        if fields["neighbour"] is not None:
-            fields["neighbour"] = Shortcut(**fields["neighbour"])
+        fields["part_differences"] = tuple(Shortcut(**found) for found in fields.get("part_differences", ()))
+        for key in ("neighbour", "neighbour_of_cut"):
+            if fields.get(key) is not None:
+                fields[key] = Shortcut(**fields[key])
         return Findings(**fields)
 
     def sentences(self) -> list[str]:
@@ -138,7 +148,18 @@ class Findings:
         if self.neighbour is not None and self.neighbour.is_said:
             auroc = _share(self.neighbour.auroc)
             stronger = sum(one.is_said and one.auroc >= self.neighbour.auroc for one in self.shortcuts)
-            said.insert(stronger, f"simply taking the label of the most similar training image gives AUROC {auroc}")
+            of_cut = self.neighbour_of_cut
+            cut = f" on all images, {_share(of_cut.auroc)} on the test part of the official split" if of_cut else ""
+            said.insert(
+                stronger, f"simply taking the label of the most similar training image gives AUROC {auroc}{cut}"
+            )
+        apart = max(self.part_differences, key=lambda one: one.auroc, default=None)
+        if apart is not None and apart.auroc > PARTS_DIFFER and apart.low > 0.5:
+            said.insert(
+                0,
+                f"{PARTS}: {apart.name} alone tells training from test images of one class with AUROC "
+                f"{_share(apart.auroc)}, so a gain in cross-validation may not hold there",
+            )
         return said
 
     def remarks(self) -> list[str]:

@@ -79,26 +79,26 @@ def measure_shortcuts(
         Shortcuts, the nearest neighbour and the number of images looked at. Nothing where a class has fewer than FOLDS
         groups; a shortcut on which all images agree is left out.
     """
-    rows = _draw_rows(labels, groups)
+    rows = draw_rows(labels, groups)
     labels, groups = labels[rows], groups[rows]
     of_class = [len(set(groups[labels == k].tolist())) for k in range(classes) if (labels == k).any()]
     if len(of_class) < 2 or min(of_class) < FOLDS:
         return (), None, 0
-    plane = _plane(pixels, rows)
-    pictures = _pictures(plane)
+    plane = plane_of(pixels, rows)
+    pictures = crop_common(plane)
     folds = assign_folds(groups, labels, FOLDS, salt="shortcuts")
-    draws = _draws(groups, labels)
+    draws = draw_groups(groups, labels)
     found = []
-    for name, features in (*_features(pictures, headers[rows]), ("padding", _padding(plane))):
+    for name, features in (*features_of(pictures, headers[rows]), ("padding", padding_of(plane))):
         varies = features.std(0) > 1e-9
         if varies.any():
-            scores = _regression(features[:, varies], labels, folds, classes)
-            found.append(_score_shortcut(name, scores, labels, draws))
-    near = _score_shortcut("the nearest training picture", _nearest(pictures, labels, folds, classes), labels, draws)
+            scores = regress(features[:, varies], labels, folds, classes)
+            found.append(score(name, scores, labels, draws))
+    near = score("the nearest training picture", nearest(pictures, labels, folds, classes), labels, draws)
     return tuple(found), near, len(rows)
 
 
-def _draw_rows(labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
+def draw_rows(labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
     """Return the rows to look at: all labelled ones, or whole groups up to MOST of them."""
     rows = np.flatnonzero(labels >= 0)
     if len(rows) <= MOST:
@@ -112,13 +112,13 @@ def _draw_rows(labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
     return kept
 
 
-def _plane(pixels: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def plane_of(pixels: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Return ``uint8 (n, channels, h, w)``; of volumes the middle plane of the first axis."""
     x = pixels[:, :, pixels.shape[2] // 2] if pixels.ndim == 5 else pixels
     return np.asarray(x[rows])
 
 
-def _pictures(x: np.ndarray) -> np.ndarray:
+def crop_common(x: np.ndarray) -> np.ndarray:
     """Return ``uint8 (n, channels, h, w)`` without lines that are blank in every picture, such as padding."""
     for axis in (2, 3):
         blank = _blank_lines(x, axis).mean(0) > 0.99
@@ -135,7 +135,7 @@ def _blank_lines(x: np.ndarray, axis: int) -> np.ndarray:
     return blank
 
 
-def _padding(x: np.ndarray) -> np.ndarray:
+def padding_of(x: np.ndarray) -> np.ndarray:
     """Return ``float64 (n, 2)``: the share of ``(n, channels, h, w)`` that blank lines fill, above and below, beside.
 
     What fills a picture up to a square has the shape of the picture in it, which may be that of a device or a crop.
@@ -148,7 +148,7 @@ def _padding(x: np.ndarray) -> np.ndarray:
     return np.stack(shares, axis=1)
 
 
-def _features(pictures: np.ndarray, headers: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+def features_of(pictures: np.ndarray, headers: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
     """Yield the name and ``float64 (n, d)`` of each shortcut."""
     size, height, width, bands = headers.astype(np.float64).T
     if headers[:, 1].all():
@@ -186,7 +186,7 @@ def _border(gray: np.ndarray) -> np.ndarray:
     return np.stack([part.mean((1, 2), dtype=np.float64) for part in sides], axis=1)
 
 
-def _regression(features: np.ndarray, labels: np.ndarray, folds: np.ndarray, classes: int) -> np.ndarray:
+def regress(features: np.ndarray, labels: np.ndarray, folds: np.ndarray, classes: int) -> np.ndarray:
     """Return ``float64 (n, classes)``: out-of-sample probabilities of a class-balanced logistic regression."""
     from sklearn.linear_model import LogisticRegression
 
@@ -204,12 +204,14 @@ def _regression(features: np.ndarray, labels: np.ndarray, folds: np.ndarray, cla
     return scores
 
 
-def _nearest(pictures: np.ndarray, labels: np.ndarray, folds: np.ndarray, classes: int) -> np.ndarray:
+def nearest(
+    pictures: np.ndarray, labels: np.ndarray, folds: np.ndarray, classes: int, *, folds_tested: int = FOLDS
+) -> np.ndarray:
     """Return ``float64 (n, classes)``: how near the nearest training picture of each class is, against the others."""
     small = resize(pictures.mean(1, dtype=np.float32), NEIGHBOUR).reshape(len(pictures), -1)
     scores = np.full((len(labels), classes), np.nan)
     squares = (small**2).sum(1)
-    for fold in range(FOLDS):
+    for fold in range(folds_tested):
         train, test = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
         distance = np.sqrt(np.maximum(squares[test, None] + squares[train] - 2 * small[test] @ small[train].T, 0))
         for k in set(labels[train].tolist()):
@@ -220,7 +222,7 @@ def _nearest(pictures: np.ndarray, labels: np.ndarray, folds: np.ndarray, classe
     return scores
 
 
-def _draws(groups: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def draw_groups(groups: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Return ``float64 (1 + DRAWS, n)``: how often each row counts, once first, then in each bootstrap sample.
 
     Whole groups are drawn, within the class of their first row.
@@ -234,7 +236,7 @@ def _draws(groups: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return times[:, number]
 
 
-def _score_shortcut(name: str, scores: np.ndarray, labels: np.ndarray, draws: np.ndarray) -> Shortcut:
+def score(name: str, scores: np.ndarray, labels: np.ndarray, draws: np.ndarray) -> Shortcut:
     values = np.nan_to_num(scores, nan=-1e9, neginf=-1e9, posinf=1e9)  # a class that a fold never saw comes last
     found = np.mean([_auroc(values[:, k], labels == k, draws) for k in np.unique(labels)], axis=0)
     low, high = np.quantile(found[1:], [0.025, 0.975]).tolist()

@@ -8,6 +8,7 @@ import json
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +16,14 @@ import numpy as np
 from medbench import sealed_records
 from medbench.data.audit_findings import Findings
 from medbench.data.audit_images import Inspection, check_contents, inspect_images, is_blank, joins_near
+from medbench.data.audit_parts import measure_parts
 from medbench.data.audit_shortcuts import Header, measure_shortcuts, read_header
 from medbench.data.files import sha256_of
 from medbench.data.picture_planes import comparable_planes
 from medbench.errors import DataError, ResourceError
 from medbench.interfaces import Dataset, Index, Record
 
-AUDIT = 4  # version of what is looked for when images are decoded; raise it where groups or findings must change
+AUDIT = 5  # version of what is looked for when images are decoded; raise it where groups or findings must change
 MANY = 3000  # images; comparing more takes long enough to say so
 CHUNK = 16  # records a task: large enough to share a volume's slices, small enough for a smooth bar
 Progress = Callable[[str, int, int], None]
@@ -186,6 +188,10 @@ def _finish(
     if masks.is_file():
         sha.update(sha256_of(masks).encode())
     findings = _findings(inspection, pixels, np.array(columns["labels"]), headers, len(index.classes))
+    part_differences, neighbour_of_cut = measure_parts(
+        pixels, np.array(columns["labels"]), inspection.groups, columns["parts"], headers, len(index.classes)
+    )
+    findings = replace(findings, part_differences=part_differences, neighbour_of_cut=neighbour_of_cut)
     manifest = {
         "fingerprint": sha.hexdigest(),
         "classes": list(index.classes),

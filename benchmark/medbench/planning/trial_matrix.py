@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from medbench.data.audit_findings import PARTS
 from medbench.data.describe import DatasetDescription
 from medbench.errors import Skip, UsageError
 from medbench.identity.identity import digest
@@ -89,8 +90,14 @@ def expand(
     if study.extractor:  # a wrong name, a missing file and a bad field show before anything is planned
         getattr(catalogue.resolve("extractor", study.extractor), "check", lambda: None)()
     builder = _Builder(study, catalogue, StageJobs(catalogue, {source.text: source.others for source in sources}))
-    builder.warnings += [f"{source.text}: {warning}" for source in sources for warning in source.warnings]
     rules = {text: protocol(text) for text in study.protocols}
+    official = any(rule.name == "official" for rule in rules.values())
+    builder.warnings += [
+        f"{source.text}: {warning}"
+        for source in sources
+        for warning in source.warnings
+        if official or not warning.startswith(PARTS)
+    ]
     augmenters = [r for text in study.augmenters for r in catalogue.matching("augmenter", text)]
     if not augmenters:
         raise UsageError("no augmenter is named; give one with -a, see `medbench plugins list`.")
