@@ -170,7 +170,7 @@ def test_an_entry_begins_with_the_answer(shipped: Path, entries: list[Published]
     current = {p.entry["study"]["name"]: p.entry["id"] for p in entries if p.is_current}
     small, quick = (text_of(shipped / "entries" / f"{current[name]}.html") for name in ("small-data", "quickstart"))
 
-    assert "None of 3 methods was shown to be better than the method above it (3 inconclusive)." in small
+    assert "None of 3 methods was shown to be better than the method above it (3 inconclusive): " in small
     answer = re.search(r"No verdict[^:]*: \+5\.9 points for hybrid: AC-GAN images", quick)
     assert answer
     assert (

@@ -104,13 +104,12 @@ def test_of_several_methods_those_that_help_are_named_the_surest_first() -> None
 def test_where_none_helps_the_verdicts_are_counted_and_the_largest_effect_is_told() -> None:
     found = of(one(WORSE), one(UNCLEAR, "mixup"), one(UNCLEAR, "cutmix"))
 
-    assert (
-        found.sentence == "None of 3 methods was shown to be better than the method above it (1 worse, 2 inconclusive)."
+    assert found.sentence == (
+        "None of 3 methods was shown to be better than the method above it (1 worse, 2 inconclusive): rotations, "
+        "flips, zoom -8.9 (-16.0 to -1.8), mixup +1.4 (-5.1 to +7.9), CutMix +1.4 (-5.1 to +7.9) compared with class "
+        "balancing (points, 95 % CI)."
     )
-    assert found.largest == (
-        "Largest difference: -8.9 points for rotations, flips, zoom compared with class balancing (95 % CI -16.0 to "
-        "-1.8, AUROC +.010)."
-    )
+    assert found.largest == ""  # the answer says it
     assert of(one(UNCLEAR), one(UNCLEAR, "mixup")).largest == ""  # no interval leaves 0 out
 
 
@@ -156,10 +155,21 @@ def test_a_practice_run_has_numbers_and_says_what_a_verdict_needs() -> None:
     assert found.largest == ""
     assert found.why_no_verdict == (f"{PRACTICE} (--folds 5 --repeats 3).",)
     several = answer_of(short(in_short(UNCLEAR), in_short(WORSE, "mixup")))
-    assert several.sentence == "No verdict on 2 methods."
-    assert several.largest.startswith(
-        "Largest difference, also without a verdict: -8.9 points for mixup compared with class balancing"
+    assert several.sentence == (
+        "No verdict (practice run): rotations, flips, zoom +1.4 (-5.1 to +7.9), mixup -8.9 (-16.0 to -1.8) compared "
+        "with class balancing (points, 95 % CI)."
     )
+    assert several.largest == ""
+
+
+def test_copies_are_never_the_largest_difference_and_poor_images_are_said_beside_their_gain() -> None:
+    copied = row("copies", control="geometric", gain=WORSE, asked=False)
+    poor = {"coverage": 0.02, "coverage-floor": 0.97}
+    generated = row("hybrid", control="copies", gain=UNCLEAR, scores_of_made=poor)
+    found = of(one(UNCLEAR, asked=False), copied, generated)
+
+    assert found.sentence.endswith(" The generated images are poor (g).")
+    assert found.largest.startswith("Also: +1.4 points for rotations, flips, zoom compared with class balancing (95 %")
 
 
 def test_a_leaky_protocol_is_named_by_what_it_leaks() -> None:
@@ -238,6 +248,10 @@ def test_what_comes_next_fits_what_was_run() -> None:
 
     assert commands(practice) == ["medbench report", "medbench init FOLDER", "medbench audit phantom:ddti"]
     assert commands(whole) == ["medbench report", "medbench bundle"]
+    assert commands(whole, plugins=("my plugins",)) == [
+        "medbench report --plugins-dir 'my plugins'",
+        "medbench bundle --plugins-dir 'my plugins'",
+    ]
     assert commands(whole, name="mine") == ["medbench report mine", "medbench bundle mine"]
     assert commands(waiting) == ["medbench run ...", "medbench report"]
     assert commands(dataclasses.replace(whole, leaks=("copy",))) == ["medbench report"]

@@ -61,8 +61,10 @@ def bundle(
         raise ResourceError(f"{out}: cannot be written ({error.strerror}); give another --out.") from None
     signed = ", signed" if key is not None else ""
     click.echo(f"{clean(str(out))}: {len(members)} files in {len(data):,} bytes{signed}")
-    click.echo("Check it as others will, who have the images (--data) and your plugins (--plugins-dir):")
-    click.echo(f"  medbench verify {shlex.quote(clean(str(out)))} --data FOLDER")
+    folders = "".join(f" --plugins-dir {shlex.quote(clean(str(folder)))}" for folder in plugin_folders)
+    others = " and your plugins (--plugins-dir)" if folders else ""
+    click.echo(f"Check it as others will, who have the images (--data){others}:")
+    click.echo(f"  medbench verify {shlex.quote(clean(str(out)))} --data FOLDER{folders}")
 
 
 def _method(card: Path | None, given: dict[str, Any]) -> Method:

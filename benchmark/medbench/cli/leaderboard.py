@@ -68,7 +68,8 @@ def leaderboard(
     screen = screen_of(sys.stdout, plain=plain)
     click.echo(found.write(form, which=table, wide=wide, **asdict(screen)))
     if form == "table" and table == "gains" and (built := found.built(further=False, metrics=False)):
-        click.echo("\n" + "\n".join(step_lines(next_steps(built, name=study_name or ""), screen)))
+        steps = next_steps(built, name=study_name or "", plugins=[str(folder) for folder in plugin_folders])
+        click.echo("\n" + "\n".join(step_lines(steps, screen)))
     if plot and table == "inflation":
         from medbench.plots.inflation import draw
 

@@ -51,7 +51,7 @@ _workers = click.option("--workers", type=click.IntRange(1, 256), default=1, sho
 @_allowed
 @click.option("--accept-repeated", is_flag=True, help="You looked at predictions that occur twice, and they are right.")
 @click.option("--as-claimed", is_flag=True, help="Publish it even if its numbers cannot be recomputed here.")
-@click.option("--replaces", metavar="ENTRY", help="An entry that this one corrects; it is withdrawn by a new row.")
+@click.option("--replaces", metavar="ENTRY", help="An entry that this one corrects; a new row of the ledger says so.")
 @_workers
 @plugin_options
 def publish(

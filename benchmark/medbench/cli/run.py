@@ -100,6 +100,7 @@ def run(
             found.built(further=False, metrics=False),
             file=name if name.endswith(".toml") else "",
             data=options["data"],
+            plugins=[str(folder) for folder in options["plugin_folders"]],
         )
         click.echo("\n" + "\n".join(step_lines(steps, screen)))
     check_not_interrupted(ran.summaries)

@@ -12,7 +12,7 @@ from medbench.boards.board import Board, Row
 from medbench.planning.arm_names import arm_name, control_name
 from medbench.protocols.protocol import split_size
 from medbench.registry.display_names import classifier_name
-from medbench.report.inputs import Material
+from medbench.report.inputs import Material, provenances
 from medbench.report.section_results import gain_cells, instead, name_of, recipe_of, word_of
 from medbench.tables.answer import NextStep, answer_of, asked_rows, next_steps
 from medbench.tables.blocks import Block, Heading, Table, cell, say, table, text_of
@@ -45,7 +45,7 @@ class Headline:
     """The first screen of a report.
 
     Attributes:
-        title: A question where one board answers it.
+        title: What a study file says it is about; else a question where one board answers it.
         badges: Words that must not be missed, in capitals.
         over_boards: A sentence for each method over all boards, where there are several.
         answers: One for each board that is looked at.
@@ -76,14 +76,14 @@ def headline(material: Material) -> Headline:
     ]
     alone = len(answers) == 1
     return Headline(
-        answers[0].question if alone else text_of(f"Report of {material.study.name}"),
+        _title(material, answers),
         _texts(badge for one in found for badge in one.badges),
         () if alone else _texts([*_over_boards(material, shown), cases(len(material.sources))]),
         tuple(answers),
         _texts(why for one in found for why in one.why_no_verdict),
         _texts(warning for one in found for warning in one.warnings),
         _tiles(material, shown),
-        tuple(s for s in next_steps(shown) if not s.command.startswith("medbench report")),
+        tuple(s for s in next_steps(shown, plugins=_plugins(material)) if "medbench report" not in s.command),
     )
 
 
@@ -92,7 +92,7 @@ def blocks(first: Headline) -> Iterator[Block]:
     yield say(*(f"[{badge}]" for badge in first.badges))
     yield say(*first.over_boards, is_list=True)
     for one in first.answers:
-        if len(first.answers) > 1:
+        if one.question != first.title:
             yield Heading(one.question, 2)
         yield say(*one.sentences)
         if one.steps is not None:
@@ -100,6 +100,22 @@ def blocks(first: Headline) -> Iterator[Block]:
     yield say(*first.why_no_verdict, *first.warnings, is_list=True)
     yield say("; ".join(f"{name}: {value}" for name, value in first.tiles))
     yield say(*(f"Next: {step.command} ({step.purpose})" for step in first.steps), is_list=True)
+
+
+def _plugins(material: Material) -> tuple[str, ...]:
+    """Return what stands for the folder of plugin files where a run had some: a report goes to other machines."""
+    found = [plugin for one in provenances(material) for plugin in one.get("plugins", ())]
+    return ("PLUGINS",) if any(not plugin.get("version") for plugin in found) else ()
+
+
+def _title(material: Material, answers: Sequence[Answered]) -> str:
+    """Return what a user wrote a study is about; a built-in study has its own page for that."""
+    about, built_in = material.study.about.rstrip("."), ()
+    if material.catalogue is not None:
+        built_in = tuple(material.catalogue.items("study"))
+    if about and material.study.name not in built_in:
+        return text_of(about)
+    return answers[0].question if len(answers) == 1 else text_of(f"Report of {material.study.name}")
 
 
 def all_failed(boards: Sequence[Board]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from medbench.boards.gains import Judged
-from medbench.registry.display_names import dataset_name
+from medbench.registry.display_names import dataset_name, is_of_copies
 from medbench.site import protocol_pages
 from medbench.site.order_entries import requested_arms, table_line
 from medbench.site.read_entries import Published
@@ -81,4 +81,5 @@ def _compared(published: Published, board: Mapping[str, Any], row: Mapping[str, 
     )
     auroc = NOT_KNOWN if row["gain_auroc"] is None else row["gain_auroc"]
     verdict = Verdict(line.word, "" if line.word else line.why)
-    return Compared(line.name, line.control, Judged(gain, auroc, evidence, verdict), asked)
+    beside = is_of_copies(row["augmenter"]) or is_of_copies(row["control"] or "-")
+    return Compared(line.name, line.control, Judged(gain, auroc, evidence, verdict), asked, beside)

@@ -205,7 +205,13 @@ def entry_page(published: Published, *, has_bundle: bool, address: str = "", boa
     whole = answer_of_entry(published, [shown.board for shown in boards])
     return _render("entry.html", root="../", address=address, entry=entry, published=published, boards=boards,
                    whole=whole, history=published.history, reach=reach, has_bundle=has_bundle, site_said=SITE_SAID,
+                   is_phantom=all(board["phantom"] for board in entry["boards"]), needs_plugins=_plugin_files(entry),
                    cited=citations.cite_entry(published, address))  # fmt: skip
+
+
+def _plugin_files(entry: Mapping[str, Any]) -> list[str]:
+    """Name the plugins that no installed package brings, so that whoever checks the entry needs their files."""
+    return [str(p["name"]) for p in entry["environment"]["plugins"] if not p["distribution"] and not p["version"]]
 
 
 def shown_boards(published: Published) -> list[ShownBoard]:

@@ -22,6 +22,8 @@ from medbench.text import auroc_text, counted, listed, points, printed
 MOST_NAMED = 2
 """Methods that a question names; of more it gives the number."""
 MOST_WARNINGS = 3
+MOST_EFFECTS = 3
+"""Methods whose gains an answer gives one by one."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Answer:
         question: The title: what was asked.
         badges: Words that must not be missed, in capitals: SYNTHETIC DATA, PRACTICE RUN, LEAKY.
         sentence: The answer in one sentence.
-        largest: The largest gain or loss that was seen; "" where the answer says it.
+        largest: What was seen of methods that came along: the largest difference; "" where the answer says it.
         why_no_verdict: A sentence for each reason why there is no verdict; empty where there is one.
         warnings: The weightiest, at most MOST_WARNINGS.
         notes: All further sentences.
@@ -56,12 +58,19 @@ class Compared:
         control: Name of what it is compared with.
         judged: Its gain and verdict; a gain without a standard error is one of which only the interval is known.
         asked: Whether it was asked for, and did not come along as a reference.
+        for_comparison: Whether nobody asks about it: copies, and a further generator beside the one asked for.
     """
 
     name: str
     control: str
     judged: Judged
     asked: bool
+    for_comparison: bool = False
+
+    @property
+    def is_named(self) -> bool:
+        """Whether a user may ask about it."""
+        return self.asked or not self.for_comparison
 
 
 @dataclass(frozen=True)
@@ -96,7 +105,12 @@ def answer_of(board: Board) -> Answer:
 
 
 def next_steps(
-    boards: Sequence[Board], *, name: str = "", file: str = "", data: Sequence[str] | None = None
+    boards: Sequence[Board],
+    *,
+    name: str = "",
+    file: str = "",
+    data: Sequence[str] | None = None,
+    plugins: Sequence[str] = (),
 ) -> list[NextStep]:
     """Return what a user may want to do after a run.
 
@@ -105,20 +119,22 @@ def next_steps(
         name: How commands call the study; "" for the latest.
         file: Study file that was given; "" for none.
         data: Folders that were given to ``--data``; None where nobody knows, and FOLDER stands for them.
+        plugins: Folders that were given to ``--plugins-dir``, which every further command needs again.
     """
     named = f" {shlex.quote(name)}" if name else ""
+    folders = "".join(f" --plugins-dir {shlex.quote(folder)}" for folder in plugins)
     complete = boards and all(row.complete for board in boards for row in board.all_rows)
     steps = [] if complete else [NextStep("medbench run ...", "the same run again goes on where it stopped")]
-    steps.append(NextStep(f"medbench report{named}", "a page with plots"))
+    steps.append(NextStep(f"medbench report{named}{folders}", "a page with plots"))
     if any(board.is_phantom for board in boards):
         steps.append(NextStep("medbench init FOLDER", "your own images"))
     if audited := next((b for b in boards if b.warnings), None):
-        folders = [" --data FOLDER"] if data is None else [f" --data {shlex.quote(folder)}" for folder in data]
-        given = "" if audited.is_phantom else "".join(folders)
-        command = f"medbench audit {shlex.quote(file or str(audited.source['dataset']))}{given}"
+        of_data = [" --data FOLDER"] if data is None else [f" --data {shlex.quote(folder)}" for folder in data]
+        given = "" if audited.is_phantom else "".join(of_data)
+        command = f"medbench audit {shlex.quote(file or str(audited.source['dataset']))}{given}{folders}"
         steps.append(NextStep(command, "what the warnings rest on"))
     if complete and not any(board.evidence.is_rehearsal or board.leaks for board in boards):
-        steps.append(NextStep(f"medbench bundle{named}", "one file that others can check"))
+        steps.append(NextStep(f"medbench bundle{named}{folders}", "one file that others can check"))
     return steps
 
 
@@ -158,7 +174,7 @@ def _why_no_verdict(board: Board) -> list[str]:
 def _sentence(board: Board) -> str:
     """Answer for what was asked, or say why there is no answer."""
     if found := sentence_of(_compared(board), worth=board.study.worth):
-        return f"{found}{_beyond_copies(board)}"
+        return f"{found}{_beyond_copies(board)}{_poor_images(board)}"
     if any(not row.complete for row in board.rows):
         done, planned = sum(row.settled for row in board.all_rows), sum(row.planned for row in board.all_rows)
         return f"No answer yet: {done:,} of {counted(planned, 'training run', 'are')} done."
@@ -183,6 +199,16 @@ def _beyond_copies(board: Board) -> str:
         return ""
     gain = points(asked[0].scores.balanced_accuracy - base.scores.balanced_accuracy)
     return f" Without the copies, compared with {arm_name(base.arm)}: {gain} (no interval)."
+
+
+def _poor_images(board: Board) -> str:
+    """Say whose generated images are poor, beside the gains that they bring."""
+    asked = [row for row in asked_rows(board) if row.gain is not None]
+    poor = [arm_name(row.arm) for row in asked if "g" in row.marks]
+    if not poor:
+        return ""
+    whose = "" if len(poor) == len(asked) else f" of {listed(list(dict.fromkeys(poor)))}"
+    return f" The generated images{whose} are poor (g)."
 
 
 def _plain_is_best(board: Board) -> list[str]:
@@ -222,22 +248,39 @@ def sentence_of(compared: Sequence[Compared], *, worth: float) -> str:
             counts[verdict.word] = counts.get(verdict.word, 0) + 1
     if counts:
         each = ", ".join(f"{number} {WORDS[word].text}" for word, number in counts.items())
-        return f"None of {len(found)} methods was shown to be better than the method above it ({each})."
-    return f"No verdict on {len(found)} methods."
+        none = f"None of {len(found)} methods was shown to be better than the method above it ({each})"
+        return f"{none}: {_effects(asked)}."
+    practice = " (practice run)" if all(one.judged.evidence.is_rehearsal for one in asked) else ""
+    return f"No verdict{practice}: {_effects(asked)}."
+
+
+def _effects(asked: Sequence[Compared]) -> str:
+    """List gains with their intervals, those over the same method together, and how many more there are."""
+    by_control: dict[str, list[str]] = {}
+    for one in asked[:MOST_EFFECTS]:
+        assert one.judged.gain is not None
+        effect = f"{one.name} {points(one.judged.gain.value)} ({range_of(one.judged.gain)})"
+        by_control.setdefault(one.control, []).append(effect)
+    said = [f"{', '.join(each)} compared with {control}" for control, each in by_control.items()]
+    more = f"; {len(asked) - MOST_EFFECTS} more in the table" if len(asked) > MOST_EFFECTS else ""
+    return f"{'; '.join(said)}{more} (points, 95 % CI)"
 
 
 def largest_of(compared: Sequence[Compared]) -> str:
-    """Name the largest gain or loss of any method, asked for or not, whose interval leaves 0 out.
+    """Name the largest gain or loss whose interval leaves 0 out, of methods that somebody may ask about.
 
     Returns:
-        "" where there is none or the answer names it.
+        Where no interval leaves 0 out, what the first method gained that came along; "" where there is none or the
+        answer names it.
     """
-    known = [one for one in compared if one.judged.gain is not None and _is_apart(one.judged.gain)]
-    if not known:
-        return ""
+    known = [one for one in compared if one.judged.gain is not None and one.is_named]
+    along = [one for one in known if not one.asked]
+    if not (known := [one for one in known if one.judged.gain is not None and _is_apart(one.judged.gain)]):
+        return f"Also: {_effect(along[0])}." if along else ""
     largest = max(known, key=lambda one: abs(one.judged.gain.value) if one.judged.gain else 0.0)
     asked = [one for one in compared if one.asked and one.judged.gain is not None]
-    named = asked if len(asked) == 1 else [one for one in asked if one.judged.verdict.word == "better"]
+    better = [one for one in asked if one.judged.verdict.word == "better"]
+    named = asked if len(asked) == 1 else better or asked[:MOST_EFFECTS]
     without = ", also without a verdict" if largest.judged.verdict.withheld else ""
     return "" if largest in named else f"Largest difference{without}: {_effect(largest)}."
 
@@ -248,7 +291,13 @@ def _is_apart(gain: Interval) -> bool:
 
 def _compared(board: Board) -> list[Compared]:
     return [
-        Compared(arm_name(row.arm), control_name(row.arm), row.judged, row.arm.asked)
+        Compared(
+            arm_name(row.arm),
+            control_name(row.arm),
+            row.judged,
+            row.arm.asked,
+            is_of_copies(row.arm.augmenter) or is_of_copies(row.arm.control),
+        )
         for row in board.rows
         if row.judged is not None
     ]

@@ -54,8 +54,15 @@ def find_our_data(
         try:
             found[text] = _find_data_set(text, recipes, wanted, catalogue, data, workers, progress)
         except MedbenchError as error:
-            found[text] = str(error)
+            found[text] = f"{error}{_of_a_plugin(text, catalogue)}"
     return found
+
+
+def _of_a_plugin(text: str, catalogue: Catalogue) -> str:
+    """Say how a data set is found that no plugin here brings; "" for one that is registered."""
+    name = text.removeprefix(PHANTOM).partition("[")[0]
+    is_known = name in catalogue.names("dataset")
+    return "" if is_known else " Where a plugin file brings it, give that file's folder with --plugins-dir."
 
 
 def check_folders(data: Sequence[str]) -> None:
