@@ -35,7 +35,7 @@ WORK = {  # name: kind, pixels a side, axes, batch, steps to be timed, steps to 
     "small-cnn": ("classifier", 32, 2, 32, 60, 3),
     "acgan": ("generator", 32, 2, 32, 12, 2),
     "inception-v3": ("classifier", 96, 2, 8, 4, 1),
-    "vgg16": ("classifier", 64, 2, 8, 4, 1),
+    "vgg16": ("classifier", 64, 2, 8, 2, 1),
     "resnet10-3d": ("classifier", 32, 3, 4, 4, 1),
     "timm[model=resnet18]": ("classifier", 32, 2, 8, 6, 1),
 }
