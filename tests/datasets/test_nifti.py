@@ -414,6 +414,30 @@ def test_resampling_keeps_a_ramp_and_the_mean() -> None:
     assert resample(noise, (16, 16)).std() < noise.std() / 3  # shrinking averages, it does not pick
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.integers(1, 70), min_size=1, max_size=3),
+    st.lists(st.integers(1, 80), min_size=3, max_size=3),
+    st.integers(0, 999),
+)
+def test_resizing_in_bands_is_the_product_with_the_whole_filter(shape: list[int], wanted: list[int], seed: int) -> None:
+    """Weights that are 0 are left out, which changes no sum."""
+    levels = np.random.default_rng(seed).integers(0, 256, shape).astype(np.float64)
+    plain = levels
+    for axis, n in enumerate(wanted[: len(shape)]):
+        n_in = plain.shape[axis]
+        if n != n_in:
+            scale = n_in / n
+            centres = (np.arange(n)[:, None] + 0.5) * scale - 0.5
+            weights = np.maximum(0, 1 - np.abs(np.arange(n_in) - centres) / max(1.0, scale))
+            weights /= weights.sum(1, keepdims=True)
+            plain = np.moveaxis(np.tensordot(weights, plain, (1, axis)), 0, axis)
+
+    found = resample(levels, wanted[: len(shape)])
+
+    np.testing.assert_allclose(found, plain, rtol=0, atol=1e-11)
+
+
 def test_labels_are_never_mixed_when_resized() -> None:
     labels = np.zeros((20, 20, 20), np.uint8)
     labels[5:15, 5:15, 5:15], labels[8:12, 8:12, 8:12] = 2, 4

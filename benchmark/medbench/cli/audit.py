@@ -137,7 +137,7 @@ def _facts(source: Source, decoded: Decoded, waived: Sequence[str], official: bo
     """Return everything that is printed, as JSON values."""
     samples, found = decoded.samples(), decoded.findings
     ids = samples.ids.tolist()
-    alike = find_look_alikes(samples.x, samples.groups)
+    alike, how_many = find_look_alikes(samples.x, samples.groups)
     parts = dict(zip(ids, samples.parts.tolist(), strict=True)) if samples.parts is not None else {}
     return {
         "dataset": source.text,
@@ -147,6 +147,7 @@ def _facts(source: Source, decoded: Decoded, waived: Sequence[str], official: bo
         **found.to_json(),
         "merged": found.merged,
         "look_alikes": [[ids[p.first], ids[p.second], int(p.value)] for p in alike],
+        "look_alikes_found": how_many,
         "parts": {part: int(np.sum(samples.parts == part)) for part in ("train", "test")} if parts else {},
         "across": {name: [list(group) for group in groups] for name, groups in decoded.across.items()},
         "waived": [name for name in waived if name in decoded.across],
@@ -176,10 +177,10 @@ def _text(facts: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield f" nearly equal (correlation {WHOLE} and {_detail(facts)} in the detail): {len(near):,} links"
     yield from _list(f"{v['first']}, {v['second']}  {v['value']:.3f}" for v in near)
-    alike = facts["look_alikes"]
+    alike, found = facts["look_alikes"], facts["look_alikes_found"]
     yield ""
-    yield f" look alike (hashes within {LOOK_ALIKE} of 64 bits), for you to look at: {len(alike):,} pairs"
-    yield from _list(f"{one}, {other}  {bits} bits" for one, other, bits in alike)
+    yield f" look alike (hashes within {LOOK_ALIKE} of 64 bits), for you to look at: {found:,} pairs"
+    yield from _list((f"{one}, {other}  {bits} bits" for one, other, bits in alike), found)
     yield ""
     yield f" labels that conflict on equal pixels: {counted(len(facts['conflicts']), 'picture')}"
     yield from _list(", ".join(ids[:SHOWN]) for ids in facts["conflicts"])
@@ -254,11 +255,12 @@ def _times(same: Sequence[Sequence[str]]) -> str:
     return f"more than once, {sum(map(len, same)):,} images in all" if same else "more than once"
 
 
-def _list(lines: Any) -> Iterator[str]:
+def _list(lines: Any, found: int = 0) -> Iterator[str]:
     every = list(lines)
     yield from (_sentence(line, "      ", first="   ") for line in every[:SHOWN])
     if len(every) > SHOWN:
-        yield f"   and {len(every) - SHOWN:,} more (--json lists all)"
+        listed = "all" if found <= len(every) else f"{len(every):,}"
+        yield f"   and {max(found, len(every)) - SHOWN:,} more (--json lists {listed})"
 
 
 def _sentence(text: str, indent: str = " ", *, first: str | None = None) -> str:

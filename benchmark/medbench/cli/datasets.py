@@ -18,7 +18,8 @@ from medbench.data.audit_findings import describe_blanks, describe_label_conflic
 from medbench.data.audit_images import check_contents, inspect_images, is_blank
 from medbench.data.decode import MANY, check_index
 from medbench.data.files import list_files
-from medbench.data.picture_planes import SIDE, comparable_planes
+from medbench.data.one_thread import one_thread
+from medbench.data.picture_planes import BATCH, SIDE, comparable_planes
 from medbench.errors import DataError, UsageError
 from medbench.interfaces import Dataset, Index
 from medbench.registry.catalogue import Catalogue
@@ -99,7 +100,7 @@ def check(
         click.echo(f"note: {clean(note)}")
     bad: list[str] = []
     if pixels:
-        with Display() as display:
+        with Display() as display, one_thread():
             found = _decode(dataset, root, index, bad, display)
         for note in found:
             click.echo(f"note: {clean(note)}")
@@ -118,12 +119,17 @@ def check(
 def _decode(dataset: Dataset, root: Path, index: Index, bad: list[str], display: Display) -> list[str]:
     """Decode every image small, and say what their pixels contradict; files that cannot be read are added to `bad`."""
     size = min(dataset.size, SIDE)
-    views, contents, uniform, blank = [], [], [], []
+    views: list[np.ndarray] = []
+    waiting: list[np.ndarray] = []
+    contents, uniform, blank = [], [], []
     done, n = 0, len(index.records)
     while done < n:
         try:  # all in one go: a reader may have to open a volume or an archive anew for each call
             for image, _ in dataset.read(root, index.records[done:], size):
-                views.append(comparable_planes(image[None]))
+                waiting.append(image)
+                if len(waiting) == BATCH:
+                    views.append(comparable_planes(np.stack(waiting)))
+                    waiting.clear()
                 contents.append(hashlib.sha256(image.tobytes()).hexdigest())
                 uniform.append(image.min() == image.max())
                 blank.append(is_blank(image))
@@ -138,6 +144,8 @@ def _decode(dataset: Dataset, root: Path, index: Index, bad: list[str], display:
     if bad:
         return []
     check_contents(contents, image, str(root))
+    if waiting:
+        views.append(comparable_planes(np.stack(waiting)))
     contents = ["" if same else content for content, same in zip(contents, uniform, strict=True)]
 
     def tell(rows: int, of: int) -> None:

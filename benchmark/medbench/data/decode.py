@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import concurrent.futures
 import hashlib
+import itertools
 import json
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +21,7 @@ from medbench.data.audit_images import Inspection, check_contents, inspect_image
 from medbench.data.audit_parts import measure_parts
 from medbench.data.audit_shortcuts import Header, measure_shortcuts, read_header
 from medbench.data.files import sha256_of
+from medbench.data.one_thread import one_thread
 from medbench.data.picture_planes import comparable_planes
 from medbench.errors import DataError, ResourceError
 from medbench.interfaces import Dataset, Index, Record
@@ -59,15 +62,16 @@ def decode_into(
             getattr(os, "posix_fallocate", lambda *_: None)(file.fileno(), 0, path.stat().st_size)  # not on macOS
     with_mask = np.zeros(n, dtype=bool)
     headers = np.zeros((n, 4), dtype=np.int64)
-    starts = range(0, n, CHUNK)
-    done = 0
-    if progress:
-        progress(f"decoding {dataset.name}", 0, n)
-    for rows, found, of_files in _run(dataset, root, index.records, starts, size, folder, workers):
-        with_mask[rows], headers[rows] = found, of_files
-        done += len(found)
+    decoding = f"decoding {dataset.name}"
+
+    def tell_decoded(done: int) -> None:
         if progress:
-            progress(f"decoding {dataset.name}", done, n)
+            progress(decoding, done, n)
+
+    tell_decoded(0)
+    for rows, found, of_files in _run(dataset, root, index.records, size, folder, workers, tell_decoded):
+        with_mask[rows], headers[rows] = found, of_files
+    tell_decoded(n)
     if not with_mask.any():
         (folder / "masks.npy").unlink()
     compared = f"comparing the images of {dataset.name}"
@@ -111,17 +115,33 @@ def index_sum(index: Index) -> str:
 
 
 def _run(
-    dataset: Dataset, root: Path, records: Sequence[Record], starts: range, size: int, folder: Path, workers: int
+    dataset: Dataset,
+    root: Path,
+    records: Sequence[Record],
+    size: int,
+    folder: Path,
+    workers: int,
+    progress: Callable[[int], None],
 ) -> Iterator[tuple[slice, list[bool], list[Header]]]:
-    tasks = [(dataset, root, records[start : start + CHUNK], start, size, folder) for start in starts]
-    if workers <= 1 or len(tasks) <= 1:
-        yield from map(_decode_chunk, tasks)
+    spans = cut_into_spans(records, workers)
+    if workers <= 1 or len(spans) <= 1:
+        with one_thread():
+            for done in _decode_rows(dataset, root, records, 0, size, folder):
+                yield done
+                progress(done[0].stop)
         return
     # Not the fork server: a process has one, and the executor wants it with its own libraries imported.
-    pool = concurrent.futures.ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
+    context = multiprocessing.get_context("spawn")
+    count = context.Value("q", 0)
+    pool = concurrent.futures.ProcessPoolExecutor(workers, context, _start_worker, (count,))
     try:
-        for future in concurrent.futures.as_completed([pool.submit(_decode_chunk, task) for task in tasks]):
-            yield future.result()
+        tasks = [(dataset, root, records[span.start : span.stop], span.start, size, folder) for span in spans]
+        waiting = {pool.submit(_decode_span, task) for task in tasks}
+        while waiting:
+            finished, waiting = concurrent.futures.wait(waiting, 1.0, concurrent.futures.FIRST_COMPLETED)
+            for future in finished:
+                yield from future.result()
+            progress(count.value)
     except concurrent.futures.process.BrokenProcessPool:
         raise ResourceError(
             f"{dataset.name}: a decoding process was ended, most likely for want of memory; use --workers 1."
@@ -130,28 +150,79 @@ def _run(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _decode_chunk(
+def cut_into_spans(records: Sequence[Record], workers: int) -> list[range]:
+    """Cut records into tasks of about CHUNK, never between those of the same files, such as a volume's slices.
+
+    An archive of many images is read from its start up to the last one wanted: it becomes as many tasks as there are
+    workers, and a single one where one process reads it all.
+    """
+    spans: list[range] = []
+    start = 0
+    at = 0
+    for _, same in itertools.groupby(records, key=lambda record: record.files):
+        n = sum(1 for _ in same)
+        if n <= CHUNK:
+            at += n
+            if at - start >= CHUNK:
+                spans.append(range(start, at))
+                start = at
+            continue
+        part = max(CHUNK, -(-n // max(1, workers)))
+        cuts = [*range(start, start + (at > start)), *range(at, at + n, part), at + n]
+        spans += [range(one, other) for one, other in itertools.pairwise(cuts)]
+        start = at = at + n
+    return spans + [range(start, at)] * (at > start)
+
+
+_decoded: Any = None
+"""In a process that decodes: how many images all of them have decoded."""
+
+
+def _start_worker(decoded: Any) -> None:
+    global _decoded
+    _decoded = decoded
+
+
+def _decode_span(
     task: tuple[Dataset, Path, Sequence[Record], int, int, Path],
-) -> tuple[slice, list[bool], list[Header]]:
-    dataset, root, records, start, size, folder = task
+) -> list[tuple[slice, list[bool], list[Header]]]:
+    found = []
+    with one_thread():
+        for rows, with_mask, headers in _decode_rows(*task):
+            found.append((rows, with_mask, headers))
+            with _decoded.get_lock():
+                _decoded.value += rows.stop - rows.start
+    return found
+
+
+def _decode_rows(
+    dataset: Dataset, root: Path, records: Sequence[Record], first: int, size: int, folder: Path
+) -> Iterator[tuple[slice, list[bool], list[Header]]]:
+    """Decode records into the rows from `first` on, in one pass; yield every CHUNK rows what was found in them."""
     pixels = np.load(folder / "pixels.npy", mmap_mode="r+")
     masks = np.load(folder / "masks.npy", mmap_mode="r+")
-    found = []
-    for row, (image, mask) in enumerate(dataset.read(root, records, size), start=start):
-        if image.dtype != np.uint8 or image.shape != pixels.shape[1:]:
+    images = iter(dataset.read(root, records, size))
+    for start in range(0, len(records), CHUNK):
+        part = records[start : start + CHUNK]
+        found = []
+        for row, (image, mask) in enumerate(itertools.islice(images, len(part)), start=first + start):
+            if image.dtype != np.uint8 or image.shape != pixels.shape[1:]:
+                raise DataError(
+                    f"{dataset.name} read {records[row - first].files[0]} as {image.dtype} {image.shape}, "
+                    f"expected uint8 {pixels.shape[1:]}; this is a fault of the data set's recipe."
+                )
+            pixels[row] = image
+            if mask is not None:
+                masks[row] = mask
+            found.append(mask is not None)
+        if len(found) != len(part):
             raise DataError(
-                f"{dataset.name} read {records[row - start].files[0]} as {image.dtype} {image.shape}, "
-                f"expected uint8 {pixels.shape[1:]}; this is a fault of the data set's recipe."
+                f"{dataset.name} read {start + len(found)} of {len(records)} images; this is a fault of its recipe."
             )
-        pixels[row] = image
-        if mask is not None:
-            masks[row] = mask
-        found.append(mask is not None)
-    if len(found) != len(records):
-        raise DataError(f"{dataset.name} read {len(found)} of {len(records)} images; this is a fault of its recipe.")
-    pixels.flush()
-    masks.flush()
-    return slice(start, start + len(records)), found, [read_header(root / record.files[0]) for record in records]
+        rows = slice(first + start, first + start + len(part))
+        yield rows, found, [read_header(root / record.files[0]) for record in part]
+    if next(images, None) is not None:
+        raise DataError(f"{dataset.name} read more than {len(records)} images; this is a fault of its recipe.")
 
 
 def _finish(
@@ -210,7 +281,8 @@ def _finish(
 def _findings(
     inspection: Inspection, pixels: np.ndarray, labels: np.ndarray, headers: np.ndarray, classes: int
 ) -> Findings:
-    shortcuts, neighbour, looked_at = measure_shortcuts(pixels, labels, inspection.groups, headers, classes)
+    with one_thread():
+        shortcuts, neighbour, looked_at = measure_shortcuts(pixels, labels, inspection.groups, headers, classes)
     return Findings(
         images=len(labels),
         patients=len(set(inspection.patients)),

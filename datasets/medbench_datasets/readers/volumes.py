@@ -5,9 +5,12 @@ All functions work for two and three spatial axes. Nothing is learned from other
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
+
+BAND = 16  # outputs of an axis that are computed at once when a volume is resized
 
 
 def foreground(voxels: np.ndarray) -> np.ndarray:
@@ -112,9 +115,28 @@ def resample(array: np.ndarray, shape: Sequence[int]) -> np.ndarray:
         products depend on the processor, and one flipped byte changes a data set's fingerprint.
     """
     for axis, n in enumerate(shape):
-        if n != array.shape[axis]:
-            array = np.moveaxis(np.tensordot(_triangles(array.shape[axis], n), array, (1, axis)), 0, axis)
+        if n == array.shape[axis]:
+            continue
+        first = np.moveaxis(array, axis, 0)
+        flat = np.ascontiguousarray(first).reshape(len(first), -1)
+        result = np.empty((n, flat.shape[1]))
+        for to, of, weights in _bands(len(flat), n):  # where others are 0: the same sums to the bit
+            np.matmul(weights, flat[of], out=result[to])
+        array = np.moveaxis(result.reshape(n, *first.shape[1:]), 0, axis)
     return array
+
+
+@functools.lru_cache(maxsize=256)
+def _bands(n_in: int, n_out: int) -> tuple[tuple[slice, slice, np.ndarray], ...]:
+    """Return weights in bands: which outputs, of which inputs alone they are made, and by ``float64`` of both."""
+    weights = _triangles(n_in, n_out)
+    bands = []
+    for start in range(0, n_out, BAND):
+        rows = weights[start : start + BAND]
+        read = np.flatnonzero(rows.any(0))
+        first, last = int(read[0]), int(read[-1]) + 1
+        bands.append((slice(start, start + len(rows)), slice(first, last), rows[:, first:last].copy()))
+    return tuple(bands)
 
 
 def _triangles(n_in: int, n_out: int) -> np.ndarray:
