@@ -71,7 +71,7 @@ def test_generators_are_named_beside_training_runs_and_never_added_to_them(
 
     assert lines == [
         "15 training runs and 3 generators to train; 2 training runs are stored already",
-        "0 of 15 training runs done, 0 of 3 generators, about 3 min left (a first guess)",
+        "0 of 15 training runs done, 0 of 3 generators, at least 3 min left (a first guess)",
         "0 of 15 training runs done, 0 of 3 generators, about 2 min left: generator AC-GAN, fold 1, step 168 of 600",
         "0 of 15 training runs done, 1 of 3 generators, about 2 min left: generator AC-GAN, fold 1 done",
         "1 of 15 training runs done, 1 of 3 generators, about 2 min left: class balancing, fold 1 done",
@@ -167,3 +167,13 @@ def test_a_rough_time_is_called_rough(seconds: float, said: str) -> None:
 
 def test_nothing_to_do_is_said() -> None:
     assert RunProgress().planned(9) == "nothing to do, 9 training runs are stored already"
+
+
+def test_a_first_guess_is_a_lower_end_and_scoring_is_named() -> None:
+    run = RunProgress(runs=1)
+    run.started("t", "hybrid, fold 1", "trial")
+    run.progress("t", 60, 60)
+    run.tell(20.0, is_guess=True)
+
+    assert run.left == "at least a minute left (a first guess)"
+    assert run.running() == ["hybrid, fold 1, trained; testing and scoring"]

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from medbench.running.time_left import about
+from medbench.running.time_left import about, at_least
 from medbench.text import counted
+
+
+def step_text(step: int, total: int) -> str:
+    """Say which step a job has reached; after its last one it is tested, and generated images are scored."""
+    return f"step {step:,} of {total:,}" if step < total else "trained; testing and scoring"
 
 
 @dataclass
@@ -60,8 +65,10 @@ class RunProgress:
 
     def tell(self, seconds: float | None, is_guess: bool) -> None:
         """Keep how long it still takes; None where that is not known."""
-        guess = " (a first guess)" if is_guess else ""
-        self.left = f"{about(seconds)} left{guess}" if seconds is not None else ""
+        if seconds is None:
+            self.left = ""
+        else:
+            self.left = f"{at_least(seconds)} left (a first guess)" if is_guess else f"{about(seconds)} left"
 
     def started(self, job: str, label: str, kind: str) -> None:
         """Count a job among those that run."""
@@ -90,7 +97,7 @@ class RunProgress:
         names = []
         for job in self._labels:
             step, total = self._steps.get(job, (0, 0))
-            names.append(self.name(job) + (f", step {step:,} of {total:,}" if total else ""))
+            names.append(self.name(job) + (f", {step_text(step, total)}" if total else ""))
         return names
 
     def running_text(self) -> str:

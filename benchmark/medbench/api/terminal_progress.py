@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Column
 from rich.text import Text
 
-from medbench.api.run_progress import RunProgress
+from medbench.api.run_progress import RunProgress, step_text
 from medbench.running.time_left import about
 from medbench.text import clean, counted
 
@@ -101,7 +101,7 @@ class Display:
         """Show how far a job is."""
         self.run.progress(job, step, total)
         if self._bars is not None and job in self._tasks:
-            self._bars.update(self._tasks[job], completed=step, total=total, far=f"step {step:,} of {total:,}")
+            self._bars.update(self._tasks[job], completed=step, total=total, far=step_text(step, total))
 
     def time_left(self, seconds: float | None, is_guess: bool) -> None:
         """Show how long the run still takes; in a pipe at least every half minute, with what is being trained."""

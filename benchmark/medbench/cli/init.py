@@ -8,29 +8,27 @@ from collections import Counter
 from pathlib import Path
 
 import click
-import numpy as np
 
 from medbench.api.terminal_progress import Display
 from medbench.cli.look_at_folder import add_pixels, find_dataset
 from medbench.cli.shared_options import complete, load_catalogue, plugin_options
 from medbench.cli.writing import fill
-from medbench.data.audit_official_cut import part_names
 from medbench.data.describe import DatasetDescription, describe_decoded
 from medbench.data.sources import Source, with_files_of
 from medbench.errors import UsageError
 from medbench.planning import study
 from medbench.planning.few_patients import NEEDED, count_groups, say_few
+from medbench.planning.plan import Plan
 from medbench.planning.study_names import slug
 from medbench.planning.study_schema import BudgetTable
 from medbench.planning.trial_matrix import expand
 from medbench.protocols.folds import without_overlap
-from medbench.samples import Samples
-from medbench.statistics.power import PlannedDesign
+from medbench.protocols.protocol import protocol
 from medbench.statistics.verdicts import FEWEST_RARE
 from medbench.tables.answer import NextStep
 from medbench.tables.board_notes import count_patients, knows_patients, without_command
 from medbench.tables.board_table import step_lines
-from medbench.tables.plan_text import outlook_lines
+from medbench.tables.plan_text import outlook_lines, planned_design
 from medbench.tables.writers.terminal import screen_of
 from medbench.text import clean, listed
 
@@ -119,8 +117,8 @@ def init(
             "budget": {**BudgetTable().model_dump(), **budget},
         }
     )
-    arms = expand(planned, catalogue, [described]).arms[source.text]
-    _report(described, how, rule, folds, max(Counter(arm.board for arm in arms if arm.control).values(), default=1))
+    plan = expand(planned, catalogue, [described])
+    _report(plan, how, rule, folds)
     for line in said:
         click.echo(fill(line, " " * 12, first=f"{'protocol':<12}"))
     out.write_text(study.to_toml(planned, folder=folder, place=out.parent), encoding="utf-8")
@@ -181,7 +179,8 @@ def _folds(described: DatasetDescription, folder: Path) -> int:
     return min(5, min(count_groups(s)))
 
 
-def _report(described: DatasetDescription, how: str, rule: str, folds: int, comparisons: int) -> None:
+def _report(plan: Plan, how: str, rule: str, folds: int) -> None:
+    (described,) = plan.sources
     s, source = described.samples, described.facts()
     click.echo(fill(f"{count_patients(source)} ({clean(how)}), {described.dimensions}-D"))
     for name, images, patients in zip(s.classes, s.class_counts.tolist(), described.class_patients, strict=True):
@@ -193,20 +192,13 @@ def _report(described: DatasetDescription, how: str, rule: str, folds: int, comp
     official = rule.startswith("official")
     split = "official split x 3 repeats" if official else f"{folds}-fold cross-validation, 3 times"
     click.echo(f"{'design':<12}{split}")
-    tested: list[int] = described.class_patients
-    trained: list[int] = []
-    if official and s.parts is not None:
-        kept = without_overlap(s) if "drop" in rule else s
-        parts = np.array(part_names(kept.parts, len(kept)))
-        tested, trained = (_of_class(kept.take(parts == part)) for part in ("test", "train"))
-    if min(tested) < FEWEST_RARE:
-        click.echo(f" Only {min(tested)} patients in the rarest class, so no verdict: it needs {FEWEST_RARE}.")
+    arms = plan.arms[described.text]
+    comparisons = max(Counter(arm.board for arm in arms if arm.control).values(), default=1)
+    design = planned_design(plan, described, rule, protocol(rule), comparisons)
+    if min(design.class_patients) < FEWEST_RARE:
+        unit = "patients" if knows_patients(source) else "images"
+        rarest = min(design.class_patients)
+        click.echo(fill(f" Only {rarest} {unit} of the rarest class to test, so no verdict: it needs {FEWEST_RARE}."))
     else:
-        folds = 1 if official else folds
-        for line in outlook_lines(PlannedDesign(tested, folds, 3, comparisons, trained), worth=2.0):
+        for line in outlook_lines(design, worth=plan.study.worth, screen=screen_of(sys.stdout)):
             click.echo(line)
-
-
-def _of_class(samples: Samples) -> list[int]:
-    """Return how many patients each class has."""
-    return [len(set(samples.patients[samples.labels == k].tolist())) for k in range(len(samples.classes))]

@@ -113,7 +113,8 @@ _STUDY = (  # in the order in which --help lists them
                  help="Network through which generated images are scored, as in inception[weights=FILE]; "
                  "random-convolutions by default."),
     _flag("--no-controls", help="Run only the methods that are named, not those they are compared with."),
-    _flag("--no-companions", help="Do not run reacgan, the strongest GAN here, beside another GAN."),
+    _flag("--no-companions",
+          help="Do not run reacgan, the strongest GAN here, beside another GAN; saves half the generators."),
     click.option("--yardsticks/--no-yardsticks", default=None,
                  help="Also train the reference with other seeds and on 3/4 of the patients, to see how much "
                       "such things change; or do not."),

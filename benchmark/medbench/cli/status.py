@@ -13,7 +13,7 @@ import click
 
 from medbench.boards.board import Board
 from medbench.boards.build import boards
-from medbench.cli.shared_options import open_run, record_options, results_option
+from medbench.cli.shared_options import open_run, plugin_options, record_options, results_option
 from medbench.cli.writing import fill
 from medbench.planning.arm_names import arm_name
 from medbench.planning.plan_records import open_record, stored_runs
@@ -29,11 +29,19 @@ SPLITS = {"patients": "split by patient", "official": "official split"}
 @click.command(short_help="Say how far a run is.")
 @record_options
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-def status(study_name: str | None, results: Path, as_json: bool) -> None:
+@plugin_options
+def status(
+    study_name: str | None,
+    results: Path,
+    as_json: bool,
+    plugin_folders: tuple[Path, ...],
+    plugin_switches: tuple[str, ...],
+) -> None:
     """Say how far the run of STUDY is, or the latest one.
 
     A row is a method; those of another data set, split or classifier stand under a heading of their own.
     """
+    del plugin_folders, plugin_switches  # taken so that the options of `run` can stay; what is stored needs no plugin
     if as_json:
         store, record = open_record(results, study_name)
     else:

@@ -51,7 +51,9 @@ def title_of(study: Mapping[str, Any], sources: Sequence[Mapping[str, Any]] = ()
     networks = [classifier_name(text) for text in study["classifiers"]]
     named = _title(methods, "methods") or "the default methods"
     network = f", {_title(networks, 'classifiers')}" if networks else ""
-    return clean(f"{named} on {_title(data, 'data sets')}{network}, {study['folds']} folds x {study['repeats']}")
+    official = all(text.startswith("official") for text in study.get("protocols", ["patients"]))
+    split = "official split" if official else f"{study['folds']} folds"
+    return clean(f"{named} on {_title(data, 'data sets')}{network}, {split} x {study['repeats']}")
 
 
 def slug(text: str) -> str:

@@ -28,7 +28,7 @@ from medbench.running.request import Request
 from medbench.running.rescore_generators import rescore
 from medbench.running.resources import LoadedPlugins, Resources, Workers, choose_workers
 from medbench.running.runner import run
-from medbench.running.time_left import about, guess_plan
+from medbench.running.time_left import at_least, guess_plan
 from medbench.running.watcher import Watcher
 from medbench.samples import Samples
 from medbench.store.store import MARK, Store
@@ -113,7 +113,7 @@ def _first_guess(plan: Plan, workers: Workers) -> str:
     """Say how long a plan may take, before any image is read."""
     generators = f" and {counted(len(plan.stages), 'generator')}" if plan.stages else ""
     seconds = guess_plan(plan, workers.count)
-    guessed = f", {about(seconds)} (a first guess)" if seconds else ""
+    guessed = f", {at_least(seconds)} (a first guess)" if seconds else ""
     return f"{counted(len(plan.trials), 'training run')}{generators}{guessed}; the images are read first"
 
 

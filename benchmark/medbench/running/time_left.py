@@ -22,6 +22,8 @@ OF_GENERATORS = 4.0
 EVERY_SECONDS = 0.5
 USUAL_SIZE = 64
 """Pixels, where a budget leaves the size to the data set."""
+SCORING = 0.3
+"""Of what a job took so far, what is left at the least after its last step, as a guess."""
 LEAST_SHARE = 0.02
 """Of a job, before what it took is believed."""
 
@@ -77,7 +79,9 @@ class TimedWatcher:
             if running_one is not None:
                 elapsed, share = now - running_one.began, running_one.share
                 seconds = max(0.05 * seconds, seconds - elapsed)
-                if share >= LEAST_SHARE:
+                if share >= 1:  # trained; testing it and scoring its images may take as long again
+                    seconds = max(seconds, SCORING * elapsed)
+                elif share >= LEAST_SHARE:
                     seconds = elapsed * (1 - share) / share
             total += seconds
             longest = max(longest, seconds)
@@ -169,6 +173,11 @@ def about(seconds: float) -> str:
     if minutes < 100:
         return f"about {max(1, round(minutes))} min"
     return f"about {minutes / 60:.0f} h" if minutes < 48 * 60 else f"about {minutes / 60 / 24:.0f} days"
+
+
+def at_least(seconds: float) -> str:
+    """Write a first guess, which knows nothing of scores, other work on the machine and slower cores."""
+    return "at least a minute" if seconds < 50 else about(seconds).replace("about", "at least")
 
 
 def _group(job: Job) -> tuple[str, ...]:

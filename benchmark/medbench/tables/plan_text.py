@@ -119,7 +119,7 @@ def detectable(plan: Plan) -> Iterator[str]:
             keys = {arm.key for arm in arms}
             compared = Counter(arm.board or arm.classifier for arm in arms if arm.control and arm.control_key in keys)
             for classifier, comparisons in compared.items():
-                found = outlook(_planned(plan, source, text, rule, comparisons))
+                found = outlook(planned_design(plan, source, text, rule, comparisons))
                 if found:
                     several = len(plan.sources) > 1 or len(compared) > 1
                     of = f"{_data(source)}, {classifier_name(classifier)}: " * several
@@ -230,13 +230,22 @@ def _boards(plan: Plan, source: DatasetDescription, text: str, timed: Timing, sc
             yield from under(["No two methods are compared, so there will be no gain."], screen.width)
             continue
         whole = timed.whole if timed.timed and not timed.unknown else 0.0
-        design = _planned(plan, source, text, rule, compared[classifier])
+        design = planned_design(plan, source, text, rule, compared[classifier])
         yield from outlook_lines(design, worth=plan.study.worth, whole=whole, screen=screen)
 
 
-def _planned(
+def planned_design(
     plan: Plan, source: DatasetDescription, text: str, rule: EvaluationProtocol, comparisons: int
 ) -> PlannedDesign:
+    """Return what decides how small a gain a plan can detect under a protocol.
+
+    Args:
+        plan: What would be run.
+        source: One of its data sets.
+        text: A protocol of its study.
+        rule: The same protocol.
+        comparisons: Methods of a table that are compared with another.
+    """
     s = source.samples
     patients = _of_class(_tested(source, rule))
     on = next((t.patients for t in plan.trained_on if (t.dataset, t.protocol) == (source.text, text)), 0.0)
