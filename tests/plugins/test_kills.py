@@ -22,6 +22,7 @@ WORKERS = {"forks": "forkserver", "slurm": "slurm_job", "ray": "ray::"}
 EXECUTOR = {"forks": "forks", "slurm": "slurm[poll_s=0.2,patience_s=8]", "ray": "ray[patience_s=8]"}
 LEFT_SECONDS = 30.0
 slow = pytest.mark.slow
+asked = pytest.mark.skipif("MEDBENCH_TEST_KILLS" not in os.environ, reason="takes minutes; set MEDBENCH_TEST_KILLS=1")
 needs_ray = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None, reason="Ray is not installed; pip install 'medbench[ray]'"
 )
@@ -63,9 +64,9 @@ def results(folder: Path) -> dict[str, bytes]:
     ("executor", "workers", "runners"),
     [
         pytest.param("forks", 3, 1),
-        pytest.param("forks", 20, 5, marks=slow),
-        pytest.param("slurm", 20, 5, marks=slow),
-        pytest.param("ray", 20, 5, marks=[slow, needs_ray]),
+        pytest.param("forks", 20, 5, marks=[slow, asked]),
+        pytest.param("slurm", 20, 5, marks=[slow, asked]),
+        pytest.param("ray", 20, 5, marks=[slow, asked, needs_ray]),
     ],
 )
 def test_kills_cost_time_and_nothing_else(tmp_path: Path, executor: str, workers: int, runners: int) -> None:

@@ -1,4 +1,4 @@
-"""Jobs of a cluster, on one that is none; a real one is asked where the variable MEDBENCH_TEST_SLURM says so."""
+"""Jobs of a cluster, on one that is none: tests/toys/fake_slurm."""
 
 from __future__ import annotations
 
