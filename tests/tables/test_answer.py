@@ -9,6 +9,7 @@ import pytest
 
 from _board_rows import board, row, scores
 from medbench.boards.board import Board, Row
+from medbench.data.audit_findings import PARTS
 from medbench.statistics.verdicts import Evidence
 from medbench.tables.answer import MOST_WARNINGS, Answer, answer_of, next_steps
 from medbench.tables.board_notes import UNKNOWN_PATIENTS
@@ -297,3 +298,17 @@ def test_a_set_that_does_not_know_its_patients_says_so_first() -> None:
     assert found.warnings == (UNKNOWN_PATIENTS, "Warning: w.")
     known = answer_of(short(in_short(UNCLEAR), source={"patients": 349}))
     assert UNKNOWN_PATIENTS not in known.warnings
+
+
+def test_what_is_wrong_with_the_data_is_said_before_what_it_gives_away() -> None:
+    said = (
+        "toy: mean brightness alone predicts the class with AUROC .78: medbench audit toy",
+        "toy: 4 pairs of nearly equal pictures stand under different labels: medbench audit toy",
+        "toy: official[overlap=drop] trains without 255 of 2,870 images, which share a patient",
+        f"toy: {PARTS}: image size alone tells training from test images of one class with AUROC .9",
+    )
+    shown = answer_of(board(row("balanced"), row("geometric", control="balanced"), warnings=said)).warnings
+
+    own = [text for text in shown if text.startswith("Warning: ")]
+    assert ["brightness" in text for text in own[:3]] == [False] * 3
+    assert "AUROC .9." in " ".join(own)

@@ -195,10 +195,10 @@ def _report(plan: Plan, how: str, rule: str, folds: int) -> None:
     arms = plan.arms[described.text]
     comparisons = max(Counter(arm.board for arm in arms if arm.control).values(), default=1)
     design = planned_design(plan, described, rule, protocol(rule), comparisons)
+    unit = "patients" if knows_patients(source) else "images"
     if min(design.class_patients) < FEWEST_RARE:
-        unit = "patients" if knows_patients(source) else "images"
         rarest = min(design.class_patients)
         click.echo(fill(f" Only {rarest} {unit} of the rarest class to test, so no verdict: it needs {FEWEST_RARE}."))
     else:
-        for line in outlook_lines(design, worth=plan.study.worth, screen=screen_of(sys.stdout)):
+        for line in outlook_lines(design, worth=plan.study.worth, unit=unit, screen=screen_of(sys.stdout)):
             click.echo(line)

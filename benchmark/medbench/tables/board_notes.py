@@ -27,8 +27,10 @@ from medbench.text import counted
 
 _UNKNOWN = re.compile(r"says? which images show the same patient")
 _COMMAND = re.compile(r": medbench audit \S.*$")
-_WRONG_DATA = re.compile(r"under different labels|trains without|on both sides of a split|that show nothing")
-"""What is wrong with the images themselves, or which of them were left out: said before what they give away."""
+_WRONG_DATA = re.compile(
+    r"under different labels|trains without|on both sides of a split|that show nothing|split differ:"
+)
+"""What is wrong with images or their official split, or which were left out: said before what they give away."""
 MEANING = {
     "e": "outside data: training starts from a file of weights or from another data set",
     "u": "unchecked: a plugin's recipe that could not be checked before its first training run",

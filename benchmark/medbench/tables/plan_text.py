@@ -78,13 +78,16 @@ def lines(plan: Plan, stored: StoredPart, *, start: str = "", screen: Screen = P
         yield from ("", f" Start:  {start}")
 
 
-def outlook_lines(design: PlannedDesign, *, worth: float, whole: float = 0.0, screen: Screen = PIPE) -> Iterator[str]:
+def outlook_lines(
+    design: PlannedDesign, *, worth: float, whole: float = 0.0, unit: str = "patients", screen: Screen = PIPE
+) -> Iterator[str]:
     """Yield what a design can detect, and what other designs would, as a small table.
 
     Args:
         design: What is planned.
         worth: Points of balanced accuracy that are relevant.
         whole: Seconds that it takes; 0 where that is not known, and costs are given as multiples.
+        unit: What is tested: "images" where patients are not known.
         screen: What a terminal can show.
     """
     found = outlook(design)
@@ -99,7 +102,7 @@ def outlook_lines(design: PlannedDesign, *, worth: float, whole: float = 0.0, sc
         needed = patients_to_see(worth, sees=gain, patients=patients)
         said += (
             f" {worth:g} points count as relevant (--worth), so this design is too small to confirm such a gain: that "
-            f"would need about {needed:,} such patients in place of {patients:,}."
+            f"would need about {needed:,} such {unit} in place of {patients:,}."
         )
     yield from under(filter(None, (said, _practice(design))), screen.width)
     yield f"   {'design':<38}{'detects from':>14}{'cost':>14}"
@@ -143,11 +146,15 @@ def _no_verdict(plan: Plan, source: DatasetDescription) -> list[str]:
     if min(patients) >= FEWEST_RARE:
         return []
     few = [f"{n} of {clean(name)}" for n, name in zip(patients, source.samples.classes, strict=True) if n < FEWEST_RARE]
-    unit = "patients" if knows_patients(source.facts()) else "images"
+    unit = _unit(source)
     return [
         f"No verdict possible: a verdict needs {FEWEST_RARE} {unit} of every class to test, and there are "
         f"{listed(few)}. Add {unit}, or join or drop those classes; a run gives gains and intervals all the same."
     ]
+
+
+def _unit(source: DatasetDescription) -> str:
+    return "patients" if knows_patients(source.facts()) else "images"
 
 
 def _tested(source: DatasetDescription, rule: EvaluationProtocol) -> Samples:
@@ -231,7 +238,7 @@ def _boards(plan: Plan, source: DatasetDescription, text: str, timed: Timing, sc
             continue
         whole = timed.whole if timed.timed and not timed.unknown else 0.0
         design = planned_design(plan, source, text, rule, compared[classifier])
-        yield from outlook_lines(design, worth=plan.study.worth, whole=whole, screen=screen)
+        yield from outlook_lines(design, worth=plan.study.worth, whole=whole, unit=_unit(source), screen=screen)
 
 
 def planned_design(
