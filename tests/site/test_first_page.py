@@ -25,6 +25,7 @@ from medbench.site.read_entries import Published, read_entries
 from medbench.site.remeasured import remeasured
 from medbench.site.results import current_results, grid_of, methods_of
 from medbench.site.stored_sentences import in_plain_words, notes
+from medbench.tables.board_notes import UNKNOWN_PATIENTS
 
 SHIPPED = Path(__file__).parents[2] / "results" / "published"
 OLD_WORDS = re.compile(
@@ -144,6 +145,31 @@ def test_a_cell_shows_the_best_supported_result_of_a_classifier(entries: list[Pu
 
     assert {r.published.entry["id"] for r in grid.shown} == {"f" * 16}  # a verdict before a practice run
     assert set(grid.more.values()) == {1}
+
+
+def test_practice_runs_and_unknown_patients_keep_their_names(entries: list[Published], tmp_path: Path) -> None:
+    (one,) = (p for p in entries if p.entry["study"]["name"] == "quickstart" and p.is_current)
+    board = dict(one.entry["boards"][0], phantom=False, dataset="ours", unit="patient")
+    practice = next(text for text in map(in_plain_words, board["sentences"]) if text.startswith("Practice run"))
+    few = "Only 7 patients in the rarest class, so no verdict: it needs 20."
+    board |= {
+        "sentences": [few, practice, UNKNOWN_PATIENTS],
+        "rows": [dict(row, withheld=few if row["withheld"] else row["withheld"]) for row in board["rows"]],
+    }
+    environment = one.entry["environment"] | {"plugins": [{"name": "ours", "distribution": "", "version": ""}]}
+    made = dataclasses.replace(one, entry=one.entry | {"boards": [board], "environment": environment})
+    first, page = pages.index([made], []), pages.entry_page(made, has_bundle=True)
+
+    assert "Not known yet: no entry compares methods on real images." in first
+    assert "of practice runs on real images are not counted." in first
+    assert ">practice run<" in first
+    assert re.search(r"<a [^>]*><b>", first.partition('id="plots"')[0].partition("<tbody")[2]) is None
+    assert few in page
+    assert practice in page
+    assert UNKNOWN_PATIENTS in page.partition("<table")[0]
+    assert f"{board['images']} images, patients not known" in page
+    assert "all training images" in page
+    assert "--data FOLDER --plugins-dir PLUGINS" in page
 
 
 def test_every_word_is_explained_and_every_page_links_its_words(shipped: Path) -> None:

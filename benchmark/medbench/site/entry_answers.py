@@ -8,8 +8,9 @@ from typing import Any
 from medbench.boards.gains import Judged
 from medbench.registry.display_names import dataset_name, is_of_copies
 from medbench.site import protocol_pages
-from medbench.site.order_entries import requested_arms, table_line
+from medbench.site.order_entries import requested_arms, table_line, unit_of
 from medbench.site.read_entries import Published
+from medbench.site.stored_sentences import in_plain_words
 from medbench.statistics.gain_intervals import Interval
 from medbench.statistics.verdicts import WORDS, Evidence, Verdict
 from medbench.tables.answer import Compared, largest_of, sentence_of
@@ -33,7 +34,9 @@ def answer_of_table(published: Published, board: Mapping[str, Any]) -> list[str]
     rows = [row for row in board["rows"] if row["control"] is not None and not row["plain"]]
     compared = [_compared(published, board, row, any(row is one for one in asked)) for row in rows]
     sentence, largest = sentence_of(compared, worth=published.entry["study"]["worth"]), largest_of(compared)
-    why = dict.fromkeys(one.judged.verdict.withheld for one in compared)
+    practice = [text for text in map(in_plain_words, board["sentences"]) if text.startswith("Practice run")]
+    why = [*dict.fromkeys(one.judged.verdict.withheld for one in compared)]
+    why += [] if any("Practice run" in text for text in why) else practice[:1]
     said = [sentence or largest, "" if largest in sentence else largest, *why]
     return [text for text in dict.fromkeys(said) if text]
 
@@ -53,7 +56,7 @@ def answer_of_entry(published: Published, boards: Sequence[Mapping[str, Any]]) -
     words = [one.judged.verdict.word for one in asked if one.judged.gain is not None]
     if len(honest) < 2 or not words:
         return ""
-    unit = honest[0]["unit"]
+    unit = unit_of(honest[0])
     sizes = list(dict.fromkeys(protocol_pages.training_size(board["protocol"], unit) for board in reversed(honest)))
     sizes = [size.removesuffix(f" training {unit}s") for size in sizes[:-1]] + sizes[-1:]
     sets = list(dict.fromkeys(dataset_name(board["dataset"]) for board in honest))

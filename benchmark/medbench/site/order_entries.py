@@ -16,6 +16,7 @@ from medbench.site.read_entries import Published
 from medbench.site.safe_texts import slug
 from medbench.site.stored_sentences import in_plain_words
 from medbench.statistics.verdicts import WORDS, Word
+from medbench.tables.board_notes import UNKNOWN_PATIENTS
 from medbench.tables.wording import auroc_share
 from medbench.text import points, printed
 
@@ -120,6 +121,25 @@ class DataSet:
     rankings: tuple[Ranking, ...]
     unranked: Mapping[str, tuple[Standing, ...]]
     boards: int
+
+
+def is_practice(board: Mapping[str, Any]) -> bool:
+    """Say whether a table is of a practice run, whatever else keeps it from a verdict."""
+    return any(in_plain_words(text).startswith("Practice run") for text in _said_of(board))
+
+
+def knows_patients(board: Mapping[str, Any]) -> bool:
+    """Say whether a table's data set tells patients apart."""
+    return board["unit"] != "image" and UNKNOWN_PATIENTS not in board["sentences"]
+
+
+def unit_of(board: Mapping[str, Any]) -> str:
+    """Return what a table counts for readers: images where nobody knows the patients."""
+    return "patient" if knows_patients(board) else "image"
+
+
+def _said_of(board: Mapping[str, Any]) -> list[str]:
+    return [*board["sentences"], *(row["withheld"] or "" for row in board["rows"])]
 
 
 def table_line(row: Mapping[str, Any]) -> Line:

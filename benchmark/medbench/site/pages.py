@@ -26,10 +26,13 @@ from medbench.site.order_entries import (
     DataSet,
     Line,
     Standing,
+    is_practice,
+    knows_patients,
     leading_arm,
     percent,
     requested_arms,
     table_line,
+    unit_of,
 )
 from medbench.site.read_entries import Published
 from medbench.site.remeasured import Remeasured
@@ -37,6 +40,7 @@ from medbench.site.results import Method, Result, counts_of_words, current_resul
 from medbench.site.safe_texts import safe_link, safe_text, slug
 from medbench.site.stored_sentences import notes
 from medbench.statistics.verdicts import WORDS, GivenWord
+from medbench.tables.board_notes import UNKNOWN_PATIENTS
 from medbench.tables.wording import SYNTHETIC
 from medbench.text import counted, duration, listed, points
 
@@ -98,6 +102,16 @@ class ShownBoard:
     badge: str
     tier: str
 
+    @property
+    def is_practice(self) -> bool:
+        """Whether it is of a practice run."""
+        return is_practice(self.board)
+
+    @property
+    def knows_patients(self) -> bool:
+        """Whether its data set tells patients apart."""
+        return knows_patients(self.board)
+
 
 def index(
     entries: Sequence[Published], sets: Sequence[DataSet], *, has_bundles: bool = True, address: str = "",
@@ -127,9 +141,11 @@ def index(
 def headline(entries: Sequence[Published]) -> str:
     """Answer whether methods help, from what is known of real images."""
     results = current_results(entries)
-    real = [r for r in results if not r.is_synthetic]
-    drawn = counted(len(results) - len(real), "comparison")
-    rest = f" {drawn} on synthetic images say nothing about patients." if len(results) > len(real) else ""
+    patients = [r for r in results if not r.is_synthetic]
+    real = [r for r in patients if not r.is_practice]
+    drawn, practice = len(results) - len(patients), len(patients) - len(real)
+    rest = f" {counted(drawn, 'comparison')} on synthetic images say nothing about patients." if drawn else ""
+    rest += f" {counted(practice, 'comparison')} of practice runs on real images are not counted." if practice else ""
     if not real:
         return f"Not known yet: no entry compares methods on real images.{rest}"
     where = f"{counted(len(real), 'comparison')} on {counted(len({r.board['dataset'] for r in real}), 'real data set')}"
@@ -235,7 +251,7 @@ def _shown(published: Published, number: int, board: Mapping[str, Any]) -> Shown
     lines = tuple(table_line(row) for row in board["rows"])
     names = {_short(line.recipe): line.name for line in lines}
     answer = answer_of_table(published, board)
-    said = [text for text in notes(board["sentences"], names) if text not in (*answer, SYNTHETIC)]
+    said = [text for text in notes(board["sentences"], names) if text not in (*answer, SYNTHETIC, UNKNOWN_PATIENTS)]
     row = leading_arm(board["rows"], requested_arms(published, board))
     leading = table_line(row) if row is not None else None
     tier = published.history.tier if board["recomputed"] or not published.is_current else "claimed"
@@ -278,7 +294,9 @@ def fixed_page(
 def size_of(board: Mapping[str, Any]) -> str:
     """Count a table's patients and images; images alone where the data set does not tell patients apart."""
     images = counted(board["images"], "image")
-    return images if board["unit"] == "image" else f"{counted(board['patients'], 'patient')}, {images}"
+    if not knows_patients(board):
+        return images if board["unit"] == "image" else f"{images}, patients not known"
+    return f"{counted(board['patients'], 'patient')}, {images}"
 
 
 def _render(name: str, **values: Any) -> str:
@@ -310,6 +328,8 @@ def _environment() -> jinja2.Environment:
                             "design": protocol_pages.design, "designs": protocol_pages.designs, "words": WORDS,
                             "training_size": protocol_pages.training_size, "classes": CLASSES, "terms": TERMS,
                             "tiers_said": TIERS, "unranked_said": NOT_RANKED, "forms": FORMATS, "size_of": size_of,
+                            "knows_patients": knows_patients, "unit_of": unit_of,
+                            "unknown_said": UNKNOWN_PATIENTS,
                             "synthetic_said": SYNTHETIC, "version": __version__}  # fmt: skip
     return environment
 

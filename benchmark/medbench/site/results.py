@@ -22,7 +22,7 @@ from medbench.registry.display_names import (
 )
 from medbench.registry.recipes import parse
 from medbench.site import protocol_pages
-from medbench.site.order_entries import Line, requested_arms, table_line
+from medbench.site.order_entries import Line, is_practice, requested_arms, table_line
 from medbench.site.read_entries import Published
 from medbench.site.safe_texts import slug
 from medbench.statistics.verdicts import WORDS
@@ -60,6 +60,11 @@ class Result:
         return bool(self.board["phantom"])
 
     @property
+    def is_practice(self) -> bool:
+        """Whether it is of a practice run, so that no verdict was possible."""
+        return is_practice(self.board)
+
+    @property
     def link(self) -> str:
         """Where it stands, from the folder of the site."""
         return f"entries/{self.published.entry['id']}.html#board-{self.number + 1}"
@@ -85,7 +90,9 @@ class Result:
     @property
     def why(self) -> str:
         """Two words for a verdict that is withheld; "" where there is one."""
-        return "" if self.line.word else self.line.short_why or NO_WORD
+        if self.line.word:
+            return ""
+        return "practice run" if self.is_practice else self.line.short_why or NO_WORD
 
     @property
     def place(self) -> tuple[Any, ...]:
