@@ -13,6 +13,7 @@ from _synthetic_store import SyntheticRun
 from medbench.cli import cli
 from medbench.report.inputs import gather
 from medbench.report.report import Report, report
+from medbench.report.section_provenance import without_names
 from medbench.report.write_paper import markdown
 from medbench.tables.blocks import Section, Sentences, cell, table
 from medbench.tables.wording import by_board
@@ -232,3 +233,24 @@ def test_honest_protocols_stand_before_leaky_ones(tmp_path: Path) -> None:
     honest, leaky = re.findall(r"^### (.*by (?:patient|image).*)$", results, re.MULTILINE)
     assert honest.startswith("Thyroid ultrasound")
     assert leaky.startswith("LEAKY: Thyroid ultrasound")
+
+
+@pytest.mark.parametrize(
+    ("note", "said"),
+    [
+        (
+            'An official cut: 2,870 images are the part "train", 394 the part "test".',
+            'An official cut: 2,870 images are the part "train", 394 the part "test".',
+        ),
+        (
+            "its official cut: 259 of 394 test images have a twin in training, 251 of them pixel for pixel",
+            "its official cut: 259 of 394 test images have a twin in training, 251 of them pixel for pixel",
+        ),
+        ("Columns of table.csv that were not used: 4.", "Columns of table.csv that were not used: 4."),
+        ("1 image without an outline (no mask): 17_1.", "1 image without an outline (no mask)."),
+        ("2 patients without a label: 17, 18.", "2 patients without a label."),
+        ("4 pairs stand under different labels, the first: a/x.jpg, a/y.jpg", "4 pairs stand under different labels."),
+    ],
+)
+def test_a_remark_keeps_its_counts_and_loses_the_names_of_images(note: str, said: str) -> None:
+    assert without_names(note, is_phantom=False) == said

@@ -16,7 +16,7 @@ from medbench.planning.arm_names import arm_name, left_out
 from medbench.protocols.protocol import protocol
 from medbench.registry.display_names import classifier_name, dataset_name
 from medbench.report.inputs import Material, provenances
-from medbench.report.section_provenance import FACTS
+from medbench.report.section_provenance import FACTS, without_names
 from medbench.statistics.verdicts import LEAK_NAMES
 from medbench.tables.answer import answer_of
 from medbench.tables.blocks import Block, Table, cell, say, table
@@ -117,8 +117,7 @@ def _of_data(material: Material, cards: Mapping[str, Card]) -> dict[int, str]:
         names.append(name)
         of_card = f"{card.title}, {card.citation}" if card else "see its card"
         sources.append(f"{name}: {'drawn by medbench, no patients' if drawn else of_card}.")
-        # What follows a colon may name patients.
-        left += [f"{head.rstrip('.')}." for note in source["notes"] if (head := str(note).partition(": ")[0])]
+        left += [f"{without_names(note, drawn).rstrip('.')}." for note in source["notes"]]
         each = ", ".join(f"{c} {n:,}" for c, n in zip(source["classes"], source["class_patients"], strict=True))
         counts.append(f"{name}: {count_patients(source)} ({each}).")
     size = material.study.budget.size

@@ -28,6 +28,60 @@ PUBLISH = {
 }
 
 
+OF_COUNTS = frozenset(
+    [
+        "a",
+        "an",
+        "and",
+        "are",
+        "as",
+        "at",
+        "both",
+        "counts",
+        "cut",
+        "each",
+        "folder.patient",
+        "for",
+        "give",
+        "have",
+        "image",
+        "images",
+        "in",
+        "its",
+        "may",
+        "mend",
+        "most",
+        "of",
+        "official[overlap=drop]",
+        "on",
+        "one",
+        "or",
+        "own",
+        "part",
+        "patient",
+        "patients",
+        "pixel",
+        "set",
+        "sides",
+        "so",
+        "stand",
+        "table",
+        "test",
+        "the",
+        "them",
+        "this",
+        "to",
+        "train",
+        "training",
+        "trains",
+        "twin",
+        "with",
+        "without",
+    ]
+)
+"""Words of a remark that counts images; with numbers between them they name no image and no patient."""
+
+
 def audit(material: Material, cards: Mapping[str, Card]) -> Section:
     """Say what was found in the data, what was waived, and what may be shown of them."""
     blocks: list[Block] = []
@@ -44,7 +98,7 @@ def audit(material: Material, cards: Mapping[str, Card]) -> Section:
         is_phantom = name.startswith("phantom:")
         publish = card.publish if card is not None else str(source.get("publish", ""))
         said.append(SYNTHETIC if is_phantom else PUBLISH.get(publish, ""))
-        said += [_without_names(note, is_phantom) for note in source["notes"]]
+        said += [without_names(note, is_phantom) for note in source["notes"]]
         said += [
             f"{counted(n, 'group', 'lie')} on both sides of the official split: {WAIVABLE.get(found, found)}."
             for found, n in source.get("across", {}).items()
@@ -80,11 +134,15 @@ def _design(study: Study) -> str:
     return f"{' or '.join(cuts)}, {counted(study.repeats, 'repeat')}, {counted(study.seeds, 'seed')}"
 
 
-def _without_names(note: object, is_phantom: bool) -> str:
-    """Leave the names of single images out of a reader's remark: they may name patients."""
+def without_names(note: object, is_phantom: bool) -> str:
+    """Leave the names of single images out of a reader's remark: they may name patients; counts stay."""
     text = text_of(note)
-    head, colon, _ = text.partition(": ")
-    return f"{head}." if colon and not is_phantom else text
+    head, colon, rest = text.partition(": ")
+    words = [word.strip('.,;()"').lower() for word in rest.split()]
+    counts = {"image", "images"} & set(words) and all(w in OF_COUNTS or w.replace(",", "").isdecimal() for w in words)
+    if not colon or is_phantom or counts or head.startswith("Columns of "):
+        return text
+    return f"{head.rpartition(', the first')[0] or head}."
 
 
 def failures(material: Material) -> Section:
