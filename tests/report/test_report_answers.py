@@ -86,7 +86,7 @@ def test_one_board_gives_the_report_its_question(tmp_path: Path) -> None:
     assert one.steps is not None
     assert [row[0].text for row in one.steps.rows][:2] == ["class balancing (reference)", "+ rotations, flips, zoom"]
     assert [name for name, _ in first.tiles] == [
-        "patients", "images", "computing time", "failed training runs", "warnings about the data"
+        "patients", "images", "computing time, all runs added up", "failed training runs", "warnings about the data"
     ]  # fmt: skip
     assert dict(first.tiles)["failed training runs"] == "0 of 60"
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from _board_rows import board, row, scores
+from _board_rows import board, judged, row, scores
 from medbench.boards.board import Board, Row
 from medbench.data.audit_findings import PARTS
 from medbench.statistics.verdicts import Evidence
 from medbench.tables.answer import MOST_WARNINGS, Answer, answer_of, next_steps
-from medbench.tables.board_notes import UNKNOWN_PATIENTS
+from medbench.tables.board_notes import UNKNOWN_PATIENTS, mark_notes
 from medbench.tables.board_table import render, step_lines
 from medbench.tables.wording import SYNTHETIC
 from medbench.tables.writers.terminal import Screen
@@ -312,3 +312,15 @@ def test_what_is_wrong_with_the_data_is_said_before_what_it_gives_away() -> None
     own = [text for text in shown if text.startswith("Warning: ")]
     assert ["brightness" in text for text in own[:3]] == [False] * 3
     assert "AUROC .9." in " ".join(own)
+
+
+def test_recalls_of_rare_classes_and_a_family_beyond_the_table_are_said_below_it() -> None:
+    gain = judged({"gain": UNCLEAR}).gain
+    assert gain is not None
+    rows = row("balanced", 3), row("mixup", 3, control="balanced", gain=UNCLEAR)
+    rare = {"class_patients": [80, 40, 7]}
+    text = "\n".join(mark_notes(dataclasses.replace(board(*rows, classes=("a", "b", "df"), source=rare))))
+
+    assert "Recall of df (7 patients) and its gain over the method above it, no interval: mixup " in text
+    assert "Recall of a " not in text
+    assert ("Intervals allow for" in text) == (gain.comparisons > 1)

@@ -155,7 +155,7 @@ def _tiles(material: Material, boards: Sequence[Board]) -> tuple[tuple[str, str]
     return (
         ("patients", patients),
         ("images", f"{sum(int(s['images']) for s in sources):,}"),
-        ("computing time", duration(sum(part.seconds for part in material.parts))),
+        ("computing time, all runs added up", duration(sum(part.seconds for part in material.parts))),
         ("failed training runs", f"{failed:,} of {planned:,}"),
         ("warnings about the data", f"{warnings:,}"),
     )

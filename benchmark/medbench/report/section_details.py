@@ -19,6 +19,7 @@ from medbench.report.inputs import Material
 from medbench.report.section_results import title_of
 from medbench.statistics.verdicts import LEAK_NAMES
 from medbench.tables.blocks import Block, Fold, Section, cell, fold, heading, say, table
+from medbench.tables.board_notes import knows_patients
 from medbench.tables.inflation import answers as stair_answers
 from medbench.tables.inflation import rows as stair_rows
 from medbench.tables.inflation import sentences as stair_sentences
@@ -40,6 +41,8 @@ def classes(material: Material) -> Section | None:
         if not scored:
             continue
         names = [str(c) for c in board.source["classes"]]
+        counts = zip(names, board.source["class_patients"], strict=True)
+        titles = recall_names(names) if len(names) == 2 else [f"{name} ({n:,})" for name, n in counts]
         blocks.append(heading(title_of(board)))
         rows = [
             [arm_name(row.arm), *(cell(_percent(r), float(r)) for r in row.scores.recalls)]
@@ -50,7 +53,16 @@ def classes(material: Material) -> Section | None:
             f"Recall: percent of each class that is classified correctly, by {board.unit}, with the decision threshold "
             "that follows the class frequencies."
         )
-        blocks.append(table(caption, ("method", *recall_names(names)), rows, label=f"recall-{number}"))
+        if len(names) > 2:
+            caption += f" In brackets: {'patients' if knows_patients(board.source) else 'images'} of the class."
+        blocks.append(
+            table(
+                caption,
+                ("method", *titles),
+                rows,
+                label=f"recall-{number}",
+            )
+        )
         matrices = [(arm_name(r.arm), r.scores.decisions) for r in scored if r.scores and r.scores.decisions.size]
         if matrices:
             blocks.append(

@@ -11,7 +11,7 @@ from medbench.boards.generator_health import why_poor
 from medbench.data.audit_official_cut import describe_waivers
 from medbench.planning.arm_names import arm_name, control_name, left_out
 from medbench.registry.display_names import classifier_name, dataset_name, is_of_copies
-from medbench.statistics.verdicts import failures
+from medbench.statistics.verdicts import FEWEST_RARE, failures
 from medbench.tables.wording import (
     ESTIMAND,
     UNTUNED,
@@ -23,7 +23,7 @@ from medbench.tables.wording import (
     still_improving,
     yardstick,
 )
-from medbench.text import counted
+from medbench.text import clean, counted, points
 
 _UNKNOWN = re.compile(r"says? which images show the same patient")
 _COMMAND = re.compile(r": medbench audit \S.*$")
@@ -37,6 +37,8 @@ MEANING = {
     "i": "incomplete: training runs of this method are still to be done",
 }
 """What the marks behind a row mean, in the order they are explained."""
+MOST_RARE = 3
+"""Classes whose recalls stand below a table, the rarest."""
 
 
 UNKNOWN_PATIENTS = "Patients are not known: images of one person may be in training and in test."
@@ -81,7 +83,41 @@ def mark_notes(board: Board) -> list[str]:
         if at.failed:
             failed = counted(at.failed, "training run")
             said.insert(1, f"Of these, {failed} failed; the predictions of the method above it stand in.")
+    said += [*rare_recalls(board), *_family(board)]
     return said + [f"{mark}: {MEANING[mark]}" for mark in MEANING if any(mark in row.marks for row in board.rows)]
+
+
+def rare_recalls(board: Board) -> list[str]:
+    """Say what methods that were asked for do for the rarest classes, each beside the method above it."""
+    counts, classes = board.source["class_patients"], board.source["classes"]
+    rare = sorted((n, k) for k, n in enumerate(counts) if n < FEWEST_RARE)[:MOST_RARE]
+    rows = {row.arm.key: row for row in board.rows}
+    said = []
+    for n, k in rare if len(counts) > 2 else ():
+        each = []
+        for row in board.rows:
+            above = rows.get(row.arm.control_key)
+            if not row.arm.asked or row.scores is None or above is None or above.scores is None:
+                continue
+            recall, before = float(row.scores.recalls[k]), float(above.scores.recalls[k])
+            each.append(f"{arm_name(row.arm)} {100 * recall:.1f} % ({points(recall - before)})")
+        unit = "patient" if knows_patients(board.source) else "image"
+        if each:
+            of_class = f"Recall of {clean(str(classes[k]))} ({counted(n, unit)})"
+            said.append(f"{of_class} and its gain over the method above it, no interval: {'; '.join(each)}.")
+    return said
+
+
+def _family(board: Board) -> list[str]:
+    """Say that intervals allow for comparisons of other runs too, which is why a later run widens them."""
+    compared = [row.gain.comparisons for row in board.rows if row.gain is not None]
+    others = max(compared, default=0) - len(compared)
+    if others <= 0:
+        return []
+    return [
+        f"Intervals allow for {counted(max(compared), 'comparison')}, {others} of them not in this table; what else is "
+        "tried on these splits widens them."
+    ]
 
 
 def own_warnings(board: Board) -> list[str]:
