@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from medbench.data.audit_findings import describe_blanks, describe_label_conflicts
+from medbench.data.audit_findings import Findings, describe_blanks, describe_label_conflicts
 from medbench.data.audit_official_cut import groups_across_cut, part_names
 from medbench.data.cache import Decoded
 from medbench.data.decode import check_index
@@ -133,6 +133,24 @@ def describe_decoded(source: Source, decoded: Decoded) -> DatasetDescription:
         parts=samples.parts,
     )
     card = source.recipe.card
+    return DatasetDescription(
+        source.text,
+        decoded.fingerprint,
+        decoded.folder,
+        bare,
+        samples.x.ndim - 2,
+        tuple(notes),
+        card.unit,
+        card.publish,
+        across=decoded.across,
+        overlap=found.overlap.facts() if found.overlap is not None else {},
+        warnings=tuple(_warnings(source, samples, found)),
+        title=title_of(source),
+    )
+
+
+def _warnings(source: Source, samples: Samples, found: Findings) -> list[str]:
+    """Return what boards say of decoded images, each with the command that shows more."""
     said_of = (*found.sentences(), *found.remarks())
     warnings = [f"{said}: medbench audit {shlex.quote(source.text)}" for said in said_of]
     group_of = dict(zip(samples.ids.tolist(), samples.groups.tolist(), strict=True))
@@ -145,20 +163,7 @@ def describe_decoded(source: Source, decoded: Decoded) -> DatasetDescription:
         )
     if samples.sides:
         warnings.append(SIDES)
-    return DatasetDescription(
-        source.text,
-        decoded.fingerprint,
-        decoded.folder,
-        bare,
-        samples.x.ndim - 2,
-        tuple(notes),
-        card.unit,
-        card.publish,
-        across=decoded.across,
-        overlap=found.overlap.facts() if found.overlap is not None else {},
-        warnings=tuple(warnings),
-        title=title_of(source),
-    )
+    return warnings
 
 
 def describe_index(source: Source) -> DatasetDescription:

@@ -91,13 +91,7 @@ def expand(
         getattr(catalogue.resolve("extractor", study.extractor), "check", lambda: None)()
     builder = _Builder(study, catalogue, StageJobs(catalogue, {source.text: source.others for source in sources}))
     rules = {text: protocol(text) for text in study.protocols}
-    official = any(rule.name == "official" for rule in rules.values())
-    builder.warnings += [
-        f"{source.text}: {warning}"
-        for source in sources
-        for warning in source.warnings
-        if official or not warning.startswith(PARTS)
-    ]
+    builder.warnings += _warnings_of(sources, rules)
     augmenters = [r for text in study.augmenters for r in catalogue.matching("augmenter", text)]
     if not augmenters:
         raise UsageError("no augmenter is named; give one with -a, see `medbench plugins list`.")
@@ -135,6 +129,17 @@ def expand(
             TrainedOn(*place, sum(counts) / len(counts)) for place, counts in sorted(builder.trained.items())
         ),
     )
+
+
+def _warnings_of(sources: Sequence[DatasetDescription], rules: Mapping[str, EvaluationProtocol]) -> list[str]:
+    """Return what is said of the data sets; of how the parts of an official cut differ only where it is used."""
+    official = any(rule.name == "official" for rule in rules.values())
+    return [
+        f"{source.text}: {warning}"
+        for source in sources
+        for warning in source.warnings
+        if official or not warning.startswith(PARTS)
+    ]
 
 
 def _check_number(
