@@ -18,7 +18,7 @@ import pytest
 
 Medbench = Callable[..., CompletedProcess[str]]
 ONE_CUT = ("--protocol", "official", "--repeats", "1", "--no-yardsticks", "--no-controls", "--no-companions")
-FEW = ("--budget", "steps=5,batch=4,generator_steps=3")  # five: a step for each bag
+FEW = ("--budget", "steps=5,batch=4,generator_steps=5")  # five: a step for each bag, and two that are replayed
 GENERATORS = (
     "acgan[generator=wgan-gp]", "acgan[generator=blur]", "acgan[generator=shuffled-labels]",
     "acgan[generator=reacgan[augment=true,checkpoint=kid]]", "acgan[generator=acgan[variant=odena]]",
@@ -64,6 +64,10 @@ def test_every_augmenter_runs(medbench: Medbench, folder: Path, data: str) -> No
     assert ran.returncode == 0, ran.stderr
     costs = [json.loads(path.read_text())["cost"] for path in results.rglob("result.json")]
     assert all(cost["peak_gpu_mb"] > 0 and cost["device"] != "cuda:0" for cost in costs)
+    how = [json.loads(path.read_text())["facts"].get("gpu_steps", "") for path in results.rglob("result.json")]
+    how += [line for path in results.rglob("gpu-steps.txt") for line in path.read_text().splitlines()]
+    assert any("captured" in said for said in how)
+    assert not [said for said in how if "not captured" in said], "a built-in step waits for the device"
 
 
 @pytest.mark.parametrize("data", ["dots", "cubes"])

@@ -18,6 +18,7 @@ JOURNEY: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "Run": {
         "plan": ("plan", "Say what a run would do, and what gain it can detect."),
         "run": ("run", "Train and test the methods of a study, and print the results."),
+        "calibrate": ("calibrate", "Measure how long a study's training runs take on this machine."),
         "status": ("status", "Say how far a run is."),
         "logs": ("status", "Show what a training run printed."),
     },

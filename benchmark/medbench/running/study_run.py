@@ -16,9 +16,11 @@ from medbench.data.transfer_sources import datasets_in, key_of_dataset
 from medbench.errors import UsageError
 from medbench.interfaces import Dataset
 from medbench.planning.arms import Checked
+from medbench.planning.calibration import read_calibration
 from medbench.planning.double_steps_trials import plan_double_steps
 from medbench.planning.plan import Plan
 from medbench.planning.plan_records import keep_worth, save_record
+from medbench.planning.time_forecast import forecast_time
 from medbench.planning.trial_matrix import expand
 from medbench.registry.describe_recipe import with_inner
 from medbench.registry.display_names import dataset_name
@@ -85,7 +87,7 @@ def run_study(
         plan = prepare(request, watcher, workers=workers.count, most=most)
     if plan.study.budget.numerics == "fast" and set(workers.devices) == {"cpu"}:
         watcher.say("numerics fast are for GPUs: on a CPU networks compute as with exact")
-    for sentence in (*_notes(plan), *(before(plan) if before is not None else ())):
+    for sentence in (*_notes(plan), *_forecast(plan, store, workers), *(before(plan) if before is not None else ())):
         watcher.say(sentence)
     plugins = LoadedPlugins(request.catalogue, request.plugin_folders, request.blocked)
     plan, checks = check_plugins(plan, store, plugins, workers, watcher.say)
@@ -115,6 +117,13 @@ def _first_guess(plan: Plan, workers: Workers) -> str:
     seconds = guess_plan(plan, workers.count)
     guessed = f", {at_least(seconds)} (a first guess)" if seconds else ""
     return f"{counted(len(plan.trials), 'training run')}{generators}{guessed}; the images are read first"
+
+
+def _forecast(plan: Plan, store: Store, workers: Workers) -> Iterator[str]:
+    """Yield how long the rest takes, where stored runs or a calibration tell it for all of it."""
+    timed = forecast_time(plan, store, read_calibration())
+    if timed.timed and not timed.unknown and timed.left:
+        yield f"{about(timed.left / workers.count)} on this machine, from what such training runs took".capitalize()
 
 
 def _notes(plan: Plan) -> Iterator[str]:

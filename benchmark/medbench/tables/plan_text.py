@@ -10,6 +10,7 @@ from typing import Any
 from medbench.data.describe import DatasetDescription
 from medbench.planning.arm_names import arm_name, branch_name, left_out
 from medbench.planning.arms import Arm
+from medbench.planning.calibration import read_calibration
 from medbench.planning.leak_staircase import arms_under
 from medbench.planning.plan import Plan
 from medbench.planning.seed_block import SEEDS
@@ -53,7 +54,7 @@ def lines(plan: Plan, stored: StoredPart, *, start: str = "", screen: Screen = P
         start: The command that runs it; "" leaves the last line out.
         screen: What a terminal can show.
     """
-    timed = forecast_time(plan, stored.store)
+    timed = forecast_time(plan, stored.store, read_calibration())
     yield from under([f"Plan: {_question(plan)}"], screen.width)
     for source in plan.sources:
         classes = ", ".join(
@@ -199,9 +200,8 @@ def _size(plan: Plan, stored: StoredPart, timed: Timing) -> str:
     if stored.trials is None:
         return f"{said}. Nothing has been run yet; the images are not decoded yet."
     if not stored.trials and not stored.stages:
-        return (
-            f"{said}. Nothing has been run yet.{'' if known else ' How long it takes is known once a run has begun.'}"
-        )
+        how_long = "" if known else " `medbench calibrate` measures how long it takes."
+        return f"{said}. Nothing has been run yet.{how_long}"
     if stored.trials == len(plan.trials):
         return f"{said}. All training runs are stored already."
     done = f"{stored.trials:,} {'is' if stored.trials == 1 else 'are'} stored already"

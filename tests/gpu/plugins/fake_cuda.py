@@ -13,11 +13,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, ClassVar
 from unittest import mock
 
 import torch
@@ -26,6 +29,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten, tree_map
 
 import medbench
+from medbench_plugins.training.steps import Steps
 
 DEVICE = torch.device("cuda:0")
 ANYWHERE = {"copy_", "_has_compatible_shallow_copy_type", "__set__", "set_", "swap_tensors", "_use_cnt"}
@@ -44,13 +48,38 @@ NEVER = {"put_", "histc", "median", "kthvalue", "scatter_reduce", "scatter_reduc
 """The same for the result itself."""
 
 
+WAITS = {
+    "item",
+    "tolist",
+    "__bool__",
+    "__int__",
+    "__float__",
+    "__index__",
+    "nonzero",
+    "argwhere",
+    "masked_select",
+    "bincount",
+    "unique",
+    "unique_consecutive",
+    "repeat_interleave",
+    "allclose",
+    "equal",
+    "is_nonzero",
+}
+"""They answer the CPU, or learn from the GPU how large their result is."""
+WAITING = "called a synchronizing CUDA operation"
+"""How torch warns of them in the mode that a step is tried in."""
+
+
 class FakeCuda(TorchFunctionMode):
-    """Marks storages and holds every call against the marks."""
+    """Marks storages and holds every call against the marks, which outlive one job as what a job caches does."""
+
+    _marked: ClassVar[dict[int, StorageWeakRef]] = {}
 
     def __init__(self) -> None:
         super().__init__()
-        self._marked: dict[int, StorageWeakRef] = {}
         self.used: set[str] = set()
+        self.warns_of_waits = False
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Do what was asked, or say what a GPU would say."""
@@ -68,13 +97,20 @@ class FakeCuda(TorchFunctionMode):
         if name == "pin_memory" or name == "is_pinned":
             return args[0]
         if name in ("to", "cuda", "cpu") and tensors and tensors[0] is args[0]:
-            return self._moved(name, args, kwargs)
+            moved = self._moved(name, args, kwargs)
+            # An optimiser asks C++ where its weights lie, and is told the truth: that it moves a rate there is no sign.
+            caller = sys._getframe(1).f_code.co_filename
+            if self.warns_of_waits and self.has(moved) != here[0] and "optim" not in Path(caller).parts:
+                warnings.warn(f"{WAITING}: {name}", stacklevel=2)
+            return moved
         wanted = torch.device(kwargs["device"]) if kwargs.get("device") is not None else None
         if wanted is not None:
             kwargs["device"] = "cpu"
         is_on = wanted.type == "cuda" if wanted is not None else any(here)
         self._check(name, tensors, here, args)
         self._check_generator(name, kwargs.get("generator"), is_on)
+        if self.warns_of_waits and self._waits(name, args, is_on, any(here)):
+            warnings.warn(f"{WAITING}: {name}", stacklevel=2)
         if is_on:
             self.used.add(name)
             self._check_repeats(name, tensors, args, kwargs)
@@ -82,6 +118,15 @@ class FakeCuda(TorchFunctionMode):
         if is_on and name not in ("copy_", "__set__", "tolist", "item"):
             tree_map(self.mark, result)
         return result
+
+    @staticmethod
+    def _waits(name: str, args: Any, is_on: bool, any_here: bool) -> bool:
+        if name == "tensor":  # its numbers are copied
+            return is_on
+        if name == "__getitem__":
+            indices = [t for t in tree_flatten(args[1])[0] if isinstance(t, torch.Tensor)]
+            return any_here and any(t.dtype == torch.bool for t in indices)
+        return any_here and (name in WAITS or (name == "where" and len(args) == 1))
 
     def has(self, tensor: torch.Tensor) -> bool:
         """Say whether a tensor lies on the GPU."""
@@ -94,7 +139,8 @@ class FakeCuda(TorchFunctionMode):
             if storage._cdata not in self._marked:  # the reference keeps the address from being given away again
                 self._marked[storage._cdata] = StorageWeakRef(storage)
                 if len(self._marked) % 4096 == 0:
-                    self._marked = {k: ref for k, ref in self._marked.items() if not ref.expired()}
+                    for gone in [k for k, ref in self._marked.items() if ref.expired()]:
+                        del self._marked[gone]
         return value
 
     def _moved(self, name: str, args: Any, kwargs: Any) -> torch.Tensor:
@@ -180,6 +226,10 @@ class Generator(torch.Generator):
         return self.place
 
 
+def _stream(*_: object, **__: object) -> SimpleNamespace:
+    return SimpleNamespace(wait_stream=lambda other: None)
+
+
 @contextlib.contextmanager
 def fake_cuda() -> Iterator[FakeCuda]:
     """Let torch find one GPU in this process, and this thread compute on it."""
@@ -219,7 +269,18 @@ def fake_cuda() -> Iterator[FakeCuda]:
         stack.enter_context(
             mock.patch.object(torch, "autocast", lambda kind, *args, **more: autocast("cpu", *args, **more))
         )
-        yield stack.enter_context(FakeCuda())
+        seen = stack.enter_context(FakeCuda())
+
+        def note_mode(mode: object) -> None:
+            seen.warns_of_waits = mode in (1, "warn")
+
+        streams = {"Stream": _stream, "current_stream": _stream, "stream": lambda of: contextlib.nullcontext()}
+        modes = {"get_sync_debug_mode": lambda: 0, "set_sync_debug_mode": note_mode}
+        for name, answer in (streams | modes).items():
+            stack.enter_context(mock.patch.object(torch.cuda, name, answer))
+        # What CUDA would record is run when it would be replayed.
+        stack.enter_context(mock.patch.object(Steps, "_record", lambda self, work: work))
+        yield seen
 
 
 def works(folder: str, device: str) -> int:
