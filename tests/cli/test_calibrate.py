@@ -25,7 +25,15 @@ STUDY = [
 
 def cost(**changes: object) -> JobCost:
     fields = {"device": "cpu", "kind": "trial", "recipe": "none/small-cnn", "data": "d", "dataset": "x", "batch": 8}
-    rest = {"threads": 1, "at_a_time": 1, "fixed": 2.0, "per_step": 0.5, "peak_mb": 1.0, "measured": "2026-01-01"}
+    rest = {
+        "threads": 1,
+        "numerics": "exact",
+        "at_a_time": 1,
+        "fixed": 2.0,
+        "per_step": 0.5,
+        "peak_mb": 1.0,
+        "measured": "2026-01-01",
+    }
     return JobCost(**{**fields, **rest, **changes})  # type: ignore[arg-type]
 
 

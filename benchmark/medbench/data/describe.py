@@ -94,6 +94,7 @@ class DatasetDescription:
         }
 
 
+# One field of the description after the other: parted, none of them would be found.
 def describe_decoded(source: Source, decoded: Decoded) -> DatasetDescription:
     """Describe a decoded data set; its groups know of duplicates."""
     samples = decoded.samples()

@@ -26,6 +26,7 @@ class JobCost:
         dataset: Their name, for people.
         batch: Images a step.
         threads: CPU threads.
+        numerics: As :class:`medbench.Budget` has it.
         at_a_time: Jobs that ran beside each other when it was measured.
         fixed: Seconds that do not depend on the steps.
         per_step: Seconds a step.
@@ -40,6 +41,7 @@ class JobCost:
     dataset: str
     batch: int
     threads: int
+    numerics: str
     at_a_time: int
     fixed: float
     per_step: float
@@ -49,7 +51,7 @@ class JobCost:
     @property
     def key(self) -> tuple[object, ...]:
         """What a forecast looks it up by."""
-        return (self.kind, self.recipe, self.data, self.batch, self.threads)
+        return (self.kind, self.recipe, self.data, self.batch, self.threads, self.numerics)
 
 
 class Calibration:
@@ -64,7 +66,7 @@ class Calibration:
 
     def seconds(self, kind: str, recipe: str, data: str, budget: Budget) -> float | None:
         """Return the seconds of a job; None where its like was not measured."""
-        cost = self.costs.get((kind, recipe, data, budget.batch, budget.threads))
+        cost = self.costs.get((kind, recipe, data, budget.batch, budget.threads, budget.numerics))
         if cost is None:
             return None
         return cost.fixed + cost.per_step * (budget.generator_steps if kind == "stage" else budget.steps)

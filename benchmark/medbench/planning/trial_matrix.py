@@ -72,6 +72,7 @@ class _Trained:
     block: Sequence[Arm] = ()
 
 
+# The order in which a study becomes a plan, once, from top to bottom.
 def expand(
     study: Study, catalogue: Catalogue, sources: Sequence[DatasetDescription], *, most: int | None = None
 ) -> Plan:

@@ -43,7 +43,7 @@ def calibrate(request: Request, watcher: Watcher, resources: Resources | None = 
     Raises:
         RunFailed: If a job fails: its costs are not known then.
     """
-    workers = choose_workers(resources or Resources(), request.catalogue, threads=request.study.budget.threads)
+    workers = choose_workers(resources or Resources(), request.catalogue, request.study.spending)
     with tempfile.TemporaryDirectory(prefix="medbench-calibrate-") as folder:
         few, more = (
             _measure(_with_steps(request, steps, Path(folder) / str(steps)), watcher, workers) for steps in (FEW, MORE)
@@ -53,7 +53,7 @@ def calibrate(request: Request, watcher: Watcher, resources: Resources | None = 
     for (kind, recipe, data, dataset), cost in more.items():
         per_step = max(0.0, cost["seconds"] - few[kind, recipe, data, dataset]["seconds"]) / (MORE - FEW)
         fixed = max(0.0, cost["seconds"] - MORE * per_step)
-        of_budget = (data, dataset, budget.batch, budget.threads, workers.count)
+        of_budget = (data, dataset, budget.batch, budget.threads, budget.numerics, workers.count)
         costs.append(
             JobCost(cost["device"], kind, recipe, *of_budget, fixed, per_step, cost.get("peak_mb", 0.0), today)
         )

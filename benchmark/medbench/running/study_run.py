@@ -30,7 +30,7 @@ from medbench.running.request import Request
 from medbench.running.rescore_generators import rescore
 from medbench.running.resources import LoadedPlugins, Resources, Workers, choose_workers
 from medbench.running.runner import run
-from medbench.running.time_left import at_least, guess_plan
+from medbench.running.time_left import about, at_least, guess_plan
 from medbench.running.watcher import Watcher
 from medbench.samples import Samples
 from medbench.store.store import MARK, Store
