@@ -14,9 +14,9 @@ from medbench.protocols.protocol import split_size
 from medbench.registry.display_names import classifier_name
 from medbench.report.inputs import Material, provenances
 from medbench.report.section_results import gain_cells, instead, name_of, recipe_of, word_of
-from medbench.tables.answer import NextStep, answer_of, asked_rows, next_steps
+from medbench.tables.answer import Answer, NextStep, answer_of, asked_rows, next_steps
 from medbench.tables.blocks import Block, Heading, Table, cell, say, table, text_of
-from medbench.tables.board_notes import knows_patients
+from medbench.tables.board_notes import knows_patients, rare_recalls
 from medbench.tables.board_table import design_of
 from medbench.tables.wording import by_board, by_size, cases
 from medbench.text import duration
@@ -71,7 +71,7 @@ def headline(material: Material) -> Headline:
     found = [answer_of(board) for board in shown]
     failed = all_failed(shown)
     answers = [
-        Answered(text_of(one.question), _texts([failed] if failed else [one.sentence, one.largest]), _steps(board, n))
+        Answered(text_of(one.question), _texts([failed] if failed else _said(one, board)), _steps(board, n))
         for n, (board, one) in enumerate(zip(shown, found, strict=True), start=1)
     ]
     alone = len(answers) == 1
@@ -106,6 +106,10 @@ def _plugins(material: Material) -> tuple[str, ...]:
     """Return what stands for the folder of plugin files where a run had some: a report goes to other machines."""
     found = [plugin for one in provenances(material) for plugin in one.get("plugins", ())]
     return ("PLUGINS",) if any(not plugin.get("version") for plugin in found) else ()
+
+
+def _said(answer: Answer, board: Board) -> list[str]:
+    return [answer.sentence, answer.largest, *rare_recalls(board)]
 
 
 def _title(material: Material, answers: Sequence[Answered]) -> str:
