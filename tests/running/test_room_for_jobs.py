@@ -16,6 +16,7 @@ from _bundles import ToyRun
 from medbench.errors import UsageError
 from medbench.interfaces import Budget
 from medbench.registry import plugins
+from medbench.registry.catalogue import Catalogue
 from medbench.running import devices
 from medbench.running.resources import LoadedPlugins, Resources, Workers, choose_workers
 from medbench.running.runner import run
@@ -91,3 +92,17 @@ def test_out_of_memory_gets_a_share_that_is_truly_larger(tmp_path: Path) -> None
     assert summary.skipped == len({t.id for t in of.plan.trials})
     assert {share for share, _ in narrow.had} == {0.5, 1.0}
     assert max(together for _, together in narrow.had) <= 2
+
+
+def test_beside_the_code_of_a_stranger_each_job_has_a_process_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "ours.py").write_text(
+        "import medbench\n\n\n@medbench.hookimpl\ndef register_metrics():\n    return []\n"
+    )
+    ours, theirs = plugins.load(installed=False), plugins.load(installed=False, folders=[tmp_path])
+
+    def jobs_a_worker(catalogue: Catalogue) -> int:
+        chosen: Any = choose_workers(Resources(device="cpu"), catalogue, Budget()).executor
+        return chosen.jobs_a_worker
+
+    assert jobs_a_worker(ours) > 1
+    assert jobs_a_worker(theirs) == 1

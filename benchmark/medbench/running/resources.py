@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import math
 import os
@@ -13,6 +14,8 @@ from medbench.errors import UsageError
 from medbench.interfaces import Budget, Executor, Jobs
 from medbench.registry.catalogue import Catalogue
 from medbench.running import devices, numerics
+
+OWN_DISTRIBUTION = "medbench"
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ def choose_workers(resources: Resources, catalogue: Catalogue, budget: Budget) -
     """
     if resources.workers_per_gpu and resources.workers:
         raise UsageError("--workers-per-gpu: --workers says already how many run at a time; leave one of the two out.")
-    executor = catalogue.resolve("executor", resources.executor)
+    executor = _executor(resources.executor, catalogue)
     needed = numerics.variables(budget)
     if needed and "variables" not in inspect.signature(executor.start).parameters:
         raise UsageError(
@@ -120,3 +123,16 @@ def choose_workers(resources: Resources, catalogue: Catalogue, budget: Budget) -
     on_cpu = max(1, (os.cpu_count() or 1) // budget.threads)
     usual = on_cpu if found[0] == "cpu" else len(found) * (resources.workers_per_gpu or 1)
     return Workers(executor, resources.workers or usual, found, resources.limit_s, needed)
+
+
+def _executor(text: str, catalogue: Catalogue) -> Executor:
+    """Return the executor; one whose processes do many jobs gives each job its own where a stranger's code is loaded.
+
+    What such code replaces in its process would reach the training runs of the methods that it is compared with, and
+    nothing that runs in that process can be asked whether it did.
+    """
+    executor = catalogue.resolve("executor", text)
+    strangers = [p for p in catalogue.plugins if p.distribution != OWN_DISTRIBUTION and not (p.error or p.blocked)]
+    if strangers and getattr(executor, "jobs_a_worker", 1) > 1:
+        return dataclasses.replace(executor, jobs_a_worker=1)
+    return executor
