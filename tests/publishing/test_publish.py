@@ -83,6 +83,10 @@ def test_a_claimed_entry_is_published_again_once_it_was_recomputed(
     assert (second.event, second.tier, second.entry) == ("published", "recomputed", place.name)
     assert first.entry_sha256 != second.entry_sha256 != ""
     assert json.loads((place / "entry.json").read_text()) == recomputed.entry
+    [(dataset, card)] = recomputed.entry["cards"].items()
+    assert dataset == recomputed.entry["boards"][0]["dataset"]
+    assert set(card) == {"title", "licence", "citation", "access"}
+    assert all(card.values())
     assert (place / "bundle.medbench.zip").read_bytes() == bundle.read_bytes()
     assert sorted(path.name for path in folder.iterdir()) == sorted([place.name, "ledger.jsonl"])
     assert check_entry(place, recomputed).endswith("knows the entry as recomputed")
@@ -139,6 +143,7 @@ def test_without_its_data_an_entry_is_compared_as_far_as_can_be(
         lambda v: v["boards"][0].update(recomputed="yes"), lambda v: v["method"].update(title="Other"),
         lambda v: v.update(tier="reproduced"), lambda v: v.update(tier="claimed"), lambda v: v.update(boards=None),
         lambda v: v["boards"][0].update(recomputed=False), lambda v: v.update(signed_by="ada"),
+        lambda v: v["cards"]["toy"].update(licence="another"),
     ):  # fmt: skip
         value = json.loads(honest)
         change(value)

@@ -54,6 +54,15 @@ class EnvironmentFacts(_Part):
     isa: OwnText
 
 
+class CardFacts(_Part):
+    """What whoever verified the bundle knows of a data set: its card."""
+
+    title: OwnText
+    licence: OwnText
+    citation: OwnText
+    access: OwnText
+
+
 class Check(_Part):
     """A check and how it ended."""
 
@@ -77,4 +86,5 @@ class Entry(_Part):
     study: StudyFacts
     boards: list[BoardEntry] = Field(max_length=2000)
     environment: EnvironmentFacts
+    cards: dict[OwnText, CardFacts] = {}
     checks: list[Check] = Field(max_length=10_000)

@@ -190,7 +190,9 @@ def data_page(of_set: DataSet, *, has_bundles: bool = True, address: str = "") -
     alike = itertools.groupby(of_set.rankings, key=lambda ranking: (ranking.data, ranking.unit))
     entries = {s.published.entry["id"]: s.published for table in tables for s in table}
     results = [r for r in current_results(entries.values()) if r.board["dataset"] == of_set.name]
+    cards = [known for p in entries.values() if (known := p.entry.get("cards", {}).get(of_set.name))]
     return _render("data.html", root="../", address=address, set=of_set, reach=reach, has_bundle=has_bundles,
+                   card=cards[-1] if cards else None,
                    rankings=[list(found) for _, found in alike], answer=count_sentence(results))  # fmt: skip
 
 

@@ -20,10 +20,15 @@ from medbench.registry.catalogue import Catalogue
 from medbench.registry.describe_recipe import with_inner
 from medbench.registry.recipes import did_you_mean, listing, parameters_of
 from medbench.samples import Samples
+from medbench.text import clean
 
 MOST_DRAWN = 5_000  # patients of a phantom that is drawn only because a stranger's bundle says so
 LARGEST = 256  # pixels along an axis of such a phantom; 64 in three dimensions
 LARGEST_3D = 64
+
+
+CARD_TEXT = 1000
+"""Characters of a field of a data set's card that an entry holds at most."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,19 @@ def _of_a_plugin(text: str, catalogue: Catalogue) -> str:
     name = text.removeprefix(PHANTOM).partition("[")[0]
     is_known = name in catalogue.names("dataset")
     return "" if is_known else " Where a plugin file brings it, give that file's folder with --plugins-dir."
+
+
+def find_cards(wanted: NeededData, catalogue: Catalogue) -> dict[str, dict[str, str]]:
+    """Return title, licence, citation and access of each data set, as its own card here says; none of unknown ones."""
+    found = {}
+    for name in wanted.recipes:
+        try:
+            card = catalogue.resolve("dataset", name.removeprefix(PHANTOM)).card
+        except MedbenchError:
+            continue
+        texts = {"title": card.title, "licence": card.licence, "citation": card.citation, "access": card.access}
+        found[name] = {key: clean(text)[:CARD_TEXT] for key, text in texts.items()}
+    return found
 
 
 def check_folders(data: Sequence[str]) -> None:

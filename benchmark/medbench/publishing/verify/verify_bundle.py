@@ -115,7 +115,9 @@ def verify_bundle(
             return Verified(tuple(seen["checks"]), None, refused)
     if "refused" in made:
         return Verified(tuple(made["checks"]), None, Refused(**made["refused"]))
-    return Verified(tuple(made["checks"]), made["entry"], None)
+    cards = our_data.find_cards(wanted, catalogue)
+    entry = made["entry"] | ({"cards": cards} if cards else {})
+    return Verified(tuple(made["checks"]), entry, None)
 
 
 def _text(allowed: Path) -> str:
