@@ -73,3 +73,14 @@ def test_a_forest_says_verdicts_as_people_read_them(width: float) -> None:
     assert all(name in said.replace("\u00a0", " ") for name in ("class balancing", "mixup", "CutMix", "+3.0"))
     assert "inconclusive" in said
     assert "only the decision threshold moved" in said
+
+
+def test_a_long_name_is_broken_and_never_cut() -> None:
+    long = "hybrid: pixel-gaussian images (fill=balance, generator=one-of-our-own)"
+    bars = (Bar("copied images", 1.0, -2.0, 4.0, "same"), Bar(long, -6.8, -22.3, 8.6, "can't tell", depth=2))
+
+    [axes] = forest([Forest("skin", bars, 2.0)], width=8.0).axes
+
+    shown = axes.get_yticklabels()[-1].get_text()
+    assert "\n" in shown
+    assert " ".join(shown.split()) == long

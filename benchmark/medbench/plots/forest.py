@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 ROW, FRAME = 0.24, 0.7
 """Inches: a bar, and what a panel needs besides."""
+LEADING = 0.15
+"""Inches: a further line of a name."""
 COLUMNS = (8, 40, 118)
 """Points right of a panel: gain, range, word."""
 CHARACTER = 5.0  # points: as wide as a character is on average
@@ -35,11 +37,12 @@ def forest(panels: Sequence[Forest], *, width: float = WIDTH) -> Figure:
         width: Of the figure in inches; in a narrow one names and numbers stand above the bars.
     """
     wide = is_wide(width)
-    sizes = [(ROW if wide else 2 * ROW) * max(1, len(panel.bars)) + FRAME for panel in panels]
+    sizes = [(_row(panel) if wide else 2 * ROW) * max(1, len(panel.bars)) + FRAME for panel in panels]
     with settings():
         drawn = figure(sum(sizes), width)
         axes = drawn.subplots(len(panels), 1, squeeze=False, gridspec_kw={"height_ratios": sizes})[:, 0]
-        names = max((columns(_label(bar)) for panel in panels for bar in panel.bars), default=0) if wide else 0
+        lines = [line for panel in panels for bar in panel.bars for line in _lines(bar)] if wide else []
+        names = max(map(columns, lines), default=0)
         for panel, ax in zip(panels, axes, strict=True):
             _panel(panel, ax, names)
         label = "gain in points of balanced accuracy, 95 % CI; gray: not relevant"
@@ -57,13 +60,32 @@ def _panel(panel: Forest, ax: Axes, names: int) -> None:
     ax.axvline(0, color=INK, linewidth=0.8)
     for y, bar in enumerate(panel.bars):
         _bar(bar, y, ax, (low - room, high + room), wide=names > 0)
-    ax.set_yticks(range(len(panel.bars)), [math_free(_label(bar)) if names else "" for bar in panel.bars], ha="left")
+    ax.set_yticks(
+        range(len(panel.bars)),
+        ["\n".join(map(math_free, _lines(bar))) if names else "" for bar in panel.bars],
+        ha="left",
+    )
     ax.tick_params(axis="y", length=0, pad=CHARACTER * names)
     ax.spines["left"].set_visible(False)
     title = math_free(panel.title)
     ax.set_title(title if names else textwrap.fill(title, LINE), loc="left", fontsize=9)
     if not panel.bars:
         ax.text(0.5, 0.5, "nothing is compared here", transform=ax.transAxes, ha="center", va="center")
+
+
+def _row(panel: Forest) -> float:
+    """Return the inches that a bar takes beside a name of as many lines as the longest has."""
+    lines = max((len(_lines(bar)) for bar in panel.bars), default=1)
+    return ROW + LEADING * (lines - 1)
+
+
+def _lines(bar: Bar) -> list[str]:
+    """Return a name as the lines that it is broken into, each as far in as the method is down the tree."""
+    indent = "\u00a0\u00a0\u00a0" * bar.depth
+    return [
+        f"{indent}{line}"
+        for line in textwrap.wrap(clean(bar.label), max(12, LONGEST - len(indent)), break_on_hyphens=False)
+    ] or [indent]
 
 
 def _label(bar: Bar) -> str:
