@@ -223,3 +223,22 @@ def test_how_steps_were_taken_stands_beside_a_generator(context: SandboxContext)
     note_how(context.folder, "acgan of malignant", CAPTURED)
 
     assert (context.folder / NOTE).read_text() == "acgan of benign: captured\nacgan of malignant: captured\n"
+
+
+def test_kernels_are_those_of_the_numerics() -> None:
+    from medbench_plugins.training.numeric_precision import repeatable_kernels
+
+    def flags() -> tuple[bool, bool, bool]:
+        cudnn = torch.backends.cudnn
+        with repeatable_kernels():
+            return cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32
+
+    exact = flags()
+    torch.set_float32_matmul_precision("high")  # as a job under numerics "fast" begins on a GPU
+    try:
+        fast = flags()
+    finally:
+        torch.set_float32_matmul_precision("highest")
+
+    assert exact == (False, True, False)
+    assert fast == (True, False, True)
