@@ -36,13 +36,15 @@ def wait(device: torch.device) -> float:
     return time.perf_counter()
 
 
-def bare_step(network: nn.Module, shape: tuple[int, ...], device: torch.device) -> Callable[[], None]:
-    """Return a function that takes one training step on a random batch."""
+def bare_step(
+    network: nn.Module, shape: tuple[int, ...], device: torch.device, *, capturable: bool = False
+) -> Callable[[], None]:
+    """Return a function that takes one training step on a random batch; a graph may record a capturable one."""
     last = torch.channels_last if len(shape) == 4 else torch.contiguous_format
     network = network.to(device).to(memory_format=last)
     x = torch.rand(shape, device=device).mul_(2).sub_(1).contiguous(memory_format=last)
     y = torch.eye(2, device=device)[torch.arange(shape[0]) % 2]
-    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3, fused=True)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3, fused=True, capturable=capturable)
 
     def step() -> None:
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
