@@ -468,7 +468,7 @@ def test_no_verdict_is_printed_before_it_is_earned(lab: Lab, form: str) -> None:
     for name, right in (("geometric", 1.0), ("equal", 0.1), ("poor", 0.0)):
         lab.arm(name, "balanced")
         lab.run(name, right)
-    text = " ".join(lab.text(form, wide=True).split())
+    text = " ".join(lab.text(form, wide=form != "table").split())  # a wide table explains its columns in these words
 
     assert not [word for word in VERDICTS if word in text]
     assert {row["verdict"] for row in board_rows(lab.board())} == {"control", None}

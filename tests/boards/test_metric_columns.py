@@ -274,7 +274,8 @@ def test_every_format_shows_it(old: ToyRun, form: str) -> None:
     assert "p0001" not in text
     assert "a metric that talks" not in text
     if form == "table":
-        assert max(map(len, text.splitlines())) <= 80
+        # A command is one line that can be pasted, however long its folders are.
+        assert max(len(line) for line in text.splitlines() if "medbench " not in line) <= 80
 
 
 def test_a_comparison_and_a_report_show_it(old: ToyRun, tmp_path: Path) -> None:

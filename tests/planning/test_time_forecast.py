@@ -63,7 +63,9 @@ def test_what_was_timed_stands_for_what_was_not_and_the_rest_is_counted(tmp_path
 
 
 def test_nothing_stored_is_nothing_known(tmp_path: Path) -> None:
-    assert forecast_time(a_plan(), None) == Timing()
+    plan = a_plan()
+
+    assert forecast_time(plan, None) == Timing(unknown=len(plan.trials) + len(plan.stages))
     assert forecast_time(a_plan(), Store(tmp_path / "runs")).timed == 0
 
 
