@@ -70,7 +70,8 @@ def test_plan_and_run_say_how_long_a_measured_study_takes(tmp_path: Path) -> Non
 
     assert "run one after the other" not in before.output
     assert measured.exit_code == 0, measured.output
-    assert "rotations, flips, zoom, Small CNN (phantom:ddti:benign-malignant, 8 a batch, cpu): " in measured.output
+    data = "Thyroid ultrasound, benign or malignant (SYNTHETIC images)"
+    assert f"rotations, flips, zoom, Small CNN; {data}, 8 images a step, cpu: " in measured.output
     kept = json.loads((tmp_path / "cache" / FILE).read_text())
     assert {row["recipe"] for row in kept} >= {"none/small-cnn", "geometric/small-cnn"}
     assert all(row["fixed"] + row["per_step"] > 0 for row in kept)

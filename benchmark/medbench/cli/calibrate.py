@@ -9,7 +9,7 @@ import click
 from medbench.api.terminal_progress import Display
 from medbench.cli.shared_options import read_request, study_options
 from medbench.planning.calibration import JobCost, keep_costs
-from medbench.registry.display_names import classifier_name, generator_name, method_name
+from medbench.registry.display_names import classifier_name, dataset_name, generator_name, method_name
 from medbench.running.calibrate import calibrate as measure
 from medbench.running.resources import Resources
 from medbench.text import counted
@@ -43,4 +43,5 @@ def _line(cost: JobCost) -> str:
         augmenter, _, classifier = cost.recipe.partition("/")
         name = f"{method_name(augmenter)}, {classifier_name(classifier)}"
     speed = f"{1e3 * cost.per_step:.1f} ms a step and {cost.fixed:.1f} s beside them"
-    return f"{name} ({cost.dataset}, {cost.batch} a batch, {cost.device}): {speed}, {cost.peak_mb:.0f} MB"
+    of = f"{dataset_name(cost.dataset)}, {counted(cost.batch, 'image')} a step, {cost.device}"
+    return f"{name}; {of}: {speed}, {cost.peak_mb:.0f} MB"
