@@ -90,7 +90,8 @@ def panels() -> list[Forest]:
 
 @pytest.mark.parametrize("form", style.FORMATS)
 def test_a_figure_has_the_same_bytes_every_time(panels: list[Forest], form: str) -> None:
-    assert style.written(forest(panels), form) == style.written(forest(panels), form)
+    """Several times: the layout's solver orders its unknowns by where in memory they lie, which differs by chance."""
+    assert len({style.written(forest(panels), form) for _ in range(8)}) == 1
 
 
 def test_a_figure_says_what_the_table_says(panels: list[Forest]) -> None:

@@ -53,8 +53,20 @@ def figure(height: float, width: float = WIDTH) -> Figure:
         width: In inches.
     """
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+    from matplotlib.transforms import Bbox
 
-    return Figure(figsize=(width, height), layout="constrained")
+    class Repeatable(ConstrainedLayoutEngine):
+        """Constrained layout whose last bits do not hang on where in memory the solver's variables lie."""
+
+        def execute(self, fig: Figure) -> None:
+            super().execute(fig)
+            for ax in fig.axes:
+                counts = ax.get_in_layout()
+                ax.set_position(Bbox(ax.get_position(original=True).get_points().round(6)), which="original")
+                ax.set_in_layout(counts)  # whoever sets a position takes the panel out of the layout
+
+    return Figure(figsize=(width, height), layout=Repeatable())
 
 
 def settings() -> AbstractContextManager[None]:
