@@ -22,7 +22,7 @@ from medbench.errors import UsageError
 from medbench.statistics.auroc_interval import auroc_interval
 from medbench.statistics.cross_checks import corrected_t, fold_gains
 from medbench.statistics.gain_intervals import intervals
-from medbench.store.predictions import read_many
+from medbench.store.predictions import PredictionReader
 from medbench.store.trial_files import read_predictions
 from medbench.tables.compare import render, render_gains, values
 from medbench.tables.document import FORMATS
@@ -244,14 +244,16 @@ def test_only_asked_cells_stay_in_memory(run: SyntheticRun) -> None:
 
 def test_many_predictions_are_read_as_one_by_one(run: SyntheticRun) -> None:
     rows = list(run.store.rows("ddti"))
-    together = read_many(rows)
+    reader = PredictionReader()
+    together = reader.read(rows)
 
     assert len(together) == len(rows) == 60
     for row, found in zip(rows, together, strict=True):
         alone = read_predictions(row)
         for field in dataclasses.fields(alone):
             np.testing.assert_array_equal(getattr(found, field.name), getattr(alone, field.name))
-    assert read_many([]) == []
+    assert all(one.patients is other.patients for one, other in zip(reader.read(rows), together, strict=True))
+    assert reader.read([]) == []
 
 
 # -- the command -------------------------------------------------------------------------------------------------------

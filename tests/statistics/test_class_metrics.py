@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medbench.statistics.class_metrics import confusion_matrix, macro_auroc, macro_f1, recalls_of
+from medbench.statistics.class_metrics import (
+    confusion_matrix,
+    macro_auroc,
+    macro_aurocs,
+    macro_f1,
+    recalls_of,
+)
 
 SEEDS = st.integers(0, 2**32)
 
@@ -34,3 +40,27 @@ def test_a_class_that_was_never_tested_lowers_no_mean() -> None:
 
     assert np.array_equal(recalls_of(confusion), [1, 0.5, np.nan], equal_nan=True)
     assert macro_f1(confusion) == pytest.approx((1 + 2 / 3) / 2)
+
+
+@given(seed=SEEDS, k=st.integers(2, 12))
+@settings(max_examples=60, deadline=None)
+def test_parts_ranked_at_once_have_the_bits_of_each_alone(seed: int, k: int) -> None:
+    rng = np.random.default_rng(seed)
+    labels = [rng.integers(0, k, n) for n in rng.integers(1, 40, 8)]
+    p = [rng.dirichlet(np.ones(k), len(of_part)).round(int(rng.integers(1, 9))) for of_part in labels]
+
+    np.testing.assert_array_equal(
+        macro_aurocs(labels, p), [auroc_by_definition(*both) for both in zip(labels, p, strict=True)]
+    )
+
+
+def auroc_by_definition(labels: np.ndarray, p: np.ndarray) -> float:
+    """Return the mean over classes of the share of pairs in the right order, ties counted half."""
+    values = []
+    for k in range(p.shape[1]):
+        own, others = p[labels == k, k], p[labels != k, k]
+        if not len(own) or not len(others):
+            return float("nan")
+        right = (own[:, None] > others).sum() + 0.5 * (own[:, None] == others).sum()
+        values.append(right / (len(own) * len(others)))
+    return float(np.mean(values))

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medbench.statistics.pool_images_by_patient import labels_agree, units
+from medbench.statistics.class_metrics import confusion_matrix
+from medbench.statistics.pool_images_by_patient import Units, labels_agree, units, units_of
+from medbench.trial.prior_correction import correct_prior
 from medbench.trial.trial import Predictions
 
 SEEDS = st.integers(0, 2**32)
@@ -62,3 +64,47 @@ def test_certain_images_give_finite_patients() -> None:
 def test_a_patient_with_two_labels_is_noticed() -> None:
     assert labels_agree(np.array(["a", "a", "b"]), np.array([1, 1, 0]))
     assert not labels_agree(np.array(["a", "a", "b"]), np.array([1, 0, 0]))
+
+
+@given(seed=SEEDS, k=st.integers(2, 12), by_patient=st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_cells_computed_together_have_the_bits_of_each_alone(seed: int, k: int, by_patient: bool) -> None:
+    rng = np.random.default_rng(seed)
+    cells, frequencies = [], []
+    shared = rng.integers(0, 7, 20).astype(str)
+    for i in range(6):
+        n = 20 if i % 2 else int(rng.integers(1, 30))
+        patients = shared if i % 2 else rng.integers(0, 7, n).astype(str)
+        p = rng.dirichlet(np.full(k, 0.3), n)
+        p[rng.random(n) < 0.1] = np.eye(k)[0]
+        cells.append(Predictions(named(n), patients, rng.integers(0, k, n), p))
+        frequencies.append((np.arange(k) > 0) / (k - 1) if i < 2 else rng.dirichlet(np.ones(k)))
+    frequencies[4] = frequencies[5]
+
+    together = units_of(cells, frequencies, by_patient=by_patient)
+
+    for found, alone in zip(together, map(units_by_definition, cells, frequencies, [by_patient] * 6), strict=True):
+        for one, other in zip(vars(found).values(), vars(alone).values(), strict=True):
+            assert one.dtype == other.dtype
+            assert np.array_equal(one, other)
+
+
+def units_by_definition(p: Predictions, frequencies: np.ndarray, by_patient: bool) -> Units:
+    """Return the units of one cell, patient by patient."""
+    corrected = correct_prior(p.probabilities, frequencies)
+    decisions = confusion_matrix(p.labels, p.probabilities.argmax(1), p.probabilities.shape[1])
+    if not by_patient:
+        return Units(p.ids, p.patients, p.labels, corrected, p.probabilities, decisions)
+    names, first = np.unique(p.patients, return_index=True)
+    pooled = []
+    for of_images in (corrected, p.probabilities):
+        logs = np.log(np.maximum(of_images, 1e-12))
+        mean = np.empty((len(names), logs.shape[1]))
+        for i, name in enumerate(names):
+            total = np.zeros(logs.shape[1])
+            for row in logs[p.patients == name]:
+                total += row
+            mean[i] = total / (p.patients == name).sum()
+        powers = np.exp(mean - mean.max(1, keepdims=True))
+        pooled.append(powers / powers.sum(1, keepdims=True))
+    return Units(names, names, p.labels[first], *pooled, decisions)

@@ -13,8 +13,8 @@ from medbench.planning.arms import Arm
 from medbench.planning.seed_block import BLOCK, SEEDS
 from medbench.planning.study import Study
 from medbench.statistics.patient_scores import ArmScores, Cell, score
-from medbench.statistics.pool_images_by_patient import Units, labels_agree, units
-from medbench.store.predictions import read_many
+from medbench.statistics.pool_images_by_patient import Units, labels_agree, units_of
+from medbench.store.predictions import PredictionReader
 from medbench.store.trial_files import Stored
 
 
@@ -85,6 +85,16 @@ def find_trials(arm: Arm, rows: Iterable[Stored], study: Study, folds: int, cell
     return result
 
 
+def find_trials_of_arms(plan: BoardPlan, rows: Iterable[Stored]) -> dict[Key, ArmTrials]:
+    """Pick the trials of every arm of a board, as :func:`find_trials` does, in one walk over what is stored."""
+    of_arms: dict[Key, list[Stored]] = {}
+    for row in rows:
+        of_arms.setdefault((row.trial.augmenter, row.trial.classifier), []).append(row)
+    return {
+        arm.key: find_trials(arm, of_arms.get(arm.key, ()), plan.study, plan.folds, plan.cells) for arm in plan.arms
+    }
+
+
 def find_seed_block(arm: Arm, rows: Iterable[Stored], study: Study, folds: int) -> dict[tuple[int, int], Stored]:
     """Pick the finished trials of an arm's seed block, by generator seed and classifier seed."""
     found = {}
@@ -109,12 +119,16 @@ def score_arms(
         by_patient: Score patients; None does where they are the data set's unit, the protocol is honest and every
             patient has one label over all that was tested.
     """
+    reader = PredictionReader()
     predicted = {
-        key: dict(zip(of_arm.cells, read_many(list(of_arm.cells.values())), strict=True))
+        key: dict(zip(of_arm.cells, reader.read(list(of_arm.cells.values())), strict=True))
         for key, of_arm in trials.items()
     }
     if by_patient is None:
-        every = [p for of_arm in predicted.values() for p in of_arm.values()]
+        tests = {
+            (id(p.patients), p.labels.tobytes()): p for of_arm in predicted.values() for p in of_arm.values()
+        }  # most trials were tested on what others were
+        every = list(tests.values())
         by_patient = plan.rule.is_honest and plan.source["unit"] == "patient"
         if by_patient and every:
             by_patient = labels_agree(
@@ -123,10 +137,9 @@ def score_arms(
     tested: dict[Key, dict[Cell, Units]] = {}
     for arm in arms:
         of_arm = trials[arm.key]
-        tested[arm.key] = {
-            cell: units(predictions, of_arm.cells[cell].frequencies, by_patient=by_patient)
-            for cell, predictions in predicted[arm.key].items()
-        }
+        frequencies = [stored.frequencies for stored in of_arm.cells.values()]
+        of_cells = units_of(list(predicted.pop(arm.key).values()), frequencies, by_patient=by_patient)
+        tested[arm.key] = dict(zip(of_arm.cells, of_cells, strict=True))
         for cell in of_arm.failed:
             if cell in tested.get(arm.control_key, {}):
                 tested[arm.key][cell] = tested[arm.control_key][cell]

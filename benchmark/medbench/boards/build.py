@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from medbench.boards.arm_trials import BoardScores, find_seed_block, find_trials, score_arms
+from medbench.boards.arm_trials import BoardScores, find_seed_block, find_trials_of_arms, score_arms
 from medbench.boards.board import Board, Row
 from medbench.boards.board_plan import BoardPlan
 from medbench.boards.double_steps_gain import DoubleStepsResult, score_double_steps
@@ -113,7 +113,7 @@ def _find_stored(
 def _board(plan: BoardPlan, record: Mapping[str, Any], stored: _StoredTrials, contents: _Contents) -> Board:
     source, study, folds = plan.source, plan.study, plan.folds
     rows = [row for row in stored.rows if row.trial.protocol == plan.protocol]
-    trials = {arm.key: find_trials(arm, rows, study, folds, plan.cells) for arm in plan.arms}
+    trials = find_trials_of_arms(plan, rows)
     scored = score_arms(plan, trials, plan.arms)
     looks = len({(r.trial.augmenter, r.trial.classifier, r.trial.budget) for r in rows if r.status == "done"})
     rare = min(source["class_patients"])

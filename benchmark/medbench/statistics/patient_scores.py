@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from medbench.statistics.class_metrics import confusion_matrix, macro_auroc, macro_f1, recalls_of
+from medbench.statistics.class_metrics import confusion_matrix, macro_aurocs, macro_f1, recalls_of
 from medbench.statistics.pool_images_by_patient import Units
 
 Cell = tuple[int, int, int]
@@ -63,8 +63,11 @@ def score(cells: Mapping[Cell, Units], n_classes: int) -> ArmScores:
     """
     repeats = sorted({repeat for repeat, _, _ in cells})
     seeds = sorted({seed for _, _, seed in cells})
+    by_seed: dict[tuple[int, int], list[Units]] = {(repeat, seed): [] for repeat in repeats for seed in seeds}
+    for (repeat, _, seed), of_cell in sorted(cells.items()):
+        by_seed[repeat, seed].append(of_cell)
     columns: list[np.ndarray] = []
-    balanced, argmax, f1s, recalls, aurocs = [], [], [], [], []
+    balanced, argmax, f1s, recalls = [], [], [], []
     counted = [
         u.decisions if u.decisions is not None else confusion_matrix(u.labels, u.raw.argmax(1), n_classes)
         for u in cells.values()
@@ -72,14 +75,19 @@ def score(cells: Mapping[Cell, Units], n_classes: int) -> ArmScores:
     names = clusters = labels = np.zeros(0)
     for repeat in repeats:
         correct = np.zeros(0)
+        before: list[int] = []
         for seed in seeds:
-            of_seed = [u for (r, _, s), u in sorted(cells.items()) if r == repeat and s == seed]
-            order = np.argsort(np.concatenate([u.names for u in of_seed]), kind="stable")
-            these = np.concatenate([u.names for u in of_seed])[order]
+            of_seed = by_seed[repeat, seed]
+            arrays = [id(u.names) for u in of_seed]
+            if arrays != before:  # trials of one fold share the array, and then the order
+                before = arrays
+                together = np.concatenate([u.names for u in of_seed])
+                order = np.argsort(together, kind="stable")
+                these = together[order]
             truth = np.concatenate([u.labels for u in of_seed])[order]
-            decided = np.concatenate([u.probabilities.argmax(1) for u in of_seed])[order]
-            plain = np.concatenate([u.raw.argmax(1) for u in of_seed])[order]
-            if len(names) and not np.array_equal(names, these):
+            decided = np.concatenate([u.probabilities for u in of_seed]).argmax(1)[order]
+            plain = np.concatenate([u.raw for u in of_seed]).argmax(1)[order]
+            if names is not these and len(names) and not np.array_equal(names, these):
                 raise ValueError("two repeats of an arm tested different patients")
             names, labels = these, truth
             clusters = np.concatenate([u.clusters for u in of_seed])[order]
@@ -89,9 +97,10 @@ def score(cells: Mapping[Cell, Units], n_classes: int) -> ArmScores:
             balanced.append(np.nanmean(recalls[-1]))
             argmax.append(np.nanmean(recalls_of(confusion_matrix(truth, plain, n_classes))))
             f1s.append(macro_f1(confusion))
-            aurocs += [macro_auroc(u.labels, u.probabilities) for u in of_seed]
         columns.append(correct)
-    known = [a for a in aurocs if np.isfinite(a)]
+    in_order = [u for of_seed in by_seed.values() for u in of_seed]
+    aurocs = macro_aurocs([u.labels for u in in_order], [u.probabilities for u in in_order])
+    finite = aurocs[np.isfinite(aurocs)]
     return ArmScores(
         names,
         clusters,
@@ -99,7 +108,7 @@ def score(cells: Mapping[Cell, Units], n_classes: int) -> ArmScores:
         np.stack(columns),
         float(np.mean(balanced)),
         float(np.mean(argmax)),
-        float(np.mean(known)) if known else float("nan"),
+        float(finite.mean()) if len(finite) else float("nan"),
         np.mean(recalls, axis=0),
         float(np.mean(f1s)),
         np.sum(counted, axis=0) / (len(repeats) * len(seeds)),

@@ -39,20 +39,45 @@ def units(predictions: Predictions, frequencies: Sequence[float], *, by_patient:
 
     A patient's probabilities are the normalised geometric mean of the images' (the mean log-probability).
     """
-    corrected = correct_prior(predictions.probabilities, np.asarray(frequencies))
-    p = predictions
-    decisions = confusion_matrix(p.labels, p.probabilities.argmax(1), p.probabilities.shape[1])
-    if not by_patient:
-        return Units(p.ids, p.patients, p.labels, corrected, p.probabilities, decisions)
-    names, first, inverse = np.unique(predictions.patients, return_index=True, return_inverse=True)
-    return Units(
-        names,
-        names,
-        predictions.labels[first],
-        _geometric_mean(corrected, inverse, len(names)),
-        _geometric_mean(predictions.probabilities, inverse, len(names)),
-        decisions,
-    )
+    return units_of([predictions], [frequencies], by_patient=by_patient)[0]
+
+
+def units_of(
+    predictions: Sequence[Predictions], frequencies: Sequence[Sequence[float]], *, by_patient: bool
+) -> list[Units]:
+    """Return the units of many cells, each as :func:`units` does, in the order given.
+
+    Cells of equal frequencies are computed together; nothing of one enters another.
+    """
+    found: dict[int, Units] = {}
+    alike: dict[tuple[float, ...], list[int]] = {}
+    pooled: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+    for i, seen in enumerate(frequencies):
+        alike.setdefault(tuple(seen), []).append(i)
+    for seen, places in alike.items():
+        cells = [predictions[i] for i in places]
+        raw = np.concatenate([p.probabilities for p in cells])
+        corrected, decided = correct_prior(raw, np.asarray(seen)), raw.argmax(1)
+        if by_patient:
+            for p in cells:
+                if id(p.patients) not in pooled:  # cells of one fold share the array
+                    pooled[id(p.patients)] = np.unique(p.patients, return_index=True, return_inverse=True)
+            of_cells = [pooled[id(p.patients)] for p in cells]
+            sizes = [len(names) for names, _, _ in of_cells]
+            begins = np.cumsum([0, *sizes])
+            inverse = np.concatenate([own + begin for (_, _, own), begin in zip(of_cells, begins, strict=False)])
+            of_patients = [_geometric_mean(of_images, inverse, begins[-1]) for of_images in (corrected, raw)]
+        ends = np.cumsum([len(p.labels) for p in cells])
+        for j, (i, p) in enumerate(zip(places, cells, strict=True)):
+            images = slice(ends[j] - len(p.labels), ends[j])
+            decisions = confusion_matrix(p.labels, decided[images], raw.shape[1])
+            if by_patient:
+                patients, (names, first, _) = slice(begins[j], begins[j + 1]), of_cells[j]
+                corrected_of, raw_of = (of_unit[patients] for of_unit in of_patients)
+                found[i] = Units(names, names, p.labels[first], corrected_of, raw_of, decisions)
+            else:
+                found[i] = Units(p.ids, p.patients, p.labels, corrected[images], raw[images], decisions)
+    return [found[i] for i in range(len(predictions))]
 
 
 def labels_agree(patients: np.ndarray, labels: np.ndarray) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from pathlib import Path
@@ -13,6 +14,7 @@ STAGE_NAME = re.compile(r"[0-9a-z]{1,16}")
 _CLUTTER = frozenset({"desktop.ini", "Thumbs.db"})
 
 
+@functools.cache
 def slug(text: str) -> str:
     """Turn a name with parameters into a folder's name; the full text stands in ``spec.json``."""
     plain = re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.")

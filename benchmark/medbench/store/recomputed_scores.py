@@ -37,8 +37,7 @@ def read(root: Path, folder: Path) -> Stored:
         StoreError: If a file of the result is missing or damaged, or that of its scores.
     """
     stored = read_stored(folder)
-    place = _place(root, folder)
-    if stored.status != "done" or not stored.scored or not place.is_file():
+    if stored.status != "done" or not stored.scored or not (place := _place(root, folder)).is_file():
         return stored
     try:
         kept, _ = sealed_records.read(place)

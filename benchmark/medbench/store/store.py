@@ -79,9 +79,7 @@ class Store:
 
     def place(self, trial: Trial) -> Path:
         """Return the folder a trial's result has or would have."""
-        arm = f"{slug(trial.augmenter)}--{slug(trial.classifier)}"
-        name = f"r{trial.repeat}-f{trial.fold}-s{trial.seed}-{trial.id[:8]}"
-        return self.root / slug(trial.dataset) / arm / slug(trial.protocol) / name
+        return self.root.joinpath(*_names(trial))
 
     def stage_place(self, key: str) -> Path:
         """Return the folder a fitted stage has or would have."""
@@ -141,14 +139,19 @@ class Store:
         """
         for protocol in self._protocols(dataset):
             attempts: dict[str, list[str]] = {}
-            for name in sorted(p.name for p in protocol.iterdir() if is_trial(p)):
+            for name in sorted(filter(TRIAL_NAME.fullmatch, os.listdir(protocol))):
                 attempts.setdefault(name.partition(".failed-")[0], []).append(name)
             for base, of_trial in sorted(attempts.items()):
+                if of_trial[0] == base and os.path.isfile(f"{protocol}/{base}/result.json"):
+                    yield self._read(protocol / base)  # almost all of them, so nothing else is looked at
+                    continue
+                of_trial = [name for name in of_trial if is_trial(protocol / name)]
                 if base in of_trial:
                     yield self._read(protocol / base)
                     continue
                 latest_first = [self._read(protocol / name) for name in sorted(of_trial, key=attempt_of, reverse=True)]
-                yield next((row for row in latest_first if row.status != "interrupted"), latest_first[0])
+                if latest_first:
+                    yield next((row for row in latest_first if row.status != "interrupted"), latest_first[0])
 
     def folders(self) -> Iterator[Path]:
         """Yield the folder of every result and failure, sound or not, sorted."""
@@ -208,7 +211,8 @@ class Store:
 
     def _read(self, folder: Path) -> Stored:
         stored = read(self.root, folder)
-        if self.place(stored.trial) != folder.with_name(folder.name.partition(".failed-")[0]):
+        *above, name = folder.parts[len(self.root.parts) :]
+        if _names(stored.trial) != (*above, name.partition(".failed-")[0]):
             raise sealed_records.damage_error(folder, "it holds another trial")
         return stored
 
@@ -276,6 +280,16 @@ class Store:
             raise _not_written(job, error) from None
         attempts = [attempt_of(p.name) for p in self._failures(place)]
         return self.accept(job, place.with_name(f"{place.name}.failed-{max(attempts, default=0) + 1}"))
+
+
+def _names(trial: Trial) -> tuple[str, str, str, str]:
+    """Return the names of the folders that a trial's result is in, from the store's root down to its own."""
+    return (
+        slug(trial.dataset),
+        f"{slug(trial.augmenter)}--{slug(trial.classifier)}",
+        slug(trial.protocol),
+        f"r{trial.repeat}-f{trial.fold}-s{trial.seed}-{trial.id[:8]}",
+    )
 
 
 def _is_whole(folder: Path) -> bool:

@@ -6,6 +6,7 @@ import functools
 import io
 import json
 import math
+import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -23,6 +24,8 @@ from medbench.trial.trial import Predictions, Result, Trial
 
 UNMEASURED = "unmeasured"
 """Folder in a job's folder that holds its result before any metric or score is computed."""
+SMALL = 2**15
+"""Bytes that are read at once: most files whole, and little enough that the memory for them is at hand."""
 
 
 @dataclass(frozen=True)
@@ -186,10 +189,11 @@ def read_stored(folder: Path) -> Stored:
     Raises:
         StoreError: If a file of it is missing or damaged.
     """
-    failed = (folder / "failure.json").is_file()
+    place = os.fspath(folder)  # a leaderboard reads 100,000 of these: a Path a file would take half of the time
+    failed = os.path.isfile(f"{place}/failure.json")
     try:
-        record, sums = sealed_records.read(folder / ("failure.json" if failed else "result.json"))
-        spec = (folder / "spec.json").read_bytes()
+        record, sums = _unseal(place, "failure.json" if failed else "result.json")
+        spec = read_bytes(f"{place}/spec.json")
         sealed_records.check(folder, sums, "spec.json", content=spec)
         trial = _trial_reader().validate_python(json.loads(spec))
         if failed:
@@ -219,6 +223,34 @@ def read_stored(folder: Path) -> Stored:
         raise sealed_records.damage_error(folder, "spec.json is missing") from None
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise sealed_records.damage_error(folder, f"it cannot be read ({type(error).__name__})") from None
+
+
+def read_bytes(path: str) -> bytes:
+    """Return the content of a small file, without the buffers and objects of an open one.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        content = os.read(descriptor, SMALL)
+        if len(content) < SMALL:
+            return content
+        parts = [content]
+        while part := os.read(descriptor, SMALL):
+            parts.append(part)
+        return b"".join(parts)
+    finally:
+        os.close(descriptor)
+
+
+def _unseal(place: str, name: str) -> tuple[dict[str, Any], dict[str, str] | None]:
+    try:
+        return sealed_records.unseal(read_bytes(f"{place}/{name}"))
+    except FileNotFoundError:
+        raise sealed_records.Damaged(f"{name} is missing") from None
+    except sealed_records.Damaged as error:
+        raise sealed_records.Damaged(f"{name} {error}") from None
 
 
 def _check(folder: Path, sums: Mapping[str, str] | None, *names: str) -> None:
@@ -265,6 +297,8 @@ def read_predictions(stored: Stored) -> Predictions:
         )
     except sealed_records.Damaged as error:
         raise sealed_records.damage_error(stored.folder, str(error)) from None
+    except FileNotFoundError:
+        raise sealed_records.damage_error(stored.folder, f"{path.name} is missing") from None
     except (OSError, polars.exceptions.PolarsError, ValueError) as error:
         raise sealed_records.damage_error(
             stored.folder, f"{path.name} cannot be read ({type(error).__name__})"
