@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -26,12 +27,14 @@ class Blueprint:
         min_size: Smaller images are resized to this many pixels along every axis.
         head: Beginnings of the names that make the head, see :func:`medbench_plugins.networks.weights.insert`.
         rename: Turns the names in a file of weights into the network's, see :func:`.load`.
+        packaged: Model whose weights a package holds, where it begins from these; see :mod:`.packaged_weights`.
     """
 
     build: Callable[[], nn.Module]
     min_size: int = 0
     head: tuple[str, ...] = ()
     rename: Callable[[dict[str, torch.Tensor], nn.Module], dict[str, torch.Tensor]] | None = None
+    packaged: str = ""
 
     def restore(self, state: medbench.State, shape: tuple[int, ...], *, what: str) -> nn.Module:
         """Build the network as it was when it was trained on images of `shape` ``(channels, *spatial)``.
@@ -79,11 +82,23 @@ def fit_blueprint(
     from medbench_plugins.training.bagging import fit_network
 
     plan = self.blueprint(training_set.samples)
-    file = getattr(self, "pretrained", None)
+    file = find_weights(self, plan)
     build, facts = weights.build_from(plan.build, pretrained=file, start=start, head=plan.head, rename=plan.rename)
     predictor = fit_network(build, training_set, validation, context, lr=self.lr, min_size=plan.min_size)
     predictor.facts |= facts
     return predictor
+
+
+def find_weights(recipe: HasBlueprint, plan: Blueprint) -> Path | None:
+    """Return the file that the network begins from, a package's or one that the recipe names, if any.
+
+    Raises:
+        medbench.ResourceError: If the package is not installed.
+        medbench.DataError: If its file holds other bytes.
+    """
+    from medbench_plugins.networks import packaged_weights
+
+    return packaged_weights.find(plan.packaged) if plan.packaged else getattr(recipe, "pretrained", None)
 
 
 def check_batch_of_one(build: Callable[[], nn.Module], shape: tuple[int, ...], *, what: str, min_size: int = 0) -> None:

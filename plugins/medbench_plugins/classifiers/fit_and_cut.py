@@ -6,7 +6,7 @@ The functions are used as methods, ``fit = fit_and_cut.fit``: shared without a b
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import medbench
 from medbench_plugins.classifiers.blueprint import HasBlueprint, check_batch_of_one, fit_blueprint
@@ -18,18 +18,28 @@ class OfImages(HasBlueprint, Protocol):
     """A classifier that may begin from a file of weights."""
 
     @property
-    def pretrained(self) -> Path | None: ...
+    def pretrained(self) -> Literal["imagenet"] | Path | None: ...
 
 
 fit = fit_blueprint
 
 
 def check(self: OfImages) -> None:
-    """Raise :class:`medbench.DataError` where the file of weights cannot be read; imports torch if there is one."""
-    if self.pretrained is not None:
-        from medbench_plugins.networks import weights
+    """Read the weights that the network begins from, if any; imports torch then.
 
-        weights.read(self.pretrained)
+    Raises:
+        medbench.UsageError: If no package holds ImageNet weights of this network.
+        medbench.ResourceError: If the package that does is not installed.
+        medbench.DataError: If the file cannot be read.
+    """
+    if self.pretrained is None:
+        return
+    from medbench_plugins.networks import packaged_weights, weights
+
+    if str(self.pretrained) == "imagenet" and not Path("imagenet").is_file():
+        packaged_weights.find(str(getattr(self, "model", self.name)))
+    else:
+        weights.read(Path(self.pretrained))
 
 
 def check_images(self: HasBlueprint, samples: medbench.Samples, budget: medbench.Budget) -> None:

