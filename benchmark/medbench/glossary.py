@@ -163,7 +163,11 @@ _TERMS = (
         "The smallest true gain that a design finds with a probability of 80 % (its power).",
         ("minimal detectable effect",),
     ),
-    Term("training run", "One training of one network: a method, a classifier, a fold, a repeat and a seed."),
+    Term(
+        "training run",
+        "One training of one network: a method, a classifier, a fold, a repeat and a seed. Further trainings of a "
+        "reference are counted too; generators are not among them.",
+    ),
     Term(
         "cross-validation",
         "Patients are divided into equal parts; networks are trained on all parts but one and tested on that one, "

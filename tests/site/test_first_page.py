@@ -354,3 +354,12 @@ def test_nothing_published_is_a_whole_site(tmp_path: Path) -> None:
     for name, _ in pages.MENU:
         assert "<h1>" in html_of(tmp_path / "site" / f"{name}.html")
     assert (tmp_path / "site" / "preview.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_entries_count_the_training_runs_that_verify_counts(shipped: Path, entries: list[Published]) -> None:
+    for published in entries:
+        (check,) = [c for c in published.entry["checks"] if c["name"] == "completeness"]
+        assert check["detail"].startswith(f"{published.runs} of {published.runs} ")
+        assert f"Training runs {published.runs:,}, further" in text_of(
+            shipped / "entries" / f"{published.entry['id']}.html"
+        )

@@ -9,6 +9,7 @@ from typing import Any
 from medbench.boards.double_steps_gain import DoubleStepsResult
 from medbench.boards.gains import Judged
 from medbench.boards.generator_health import why_poor
+from medbench.boards.training_runs import RunKey
 from medbench.boards.yardstick_results import YardstickResult
 from medbench.planning.arms import Arm, Skipped
 from medbench.planning.study import Study
@@ -132,6 +133,7 @@ class Board:
         warnings: Sentences about the design.
         yardsticks: Further trainings of its control; empty where none were planned.
         yardstick_trials: Trials of the yardsticks, each counted once: planned, done, failed.
+        beside: Status of every training run that is planned beside those of the rows; "" where it is still to be done.
         check: Its best arm at twice the steps; None where no check is planned or no arm is chosen yet.
         unseen: Configurations evaluated here before that the board does not show; each widens its ranges.
         trained_on: Training patients, mean over the cuts; NaN where the plan did not say.
@@ -152,6 +154,7 @@ class Board:
     warnings: tuple[str, ...] = ()
     yardsticks: tuple[YardstickResult, ...] = ()
     yardstick_trials: tuple[int, int, int] = (0, 0, 0)
+    beside: Mapping[RunKey, str] = field(default_factory=dict, repr=False)
     check: DoubleStepsResult | None = None
     unseen: int = 0
     trained_on: float = float("nan")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -46,9 +46,10 @@ class BoardPlan:
         """Every (repeat, fold, seed) that each arm is trained in."""
         return self.cells_of(range(self.study.seeds))
 
-    def cells_of(self, seeds: range) -> list[Cell]:
+    def cells_of(self, seeds: Iterable[int]) -> list[Cell]:
         """Return the cells of these classifier seeds."""
-        return [(r, f, s) for r in range(self.study.repeats) for f in range(self.folds) for s in seeds]
+        each = list(seeds)
+        return [(r, f, s) for r in range(self.study.repeats) for f in range(self.folds) for s in each]
 
     @property
     def n_classes(self) -> int:

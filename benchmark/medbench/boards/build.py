@@ -16,6 +16,7 @@ from medbench.boards.double_steps_gain import DoubleStepsResult, score_double_st
 from medbench.boards.gains import Design, Judged, Key, compare_with_controls
 from medbench.boards.generator_health import count_copies
 from medbench.boards.metric_columns import ON_EVERY_BOARD, ArmMetrics, CellMetrics
+from medbench.boards.training_runs import RunKey, planned_beside, status_of_runs
 from medbench.boards.yardstick_results import ControlResults, YardstickScorer
 from medbench.interfaces import Metric
 from medbench.planning.arms import Arm, Checked, Skipped
@@ -83,10 +84,11 @@ class _Contents:
 
 @dataclass(frozen=True, eq=False)
 class _StoredTrials:
-    """Stored trials of a data set: those of the study, and those of checked arms at twice the steps."""
+    """Stored trials of a data set: those of the study, those of checked arms at twice the steps, and how all ended."""
 
     rows: Sequence[Stored]
     longer: Sequence[Stored]
+    status: Mapping[RunKey, str]
 
 
 def _find_stored(
@@ -107,7 +109,7 @@ def _find_stored(
         if t.data == source["data"]:
             is_check = t.budget == longer and (t.protocol, t.augmenter, t.classifier) in at_twice
             (repeated if is_check else rows).append(row)
-    return _StoredTrials(rows, repeated)
+    return _StoredTrials(rows, repeated, status_of_runs(arms, study, [*rows, *repeated]))
 
 
 def _board(plan: BoardPlan, record: Mapping[str, Any], stored: _StoredTrials, contents: _Contents) -> Board:
@@ -158,6 +160,7 @@ def _board(plan: BoardPlan, record: Mapping[str, Any], stored: _StoredTrials, co
         warnings=tuple(w for w in record.get("warnings", ()) if w.startswith(f"{source['dataset']}: ")),
         yardsticks=scorer.score() if scorer else (),
         yardstick_trials=scorer.count_trials() if scorer else (0, 0, 0),
+        beside={key: stored.status.get(key, "") for key in planned_beside(plan, record)},
         check=_check(plan, record, stored.longer, gains, by_patient=scored.by_patient),
         unseen=unseen,
         trained_on=next(

@@ -13,6 +13,7 @@ import click
 
 from medbench.boards.board import Board
 from medbench.boards.build import boards
+from medbench.boards.training_runs import count_runs
 from medbench.cli.shared_options import open_run, plugin_options, record_options, results_option
 from medbench.cli.writing import fill
 from medbench.planning.arm_names import arm_name
@@ -46,7 +47,8 @@ def status(
         store, record = open_record(results, study_name)
     else:
         store, record = open_run(results, study_name)
-    rows = [row for board in boards(store, record) for row in (*_methods(board), *_further(board))]
+    built = boards(store, record)
+    rows = [row for board in built for row in (*_methods(board), *_further(board))]
     running = [_job(folder) for folder in sorted((results / ".jobs").glob("*")) if (folder / "progress.json").is_file()]
     title = title_of(record["study"], record["sources"])
     if as_json:
@@ -55,11 +57,12 @@ def status(
         found = {"study": record["study"]["name"], "title": title, "arms": arms, "running": running, "runs": runs}
         click.echo(json.dumps(found, indent=1))
         return
-    done, failed, planned = (sum(int(r[key]) for r in rows) for key in ("done", "failed", "planned"))
+    counts = count_runs(built)
     click.echo(fill(f"{record['study']['name']}: {title}"))
     click.echo(
-        f"{done:,} of {counted(planned, 'training run')} done"
-        + (f", {failed:,} failed (medbench logs)" if failed else "")
+        f"{counts.done:,} of {counted(counts.planned, 'training run')} done"
+        + (f", {counts.failed:,} failed (medbench logs)" if counts.failed else "")
+        + (f", {counts.skipped:,} left out" if counts.skipped else "")
         + (f", {len(running)} running now" if running else "")
     )
     width = max((columns(row["method"]) for row in rows), default=0)
@@ -140,3 +143,6 @@ def _further(board: Board) -> Iterator[dict[str, Any]]:
             "method": f"{method_name(at.arm.augmenter)} and the one above it, at {at.steps:,} steps",
         }
         yield {**kept, **name, "done": at.done, "failed": at.settled - at.done, "planned": at.planned}
+    if block := [status for key, status in board.beside.items() if key.stage_seed != key.seed]:
+        name = {"classifier": board.classifier, "augmenter": "seed block", "method": "one fold with other seeds"}
+        yield {**kept, **name, "done": block.count("done"), "failed": block.count("failed"), "planned": len(block)}

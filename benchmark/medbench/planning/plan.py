@@ -56,4 +56,13 @@ class Plan:
             "yardsticks": [dataclasses.asdict(y) for y in self.yardsticks],
             "checked": [dataclasses.asdict(c) for c in self.checked],
             "trained_on": [dataclasses.asdict(t) for t in self.trained_on],
+            **({"seed_block": self._seed_block()} if self.study.seed_block else {}),
         }
+
+    def _seed_block(self) -> dict[str, list[list[str]]]:
+        """Return protocol, augmenter and classifier of what is trained with every pair of seeds, by data set."""
+        found: dict[str, dict[tuple[str, str, str], None]] = {}
+        for t in self.trials:
+            if t.stage_seed != t.seed:
+                found.setdefault(t.dataset, {})[t.protocol, t.augmenter, t.classifier] = None
+        return {name: [list(one) for one in of_data] for name, of_data in found.items()}

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from medbench.boards.training_runs import count_runs
 from medbench.data.audit_official_cut import WAIVABLE
 from medbench.interfaces import Card
 from medbench.planning.arm_names import arm_name, left_out
@@ -176,7 +177,7 @@ def _of_results(material: Material) -> dict[int, str]:
     robust += ["twice the training steps"] * any(board.check is not None for board in boards)
     datasets = len(material.sources)
     said = [text for board in boards for text in (*answer_of(board).why_no_verdict, *answer_of(board).warnings)]
-    failed = sum(row.failed for board in material.boards for row in board.all_rows)
+    failed = count_runs(material.boards).failed
     return {
         28: "Balanced accuracy (primary), AUROC, recall of each class, confusion matrices.",
         29: f"Simultaneous 95 % confidence intervals for {counted(compared, 'comparison')} (max-t), of a bootstrap of "

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from medbench.boards.board import Board, Row
+from medbench.boards.training_runs import count_runs
 from medbench.planning.arm_names import arm_name, control_name
 from medbench.protocols.protocol import split_size
 from medbench.registry.display_names import classifier_name
@@ -153,14 +154,13 @@ def _tiles(material: Material, boards: Sequence[Board]) -> tuple[tuple[str, str]
     sources = material.sources
     known = [s for s in sources if knows_patients(s)]
     patients = f"{sum(int(s['patients']) for s in known):,}" if known else "not known"
-    rows = [row for board in material.boards for row in board.all_rows]
-    failed, planned = sum(row.failed for row in rows), sum(row.planned for row in rows)
+    runs = count_runs(material.boards)
     warnings = len({text for board in boards for text in board.warnings})
     return (
         ("patients", patients),
         ("images", f"{sum(int(s['images']) for s in sources):,}"),
         ("computing time, all runs added up", duration(sum(part.seconds for part in material.parts))),
-        ("failed training runs", f"{failed:,} of {planned:,}"),
+        ("failed training runs", f"{runs.failed:,} of {runs.planned:,}"),
         ("warnings about the data", f"{warnings:,}"),
     )
 

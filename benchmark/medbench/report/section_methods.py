@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from medbench.boards.board import Board
+from medbench.boards.training_runs import count_runs
 from medbench.interfaces import Card
 from medbench.planning.arm_names import arm_name, control_name
 from medbench.protocols.protocol import EvaluationProtocol, protocol, split_size
@@ -205,9 +206,8 @@ def _software(material: Material) -> str:
 
 def _finished(material: Material) -> str:
     """Say how many training runs there were, and what stands for those that failed."""
-    rows = [row for part in material.parts for row in part.rows]
-    planned, done, failed = (sum(getattr(row, name) for row in rows) for name in ("planned", "done", "failed"))
-    said = f"{counted(done, 'training run')} of {planned:,} planned finished"
+    runs, failed = count_runs(material.boards), sum(row.failed for part in material.parts for row in part.rows)
+    said = f"{counted(runs.done, 'training run')} of {runs.planned:,} planned finished"
     if not failed:
         return f"{said}."
     return f"{said}; {counted(failed, 'failed run')} counted with the predictions of the method it was compared with."

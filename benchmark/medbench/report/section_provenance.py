@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from medbench.boards.training_runs import count_runs
 from medbench.data.audit_official_cut import WAIVABLE
 from medbench.interfaces import Card
 from medbench.planning.arm_names import arm_name, left_out
@@ -165,7 +166,11 @@ def failures(material: Material) -> Section:
     skipped = {f"{skip.dataset}: {left_out(skip)}: {skip.reason}": None for b in material.boards for skip in b.skipped}
     if skipped:
         blocks += [heading("Left out, since it makes no sense"), say(*skipped, is_list=True)]
-    behind = sum(row.planned - row.settled for part in material.parts for row in part.rows)
+    runs = count_runs(material.boards)
+    if beside := runs.failed - sum(row.failed for part in material.parts for row in part.rows):
+        which = "other seeds, fewer patients or twice the steps"
+        blocks.append(say(f"{counted(beside, 'further training run')} failed ({which}); what needs them has no score."))
+    behind = runs.planned - runs.settled
     if behind:
         blocks.append(say(f"{counted(behind, 'planned training run', 'are')} not done yet."))
     if not blocks:

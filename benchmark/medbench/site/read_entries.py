@@ -41,6 +41,7 @@ class Published:
         dimensions: 2 or 3 of each data set, as far as the bundle's plan says.
         training: Mean number of real images that a training run learned from, by data set and protocol, as far as the
             bundle says.
+        runs: Training runs of the bundle, those that failed among them; 0 where it is not at hand.
     """
 
     entry: Mapping[str, Any]
@@ -49,6 +50,7 @@ class Published:
     requested: Mapping[str, frozenset[tuple[str, str]]] = field(default_factory=dict, repr=False)
     dimensions: Mapping[str, int] = field(default_factory=dict, repr=False)
     training: Mapping[tuple[str, str], float] = field(default_factory=dict, repr=False)
+    runs: int = 0
 
     @property
     def date(self) -> str:
@@ -117,13 +119,19 @@ def _read_entry(folder: Path, history: History) -> Published:
     ):
         if ours != theirs:
             raise _edit_error(path, f"{field} is {theirs}, row {first_row.row} of the ledger says {ours}")
-    plan, trials = _compare_with_bundle(folder, value, first_row.row)
+    plan, trials, failures = _compare_with_bundle(folder, value, first_row.row)
     check_sha256(path, data, first_row)
     check_reruns(folder / BUNDLE, history.rows, folder.parent / LEDGER)
     for board in value["boards"]:
         for row in board["rows"]:
             _check_word(path, row, value["study"]["worth"])
-    return Published(value, history, folder, _requested_arms(plan), _dimensions(plan), _training_images(trials))
+    runs = sum(len(each) for each in (_listed(trials, "trials"), _listed(failures, "failures")))
+    return Published(value, history, folder, _requested_arms(plan), _dimensions(plan), _training_images(trials), runs)
+
+
+def _listed(document: Any, key: str) -> list[Any]:
+    found = document.get(key) if isinstance(document, dict) else None
+    return found if isinstance(found, list) else []
 
 
 def _requested_arms(plan: Any) -> dict[str, frozenset[tuple[str, str]]]:
@@ -146,9 +154,8 @@ def _dimensions(plan: Any) -> dict[str, int]:
 
 def _training_images(trials: Any) -> dict[tuple[str, str], float]:
     """Return the mean number of real images that training runs learned from, by data set and protocol."""
-    listed = trials.get("trials") if isinstance(trials, dict) else None
     found: dict[tuple[str, str], list[int]] = {}
-    for trial in listed if isinstance(listed, list) else ():
+    for trial in _listed(trials, "trials"):
         try:
             spec, real = trial["spec"], trial["counts"]["real"]
             found.setdefault((str(spec["dataset"]), str(spec["protocol"])), []).append(int(real))
@@ -157,11 +164,11 @@ def _training_images(trials: Any) -> dict[tuple[str, str], float]:
     return {key: sum(counts) / len(counts) for key, counts in found.items()}
 
 
-def _compare_with_bundle(folder: Path, value: Mapping[str, Any], row: int) -> tuple[Any, Any]:
+def _compare_with_bundle(folder: Path, value: Mapping[str, Any], row: int) -> tuple[Any, Any, Any]:
     """Compare an entry with its bundle, which the verifier let pass only with the same numbers.
 
     Returns:
-        The bundle's plan and its training runs.
+        The bundle's plan, its training runs, and those that failed.
     """
     path, where = folder / ENTRY, folder / BUNDLE
     if where.is_symlink():
@@ -171,9 +178,9 @@ def _compare_with_bundle(folder: Path, value: Mapping[str, Any], row: int) -> tu
     if found != value["bundle"]["sha256"] or len(data) != value["bundle"]["bytes"]:
         raise Refused("MB950", f"{where}: its SHA-256 is {found[:16]}..., row {row} of the ledger has another; "
                       "restore the file.")  # fmt: skip
-    claims, method, environment, plan, trials = (
+    claims, method, environment, plan, trials, failures = (
         canonical_json.load(members[name].unpack(name), name)
-        for name in ("claims.json", "method.json", "environment.json", "plan.json", "trials.json")
+        for name in ("claims.json", "method.json", "environment.json", "plan.json", "trials.json", "failures.json")
     )
     for name, document in (("claims.json", claims), ("environment.json", environment)):
         if not isinstance(document, dict):
@@ -199,7 +206,7 @@ def _compare_with_bundle(folder: Path, value: Mapping[str, Any], row: int) -> tu
         if differs := board_numbers.difference(ours, theirs, name):
             at, in_bundle, here = differs
             raise _edit_error(path, f"{at} is {_brief(here)}, the bundle says {_brief(in_bundle)} (ledger row {row})")
-    return plan, trials
+    return plan, trials, failures
 
 
 def _check_word(path: Path, row: Mapping[str, Any], worth: float) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from medbench.boards.board import Board, Row
 from medbench.boards.gains import Judged
+from medbench.boards.training_runs import count_runs
 from medbench.planning.arm_names import arm_name, control_name
 from medbench.registry.display_names import classifier_name, is_of_copies
 from medbench.statistics.gain_intervals import Interval
@@ -176,8 +177,8 @@ def _sentence(board: Board) -> str:
     if found := sentence_of(_compared(board), worth=board.study.worth):
         return f"{found}{_beyond_copies(board)}{_poor_images(board)}"
     if any(not row.complete for row in board.rows):
-        done, planned = sum(row.settled for row in board.all_rows), sum(row.planned for row in board.all_rows)
-        return f"No answer yet: {done:,} of {counted(planned, 'training run', 'are')} done."
+        runs = count_runs([board])
+        return f"No answer yet: {runs.settled:,} of {counted(runs.planned, 'training run', 'are')} done."
     asked = asked_rows(board)
     if not asked:
         return "No answer: nothing that was asked for is compared with another method here."

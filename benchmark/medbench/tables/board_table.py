@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from medbench.boards.board import Board, Row
+from medbench.boards.training_runs import count_runs
 from medbench.boards.yardstick_results import YardstickResult
 from medbench.planning.arm_names import arm_name, branch_name
 from medbench.protocols.protocol import protocol
@@ -116,11 +117,10 @@ def design_of(board: Board) -> str:
 
 
 def _progress(board: Board) -> str:
-    done = sum(row.settled for row in board.all_rows)
-    planned = sum(row.planned for row in board.all_rows)
-    if done < planned:
-        return f"{done} of {counted(planned, 'training run')} done"
-    return f"{counted(planned, 'training run')} finished"
+    runs = count_runs([board])
+    if runs.settled < runs.planned:
+        return f"{runs.settled:,} of {counted(runs.planned, 'training run')} done"
+    return f"{counted(runs.planned, 'training run')} finished"
 
 
 @dataclass(frozen=True)

@@ -190,7 +190,7 @@ def _data(source: DatasetDescription) -> str:
 
 
 def _size(plan: Plan, stored: StoredPart, timed: Timing) -> str:
-    parts = [counted(len(plan.trials), "training run")]
+    parts = [counted(len(plan.trials), "training run") + ", --check-steps adds some at last," * plan.study.check_steps]
     if plan.stages:
         parts.append(f"{counted(len(plan.stages), 'generator')} to train (shared by all runs that need them)")
     said = " and ".join(parts)
@@ -219,12 +219,9 @@ def _boards(plan: Plan, source: DatasetDescription, text: str, timed: Timing, sc
     for classifier in dict.fromkeys(arm.board or arm.classifier for arm in arms):
         on_board = {arm.key for arm in arms if (arm.board or arm.classifier) == classifier}
         of_board = (source.text, text, classifier)
-        fewer = {y.fewer for y in plan.yardsticks if (y.dataset, y.protocol, y.board) == of_board}
-        trials = [
-            t
-            for t in plan.trials
-            if t.dataset == source.text and t.protocol in {text, *fewer} and (t.augmenter, t.classifier) in on_board
-        ]
+        on_fewer = {(y.fewer, y.key) for y in plan.yardsticks if (y.dataset, y.protocol, y.board) == of_board}
+        of_data = [(t, (t.augmenter, t.classifier)) for t in plan.trials if t.dataset == source.text]
+        trials = [t for t, k in of_data if (t.protocol == text and k in on_board) or (t.protocol, k) in on_fewer]
         first = f"{_data(source)}, " if several else ""
         said = f"{first}{classifier_name(classifier)}, {_design(plan, rule)}: {counted(len(trials), 'training run')}"
         yield ""

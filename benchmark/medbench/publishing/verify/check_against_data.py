@@ -53,7 +53,10 @@ def note_structure(bundle: Bundle, report: Report, *, accept_repeated: bool = Fa
     """Note what reading the bundle has shown."""
     report.add("structure", f"{len(bundle.members)} members as the manifest says, strict JSON, no text that acts")
     n, failed = len(bundle.trials), len(bundle.failures)
-    report.add("completeness", f"{n} of {n} planned training runs, {failed} of them failed or made no sense")
+    said = f"{n} of {n} planned training runs, {failed} of them failed or made no sense"
+    # No number of a table rests on it (planned_trials).
+    block = "; those of --seed-block stay on the author's machine" * bundle.plan.study.seed_block
+    report.add("completeness", f"{said}{block}")
     report.add("predictions", "probabilities sum to 1, all methods tested the same images, folds share none")
     if not bundle.repeated:
         report.add("repeated predictions", "none")
