@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import medbench
-from medbench.text import counted
+from medbench.text import counted, wrapped
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,16 @@ def test_a_number_stands_with_its_noun(number: int, noun: str, verb: str, said: 
 
 def test_plugins_may_count_too() -> None:
     assert medbench.counted is counted
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("recall of micro_calcification_cluster, %", ["recall of", "micro_", "calcification_", "cluster, %"]),
+        ("recall of non-small-cell-carcinoma, %", ["recall of", "non-small-cell-", "carcinoma, %"]),
+        ("recall of adenocarcinomatosis, %", ["recall of", "adenocarcinomato", "sis, %"]),
+        ("a/very/long/path/to/somewhere", ["a/very/long/", "path/to/", "somewhere"]),
+    ],
+)
+def test_long_words_are_broken_at_their_joints(text: str, lines: list[str]) -> None:
+    assert [line[1:] for line in wrapped(text, 17)] == lines

@@ -6,6 +6,8 @@ import unicodedata
 from collections.abc import Sequence
 
 WIDTH = 80
+JOINTS = "-_/"
+"""Where a word may be broken that is longer than a line."""
 _OF_ONE = {"are": "is", "carry": "carries", "have": "has", "were": "was"}
 
 
@@ -52,17 +54,35 @@ def pad(text: str, width: int) -> str:
 
 
 def wrapped(text: str, width: int = WIDTH - 1) -> list[str]:
-    """Break a sentence into lines with a blank before each; what is wide counts twice."""
+    """Break a sentence into lines with a blank before each; what is wide counts twice.
+
+    A word that is longer than a line is broken behind a hyphen, an underscore or a slash, and elsewhere only where it
+    has none.
+    """
     lines = [""]
     for word in clean(text).split(" "):
         while columns(word) >= width:
-            head = cut(word, width - 1)
+            head = _head(word, width - 1)
             lines.append(f" {head}")
             word = word[len(head) :]
         if columns(lines[-1]) + columns(word) + 1 > width:
             lines.append("")
         lines[-1] += f" {word}"
     return [f" {line.strip()}" for line in lines if line.strip()]
+
+
+def _head(word: str, width: int) -> str:
+    """Return how much of a long word stands on a line."""
+    most = cut(word, width)
+    end = max(most.rfind(mark) for mark in JOINTS) + 1
+    return most[:end] if end > 1 else most
+
+
+def longest_piece(text: str) -> int:
+    """Count the columns of the longest piece of a text that :func:`wrapped` does not break where the line holds it."""
+    for mark in JOINTS:
+        text = text.replace(mark, f"{mark} ")
+    return max(map(columns, text.split(" ")))
 
 
 def listed(texts: Sequence[str]) -> str:

@@ -70,6 +70,8 @@ def test_a_run_ends_in_a_leaderboard_and_the_same_command_does_nothing(medbench:
     assert max(map(len, first.stdout.splitlines())) <= 80
     assert "nothing to do, 9 training runs are stored already" in second.stderr
     assert second.stdout == first.stdout
+    assert re.search(r"^wall time \d+ (s|min)$", first.stderr, re.MULTILINE)
+    assert "wall time" not in second.stderr
     assert {k: v for k, v in files(tmp_path / "runs").items() if ".plans" not in k} == {
         k: v for k, v in before.items() if ".plans" not in k
     }
@@ -192,6 +194,8 @@ def test_a_fault_of_the_machine_is_no_row_and_is_tried_again(
     assert all(says in f["message"] for f in failures)
     assert {(row["done"], row["failed"]) for row in board} == {(0, 0), (2, 0)}
     assert "2 training runs to do; 2 training runs are stored already" in again.stderr
+    assert re.search(r"^wall time \d+ (s|min)$", ran.stderr, re.MULTILINE)
+    assert re.search(r"^wall time \d+ (s|min), in 2 sessions$", again.stderr, re.MULTILINE)
 
 
 def test_a_full_disk_stops_the_run_and_leaves_no_row(medbench: Medbench, tmp_path: Path) -> None:

@@ -324,3 +324,16 @@ def test_recalls_of_rare_classes_and_a_family_beyond_the_table_are_said_below_it
     assert "Recall of df (7 patients) and its gain over the method above it, no interval: mixup " in text
     assert "Recall of a " not in text
     assert ("Intervals allow for" in text) == (gain.comparisons > 1)
+
+
+@pytest.mark.parametrize("form", ["table", "markdown", "latex"])
+def test_a_verdict_of_networks_that_were_barely_trained_says_so_above_the_table(form: str) -> None:
+    whole = board(row("balanced"), one(BETTER, auroc=0.051))
+    few = whole.study.model_copy(update={"budget": whole.study.budget.model_copy(update={"steps": 60})})
+    said = "Networks were barely trained (60 steps): this shows that everything works, not which method helps."
+    text = " ".join(render([dataclasses.replace(whole, study=few)], form).split())
+
+    assert "Yes: +18.1 points" in text
+    assert said in text
+    assert text.index(said) < text.index("AUROC", text.index(said))
+    assert said not in " ".join(render([whole], form).split())

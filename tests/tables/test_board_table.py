@@ -286,7 +286,7 @@ def test_scores_of_made_rows_stand_beside_their_floors_in_wide_tables_only() -> 
     assert "filters" not in narrow
     assert block[0].endswith(", by features of filters")
     assert [line.split() for line in block[1:3]] == [
-        ["KID", "copies", "a-score-with-a-l"], [*["lower", "is", "better", "lower", "is", "better"], "ong-name"]
+        ["KID", "copies", "a-score-with-a-"], [*["lower", "is", "better", "lower", "is", "better"], "long-name"]
     ]  # fmt: skip
     assert block[3].split() == ["AC-GAN", "images", "0.123", "0.01", "1"]
     assert block[4].split() == ["as", "many", "real", "images", "-0.001"]
@@ -342,3 +342,12 @@ def test_copies_of_real_images_are_never_called_poor() -> None:
     assert without_texts({"rows": [{"augmenter": "copies", "marks": "gi"}, {"augmenter": "acgan", "marks": "g"}]}) == {
         "rows": [{"augmenter": "copies", "marks": "i"}, {"augmenter": "acgan", "marks": "g"}]
     }  # as bundles of before have it
+
+
+def test_headings_of_classes_are_not_broken_inside_a_word() -> None:
+    names = ("microcalcificationcluster", "not_otherwise-specified mass", "none")
+    text = render([board(classes=names, class_patients=[50, 50, 50])], "table", wide=True)
+
+    assert width(text) <= 80
+    for piece in ("microcalcificationcluster", "not_otherwise-", "specified mass"):
+        assert re.search(rf"(?<!\w){piece}", text), piece

@@ -1,8 +1,8 @@
 """How many training runs a run amounts to: every classifier that is trained, each counted once.
 
-Rows of boards count their own. Beside them, further trainings of references show what gains are to be compared with, one
-method may be trained again at twice the steps, and some with further seeds. Table, report, ``status``, ``plan`` and
-``verify`` count all of them, so that they agree; generators are shared by training runs and are counted apart.
+Rows of boards count their own. Beside them, further trainings of references show what gains are to be compared with,
+one method may be trained again at twice the steps, and some with further seeds. Table, report, ``status``, ``plan`` and
+``verify`` count all of them, so that they agree; generators are shared by training runs and are not among them.
 """
 
 from __future__ import annotations

@@ -10,11 +10,12 @@ from typing import Any
 import click
 from pydantic import ValidationError
 
-from medbench.cli.shared_options import load_catalogue, open_run, plugin_options, record_options
+from medbench.cli.shared_options import known_places, load_catalogue, open_run, plugin_options, record_options
 from medbench.errors import ResourceError, UsageError
 from medbench.publishing.bundle import bundle_members, signatures, zip_container
 from medbench.publishing.bundle.read_bundle import read_members
 from medbench.publishing.bundle.schemas import Method
+from medbench.tables.answer import data_options
 from medbench.text import clean
 
 SUFFIX = ".medbench.zip"
@@ -64,7 +65,10 @@ def bundle(
     folders = "".join(f" --plugins-dir {shlex.quote(clean(str(folder)))}" for folder in plugin_folders)
     others = " and your plugins (--plugins-dir)" if folders else ""
     click.echo(f"Check it as others will, who have the images (--data){others}:")
-    click.echo(f"  medbench verify {shlex.quote(clean(str(out)))} --data FOLDER{folders}")
+    drawn = all(str(source["dataset"]).startswith("phantom:") for source in record["sources"])
+    places = known_places(store, record)
+    where = "" if drawn else data_options(None if places.file else places.data)
+    click.echo(f"  medbench verify {shlex.quote(clean(str(out)))}{where}{folders}")
 
 
 def _method(card: Path | None, given: dict[str, Any]) -> Method:

@@ -13,7 +13,14 @@ import click
 from medbench.analyses.inflation import find_inflations
 from medbench.analyses.learning_curves import find_learning_curves
 from medbench.api.results import TABLES, Results, Table
-from medbench.cli.shared_options import load_catalogue, open_run, plugin_options, record_options
+from medbench.cli.shared_options import (
+    given_results,
+    known_places,
+    load_catalogue,
+    open_run,
+    plugin_options,
+    record_options,
+)
 from medbench.errors import UsageError
 from medbench.planning.leak_staircase import SUFFIX
 from medbench.plots.style import form_of, written
@@ -68,7 +75,11 @@ def leaderboard(
     screen = screen_of(sys.stdout, plain=plain)
     click.echo(found.write(form, which=table, wide=wide, **asdict(screen)))
     if form == "table" and table == "gains" and (built := found.built(further=False, metrics=False)):
-        steps = next_steps(built, name=study_name or "", plugins=[str(folder) for folder in plugin_folders])
+        places, plugins = known_places(store, record), [str(folder) for folder in plugin_folders]
+        steps = next_steps(
+            built, name=study_name or "", file=places.file, data=places.data, plugins=plugins,
+            results=given_results(results),
+        )  # fmt: skip
         click.echo("\n" + "\n".join(step_lines(steps, screen)))
     if plot and table == "inflation":
         from medbench.plots.inflation import draw

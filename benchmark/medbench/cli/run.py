@@ -13,7 +13,7 @@ import click
 from medbench.analyses.learning_curves import find_learning_curves
 from medbench.api.results import Results, Table
 from medbench.api.terminal_progress import Display
-from medbench.cli.shared_options import complete, read_request, study_options
+from medbench.cli.shared_options import complete, given_results, known_places, read_request, study_options
 from medbench.errors import UsageError
 from medbench.planning.study import Study
 from medbench.running.outcome import check_not_interrupted, exit_code
@@ -95,12 +95,10 @@ def run(
     for number, table in enumerate(_tables(ran.plan.study, found, form)):
         click.echo("\n" * bool(number) + found.write(form, which=table, wide=wide, **asdict(screen)))
     if form == "table":
-        name = options["study_name"] or ""
+        places, plugins = known_places(ran.store, found.record), [str(folder) for folder in options["plugin_folders"]]
+        built = found.built(further=False, metrics=False)
         steps = next_steps(
-            found.built(further=False, metrics=False),
-            file=name if name.endswith(".toml") else "",
-            data=options["data"],
-            plugins=[str(folder) for folder in options["plugin_folders"]],
+            built, file=places.file, data=places.data, plugins=plugins, results=given_results(request.results)
         )
         click.echo("\n" + "\n".join(step_lines(steps, screen)))
     check_not_interrupted(ran.summaries)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,7 +13,9 @@ import click
 
 from medbench.errors import UsageError
 from medbench.interfaces import Numerics
+from medbench.planning import study as studies
 from medbench.planning.plan_records import open_record, stored_runs
+from medbench.planning.run_sessions import run_sessions
 from medbench.protocols.protocol import LEAKY
 from medbench.registry import plugins
 from medbench.registry.catalogue import Catalogue
@@ -47,6 +51,11 @@ def results_option(command: Callable[..., Any]) -> Callable[..., Any]:
                         envvar="MEDBENCH_RESULTS", help="Where results are stored.")(command)  # fmt: skip
 
 
+def given_results(results: Path) -> str:
+    """Return the store where further commands have to be told of it; "" where they find it without."""
+    return "" if str(results) == os.environ.get("MEDBENCH_RESULTS", str(DEFAULT_RESULTS)) else str(results)
+
+
 def record_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add what says which run is shown: a study, and where results are stored."""
     return click.argument("study_name", metavar="[STUDY]", required=False)(results_option(command))
@@ -72,6 +81,43 @@ def open_run(results: Path, study_name: str | None, *, suffix: str = "") -> tupl
             if len(others) > OTHERS:
                 click.echo(f"  and {len(others) - OTHERS} more: medbench status --json", err=True)
     return store, record
+
+
+@dataclass(frozen=True)
+class KnownPlaces:
+    """Where the latest session of a run found its images, as far as it is still there.
+
+    Attributes:
+        file: Study file that says where they lie; "" for none.
+        data: Folders as ``--data`` takes them; empty where MEDBENCH_DATA stands for them, None where nobody knows.
+    """
+
+    file: str = ""
+    data: tuple[str, ...] | None = None
+
+
+def known_places(store: Store, record: Mapping[str, Any]) -> KnownPlaces:
+    """Return what commands on the images of a run need to find them again."""
+    sessions = run_sessions(store, record)
+    last = sessions[-1] if sessions else None
+    if last is not None and last.file and Path(last.file).is_file():
+        folder = studies.read(Path(last.file)).folder
+        if folder and Path(folder).is_dir():
+            return KnownPlaces(_from_here(last.file))
+    folders = last.data if last is not None else ()
+    if folders and all(Path(one).is_dir() or Path(one.partition("=")[2]).is_dir() for one in folders):
+        standing = os.environ.get("MEDBENCH_DATA", "")
+        if len(folders) == 1 and standing and os.path.abspath(standing) == folders[0]:
+            return KnownPlaces(data=())
+        return KnownPlaces(data=tuple(map(_from_here, folders)))
+    return KnownPlaces(data=() if os.environ.get("MEDBENCH_DATA") else None)
+
+
+def _from_here(place: str) -> str:
+    """Write a place below the working folder as it is typed there."""
+    name, equals, path = place.partition("=") if not Path(place).exists() else ("", "", place)
+    inside = Path(path).is_relative_to(Path.cwd()) and Path(path) != Path.cwd()
+    return f"{name}{equals}{os.path.relpath(path) if inside else path}"
 
 
 OTHERS = 8

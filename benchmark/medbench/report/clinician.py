@@ -63,6 +63,8 @@ def _result(material: Material) -> Iterator[str]:
     for part in material.shown:
         found = answer_of(part.board)
         yield found.sentence
+        if found.training:
+            yield found.training
         yield from found.why_no_verdict[:1]
     if any(part.board.is_phantom for part in material.shown):
         yield SYNTHETIC

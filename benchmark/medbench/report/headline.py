@@ -110,7 +110,7 @@ def _plugins(material: Material) -> tuple[str, ...]:
 
 
 def _said(answer: Answer, board: Board) -> list[str]:
-    return [answer.sentence, answer.largest, *rare_recalls(board)]
+    return [answer.sentence, answer.largest, answer.training, *rare_recalls(board)]
 
 
 def _title(material: Material, answers: Sequence[Answered]) -> str:
@@ -159,10 +159,18 @@ def _tiles(material: Material, boards: Sequence[Board]) -> tuple[tuple[str, str]
     return (
         ("patients", patients),
         ("images", f"{sum(int(s['images']) for s in sources):,}"),
-        ("computing time, all runs added up", duration(sum(part.seconds for part in material.parts))),
+        _time(material),
         ("failed training runs", f"{runs.failed:,} of {runs.planned:,}"),
         ("warnings about the data", f"{warnings:,}"),
     )
+
+
+def _time(material: Material) -> tuple[str, str]:
+    """Name how long the run took by the clock where that is known, beside what all training runs took together."""
+    computing = duration(sum(part.seconds for part in material.parts))
+    if not material.wall_time:
+        return "computing time, all runs added up", computing
+    return f"wall time (computing time, all runs added up: {computing})", material.wall_time
 
 
 def _over_boards(material: Material, boards: Sequence[Board]) -> Iterator[str]:

@@ -18,6 +18,7 @@ from medbench.boards.build import boards
 from medbench.data.find_phantom import PHANTOM
 from medbench.errors import MedbenchError
 from medbench.interfaces import Card
+from medbench.planning.run_sessions import run_sessions, wall_time
 from medbench.planning.study import Study
 from medbench.protocols.protocol import protocol
 from medbench.registry.catalogue import Catalogue
@@ -83,6 +84,7 @@ class Material:
         inflations: Gains taken apart; empty where that was not run.
         learning_curves: Gain against training size; empty where one size was run.
         catalogue: What is registered; None where no plugin was loaded.
+        wall_time: How long the run took by the clock; "" where that was not noted.
     """
 
     study: Study
@@ -92,6 +94,7 @@ class Material:
     inflations: tuple[Inflation, ...] = ()
     learning_curves: tuple[LearningCurve, ...] = ()
     catalogue: Catalogue | None = field(default=None, repr=False)
+    wall_time: str = ""
 
     @property
     def boards(self) -> list[Board]:
@@ -139,6 +142,7 @@ def gather(
         tuple(taken_apart),
         tuple(find_learning_curves(built)),
         catalogue,
+        wall_time(run_sessions(store, record)),
     )
 
 

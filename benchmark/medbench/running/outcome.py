@@ -41,6 +41,11 @@ class Summary:
     stopped: Failure | None = None
 
     @property
+    def ran(self) -> bool:
+        """Whether anything was trained now."""
+        return bool(self.done or self.stages or self.interrupted or self.stopped)
+
+    @property
     def sentence(self) -> str:
         """What happened, in one line."""
         parts = [f"{counted(self.done, 'training run')} done"]

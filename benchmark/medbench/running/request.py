@@ -98,6 +98,7 @@ class Request:
         results: Folder of the store.
         plugin_folders: As workers load them.
         blocked: Plugins left out.
+        file: Study file that was given; "" for none.
     """
 
     study: Study
@@ -107,6 +108,7 @@ class Request:
     results: Path
     plugin_folders: tuple[str, ...]
     blocked: tuple[str, ...]
+    file: str = ""
 
 
 def build_request(
@@ -153,7 +155,8 @@ def build_request(
     told = base.folder if not options.get("datasets") else ""
     data = data or tuple(filter(None, [told or os.environ.get("MEDBENCH_DATA", "")]))
     results = Path(options.get("results") or DEFAULT_RESULTS)
-    return Request(built, catalogue, data, phantom, results, tuple(map(str, folders)), blocked)
+    file = "" if study is None or isinstance(study, Study) or not Path(study).is_file() else str(study)
+    return Request(built, catalogue, data, phantom, results, tuple(map(str, folders)), blocked, file)
 
 
 def _checked_options(options: StudyOptions) -> StudyOptions:

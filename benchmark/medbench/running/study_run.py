@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ from medbench.planning.calibration import read_calibration
 from medbench.planning.double_steps_trials import plan_double_steps
 from medbench.planning.plan import Plan
 from medbench.planning.plan_records import keep_worth, save_record
+from medbench.planning.run_sessions import begin_session, run_sessions, wall_time
 from medbench.planning.time_forecast import forecast_time
 from medbench.planning.trial_matrix import expand
 from medbench.registry.describe_recipe import with_inner
@@ -79,6 +81,7 @@ def run_study(
     Raises:
         RunFailed, ResourceError: If every job fails alike; most are then not tried.
     """
+    begin = time.time()
     workers = choose_workers(resources or Resources(), request.catalogue, request.study.spending)
     plan = plan_study(request, watcher, most=most)  # faults show before anything is written
     store = Store(request.results)
@@ -98,16 +101,26 @@ def run_study(
     def run_all(of_plan: Plan) -> Summary:
         return _run_and_rescore(of_plan, store, plugins, workers, watcher, retry_failed=retry_failed, shard=shard)
 
-    summaries = [run_all(plan)]
-    if plan.study.check_steps:
-        plan = dataclasses.replace(plan, checked=tuple(_best_arms(boards(store, plan.record()))))
-        if plan.checked:
-            save_record(store, plan)  # before it is run, so that tables know what is missing
-            summaries.append(run_all(plan_double_steps(plan, plan.checked, request.catalogue)))
-        else:
-            watcher.say(
-                "--check-steps: no method whose training runs are all done is compared with another; nothing to repeat"
-            )
+    session = begin_session(store, plan.record(), begin=begin, data=request.data, file=request.file)
+    summaries: list[Summary] = []
+    try:
+        summaries.append(run_all(plan))
+        if plan.study.check_steps:
+            plan = dataclasses.replace(plan, checked=tuple(_best_arms(boards(store, plan.record()))))
+            if plan.checked:
+                save_record(store, plan)  # before it is run, so that tables know what is missing
+                summaries.append(run_all(plan_double_steps(plan, plan.checked, request.catalogue)))
+            else:
+                watcher.say(
+                    "--check-steps: no method whose training runs are all done is compared with another; nothing to "
+                    "repeat"
+                )
+    finally:
+        session.end()
+    if not any(summary.ran for summary in summaries):
+        session.drop()
+    elif took := wall_time(run_sessions(store, plan.record())):
+        watcher.say(f"wall time {took}")
     return StudyRun(plan, store, tuple(summaries))
 
 

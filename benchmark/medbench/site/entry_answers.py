@@ -14,6 +14,7 @@ from medbench.site.stored_sentences import in_plain_words
 from medbench.statistics.gain_intervals import Interval
 from medbench.statistics.verdicts import WORDS, Evidence, Verdict
 from medbench.tables.answer import Compared, largest_of, sentence_of
+from medbench.tables.wording import barely_trained
 from medbench.text import counted, listed
 
 NOT_KNOWN = float("nan")
@@ -37,7 +38,8 @@ def answer_of_table(published: Published, board: Mapping[str, Any]) -> list[str]
     practice = [text for text in map(in_plain_words, board["sentences"]) if text.startswith("Practice run")]
     why = [*dict.fromkeys(one.judged.verdict.withheld for one in compared)]
     why += [] if any("Practice run" in text for text in why) else practice[:1]
-    said = [sentence or largest, "" if largest in sentence else largest, *why]
+    training = barely_trained(int(published.entry["study"]["budget"]["steps"])) if sentence or largest else ""
+    said = [sentence or largest, "" if largest in sentence else largest, training, *why]
     return [text for text in dict.fromkeys(said) if text]
 
 

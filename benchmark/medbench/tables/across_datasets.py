@@ -15,7 +15,7 @@ from medbench.tables.blocks import Block, Heading, grid, notes
 from medbench.tables.board_notes import name_of_data
 from medbench.tables.board_table import board_document
 from medbench.tables.document import Document, write
-from medbench.tables.wording import SYNTHETIC, cases, gain_and_range, legend
+from medbench.tables.wording import SYNTHETIC, barely_trained, cases, gain_and_range, legend
 from medbench.tables.writers.terminal import PIPE, Screen, name_column, under
 from medbench.tables.writers.values import Values, gain_values, percent, verdict_values
 from medbench.text import WIDTH, clean, columns, cut, pad, points, wrapped
@@ -155,6 +155,9 @@ def _sentences(one: Across) -> Iterator[str]:
             names_by_reason.setdefault(why, []).append(_data(case))
     for why, names in names_by_reason.items():
         yield why if len(names) == len(one.cases) else f"{', '.join(names)}: {why}"
+    steps = [board.study.budget.steps for case in one.cases for board in case.boards]
+    if steps and (said := barely_trained(max(steps))):
+        yield said
     if any(board.is_phantom for case in one.cases for board in case.boards):
         yield SYNTHETIC
     for arm in one.arms:

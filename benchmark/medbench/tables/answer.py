@@ -17,7 +17,7 @@ from medbench.registry.display_names import classifier_name, is_of_copies
 from medbench.statistics.gain_intervals import Interval
 from medbench.statistics.verdicts import WORDS, GivenWord, reasons
 from medbench.tables.board_notes import board_notes, name_of_data, own_warnings
-from medbench.tables.wording import SYNTHETIC, answer, range_of, what_helps
+from medbench.tables.wording import SYNTHETIC, answer, barely_trained, range_of, what_helps
 from medbench.text import auroc_text, counted, listed, points, printed
 
 MOST_NAMED = 2
@@ -36,6 +36,7 @@ class Answer:
         badges: Words that must not be missed, in capitals: SYNTHETIC DATA, PRACTICE RUN, LEAKY.
         sentence: The answer in one sentence.
         largest: What was seen of methods that came along: the largest difference; "" where the answer says it.
+        training: That networks were barely trained; "" where they were not.
         why_no_verdict: A sentence for each reason why there is no verdict; empty where there is one.
         warnings: The weightiest, at most MOST_WARNINGS.
         notes: All further sentences.
@@ -45,6 +46,7 @@ class Answer:
     badges: tuple[str, ...]
     sentence: str
     largest: str
+    training: str
     why_no_verdict: tuple[str, ...]
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
@@ -99,6 +101,7 @@ def answer_of(board: Board) -> Answer:
         _badges(board),
         sentence,
         largest,
+        barely_trained(board.study.budget.steps),
         tuple(_why_no_verdict(board)),
         tuple(shown),
         tuple(notes),
@@ -112,6 +115,7 @@ def next_steps(
     file: str = "",
     data: Sequence[str] | None = None,
     plugins: Sequence[str] = (),
+    results: str = "",
 ) -> list[NextStep]:
     """Return what a user may want to do after a run.
 
@@ -119,10 +123,13 @@ def next_steps(
         boards: Of the run.
         name: How commands call the study; "" for the latest.
         file: Study file that was given; "" for none.
-        data: Folders that were given to ``--data``; None where nobody knows, and FOLDER stands for them.
+        data: Folders of the images, as ``--data`` takes them; empty where commands find them without it, None where
+            nobody knows, and FOLDER stands for them.
         plugins: Folders that were given to ``--plugins-dir``, which every further command needs again.
+        results: Store that was given to ``--results``, likewise; "" where commands find it without.
     """
     named = f" {shlex.quote(name)}" if name else ""
+    named += f" --results {shlex.quote(results)}" if results else ""
     folders = "".join(f" --plugins-dir {shlex.quote(folder)}" for folder in plugins)
     complete = boards and all(row.complete for board in boards for row in board.all_rows)
     steps = [] if complete else [NextStep("medbench run ...", "the same run again goes on where it stopped")]
@@ -130,13 +137,18 @@ def next_steps(
     if any(board.is_phantom for board in boards):
         steps.append(NextStep("medbench init FOLDER", "your own images"))
     if audited := next((b for b in boards if b.warnings), None):
-        of_data = [" --data FOLDER"] if data is None else [f" --data {shlex.quote(folder)}" for folder in data]
-        given = "" if audited.is_phantom else "".join(of_data)
+        known = audited.is_phantom or file or data is not None
+        given = "" if audited.is_phantom or file else data_options(data)
         command = f"medbench audit {shlex.quote(file or str(audited.source['dataset']))}{given}{folders}"
-        steps.append(NextStep(command, "what the warnings rest on"))
+        steps.append(NextStep(command, "what the warnings rest on" if known else "the warnings; FOLDER: the images"))
     if complete and not any(board.evidence.is_rehearsal or board.leaks for board in boards):
         steps.append(NextStep(f"medbench bundle{named}{folders}", "one file that others can check"))
     return steps
+
+
+def data_options(data: Sequence[str] | None) -> str:
+    """Return what a command needs to find images: ``--data`` for each folder, a placeholder where None are known."""
+    return "".join(f" --data {shlex.quote(folder)}" for folder in (["FOLDER"] if data is None else data))
 
 
 def asked_rows(board: Board) -> list[Row]:

@@ -55,7 +55,7 @@ def board_blocks(board: Board, *, wide: bool) -> Iterator[Block]:
     leaky = "LEAKY, no verdict: " if board.leaks else ""
     network = classifier_name(board.classifier)
     yield Heading(f"{leaky}{name_of_data(board)}, {network}, {clean(board.protocol)}")
-    yield notes([" ".join(filter(None, (found.sentence, found.largest)))])
+    yield notes([" ".join(filter(None, (found.sentence, found.largest, found.training)))])
     yield grid(
         tuple(titles.values()),
         rows,

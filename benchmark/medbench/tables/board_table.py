@@ -72,7 +72,8 @@ def board_document(board: Board, *, wide: bool) -> Document:
 def _lines(board: Board, wide: bool, screen: Screen) -> list[str]:
     found = answer_of(board)
     said = [found.sentence, *([found.largest] if found.largest else [])]
-    lines = [*heading(board, screen), "", *map(screen.bold, under(said, screen.width)), ""]
+    lines = [*heading(board, screen), "", *map(screen.bold, under(said, screen.width))]
+    lines += [*under(filter(None, [found.training]), screen.width), ""]
     lines += draw_table(_grid(board, screen), screen)
     random = guessing(board)
     further = [text for text in found.notes if text != random]

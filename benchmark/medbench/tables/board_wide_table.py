@@ -17,12 +17,12 @@ from medbench.statistics.further_measures import Measures
 from medbench.statistics.patient_scores import ArmScores
 from medbench.tables.board_notes import without_number
 from medbench.tables.wording import auroc_share, metric_text
-from medbench.text import clean, columns, pad, wrapped
+from medbench.text import clean, columns, longest_piece, pad, wrapped
 
 NAME = 28
 """Columns of the names; a longer one stands on lines of its own."""
-WIDTH = 17
-"""Columns of a number, of which three stand beside the names."""
+ROOM, WIDTH = 51, 17
+"""Columns beside the names, and those of a number; fewer numbers stand side by side below long words."""
 FLOOR = "   as many real images"
 
 
@@ -67,32 +67,34 @@ def _blocks(title: str, rows: Sequence[Row], found: Sequence[_Column], floors: S
         return []
     lines = ["", *wrapped(title)] if title and found else []
     names = [arm_name(row.arm) for row in rows]
-    for start in range(0, len(found), 3):
-        part = found[start : start + 3]
-        lines += [*[""] * (start > 0 or not title), *_heads([(one.title, one.best) for one in part])]
+    # Columns as wide as the longest word above them, so that none is broken in its middle.
+    width = min(ROOM, max([WIDTH, *(longest_piece(clean(one.title)) + 1 for one in found)]))
+    for start in range(0, len(found), ROOM // width):
+        part = found[start : start + ROOM // width]
+        lines += [*[""] * (start > 0 or not title), *_heads([(one.title, one.best) for one in part], width)]
         for k, (row, name) in enumerate(zip(rows, names, strict=True)):
-            lines += _line(name, [one.texts[k] for one in part])
+            lines += _line(name, [one.texts[k] for one in part], width)
             if row in floors and any(under := [one.texts[len(rows) + floors.index(row)] for one in part]):
-                lines += _line(FLOOR[1:], under)
+                lines += _line(FLOOR[1:], under, width)
         lines += [
             line for one in part if one.meaning for line in wrapped(f"{one.title.removesuffix(', %')}: {one.meaning}")
         ]
     return lines
 
 
-def _line(name: str, texts: Iterable[str]) -> list[str]:
-    cells = "".join(f"{text:>{WIDTH}}" for text in texts)
+def _line(name: str, texts: Iterable[str], width: int) -> list[str]:
+    cells = "".join(f"{text:>{width}}" for text in texts)
     if columns(name) < NAME - 1:
         return [f"{pad(f' {name}', NAME)}{cells}".rstrip()]
     return [*wrapped(name), f"{'':{NAME}}{cells}".rstrip()]
 
 
-def _heads(titles: Sequence[tuple[str, str]]) -> list[str]:
+def _heads(titles: Sequence[tuple[str, str]], width: int) -> list[str]:
     """Write headings, each above its direction, in as many lines as they need; the last lines of all stand level."""
-    parts = [[line[1:] for text in title for line in wrapped(text, WIDTH)] for title in titles]
+    parts = [[line[1:] for text in title for line in wrapped(text, width)] for title in titles]
     height = max(1, *map(len, parts))
     levels = zip(*([""] * (height - len(part)) + part for part in parts), strict=True)
-    return [f"{'':{NAME}}{''.join(pad(text, -WIDTH) for text in level)}".rstrip() for level in levels]
+    return [f"{'':{NAME}}{''.join(pad(text, -width) for text in level)}".rstrip() for level in levels]
 
 
 def _of_classes(board: Board, scored: Sequence[Row], measured: Sequence[Row]) -> list[str]:

@@ -19,7 +19,7 @@ from medbench.tables.board_table import branch, heading
 from medbench.tables.compare_details import detail_values, details
 from medbench.tables.document import Document, write
 from medbench.tables.forest import Bar, Forest, draw, legend
-from medbench.tables.wording import SYNTHETIC, answer, auroc_share, looks, range_of
+from medbench.tables.wording import SYNTHETIC, answer, auroc_share, barely_trained, looks, range_of
 from medbench.tables.writers.terminal import PIPE, Screen, under
 from medbench.tables.writers.values import Values, cleaned, gain_values, percent, rounded, verdict_values
 from medbench.text import auroc_text, clean, duration, pad, points, wrapped
@@ -203,6 +203,8 @@ def _remarks(one: ArmPair) -> Iterator[str]:
         if row.failed and row.scores is not None:
             failed = failures(row.failed, row.planned, row.kinds)
             yield f"{_name(one, row)}: {failed}, counted with the predictions of the method above it."
+    if said := barely_trained(board.study.budget.steps):
+        yield said
     if board.is_phantom:
         yield SYNTHETIC
     if judged.gain is not None:
@@ -211,6 +213,8 @@ def _remarks(one: ArmPair) -> Iterator[str]:
 
 def _of_board(board: Board) -> Iterator[str]:
     yield from reasons(board.evidence)
+    if said := barely_trained(board.study.budget.steps):
+        yield said
     if board.is_phantom:
         yield SYNTHETIC
     compared = max((row.gain.comparisons for row in board.rows if row.gain), default=0)

@@ -10,7 +10,7 @@ from medbench.registry.display_names import classifier_name, dataset_name, metho
 from medbench.statistics.verdicts import WORDS
 from medbench.tables.blocks import Block, Heading, Notes, grid, notes
 from medbench.tables.document import Document, write
-from medbench.tables.wording import SYNTHETIC, gain_and_range, range_of
+from medbench.tables.wording import SYNTHETIC, barely_trained, gain_and_range, range_of
 from medbench.tables.writers.terminal import PIPE, Screen, in_two_parts, name_column, under
 from medbench.tables.writers.values import Values, gain_values, percent, verdict_values
 from medbench.text import WIDTH, clean, columns, counted, pad, points, wrapped
@@ -63,6 +63,8 @@ def answers(found: Inflation) -> Iterator[str]:
 def sentences(found: Inflation) -> Iterator[str]:
     """Yield what stands under a staircase."""
     arm, against = map(method_name, found.names)
+    if said := barely_trained(found.study.budget.steps):
+        yield said
     if found.is_phantom:
         yield f"{SYNTHETIC} Compare our rows with each other only."
     yield from found.waived

@@ -14,7 +14,7 @@ from medbench.registry.display_names import classifier_name, dataset_name
 from medbench.statistics.verdicts import WORDS
 from medbench.tables.blocks import Block, Heading, Notes, grid, notes
 from medbench.tables.document import Document, write
-from medbench.tables.wording import ESTIMAND, SYNTHETIC, by_size, range_of
+from medbench.tables.wording import ESTIMAND, SYNTHETIC, barely_trained, by_size, range_of
 from medbench.tables.writers.terminal import PIPE, Screen, in_two_parts, under
 from medbench.tables.writers.values import Values, gain_values, percent, rounded, verdict_values
 from medbench.text import clean, columns, counted, listed, points, wrapped
@@ -56,6 +56,8 @@ def extra(worth: Worth | None) -> str:
 
 def sentences(growth: LearningCurve) -> Iterator[str]:
     """Yield what stands under the table: words by size first, then how to read it."""
+    if said := barely_trained(growth.study.budget.steps):
+        yield said
     if growth.is_phantom:
         yield SYNTHETIC
     yield from describe_waivers(growth.protocol, growth.source, growth.study.waive)

@@ -15,7 +15,6 @@ from medbench.planning.leak_staircase import arms_under
 from medbench.planning.plan import Plan
 from medbench.planning.seed_block import SEEDS
 from medbench.planning.stored_part import StoredPart
-from medbench.planning.study import BUDGETS
 from medbench.planning.time_forecast import Timing, duration_text, forecast_time
 from medbench.protocols.protocol import EvaluationProtocol, protocol
 from medbench.registry.display_names import classifier_name, dataset_name, method_name
@@ -24,7 +23,7 @@ from medbench.samples import Samples
 from medbench.statistics.power import DISAGREE, PlannedDesign, outlook, patients_to_see
 from medbench.statistics.verdicts import FEWEST_RARE, LEAK_NAMES, Evidence, reasons
 from medbench.tables.board_notes import count_patients, knows_patients, without_command
-from medbench.tables.wording import SYNTHETIC
+from medbench.tables.wording import FEW_STEPS, SYNTHETIC
 from medbench.tables.writers.terminal import PIPE, Screen, under
 from medbench.text import clean, counted, listed
 
@@ -327,7 +326,7 @@ def _remarks(plan: Plan, screen: Screen) -> Iterator[str]:
     said += [f"Left out, {left_out(skip)}: {skip.reason}" for skip in plan.skipped]
     generators = f", generators at most {counted(budget.generator_steps, 'step')}" if plan.stages else ""
     said.append(f"Budget: {counted(budget.steps, 'training step')} with {budget.batch} images each{generators}.")
-    if budget.steps <= BUDGETS["smoke"].steps:
+    if budget.steps <= FEW_STEPS:
         said.append("So few steps teach a network little: the numbers show that everything works, and nothing else.")
     if not all(source.is_decoded for source in plan.sources):
         said.append(

@@ -12,6 +12,7 @@ from medbench.boards.double_steps_gain import DoubleStepsResult
 from medbench.boards.gains import Judged
 from medbench.boards.yardstick_results import YardstickResult
 from medbench.planning.arm_names import arm_name, control_name
+from medbench.planning.study import BUDGETS
 from medbench.statistics.gain_intervals import Interval
 from medbench.statistics.power import patients_to_see, smallest_gain_seen
 from medbench.statistics.verdicts import WORDS, Evidence, GivenWord, Verdict, Word
@@ -20,7 +21,23 @@ from medbench.text import auroc_text, counted, duration, listed, points, printed
 SYNTHETIC = "Synthetic test images: the result says nothing about patients."
 ESTIMAND = "The gain expected when training on this many similar patients."
 UNTUNED = "No method was tuned."
+FEW_STEPS = BUDGETS["smoke"].steps
+"""Training steps up to which networks are called barely trained."""
 _NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight", 9: "nine"}
+
+
+def barely_trained(steps: int) -> str:
+    """Say above a table that its networks have hardly learned anything; "" where they had time to.
+
+    Args:
+        steps: Training steps of a classifier.
+    """
+    if steps > FEW_STEPS:
+        return ""
+    return (
+        f"Networks were barely trained ({counted(steps, 'step')}): this shows that everything works, not which method "
+        "helps."
+    )
 
 
 def range_of(gain: Interval) -> str:
