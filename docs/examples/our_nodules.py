@@ -24,6 +24,7 @@ class OurNodules:
 
     name: str = "our-nodules"
     size: int = 64
+    modality: ClassVar[str] = "ultrasound"
     card: ClassVar[medbench.Card] = medbench.Card(
         title="Our nodules",
         licence="CC BY 4.0",

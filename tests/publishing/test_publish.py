@@ -85,7 +85,7 @@ def test_a_claimed_entry_is_published_again_once_it_was_recomputed(
     assert json.loads((place / "entry.json").read_text()) == recomputed.entry
     [(dataset, card)] = recomputed.entry["cards"].items()
     assert dataset == recomputed.entry["boards"][0]["dataset"]
-    assert set(card) == {"title", "licence", "citation", "access"}
+    assert set(card) - {"modality"} == {"title", "licence", "citation", "access"}
     assert all(card.values())
     assert (place / "bundle.medbench.zip").read_bytes() == bundle.read_bytes()
     assert sorted(path.name for path in folder.iterdir()) == sorted([place.name, "ledger.jsonl"])

@@ -19,6 +19,7 @@ from medbench.planning.study_schema import PublishedTable
 from medbench.publishing.stored_words import in_plain_nouns
 from medbench.site import pages, plots
 from medbench.site.build import Settings, build
+from medbench.site.data_cards import known_cards
 from medbench.site.feed import NAMESPACE, feed
 from medbench.site.order_entries import data_sets
 from medbench.site.read_entries import Published, read_entries
@@ -363,3 +364,24 @@ def test_entries_count_the_training_runs_that_verify_counts(shipped: Path, entri
         assert f"Training runs {published.runs:,}, further" in text_of(
             shipped / "entries" / f"{published.entry['id']}.html"
         )
+
+
+def test_a_data_set_of_a_plugin_has_its_title_and_modality_on_every_page(entries: list[Published]) -> None:
+    value = copy.deepcopy(dict(entries[0].entry))
+    name = "phantom:our-nodules"
+    for board in value["boards"]:
+        board["dataset"] = name
+    card = {"title": "Our nodules", "licence": "CC0", "citation": "", "access": "ask"}
+    old = dataclasses.replace(entries[0], entry={**value, "cards": {name: card}})
+    new = dataclasses.replace(old, entry={**value, "cards": {name: {**card, "modality": "ultrasound"}}})
+
+    for published, taken in ((old, "not stated"), (new, "ultrasound")):
+        with known_cards([published]):
+            results, (of_set,) = current_results([published]), data_sets([published])
+            assert {result.facets["modality"] for result in results} == {taken}
+            page = pages.data_page(of_set, has_bundles=True)
+            assert re.search("<h1>.*Our nodules .SYNTHETIC images", page)
+            assert ("<dt>Images of</dt><dd>ultrasound" in page) == (published is new)
+            entry_page = pages.entry_page(published, has_bundle=True).partition("</head>")[2]
+            results_part = re.sub(r'(title|href|id)="[^"]*"', "", entry_page.partition('<h2 id="method">')[0])
+            assert "our-nodules" not in results_part

@@ -346,7 +346,7 @@ def test_copies_of_real_images_are_never_called_poor() -> None:
 
 def test_headings_of_classes_are_not_broken_inside_a_word() -> None:
     names = ("microcalcificationcluster", "not_otherwise-specified mass", "none")
-    text = render([board(classes=names, class_patients=[50, 50, 50])], "table", wide=True)
+    text = render([board(classes=names)], "table", wide=True)
 
     assert width(text) <= 80
     for piece in ("microcalcificationcluster", "not_otherwise-", "specified mass"):

@@ -102,19 +102,12 @@ def run_study(
         return _run_and_rescore(of_plan, store, plugins, workers, watcher, retry_failed=retry_failed, shard=shard)
 
     session = begin_session(store, plan.record(), begin=begin, data=request.data, file=request.file)
-    summaries: list[Summary] = []
+    summaries = list[Summary]()
     try:
         summaries.append(run_all(plan))
         if plan.study.check_steps:
-            plan = dataclasses.replace(plan, checked=tuple(_best_arms(boards(store, plan.record()))))
-            if plan.checked:
-                save_record(store, plan)  # before it is run, so that tables know what is missing
-                summaries.append(run_all(plan_double_steps(plan, plan.checked, request.catalogue)))
-            else:
-                watcher.say(
-                    "--check-steps: no method whose training runs are all done is compared with another; nothing to "
-                    "repeat"
-                )
+            plan, checked = _check_steps(plan, store, request, watcher, run_all)
+            summaries += checked
     finally:
         session.end()
     if not any(summary.ran for summary in summaries):
@@ -122,6 +115,18 @@ def run_study(
     elif took := wall_time(run_sessions(store, plan.record())):
         watcher.say(f"wall time {took}")
     return StudyRun(plan, store, tuple(summaries))
+
+
+def _check_steps(
+    plan: Plan, store: Store, request: Request, watcher: Watcher, run_all: Callable[[Plan], Summary]
+) -> tuple[Plan, list[Summary]]:
+    """Train the best method of each board, and the one above it, at twice the steps."""
+    plan = dataclasses.replace(plan, checked=tuple(_best_arms(boards(store, plan.record()))))
+    if plan.checked:
+        save_record(store, plan)  # before it is run, so that tables know what is missing
+        return plan, [run_all(plan_double_steps(plan, plan.checked, request.catalogue))]
+    watcher.say("--check-steps: no method whose training runs are all done is compared with another; nothing to repeat")
+    return plan, []
 
 
 def _first_guess(plan: Plan, workers: Workers) -> str:

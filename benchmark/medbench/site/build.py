@@ -18,6 +18,7 @@ from medbench.planning.study_schema import PublishedTable
 from medbench.publishing.entries.entry_files import BUNDLE, LEDGER
 from medbench.publishing.verify.evidence import MAINTAINERS
 from medbench.site import downloads, pages, svg
+from medbench.site.data_cards import known_cards
 from medbench.site.feed import feed
 from medbench.site.order_entries import DataSet, data_sets
 from medbench.site.preview import preview
@@ -69,7 +70,7 @@ def build(root: Path, out: Path, settings: Settings | None = None) -> int:
     entries, settings = read_entries(root), settings or Settings()
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with _replacing(out) as folder:
+        with _replacing(out) as folder, known_cards(entries):
             _write(folder, entries, root / LEDGER, settings)
     except OSError as error:
         raise ResourceError(f"{out}: cannot be written ({error.strerror}); give another -o.") from None

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from medbench.boards.gains import Judged
-from medbench.registry.display_names import dataset_name, is_of_copies
+from medbench.registry.display_names import is_of_copies
 from medbench.site import protocol_pages
+from medbench.site.data_cards import data_name
 from medbench.site.order_entries import requested_arms, table_line, unit_of
 from medbench.site.read_entries import Published
 from medbench.site.stored_sentences import in_plain_words
@@ -61,7 +62,7 @@ def answer_of_entry(published: Published, boards: Sequence[Mapping[str, Any]]) -
     unit = unit_of(honest[0])
     sizes = list(dict.fromkeys(protocol_pages.training_size(board["protocol"], unit) for board in reversed(honest)))
     sizes = [size.removesuffix(f" training {unit}s") for size in sizes[:-1]] + sizes[-1:]
-    sets = list(dict.fromkeys(dataset_name(board["dataset"]) for board in honest))
+    sets = list(dict.fromkeys(data_name(board["dataset"]) for board in honest))
     where = f" of {listed(sets)}" if len(sets) > 1 else f" ({listed(sizes)})" if len(sizes) > 1 else ""
     counts = [f"{n} {WORDS[word].text}" for word in WORDS if (n := words.count(word))]
     counts += [f"{n} without a verdict"] if (n := words.count("")) else []

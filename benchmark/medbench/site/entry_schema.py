@@ -61,6 +61,7 @@ class CardFacts(_Part):
     licence: OwnText
     citation: OwnText
     access: OwnText
+    modality: OwnText = ""
 
 
 class Check(_Part):

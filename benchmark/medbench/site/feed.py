@@ -6,7 +6,7 @@ import uuid
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable
 
-from medbench.registry.display_names import dataset_name
+from medbench.site.data_cards import data_name
 from medbench.site.read_entries import Published
 from medbench.site.safe_texts import safe_text
 
@@ -39,7 +39,7 @@ def feed(entries: Iterable[Published], address: str) -> str:
         for name in entry["method"]["authors"]:
             _add(ET.SubElement(one, "author"), "name", safe_text(name))
         ET.SubElement(one, "link", href=f"{address}entries/{entry['id']}.html")
-        datasets = dict.fromkeys(dataset_name(board["dataset"]) for board in entry["boards"])
+        datasets = dict.fromkeys(data_name(board["dataset"]) for board in entry["boards"])
         _add(one, "summary", safe_text(f"{published.history.tier}: {'; '.join(datasets)}"))
     ET.indent(root)
     return f'<?xml version="1.0" encoding="utf-8"?>\n{ET.tostring(root, encoding="unicode")}\n'

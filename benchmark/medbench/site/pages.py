@@ -16,9 +16,10 @@ from medbench.errors import UsageError
 from medbench.glossary import TERMS
 from medbench.planning.arm_names import short
 from medbench.publishing.stored_words import in_plain_nouns
-from medbench.registry.display_names import classifier_name, dataset_name, method_name, modality, recall_names
+from medbench.registry.display_names import classifier_name, method_name, recall_names
 from medbench.registry.score_facts import in_order, score_facts
 from medbench.site import citations, plots, protocol_pages, svg
+from medbench.site.data_cards import data_modality, data_name
 from medbench.site.downloads import FORMATS
 from medbench.site.entry_answers import answer_of_entry, answer_of_table
 from medbench.site.order_entries import (
@@ -201,7 +202,7 @@ def method_page(method: Method, *, address: str = "") -> str:
 
     def place(result: Result) -> tuple[Any, ...]:
         board = result.board
-        return dataset_name(board["dataset"]).casefold(), protocol_pages.place(board["protocol"]), board["classifier"]
+        return data_name(board["dataset"]).casefold(), protocol_pages.place(board["protocol"]), board["classifier"]
 
     results = sorted(method.results, key=place)
     return _render("method.html", root="../", address=address, method=method, results=results,
@@ -322,8 +323,8 @@ def _environment() -> jinja2.Environment:
     environment.filters |= {"link": safe_link, "slug": slug, "points": _points, "percent": percent,
                             "duration": duration, "drawn": svg.place_range, "counted": _counted,
                             "entries_of": _entries_of}  # fmt: skip
-    environment.filters |= {"dataset": dataset_name, "classifier": classifier_name, "method": method_name,
-                            "modality": modality, "nouns": in_plain_nouns, "place": _place, "scores": _scores,
+    environment.filters |= {"dataset": data_name, "classifier": classifier_name, "method": method_name,
+                            "modality": data_modality, "nouns": in_plain_nouns, "place": _place, "scores": _scores,
                             "recalls": recall_names,
                             "protocol_anchor": protocol_pages.anchor}  # fmt: skip
     environment.globals |= {"unproven": UNPROVEN, "policy": POLICY, "script": SCRIPT, "filters": FILTERS, "menu": MENU,

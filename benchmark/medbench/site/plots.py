@@ -10,7 +10,8 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from medbench.registry.display_names import classifier_name, dataset_name
+from medbench.registry.display_names import classifier_name
+from medbench.site.data_cards import data_name
 from medbench.site.remeasured import Remeasured
 from medbench.site.results import Result
 from medbench.statistics.verdicts import WORDS
@@ -218,7 +219,7 @@ def _round_numbers(low: float, high: float) -> list[int]:
 def _mark(result: Result, x: float, y: float, more: str) -> Mark:
     line, board = result.line, result.board
     verdict = WORDS[line.word].text if line.word else result.why
-    where = f"{dataset_name(board['dataset'])}, {classifier_name(board['classifier'])}"
+    where = f"{data_name(board['dataset'])}, {classifier_name(board['classifier'])}"
     said = (
         f"{line.name}, compared with {line.control}: {line.numbers[2]} ({line.numbers[3]}), {verdict}; {where}; {more}"
     )

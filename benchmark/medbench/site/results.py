@@ -17,11 +17,10 @@ from medbench.registry.display_names import (
     METHODS,
     OF_GENERATORS,
     classifier_name,
-    dataset_name,
-    modality,
 )
 from medbench.registry.recipes import parse
 from medbench.site import protocol_pages
+from medbench.site.data_cards import NOT_STATED, data_modality, data_name
 from medbench.site.order_entries import Line, is_practice, requested_arms, table_line
 from medbench.site.read_entries import Published
 from medbench.site.safe_texts import slug
@@ -80,7 +79,7 @@ class Result:
         """What pages filter by, as people read it."""
         word = self.line.word
         return {
-            "modality": modality(self.board["dataset"]) or "not known",
+            "modality": data_modality(self.board["dataset"]) or NOT_STATED,
             "dimensions": self.dimensions or "not known",
             "classifier": classifier_name(self.board["classifier"]),
             "verdict": WORDS[word].text if word else NO_WORD,
@@ -191,7 +190,7 @@ def grid_of(methods: Sequence[Method]) -> Grid:
             if first:
                 cells[method.slug, dataset] = tuple(first.values())
                 more[method.slug, dataset] = len(here) - len(first)
-    columns = sorted(datasets, key=lambda name: (datasets[name], dataset_name(name).casefold(), name))
+    columns = sorted(datasets, key=lambda name: (datasets[name], data_name(name).casefold(), name))
     return Grid(tuple(methods), tuple(columns), cells, more)
 
 

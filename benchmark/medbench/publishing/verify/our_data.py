@@ -18,6 +18,7 @@ from medbench.data.transfer_sources import datasets_in, key_of_dataset
 from medbench.errors import DataError, MedbenchError, UsageError
 from medbench.registry.catalogue import Catalogue
 from medbench.registry.describe_recipe import with_inner
+from medbench.registry.display_names import modality
 from medbench.registry.recipes import did_you_mean, listing, parameters_of
 from medbench.samples import Samples
 from medbench.text import clean
@@ -71,14 +72,20 @@ def _of_a_plugin(text: str, catalogue: Catalogue) -> str:
 
 
 def find_cards(wanted: NeededData, catalogue: Catalogue) -> dict[str, dict[str, str]]:
-    """Return title, licence, citation and access of each data set, as its own card here says; none of unknown ones."""
+    """Return title, licence, citation and access of each data set, as its own card here says; none of unknown ones.
+
+    Where the recipe, or medbench of a built-in one, says how images were taken, the modality as well.
+    """
     found = {}
     for name in wanted.recipes:
         try:
-            card = catalogue.resolve("dataset", name.removeprefix(PHANTOM)).card
+            recipe = catalogue.resolve("dataset", name.removeprefix(PHANTOM))
+            card = recipe.card
         except MedbenchError:
             continue
         texts = {"title": card.title, "licence": card.licence, "citation": card.citation, "access": card.access}
+        if taken := modality(name) or str(getattr(recipe, "modality", "")):
+            texts["modality"] = taken
         found[name] = {key: clean(text)[:CARD_TEXT] for key, text in texts.items()}
     return found
 
