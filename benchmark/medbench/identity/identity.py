@@ -6,9 +6,12 @@ cannot be reached (:mod:`medbench.identity.code_reach`).
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
+from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import Any
 
 from medbench.identity.code_reach import place_of, reach
@@ -46,6 +49,19 @@ def core_code() -> str:
     return digest([SCHEME, reach(*CORE).digest])
 
 
+_known: ContextVar[dict[Any, dict[str, Any]] | None] = ContextVar("identities that are known", default=None)
+
+
+@contextlib.contextmanager
+def identities_once() -> Iterator[None]:
+    """Work the identity of a recipe out once in this block, where code and libraries stay as they are."""
+    token = _known.set({})
+    try:
+        yield
+    finally:
+        _known.reset(token)
+
+
 @outside_identity  # SCHEME stands for it
 def identity(recipe: Any) -> dict[str, Any]:
     """Describe a recipe, the code it and the recipes in its fields can reach, and the libraries that code names.
@@ -54,6 +70,20 @@ def identity(recipe: Any) -> dict[str, Any]:
         JSON value with ``scheme``, ``recipe``, ``code`` (kind and name of a recipe to SHA-256) and ``libraries``
         (library to version).
     """
+    known = _known.get()
+    if known is None:
+        return _identity(recipe)
+    try:
+        name = (recipe, repr(recipe))  # 1 and 1.0 are equal and written differently
+        if name not in known:
+            known[name] = _identity(recipe)
+        return known[name]
+    except TypeError:  # it cannot be hashed
+        return _identity(recipe)
+
+
+@outside_identity
+def _identity(recipe: Any) -> dict[str, Any]:
     reached = {full_name(part): reach(place_of(part)) for part in with_inner(recipe)}
     libraries = {name: version for one in reached.values() for name, version in one.libraries.items()}
     return {

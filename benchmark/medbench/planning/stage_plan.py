@@ -57,6 +57,7 @@ class StageJobs:
     others: Mapping[str, Mapping[str, Samples]]
     planned: dict[str, StageJob] = field(default_factory=dict)
     _names: dict[Any, tuple[str, str]] = field(default_factory=dict)
+    _ids: tuple[Samples, list[str]] | None = None
 
     def of_trial(
         self, augmenter: Augmenter, classifier: Classifier, trial: Trial, train: Samples, keys: Keys
@@ -74,7 +75,7 @@ class StageJobs:
         where = _Where(train, train.made_of)
         if encoder is not None:
             inner = tuple(self._plan_needed(encoder, trial, where, keys))
-            key = _key(encoder, f"{ENCODER} of {trial.classifier}", trial, where, keys)
+            key = self._key(encoder, f"{ENCODER} of {trial.classifier}", trial, where, keys)
             self._plan(StageJob(key, ENCODER, trial, ENCODER, needs=inner))
             yield from inner
             yield key
@@ -95,7 +96,7 @@ class StageJobs:
                 yield from inner
                 continue
             text, code = self._name_stage(stage)
-            key = _key(stage, code, trial, place, keys)
+            key = self._key(stage, code, trial, place, keys)
             self._plan(StageJob(key, text, trial, code, place.on, needs=(*place.before, *inner)))
             yield from inner
             yield key
@@ -109,6 +110,17 @@ class StageJobs:
                 text = stage.name
             self._names[stage] = text, recipe_digest(stage)
         return self._names[stage]
+
+    def _key(self, stage: Any, code: str, trial: Trial, where: _Where, keys: Keys) -> str:
+        """Return a stage's key, computed once a cut."""
+        known = (code, str(trial.stage_seed), where.made_of)
+        if known not in keys:
+            if self._ids is None or self._ids[0] is not where.train:
+                self._ids = where.train, sorted(ids_of(where.train))  # seeds of a cut share them
+            keys[known] = stage_key(
+                stage, made_of=where.made_of, ids=self._ids[1], stage_seed=trial.stage_seed, budget=trial.budget
+            )
+        return keys[known]
 
     def _plan(self, job: StageJob) -> None:
         if job.key not in self.planned:
@@ -124,13 +136,3 @@ class _Where:
     made_of: str
     on: str = "pixels"
     before: tuple[str, ...] = ()
-
-
-def _key(stage: Any, code: str, trial: Trial, where: _Where, keys: Keys) -> str:
-    """Return a stage's key, computed once a cut."""
-    known = (code, str(trial.stage_seed), where.made_of)
-    if known not in keys:
-        keys[known] = stage_key(
-            stage, made_of=where.made_of, ids=ids_of(where.train), stage_seed=trial.stage_seed, budget=trial.budget
-        )
-    return keys[known]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +9,7 @@ from dataclasses import dataclass, field
 from medbench.data.audit_findings import PARTS
 from medbench.data.describe import DatasetDescription
 from medbench.errors import Skip, UsageError
-from medbench.identity.identity import digest
+from medbench.identity.identity import identities_once
 from medbench.interfaces import Augmenter, Classifier, TrainingSet
 from medbench.planning.arm_tree import arms_of, extractor_of, warn_without_control
 from medbench.planning.arms import Arm, Skipped, TrainedOn
@@ -20,6 +19,7 @@ from medbench.planning.plan import Plan
 from medbench.planning.seed_block import BLOCK, SEEDS, in_block
 from medbench.planning.stage_plan import StageJobs
 from medbench.planning.study import Study
+from medbench.planning.trials_of_arm import TrialsOfArm
 from medbench.planning.yardsticks import SHARE, Yardsticks, root_of, trainings
 from medbench.protocols.folds import Cut
 from medbench.protocols.protocol import EvaluationProtocol, protocol, with_share
@@ -111,7 +111,8 @@ def expand(
     yardsticks = tuple(y for y in yardsticks if (y.dataset, y.protocol) in feasible)
     for place in places:
         of_place = [y for y in yardsticks if (y.dataset, y.protocol) == (place.source.text, place.text)]
-        _plan_place(builder, place, arms[place.source.text], of_place)
+        with identities_once():
+            _plan_place(builder, place, arms[place.source.text], of_place)
     if not builder.trials:
         reasons = "; ".join(sorted({skip.reason for skip in builder.skipped}))
         raise UsageError(f"nothing is left to run: {reasons}; choose another classifier or augmenter.")
@@ -219,6 +220,14 @@ def _plan_trials(builder: _Builder, place: _Place, trained: _Trained) -> None:
     study, source = builder.study, place.source
     folds = place.rule.folds(study.folds)
     recipes = {arm: builder.resolve(arm) for arm in (*trained.arms, *trained.more, *trained.block)}
+    of_arms = {
+        arm: TrialsOfArm(
+            Trial(source.text, place.text, 0, 0, folds, 0, 0, arm.augmenter, arm.classifier, study.spending,
+                  data=source.data, arm=arm.made_by),
+            extractor_of(study, builder.catalogue, recipes[arm][0]),
+        )
+        for arm in recipes
+    }  # fmt: skip
     every_cell = [(seed, seed, arm, builder.trials) for seed in range(study.seeds) for arm in trained.arms]
     every_cell += [(seed, seed, arm, builder.later) for arm, seeds in trained.more.items() for seed in seeds]
     of_block = [(*seeds, arm, builder.later) for arm in trained.block for seeds in itertools.product(SEEDS, SEEDS)]
@@ -231,11 +240,6 @@ def _plan_trials(builder: _Builder, place: _Place, trained: _Trained) -> None:
         builder.trained.setdefault((source.text, place.text), []).append(len(set(train.groups.tolist())))
         keys: dict[tuple[str, ...], str] = {}
         for seed, stage_seed, arm, trials in every_cell + (of_block if (repeat, fold) == BLOCK else []):
-            trial = Trial(
-                source.text, place.text, repeat, fold, folds, seed, stage_seed, arm.augmenter, arm.classifier,
-                study.spending, data=source.data, arm=arm.made_by,
-            )  # fmt: skip
-            extractor = extractor_of(study, builder.catalogue, recipes[arm][0])
-            trial = dataclasses.replace(trial, id=digest(trial.to_json()), extractor=extractor)
+            trial = of_arms[arm].trial(repeat, fold, seed, stage_seed)
             trials.append(trial)
             builder.stages_of[trial.id] = tuple(builder.stages.of_trial(*recipes[arm], trial, train, keys))
