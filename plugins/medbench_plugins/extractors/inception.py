@@ -40,9 +40,13 @@ class Inception:
     summary: ClassVar[str] = "the Inception network of FID and IS, with weights from a file: inception[weights=PATH]"
 
     def check(self) -> None:
-        """Raise :class:`medbench.UsageError` where no file is named."""
-        if self.weights is None:
-            raise medbench.UsageError(f"{self.name}.weights: no file is named; give torch-fidelity's {PUBLISHED}.")
+        """Load the file; imports torch.
+
+        Raises:
+            medbench.UsageError: Where no file is named.
+            medbench.DataError: If it cannot be read or holds other weights.
+        """
+        self._network()
 
     def features(self, x: np.ndarray) -> np.ndarray:
         """Return ``float64 (n, 2048)`` of ``uint8 (n, 1 or 3, height, width)``.
@@ -65,17 +69,20 @@ class Inception:
         return softmax(self._outputs(x)[1], axis=1)
 
     def _outputs(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        self.check()
         import torch
 
-        assert self.weights is not None
-        network = _network(self.weights, files.sha256(self.weights))
+        network = self._network()
         done = []
         with torch.inference_mode():
             for block in colour_blocks(x, ROWS, what=self.name):
                 done.append([part.numpy().astype(np.float64) for part in network(torch.from_numpy(block))])
         features, logits = (np.concatenate(parts)[: len(x)] for parts in zip(*done, strict=True))
         return features, logits
+
+    def _network(self) -> nn.Module:
+        if self.weights is None:
+            raise medbench.UsageError(f"{self.name}.weights: no file is named; give torch-fidelity's {PUBLISHED}.")
+        return _network(self.weights, files.sha256(self.weights))
 
 
 @functools.lru_cache(maxsize=1)  # asked for three times a trial

@@ -52,14 +52,7 @@ class TimmFeatures:
             medbench.ResourceError: If the package is not installed.
             medbench.DataError: If the file cannot be read or holds weights of another network.
         """
-        if self.weights is None:
-            raise medbench.UsageError(
-                f"{self.name}.weights: no file is named; give one, `medbench weights fetch` helps."
-            )
-        if self.size is not None and not 32 <= self.size <= 1024:
-            raise medbench.UsageError(f"{self.name}.size: got {self.size}; give a number of pixels from 32 to 1024.")
-        check_model(self.model)
-        self._network()
+        self._trained()
 
     def features(self, x: np.ndarray) -> np.ndarray:
         """Return ``float64 (n, d)`` of ``uint8 (n, 1 or 3, height, width)``.
@@ -68,11 +61,10 @@ class TimmFeatures:
             medbench.Skip: For images of other dimensions or channels.
             medbench.DataError: If the file does not fit the model.
         """
-        self.check()
         import torch
         import torch.nn.functional as F
 
-        known = self._network()
+        known = self._trained()
         mean, deviation = (torch.tensor(values).view(3, 1, 1) for values in (known.mean, known.deviation))
         done = []
         with torch.inference_mode():
@@ -83,12 +75,18 @@ class TimmFeatures:
                 done.append(known.network.forward_head(maps, pre_logits=True).flatten(1).numpy())
         return np.concatenate(done)[: len(x)].astype(np.float64)
 
-    def _network(self) -> _Trained:
+    def _trained(self) -> _Trained:
+        if self.weights is None:
+            raise medbench.UsageError(
+                f"{self.name}.weights: no file is named; give one, `medbench weights fetch` helps."
+            )
+        if self.size is not None and not 32 <= self.size <= 1024:
+            raise medbench.UsageError(f"{self.name}.size: got {self.size}; give a number of pixels from 32 to 1024.")
+        check_model(self.model)
         if self.weights == "imagenet":
             entry = packaged_weights.get_entry(self.model)
-            return _trained(entry.network, packaged_weights.find(self.model), entry.sha256, self.size, entry)
-        assert self.weights is not None
-        return _trained(self.model, self.weights, files.sha256(self.weights), self.size, None)
+            return _load(entry.network, packaged_weights.find(self.model), entry.sha256, self.size, entry)
+        return _load(self.model, self.weights, files.sha256(self.weights), self.size, None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,9 +100,7 @@ class _Trained:
 
 
 @functools.lru_cache(maxsize=1)  # asked for three times a training run
-def _trained(
-    model: str, path: Path, sha256: str, size: int | None, entry: packaged_weights.Packaged | None
-) -> _Trained:
+def _load(model: str, path: Path, sha256: str, size: int | None, entry: packaged_weights.Packaged | None) -> _Trained:
     import timm
     import torch
 

@@ -38,7 +38,8 @@ def read(path: Path) -> dict[str, torch.Tensor]:
             "model". A leading "module." of all names is dropped.
 
     Raises:
-        medbench.DataError: If the file is missing, of another kind, damaged, or holds no tensors.
+        medbench.DataError: If the file is missing, of another kind, damaged, or holds no tensors, or one of them holds
+            NaN or infinity.
     """
     import torch
     from safetensors import SafetensorError
@@ -57,6 +58,9 @@ def read(path: Path) -> dict[str, torch.Tensor]:
         raise medbench.DataError(f"{path} holds no tensors by name; give a safetensors file or a saved state_dict")
     if all(name.startswith("module.") for name in tensors):
         tensors = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise medbench.DataError(f"{path}: tensor {name} holds NaN or infinity; get the file again")
     return tensors
 
 
@@ -83,7 +87,9 @@ def load(
         try:
             tensors = rename(tensors, network)
         except UNREADABLE:
-            raise medbench.DataError(f"{path} holds weights of another network; give those of this one") from None
+            config = getattr(network, "pretrained_cfg", None) or {}
+            name = config.get("architecture") or type(network).__name__
+            raise medbench.DataError(f"{path} holds weights of another network than {name}; give its own") from None
     return insert(network, tensors, what=str(path), head=head)
 
 
@@ -107,7 +113,7 @@ def insert(network: nn.Module, tensors: Mapping[str, Any], *, what: str, head: t
     from torch import nn
 
     own = network.state_dict()
-    head = head or (next(reversed(dict(network.named_parameters()))).rpartition(".")[0] + ".",)
+    head = name_head(network, head)
     convolutions = (nn.Conv1d, nn.Conv2d, nn.Conv3d)  # a transformer's class token, too, has three axes
     stem = next((f"{name}.weight" for name, part in network.named_modules() if isinstance(part, convolutions)), "")
     optional = (*head, *(name for name in (*own, *tensors) if name.endswith("num_batches_tracked")))
@@ -131,6 +137,11 @@ def insert(network: nn.Module, tensors: Mapping[str, Any], *, what: str, head: t
             raise medbench.DataError(f"{what}: tensor {name} of the network is missing; give weights of this network")
     network.load_state_dict(fitting, strict=False)
     return network
+
+
+def name_head(network: nn.Module, head: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Return the beginnings of the names that make the head: `head`, or the module of the last parameter."""
+    return head or (next(reversed(dict(network.named_parameters()))).rpartition(".")[0] + ".",)
 
 
 def build_from(

@@ -15,6 +15,7 @@ from torch import nn
 
 import medbench
 from medbench_plugins.training.classifier_loop import fit_one
+from medbench_plugins.training.numeric_precision import SlowTrunk
 from medbench_plugins.training.predictor import NetworkPredictor, cross_entropy, get_inverse_link, softmax
 
 Fitted = TypeVar("Fitted")
@@ -28,6 +29,7 @@ def fit_network(
     *,
     lr: float = 1e-3,
     min_size: int = 0,
+    slow: SlowTrunk | None = None,
 ) -> NetworkPredictor:
     """Train what `build` returns with AdamW under warm-up and cosine; return its averaged weights as a predictor.
 
@@ -50,6 +52,7 @@ def fit_network(
         context: Gives steps, batch, threads, device and the seeds "batch", "init", "dropout", "transform" and "norms".
         lr: Peak learning rate.
         min_size: Smaller images are resized to this many pixels along every axis, on the device.
+        slow: Lowers the rate of all but the head, for a network that begins from pretrained weights.
 
     Returns:
         A predictor. Of bags its facts are steps and parameters of all networks together, train_loss and
@@ -63,7 +66,7 @@ def fit_network(
     """
 
     def fit(training_set: medbench.TrainingSet, context: medbench.Context) -> NetworkPredictor:
-        return fit_one(build, training_set, validation, context, lr=lr, min_size=min_size)
+        return fit_one(build, training_set, validation, context, lr=lr, min_size=min_size, slow=slow)
 
     if training_set.bags is None:
         return fit(training_set, context)

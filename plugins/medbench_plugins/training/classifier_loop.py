@@ -6,7 +6,7 @@ Import this module inside ``fit``: it needs torch.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -16,11 +16,18 @@ from torch.nn import functional as F
 import medbench
 from medbench_plugins.networks.repeatable_gradients import make_repeatable
 from medbench_plugins.networks.small import Resized
+from medbench_plugins.networks.weights import name_head
 from medbench_plugins.training import batch_norms
 from medbench_plugins.training.batches import as_input, draw_rows, load_blocks, memory_format, put_on_device
 from medbench_plugins.training.loss_curves import LossCurves
 from medbench_plugins.training.moving_average import MovingAverage
-from medbench_plugins.training.numeric_precision import LearningRates, descend, in_bfloat16, repeatable_kernels
+from medbench_plugins.training.numeric_precision import (
+    LearningRates,
+    SlowTrunk,
+    descend,
+    in_bfloat16,
+    repeatable_kernels,
+)
 from medbench_plugins.training.predictor import Evaluation, NetworkPredictor, cross_entropy, get_inverse_link
 from medbench_plugins.training.steps import Steps, at_step, step_number
 
@@ -37,6 +44,7 @@ def fit_one(
     *,
     lr: float = 1e-3,
     min_size: int = 0,
+    slow: SlowTrunk | None = None,
 ) -> NetworkPredictor:
     """Train one network with AdamW under warm-up and cosine; return its averaged weights as a predictor.
 
@@ -59,8 +67,8 @@ def fit_one(
             network = Resized(network, min_size)
         network.to(device).to(memory_format=memory_format(x)).train()
         torch.manual_seed(context.seed("dropout"))
-        rates = LearningRates(lr, steps, at)
-        optimiser = torch.optim.AdamW(_parameter_groups(network), lr=rates.now, fused=True)
+        rates = [LearningRates(peak, steps, at) for peak in ([lr] if slow is None else [lr, lr * slow.share])]
+        optimiser = torch.optim.AdamW(_parameter_groups(network, rates, slow), lr=rates[0].now, fused=True)
         average = MovingAverage.of_last_tenth(network, steps)
         predictor = NetworkPredictor(average.network, device, batch, get_inverse_link(training_set.loss))
         if device.type == "cuda":
@@ -69,7 +77,8 @@ def fit_one(
         reported = 0
 
         def learn(images: torch.Tensor, targets: torch.Tensor) -> None:
-            rates.set()
+            for rate in rates:
+                rate.set()
             with in_bfloat16(device), batch_norms.explain_small_batches(network, batch):
                 logits = network(images)
             loss = loss_of(logits.float(), targets)
@@ -192,12 +201,19 @@ class _Evaluations:
             facts["still_improving"] = float(min(validation_losses) == validation_losses[-1])
 
 
-def _parameter_groups(network: nn.Module) -> list[dict[str, object]]:
-    """Split the parameters: matrices and kernels decay, vectors (biases, norms) do not."""
-    trained = [p for p in network.parameters() if p.requires_grad]
+def _parameter_groups(
+    network: nn.Module, rates: Sequence[LearningRates], slow: SlowTrunk | None
+) -> list[dict[str, object]]:
+    """Split the parameters: matrices and kernels decay, vectors (biases, norms) do not; the trunk has the last rate."""
+    trained = {name: p for name, p in network.named_parameters() if p.requires_grad}
+    if slow is not None:
+        inner = network.network if isinstance(network, Resized) else network
+        head = tuple(("network." if inner is not network else "") + name for name in name_head(inner, slow.head))
+        parts = [{n: p for n, p in trained.items() if n.startswith(head) is of_head} for of_head in (True, False)]
     return [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": WEIGHT_DECAY},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": [p for p in part.values() if (p.ndim > 1) is decays], "weight_decay": decay, "lr": rate.now}
+        for part, rate in zip([trained] if slow is None else parts, rates, strict=True)
+        for decays, decay in ((True, WEIGHT_DECAY), (False, 0.0))
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 
@@ -36,6 +37,19 @@ def schedule(step: int, steps: int) -> float:
     if step < warm:
         return (step + 1) / warm
     return 0.5 * (1 + math.cos(math.pi * (step - warm + 1) / (steps - warm + 1)))
+
+
+@dataclass(frozen=True)
+class SlowTrunk:
+    """The trunk of a network that begins from pretrained weights learns at a lower rate than its head.
+
+    Attributes:
+        share: Of the head's rate, from 0 to 1, at every step of the one schedule.
+        head: Beginnings of the names of the parameters that make the head; empty for the module of the last one.
+    """
+
+    share: float
+    head: tuple[str, ...] = ()
 
 
 class LearningRates:
