@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from medbench.cli import cli
 from medbench.interfaces import Budget
-from medbench.planning.calibration import FILE, Calibration, JobCost, keep_costs, read_calibration
+from medbench.planning.calibration import FILE, Calibration, Images, JobCost, keep_costs, read_calibration
 
 STUDY = [
     "-d",
@@ -46,10 +46,16 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_cost_is_a_start_and_so_much_a_step() -> None:
     known = Calibration([cost(), cost(kind="stage", recipe="acgan", fixed=0.0)])
 
-    assert known.seconds("trial", "none/small-cnn", "d", Budget(steps=10, batch=8)) == 7.0
-    assert known.seconds("stage", "acgan", "d", Budget(generator_steps=4, batch=8)) == 2.0
-    assert known.seconds("trial", "none/small-cnn", "d", Budget(steps=10, batch=16)) is None
-    assert known.seconds("trial", "none/small-cnn", "other", Budget(steps=10, batch=8)) is None
+    def seconds(kind: str, recipe: str, data: str, budget: Budget, device: str = "cpu") -> float | None:
+        found = known.find(kind, recipe, Images("x", data, 0), budget, device)
+        return None if found is None else found.seconds(budget)
+
+    assert seconds("trial", "none/small-cnn", "d", Budget(steps=10, batch=8)) == 7.0
+    assert seconds("stage", "acgan", "d", Budget(generator_steps=4, batch=8)) == 2.0
+    assert seconds("trial", "none/small-cnn", "d", Budget(steps=10, batch=16)) is None
+    assert seconds("trial", "none/small-cnn", "other", Budget(steps=10, batch=8)) is None
+    assert seconds("trial", "none/small-cnn", "", Budget(steps=10, batch=8)) == 7.0  # not decoded: by its name
+    assert seconds("trial", "none/small-cnn", "d", Budget(steps=10, batch=8), "gpu") is None
 
 
 def test_the_later_measurement_counts_and_a_damaged_file_is_none(tmp_path: Path) -> None:
@@ -68,13 +74,14 @@ def test_plan_and_run_say_how_long_a_measured_study_takes(tmp_path: Path) -> Non
     after = CliRunner().invoke(cli, ["plan", *STUDY])
     run = CliRunner().invoke(cli, ["run", *STUDY, "--folds", "2", "--repeats", "1", "--workers", "1"])
 
-    assert "run one after the other" not in before.output
+    assert "as a first guess; `medbench calibrate`" in " ".join(before.output.split())
     assert measured.exit_code == 0, measured.output
     data = "Thyroid ultrasound, benign or malignant (SYNTHETIC images)"
     assert f"rotations, flips, zoom, Small CNN; {data}, 8 images a step, cpu: " in measured.output
     kept = json.loads((tmp_path / "cache" / FILE).read_text())
     assert {row["recipe"] for row in kept} >= {"none/small-cnn", "geometric/small-cnn"}
     assert all(row["fixed"] + row["per_step"] > 0 for row in kept)
-    assert "when run one after the other" in after.output
-    assert "on this machine, from what such training runs took" in run.output
+    assert "with 2 training runs at a time" in " ".join(after.output.split())
+    assert "first guess" not in after.output
+    assert "from what such training runs took on this machine" in run.output
     assert not list((tmp_path / "results").rglob("calibrate*"))

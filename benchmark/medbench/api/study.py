@@ -17,11 +17,13 @@ from medbench.planning.plan import Plan
 from medbench.planning.plan_records import open_record
 from medbench.planning.stored_part import StoredPart, count_stored
 from medbench.planning.study import Study
+from medbench.planning.time_forecast import Timing
 from medbench.registry import plugins
 from medbench.running.outcome import check_not_interrupted
 from medbench.running.request import DEFAULT_RESULTS, StudyOptions, build_request
-from medbench.running.resources import Resources
+from medbench.running.resources import Resources, choose_workers
 from medbench.running.study_run import plan_study, run_study
+from medbench.running.time_limit import fit_to_limit, forecast
 from medbench.running.watcher import Silent, Watcher
 from medbench.tables.plan_text import facts, lines
 
@@ -83,8 +85,10 @@ def plan(study: str | Path | Study | None = None, **options: Unpack[StudyOptions
         DataError: If a data set cannot be read.
     """
     request = build_request(study, **options)
-    planned = plan_study(request, Silent())
-    return StudyPlan(planned, count_stored(planned, request.results))
+    workers = choose_workers(Resources(), request.catalogue, request.study.spending)
+    planned, fitted = fit_to_limit(plan_study(request, Silent()), request, workers)
+    stored = count_stored(planned, request.results)
+    return StudyPlan(planned, stored, forecast(planned, stored.store, request, workers), fitted)
 
 
 def results(
@@ -117,15 +121,19 @@ class StudyPlan:
     Attributes:
         plan: Every trial and the generators that they share.
         stored: How much of it is stored.
+        timed: What it takes on this machine.
+        fitted: What is said of steps that were fitted to a time limit.
     """
 
     plan: Plan = field(repr=False)
     stored: StoredPart
+    timed: Timing
+    fitted: str = ""
 
     @property
     def facts(self) -> dict[str, Any]:
         """Counts, arms, data sets and warnings as JSON values; ``stored`` is None where data are not decoded yet."""
-        return facts(self.plan, self.stored)
+        return facts(self.plan, self.stored, self.timed)
 
     def frame(self) -> polars.DataFrame:
         """Return a frame with a row per trial."""
@@ -135,7 +143,7 @@ class StudyPlan:
         return polars.DataFrame([{key: getattr(trial, key) for key in keys} for trial in self.plan.trials])
 
     def __str__(self) -> str:
-        return "\n".join(lines(self.plan, self.stored))
+        return "\n".join(lines(self.plan, self.stored, self.timed, fitted=self.fitted))
 
     def _repr_html_(self) -> str:
         from html import escape

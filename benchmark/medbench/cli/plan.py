@@ -11,9 +11,12 @@ from typing import Any
 import click
 
 from medbench.api.terminal_progress import Display
-from medbench.cli.shared_options import read_request, study_options
+from medbench.cli.shared_options import read_request, study_options, time_limit_option, where_options
+from medbench.errors import UsageError
 from medbench.planning.stored_part import count_stored
+from medbench.running.resources import Resources, choose_workers
 from medbench.running.study_run import MANY_TRIALS, plan_study
+from medbench.running.time_limit import fit_to_limit, forecast
 from medbench.tables.plan_text import facts, lines
 from medbench.tables.writers.terminal import screen_of
 
@@ -37,26 +40,37 @@ exit $status"""
 
 @click.command(short_help="Say what a run would do, and what gain it can detect.")
 @study_options
+@where_options
+@time_limit_option
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.option("--yes", is_flag=True, help=f"Work out more than {MANY_TRIALS:,} training runs.")
 @click.option("--sbatch", type=click.IntRange(1, 10_000), metavar="N", help="Print a SLURM job of N parts instead.")
-def plan(as_json: bool, yes: bool, sbatch: int | None, **options: Any) -> None:
+def plan(
+    workers: int | None, workers_per_gpu: int | None, device: str, executor: str, as_json: bool, yes: bool,
+    sbatch: int | None, **options: Any,
+) -> None:  # fmt: skip
     """Say which training runs a study has, how long they take, and what gain they can detect; train nothing.
 
     Synthetic test images are drawn if they are needed, nothing else is written.
     """
     request = read_request(**options)
     if sbatch is not None:
+        if options["time_limit"]:
+            raise UsageError("--sbatch: parts have no common --time-limit; give the fitted steps with --budget.")
         click.echo(_slurm_job(sbatch, sys.argv[2:], request.results))
         return
+    resources = Resources(workers, device, executor, workers_per_gpu=workers_per_gpu)
+    jobs = choose_workers(resources, request.catalogue, request.study.spending)
+    most = None if yes else MANY_TRIALS
     with Display() as display:
-        planned = plan_study(request, display, most=None if yes else MANY_TRIALS)
+        planned, fitted = fit_to_limit(plan_study(request, display, most=most), request, jobs, most=most)
     stored = count_stored(planned, request.results)
+    timed = forecast(planned, stored.store, request, jobs)
     if as_json:
-        click.echo(json.dumps(facts(planned, stored), indent=1))
+        click.echo(json.dumps(facts(planned, stored, timed), indent=1))
         return
     screen = screen_of(sys.stdout)
-    for line in lines(planned, stored, start=_start(sys.argv[2:]), screen=screen):
+    for line in lines(planned, stored, timed, fitted=fitted, start=_start(sys.argv[2:]), screen=screen):
         click.echo(line)
 
 

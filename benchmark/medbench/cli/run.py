@@ -13,7 +13,14 @@ import click
 from medbench.analyses.learning_curves import find_learning_curves
 from medbench.api.results import Results, Table
 from medbench.api.terminal_progress import Display
-from medbench.cli.shared_options import complete, given_results, known_places, read_request, study_options
+from medbench.cli.shared_options import (
+    given_results,
+    known_places,
+    read_request,
+    study_options,
+    time_limit_option,
+    where_options,
+)
 from medbench.errors import UsageError
 from medbench.planning.study import Study
 from medbench.running.outcome import check_not_interrupted, exit_code
@@ -31,22 +38,8 @@ from medbench.text import clean
 # One parameter per option of the command line.
 @click.command(short_help="Train and test the methods of a study, and print the results.")
 @study_options
-@click.option(
-    "--workers", type=click.IntRange(1, 256), help="Training runs at a time; by default one a core, or one a GPU."
-)
-@click.option(
-    "--workers-per-gpu", type=click.IntRange(1, 64), help="Training runs at a time on each GPU, which they share; 1."
-)
-@click.option(
-    "--device", default="auto", show_default=True, help="Where networks are trained: auto, cpu, cuda, or cuda:0,cuda:1."
-)
-@click.option(
-    "--executor",
-    default="local",
-    show_default=True,
-    shell_complete=complete("executor"),
-    help="What starts the processes.",
-)
+@where_options
+@time_limit_option
 @click.option(
     "--limit",
     "limit_s",
@@ -79,12 +72,18 @@ def run(
     STUDY is a file or a name; without one and without -d it is the quickstart. The same command again goes on after
     an interruption; nothing that is stored is run again.
     """
+    part = _shard(shard)
+    if options["time_limit"] and part != (1, 1):
+        raise UsageError(
+            "--time-limit: parts of a run would fit their steps each for itself; fit them once with `medbench plan "
+            "--time-limit`, and give every part its --budget steps=...,generator_steps=...."
+        )
     request = read_request(**options)
     resources = Resources(workers, device, executor, limit_s, workers_per_gpu)
     with Display() as display:
         ran = run_study(
             request, display, resources,
-            shard=_shard(shard), retry_failed=retry_failed, most=None if yes else MANY_TRIALS,
+            shard=part, retry_failed=retry_failed, most=None if yes else MANY_TRIALS,
             before=detectable,
         )  # fmt: skip
     found = Results(ran.store, ran.plan.record(), lambda: request.catalogue)

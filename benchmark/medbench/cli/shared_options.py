@@ -56,6 +56,20 @@ def given_results(results: Path) -> str:
     return "" if str(results) == os.environ.get("MEDBENCH_RESULTS", str(DEFAULT_RESULTS)) else str(results)
 
 
+def where_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say where jobs run."""
+    for option in reversed(_WHERE):
+        command = option(command)
+    return command
+
+
+time_limit_option = click.option(
+    "--time-limit",
+    metavar="TIME",
+    help="Fit the steps of all methods alike so that the run ends in time, as 2h, 1h30m or 45m.",
+)
+
+
 def record_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add what says which run is shown: a study, and where results are stored."""
     return click.argument("study_name", metavar="[STUDY]", required=False)(results_option(command))
@@ -167,6 +181,16 @@ _STUDY = (  # in the order in which --help lists them
     _flag("--check-steps", help="At last train the best method, and the one above it, for twice the steps."),
     _flag("--seed-block",
           help="Also train methods with a generator, and those above them, on one fold with 3 x 3 seeds."),
+)
+_WHERE = (
+    click.option("--workers", type=click.IntRange(1, 256),
+                 help="Training runs at a time; by default one a core, or one a GPU."),
+    click.option("--workers-per-gpu", type=click.IntRange(1, 64),
+                 help="Training runs at a time on each GPU, which they share; 1."),
+    click.option("--device", default="auto", show_default=True,
+                 help="Where networks are trained: auto, cpu, cuda, or cuda:0,cuda:1."),
+    click.option("--executor", default="local", show_default=True, shell_complete=complete("executor"),
+                 help="What starts the processes."),
 )
 # fmt: on
 

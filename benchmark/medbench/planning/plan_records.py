@@ -14,6 +14,7 @@ from medbench import sealed_records
 from medbench.errors import StoreError, UsageError
 from medbench.identity.identity import digest
 from medbench.planning import study
+from medbench.planning.fitted_steps import same_but_for_steps
 from medbench.planning.plan import Plan
 from medbench.planning.study_names import title_of
 from medbench.store.check_store import PLANS, WORTH, record_files
@@ -86,6 +87,29 @@ def open_record(results: Path, study_name: str | None, *, suffix: str = "") -> t
             f"{found[-1]}: is damaged ({_why(error, found[-1])}); run `medbench store repair` and the study again, "
             "results are not lost."
         ) from None
+
+
+def fitted_before(store: Store, wanted: study.Study, limit_s: float) -> study.Study | None:
+    """Return a study that was run here with steps fitted to this limit, and that differs in nothing else; else None.
+
+    Args:
+        store: Where it was run.
+        wanted: The study, with the steps that are asked for.
+        limit_s: Seconds.
+    """
+    asked = (limit_s, wanted.budget.steps, wanted.budget.generator_steps)
+    plans = (path for path in _plans(store) if path.stem[:-9] == wanted.name)
+    for path in sorted(plans, key=lambda p: p.stat().st_mtime, reverse=True):
+        try:
+            before = study.build(sealed_records.read(path)[0]["study"])
+        except (sealed_records.Damaged, OSError, KeyError, UsageError):
+            continue
+        was = before.fitted
+        if was is None or (was.limit_s, was.steps, was.generator_steps) != asked:
+            continue
+        if same_but_for_steps(before.model_dump(), wanted.model_dump()):
+            return before
+    return None
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,23 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+)
 
 from medbench.data.audit_official_cut import WAIVABLE
 from medbench.data.find_phantom import PhantomTable
 from medbench.errors import UsageError
 from medbench.interfaces import Budget
 from medbench.planning.data_table import take_data_table, write_data_table
-from medbench.planning.study_schema import BudgetTable, InflationTable, PublishedTable, SmokeTable
+from medbench.planning.study_schema import BudgetTable, FittedTable, InflationTable, PublishedTable, SmokeTable
 from medbench.planning.toml_lines import line_of, not_toml
 from medbench.registry.recipes import did_you_mean, listing, split_list
 
@@ -59,6 +68,7 @@ class Study(BaseModel):
         staircase: It is the staircase of `inflation`: under leaking protocols only the two arms compared are run.
         smoke: How small it becomes under ``--budget smoke``; None leaves the design as it is.
         published: Figures of the publication that the study reruns; see :mod:`medbench.analyses.published_figures`.
+        fitted: What `budget` was before it was fitted to a time limit; None where it is what was asked for.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -86,6 +96,15 @@ class Study(BaseModel):
     staircase: bool = False
     smoke: SmokeTable | None = None
     published: list[PublishedTable] = Field(default_factory=list)
+    fitted: FittedTable | None = None
+
+    @model_serializer(mode="wrap")
+    def _leave_unfitted_out(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Write records of budgets that were not fitted as they were written before there was a time limit."""
+        values: dict[str, Any] = write(self)
+        if self.fitted is None:
+            values.pop("fitted", None)
+        return values
 
     @field_validator("name")
     @classmethod
@@ -192,6 +211,7 @@ def _known_keys(place: str) -> list[str]:
         "inflation": InflationTable,
         "smoke": SmokeTable,
         "published": PublishedTable,
+        "fitted": FittedTable,
     }
     return list(tables.get(place.partition(".")[0] if "." in place else "", Study).model_fields)
 

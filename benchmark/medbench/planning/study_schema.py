@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -38,6 +38,27 @@ class BudgetTable(BaseModel):
         if self.numerics == "exact":
             values.pop("numerics", None)
         return values
+
+
+KnownBy = Literal["calibration", "another machine", "guess"]
+"""What the time of a step was known from."""
+
+
+class FittedTable(BaseModel):
+    """The ``[fitted]`` table: the study's budget was made smaller so that the run ends in time.
+
+    Attributes:
+        limit_s: Seconds that the run was to take.
+        steps: Steps of a classifier that had been asked for.
+        generator_steps: Steps of a generator likewise.
+        by: What was known of the time a step takes.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    limit_s: float = Field(gt=0, le=1e9, allow_inf_nan=False)
+    steps: int = Field(ge=1, le=10_000_000)
+    generator_steps: int = Field(ge=1, le=10_000_000)
+    by: KnownBy = "guess"
 
 
 SHARES = ("accuracy", "balanced-accuracy", "auroc", "macro-f1")

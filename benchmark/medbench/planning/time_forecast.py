@@ -1,76 +1,202 @@
-"""Forecast of how long a plan takes, from the times of its stored trials and stages, or from a calibration."""
+"""Forecast of what a plan takes, from the times of its stored trials and stages, or from a calibration."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
-from medbench.planning.calibration import Calibration
+from medbench.errors import UsageError
+from medbench.planning.calibration import Calibration, Images, JobCost
 from medbench.planning.plan import Plan
 from medbench.store.store import Store
 from medbench.trial.stages import read_stage
 from medbench.trial.trial import Trial
 
+UNITS = {"d": 86400.0, "h": 3600.0, "min": 60.0, "m": 60.0, "s": 1.0}
+MOST_SECONDS = 10 * 365 * UNITS["d"]
+
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds of one job at a time.
+    """Seconds of one job at a time, and memory.
 
     Attributes:
         whole: Everything that is planned, as far as its like was timed.
         left: What is not stored yet of that.
         timed: Stored trials, and measured kinds of jobs, that it rests on.
         unknown: Trials and fits whose like was never timed.
+        longest: Of what is left, the training run that ends last where nothing waits for a worker: its own time and
+            that of the generators before it.
+        device: "cpu", or the name of the GPU, as far as it is known.
+        host_mb: Most memory of the host that a job takes; 0 where that is not known.
+        gpu_mb: Most memory of a GPU likewise.
+        elsewhere: Day on which times were measured on another machine, where any was.
+        others: Seconds of everything on other devices that all of it was calibrated for.
+        at_a_time: Jobs at a time.
+        share: Part of a device that each takes.
+        guessed: Seconds until everything is done, as a first guess, where it is not known; 0 where there is none.
     """
 
     whole: float = 0.0
     left: float = 0.0
     timed: int = 0
     unknown: int = 0
+    longest: float = 0.0
+    device: str = "cpu"
+    host_mb: float = 0.0
+    gpu_mb: float = 0.0
+    elsewhere: str = ""
+    others: Mapping[str, float] = field(default_factory=dict)
+    at_a_time: int = 1
+    share: float = 1.0
+    guessed: float = 0.0
+
+    @property
+    def is_known(self) -> bool:
+        """Whether everything that is planned was timed."""
+        return bool(self.timed) and not self.unknown
+
+    @property
+    def wall(self) -> float:
+        """Seconds until what is left is done."""
+        return max(self.longest, self.left / self.at_a_time)
 
 
-def forecast_time(plan: Plan, store: Store | None, calibration: Calibration | None = None) -> Timing:
+@dataclass(frozen=True)
+class _Cost:
+    """What is known of one kind of job."""
+
+    seconds: float
+    host_mb: float = 0.0
+    gpu_mb: float = 0.0
+    elsewhere: str = ""
+    rests_on: int = 0
+
+
+def forecast_time(
+    plan: Plan, store: Store | None, calibration: Calibration | None = None, device: str = "cpu"
+) -> Timing:
     """Time a plan by the mean of stored trials of the same arm and data, and of stored fits of the same stage.
 
     Args:
         plan: What is to be run.
         store: Where its results are; None where there are none.
         calibration: What else is known of this machine.
+        device: Where it is to be run: "cpu", the name of a GPU, ANY_GPU, or ANY.
     """
     calibration = calibration or Calibration()
-    trials, fits = dict[tuple[str, ...], list[float]](), dict[str, list[float]]()
-    fingerprints = {source.text: source.data for source in plan.sources}
-    data = {source.data for source in plan.sources}
-    for row in (row for source in plan.sources if store is not None for row in store.rows(source.text)):
-        t = row.trial
-        if row.status == "done" and t.data in data and t.budget == plan.study.spending:
-            trials.setdefault((t.dataset, t.augmenter, t.classifier), []).append(float(row.cost["seconds"]))
-    stored = {key: folder for key in plan.stages if store is not None and (folder := store.stage_folder(key))}
-    for key, folder in stored.items():
-        seconds = float(read_stage(folder)["cost"]["seconds"])
-        fits.setdefault(plan.stages[key].stage, []).append(seconds)
-    whole = left = 0.0
+    there = _stored(plan, store)
+    timing = _add_up(plan, _Known(plan, store, calibration, device, there), there)
+    others = {}
+    for other in calibration.devices:
+        if other != device and (other == "cpu") != (device == "cpu"):
+            on_it = _add_up(plan, _Known(plan, None, calibration, other, frozenset()), frozenset())
+            if on_it.is_known:
+                others[other] = on_it.whole
+    return replace(timing, device=device, others=others)
+
+
+def images_of(plan: Plan) -> dict[str, Images]:
+    """Return what a calibration knows the images of each data set by."""
+    size = plan.study.budget.size or 0
+    return {source.text: Images(source.text, source.data, size) for source in plan.sources}
+
+
+def job_name(trial: Trial) -> str:
+    """Return what a calibration knows a training run by."""
+    return f"{trial.augmenter}/{trial.classifier}"
+
+
+class _Known:
+    """What each kind of job of a plan costs, looked up once: as it was stored, else as it was measured."""
+
+    def __init__(
+        self, plan: Plan, store: Store | None, calibration: Calibration, device: str, there: frozenset[str]
+    ) -> None:
+        self._calibration, self._device, self._images = calibration, device, images_of(plan)
+        self._found: dict[tuple[str, str, str], _Cost | None] = {}
+        data, spent = {source.data for source in plan.sources}, dict[tuple[str, str, str], list[Mapping[str, float]]]()
+        for row in (row for source in plan.sources if store is not None for row in store.rows(source.text)):
+            t = row.trial
+            if row.status == "done" and t.data in data and t.budget == plan.study.spending:
+                spent.setdefault(("trial", t.dataset, job_name(t)), []).append(row.cost)
+        for key in there & plan.stages.keys() if store is not None else ():
+            folder = store.stage_folder(key) if store is not None else None
+            if folder is not None:
+                of = plan.stages[key]
+                spent.setdefault(("stage", of.trial.dataset, of.stage), []).append(read_stage(folder)["cost"])
+        for kind, costs in spent.items():
+            seconds = sum(float(cost["seconds"]) for cost in costs) / len(costs)
+            host, gpu = (max(float(cost.get(name, 0.0)) for cost in costs) for name in ("peak_mb", "peak_gpu_mb"))
+            self._found[kind] = _Cost(seconds, host, gpu, rests_on=len(costs) * (kind[0] == "trial"))
+
+    def of(self, kind: str, recipe: str, trial: Trial) -> _Cost | None:
+        """Return what a job costs; None where nobody knows."""
+        place = (kind, trial.dataset, recipe)
+        if place not in self._found:
+            found = self._calibration.find(kind, recipe, self._images[trial.dataset], trial.budget, self._device)
+            self._found[place] = None if found is None else self._measured(found, trial)
+        return self._found[place]
+
+    def _measured(self, found: JobCost, trial: Trial) -> _Cost:
+        day = found.measured if self._calibration.is_of_elsewhere(found) else ""
+        return _Cost(found.seconds(trial.budget), found.peak_mb, found.peak_gpu_mb, day, 1)
+
+    @property
+    def every(self) -> list[_Cost]:
+        """What was found for any job of the plan."""
+        return [cost for cost in self._found.values() if cost is not None]
+
+
+def _stored(plan: Plan, store: Store | None) -> frozenset[str]:
+    """Return the keys of the jobs whose result is there."""
+    if store is None:
+        return frozenset()
+    stages = {key for key in plan.stages if store.stage_folder(key)}
+    return frozenset(stages | {t.id for t in plan.trials if (store.place(t) / "result.json").is_file()})
+
+
+def _add_up(plan: Plan, known: _Known, there: frozenset[str]) -> Timing:
+    whole = left = longest = 0.0
     unknown = 0
-    measured = set[str]()
+    ends: dict[str, float] = {}  # of what is left, when no job waits for a worker
+    jobs: Iterable[tuple[str, str, str, Trial, Iterable[str]]] = [
+        *(("stage", key, stage.stage, stage.trial, stage.needs) for key, stage in plan.stages.items()),
+        *(("trial", t.id, job_name(t), t, plan.stages_of.get(t.id, ())) for t in plan.trials),
+    ]
+    for kind, key, recipe, trial, before in jobs:
+        cost = known.of(kind, recipe, trial)
+        unknown += cost is None
+        seconds = cost.seconds if cost is not None else 0.0
+        whole += seconds
+        ends[key] = 0.0
+        if key not in there:
+            left += seconds
+            ends[key] = seconds + max((ends.get(stage, 0.0) for stage in before), default=0.0)
+            longest = max(longest, ends[key])
+    every = known.every
+    return Timing(
+        whole, left, sum(cost.rests_on for cost in every), unknown, longest,
+        host_mb=max((cost.host_mb for cost in every), default=0.0),
+        gpu_mb=max((cost.gpu_mb for cost in every), default=0.0),
+        elsewhere=max((cost.elsewhere for cost in every), default=""),
+    )  # fmt: skip
 
-    def add(times: list[float] | None, kind: str, recipe: str, of: Trial, *, is_stored: bool) -> None:
-        nonlocal whole, left, unknown
-        seconds = (
-            _mean(times or ()) if times else calibration.seconds(kind, recipe, fingerprints[of.dataset], of.budget)
-        )
-        unknown += seconds is None
-        if seconds is not None and not times:
-            measured.add(recipe)
-        whole += seconds or 0.0
-        left += 0.0 if is_stored else seconds or 0.0
 
-    for trial in plan.trials:
-        times = trials.get((trial.dataset, trial.augmenter, trial.classifier))
-        there = store is not None and (store.place(trial) / "result.json").is_file()
-        add(times, "trial", f"{trial.augmenter}/{trial.classifier}", trial, is_stored=there)
-    for key, stage in plan.stages.items():
-        add(fits.get(stage.stage), "stage", stage.stage, stage.trial, is_stored=key in stored)
-    return Timing(whole, left, sum(map(len, trials.values())) + len(measured), unknown)
+def seconds_of(text: str) -> float:
+    """Read a time as people write it: ``2h``, ``1h30m``, ``45 min``, ``90s``, ``1d``.
+
+    Raises:
+        UsageError: For anything else, a number without its unit too.
+    """
+    parts = re.findall(r"(\d+(?:\.\d+)?)\s*(d|h|min|m|s)", text.strip())
+    if "".join(number + unit for number, unit in parts) != re.sub(r"\s", "", text) or not parts:
+        raise UsageError(f"--time-limit {text}: write a time with its unit, as in 2h, 1h30m or 45m.")
+    seconds = sum(float(number) * UNITS[unit] for number, unit in parts)
+    if not 1 <= seconds <= MOST_SECONDS:
+        raise UsageError(f"--time-limit {text}: give at least a second and at most ten years.")
+    return seconds
 
 
 def duration_text(seconds: float) -> str:
@@ -79,8 +205,3 @@ def duration_text(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"
-
-
-def _mean(values: Iterable[float]) -> float:
-    kept = list(values)
-    return sum(kept) / len(kept) if kept else 0.0

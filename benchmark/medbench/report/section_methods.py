@@ -10,6 +10,7 @@ from medbench.boards.board import Board
 from medbench.boards.training_runs import count_runs
 from medbench.interfaces import Card
 from medbench.planning.arm_names import arm_name, control_name
+from medbench.planning.fitted_steps import describe_fitted
 from medbench.protocols.protocol import EvaluationProtocol, protocol, split_size
 from medbench.registry.display_names import classifier_name, dataset_name
 from medbench.report import clinician
@@ -101,6 +102,8 @@ def paragraph(material: Material, found: list[Reference], cards: Mapping[str, Ca
         f"{generators}; no method was tuned, and compared methods had the same splits, seeds and number of steps, "
         f"and ran on {', '.join(sorted({board.device for board in material.boards}))}."
     )
+    if fitted := describe_fitted(study):
+        yield fitted
     by_patient = any(board.unit == "patient" for board in material.boards)
     pooled = "; probabilities of a patient's images were combined by their geometric mean" if by_patient else ""
     yield (

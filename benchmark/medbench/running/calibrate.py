@@ -55,8 +55,11 @@ def calibrate(request: Request, watcher: Watcher, resources: Resources | None = 
         fixed = max(0.0, cost["seconds"] - MORE * per_step)
         of_budget = (data, dataset, budget.batch, budget.threads, budget.numerics, workers.count)
         costs.append(
-            JobCost(cost["device"], kind, recipe, *of_budget, fixed, per_step, cost.get("peak_mb", 0.0), today)
-        )
+            JobCost(
+                cost["device"], kind, recipe, *of_budget, fixed, per_step, cost.get("peak_mb", 0.0), today,
+                size=budget.size or 0, peak_gpu_mb=cost.get("peak_gpu_mb", 0.0),
+            )
+        )  # fmt: skip
     return costs
 
 

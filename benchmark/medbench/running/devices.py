@@ -82,11 +82,21 @@ def gpus() -> int:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         return len([v for v in visible.split(",") if v.strip() not in ("", "-1")])
+    return len(_names())
+
+
+def name_of_gpu() -> str:
+    """Return what the driver calls the first GPU of this machine, as records of training runs do; "" without one."""
+    return next(iter(_names()), "")
+
+
+def _names() -> list[str]:
     program = shutil.which("nvidia-smi")
     if program is None:
-        return 0
+        return []
     try:
-        listed = subprocess.run([program, "-L"], capture_output=True, text=True, timeout=20, check=False)  # noqa: S603
+        said = subprocess.run([program, "-L"], capture_output=True, text=True, timeout=20, check=False)  # noqa: S603
     except (OSError, subprocess.TimeoutExpired):
-        return 0
-    return sum(line.startswith("GPU ") for line in listed.stdout.splitlines())
+        return []
+    found = (re.match(r"GPU \d+: (.*?)(?: \(UUID|$)", line) for line in said.stdout.splitlines())
+    return [match[1] for match in found if match]

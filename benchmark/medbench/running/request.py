@@ -14,6 +14,7 @@ from medbench.planning import study as studies
 from medbench.planning.leak_staircase import staircase
 from medbench.planning.study import Study
 from medbench.planning.study_names import name_of_options
+from medbench.planning.time_forecast import seconds_of
 from medbench.protocols.protocol import protocol, with_leaks
 from medbench.registry import plugins
 from medbench.registry.catalogue import Catalogue
@@ -54,6 +55,7 @@ class StudyOptions(TypedDict, total=False):
         yardsticks: Train the control with other seeds and on 3/4 of the patients as well.
         check_steps: At last train the best arm and its control at twice the steps.
         seed_block: Train arms with a generator on one fold with 3 x 3 seeds as well.
+        time_limit: Wall-clock time that steps are fitted to, as ``2h``; see :mod:`medbench.planning.fitted_steps`.
         results: Folder of the store.
         plugin_folders: Folders of plugin files to load.
         blocked: Names of plugins to leave out.
@@ -81,6 +83,7 @@ class StudyOptions(TypedDict, total=False):
     yardsticks: bool | None
     check_steps: bool
     seed_block: bool
+    time_limit: str | None
     results: str | Path
     plugin_folders: Sequence[str | Path]
     blocked: Sequence[str]
@@ -99,6 +102,7 @@ class Request:
         plugin_folders: As workers load them.
         blocked: Plugins left out.
         file: Study file that was given; "" for none.
+        time_limit_s: Seconds that steps are fitted to; None leaves them as they are.
     """
 
     study: Study
@@ -109,6 +113,7 @@ class Request:
     plugin_folders: tuple[str, ...]
     blocked: tuple[str, ...]
     file: str = ""
+    time_limit_s: float | None = None
 
 
 def build_request(
@@ -136,6 +141,8 @@ def build_request(
     if study is None and not options.get("name") and set(values["augmenters"]) != set(base.augmenters):
         chosen, data = options.get("classifiers") or (), options.get("data") or ()
         values["name"] = name_of_options(values["datasets"], values["augmenters"], chosen, data)
+    if budget or options.get("time_limit"):
+        values.pop("fitted", None)  # of a budget that is not that of this run
     if budget:
         values["budget"] = studies.budget(budget, base.budget, base.smoke).model_dump()
     if numerics := options.get("numerics"):
@@ -156,7 +163,9 @@ def build_request(
     data = data or tuple(filter(None, [told or os.environ.get("MEDBENCH_DATA", "")]))
     results = Path(options.get("results") or DEFAULT_RESULTS)
     file = "" if study is None or isinstance(study, Study) or not Path(study).is_file() else str(study)
-    return Request(built, catalogue, data, phantom, results, tuple(map(str, folders)), blocked, file)
+    limit = options.get("time_limit")
+    limit_s = seconds_of(limit) if limit else None
+    return Request(built, catalogue, data, phantom, results, tuple(map(str, folders)), blocked, file, limit_s)
 
 
 def _checked_options(options: StudyOptions) -> StudyOptions:

@@ -12,6 +12,7 @@ from typing import Any
 
 from medbench.errors import UsageError
 from medbench.interfaces import Budget, Executor, Jobs
+from medbench.planning.calibration import ANY, ANY_GPU
 from medbench.registry.catalogue import Catalogue
 from medbench.running import devices, numerics
 
@@ -59,6 +60,13 @@ class Workers:
         """Start the executor; one that is told of no variables need not know of them."""
         more = {"variables": self.variables} if self.variables else {}
         return self.executor.start(workers=self.count, devices=self.devices, **more)
+
+    @property
+    def device(self) -> str:
+        """What a forecast calls the device: "cpu", a GPU's name, or ANY where it is found elsewhere."""
+        if self.devices[0] == "auto":
+            return ANY
+        return devices.name_of_gpu() or ANY_GPU if self.devices[0].startswith("cuda") else "cpu"
 
     @property
     def share(self) -> float:

@@ -17,12 +17,11 @@ from medbench.data.transfer_sources import datasets_in, key_of_dataset
 from medbench.errors import UsageError
 from medbench.interfaces import Dataset
 from medbench.planning.arms import Checked
-from medbench.planning.calibration import read_calibration
 from medbench.planning.double_steps_trials import plan_double_steps
 from medbench.planning.plan import Plan
 from medbench.planning.plan_records import keep_worth, save_record
 from medbench.planning.run_sessions import begin_session, run_sessions, wall_time
-from medbench.planning.time_forecast import forecast_time
+from medbench.planning.time_forecast import Timing
 from medbench.planning.trial_matrix import expand
 from medbench.registry.describe_recipe import with_inner
 from medbench.registry.display_names import dataset_name
@@ -32,7 +31,8 @@ from medbench.running.request import Request
 from medbench.running.rescore_generators import rescore
 from medbench.running.resources import LoadedPlugins, Resources, Workers, choose_workers
 from medbench.running.runner import run
-from medbench.running.time_left import about, at_least, guess_plan
+from medbench.running.time_left import about, at_least
+from medbench.running.time_limit import fit_to_limit, forecast
 from medbench.running.watcher import Watcher
 from medbench.samples import Samples
 from medbench.store.store import MARK, Store
@@ -86,11 +86,13 @@ def run_study(
     plan = plan_study(request, watcher, most=most)  # faults show before anything is written
     store = Store(request.results)
     if not all(source.is_decoded for source in plan.sources):
-        watcher.say(_first_guess(plan, workers))
+        watcher.say(_first_guess(plan, request, workers))
         plan = prepare(request, watcher, workers=workers.count, most=most)
+    plan, fitted = fit_to_limit(plan, request, workers, most=most)
     if plan.study.budget.numerics == "fast" and set(workers.devices) == {"cpu"}:
         watcher.say("numerics fast are for GPUs: on a CPU networks compute as with exact")
-    for sentence in (*_notes(plan), *_forecast(plan, store, workers), *(before(plan) if before is not None else ())):
+    first = [*_notes(plan), *[fitted] * bool(fitted), *_forecast(plan, store, request, workers)]
+    for sentence in (*first, *(before(plan) if before is not None else ())):
         watcher.say(sentence)
     plugins = LoadedPlugins(request.catalogue, request.plugin_folders, request.blocked)
     plan, checks = check_plugins(plan, store, plugins, workers, watcher.say)
@@ -129,19 +131,25 @@ def _check_steps(
     return plan, []
 
 
-def _first_guess(plan: Plan, workers: Workers) -> str:
+def _first_guess(plan: Plan, request: Request, workers: Workers) -> str:
     """Say how long a plan may take, before any image is read."""
     generators = f" and {counted(len(plan.stages), 'generator')}" if plan.stages else ""
-    seconds = guess_plan(plan, workers.count)
-    guessed = f", {at_least(seconds)} (a first guess)" if seconds else ""
+    timed = forecast(plan, None, request, workers)
+    guessed = f", {at_least(timed.guessed)} (a first guess)" if timed.guessed else ""
+    if timed.is_known:
+        guessed = f", {about(timed.wall)} (as measured {_where(timed)})"
     return f"{counted(len(plan.trials), 'training run')}{generators}{guessed}; the images are read first"
 
 
-def _forecast(plan: Plan, store: Store, workers: Workers) -> Iterator[str]:
+def _forecast(plan: Plan, store: Store, request: Request, workers: Workers) -> Iterator[str]:
     """Yield how long the rest takes, where stored runs or a calibration tell it for all of it."""
-    timed = forecast_time(plan, store, read_calibration())
-    if timed.timed and not timed.unknown and timed.left:
-        yield f"{about(timed.left / workers.count)} on this machine, from what such training runs took".capitalize()
+    timed = forecast(plan, store, request, workers)
+    if timed.is_known and timed.left:
+        yield f"{about(timed.wall)}, from what such training runs took {_where(timed)}".capitalize()
+
+
+def _where(timed: Timing) -> str:
+    return "on another machine" if timed.elsewhere else "on this machine"
 
 
 def _notes(plan: Plan) -> Iterator[str]:

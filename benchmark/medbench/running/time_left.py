@@ -95,7 +95,7 @@ class TimedWatcher:
         now = self.now()
         if self._told is None or now - self._told >= EVERY_SECONDS + len(left) / 2000:
             self._told = now
-            is_known = not self.is_guess or all(_can_guess(job.task.trial["classifier"]) for job in left)
+            is_known = not self.is_guess or all(can_guess(job.task.trial["classifier"]) for job in left)
             told(self.seconds(left) if is_known else None, self.is_guess)
 
     def started(self, job: str, label: str, kind: str) -> None:
@@ -141,19 +141,20 @@ class TimedWatcher:
 
 def guess_seconds(job: Job) -> float:
     """Guess what a job takes on one core, from its steps and the size of the images alone."""
-    return _guess(Trial.from_json(job.task.trial), is_stage=job.kind == "stage")
+    return guess_seconds_of(Trial.from_json(job.task.trial), is_stage=job.kind == "stage")
 
 
 def guess_plan(plan: Plan, workers: int) -> float:
     """Guess how many seconds a plan takes as a whole, all workers busy; 0 where nothing can be guessed."""
-    if not all(_can_guess(trial.classifier) for trial in plan.trials):
+    if not all(can_guess(trial.classifier) for trial in plan.trials):
         return 0.0
-    each = [_guess(trial) for trial in plan.trials]
-    each += [_guess(stage.trial, is_stage=True) for stage in plan.stages.values()]
+    each = [guess_seconds_of(trial) for trial in plan.trials]
+    each += [guess_seconds_of(stage.trial, is_stage=True) for stage in plan.stages.values()]
     return max([sum(each) / workers, *each], default=0.0)
 
 
-def _guess(trial: Trial, *, is_stage: bool = False) -> float:
+def guess_seconds_of(trial: Trial, *, is_stage: bool = False) -> float:
+    """Guess what the steps of a training run take on one core, or those of a stage that it needs."""
     budget = trial.budget
     of_image = ((budget.size or USUAL_SIZE) / 32) ** 2 * budget.batch / 32
     if is_stage:
@@ -161,7 +162,8 @@ def _guess(trial: Trial, *, is_stage: bool = False) -> float:
     return SECONDS_PER_STEP * of_image * budget.steps
 
 
-def _can_guess(classifier: str) -> bool:
+def can_guess(classifier: str) -> bool:
+    """Say whether a guess holds for a network."""
     return classifier.partition("[")[0] == "small-cnn"
 
 

@@ -10,6 +10,7 @@ from medbench.boards.board import Board
 from medbench.boards.generator_health import why_poor
 from medbench.data.audit_official_cut import describe_waivers
 from medbench.planning.arm_names import arm_name, control_name, left_out
+from medbench.planning.fitted_steps import describe_fitted
 from medbench.registry.display_names import classifier_name, dataset_name, is_of_copies
 from medbench.statistics.verdicts import FEWEST_RARE, failures
 from medbench.tables.wording import (
@@ -83,7 +84,7 @@ def mark_notes(board: Board) -> list[str]:
         if at.failed:
             failed = counted(at.failed, "training run")
             said.insert(1, f"Of these, {failed} failed; the predictions of the method above it stand in.")
-    said += [*rare_recalls(board), *_family(board)]
+    said += [*rare_recalls(board), *_family(board), *filter(None, [describe_fitted(board.study)])]
     return said + [f"{mark}: {MEANING[mark]}" for mark in MEANING if any(mark in row.marks for row in board.rows)]
 
 

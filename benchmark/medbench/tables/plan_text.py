@@ -10,12 +10,11 @@ from typing import Any
 from medbench.data.describe import DatasetDescription
 from medbench.planning.arm_names import arm_name, branch_name, left_out
 from medbench.planning.arms import Arm
-from medbench.planning.calibration import read_calibration
 from medbench.planning.leak_staircase import arms_under
 from medbench.planning.plan import Plan
 from medbench.planning.seed_block import SEEDS
 from medbench.planning.stored_part import StoredPart
-from medbench.planning.time_forecast import Timing, duration_text, forecast_time
+from medbench.planning.time_forecast import Timing, duration_text
 from medbench.protocols.protocol import EvaluationProtocol, protocol
 from medbench.registry.display_names import classifier_name, dataset_name, method_name
 from medbench.registry.recipes import parse
@@ -23,6 +22,7 @@ from medbench.samples import Samples
 from medbench.statistics.power import DISAGREE, PlannedDesign, outlook, patients_to_see
 from medbench.statistics.verdicts import FEWEST_RARE, LEAK_NAMES, Evidence, reasons
 from medbench.tables.board_notes import count_patients, knows_patients, without_command
+from medbench.tables.plan_cost import cost_facts, cost_lines
 from medbench.tables.wording import FEW_STEPS, SYNTHETIC
 from medbench.tables.writers.terminal import PIPE, Screen, under
 from medbench.text import clean, counted, listed
@@ -30,7 +30,7 @@ from medbench.text import clean, counted, listed
 MOST_NAMED = 2
 
 
-def facts(plan: Plan, stored: StoredPart) -> dict[str, Any]:
+def facts(plan: Plan, stored: StoredPart, timed: Timing) -> dict[str, Any]:
     """Return a plan as JSON values."""
     return {
         "trials": len(plan.trials),
@@ -41,19 +41,25 @@ def facts(plan: Plan, stored: StoredPart) -> dict[str, Any]:
         "skipped": [[s.dataset, s.augmenter, s.classifier, s.reason, s.protocol] for s in plan.skipped],
         "warnings": list(plan.warnings),
         "sources": [source.facts() for source in plan.sources],
+        "steps": {key: value for key, value in plan.study.budget.model_dump().items() if key.endswith("steps")},
+        "fitted": plan.study.fitted.model_dump() if plan.study.fitted is not None else None,
+        "forecast": cost_facts(timed),
     }
 
 
-def lines(plan: Plan, stored: StoredPart, *, start: str = "", screen: Screen = PIPE) -> Iterator[str]:
+def lines(
+    plan: Plan, stored: StoredPart, timed: Timing, *, fitted: str = "", start: str = "", screen: Screen = PIPE
+) -> Iterator[str]:
     """Yield the lines of a plan: the question, its size, what it can detect, its methods, warnings, how to start.
 
     Args:
         plan: What would be run.
         stored: What of it is stored already.
+        timed: What it takes.
+        fitted: What is said of steps that were fitted to a time limit.
         start: The command that runs it; "" leaves the last line out.
         screen: What a terminal can show.
     """
-    timed = forecast_time(plan, stored.store, read_calibration())
     yield from under([f"Plan: {_question(plan)}"], screen.width)
     for source in plan.sources:
         classes = ", ".join(
@@ -62,7 +68,7 @@ def lines(plan: Plan, stored: StoredPart, *, start: str = "", screen: Screen = P
         column = _patient_column(source)
         yield from under([f"{_data(source)}: {count_patients(source.facts())}{column} ({classes})"], screen.width)
         yield from under(_no_verdict(plan, source), screen.width)
-    yield from under([_size(plan, stored, timed)], screen.width)
+    yield from under([_size(plan, stored), *[fitted] * bool(fitted), *cost_lines(plan, stored, timed)], screen.width)
     for source in plan.sources:
         protocols = dict.fromkeys(plan.study.protocols)
         for text in sorted(protocols, key=lambda text: not protocol(text).is_honest):
@@ -188,24 +194,18 @@ def _data(source: DatasetDescription) -> str:
     return dataset_name(source.text, source.title)
 
 
-def _size(plan: Plan, stored: StoredPart, timed: Timing) -> str:
+def _size(plan: Plan, stored: StoredPart) -> str:
     parts = [counted(len(plan.trials), "training run") + ", --check-steps adds some at last," * plan.study.check_steps]
     if plan.stages:
         parts.append(f"{counted(len(plan.stages), 'generator')} to train (shared by all runs that need them)")
     said = " and ".join(parts)
-    known = timed.timed and not timed.unknown
-    if known:
-        said += f", about {duration_text(timed.whole)} when run one after the other"
     if stored.trials is None:
         return f"{said}. Nothing has been run yet; the images are not decoded yet."
     if not stored.trials and not stored.stages:
-        how_long = "" if known else " `medbench calibrate` measures how long it takes."
-        return f"{said}. Nothing has been run yet.{how_long}"
+        return f"{said}. Nothing has been run yet."
     if stored.trials == len(plan.trials):
         return f"{said}. All training runs are stored already."
-    done = f"{stored.trials:,} {'is' if stored.trials == 1 else 'are'} stored already"
-    left = f", about {duration_text(timed.left)} left" if timed.timed and timed.left else ""
-    return f"{said}. Of the training runs {done}{left}."
+    return f"{said}. Of the training runs {stored.trials:,} {'is' if stored.trials == 1 else 'are'} stored already."
 
 
 def _boards(plan: Plan, source: DatasetDescription, text: str, timed: Timing, screen: Screen) -> Iterator[str]:
@@ -232,7 +232,7 @@ def _boards(plan: Plan, source: DatasetDescription, text: str, timed: Timing, sc
         if not compared[classifier]:
             yield from under(["No two methods are compared, so there will be no gain."], screen.width)
             continue
-        whole = timed.whole if timed.timed and not timed.unknown else 0.0
+        whole = timed.whole / timed.at_a_time if timed.is_known else 0.0
         design = planned_design(plan, source, text, rule, compared[classifier])
         yield from outlook_lines(design, worth=plan.study.worth, whole=whole, unit=_unit(source), screen=screen)
 

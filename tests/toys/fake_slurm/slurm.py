@@ -50,13 +50,22 @@ def sacct(words: list[str]) -> int:
     for number in words[words.index("-j") + 1].split(","):
         for file in sorted(PLACE.glob(f"{number}_*.pid")):
             say, code = PLACE / f"say-{file.stem}", file.with_suffix(".code")
-            state = "RUNNING"
+            state = "RUNNING" if _lives(int(file.read_text())) else "NODE_FAIL"
             if code.exists():
                 state = "COMPLETED" if code.read_text().strip() == "0" else "FAILED"
             if say.exists():
                 state = say.read_text()
             print(f"{file.stem}|{state}|{(code.read_text().strip() if code.exists() else '0')}:0")
     return 0
+
+
+def _lives(group: int) -> bool:
+    """Say whether anything of a job runs: its shell and its program may be killed one by one."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def scancel(words: list[str]) -> int:

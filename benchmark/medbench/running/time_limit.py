@@ -1,0 +1,93 @@
+"""A plan whose steps fit ``--time-limit``, and what it costs where a command asks for it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from medbench.planning.calibration import Calibration, read_calibration
+from medbench.planning.fitted_steps import StepCost, describe_fitted, fit_steps, with_steps_of
+from medbench.planning.plan import Plan
+from medbench.planning.plan_records import fitted_before
+from medbench.planning.time_forecast import Timing, forecast_time, images_of
+from medbench.planning.trial_matrix import expand
+from medbench.registry.recipes import parse
+from medbench.running.request import Request
+from medbench.running.resources import Workers
+from medbench.running.time_left import can_guess, guess_plan, guess_seconds_of
+from medbench.store.store import MARK, Store
+from medbench.trial.stages import ENCODER
+from medbench.trial.trial import Trial
+
+GUESSED_BESIDE = 2.0
+"""Seconds of a job beside its steps, as a guess: to read images, to test, and to score what was generated."""
+
+
+def fit_to_limit(plan: Plan, request: Request, workers: Workers, *, most: int | None = None) -> tuple[Plan, str]:
+    """Return a plan whose steps fit the limit of a request, and a sentence on it; "" where it has no limit.
+
+    A run that goes on keeps the steps that it began with, whatever is known of this machine by now.
+
+    Args:
+        plan: With the steps that are asked for.
+        request: What is to be run.
+        workers: Where jobs run.
+        most: Refuse a study of more trials than this.
+
+    Raises:
+        UsageError: If nothing is known of what a job costs, or no sensible number of steps fits.
+    """
+    limit_s = request.time_limit_s
+    if limit_s is None:
+        return plan, ""
+    store = Store(request.results, create=False) if (request.results / MARK).is_file() else None
+    began = fitted_before(store, plan.study, limit_s) if store is not None else None
+    if began is not None:
+        study, how = with_steps_of(plan.study, began), " They are those that this run began with."
+    else:
+        study = fit_steps(plan, limit_s, workers.count, _Costs(plan, request, workers.device).of)
+        is_guess = study.fitted is not None and study.fitted.by == "guess"
+        how = " What a step takes is guessed; `medbench calibrate` measures it." * is_guess
+    fitted = dataclasses.replace(expand(study, request.catalogue, plan.sources, most=most), checked=plan.checked)
+    return fitted, describe_fitted(study, unchanged=True) + how
+
+
+def calibration_of(request: Request) -> Calibration:
+    """Return what is known of this machine, and what came with studies."""
+    return read_calibration(request.catalogue.items("study"))
+
+
+def forecast(plan: Plan, store: Store | None, request: Request, workers: Workers) -> Timing:
+    """Return what a plan takes where a request runs."""
+    timed = forecast_time(plan, store, calibration_of(request), workers.device)
+    guessed = guess_plan(plan, workers.count) if not timed.is_known and workers.device == "cpu" else 0.0
+    share = 1.0 if workers.device == "cpu" else workers.share
+    return dataclasses.replace(timed, at_a_time=workers.count, share=share, guessed=guessed)
+
+
+class _Costs:
+    """What each kind of job costs: measured here, measured elsewhere, or guessed; each is looked up once."""
+
+    def __init__(self, plan: Plan, request: Request, device: str) -> None:
+        self._calibration, self._images = calibration_of(request), images_of(plan)
+        self._catalogue, self._device = request.catalogue, device
+        self._networks = {trial.classifier for trial in plan.trials}
+
+    def of(self, kind: str, name: str, trial: Trial) -> StepCost | None:
+        """Return what a job costs; None where nobody knows."""
+        own = self._own_steps(name) if kind == "stage" and name != ENCODER else None
+        found = self._calibration.find(kind, name, self._images[trial.dataset], trial.budget, self._device)
+        if found is not None:
+            elsewhere = self._calibration.is_of_elsewhere(found)
+            return StepCost(found.fixed, found.per_step, "another machine" if elsewhere else "calibration", own)
+        if self._device != "cpu" or not all(map(can_guess, self._networks)):
+            return None
+        one = dataclasses.replace(trial, budget=dataclasses.replace(trial.budget, steps=1, generator_steps=1))
+        return StepCost(GUESSED_BESIDE, guess_seconds_of(one, is_stage=kind == "stage"), "guess", own)
+
+    def _own_steps(self, name: str) -> int | None:
+        """Return the steps that a generator takes at most whatever it may spend."""
+        known = self._catalogue.names("generator")
+        steps = (
+            getattr(self._catalogue.resolve("generator", name), "steps", None) if parse(name).name in known else None
+        )
+        return steps if isinstance(steps, int) else None
