@@ -21,6 +21,15 @@ from medbench.trial.trial import Trial
 TRIAL = Trial("toy", "patients", 0, 0, 3, 0, 0, "balanced", "small-cnn", Budget(600, 32, 32, generator_steps=600))
 
 
+class Rows:
+    """400 images of two classes."""
+
+    classes = ("no", "yes")
+
+    def __len__(self) -> int:
+        return 400
+
+
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [0.0]
@@ -140,7 +149,11 @@ def test_what_is_left_follows_what_was_measured() -> None:
     timed.finished("g", "again", "")
     assert timed.seconds(left) == pytest.approx(3 * 30 + 120)
     assert TimedWatcher(Silent(), jobs, 4).seconds(list(jobs.values())) == pytest.approx(4 * 7.2)  # the longest alone
-    assert guess_plan(SimpleNamespace(trials=(TRIAL, TRIAL), stages={}), 2) == pytest.approx(7.2)  # type: ignore[arg-type]
+    assert guess_plan(SimpleNamespace(trials=(TRIAL, TRIAL), stages={}, sources=()), 2) == pytest.approx(7.2)  # type: ignore[arg-type]
+    made = SimpleNamespace(trials=(TRIAL, TRIAL), stages={}, sources=(SimpleNamespace(text="toy", samples=Rows()),))
+    scoring = 0.25 + 0.0067 * 400  # of what "balanced" would add, were it a method that adds images
+    assert guess_plan(made, 1, {"balanced"}) == pytest.approx(2 * (7.2 + scoring))  # type: ignore[arg-type]
+    assert guess_plan(made, 1) == pytest.approx(2 * 7.2)  # type: ignore[arg-type]
 
 
 def test_a_watcher_that_wants_no_time_is_told_none() -> None:

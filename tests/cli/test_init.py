@@ -179,6 +179,35 @@ def test_what_cannot_be_begun_is_one_sentence_and_writes_nothing(
     assert says in begun.stderr
     assert begun.stderr.count("Error: ") == 1
     assert [p.read_text() for p in tmp_path.glob("*.toml")] == ["mine"]
+    if (tmp_path / arguments[0]).is_dir() and len(arguments) == 1:
+        assert "No study file was written" in begun.stderr
+        assert f"`medbench init {arguments[0]}" in begun.stderr
+
+
+def test_a_folder_is_read_as_a_data_set_of_a_plugin_that_is_named(medbench: Medbench, tmp_path: Path) -> None:
+    drawn = medbench("datasets", "phantom", "toy", "toys", "--plugins-dir", TOYS)
+    begun = medbench("init", "toys", "-d", "toy", "-a", "plain-toy", "--plugins-dir", TOYS)
+    planned = medbench("plan", "study.toml", "--plugins-dir", TOYS)
+
+    assert (drawn.returncode, begun.returncode, planned.returncode) == (0, 0, 0), begun.stderr + planned.stderr
+    assert "as the data set says" in begun.stdout
+    assert f"medbench run study.toml --plugins-dir {TOYS}" in " ".join(begun.stdout.split())
+    written = study.read(tmp_path / "study.toml")
+    assert written.datasets == ["toy"]
+    assert Path(written.folder) == tmp_path / "toys"
+
+
+def test_a_data_set_that_is_named_and_not_there_writes_nothing(medbench: Medbench, tmp_path: Path) -> None:
+    (tmp_path / "toys").mkdir()
+    begun = medbench("init", "toys", "-d", "toy", "--plugins-dir", TOYS)
+
+    assert begun.returncode == 3, begun.stderr
+    assert "toy.npz" in begun.stderr
+    assert (
+        f"No study file was written; mend that and type `medbench init toys -d toy --plugins-dir {TOYS}`"
+        in begun.stderr
+    )
+    assert not (tmp_path / "study.toml").exists()
 
 
 def test_real_images_without_patients_are_said_to_have_none(medbench: Medbench, shared_data: Path) -> None:

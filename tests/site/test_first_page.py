@@ -22,6 +22,7 @@ from medbench.site.build import Settings, build
 from medbench.site.data_cards import known_cards
 from medbench.site.feed import NAMESPACE, feed
 from medbench.site.order_entries import data_sets
+from medbench.site.protocol_pages import left_out_text
 from medbench.site.read_entries import Published, read_entries
 from medbench.site.remeasured import remeasured
 from medbench.site.results import current_results, grid_of, methods_of
@@ -87,7 +88,8 @@ def test_protocols_stand_in_their_natural_order_one_row_each(shipped: Path, entr
     )
     headings = re.findall(r"</a>: ([^<]*)</h2>", html_of(shipped / "entries" / f"{key}.html"))
 
-    assert index == wanted == headings[::-1]  # an entry's page begins with what the answer is about
+    assert headings[0].startswith(f"{wanted[-1]}, without those that the test part has too")
+    assert index == wanted == [*headings[:0:-1], wanted[-1]]  # an entry's page begins with what the answer is about
     answer = html_of(shipped / "entries" / f"{key}.html").partition('<p class="answer">')[2]
     assert answer.startswith("In all 4 tables together (50, 100, 300 and all training images) none of 12 comparisons ")
     assert of_data[:4] == wanted
@@ -385,3 +387,13 @@ def test_a_data_set_of_a_plugin_has_its_title_and_modality_on_every_page(entries
             entry_page = pages.entry_page(published, has_bundle=True).partition("</head>")[2]
             results_part = re.sub(r'(title|href|id)="[^"]*"', "", entry_page.partition('<h2 id="method">')[0])
             assert "our-nodules" not in results_part
+
+
+def test_a_heading_says_which_training_images_were_left_out(shipped: Path, entries: list[Published]) -> None:
+    page = text_of(shipped / "entries" / "3a4e810e292dd11c.html")
+    assert "all training images, without those that the test part has too" in page
+    (board,) = [b for b in entries[0].entry["boards"] if b["protocol"] == "official[overlap=drop]"]
+    said = "x: official[overlap=drop] trains without 44 of 1,546 images, which share a patient or a picture"
+    told = {**board, "sentences": [*board["sentences"], said]}
+    assert left_out_text(told) == "without those that the test part has too (44 of 1,546 training images)"
+    assert left_out_text({**told, "protocol": "official"}) == ""

@@ -351,3 +351,17 @@ def test_headings_of_classes_are_not_broken_inside_a_word() -> None:
     assert width(text) <= 80
     for piece in ("microcalcificationcluster", "not_otherwise-", "specified mass"):
         assert re.search(rf"(?<!\w){piece}", text), piece
+
+
+def test_the_head_says_how_many_training_images_an_official_split_goes_without() -> None:
+    def head(**facts: Any) -> str:
+        one = board(protocol="official[overlap=drop]", source=facts)
+        return " ".join(render([one], "table").split())
+
+    assert "official split, 3 repeats, without 44 of 546 training images that the test part has too" in head(
+        overlap={"dropped": 44, "trained": 546, "twins": 40, "patients": 4, "tested": 156}
+    )
+    assert ", without training images that the test part has too" in head()  # a record of before has no numbers
+    assert "that the test part has too" not in head(
+        overlap={"dropped": 0, "trained": 546, "twins": 0, "patients": 0, "tested": 156}
+    )

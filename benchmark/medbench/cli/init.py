@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -15,7 +17,7 @@ from medbench.cli.shared_options import complete, load_catalogue, plugin_options
 from medbench.cli.writing import fill
 from medbench.data.describe import DatasetDescription, describe_decoded
 from medbench.data.sources import Source, with_files_of
-from medbench.errors import UsageError
+from medbench.errors import MedbenchError, UsageError
 from medbench.planning import study
 from medbench.planning.few_patients import NEEDED, count_groups, say_few
 from medbench.planning.plan import Plan
@@ -96,34 +98,48 @@ def init(
     catalogue = load_catalogue(plugin_folders, plugin_switches)
     for name in augmenter:
         catalogue.resolve("augmenter", name)  # a misspelled one is told before any image is decoded
-    text, how = (dataset, "as the data set says") if dataset else find_dataset(catalogue, folder, patient)
-    text = add_pixels(catalogue, text, folder, channels, join_near)
-    recipe = catalogue.resolve("dataset", text)
-    source = Source(catalogue.spec(recipe), with_files_of(recipe, folder), folder, size or recipe.size)
-    with Display() as display:
-        described = describe_decoded(source, source.decode(1, display.decoding))
-    rule, said = _protocol(described)
-    folds = _folds(described, folder) if rule == "patients" else 5
-    budget = {"size": size} if size else {}
-    planned = study.build(
-        {
-            "name": name_for_study(out, folder),
-            "about": f"Our own images: {folder.resolve().name}",
-            "datasets": [source.text],
-            "protocols": [rule],
-            "augmenters": list(augmenter),
-            "folds": folds,
-            "repeats": 3,
-            "budget": {**BudgetTable().model_dump(), **budget},
-        }
-    )
-    plan = expand(planned, catalogue, [described])
-    _report(plan, how, rule, folds)
-    for line in said:
-        click.echo(fill(line, " " * 12, first=f"{'protocol':<12}"))
+    again = ["medbench", "init", str(folder), *(["-d", dataset] if dataset else [])]
+    again += [word for place in plugin_folders for word in ("--plugins-dir", str(place))]
+    with _or_nothing_is_written(shlex.join(again)):
+        text, how = (dataset, "as the data set says") if dataset else find_dataset(catalogue, folder, patient)
+        text = add_pixels(catalogue, text, folder, channels, join_near)
+        recipe = catalogue.resolve("dataset", text)
+        source = Source(catalogue.spec(recipe), with_files_of(recipe, folder), folder, size or recipe.size)
+        with Display() as display:
+            described = describe_decoded(source, source.decode(1, display.decoding))
+        rule, said = _protocol(described)
+        folds = _folds(described, folder) if rule == "patients" else 5
+        budget = {"size": size} if size else {}
+        planned = study.build(
+            {
+                "name": name_for_study(out, folder),
+                "about": f"Our own images: {folder.resolve().name}",
+                "datasets": [source.text],
+                "protocols": [rule],
+                "augmenters": list(augmenter),
+                "folds": folds,
+                "repeats": 3,
+                "budget": {**BudgetTable().model_dump(), **budget},
+            }
+        )
+        plan = expand(planned, catalogue, [described])
+        _report(plan, how, rule, folds)
+        for line in said:
+            click.echo(fill(line, " " * 12, first=f"{'protocol':<12}"))
     out.write_text(study.to_toml(planned, folder=folder, place=out.parent), encoding="utf-8")
     click.echo(f"\nWritten: {out}, which also says where the images lie.\n")
     click.echo("\n".join(step_lines(_next_steps(out, rule, plugin_folders), screen_of(sys.stdout))))
+
+
+@contextlib.contextmanager
+def _or_nothing_is_written(again: str) -> Iterator[None]:
+    """Add to an error that no study file was written, and what to type once it is mended."""
+    try:
+        yield
+    except MedbenchError as error:
+        more = "" if "`medbench init " in str(error) else f"; mend that and type `{again}` again"
+        error.args = (f"{error} No study file was written{more}.",)
+        raise
 
 
 def _next_steps(out: Path, rule: str, plugin_folders: tuple[Path, ...]) -> tuple[NextStep, ...]:

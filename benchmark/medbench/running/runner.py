@@ -26,7 +26,7 @@ from medbench.running.resources import LoadedPlugins, Workers
 from medbench.running.resume import Job, find_left, in_order, is_there, set_damaged_aside
 from medbench.running.retry import may_retry, may_retry_lost
 from medbench.running.stop_hopeless_run import is_hopeless
-from medbench.running.time_left import TimedWatcher
+from medbench.running.time_left import TimedWatcher, makers_of_images
 from medbench.running.watcher import Watcher
 from medbench.store.store import Store
 from medbench.store.trial_files import Failure, drop_unmeasured, read_stored, take_unmeasured
@@ -87,7 +87,10 @@ def run(
     state.waiting = in_order(left, store)
     watcher.planned(stages=len(state.waiting) - len(left.trials), trials=len(left.trials), hits=state.summary.hits)
     if left.trials:
-        state.watcher = timed = TimedWatcher(watcher, {job.key: job for job in state.waiting}, workers.count)
+        state.watcher = timed = TimedWatcher(
+            watcher, {job.key: job for job in state.waiting}, workers.count,
+            makers=makers_of_images(plan, plugins.catalogue),
+        )  # fmt: skip
         timed.tell(state.waiting)
         state.recipes = {job.key: job.recipes for job in state.waiting}
         state.trials = {job.key for job in left.trials}

@@ -13,7 +13,7 @@ from medbench.planning.trial_matrix import expand
 from medbench.registry.recipes import parse
 from medbench.running.request import Request
 from medbench.running.resources import Workers
-from medbench.running.time_left import can_guess, guess_plan, guess_seconds_of
+from medbench.running.time_left import can_guess, guess_plan, guess_seconds_of, makers_of_images
 from medbench.store.store import MARK, Store
 from medbench.trial.stages import ENCODER
 from medbench.trial.trial import Trial
@@ -59,7 +59,11 @@ def calibration_of(request: Request) -> Calibration:
 def forecast(plan: Plan, store: Store | None, request: Request, workers: Workers) -> Timing:
     """Return what a plan takes where a request runs."""
     timed = forecast_time(plan, store, calibration_of(request), workers.device)
-    guessed = guess_plan(plan, workers.count) if not timed.is_known and workers.device == "cpu" else 0.0
+    guessed = (
+        guess_plan(plan, workers.count, makers_of_images(plan, request.catalogue))
+        if not timed.is_known and workers.device == "cpu"
+        else 0.0
+    )
     share = 1.0 if workers.device == "cpu" else workers.share
     return dataclasses.replace(timed, at_a_time=workers.count, share=share, guessed=guessed)
 

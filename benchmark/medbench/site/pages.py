@@ -325,7 +325,7 @@ def _environment() -> jinja2.Environment:
                             "entries_of": _entries_of}  # fmt: skip
     environment.filters |= {"dataset": data_name, "classifier": classifier_name, "method": method_name,
                             "modality": data_modality, "nouns": in_plain_nouns, "place": _place, "scores": _scores,
-                            "recalls": recall_names,
+                            "recalls": recall_names, "left_out": protocol_pages.left_out_text,
                             "protocol_anchor": protocol_pages.anchor}  # fmt: skip
     environment.globals |= {"unproven": UNPROVEN, "policy": POLICY, "script": SCRIPT, "filters": FILTERS, "menu": MENU,
                             "design": protocol_pages.design, "designs": protocol_pages.designs, "words": WORDS,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,8 @@ from medbench.publishing.stored_words import in_plain_nouns
 from medbench.site.read_entries import Published
 from medbench.site.safe_texts import slug
 from medbench.text import counted
+
+_WITHOUT = re.compile(r"trains without ([\d,]+) of ([\d,]+) images?\b")
 
 _NAMES: Mapping[str, str] = {
     "patients": "Split by patient",
@@ -95,6 +98,20 @@ def training_size(text: str, unit: str) -> str:
     if rule.train:
         return f"{rule.train} training images a class"
     return f"all training {unit}s" if rule.share == 1 else f"{100 * rule.share:g} % of the training {unit}s"
+
+
+def left_out_text(board: Mapping[str, Any]) -> str:
+    """Say which training images a table of an official split leaves out, since its test part has them too; "" for none.
+
+    Args:
+        board: JSON values of a table.
+    """
+    rule = _rule_of(board["protocol"])
+    if rule is None or rule.overlap != "drop" or rule.patients or rule.train or rule.share < 1:
+        return ""  # of a number of images nothing is missing
+    known = [found for text in board["sentences"] if (found := _WITHOUT.search(text))]
+    number = f" ({known[0][1]} of {known[0][2]} training images)" if known else ""
+    return f"without those that the test part has too{number}"
 
 
 def place(text: str) -> tuple[bool, int, float, float, str]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from medbench.boards.board import Board, Row
 from medbench.boards.training_runs import count_runs
 from medbench.boards.yardstick_results import YardstickResult
 from medbench.planning.arm_names import arm_name, branch_name
-from medbench.protocols.protocol import protocol
+from medbench.protocols.protocol import EvaluationProtocol, protocol
 from medbench.registry.display_names import classifier_name
 from medbench.statistics.verdicts import WORDS, failures
 from medbench.tables.answer import NextStep, answer_of
@@ -112,9 +112,26 @@ def design_of(board: Board) -> str:
     cut_down = f", train={rule.train}" if rule.train else ""
     cut_down += f", {100 * rule.share:g} % of the patients" if rule.share < 1 else ""
     cut_down += f", {counted(rule.patients, 'training patient')}" if rule.patients else ""
+    cut_down += dropped_text(rule, board.source)
     if board.leaks:
         cut_down += f" ({clean(board.protocol)})"
     return parts + cut_down
+
+
+def dropped_text(rule: EvaluationProtocol, source: Mapping[str, Any]) -> str:
+    """Say which training images of an official split are left out since its test part has them too; "" for none.
+
+    Args:
+        rule: The protocol.
+        source: Facts of the data set, as a board holds them.
+    """
+    if rule.overlap != "drop":
+        return ""
+    overlap = source.get("overlap") or {}
+    if not overlap:
+        return ", without training images that the test part has too"
+    number = f"{overlap['dropped']:,} of {counted(overlap['trained'], 'training image')}"
+    return f", without {number} that the test part has too" if overlap["dropped"] else ""
 
 
 def _progress(board: Board) -> str:

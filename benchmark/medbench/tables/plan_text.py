@@ -22,6 +22,7 @@ from medbench.samples import Samples
 from medbench.statistics.power import DISAGREE, PlannedDesign, outlook, patients_to_see
 from medbench.statistics.verdicts import FEWEST_RARE, LEAK_NAMES, Evidence, reasons
 from medbench.tables.board_notes import count_patients, knows_patients, without_command
+from medbench.tables.board_table import dropped_text
 from medbench.tables.plan_cost import cost_facts, cost_lines
 from medbench.tables.wording import FEW_STEPS, SYNTHETIC
 from medbench.tables.writers.terminal import PIPE, Screen, under
@@ -222,7 +223,8 @@ def _boards(plan: Plan, source: DatasetDescription, text: str, timed: Timing, sc
         of_data = [(t, (t.augmenter, t.classifier)) for t in plan.trials if t.dataset == source.text]
         trials = [t for t, k in of_data if (t.protocol == text and k in on_board) or (t.protocol, k) in on_fewer]
         first = f"{_data(source)}, " if several else ""
-        said = f"{first}{classifier_name(classifier)}, {_design(plan, rule)}: {counted(len(trials), 'training run')}"
+        design_said = f"{first}{classifier_name(classifier)}, {_design(plan, source, rule)}"
+        said = f"{design_said}: {counted(len(trials), 'training run')}"
         yield ""
         if rule.leaks:
             leaks = ", ".join(LEAK_NAMES.get(leak, leak) for leak in sorted(rule.leaks))
@@ -257,12 +259,13 @@ def planned_design(
     return PlannedDesign(patients, rule.folds(plan.study.folds), plan.study.repeats, comparisons, trained)
 
 
-def _design(plan: Plan, rule: EvaluationProtocol) -> str:
+def _design(plan: Plan, source: DatasetDescription, rule: EvaluationProtocol) -> str:
     folds, repeats = rule.folds(plan.study.folds), plan.study.repeats
     seeds = f", {plan.study.seeds} seeds" if plan.study.seeds > 1 else ""
     seeds += f", train={rule.train}" if rule.train else ""
     seeds += f", {100 * rule.share:g} % of the patients" if rule.share < 1 else ""
     seeds += f", {counted(rule.patients, 'training patient')}" if rule.patients else ""
+    seeds += dropped_text(rule, {"overlap": source.overlap})
     if folds == 1:
         return f"official split x {counted(repeats, 'repeat')}{seeds}"
     times = f" repeated {repeats} times" if repeats > 1 else ""
