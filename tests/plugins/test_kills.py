@@ -12,17 +12,28 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
+import one_node_slurm
+
 TOYS = Path(__file__).parents[1] / "toys"
 MARK = "MEDBENCH_TEST_MARK"
-WORKERS = {"forks": "forkserver", "slurm": "slurm_job", "ray": "ray::"}
-EXECUTOR = {"forks": "forks", "slurm": "slurm[poll_s=0.2,patience_s=8]", "ray": "ray[patience_s=8]"}
+ON_SLURM = "slurm[poll_s=0.2,patience_s=8]"
+WORKERS = {
+    "forks": ("forkserver",),
+    "slurm": ("slurm_job",),
+    "one-node slurm": ("slurm_job",),
+    "ray": ("ray::do", "ray::IDLE"),
+}
+EXECUTOR = {"forks": "forks", "slurm": ON_SLURM, "one-node slurm": ON_SLURM, "ray": "ray[patience_s=8]"}
 LEFT_SECONDS = 30.0
 slow = pytest.mark.slow
 asked = pytest.mark.skipif("MEDBENCH_TEST_KILLS" not in os.environ, reason="takes minutes; set MEDBENCH_TEST_KILLS=1")
+long = pytest.mark.timeout(5400)
+needs_slurm = pytest.mark.skipif(not one_node_slurm.is_there(), reason="SLURM, munge or root is not there")
 needs_ray = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None, reason="Ray is not installed; pip install 'medbench[ray]'"
 )
@@ -39,7 +50,7 @@ def started_with(mark: str) -> Iterator[tuple[int, str]]:
 
 
 def workers_of(executor: str, mark: str) -> list[int]:
-    found = [pid for pid, line in started_with(mark) if WORKERS[executor] in line]
+    found = [pid for pid, line in started_with(mark) if any(name in line for name in WORKERS[executor])]
     if executor != "forks":
         return found
     servers = {int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1]) for pid in found if alive(pid)}
@@ -64,25 +75,32 @@ def results(folder: Path) -> dict[str, bytes]:
     ("executor", "workers", "runners"),
     [
         pytest.param("forks", 3, 1),
-        pytest.param("forks", 20, 5, marks=[slow, asked]),
-        pytest.param("slurm", 20, 5, marks=[slow, asked]),
-        pytest.param("ray", 20, 5, marks=[slow, asked, needs_ray]),
+        pytest.param("forks", 20, 5, marks=[slow, asked, long]),
+        pytest.param("slurm", 20, 5, marks=[slow, asked, long]),
+        pytest.param("one-node slurm", 20, 5, marks=[slow, asked, long, needs_slurm]),
+        pytest.param("ray", 20, 5, marks=[slow, asked, long, needs_ray]),
     ],
 )
 def test_kills_cost_time_and_nothing_else(tmp_path: Path, executor: str, workers: int, runners: int) -> None:
+    with one_node_slurm.one_node(tmp_path / "slurm") if executor == "one-node slurm" else nullcontext({}) as variables:
+        check_kills(tmp_path, executor, workers, runners, variables if variables else fake_slurm(tmp_path))
+
+
+def fake_slurm(place: Path) -> dict[str, str]:
+    """Write the programs of a SLURM that is none; return the variables under which they are found."""
+    (place / "programs").mkdir()
+    (place / "cluster").mkdir()
+    for name in ("sbatch", "sacct", "scancel"):
+        program = place / "programs" / name
+        program.write_text(f'#!/bin/sh\nexec {sys.executable} -S {TOYS / "fake_slurm" / "slurm.py"} {name} "$@"\n')
+        program.chmod(0o755)
+    return {"PATH": f"{place / 'programs'}:{os.environ['PATH']}", "FAKE_SLURM": str(place / "cluster")}
+
+
+def check_kills(tmp_path: Path, executor: str, workers: int, runners: int, variables: dict[str, str]) -> None:
     mark, draw = uuid.uuid4().hex, random.Random(0)
     environment = {**os.environ, MARK: mark, "MEDBENCH_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
-    if executor == "slurm":
-        (tmp_path / "programs").mkdir()
-        (tmp_path / "cluster").mkdir()
-        for name in ("sbatch", "sacct", "scancel"):
-            program = tmp_path / "programs" / name
-            program.write_text(f'#!/bin/sh\nexec {sys.executable} -S {TOYS / "fake_slurm" / "slurm.py"} {name} "$@"\n')
-            program.chmod(0o755)
-        environment |= {
-            "PATH": f"{tmp_path / 'programs'}:{os.environ['PATH']}",
-            "FAKE_SLURM": str(tmp_path / "cluster"),
-        }
+    environment |= variables
 
     def start(how: str, where: str) -> subprocess.Popen[bytes]:
         folds, repeats = ("2", "1") if workers < 10 else ("3", "4")

@@ -25,9 +25,10 @@ from medbench_plugins.executors.servers import NO_VARIABLES
 JOBS_A_WORKER = 50
 BEAT_SECONDS = 2.0
 STEP_SECONDS = 0.2
-START_SECONDS = 600.0
 OBJECT_STORE_BYTES = 100 * 2**20
 """Nothing of ours goes through Ray's store of objects; this is about the least that it takes."""
+SYSTEM = {"prestart_worker_first_driver": False}
+"""Else the start waits for a first process of Ray, and for ever where that one dies before it has reported."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ class RayJobs:
         try:
             self._ray.init(
                 address="local", num_cpus=self._workers, num_gpus=self._cards, include_dashboard=False,
-                object_store_memory=OBJECT_STORE_BYTES, _temp_dir=self._folder, **quiet,
+                object_store_memory=OBJECT_STORE_BYTES, _temp_dir=self._folder, _system_config=dict(SYSTEM), **quiet,
             )  # fmt: skip
         finally:
             if self._cards:
