@@ -19,7 +19,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-LATE, FAILED_START = "late", "failed to start"
+LATE = "late"
+MEMORY_STATUS = 6
+"""Exit status of a job that lacked memory."""
 DAY = 24 * 3600.0
 
 
@@ -50,6 +52,10 @@ class Board:
     def put(self, number: int, **job: Any) -> None:
         """Write what a job needs: ``work``, ``folder``, ``device``, ``share``, ``limit_s`` and ``patience_s``."""
         replace(self.folder / f"{number}.job", json.dumps({**job, "path": sys.path}))
+
+    def folder_of(self, number: int) -> Path:
+        """Return the folder of a job."""
+        return Path(json.loads((self.folder / f"{number}.job").read_text())["folder"])
 
     def ended(self, number: int) -> int | str | None:
         """Return the exit status of a job, LATE, or None where it has not ended."""
@@ -120,6 +126,19 @@ def _watch(place: Path, number: int, job: dict[str, Any], ended: threading.Event
                 last, heard = beat, now
         if now - heard > job["patience_s"] or not place.is_dir():
             os._exit(1)
+
+
+def note_out_of_memory(folder: Path, system: str) -> int:
+    """Write the failure that a job could not write itself any more, and return its exit status.
+
+    Args:
+        folder: Of the job.
+        system: What ended it.
+    """
+    message = f"there was not enough memory for this trial; {system} ended it."
+    with contextlib.suppress(OSError):
+        (folder / "failure.json").write_text(json.dumps({"kind": "memory", "message": message}))
+    return MEMORY_STATUS
 
 
 def choose_device(wanted: str) -> str:

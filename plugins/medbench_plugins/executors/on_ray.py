@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import json
 import os
 import secrets
 import shutil
@@ -18,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import medbench
-from medbench_plugins.executors.far_jobs import LATE, Board, name_of
+from medbench_plugins.executors.far_jobs import LATE, Board, name_of, note_out_of_memory
+from medbench_plugins.executors.local import JOBS_A_WORKER
 from medbench_plugins.executors.ray_job import do
 from medbench_plugins.executors.servers import NO_VARIABLES
 
-JOBS_A_WORKER = 50
 BEAT_SECONDS = 2.0
 STEP_SECONDS = 0.2
 OBJECT_STORE_BYTES = 100 * 2**20
@@ -201,19 +200,13 @@ class RayJobs:
         except Exception as error:  # noqa: BLE001  Ray has many for a process that died
             why = f"{type(error).__name__}: {_first_line(error)}"
             if isinstance(error, self._ray.exceptions.OutOfMemoryError):
-                return self._out_of_memory(board, number)
+                return note_out_of_memory(board.folder_of(number), "Ray")
         status = board.ended(number)
         if status == LATE:
             raise TimeoutError
         if status is None:
             raise ProcessLookupError(why)
         return int(status)
-
-    def _out_of_memory(self, board: Board, number: int) -> int:
-        place = Path(json.loads((board.folder / f"{number}.job").read_text())["folder"])
-        message = "there was not enough memory for this trial; Ray ended it."
-        (place / "failure.json").write_text(json.dumps({"kind": "memory", "message": message}))
-        return 6
 
 
 def _first_line(error: BaseException) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import re
 import shlex
@@ -17,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import medbench
-from medbench_plugins.executors.far_jobs import LATE, Board, name_of
+from medbench_plugins.executors.far_jobs import LATE, Board, name_of, note_out_of_memory
 from medbench_plugins.executors.servers import NO_VARIABLES
 
 LIVING = frozenset({
@@ -201,7 +200,7 @@ class SlurmJobs:
             if state in LATE_STATES:
                 self._end(job, TimeoutError())
             elif state == "OUT_OF_MEMORY":
-                self._end(job, _out_of_memory(job))
+                self._end(job, note_out_of_memory(job.folder, "SLURM"))
             elif job.looks >= LOOKS or state not in ("", "COMPLETED", "FAILED"):
                 self._end(job, ProcessLookupError(f"SLURM says {state or 'nothing of it'} {code}".rstrip()))
 
@@ -235,14 +234,6 @@ def _settle(job: _Job, how: int | BaseException) -> None:
             job.future.set_exception(how)
         else:
             job.future.set_result(how)
-
-
-def _out_of_memory(job: _Job) -> int:
-    """Write the failure that a job could not write itself any more."""
-    message = "there was not enough memory for this trial; SLURM ended it."
-    with contextlib.suppress(OSError):
-        (job.folder / "failure.json").write_text(json.dumps({"kind": "memory", "message": message}))
-    return 6
 
 
 def _last_line(text: str) -> str:
