@@ -218,6 +218,15 @@ _TERMS = (
     ),
     Term("AC-GAN", "A GAN that is told the class of the image that it shall make (auxiliary classifier GAN)."),
     Term(
+        "ReACGAN",
+        "A later AC-GAN that is steadier to train, the strongest GAN here (rebooted auxiliary classifier GAN).",
+    ),
+    Term("class balancing", "Every class is drawn equally often in training, however rare it is."),
+    Term(
+        "rotations, flips, zoom",
+        "Training images are turned, mirrored, enlarged and shifted at random, anew each time.",
+    ),
+    Term(
         "hybrid",
         "Training on real and generated images, all of them rotated, flipped and zoomed as in the method without them.",
     ),

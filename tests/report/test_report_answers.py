@@ -11,10 +11,12 @@ from click.testing import CliRunner
 
 from _synthetic_store import SyntheticRun
 from medbench.cli import cli
+from medbench.report import headline, section_results
 from medbench.report.inputs import gather
 from medbench.report.report import Report, report
 from medbench.report.section_provenance import without_names
 from medbench.report.write_paper import markdown
+from medbench.tables import board_notes
 from medbench.tables.blocks import Section, Sentences, cell, table
 from medbench.tables.wording import by_board
 
@@ -254,3 +256,12 @@ def test_honest_protocols_stand_before_leaky_ones(tmp_path: Path) -> None:
 )
 def test_a_remark_keeps_its_counts_and_loses_the_names_of_images(note: str, said: str) -> None:
     assert without_names(note, is_phantom=False) == said
+
+
+def test_recalls_of_rare_classes_stand_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = "Recall of rare (10 patients) and its gain over the method above it, no interval: mixup 50.0 % (+1.0)."
+    for module in (headline, section_results, board_notes):
+        monkeypatch.setattr(module, "rare_recalls", lambda board: [said])
+    text = " ".join(markdown(made(tmp_path, ("patients",))).split())
+
+    assert text.count("Recall of rare (10 patients)") == 1

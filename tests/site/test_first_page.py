@@ -397,3 +397,18 @@ def test_a_heading_says_which_training_images_were_left_out(shipped: Path, entri
     told = {**board, "sentences": [*board["sentences"], said]}
     assert left_out_text(told) == "without those that the test part has too (44 of 1,546 training images)"
     assert left_out_text({**told, "protocol": "official"}) == ""
+
+
+def test_a_page_of_a_method_says_what_it_does_and_links_its_words(shipped: Path) -> None:
+    pages_of = {
+        text_of(path).partition(" Compared with ")[0]: html_of(path) for path in (shipped / "methods").glob("*")
+    }
+
+    def page(name: str) -> str:
+        (found,) = [html for text, html in pages_of.items() if f" {name} " in text]
+        return found
+
+    assert "images of an AC-GAN added" in page("hybrid: AC-GAN images")
+    assert 'glossary.html#ac-gan">AC-GAN</a>' in page("hybrid: AC-GAN images")
+    assert "The generator: copies of real training images" in page("hybrid: copied images")
+    assert "rotations, flips, zoom, shear and shifts" in page("Rotations, flips, zoom").casefold()

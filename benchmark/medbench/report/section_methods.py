@@ -8,11 +8,13 @@ from typing import Any
 
 from medbench.boards.board import Board
 from medbench.boards.training_runs import count_runs
+from medbench.errors import MedbenchError
 from medbench.interfaces import Card
 from medbench.planning.arm_names import arm_name, control_name
 from medbench.planning.fitted_steps import describe_fitted
 from medbench.protocols.protocol import EvaluationProtocol, protocol, split_size
 from medbench.registry.display_names import classifier_name, dataset_name
+from medbench.registry.training_facts import training_text
 from medbench.report import clinician
 from medbench.report.bibtex import Reference, of_recipes, references, unique
 from medbench.report.inputs import Material, provenances
@@ -94,7 +96,7 @@ def paragraph(material: Material, found: list[Reference], cards: Mapping[str, Ca
     for texts in alike.values():
         yield _cut(texts, next(board for board in material.boards if board.protocol == texts[0]))
     budget = study.budget
-    size = f" of {budget.size} pixels a side" if budget.size else ""
+    size = _input_size(material)
     generated = any(fit.name for part in material.parts for fit in part.fits)
     generators = f" and of generators at most {counted(budget.generator_steps, 'step')}" if generated else ""
     yield (
@@ -104,6 +106,7 @@ def paragraph(material: Material, found: list[Reference], cards: Mapping[str, Ca
     )
     if fitted := describe_fitted(study):
         yield fitted
+    yield from _optimisers(material)
     by_patient = any(board.unit == "patient" for board in material.boards)
     pooled = "; probabilities of a patient's images were combined by their geometric mean" if by_patient else ""
     yield (
@@ -119,6 +122,31 @@ def paragraph(material: Material, found: list[Reference], cards: Mapping[str, Ca
     if withheld:
         said = " ".join(re.sub(r" \(--[^)]*\)", "", why) for why in withheld)
         yield f"No conclusion is drawn from the intervals. {said}"
+
+
+def _input_size(material: Material) -> str:
+    """Say how large images were: as the budget has it, else as the recipes of the data sets do."""
+    sizes = {material.study.budget.size} - {None}
+    if not sizes and material.catalogue is not None:
+        names = [str(source["dataset"]).removeprefix("phantom:") for source in material.sources]
+        sizes = {getattr(recipe, "size", None) for name in names if (recipe := _resolved(material, "dataset", name))}
+    known = sorted(size for size in sizes if isinstance(size, int))
+    return f" of {listed([str(size) for size in known])} pixels a side" if known else ""
+
+
+def _optimisers(material: Material) -> Iterator[str]:
+    """Say how classifiers were trained, as far as their recipes and medbench's own loop tell it."""
+    for text in dict.fromkeys(row.arm.classifier for part in material.parts for row in part.rows):
+        if said := training_text(_resolved(material, "classifier", text)):
+            yield f"{classifier_name(text)} was trained with {said}."
+
+
+def _resolved(material: Material, kind: str, text: str) -> Any:
+    """Return a recipe; None where its plugin is not at hand."""
+    try:
+        return material.catalogue.resolve(kind, text) if material.catalogue is not None else None
+    except MedbenchError:
+        return None
 
 
 def _data(source: Mapping[str, Any], found: Sequence[Reference], cards: Mapping[str, Card]) -> str:

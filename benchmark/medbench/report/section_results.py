@@ -18,7 +18,7 @@ from medbench.statistics.gain_intervals import Interval
 from medbench.statistics.verdicts import WORDS, Word
 from medbench.tables.answer import answer_of
 from medbench.tables.blocks import Block, Cell, Fold, Section, Table, cell, fold, heading, say, table
-from medbench.tables.board_notes import count_patients, mark_notes, name_of_data, without_number
+from medbench.tables.board_notes import count_patients, mark_notes, name_of_data, rare_recalls, without_number
 from medbench.tables.board_table import design_of
 from medbench.tables.compare import gain_forests
 from medbench.tables.forest import Forest
@@ -57,9 +57,10 @@ def leaderboards(material: Material) -> Section:
         blocks.append(_board_table(part.rows, caption, label=f"board-{number}", worth=board.study.worth))
         further = [*_metrics(part.rows, board, number), *_yardsticks(board, number)]
         found = answer_of(board)
-        # What the headline says of an only board is not said again.
+        # What the headline says of an only board, and of every board that it answers for, is not said again.
         above = [] if material.shown == [part] else [*found.why_no_verdict, *found.warnings]
-        blocks.append(say(*above, *mark_notes(board), is_list=True))
+        said = rare_recalls(board) if part in material.shown else []
+        blocks.append(say(*above, *(note for note in mark_notes(board) if note not in said), is_list=True))
         blocks.append(fold("How to read these numbers, and more notes", say(*found.notes, is_list=True), *further))
     blocks += _across(material)
     return Section("leaderboard", "Results", tuple(blocks))

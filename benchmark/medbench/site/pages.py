@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,7 +17,9 @@ from medbench.errors import UsageError
 from medbench.glossary import TERMS
 from medbench.planning.arm_names import short
 from medbench.publishing.stored_words import in_plain_nouns
+from medbench.registry.descriptions import GENERATORS, METHODS
 from medbench.registry.display_names import classifier_name, method_name, recall_names
+from medbench.registry.recipes import parse
 from medbench.registry.score_facts import in_order, score_facts
 from medbench.site import citations, plots, protocol_pages, svg
 from medbench.site.data_cards import data_modality, data_name
@@ -197,6 +200,18 @@ def data_page(of_set: DataSet, *, has_bundles: bool = True, address: str = "") -
                    rankings=[list(found) for _, found in alike], answer=count_sentence(results))  # fmt: skip
 
 
+def what_method_is(recipe: str) -> str:
+    """Say in a line of plain words what a built-in method does; "" for others."""
+    try:
+        spec = parse(recipe)
+    except UsageError:
+        return ""
+    generator = dict(spec.parameters).get("generator", "")
+    if generator in GENERATORS:
+        return f"Images of a generator are added to the real ones. The generator: {GENERATORS[generator]}."
+    return f"{METHODS[spec.name][:1].upper()}{METHODS[spec.name][1:]}." if spec.name in METHODS else ""
+
+
 def method_page(method: Method, *, address: str = "") -> str:
     """Return the page of a method: every result of it, by data set and amount of training data."""
 
@@ -205,7 +220,10 @@ def method_page(method: Method, *, address: str = "") -> str:
         return data_name(board["dataset"]).casefold(), protocol_pages.place(board["protocol"]), board["classifier"]
 
     results = sorted(method.results, key=place)
+    named = f"{method.name} {method.control}"
+    found = [name for name in TERMS if re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", named)]
     return _render("method.html", root="../", address=address, method=method, results=results,
+                   what_it_is=what_method_is(method.recipe), words_of_name=found,
                    reach=svg.axis_reach(r.line.span for r in results), answer=count_sentence(results))  # fmt: skip
 
 

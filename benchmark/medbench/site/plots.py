@@ -172,7 +172,8 @@ def against_published(found: Sequence[Remeasured]) -> Plot:
     """Draw published figures against the same measure under an honest protocol here."""
     plot = Plot("Do published figures hold?", "Below the diagonal: less than published.",
                 "measured here, honest protocol, %", "published, %",
-                "No entry reruns a published study yet: medbench run thyroid-gan.")  # fmt: skip
+                "Empty: no entry so far repeats a published study. Run one, such as thyroid-gan, on its real images "
+                "(`medbench list studies` names others), and publish the run as page Submit says.")  # fmt: skip
     if not found:
         return plot
     values = [100 * v for one in found for v in (one.published, one.here)]

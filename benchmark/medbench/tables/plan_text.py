@@ -301,20 +301,23 @@ def _tree(arms: tuple[Arm, ...]) -> Iterator[str]:
     first = list({(a.augmenter, a.control, a.over): a for a in reversed(arms)}.values())[::-1]
     keys = {a.augmenter for a in first if not a.over}
 
-    def walk(parent: str, depth: int) -> Iterator[str]:
-        for arm in first:
-            over = arm.control if arm.control in keys and arm.control != arm.augmenter else ""
-            if over == parent and not arm.plain:
-                stem = "└ " if depth else ""
-                note = "" if arm.control else " (reference)"
-                if arm.control and not over:
-                    note = f" (to be compared with {method_name(arm.control)}, which is not run)"
-                name = branch_name(arm) if over else arm_name(arm)
-                yield f"{'  ' * (depth - 1) if depth else ''}{stem}{name}{note}"
-                if not arm.over:
-                    yield from walk(arm.augmenter, depth + 1)
+    def above(arm: Arm) -> str:
+        return arm.control if arm.control in keys and arm.control != arm.augmenter else ""
 
-    yield from walk("", 0)
+    def walk(parent: str, before: str, depth: int) -> Iterator[str]:
+        siblings = [arm for arm in first if above(arm) == parent and not arm.plain]
+        for arm in siblings:
+            is_last = arm is siblings[-1]
+            stem = f"{before}{'└ ' if is_last else '├ '}" if depth else ""
+            note = "" if arm.control else " (reference)"
+            if arm.control and not above(arm):
+                note = f" (to be compared with {method_name(arm.control)}, which is not run)"
+            name = branch_name(arm) if above(arm) else arm_name(arm)
+            yield f"{stem}{name}{note}"
+            if not arm.over:
+                yield from walk(arm.augmenter, f"{before}{'  ' if is_last else '│ '}" if depth else "", depth + 1)
+
+    yield from walk("", "", 0)
     yield from (branch_name(arm) for arm in first if arm.plain)
 
 
@@ -341,6 +344,7 @@ def _remarks(plan: Plan, screen: Screen) -> Iterator[str]:
         said += [f"Note{of_data}: {note.rstrip('.')}." for note in source.notes]
     if study.about:
         said.append(study.about)
+    said.append("What a word means: medbench glossary WORD.")
     yield ""
     yield from under(said, screen.width)
 
