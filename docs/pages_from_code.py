@@ -288,6 +288,19 @@ EXITS = {
 }
 
 
+def weights() -> str:
+    """Write where pretrained weights are got, with licence, needs and how a recipe names them."""
+    items = [item for kind in ("classifier", "extractor") for item in catalogue().items(kind)]
+    rows = [row for item in items if hasattr(item, "list_weights") for row in item.list_weights()]
+    return table(
+        ("weights", "licence", "needs", "got by", "written"),
+        [
+            (*(literal(row[key]) for key in ("name", "licence", "needs")), code(row["get"]), code(row["recipe"]))
+            for row in rows
+        ],
+    )
+
+
 def exit_codes() -> str:
     """Write every exit code, from the errors that end a command with it."""
     said = dict(EXITS)
@@ -334,6 +347,7 @@ def public_names() -> str:
 PARTS: dict[str, Callable[[], str]] = {
     "commands": commands,
     "exit-codes": exit_codes,
+    "weights": weights,
     "refusals": refusals,
     "glossary": glossary,
     "verdicts": verdicts,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import sys
 from collections.abc import Callable
@@ -118,3 +120,25 @@ def test_what_fits_is_planned_and_networks_without_packaged_weights_are_refused(
             medbench(*data, "-c", text), 2, f"no package holds weights for {name}", "efficientnet_lite0", "weights list"
         )
     one_sentence(medbench(*data, "-c", "timm[pretrained=imagenet,trunk=2]"), 2, "timm.trunk: got 2")
+
+
+def test_weights_are_listed_and_a_file_is_looked_at(medbench: Medbench, files: Path) -> None:
+    rows = json.loads(medbench("weights", "list", "--json").out)
+    listed = medbench("weights", "list").out
+    recipe = f"timm[model=test_resnet,pretrained={files / 'good.safetensors'}]"
+    told = json.loads(medbench("weights", "check", recipe, "--json").out)
+    text = medbench("weights", "check", recipe, "--channels", "3").out
+
+    assert {"efficientnet_lite0, ImageNet", "MedicalNet"} <= {row["name"] for row in rows}
+    for row in rows:
+        assert f"  get:   {row['get']}\n" in listed
+        assert f"'{row['recipe']}'" in listed
+    assert (told["network"], told["head"]) == ("test_resnet", "new: fc")
+    assert told["sha256"] == hashlib.sha256((files / "good.safetensors").read_bytes()).hexdigest()
+    assert told["adapted"] == "conv1.0"  # gray images, and statistics that are those of -1 to 1
+    assert told["pixels"] == "from -1 to 1"
+    assert "adapted  nothing" in text
+    one_sentence(medbench("weights", "check", "small-cnn"), 2, "small-cnn begins from scratch")
+    one_sentence(medbench("weights", "check", "mean", "--plugins-dir", TOYS), 2, "mean cannot be looked at")
+    nan = f"timm[model=test_resnet,pretrained={files / 'nan.safetensors'}]"
+    one_sentence(medbench("weights", "check", nan), 3, "tensor bn1.running_var holds NaN")

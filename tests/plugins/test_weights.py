@@ -195,8 +195,8 @@ def test_pretrained_networks_see_images_in_the_units_of_their_weights(
 def test_networks_from_scratch_see_pixels_as_they_did(tmp_path: Path) -> None:
     from medbench_plugins.classifiers.timm_nets import VGG16, Timm
 
-    samples = toy_samples(2, size=32)
-    plain, begun = (VGG16(head="narrow", pretrained=file).blueprint(samples).build() for file in (None, tmp_path))
+    samples, file = toy_samples(2, size=32), saved(network(), tmp_path / "any.safetensors")
+    plain, begun = (VGG16(head="narrow", pretrained=given).blueprint(samples).build() for given in (None, file))
 
     assert not hasattr(plain, "to_statistics")
     assert hasattr(begun, "to_statistics")

@@ -13,7 +13,7 @@ JOURNEY: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "Data": {
         "datasets": ("datasets", "Show, check, download or draw a data set."),
         "audit": ("audit", "Look for duplicates, leaks and shortcuts in a data set."),
-        "weights": ("weights", "Download pretrained weights."),
+        "weights": ("weights", "List, download and check pretrained weights."),
     },
     "Run": {
         "plan": ("plan", "Say what a run would do, and what gain it can detect."),

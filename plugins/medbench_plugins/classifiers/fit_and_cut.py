@@ -79,6 +79,44 @@ def check_images(self: OfImages, samples: medbench.Samples, budget: medbench.Bud
         check_batch_of_one(blueprint.build, shape, what=self.name, min_size=blueprint.min_size)
 
 
+@medbench.outside_identity
+def look_at_weights(self: OfImages, samples: medbench.Samples) -> dict[str, str]:
+    """Put the weights into the network for images like `samples` and say what became of them.
+
+    Raises:
+        medbench.UsageError: If the recipe names no weights.
+        medbench.DataError: As :func:`check_images`.
+    """
+    blueprint = self.blueprint(samples)
+    file = find_weights(self, blueprint)
+    if file is None:
+        raise medbench.UsageError(f"{self.name} begins from scratch; write pretrained=... to look at weights.")
+    from medbench_plugins.networks import weights
+
+    network = blueprint.begin(file)
+    given, own = weights.read_for(network, file, blueprint.rename), network.state_dict()
+    head = weights.name_head(network, blueprint.head)
+    kept = sorted({n.rpartition(".")[0] for n in own if n not in given or given[n].shape != own[n].shape})
+    to_statistics = getattr(network, "to_statistics", None)
+    told = {
+        "network": weights.name_network(network),
+        "tensors": f"{len(own)} of the network, {len(given)} of the file",
+        "file": str(file),
+        "sha256": weights.sha256(file),
+        "head": f"new: {', '.join(n for n in kept if f'{n}.'.startswith(head)) or 'none'}",
+        "adapted": ", ".join(n for n in kept if not f"{n}.".startswith(head)) or "nothing",
+        "images": f"{' x '.join(map(str, samples.x.shape[1:]))} pixels"
+        + (f", enlarged to {blueprint.min_size}" if min(samples.x.shape[2:]) < blueprint.min_size else ""),
+        "pixels": "from -1 to 1",
+    }
+    if to_statistics is not None:
+        deviation = 0.5 / to_statistics.factor
+        mean = 0.5 - to_statistics.term * deviation
+        numbers = (" ".join(f"{v:.4g}" for v in values.tolist()) for values in (mean, deviation))
+        told["pixels"] = "from 0 to 1, less {}, over {}".format(*numbers)
+    return told
+
+
 def cut(self: HasBlueprint) -> tuple[TrainedEncoder, LinearHead]:
     """Return what arms of features work between."""
     return TrainedEncoder(self), LinearHead()

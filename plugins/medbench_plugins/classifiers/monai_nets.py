@@ -51,6 +51,7 @@ class DenseNet121In3D:
     fit = fit_and_cut.fit
     cut = fit_and_cut.cut
     check_images = fit_and_cut.check_images
+    look_at_weights = fit_and_cut.look_at_weights
 
     def blueprint(self, samples: medbench.Samples) -> Blueprint:
         """Return how to build the network for volumes like these."""
@@ -85,6 +86,7 @@ class ResNet10In3D:
     fit = fit_and_cut.fit
     cut = fit_and_cut.cut
     check_images = fit_and_cut.check_images
+    look_at_weights = fit_and_cut.look_at_weights
 
     def blueprint(self, samples: medbench.Samples) -> Blueprint:
         """Return how to build the network for volumes like these."""
@@ -109,6 +111,7 @@ class ResNet18In3D:
     fit = fit_and_cut.fit
     cut = fit_and_cut.cut
     check_images = fit_and_cut.check_images
+    look_at_weights = fit_and_cut.look_at_weights
 
     def blueprint(self, samples: medbench.Samples) -> Blueprint:
         """Return how to build the network for volumes like these."""
@@ -145,6 +148,7 @@ class Monai:
     fit = fit_and_cut.fit
     cut = fit_and_cut.cut
     check_images = fit_and_cut.check_images
+    look_at_weights = fit_and_cut.look_at_weights
 
     def blueprint(self, samples: medbench.Samples) -> Blueprint:
         """Return how to build the network for images like these."""

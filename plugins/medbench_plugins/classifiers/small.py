@@ -40,6 +40,7 @@ class SmallCNN:
     fit = fit_and_cut.fit
     cut = fit_and_cut.cut
     check_images = fit_and_cut.check_images
+    look_at_weights = fit_and_cut.look_at_weights
 
     def blueprint(self, samples: medbench.Samples) -> Blueprint:
         """Return how to build the network for images like these."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import inspect
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import medbench
 from medbench_plugins.classifiers import fit_and_cut
 from medbench_plugins.classifiers.blueprint import Blueprint
-from medbench_plugins.networks import packaged_weights
+from medbench_plugins.networks import packaged_weights, published_weights
 
 if TYPE_CHECKING:
     from torch import nn
@@ -53,6 +54,7 @@ class VGG16:
     fit = fit_and_cut.fit
     cut = fit_and_cut.cut
     check_images = fit_and_cut.check_images
+    look_at_weights = fit_and_cut.look_at_weights
 
     def blueprint(self, samples: medbench.Samples) -> Blueprint:
         """Return how to build the network for images like these."""
@@ -96,6 +98,7 @@ class InceptionV3:
     fit = fit_and_cut.fit
     cut = fit_and_cut.cut
     check_images = fit_and_cut.check_images
+    look_at_weights = fit_and_cut.look_at_weights
 
     def blueprint(self, samples: medbench.Samples) -> Blueprint:
         """Return how to build the network for images like these."""
@@ -156,6 +159,7 @@ class Timm:
     fit = fit_and_cut.fit
     cut = fit_and_cut.cut
     check_images = fit_and_cut.check_images
+    look_at_weights = fit_and_cut.look_at_weights
 
     def blueprint(self, samples: medbench.Samples) -> Blueprint:
         """Return how to build the network for images like these."""
@@ -184,6 +188,10 @@ class Timm:
         """Download timm's weights to ``<folder>/<model>.safetensors``."""
         return _fetch(self.model, folder)
 
+    def list_weights(self) -> list[dict[str, str]]:
+        """Return a row for all weights that built-in recipes take, see ``medbench weights list``."""
+        return published_weights.list_sources()
+
 
 def _blueprint(
     model: str,
@@ -200,7 +208,7 @@ def _blueprint(
     def build() -> nn.Module:
         from medbench_plugins.networks.small import normalise_inputs
 
-        statistics = None if pretrained is None else input_statistics(model, packaged)
+        statistics = None if pretrained is None else input_statistics(model, packaged or pretrained)
         if statistics is None or {*statistics[0], *statistics[1]} == {0.5}:  # of -1 to 1, as pixels are
             return _create(model, channels, n_classes, **options)
         # Gray goes through the published first layer as three equal channels: their statistics differ.
@@ -213,13 +221,20 @@ def _blueprint(
 
 
 def input_statistics(
-    model: str, packaged: packaged_weights.Packaged | None
-) -> tuple[Sequence[float], Sequence[float]] | None:
-    """Return mean and deviation of each colour in [0, 1] that weights were trained with, or None if timm knows none."""
+    model: str, begun: packaged_weights.Packaged | Path | str | None = None
+) -> published_weights.Statistics | None:
+    """Return mean and deviation of each colour in [0, 1] that weights were trained with, or None if timm knows none.
+
+    Args:
+        model: A name of timm.
+        begun: What a package holds, or a file; None for timm's own weights.
+    """
     import timm
 
-    if packaged is not None:
-        return packaged.mean, packaged.deviation
+    if isinstance(begun, packaged_weights.Packaged):
+        return begun.mean, begun.deviation
+    if isinstance(begun, Path) and (own := published_weights.input_statistics(begun)) is not None:
+        return own
     config = timm.get_pretrained_cfg(model)
     return None if config is None else (config.mean, config.std)
 
@@ -231,11 +246,22 @@ def _create(model: str, channels: int, n_classes: int, **options: Any) -> nn.Mod
 
 
 def get_renaming(model: str) -> Any:
-    """Return the function by which timm brings published weights of this model into its present form, if any."""
+    """Return the function that brings published weights of this model into timm's present form."""
     from timm.models import model_entrypoint
 
     module = sys.modules[model_entrypoint(model.partition(".")[0]).__module__]
-    return getattr(module, "checkpoint_filter_fn", getattr(module, "_filter_fn", None))
+    names = ("checkpoint_filter_fn", "_filter_fn", "_filter_torchvision_pretrained")
+    of_timm = next((getattr(module, name) for name in names if hasattr(module, name)), None)
+
+    def rename(tensors: dict[str, Any], network: nn.Module) -> dict[str, Any]:
+        tensors = published_weights.rename(tensors, network)
+        if of_timm is None:
+            return tensors
+        with contextlib.redirect_stdout(None):  # one of them prints what it leaves out
+            takes_network = len(inspect.signature(of_timm).parameters) > 1  # those of VGG and DenseNet take none
+            return of_timm(tensors, network) if takes_network else of_timm(tensors)
+
+    return rename
 
 
 def _fetch(model: str, folder: Path) -> Path:

@@ -112,5 +112,5 @@ def _load(model: str, path: Path, sha256: str, size: int | None, entry: packaged
     head = tuple(f"{name}." for name in ((named,) if isinstance(named, str) else named))
     files.load(network, path, head=head, rename=packaged_weights.rename if entry else get_renaming(model))
     own = (entry.size,) * 2 if entry else tuple(network.pretrained_cfg["input_size"][1:])
-    mean, deviation = input_statistics(model, entry) or ((0.5,) * 3, (0.5,) * 3)
+    mean, deviation = input_statistics(model, entry or path) or ((0.5,) * 3, (0.5,) * 3)
     return _Trained(network.eval(), (size, size) if size else (own[0], own[1]), tuple(mean), tuple(deviation))

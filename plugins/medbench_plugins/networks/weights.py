@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+Rename = Callable[[dict[str, "torch.Tensor"], "nn.Module"], dict[str, "torch.Tensor"]]
 UNREADABLE = (OSError, RuntimeError, ValueError, EOFError, KeyError, ImportError, AttributeError, UnpicklingError)
 
 
@@ -69,7 +70,7 @@ def load(
     path: Path,
     *,
     head: tuple[str, ...] = (),
-    rename: Callable[[dict[str, torch.Tensor], nn.Module], dict[str, torch.Tensor]] | None = None,
+    rename: Rename | None = None,
 ) -> nn.Module:
     """Put a file's weights into `network` and return it.
 
@@ -82,15 +83,26 @@ def load(
     Raises:
         medbench.DataError: As for :func:`read_bundle` and :func:`insert`; the message names the file.
     """
+    return insert(network, read_for(network, path, rename), what=str(path), head=head)
+
+
+def read_for(network: nn.Module, path: Path, rename: Rename | None) -> dict[str, torch.Tensor]:
+    """Read a file's tensors under the names that they have in `network`; arguments and errors as for :func:`load`."""
     tensors = read(path)
-    if rename is not None:
-        try:
-            tensors = rename(tensors, network)
-        except UNREADABLE:
-            config = getattr(network, "pretrained_cfg", None) or {}
-            name = config.get("architecture") or type(network).__name__
-            raise medbench.DataError(f"{path} holds weights of another network than {name}; give its own") from None
-    return insert(network, tensors, what=str(path), head=head)
+    if rename is None:
+        return tensors
+    try:
+        return rename(tensors, network)
+    except UNREADABLE:
+        raise medbench.DataError(
+            f"{path} holds weights of another network than {name_network(network)}; give its own"
+        ) from None
+
+
+def name_network(network: nn.Module) -> str:
+    """Return what timm calls a network, or the name of its class."""
+    config = getattr(network, "pretrained_cfg", None) or {}
+    return str(config.get("architecture") or type(network).__name__)
 
 
 def insert(network: nn.Module, tensors: Mapping[str, Any], *, what: str, head: tuple[str, ...] = ()) -> nn.Module:
@@ -150,7 +162,7 @@ def build_from(
     pretrained: Path | None,
     start: medbench.State | None,
     head: tuple[str, ...] = (),
-    rename: Callable[[dict[str, torch.Tensor], nn.Module], dict[str, torch.Tensor]] | None = None,
+    rename: Rename | None = None,
 ) -> tuple[Callable[[], nn.Module], dict[str, str]]:
     """Return `build` with the weights it begins from put in, and what to record of them.
 
