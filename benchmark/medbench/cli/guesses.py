@@ -71,8 +71,8 @@ OF_OPTIONS: Mapping[str, tuple[str, str]] = {
     ),
     "pretrained weights checkpoint ckpt": (
         "--classifier",
-        "pretrained weights are a parameter of the classifier: -c 'timm[model=efficientnet_lite0,pretrained=imagenet]', "
-        "or a file; see `medbench weights list`",
+        "pretrained weights are a parameter of the classifier, as in "
+        "-c 'timm[model=efficientnet_lite0,pretrained=imagenet]', or a file; see `medbench weights list`",
     ),
     "method methods aug augs augmentation augmentations augment transform transforms policy": (
         "--augmenter",
