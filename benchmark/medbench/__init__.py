@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from medbench.registry.plugins import recipe
     from medbench.samples import UNLABELLED, Samples, balanced_sampling
     from medbench.text import counted
+    from medbench.trial.kept_features import KeptFeatures
 
 __version__ = "0.2.0"
 
@@ -63,6 +64,7 @@ _HOMES = (  # the light ones first
     "samples",
     "interfaces",
     "registry.plugins",
+    "trial.kept_features",
     "api.study",
 )
 
@@ -97,6 +99,7 @@ __all__ = [
     "Generator",
     "Index",
     "Jobs",
+    "KeptFeatures",
     "LeakError",
     "Loss",
     "MedbenchError",

@@ -318,6 +318,10 @@ Metric = Callable[[np.ndarray, np.ndarray], float]
 class Extractor(Recipe, Protocol):
     """A fixed recipe that turns pixels into features; nothing is fitted, and a row's features are its own alone.
 
+    One whose features are dear, such as a large network's, has ``kept = True``: those of the data set's images are
+    computed once, before the first training run. One that takes only pictures or only volumes says so in ``takes``, a
+    subset of 2d and 3d.
+
     One that tells classes apart has ``probabilities(x) -> float64 (n, k)`` besides, rows summing to 1.
 
     One that is trained has ``fit(train, context)``, which is handed what the fold's augmenter was handed and returns

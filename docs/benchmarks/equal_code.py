@@ -65,8 +65,8 @@ def main() -> None:
         KEPT.write_text(json.dumps(dict(sorted(now.items())), indent=1) + "\n")
         return
     differing: dict[str, str] = {}
-    for name in sorted(now):
-        if (kept := before.get(name, now[name])) != differing.setdefault(now[name], kept):
+    for name in sorted(now, key=lambda name: (name not in before, name)):  # what is new has the id of equal code
+        if (kept := before.get(name, differing.get(now[name], now[name]))) != differing.setdefault(now[name], kept):
             sys.exit(f"{name}: its code is now that of another recipe, whose results have another id; keep them apart")
     differing = {own: kept for own, kept in differing.items() if own != kept}
     if "--equal" in sys.argv:

@@ -51,6 +51,10 @@ def test_classifiers_and_data_sets_have_names_for_people() -> None:
     catalogue = plugins.load(installed=False)
     timm, monai = (catalogue.registered("classifier", name) for name in ("timm", "monai"))
     assert classifier_name("timm[model=resnet18]") == "resnet18 (timm)"
+    assert classifier_name("frozen[head=knn]") == "Nearest neighbours on frozen efficientnet_lite0 features"
+    assert classifier_name("frozen[encoder=slices[extractor=timm-features[size=96]]]") == (
+        "Linear layer on frozen efficientnet_lite0 (size=96) features of slices"
+    )
     assert classifier_name("small-cnn") == "Small CNN"
     assert classifier_name("timm") == classifier_name(f"timm[model={timm.model}]") == "resnet18 (timm)"
     assert classifier_name("monai") == classifier_name(f"monai[network={monai.network}]") == "DenseNet121 (MONAI)"
@@ -67,7 +71,7 @@ def test_every_built_in_has_a_name_and_no_name_is_left_over() -> None:
     named = {
         "augmenter": {*METHODS, *OF_GENERATORS},
         "generator": set(GENERATORS),
-        "classifier": {*CLASSIFIERS, "timm", "monai", "pretrained-on"},
+        "classifier": {*CLASSIFIERS, "timm", "monai", "pretrained-on", "frozen"},
         "dataset": {*DATASETS, "medmnist", "source-folder"},
     }
     for kind, names in named.items():

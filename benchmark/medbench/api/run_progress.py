@@ -85,7 +85,7 @@ class RunProgress:
         self._steps.pop(job, None)
         if status != "again":
             self.generators_done += kind == "stage"
-            self.runs_done += kind != "stage"
+            self.runs_done += kind == "trial"
 
     def name(self, job: str) -> str:
         """Name a job that runs; a generator is called one."""

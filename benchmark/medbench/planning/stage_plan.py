@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,8 +12,10 @@ from medbench.errors import UsageError
 from medbench.interfaces import Augmenter, Classifier, needs, source_of
 from medbench.registry.catalogue import Catalogue
 from medbench.samples import Samples
+from medbench.text import counted
 from medbench.trial.encode import encoder_and_head
-from medbench.trial.stages import ENCODER, features_made_of, ids_of, recipe_digest, stage_key
+from medbench.trial.kept_features import KeptFeatures, features_key, kept_by
+from medbench.trial.stages import ENCODER, EVERYTHING, features_made_of, ids_of, recipe_digest, stage_key
 from medbench.trial.trial import Trial
 
 Keys = dict[tuple[str, ...], str]
@@ -28,7 +30,7 @@ class StageJob:
         key: What it is stored under.
         stage: How people call the recipe: its text where it is registered, else its name.
         recipe: SHA-256 of the recipe, by which a job finds it; ENCODER for a classifier's own encoder.
-        on: What it is fitted on: "pixels", "features", or the name of another data set.
+        on: What it is fitted on: "pixels", "features", EVERYTHING, or the name of another data set.
         trial: One of the trials that need it; its cut gives the samples.
         depth: 0 for a stage that needs no other.
         needs: Keys of stages that must be there first.
@@ -42,6 +44,11 @@ class StageJob:
     depth: int = 0
     needs: tuple[str, ...] = ()
 
+    @property
+    def is_features(self) -> bool:
+        """Whether nothing is trained: the features of all images of a data set under a fixed extractor."""
+        return self.on == EVERYTHING
+
 
 @dataclass
 class StageJobs:
@@ -49,14 +56,17 @@ class StageJobs:
 
     Attributes:
         catalogue: What is registered.
+        rows: All rows of each data set.
         others: Rows of each other data set that recipes may learn from, by data set and name.
         planned: By key, in the order in which trials were found to need them.
     """
 
     catalogue: Catalogue
+    rows: Mapping[str, Samples]
     others: Mapping[str, Mapping[str, Samples]]
     planned: dict[str, StageJob] = field(default_factory=dict)
     _names: dict[Any, tuple[str, str]] = field(default_factory=dict)
+    _tables: dict[tuple[str, str], str] = field(default_factory=dict)
     _ids: tuple[Samples, list[str]] | None = None
 
     def of_trial(
@@ -76,16 +86,24 @@ class StageJobs:
         if encoder is not None:
             inner = tuple(self._plan_needed(encoder, trial, where, keys))
             key = self._key(encoder, f"{ENCODER} of {trial.classifier}", trial, where, keys)
-            self._plan(StageJob(key, ENCODER, trial, ENCODER, needs=inner))
             yield from inner
-            yield key
-            where = _Where(train, features_made_of(train.made_of, key), "features", (*inner, key))
+            before = inner
+            if getattr(encoder, "stored", True):
+                self._plan(StageJob(key, ENCODER, trial, ENCODER, needs=inner))
+                yield key
+                before = (*inner, key)
+            where = _Where(train, features_made_of(train.made_of, key), "features", before)
         extractor = self.catalogue.resolve("extractor", trial.extractor) if trial.extractor else None
         for recipe in (augmenter, head, extractor):
             yield from self._plan_needed(recipe, trial, where, keys)
+        if (kept := kept_by(extractor)) is not None:
+            yield self._plan_features(kept, trial)
 
     def _plan_needed(self, recipe: Any, trial: Trial, where: _Where, keys: Keys) -> Iterator[str]:
         for stage in needs(recipe):
+            if isinstance(stage, KeptFeatures):
+                yield self._plan_features(stage, trial)
+                continue
             place, other = where, source_of(stage)
             if other is not None:
                 name = key_of_dataset(other)
@@ -100,6 +118,16 @@ class StageJobs:
             self._plan(StageJob(key, text, trial, code, place.on, needs=(*place.before, *inner)))
             yield from inner
             yield key
+
+    def _plan_features(self, stage: KeptFeatures, trial: Trial) -> str:
+        """Plan the features of all images of a data set, once for all cuts and methods; return their key."""
+        text, code = self._name_stage(stage)
+        of_data = (code, trial.dataset)
+        if of_data not in self._tables:
+            made_of = self.rows[trial.dataset].made_of
+            self._tables[of_data] = features_key(stage, made_of=made_of, budget=trial.budget)
+        self._plan(StageJob(self._tables[of_data], text, trial, code, EVERYTHING))
+        return self._tables[of_data]
 
     def _name_stage(self, stage: Any) -> tuple[str, str]:
         """Return how people call a stage, and the SHA-256 of its recipe."""
@@ -136,3 +164,17 @@ class _Where:
     made_of: str
     on: str = "pixels"
     before: tuple[str, ...] = ()
+
+
+def name_stages(stages: Iterable[StageJob], train: str = "", compute: str = "") -> list[str]:
+    """Say how many generators and encoders are trained, and of how many data sets features are computed.
+
+    Args:
+        stages: Those of a plan.
+        train: Words behind the generators, such as " to train".
+        compute: Words behind the features.
+    """
+    jobs = list(stages)
+    tables = sum(job.is_features for job in jobs)
+    parts = [counted(len(jobs) - tables, "generator") + train] if len(jobs) > tables else []
+    return parts + ([f"the features of {counted(tables, 'data set')}{compute}"] if tables else [])

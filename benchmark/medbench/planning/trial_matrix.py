@@ -90,7 +90,7 @@ def expand(
     """
     if study.extractor:  # a wrong name, a missing file and a bad field show before anything is planned
         getattr(catalogue.resolve("extractor", study.extractor), "check", lambda: None)()
-    builder = _Builder(study, catalogue, StageJobs(catalogue, {source.text: source.others for source in sources}))
+    builder = _Builder(study, catalogue, _stage_jobs(catalogue, sources))
     rules = {text: protocol(text) for text in study.protocols}
     builder.warnings += _warnings_of(sources, rules)
     augmenters = [r for text in study.augmenters for r in catalogue.matching("augmenter", text)]
@@ -131,6 +131,11 @@ def expand(
             TrainedOn(*place, sum(counts) / len(counts)) for place, counts in sorted(builder.trained.items())
         ),
     )
+
+
+def _stage_jobs(catalogue: Catalogue, sources: Sequence[DatasetDescription]) -> StageJobs:
+    rows = {source.text: source.samples for source in sources}
+    return StageJobs(catalogue, rows, {source.text: source.others for source in sources})
 
 
 def _warnings_of(sources: Sequence[DatasetDescription], rules: Mapping[str, EvaluationProtocol]) -> list[str]:

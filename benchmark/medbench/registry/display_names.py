@@ -76,6 +76,7 @@ CLASSIFIERS: Mapping[str, str] = {
     "resnet18-3d": "ResNet-18 (3-D)",
     "unet-features": "U-Net features",
 }
+HEADS: Mapping[str, str] = {"linear": "Linear layer", "mlp": "Hidden layer", "knn": "Nearest neighbours"}
 CHOSEN_NETWORKS: Mapping[str, tuple[str, str, str]] = {
     "timm": ("model", "{} (timm)", "resnet18"),
     "monai": ("network", "{} (MONAI)", "DenseNet121"),
@@ -222,13 +223,29 @@ def generator_name(text: str) -> str:
 
 @functools.lru_cache(4096)
 def classifier_name(text: str) -> str:
-    """Name a classifier: ``timm[model=resnet18]`` is ``resnet18 (timm)``."""
+    """Name a classifier: ``timm[model=resnet18]`` is ``resnet18 (timm)``, ``frozen`` a layer on frozen features."""
     spec = _parse(text)
+    if spec.name == "frozen":
+        return _frozen_name(dict(spec.parameters))
     key, form, default = CHOSEN_NETWORKS.get(spec.name, ("", "", ""))
     parameters = dict(spec.parameters)
     if chosen := parameters.pop(key, default):
         return _with(form.format(chosen), tuple(parameters.items()))
     return _with(CLASSIFIERS.get(spec.name, spec.name), spec.parameters)
+
+
+def _frozen_name(parameters: dict[str, str]) -> str:
+    head = HEADS.get(parameters.pop("head", "linear"), "Head")
+    encoder = _parse(parameters.pop("encoder", "timm-features"))
+    inner, slices = dict(encoder.parameters), ""
+    if encoder.name == "slices":
+        encoder, slices = _parse(inner.get("extractor", "timm-features")), " of slices"
+        inner = dict(encoder.parameters)
+    if encoder.name == "timm-features":
+        name = _with(inner.pop("model", "efficientnet_lite0"), tuple(inner.items()))
+    else:
+        name = _with(encoder.name, encoder.parameters)
+    return f"{head} on frozen {name} features{slices}"
 
 
 @functools.lru_cache(4096)

@@ -35,8 +35,9 @@ from medbench.store.trial_files import Failure, drop_unmeasured, keep_unmeasured
 from medbench.trial.context import TrialContext
 from medbench.trial.encode import encode_samples, encoder_and_head
 from medbench.trial.fit_one_stage import fit_stage, training_part
+from medbench.trial.kept_features import kept_by
 from medbench.trial.run_one_trial import Measures, Recipes, run_trial, score_again
-from medbench.trial.stages import ENCODER, find_announced_stage
+from medbench.trial.stages import ENCODER, EVERYTHING, find_announced_stage, recipe_digest
 from medbench.trial.trial import Result, Trial
 
 REPORT_SECONDS = 0.5
@@ -58,7 +59,7 @@ class Task:
         stage: How people call the stage to fit.
         recipe: SHA-256 of its recipe, by which it is found among those the trial's recipes announce; ENCODER for the
             trial's encoder.
-        on: What it is fitted on: "pixels", "features", or the name of another data set, as `sources` has it.
+        on: What it is fitted on: "pixels", "features", EVERYTHING, or another data set's name, as `sources` has it.
         key: Its key.
         sources: Decoded folder of each other data set that recipes name.
         waived: Findings of the official cut that the study waives.
@@ -151,6 +152,7 @@ def do_task(task: Task, place: Path, device: str) -> None:
         stage_folder=lambda key: Path(task.stages[key]) if key in task.stages else None,
         report=Reporter(place / "progress.json"),
         sources=sources,
+        samples=samples,
     )
     _seed_globals(context)
     augmenter = catalogue.resolve("augmenter", trial.augmenter)
@@ -158,13 +160,11 @@ def do_task(task: Task, place: Path, device: str) -> None:
     extractor = catalogue.resolve("extractor", trial.extractor) if trial.extractor else None
     if task.kind == "stage":
         encoder, head = encoder_and_head(augmenter, classifier)
-        stage = (
-            encoder
-            if task.recipe == ENCODER
-            else find_announced_stage(task.recipe, encoder, augmenter, head, extractor)
-        )
+        stage = _find_stage(task.recipe, encoder, augmenter, head, extractor)
         train = training_part(rules, samples, trial.cut)
-        if task.on not in ("pixels", "features"):
+        if task.on == EVERYTHING:
+            train = samples
+        elif task.on not in ("pixels", "features"):
             train = next(sources(d) for d in datasets_in(augmenter, classifier) if key_of_dataset(d) == task.on)
         elif task.on == "features" and encoder is not None:
             (train,) = encode_samples(encoder, context, train)
@@ -191,6 +191,16 @@ def do_task(task: Task, place: Path, device: str) -> None:
     result = run_trial(trial, recipes, samples, context, measures, waived=waived, keep=keep)
     write_result(place, result, made_with)
     drop_unmeasured(place)
+
+
+def _find_stage(recipe: str, encoder: Any, augmenter: Any, head: Any, extractor: Any) -> Any:
+    """Find the stage of a task among the trial's encoder, its extractor's kept features, and what recipes announce."""
+    if recipe == ENCODER:
+        return encoder
+    kept = kept_by(extractor)
+    if kept is not None and recipe_digest(kept) == recipe:
+        return kept
+    return find_announced_stage(recipe, encoder, augmenter, head, extractor)
 
 
 def _seed_globals(context: TrialContext) -> None:

@@ -26,6 +26,7 @@ class Summary:
         skipped: Trials that turned out to make no sense.
         interrupted: Failures of trials that a fault of the machine ended; the same command tries them again.
         stages: Generators fitted now.
+        features: Data sets whose features were computed now.
         seconds: Wall time.
         stopped: The one failure that every job ended with, where the run was given up for it.
     """
@@ -37,6 +38,7 @@ class Summary:
     skipped: int = 0
     interrupted: list[Failure] = field(default_factory=list)
     stages: int = 0
+    features: int = 0
     seconds: float = 0.0
     stopped: Failure | None = None
 
@@ -53,6 +55,8 @@ class Summary:
             parts.append(f"{self.hits} stored before")
         if self.stages:
             parts.append(f"{counted(self.stages, 'generator')} trained")
+        if self.features:
+            parts.append(f"the features of {counted(self.features, 'data set')} computed")
         if self.failed:
             parts.append(f"{self.failed} FAILED (medbench logs)")
         if self.interrupted:

@@ -17,6 +17,8 @@ from medbench.store.store import Store
 from medbench.trial.stages import ENCODER, check_stage
 from medbench.trial.trial import Trial
 
+FEATURES = "features"
+
 
 @dataclass
 class Job:
@@ -25,7 +27,7 @@ class Job:
     Attributes:
         key: Id of the trial, or key of the stage.
         label: For people.
-        kind: "trial" or "stage".
+        kind: "trial", "stage", or FEATURES for a stage that trains nothing.
         task: What a worker does.
         share: Part of a device that it takes.
         needs: Keys of stages that must be stored first.
@@ -110,7 +112,8 @@ def find_left(
     for key in needed:
         stage = plan.stages[key]
         to_do = task("stage", stage.trial, stage=stage.stage, recipe=stage.recipe, on=stage.on, key=stage.key)
-        left.stages[key] = Job(stage.key, _label_of_stage(plan, stage), "stage", to_do, share, stage.needs)
+        kind = FEATURES if stage.is_features else "stage"
+        left.stages[key] = Job(stage.key, _label_of_stage(plan, stage), kind, to_do, share, stage.needs)
     return left
 
 
@@ -133,7 +136,8 @@ def _is_stored(store: Store, trial: Trial, summary: Summary, *, retry_failed: bo
 
 def _part_of(plan: Plan, trial: Trial, parts: int) -> int:
     """Return the shard of a trial; those that share a stage are in one, so that it is fitted once."""
-    return int((*plan.stages_of[trial.id], trial.id)[0][:8], 16) % parts
+    shared = [key for key in plan.stages_of[trial.id] if not plan.stages[key].is_features]  # all need those
+    return int((*shared, trial.id)[0][:8], 16) % parts
 
 
 def _label_of_trial(plan: Plan, trial: Trial) -> str:
@@ -147,6 +151,9 @@ def _label_of_trial(plan: Plan, trial: Trial) -> str:
 def _label_of_stage(plan: Plan, stage: StageJob) -> str:
     """Name a generator, or an encoder of features, for people."""
     trial = stage.trial
+    if stage.is_features:
+        titles = {source.text: source.title for source in plan.sources}
+        return f"features of {dataset_name(trial.dataset, titles.get(trial.dataset, ''))}"
     name = (
         f"features of {classifier_name(trial.classifier)}" if stage.recipe == ENCODER else generator_name(stage.stage)
     )

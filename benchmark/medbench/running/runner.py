@@ -23,7 +23,7 @@ from medbench.planning.plan import Plan
 from medbench.running.job import work
 from medbench.running.outcome import Summary
 from medbench.running.resources import LoadedPlugins, Workers
-from medbench.running.resume import Job, find_left, in_order, is_there, set_damaged_aside
+from medbench.running.resume import FEATURES, Job, find_left, in_order, is_there, set_damaged_aside
 from medbench.running.retry import may_retry, may_retry_lost
 from medbench.running.stop_hopeless_run import is_hopeless
 from medbench.running.time_left import TimedWatcher, makers_of_images
@@ -85,7 +85,8 @@ def run(
     _show_notes(state)
     state.stages = left.stages
     state.waiting = in_order(left, store)
-    watcher.planned(stages=len(state.waiting) - len(left.trials), trials=len(left.trials), hits=state.summary.hits)
+    generators = sum(job.kind == "stage" for job in state.waiting)
+    watcher.planned(stages=generators, trials=len(left.trials), hits=state.summary.hits)
     if left.trials:
         state.watcher = timed = TimedWatcher(
             watcher, {job.key: job for job in state.waiting}, workers.count,
@@ -235,7 +236,8 @@ def _accept(state: _Run, job: Job) -> None:
     assert job.folder is not None
     if job.trial is None:
         state.store.accept(job.folder, state.store.stage_place(job.key))
-        state.summary.stages += 1
+        state.summary.features += job.kind == FEATURES
+        state.summary.stages += job.kind != FEATURES
     else:
         place = state.store.accept(job.folder, state.store.place(job.trial))
         state.summary.done += 1

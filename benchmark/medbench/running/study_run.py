@@ -21,6 +21,7 @@ from medbench.planning.double_steps_trials import plan_double_steps
 from medbench.planning.plan import Plan
 from medbench.planning.plan_records import keep_worth, save_record
 from medbench.planning.run_sessions import begin_session, run_sessions, wall_time
+from medbench.planning.stage_plan import name_stages
 from medbench.planning.time_forecast import Timing
 from medbench.planning.trial_matrix import expand
 from medbench.registry.describe_recipe import with_inner
@@ -133,7 +134,7 @@ def _check_steps(
 
 def _first_guess(plan: Plan, request: Request, workers: Workers) -> str:
     """Say how long a plan may take, before any image is read."""
-    generators = f" and {counted(len(plan.stages), 'generator')}" if plan.stages else ""
+    generators = "".join(f" and {part}" for part in name_stages(plan.stages.values()))
     timed = forecast(plan, None, request, workers)
     guessed = f", {at_least(timed.guessed)} (a first guess)" if timed.guessed else ""
     if timed.is_known:

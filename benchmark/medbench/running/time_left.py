@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from medbench.planning.plan import Plan
 from medbench.registry.catalogue import Catalogue
-from medbench.running.resume import Job
+from medbench.running.resume import FEATURES, Job
 from medbench.running.watcher import Watcher
 from medbench.trial.trial import Trial
 
@@ -20,6 +20,8 @@ SECONDS_PER_STEP = 0.012
 """A step of small-cnn on 32 images of 32 pixels, on one core."""
 OF_GENERATORS = 4.0
 """How much dearer a step of a generator is than one of a classifier, as a guess."""
+FEATURES_SECONDS = 20.0
+"""Features of a thousand images under a small network at 224 pixels, on one core."""
 EVERY_SECONDS = 0.5
 USUAL_SIZE = 64
 """Pixels, where a budget leaves the size to the data set."""
@@ -152,6 +154,8 @@ class TimedWatcher:
 
 def guess_seconds(job: Job, makers: Collection[str] = ()) -> float:
     """Guess what a job takes on one core, from its steps, the size of the images and whether it adds some."""
+    if job.kind == FEATURES:
+        return FEATURES_SECONDS
     trial = Trial.from_json(job.task.trial)
     return guess_seconds_of(
         trial, is_stage=job.kind == "stage", scored=USUAL_SCORED if trial.augmenter in makers else 0
@@ -176,7 +180,10 @@ def guess_plan(plan: Plan, workers: int, makers: Collection[str] = ()) -> float:
         return 0.0
     images = {s.text: min(len(s.samples), MOST_SCORED * len(s.samples.classes)) for s in plan.sources}
     each = [guess_seconds_of(t, scored=images.get(t.dataset, 0) if t.augmenter in makers else 0) for t in plan.trials]
-    each += [guess_seconds_of(stage.trial, is_stage=True) for stage in plan.stages.values()]
+    each += [
+        FEATURES_SECONDS if stage.is_features else guess_seconds_of(stage.trial, is_stage=True)
+        for stage in plan.stages.values()
+    ]
     return max([sum(each) / workers, *each], default=0.0)
 
 

@@ -13,6 +13,7 @@ from medbench.planning.arms import Arm
 from medbench.planning.leak_staircase import arms_under
 from medbench.planning.plan import Plan
 from medbench.planning.seed_block import SEEDS
+from medbench.planning.stage_plan import name_stages
 from medbench.planning.stored_part import StoredPart
 from medbench.planning.time_forecast import Timing, duration_text
 from medbench.protocols.protocol import EvaluationProtocol, protocol
@@ -29,6 +30,7 @@ from medbench.tables.writers.terminal import PIPE, Screen, under
 from medbench.text import clean, counted, listed
 
 MOST_NAMED = 2
+SHARED = " (shared by all runs that need them)"
 
 
 def facts(plan: Plan, stored: StoredPart, timed: Timing) -> dict[str, Any]:
@@ -197,8 +199,7 @@ def _data(source: DatasetDescription) -> str:
 
 def _size(plan: Plan, stored: StoredPart) -> str:
     parts = [counted(len(plan.trials), "training run") + ", --check-steps adds some at last," * plan.study.check_steps]
-    if plan.stages:
-        parts.append(f"{counted(len(plan.stages), 'generator')} to train (shared by all runs that need them)")
+    parts += name_stages(plan.stages.values(), train=f" to train{SHARED}", compute=" to compute, once for all")
     said = " and ".join(parts)
     if stored.trials is None:
         return f"{said}. Nothing has been run yet; the images are not decoded yet."
@@ -207,6 +208,10 @@ def _size(plan: Plan, stored: StoredPart) -> str:
     if stored.trials == len(plan.trials):
         return f"{said}. All training runs are stored already."
     return f"{said}. Of the training runs {stored.trials:,} {'is' if stored.trials == 1 else 'are'} stored already."
+
+
+def _trains_generators(plan: Plan) -> bool:
+    return any(not job.is_features for job in plan.stages.values())
 
 
 def _boards(plan: Plan, source: DatasetDescription, text: str, timed: Timing, screen: Screen) -> Iterator[str]:
@@ -330,7 +335,7 @@ def _remarks(plan: Plan, screen: Screen) -> Iterator[str]:
         prefix = next((text for text in names if warning.startswith(text)), "")
         said.append(f"Warning: {names.get(prefix, '')}{without_command(warning.removeprefix(prefix))}")
     said += [f"Left out, {left_out(skip)}: {skip.reason}" for skip in plan.skipped]
-    generators = f", generators at most {counted(budget.generator_steps, 'step')}" if plan.stages else ""
+    generators = f", generators at most {counted(budget.generator_steps, 'step')}" if _trains_generators(plan) else ""
     said.append(f"Budget: {counted(budget.steps, 'training step')} with {budget.batch} images each{generators}.")
     if budget.steps <= FEW_STEPS:
         said.append("So few steps teach a network little: the numbers show that everything works, and nothing else.")

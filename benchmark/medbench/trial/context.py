@@ -17,6 +17,7 @@ from medbench.identity.identity import derive_seed, digest
 from medbench.interfaces import Dataset, Fitted, Stage, needs, outside_identity, source_of
 from medbench.registry.describe_recipe import describe_for_seeds
 from medbench.samples import Samples
+from medbench.trial.kept_features import FeatureTable, KeptFeatures, features_key, use_threads
 from medbench.trial.stages import ids_of, load_state, stage_key
 from medbench.trial.tamper_check import unchanged
 from medbench.trial.trial import Trial
@@ -32,6 +33,7 @@ class TrialContext:
         stage_folder: ``key -> folder`` of a stage that is stored, or None.
         report: Called with every step done.
         sources: ``dataset -> samples`` of the data sets that recipes name besides the one under test.
+        samples: All rows of the data set under test, for :class:`.KeptFeatures` alone.
     """
 
     def __init__(
@@ -43,11 +45,13 @@ class TrialContext:
         stage_folder: Callable[[str], Path | None] = lambda key: None,
         report: Callable[[int, int, Mapping[str, float]], None] = lambda step, total, values: None,
         sources: Callable[[Dataset], Samples] | None = None,
+        samples: Samples | None = None,
     ) -> None:
         self.budget, self.device, self.folder = trial.budget, device, folder
         self._split, self._seed, self._stage_seed = trial.split, trial.seed, trial.stage_seed
         self._stage_folder, self._report, self._sources = stage_folder, report, sources
         self._recipe: Any = None
+        self._samples = samples
         self.selects = self.only_stored = False
         self.fitted_on: dict[str, frozenset[str]] = {}
         self.stages: dict[str, str] = {}
@@ -103,6 +107,8 @@ class TrialContext:
 
     def fit_stage(self, stage: Stage[Fitted], train: Samples) -> Fitted:
         """Do what ``fit`` does for the core itself, which needs no announcement."""
+        if isinstance(stage, KeptFeatures):
+            return self._look_up_features(stage)
         train = self.learns_from(stage, train)
         key, inner = self.stage_context(stage, train)
         self.fitted_on[key] = frozenset(train.ids[train.is_real].tolist())  # ids alone: taking rows would copy pixels
@@ -122,8 +128,23 @@ class TrialContext:
         with unchanged("training samples", train, f"stage {stage.name!r}"):
             return stage.restore(state, train)
 
+    def _look_up_features(self, stage: KeptFeatures) -> FeatureTable:
+        """Return the kept features of the data set; nothing was learnt from its rows, so no ledger names them."""
+        if self._samples is None:
+            return FeatureTable(stage.extractor, {})
+        key = features_key(stage, made_of=self._samples.made_of, budget=self.budget)
+        stored = self._stage_folder(key)
+        use_threads(self.budget)
+        if stored is None:
+            return FeatureTable(stage.extractor, {})
+        state, record = load_state(stored, key)
+        self.stages[key] = record["sha256"]
+        return stage.restore(state, self._samples)
+
     def stage_context(self, stage: Any, train: Samples) -> tuple[str, TrialContext]:
         """Return a stage's key and its context, whose seeds depend on the rows it is fitted on and not on the arm."""
+        if isinstance(stage, KeptFeatures):
+            return features_key(stage, made_of=train.made_of, budget=self.budget), self.of(stage)
         ids = ids_of(train)
         key = stage_key(stage, made_of=train.made_of, ids=ids, stage_seed=self._stage_seed, budget=self.budget)
         inner = self.of(stage)

@@ -51,11 +51,13 @@ class Fold:
         train: The real training rows, used where the training set holds none, as in an arm of synthetic rows alone.
         fit: Trains the extractor within the fold and returns it; None where it is fixed.
         folder: Where scores may leave pictures; None leaves none.
+        features: Gives the extractor's features where those of real images are kept; None asks the extractor itself.
     """
 
     train: Samples | None = None
     fit: Callable[[], Any] | None = None
     folder: Path | None = None
+    features: Callable[[np.ndarray], np.ndarray] | None = None
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ def score_synthetic(
     try:
         with isolate_plugin(quiet=False):
             fitted = extractor if fold.fit is None else fold.fit()
-            described = _describe_rows(fitted, scores, parts, extractor.name)
+            described = _describe_rows(fitted, scores, parts, fold.features or fitted.features, extractor.name)
     except Skip as skip:
         return GeneratorScores({}, how | {"skipped": sentence(str(skip))})
     except Exception as error:  # noqa: BLE001  a plugin's call, after everything was trained
@@ -217,14 +219,18 @@ def _score_origin_label(training: Samples) -> dict[str, float]:
 
 
 def _describe_rows(
-    extractor: Any, scores: Sequence[Score], parts: Sequence[tuple[np.ndarray, Rows]], name: str
+    extractor: Any,
+    scores: Sequence[Score],
+    parts: Sequence[tuple[np.ndarray, Rows]],
+    features: Callable[[np.ndarray], np.ndarray],
+    name: str,
 ) -> dict[str, list[Rows]]:
     """Return what scores are of, by kind of row and class: features, and probabilities and pixels where asked for."""
 
     def by_kind(extract: Callable[[np.ndarray], np.ndarray]) -> list[Rows]:
         return [{k: _extract_features(extract, x, rows, name) for k, rows in of_kind.items()} for x, of_kind in parts]
 
-    described = {"features": by_kind(extractor.features)}
+    described = {"features": by_kind(features)}
     kinds = {_rows_of(score) for score in scores}
     if hasattr(extractor, "probabilities") and "probabilities" in kinds:
         described["probabilities"] = by_kind(extractor.probabilities)

@@ -28,6 +28,7 @@ from medbench.samples import Samples
 from medbench.trial.context import TrialContext, measure_cost
 from medbench.trial.encode import encode_samples, encoder_and_head
 from medbench.trial.generator_scores import Fold, GeneratorScores, score_synthetic
+from medbench.trial.kept_features import kept_by
 from medbench.trial.metrics import measure, measure_key, metric_name
 from medbench.trial.prior_correction import check_probabilities, correct_prior
 from medbench.trial.tamper_check import TamperCheck
@@ -249,11 +250,13 @@ def _score(
     assert extractor is not None
     fit = getattr(extractor, "fit", None)
     fit_in_fold = functools.partial(fit, train, context.of(extractor)) if fit is not None else None
+    kept = kept_by(extractor)
+    features = context.fit_stage(kept, train) if kept is not None else None
     return score_synthetic(
         training,
         test,
         extractor=extractor,
         scores=measures.scores,
         seed=context.seed("scores"),
-        fold=Fold(train, fit_in_fold, folder),
+        fold=Fold(train, fit_in_fold, folder, features),
     )

@@ -18,6 +18,8 @@ from medbench.samples import Samples
 
 ENCODER = "encoder"
 """How a plan names the stage that is a classifier's own encoder; it has no name in the catalogue."""
+EVERYTHING = "everything"
+"""What kept features are computed of: all rows of the data set, from which nothing is learnt."""
 
 
 def recipe_digest(stage: Any) -> str:

@@ -1,4 +1,4 @@
-"""What is fitted on an encoder's features, for every arm again: a linear softmax, or a small network for maps."""
+"""What is fitted on an encoder's features, for every arm again: linear, one hidden layer, or for maps."""
 
 from __future__ import annotations
 
@@ -39,6 +39,37 @@ class LinearHead:
         real = _real_or_all(samples)
         mean, deviation = feature_units(real.reshape(*real.shape[:2], -1).mean(2, dtype="float64"))
         return Blueprint(lambda: small.StandardisedLinear(mean, deviation, len(samples.classes)))
+
+
+@dataclass(frozen=True)
+class MLPHead:
+    """One hidden layer on standardised features, trained like every network.
+
+    Features are standardised by the real training rows, inside the network, as in :class:`LinearHead`.
+
+    Attributes:
+        lr: Peak learning rate.
+        hidden: Units of the hidden layer.
+        dropout: Share of them that is left out of a step, at least 0, below 1.
+    """
+
+    lr: float = 1e-3
+    hidden: int = 128
+    dropout: float = 0.5
+    name: ClassVar[str] = "mlp-head"
+    summary: ClassVar[str] = "one hidden layer on standardised features"
+    takes: ClassVar[frozenset[str]] = TAKES
+
+    fit = fit_blueprint
+
+    def blueprint(self, samples: medbench.Samples) -> Blueprint:
+        """Return how to build the head for features ``float32 (n, d)`` or ``(n, d, *spatial)``."""
+        from medbench_plugins.networks.standardised_mlp import StandardisedMLP
+
+        real = _real_or_all(samples)
+        mean, deviation = feature_units(real.reshape(*real.shape[:2], -1).mean(2, dtype="float64"))
+        n_classes, hidden, dropout = len(samples.classes), self.hidden, self.dropout
+        return Blueprint(lambda: StandardisedMLP(mean, deviation, n_classes, hidden=hidden, dropout=dropout))
 
 
 @dataclass(frozen=True)

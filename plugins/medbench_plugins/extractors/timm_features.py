@@ -42,6 +42,15 @@ class TimmFeatures:
     size: int | None = None
     name: ClassVar[str] = "timm-features"
     summary: ClassVar[str] = "a network of timm, trained on ImageNet or with weights of a file"
+    takes: ClassVar[frozenset[str]] = frozenset({"2d"})
+    kept: ClassVar[bool] = True
+
+    @property
+    def facts(self) -> dict[str, float | str]:
+        """What a training run on these features records: the SHA-256 of the weights."""
+        if isinstance(self.weights, Path):
+            return {"encoder": files.sha256(self.weights)}
+        return {"encoder": packaged_weights.get_entry(self.model).sha256}
 
     def check(self) -> None:
         """Look at model, weights and size; imports timm.
