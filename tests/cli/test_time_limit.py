@@ -122,6 +122,15 @@ def test_plan_says_hours_of_each_device_and_memory(monkeypatch: pytest.MonkeyPat
     assert "Memory: at most 2.0 GB a training run, 8.0 GB for all at a time; 3.0 GB of GPU memory" in on_gpu
 
 
+def test_a_gpu_that_was_not_measured_is_said_to_be_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    keep_costs(map(cost, METHODS))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    said = joined(medbench("plan", *LONG, "--device", "cuda"))
+
+    assert "How long it takes on a GPU is not known; `medbench calibrate` measures it here." in said
+    assert "All of it on the other device that was measured: 12 core-hours." in said
+
+
 def test_the_quickstart_is_forecast_on_a_fresh_clone() -> None:
     said = joined(medbench("plan"))
 

@@ -133,6 +133,7 @@ def check_kills(tmp_path: Path, executor: str, workers: int, runners: int, varia
 
     assert runner.returncode == 0
     assert not left
-    assert killed_workers + killed_runners >= min(4, workers)
+    few = workers < 20  # which may end before it is their turn
+    assert killed_workers + killed_runners >= (min(4, workers) if few else workers + runners)
     assert results(tmp_path / "runs") == results(tmp_path / "quiet")
     print(f"killed {killed_workers} workers and {killed_runners} runners")

@@ -18,16 +18,15 @@ def cost_lines(plan: Plan, stored: StoredPart, timed: Timing) -> Iterator[str]:
         return
     threads = plan.study.budget.threads
     at_a_time = f"with {counted(timed.at_a_time, 'training run')} at a time"
-    if not timed.is_known:
-        if timed.guessed:
-            yield f"At least about {duration_text(timed.guessed)} {at_a_time}, as a first guess; {CALIBRATE}."
-        else:
-            yield f"How long it takes is not known; {CALIBRATE}."
-        return
-    left = "What is left takes about" if timed.left < timed.whole else "About"
-    where = f" Measured on another machine on {timed.elsewhere}; {CALIBRATE}." if timed.elsewhere else ""
-    spent = device_time(timed.device, timed.left * timed.share, threads)
-    yield f"{left} {duration_text(timed.wall)} {at_a_time}: {spent}.{where}"
+    if timed.is_known:
+        left = "What is left takes about" if timed.left < timed.whole else "About"
+        where = f" Measured on another machine on {timed.elsewhere}; {CALIBRATE}." if timed.elsewhere else ""
+        spent = device_time(timed.device, timed.left * timed.share, threads)
+        yield f"{left} {duration_text(timed.wall)} {at_a_time}: {spent}.{where}"
+    elif timed.guessed:
+        yield f"At least about {duration_text(timed.guessed)} {at_a_time}, as a first guess; {CALIBRATE}."
+    else:
+        yield f"How long it takes {'' if timed.device == 'cpu' else 'on a GPU '}is not known; {CALIBRATE}."
     for device, seconds in timed.others.items():
         yield f"All of it on the other device that was measured: {device_time(device, seconds, threads)}."
     if timed.host_mb:
