@@ -75,8 +75,8 @@ def one_node(place: Path) -> Iterator[dict[str, str]]:
     try:
         for command in commands:
             program = shutil.which(command[0], path=_path())
-            out = (place / f"{command[0]}.out").open("w")
-            started.append(subprocess.Popen([str(program), *command[1:]], env=environment, stdout=out, stderr=out))
+            with (place / f"{command[0]}.out").open("w") as out:
+                started.append(subprocess.Popen([str(program), *command[1:]], env=environment, stdout=out, stderr=out))
             time.sleep(1.0)
         _wait_for_node(environment)
         yield variables
