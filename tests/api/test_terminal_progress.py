@@ -102,6 +102,16 @@ def test_decoding_says_what_is_left_of_it(capsys: pytest.CaptureFixture[str], cl
     ]
 
 
+def test_what_nobody_knows_the_end_of_is_counted(capsys: pytest.CaptureFixture[str], clock: list[float]) -> None:
+    with Display() as display:
+        for seconds, found in ((1, 1024), (4, 2048), (5, 3072)):
+            clock[0] = seconds
+            display.decoding("listing the files", found, 0)
+        display.decoding("reading names and tables", 0, 0)
+
+    assert capsys.readouterr().err.splitlines() == ["listing the files: 2,048 so far", "reading names and tables"]
+
+
 @pytest.mark.parametrize("width", [80, 120])
 def test_names_are_as_wide_as_the_terminal(width: int) -> None:
     name = "hybrid: ReACGAN images, Small CNN, repeat 1, fold 1"

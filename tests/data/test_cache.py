@@ -51,6 +51,26 @@ def test_pixels_come_back_and_a_second_start_decodes_nothing(root: Path) -> None
     assert samples.made_of == first.fingerprint
 
 
+def test_of_a_large_folder_every_step_is_told(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from medbench.data import cache, files
+    from medbench.data import decode as decoding
+
+    for module in (cache, decoding, files):
+        monkeypatch.setattr(module, "TOLD", 8)
+        monkeypatch.setattr(module, "MANY", 8, raising=False)
+    told: list[tuple[str, int, int]] = []
+    found = decode(Pictures(), root, size=8, progress=lambda *step: told.append(step))
+
+    assert list(dict.fromkeys(what for what, _, _ in told)) == [
+        "listing the files", "reading the files", "reading names and tables", "decoding pictures",
+        "hashing the images of pictures", "preparing to compare the images of pictures",
+        "comparing the images of pictures", "looking for shortcuts in the images of pictures",
+    ]  # fmt: skip
+    n = found.findings.images
+    assert ("listing the files", 8, 0) in told
+    assert ("hashing the images of pictures", n, n) in told
+
+
 def test_one_and_three_workers_decode_the_same(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = decode(Pictures(), root, size=8, workers=1).fingerprint
     monkeypatch.setenv("MEDBENCH_CACHE", str(tmp_path / "other"))

@@ -7,8 +7,8 @@ import sys
 import time
 from typing import Any
 
-from medbench.api.run_progress import RunProgress
-from medbench.text import clean, counted
+from medbench.api.run_progress import RunProgress, decoding_text
+from medbench.text import clean
 
 REDRAW_SECONDS = 0.5
 KEPT = 6
@@ -42,7 +42,7 @@ class NotebookProgress:
 
     def decoding(self, what: str, done: int, total: int) -> None:
         """Show how many images of a data set are decoded."""
-        self._title, self._done, self._total = f"{clean(what)}: {done:,} of {counted(total, 'image')}", done, total
+        self._title, self._done, self._total = decoding_text(clean(what), done, total), done, total
         self._draw(now=done == total)
 
     def planned(self, *, stages: int, trials: int, hits: int) -> None:

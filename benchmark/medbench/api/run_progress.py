@@ -13,6 +13,18 @@ def step_text(step: int, total: int) -> str:
     return f"step {step:,} of {total:,}" if step < total else "trained; testing and scoring"
 
 
+def decoding_text(what: str, done: int, total: int) -> str:
+    """Say how many images are decoded, or how many files were found where `total` is 0, as nobody knows it yet."""
+    if not total:
+        return f"{what}: {done:,} so far" if done else what
+    return f"{what}: {done:,} of {counted(total, 'image')}"
+
+
+def far_text(done: int, total: int) -> str:
+    """Return the same for a narrow column."""
+    return f"{done:,} of {total:,}" if total else f"{done:,}" if done else ""
+
+
 @dataclass
 class RunProgress:
     """How far a run is.

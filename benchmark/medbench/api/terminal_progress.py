@@ -13,9 +13,9 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Column
 from rich.text import Text
 
-from medbench.api.run_progress import RunProgress, step_text
+from medbench.api.run_progress import RunProgress, decoding_text, far_text, step_text
 from medbench.running.time_left import about
-from medbench.text import clean, counted
+from medbench.text import clean
 
 FIRST_SECONDS = 3.0
 """After which decoding is reported in a pipe, and from when what is left of it is believed."""
@@ -37,6 +37,7 @@ class Display:
         self._failed: dict[str, str] = {}
         self._overall: TaskID | None = None
         self._began: dict[str, float] = {}
+        self._counting: str | None = None
         self._last = time.monotonic()
 
     def __enter__(self) -> Display:
@@ -68,19 +69,22 @@ class Display:
     # -- progress of decoding --------------------------------------------------------------------------------------
 
     def decoding(self, what: str, done: int, total: int) -> None:
-        """Show how many images are decoded, and how long that still takes."""
+        """Show how many images are decoded, and how long that still takes; `total` is 0 while nobody knows it."""
         now = time.monotonic()
         elapsed = now - self._began.setdefault(what, now)
-        left = f", {about(elapsed * (total - done) / done)} left" if done and elapsed > FIRST_SECONDS else ""
+        left = f", {about(elapsed * (total - done) / done)} left" if total and done and elapsed > FIRST_SECONDS else ""
+        if self._counting not in (None, what) and self._bars is not None:  # what nobody knew the end of has ended
+            self._bars.update(self._tasks[self._counting], visible=False)
+        self._counting = None if total else what
         if self._bars is not None:
             if what not in self._tasks:
-                self._tasks[what] = self._bars.add_task(clean(what), total=total, far="")
+                self._tasks[what] = self._bars.add_task(clean(what), total=total or None, far="")
             self._bars.update(
-                self._tasks[what], completed=done, visible=done < total, far=f"{done:,} of {total:,}",
+                self._tasks[what], completed=done, visible=not total or done < total, far=far_text(done, total),
                 description=f"{clean(what)}{left}",
             )  # fmt: skip
         elif done in (0, total) or now - self._last > (FIRST_SECONDS if elapsed < QUIET_SECONDS else QUIET_SECONDS):
-            self.say(f"{what}: {done:,} of {counted(total, 'image')}{left if done < total else ''}")
+            self.say(decoding_text(what, done, total) + (left if done < total else ""))
 
     # -- a watcher of the runner -----------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from medbench.data.audit_duplicates import DETAIL, DETAIL_OF_FEW, LOOK_ALIKE, WH
 from medbench.data.audit_findings import PARTS_DIFFER, Blank, Shortcut, describe_blanks
 from medbench.data.audit_official_cut import WAIVABLE
 from medbench.data.cache import Decoded
+from medbench.data.decode import MANY
 from medbench.data.describe import title_of
 from medbench.data.find_phantom import PHANTOM
 from medbench.data.picture_planes import SIDE
@@ -103,9 +104,12 @@ def audit(
     facts = []
     with Display() as display:
         for source in sources:
-            of_source = _facts(source, source.decode(workers, display.decoding), audited.waive, official)
+            decoded = source.decode(workers, display.decoding)
+            if decoded.findings.images > MANY:
+                display.decoding("looking for images that look alike", 0, 0)
+            of_source = _facts(source, decoded, audited.waive, official)
             dropped = any(rule.overlap == "drop" for rule in rules)
-            facts.append(of_source | {"too_few": _too_few(source, audited), "dropped": dropped})
+            facts.append(of_source | {"too_few": _too_few(decoded, audited), "dropped": dropped})
     if as_json:
         click.echo(json.dumps(facts, indent=1))
     else:
@@ -125,9 +129,9 @@ def _study_of(catalogue: Catalogue, name: str) -> Study:
     return study.build({"name": "audit", "datasets": [name], "protocols": ["official"]})
 
 
-def _too_few(source: Source, audited: Study) -> str:
+def _too_few(decoded: Decoded, audited: Study) -> str:
     """Say which classes have too few patients for the study's splits; of a data set alone, for any split."""
-    samples = source.decode(1).samples()
+    samples = decoded.samples()
     if any(protocol(text).name != "official" for text in audited.protocols):
         return say_few(samples, audited.folds)
     return say_few(samples) if samples.parts is None else ""

@@ -16,7 +16,7 @@ from medbench.cli.list import list_rows, print_rows
 from medbench.cli.shared_options import complete, load_catalogue, plugin_options
 from medbench.data.audit_findings import describe_blanks, describe_label_conflicts
 from medbench.data.audit_images import check_contents, inspect_images, is_blank
-from medbench.data.decode import MANY, check_index
+from medbench.data.decode import MANY, READING, check_index
 from medbench.data.files import list_files
 from medbench.data.one_thread import one_thread
 from medbench.data.picture_planes import BATCH, SIDE, comparable_planes
@@ -84,8 +84,11 @@ def check(
     dataset = load_catalogue(plugin_folders, plugin_switches).resolve("dataset", name)
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; give the data set's folder.")
-    list_files(root)  # before a reader walks the folder: refuses links that leave it
-    index = check_index(dataset.index(root), name)
+    with Display() as display:
+        # Before a reader walks the folder: refuses links that leave it.
+        if len(list_files(root, display.decoding)) > MANY:
+            display.decoding(READING, 0, 0)
+        index = check_index(dataset.index(root), name)
     counts = ", ".join(
         f"{sum(r.label == k for r in index.records)} {clean(label)}" for k, label in enumerate(index.classes)
     )
@@ -149,8 +152,11 @@ def _decode(dataset: Dataset, root: Path, index: Index, bad: list[str], display:
     contents = ["" if same else content for content, same in zip(contents, uniform, strict=True)]
 
     def tell(rows: int, of: int) -> None:
-        if of > MANY:
+        if n > MANY:
             display.decoding("comparing", rows, of)
+
+    if n > MANY:
+        display.decoding("preparing to compare", 0, 0)
 
     inspected = inspect_images(
         index,

@@ -21,8 +21,8 @@ import numpy as np
 from medbench import sealed_records
 from medbench.data.audit_findings import Findings
 from medbench.data.cache_folder import FORMAT, cache_folder, find_damage, move_into_place, set_aside, write_error
-from medbench.data.decode import AUDIT, Progress, check_index, decode_into, index_sum
-from medbench.data.files import FileState, list_files, sha256_of
+from medbench.data.decode import AUDIT, MANY, READING, Progress, check_index, decode_into, index_sum
+from medbench.data.files import TOLD, FileState, list_files, sha256_of
 from medbench.errors import DataError, StoreError
 from medbench.identity.identity import digest, identity
 from medbench.interfaces import Dataset
@@ -74,14 +74,20 @@ def decode(
     Raises:
         DataError: If a file is missing or damaged.
     """
-    if found := find_decoded(dataset, root, size=size, prefix=prefix):
+    recipe, listing, pointer = _cache_key(dataset, root, size, prefix, progress)
+    if found := _seen_before(pointer, dataset, root):
         return found
-    recipe, listing, pointer = _cache_key(dataset, root, size, prefix)
-    content_of = {path: table or sha256_of(root / path) for path, _, _, _, _, table in listing}
+    content_of = {}
+    for path, _, _, _, _, table in listing:
+        content_of[path] = table or sha256_of(root / path)
+        if progress and len(listing) > MANY and len(content_of) % TOLD == 0:
+            progress("reading the files", len(content_of), len(listing))
     cache = cache_folder() / "decoded"
     name = dataset.name.replace(":", "-").replace("/", "-")
     content = digest([recipe, sorted(content_of.items())])
     folder = cache / f"{name}-{size}-{content[:16]}"
+    if progress and len(listing) > MANY:
+        progress(READING, 0, 0)
     if folder.is_dir() and (why := _stale(folder, dataset, root)) is not None:
         set_aside(folder, why, "its data are decoded again")
     if not folder.is_dir():
@@ -111,9 +117,10 @@ def find_decoded(dataset: Dataset, root: Path, *, size: int, prefix: str = "") -
     Raises:
         DataError: If the folder does not exist or cannot be listed.
     """
-    if not root.is_dir():
-        raise DataError(f"{root}: no such folder; give the data set's folder with --data, or use --phantom.")
-    _, _, pointer = _cache_key(dataset, root, size, prefix)
+    return _seen_before(_cache_key(dataset, root, size, prefix)[2], dataset, root)
+
+
+def _seen_before(pointer: Path, dataset: Dataset, root: Path) -> Decoded | None:
     if not pointer.is_file():
         return None
     folder = cache_folder() / "decoded" / pointer.read_text(errors="replace").replace("\0", "")
@@ -134,9 +141,13 @@ def _stale(folder: Path, dataset: Dataset, root: Path) -> str | None:
     return why
 
 
-def _cache_key(dataset: Dataset, root: Path, size: int, prefix: str) -> tuple[str, list[FileState], Path]:
+def _cache_key(
+    dataset: Dataset, root: Path, size: int, prefix: str, progress: Progress | None = None
+) -> tuple[str, list[FileState], Path]:
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder; give the data set's folder with --data, or use --phantom.")
     recipe = digest([identity(dataset), size, prefix, AUDIT, FORMAT])
-    listing = list_files(root)
+    listing = list_files(root, progress)
     return (
         recipe,
         listing,

@@ -20,7 +20,7 @@ from medbench.data.audit_findings import Findings
 from medbench.data.audit_images import Inspection, check_contents, inspect_images, is_blank, joins_near
 from medbench.data.audit_parts import measure_parts
 from medbench.data.audit_shortcuts import Header, measure_shortcuts, read_header
-from medbench.data.files import sha256_of
+from medbench.data.files import TOLD, sha256_of
 from medbench.data.one_thread import one_thread
 from medbench.data.picture_planes import comparable_planes
 from medbench.errors import DataError, ResourceError
@@ -28,9 +28,10 @@ from medbench.interfaces import Dataset, Index, Record
 
 AUDIT = 5  # version of what is looked for when images are decoded; raise it where groups or findings must change
 MANY = 3000  # images; comparing more takes long enough to say so
+READING = "reading names and tables"
 CHUNK = 16  # records a task: large enough to share a volume's slices, small enough for a smooth bar
 Progress = Callable[[str, int, int], None]
-"""``(what, done, total)``."""
+"""``(what, done, total)``; total is 0 while nobody knows it."""
 
 
 def decode_into(
@@ -74,14 +75,12 @@ def decode_into(
     tell_decoded(n)
     if not with_mask.any():
         (folder / "masks.npy").unlink()
-    compared = f"comparing the images of {dataset.name}"
 
-    def tell(rows: int, of: int) -> None:
-        if progress and of > MANY:
-            progress(compared, rows, of)
+    def tell(what: str, done: int, total: int) -> None:
+        if progress and n > MANY:
+            progress(f"{what} of {dataset.name}", done, total)
 
     _finish(folder, index, f"{prefix}{dataset.name.partition(':')[0]}", headers, dataset, tell)
-    tell(n, n)
 
 
 def check_index(index: Index, name: str) -> Index:
@@ -225,16 +224,20 @@ def _decode_rows(
         raise DataError(f"{dataset.name} read more than {len(records)} images; this is a fault of its recipe.")
 
 
-def _finish(
-    folder: Path, index: Index, prefix: str, headers: np.ndarray, dataset: Dataset, progress: Callable[[int, int], None]
-) -> None:
+def _finish(folder: Path, index: Index, prefix: str, headers: np.ndarray, dataset: Dataset, tell: Progress) -> None:
     """Audit the pixels of a folder and write its columns and its manifest."""
     sides = bool(getattr(dataset, "sides", False))
     pixels = np.load(folder / "pixels.npy", mmap_mode="r")
-    contents = [hashlib.sha256(row.tobytes()).hexdigest() for row in pixels]
+    contents: list[str] = []
+    for row in pixels:
+        if len(contents) % TOLD == 0:
+            tell("hashing the images", len(contents), len(pixels))
+        contents.append(hashlib.sha256(row.tobytes()).hexdigest())
+    tell("hashing the images", len(pixels), len(pixels))
     check_contents(contents, pixels[0], prefix)
     # A blank picture says nothing about who is in it: it unites nobody.
     hashes = ["" if row.min() == row.max() else content for row, content in zip(pixels, contents, strict=True)]
+    tell("preparing to compare the images", 0, 0)
     inspection = inspect_images(
         index,
         prefix,
@@ -242,8 +245,10 @@ def _finish(
         contents=hashes,
         blank=[is_blank(row) for row in pixels],
         join_near=joins_near(dataset),
-        progress=progress,
+        progress=lambda rows, of: tell("comparing the images", rows, of),
     )
+    tell("comparing the images", len(pixels), len(pixels))
+    tell("looking for shortcuts in the images", 0, 0)
     columns = {
         "ids": inspection.ids,
         "labels": [record.label for record in index.records],

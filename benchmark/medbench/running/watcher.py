@@ -12,7 +12,7 @@ class Watcher(Protocol):
         """Show a sentence."""
 
     def decoding(self, what: str, done: int, total: int) -> None:
-        """Called as the images of a data set are decoded."""
+        """Called as the images of a data set are decoded; `total` is 0 while nobody knows it."""
 
     def planned(self, *, stages: int, trials: int, hits: int) -> None:
         """Called once the store was searched: generators to train, training runs, results that are stored."""
