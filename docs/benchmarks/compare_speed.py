@@ -17,7 +17,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -40,18 +42,25 @@ PROVENANCE = {  # as long as that of a real trial
 }  # fmt: skip
 
 
-def build(root: Path, asked: argparse.Namespace) -> int:
-    """Write a store with every trial of one board, and the record of its plan; return the number of trials."""
-    rng = np.random.default_rng(0)
+def study_of(asked: argparse.Namespace) -> tuple[Study, list[Arm]]:
+    """Return the study of a synthetic store, and its arms."""
     names = [f"arm-{i:02}" for i in range(1, asked.arms)]
     study = Study(
         name="speed", datasets=["synthetic"], augmenters=names, classifiers=["net"],
         folds=asked.folds, repeats=asked.repeats, seeds=asked.seeds,
     )  # fmt: skip
-    arms = [Arm("balanced", "net", made_by="v1"), *(Arm(name, "net", "balanced", made_by="v1") for name in names)]
+    return study, [
+        Arm("balanced", "net", made_by="v1"),
+        *(Arm(name, "net", "balanced", made_by="v1") for name in names),
+    ]
+
+
+def results(asked: argparse.Namespace) -> Iterator[Result]:
+    """Yield a result of every trial of one board, as large as a real one."""
+    rng = np.random.default_rng(0)
+    study, arms = study_of(asked)
     labels = (np.arange(asked.patients) % 4 == 0).astype(np.int64)
     patients = np.array([f"p{i:05}" for i in range(asked.patients)])
-    store, n = Store(root), 0
     for repeat in range(asked.repeats):
         fold_of = rng.permutation(asked.patients) % asked.folds
         for fold in range(asked.folds):
@@ -60,33 +69,44 @@ def build(root: Path, asked: argparse.Namespace) -> int:
                 for arm in arms:
                     trial = Trial("synthetic", "patients", repeat, fold, asked.folds, seed, seed, arm.augmenter, "net",
                                   study.spending, data="d" * 64, arm="v1")  # fmt: skip
-                    trial = dataclasses.replace(trial, id=digest(trial.to_json()))
                     right = np.clip(rng.normal(0.6, 0.25, len(part)), 0.01, 0.99)
                     p = np.where(labels[part] == 1, right, 1 - right)
-                    folder = store.place(trial)
-                    folder.mkdir(parents=True)
-                    result = Result(
-                        trial, ids=patients[part], patients=patients[part], labels=labels[part],
+                    yield Result(
+                        dataclasses.replace(trial, id=digest(trial.to_json())),
+                        ids=patients[part], patients=patients[part], labels=labels[part],
                         probabilities=np.stack([1 - p, p], 1), frequencies=np.full(2, 0.5), classes=CLASSES,
                         metrics=dict.fromkeys(METRICS, 0.6), metric_keys=dict.fromkeys(METRICS, "k" * 64),
                         leaks=(), stages={}, facts={"parameters": 97650, "steps": 600, "validation_loss": 1.0467},
                         cost={"seconds": 1.0, "peak_mb": 100.0, "device": "cpu"},
                         counts={"real": asked.patients - len(part), "made": 0, "validation": 24, "test": len(part)},
                     )  # fmt: skip
-                    write_result(folder, result, PROVENANCE)
-                    n += 1
-    rare = int(labels.sum())
+
+
+def record_of(asked: argparse.Namespace) -> dict[str, Any]:
+    """Return the record of the plan."""
+    study, arms = study_of(asked)
+    rare = len(range(0, asked.patients, 4))
     source = {
         "dataset": "synthetic", "data": "d" * 64, "images": asked.patients, "patients": asked.patients,
         "class_patients": [asked.patients - rare, rare], "classes": list(CLASSES), "dimensions": 2, "notes": [],
         "unit": "patient", "publish": "nothing",
     }  # fmt: skip
-    record = {
+    return {
         "study": study.model_dump(), "sources": [source], "skipped": [], "warnings": [],
         "arms": {"synthetic": [dataclasses.asdict(arm) for arm in arms]},
     }  # fmt: skip
+
+
+def build(root: Path, asked: argparse.Namespace) -> int:
+    """Write a store with every trial of one board, and the record of its plan; return the number of trials."""
+    store, n = Store(root), 0
+    for result in results(asked):
+        folder = store.place(result.trial)
+        folder.mkdir(parents=True)
+        write_result(folder, result, PROVENANCE)
+        n += 1
     (root / ".plans").mkdir()
-    (root / ".plans" / "speed-00000000.json").write_text(json.dumps(record))
+    (root / ".plans" / "speed-00000000.json").write_text(json.dumps(record_of(asked)))
     return n
 
 

@@ -95,6 +95,30 @@ def test_failures_stay_visible_until_there_is_a_result(tmp_path: Path) -> None:
     assert [r.status for r in store.rows()] == ["done"]
 
 
+def test_one_search_lists_each_folder_once_and_finds_what_each_trial_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path)
+    trials = [replace(TRIAL, seed=seed, id=f"{seed:064x}"[::-1]) for seed in range(6)]
+    for trial in trials[:3]:
+        put(store, trial)
+    for trial in trials[2:5]:
+        store.accept_failure(store.job_folder(trial.id), trial, Failure("bug", "it broke"))
+    alone = [store.find(trial) for trial in trials]
+    parent = store.place(TRIAL).parent
+    asked: list[Path] = []
+    real = os.listdir
+    monkeypatch.setattr(os, "listdir", lambda place: asked.append(Path(place)) or real(place))
+
+    listed: dict[Path, list[str]] = {}
+    together = [store.find(trial, listed) for trial in trials]
+
+    said = [found and (found.trial.id, found.status, found.folder) for found in together]
+    assert said == [found and (found.trial.id, found.status, found.folder) for found in alone]
+    assert [found and found.status for found in together] == ["done"] * 3 + ["failed"] * 2 + [None]
+    assert asked.count(parent) == 1
+
+
 def test_two_stores_copied_together_are_their_union(tmp_path: Path) -> None:
     import shutil
 

@@ -14,6 +14,7 @@ from medbench.running.job import Task
 from medbench.running.outcome import Summary
 from medbench.running.resources import LoadedPlugins
 from medbench.store.store import Store
+from medbench.store.trial_files import Stored
 from medbench.trial.stages import ENCODER, check_stage
 from medbench.trial.trial import Trial
 
@@ -98,11 +99,11 @@ def find_left(
         of_data = {"decoded": folders[trial.dataset], "sources": others[trial.dataset], "checks": dict(plugins.checks)}
         return Task(kind, trial.to_json(), **of_data, **plugins.of_task, **more)  # type: ignore[arg-type]
 
-    left, needed = Left(), dict[str, None]()
+    left, needed, listed = Left(), dict[str, None](), dict[Path, list[str]]()
     for trial in plan.trials:
         if shard[1] > 1 and _part_of(plan, trial, shard[1]) != shard[0] - 1:
             continue
-        if _is_stored(store, trial, summary, retry_failed=retry_failed):
+        if _is_stored(store.find(trial, listed), summary, retry_failed=retry_failed):
             continue
         keys = plan.stages_of[trial.id]
         needed |= dict.fromkeys(keys)
@@ -117,9 +118,8 @@ def find_left(
     return left
 
 
-def _is_stored(store: Store, trial: Trial, summary: Summary, *, retry_failed: bool) -> bool:
-    """Say whether a trial is finished, and count it."""
-    old = store.find(trial)
+def _is_stored(old: Stored | None, summary: Summary, *, retry_failed: bool) -> bool:
+    """Say whether a trial is finished, by what was found of it, and count it."""
     if old is None:
         return False
     if old.status == "done":

@@ -51,6 +51,7 @@ class _Run:
     failures: dict[str, Failure] = field(default_factory=dict)
     recipes: dict[str, tuple[str, str]] = field(default_factory=dict)
     trials: set[str] = field(default_factory=set)
+    shown: float = 0.0
 
 
 def run(
@@ -121,29 +122,34 @@ def _loop(state: _Run, jobs: Jobs, timed: TimedWatcher) -> None:
         ended, _ = concurrent.futures.wait(
             state.running, timeout=POLL_SECONDS, return_when=concurrent.futures.FIRST_COMPLETED
         )
-        for job in state.running.values():
-            _show_progress(state, job)
-        timed.tell([*state.waiting, *state.running.values()])
+        if time.monotonic() - state.shown >= POLL_SECONDS:  # not after each of a thousand jobs that end a second
+            state.shown = time.monotonic()
+            for job in state.running.values():
+                _show_progress(state, job)
+        timed.tell(state.waiting, state.running.values())
         for future in ended:
             _finish(state, state.running[future], future)
             del state.running[future]  # only now: an interruption meanwhile must find its folder
 
 
 def _submit_ready(state: _Run, jobs: Jobs) -> None:
-    for job in list(state.waiting):
+    position = 0  # in what waits, which may be a million jobs: no copy of it is made
+    while position < len(state.waiting):
+        job = state.waiting[position]
         busy = sum(other.share for other in state.running.values())
         if len(state.running) >= state.workers.count or (busy and busy + job.share > state.workers.room + ROUNDING):
             return
         broken = next((k for k in job.needs if k in state.broken), None)
         if broken is not None:
-            state.waiting.remove(job)
+            del state.waiting[position]
             _fail_for(state, job, broken)
             continue
         folders = {key: state.store.stage_folder(key) for key in job.needs}
         if not all(folders.values()) or not state.store.claim(job.key):
+            position += 1
             continue
         if is_there(state.store, job):  # another runner finished it since we looked
-            state.waiting.remove(job)
+            del state.waiting[position]
             state.store.release(job.key)
             continue
         job.folder = state.store.job_folder(job.key)
@@ -153,7 +159,7 @@ def _submit_ready(state: _Run, jobs: Jobs) -> None:
             _announce(state, "trial_started", trial=job.trial)
         state.watcher.started(job.key, job.label, job.kind)
         state.running[jobs.submit(work, str(job.folder), job.share, state.workers.limit_s)] = job
-        state.waiting.remove(job)  # only now: an interruption between the two must find the folder
+        del state.waiting[position]  # only now: an interruption between the two must find the folder
 
 
 def _fail_for(state: _Run, job: Job, broken: str) -> None:

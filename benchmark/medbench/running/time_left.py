@@ -7,7 +7,7 @@ number of steps and the size of the images alone, and is called one; for other n
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 from medbench.planning.plan import Plan
@@ -100,14 +100,15 @@ class TimedWatcher:
             longest = max(longest, seconds)
         return max(longest, total / self.workers)
 
-    def tell(self, left: Sequence[Job]) -> None:
+    def tell(self, waiting: Collection[Job], running: Collection[Job] = ()) -> None:
         """Tell the watcher how many seconds are left; seldom where there are many jobs."""
-        told = getattr(self.watcher, "time_left", None)
-        if told is None or not left:
+        told, number = getattr(self.watcher, "time_left", None), len(waiting) + len(running)
+        if told is None or not number:
             return
         now = self.now()
-        if self._told is None or now - self._told >= EVERY_SECONDS + len(left) / 2000:
+        if self._told is None or now - self._told >= EVERY_SECONDS + number / 2000:
             self._told = now
+            left = [*waiting, *running]
             is_known = not self.is_guess or all(can_guess(job.task.trial["classifier"]) for job in left)
             told(self.seconds(left) if is_known else None, self.is_guess)
 

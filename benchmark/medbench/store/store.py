@@ -111,22 +111,29 @@ class Store:
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
-    def find(self, trial: Trial) -> Stored | None:
+    def find(self, trial: Trial, listed: dict[Path, list[str]] | None = None) -> Stored | None:
         """Return the stored row of exactly this trial id, the result before a failure.
 
         None also where the machine interrupted it, and where its folder is not whole: it is to be run then.
+
+        Args:
+            trial: What is looked for.
+            listed: What folders hold, each listed once; handed on from trial to trial of one search.
 
         Raises:
             StoreError: If its result is damaged.
         """
         place = self.place(trial)
-        for folder in [place, *self._failures(place)]:
-            if not holds_record(folder):
-                continue
-            stored = self._read(folder)
-            if stored.trial.id == trial.id and stored.status != "interrupted":
-                return stored
-        return None
+        if (stored := self._find_in(place, trial)) is not None:
+            return stored
+        found = (self._find_in(folder, trial) for folder in self._failures(place, listed))
+        return next((stored for stored in found if stored is not None), None)
+
+    def _find_in(self, folder: Path, trial: Trial) -> Stored | None:
+        if not holds_record(folder):
+            return None
+        stored = self._read(folder)
+        return stored if stored.trial.id == trial.id and stored.status != "interrupted" else None
 
     def rows(self, dataset: str | None = None) -> Iterator[Stored]:
         """Yield every row, sorted by folder: results, and the latest failure of trials without one.
@@ -216,10 +223,14 @@ class Store:
             raise sealed_records.damage_error(folder, "it holds another trial")
         return stored
 
-    def _failures(self, place: Path) -> list[Path]:
-        found = place.parent.glob(f"{place.name}.failed-*") if place.parent.is_dir() else ()
-        found = (p for p in found if is_trial(p))
-        return sorted(found, key=lambda p: attempt_of(p.name), reverse=True)
+    def _failures(self, place: Path, listed: dict[Path, list[str]] | None = None) -> list[Path]:
+        listed = {} if listed is None else listed
+        if place.parent not in listed:
+            names = os.listdir(place.parent) if place.parent.is_dir() else ()
+            listed[place.parent] = [name for name in names if ".failed-" in name]
+        begin = f"{place.name}.failed-"
+        found = (place.with_name(name) for name in listed[place.parent] if name.startswith(begin))
+        return sorted((p for p in found if is_trial(p)), key=lambda p: attempt_of(p.name), reverse=True)
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
