@@ -10,11 +10,24 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from medbench.analyses.canary import LEAKY_ACCURACY, AtChance, Canary, at_chance, plant
+from medbench.analyses.canary import (
+    LEAKY_AUROC,
+    NAMES,
+    PAYING,
+    AtChance,
+    Canary,
+    PlantedLeak,
+    at_chance,
+    plant,
+    with_each_leak,
+)
 from medbench.boards.board import Board, Row
 from medbench.cli.audit import audit
 from medbench.planning.arms import Arm
 from medbench.planning.study import Study
+from medbench.protocols.protocol import LEAKY, protocol
+from medbench.registry.plugins import load
+from medbench.running.request import build_request
 from medbench.samples import Samples
 from medbench.statistics.patient_scores import Cell, score
 from medbench.statistics.pool_images_by_patient import Units, units
@@ -22,7 +35,13 @@ from medbench.statistics.verdicts import Evidence
 from medbench.testing import toy_samples
 from medbench.trial.trial import Predictions
 
-SOUND = Canary((AtChance("none", 0.51, 0.40, 0.62),), (), 0.9, 0.75, 0.7, 8, 8, 0)
+HONEST = PlantedLeak("", (), 0.52)
+LEAKS = tuple(PlantedLeak(switch, (name,), 0.9 if switch in PAYING else 0.5) for switch, name in NAMES.items())
+SOUND = Canary((AtChance("none", 0.51, 0.40, 0.62),), (), (HONEST, *LEAKS), 8, 8, 0)
+
+
+def but(leak: PlantedLeak) -> dict[str, object]:
+    return {"leaks": tuple(leak if one.switch == leak.switch else one for one in SOUND.leaks)}
 
 
 def row(name: str, signal: float, seed: int, patients: int = 120) -> Row:
@@ -99,8 +118,11 @@ def test_pictures_that_look_alike_from_the_start_are_alarms() -> None:
     [
         ({"arms": (AtChance("acgan", 0.71, 0.61, 0.81),)}, "acgan: AUROC 0.710 on labels that are noise"),
         ({"missing": ("wgan (0 of 2 done, 2 failed, 0 skipped)",)}, "wgan (0 of 2 done"),
-        ({"leaky": LEAKY_ACCURACY - 0.01}, "accuracy under the leaking protocol is 84.0 %"),
-        ({"leaky": None}, "was not computed"),
+        (but(PlantedLeak("copies", ("copy",), LEAKY_AUROC - 0.01)), "AUROC under the leak copies is 0.790"),
+        (but(PlantedLeak("copies", ("copy",), None)), "was not computed"),
+        (but(PlantedLeak("images", (), 0.5)), "the leak images was not found by its name"),
+        (but(PlantedLeak("", ("copy",), 0.5)), "without a leak, copy was found"),
+        (but(PlantedLeak("", (), None)), "there is no AUROC"),
         ({"found": 7}, "found 7 of 8"),
         ({"alarms": 2}, "united 2 pairs"),
     ],
@@ -111,17 +133,32 @@ def test_whatever_is_not_as_it_must_be_is_said(change: dict[str, object], says: 
     assert says in fault
 
 
+def test_every_leak_that_there_is_is_planted_by_itself() -> None:
+    study = build_request("canary").study
+    leaking = with_each_leak(study)
+
+    assert leaking.augmenters == [study.inflation.arm]  # type: ignore[union-attr]
+    found = [protocol(text).switches for text in leaking.protocols]
+    assert found[0] == set()
+    assert set(NAMES) == set(LEAKY) == set().union(*found)
+    assert all(len(switches - {"copies"}) <= 1 for switches in found)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
 def test_the_canary_of_every_built_in_arm(tmp_path: Path) -> None:
     arguments = ["--canary", "--budget", "smoke", "--json", "--results", str(tmp_path / "store")]
-    arguments += ["-p", "no:medbench.scores"]  # they change no prediction and take a third of the time
     result = CliRunner().invoke(audit, arguments, catch_exceptions=False, standalone_mode=False)
     found = json.loads(result.stdout[result.stdout.index("{") :])
 
     assert found["faults"] == []
     assert result.return_value == 0
-    assert len(found["arms"]) >= 25
-    assert found["reach"] < 0.3
-    assert found["leaky"] >= LEAKY_ACCURACY > found["honest"]
-    assert found["found"] == found["planted"] > 0
+    names = {arm["name"].partition("[")[0] for arm in found["arms"]}
+    assert names >= set(load(installed=False).names("augmenter"))
+    assert len(found["arms"]) == len({arm["name"] for arm in found["arms"]})
+    assert found["reach"] < 0.4
+    honest, *leaks = found["leaks"]
+    assert honest["named"] == []
+    assert [leak["switch"] for leak in leaks] == list(LEAKY)
+    assert all(leak["auroc"] >= LEAKY_AUROC > honest["auroc"] for leak in leaks if leak["switch"] in PAYING)
+    assert found["found"] == found["planted"]

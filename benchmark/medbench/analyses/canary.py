@@ -1,24 +1,26 @@
 """The canary: on drawn images whose labels are noise, what does medbench itself report?
 
-Three things must hold. Under the honest protocol no arm tells the classes apart: the joint range of every arm's AUROC
-holds .5. Under a protocol that prepares before it cuts, the accuracy is high all the same, so that the data and the
-networks can show a leak. And a weak leak, one patient in ten with a picture in both parts of a cut, is found by the
-audit.
+Three things must hold. Under the honest protocol no arm tells the classes apart, and no leak is named: the joint range
+of every arm's AUROC holds .5. Each leak that a protocol can have is named in every trial where it is planted, and
+those that put copies of what is scored into training lift the AUROC of the same arm, by the same cuts, seeds and
+steps: so the data, the network and the steps can show a leak. And a weak leak, one patient in ten with a picture in
+both parts of a cut, is found by the audit.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from medbench.analyses.inflation import Inflation
 from medbench.boards.board import Board
 from medbench.data.audit_duplicates import find_duplicates
 from medbench.data.audit_official_cut import groups_across_cut
 from medbench.data.groups import link_groups
+from medbench.planning.study import Study
+from medbench.protocols.protocol import LEAKY, protocol, with_leaks
 from medbench.samples import Samples
 from medbench.statistics.auroc_interval import auroc_interval
 from medbench.statistics.patient_scores import Cell
@@ -26,7 +28,18 @@ from medbench.statistics.pool_images_by_patient import Units
 from medbench.statistics.student_t import two_sided
 
 SHARE = 0.1  # of the patients of a part: the planted leak
-LEAKY_ACCURACY = 0.85  # what a leak must be worth at least where nothing can be learnt
+LEAKY_AUROC = 0.8  # what a leak that pays must reach at least where nothing can be learnt
+PAYING = ("synthetic-scored", "copies")
+"""Switches of a protocol that must pay: under them nearly every scored image has a copy of itself in training."""
+NAMES = {
+    "synthetic-scored": "synthetic-scored",
+    "copies": "copy",
+    "fitted-on-all": "fitted-on-test",
+    "images": "same-patient",
+    "steps": "unequal-steps",
+    "selection": "selected-on-test",
+}
+"""What must be found where a switch is on, by the name in :data:`medbench.protocols.leaks.LEAKS`."""
 
 
 @dataclass(frozen=True)
@@ -52,15 +65,42 @@ class AtChance:
 
 
 @dataclass(frozen=True)
+class PlantedLeak:
+    """What one arm shows under one protocol.
+
+    Attributes:
+        switch: The leak, one of LEAKY; "" for the honest protocol.
+        named: Leaks that were found in every trial; under the honest protocol, in any.
+        auroc: Macro AUROC, 0 to 1; None where it was not computed.
+    """
+
+    switch: str
+    named: tuple[str, ...]
+    auroc: float | None
+
+    @property
+    def faults(self) -> list[str]:
+        """Return a sentence for everything that is not as it must be."""
+        if not self.switch:
+            wrong = [f"without a leak, {', '.join(self.named)} was found"] if self.named else []
+            return wrong if self.auroc is not None else [*wrong, "without a leak, there is no AUROC"]
+        faults = []
+        if NAMES[self.switch] not in self.named:
+            faults.append(f"the leak {self.switch} was not found by its name in every training run")
+        if self.switch in PAYING and (self.auroc is None or self.auroc < LEAKY_AUROC):
+            value = "was not computed" if self.auroc is None else f"is {self.auroc:.3f}"
+            faults.append(f"AUROC under the leak {self.switch} {value}; {LEAKY_AUROC:.2f} is expected at least")
+        return faults
+
+
+@dataclass(frozen=True)
 class Canary:
     """What was found.
 
     Attributes:
         arms: Under the honest protocol.
         missing: Arms without a number, with what became of them.
-        leaky: Accuracy under the leaking protocol, 0 to 1; None where it was not computed.
-        majority: Accuracy of always answering the commonest class.
-        honest: Accuracy of the same arm under the honest protocol.
+        leaks: One arm under the honest protocol, then under each leak by itself.
         planted: Pairs of patients with one picture in both parts.
         found: How many of them the audit found.
         alarms: Pairs of patients that the audit took for one and that were not planted.
@@ -68,9 +108,7 @@ class Canary:
 
     arms: tuple[AtChance, ...]
     missing: tuple[str, ...]
-    leaky: float | None
-    majority: float | None
-    honest: float | None
+    leaks: tuple[PlantedLeak, ...]
     planted: int
     found: int
     alarms: int
@@ -90,9 +128,7 @@ class Canary:
             if not arm.holds
         ]
         faults += [f"{name}: has no number" for name in self.missing]
-        if self.leaky is None or self.leaky < LEAKY_ACCURACY:
-            value = "was not computed" if self.leaky is None else f"is {100 * self.leaky:.1f} %"
-            faults.append(f"accuracy under the leaking protocol {value}; {100 * LEAKY_ACCURACY:.0f} % are expected")
+        faults += [fault for leak in self.leaks for fault in leak.faults]
         if self.found < self.planted:
             faults.append(f"the audit found {self.found} of {self.planted} planted pairs")
         if self.alarms:
@@ -161,23 +197,53 @@ def plant(samples: Samples, *, share: float = SHARE) -> tuple[int, int, int]:
     return len(rows), found, merged - found
 
 
-def canary(board: Board, inflation: Inflation | None, samples: Samples) -> Canary:
+def with_each_leak(study: Study) -> Study:
+    """Return the study that runs one arm under the honest protocol and under every leak by itself.
+
+    Args:
+        study: The canary; its ``[inflation]`` table names the arm.
+    """
+    assert study.inflation is not None
+    honest = next(text for text in study.protocols if protocol(text).is_honest)
+    # Synthetic images can be scored only where they are there before the cut.
+    leaks = [("synthetic-scored", "copies") if leak == "synthetic-scored" else (leak,) for leak in LEAKY]
+    changes = {
+        "name": f"{study.name}-leaks",
+        "augmenters": [study.inflation.arm],
+        "protocols": [honest, *(with_leaks(honest, switches) for switches in leaks)],
+        "controls": False,
+        "inflation": None,
+    }
+    return study.model_copy(update=changes)
+
+
+def planted_leaks(boards: Sequence[Board]) -> list[PlantedLeak]:
+    """Read what the one arm of :func:`with_each_leak` shows, the honest protocol first.
+
+    Args:
+        boards: One a protocol, built with the cells of their rows kept.
+    """
+    found = []
+    for board in boards:
+        row = board.all_rows[0]
+        switches = protocol(board.protocol).switches
+        named = [set(trial.leaks) for trial in row.trials.values()]
+        together = (set.intersection if switches else set.union)(*named) if named else set()
+        auroc = row.scores.auroc if row.scores is not None and row.failed + row.skipped == 0 else None
+        switch = next((leak for leak in LEAKY if leak in switches), "")
+        found.append(PlantedLeak(switch, tuple(sorted(together)), auroc))
+    return sorted(found, key=lambda leak: ["", *LEAKY].index(leak.switch))
+
+
+def canary(board: Board, leaking: Sequence[Board], samples: Samples) -> Canary:
     """Put the three parts together.
 
     Args:
         board: Of the honest protocol, with the cells of all its rows kept.
-        inflation: The staircase of the same study; None where it was not run.
+        leaking: Of the study made by :func:`with_each_leak`, likewise.
         samples: The images of the study.
     """
     found, missing = at_chance(board)
     planted, found_pairs, alarms = plant(samples)
-    return Canary(
-        tuple(found),
-        tuple(missing),
-        inflation.own.arm if inflation else None,
-        inflation.majority if inflation else None,
-        inflation.steps[-1].arm if inflation and inflation.steps else None,
-        planted,
-        found_pairs,
-        alarms,
-    )
+    leaks = tuple(planted_leaks(leaking))
+    return Canary(tuple(found), tuple(missing), leaks, planted, found_pairs, alarms)
