@@ -57,6 +57,9 @@ def test_classifiers_and_data_sets_have_names_for_people() -> None:
     )
     assert classifier_name("small-cnn") == "Small CNN"
     assert classifier_name("timm") == classifier_name(f"timm[model={timm.model}]") == "resnet18 (timm)"
+    begun = "timm[model=efficientnet_lite0,pretrained=imagenet,trunk=0.1,size=224]"
+    assert classifier_name(begun) == "efficientnet_lite0 (timm), ImageNet weights (size=224)"
+    assert classifier_name("small-cnn[pretrained=/a/b.pth,trunk=1.0]") == "Small CNN, weights of b.pth (trunk=1.0)"
     assert classifier_name("monai") == classifier_name(f"monai[network={monai.network}]") == "DenseNet121 (MONAI)"
     assert dataset_name("phantom:ddti:benign-malignant") == (
         "Thyroid ultrasound, benign or malignant (SYNTHETIC images)"

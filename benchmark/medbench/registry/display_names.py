@@ -223,15 +223,23 @@ def generator_name(text: str) -> str:
 
 @functools.lru_cache(4096)
 def classifier_name(text: str) -> str:
-    """Name a classifier: ``timm[model=resnet18]`` is ``resnet18 (timm)``, ``frozen`` a layer on frozen features."""
+    """Name a classifier: ``timm[model=resnet18]`` is ``resnet18 (timm)``; what it begins from stands behind.
+
+    ``frozen`` is a head on frozen features.
+    """
     spec = _parse(text)
     if spec.name == "frozen":
         return _frozen_name(dict(spec.parameters))
     key, form, default = CHOSEN_NETWORKS.get(spec.name, ("", "", ""))
     parameters = dict(spec.parameters)
-    if chosen := parameters.pop(key, default):
-        return _with(form.format(chosen), tuple(parameters.items()))
-    return _with(CLASSIFIERS.get(spec.name, spec.name), spec.parameters)
+    chosen = parameters.pop(key, default)
+    name = form.format(chosen) if chosen else CLASSIFIERS.get(spec.name, spec.name)
+    if (weights := parameters.pop("pretrained", "none")) != "none":
+        begins = "ImageNet weights" if weights == "imagenet" else f"weights of {weights.rpartition('/')[2]}"
+        name = f"{name}, {begins}"
+        if parameters.get("trunk") == "0.1":  # unless another is given
+            del parameters["trunk"]
+    return _with(name, tuple(parameters.items()))
 
 
 def _frozen_name(parameters: dict[str, str]) -> str:
