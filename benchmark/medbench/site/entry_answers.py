@@ -39,7 +39,8 @@ def answer_of_table(published: Published, board: Mapping[str, Any]) -> list[str]
     practice = [text for text in map(in_plain_words, board["sentences"]) if text.startswith("Practice run")]
     why = [*dict.fromkeys(one.judged.verdict.withheld for one in compared)]
     why += [] if any("Practice run" in text for text in why) else practice[:1]
-    training = barely_trained(int(published.entry["study"]["budget"]["steps"])) if sentence or largest else ""
+    steps = published.entry["study"]["budget"].get("steps")
+    training = barely_trained(int(steps)) if isinstance(steps, int | float) and (sentence or largest) else ""
     said = [sentence or largest, "" if largest in sentence else largest, training, *why]
     return [text for text in dict.fromkeys(said) if text]
 

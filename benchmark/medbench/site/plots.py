@@ -173,7 +173,7 @@ def against_published(found: Sequence[Remeasured]) -> Plot:
     plot = Plot("Do published figures hold?", "Below the diagonal: less than published.",
                 "measured here, honest protocol, %", "published, %",
                 "Empty: no entry so far repeats a published study. Run one, such as thyroid-gan, on its real images "
-                "(`medbench list studies` names others), and publish the run as page Submit says.")  # fmt: skip
+                "(medbench list studies names others), and publish the run as page Submit says.")  # fmt: skip
     if not found:
         return plot
     values = [100 * v for one in found for v in (one.published, one.here)]
