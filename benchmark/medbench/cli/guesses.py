@@ -119,7 +119,7 @@ OF_OPTIONS: Mapping[str, tuple[str, str]] = {
         "finished training runs are kept, never overwritten; --retry-failed tries failed ones again, another "
         "--results FOLDER starts anew",
     ),
-    "timeout time-limit max-time walltime": (
+    "timeout max-time walltime": (
         "--limit",
         "the most seconds that one training run may take is --limit 3600",
     ),
