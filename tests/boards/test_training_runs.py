@@ -14,6 +14,7 @@ from medbench.boards.build import boards
 from medbench.boards.training_runs import count_runs
 from medbench.cli import cli
 from medbench.planning.stored_part import StoredPart
+from medbench.planning.time_forecast import forecast_time
 from medbench.tables.plan_text import lines
 
 
@@ -38,7 +39,9 @@ def test_every_command_and_page_counts_the_same_training_runs(tmp_path: Path) ->
     results, plugins = ("--results", str(tmp_path / "runs")), ("--plugins-dir", str(TOYS))
     packed = tmp_path / "toys.medbench.zip"
 
-    assert f" {n} training runs" in "\n".join(lines(run.plan, StoredPart(run.store, 0, 0)))
+    assert f" {n} training runs" in "\n".join(
+        lines(run.plan, StoredPart(run.store, 0, 0), forecast_time(run.plan, run.store))
+    )
     assert f"{n - 1} of {n} training runs done, 1 failed" in medbench("status", *results)
     assert f" {n} training runs finished" in medbench("leaderboard", *results)
     medbench("report", *results, "--out", str(tmp_path / "page.html"), *plugins)
