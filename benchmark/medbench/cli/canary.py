@@ -52,7 +52,7 @@ def run_canary(
         plugin_folders: As ``--plugins-dir`` has it.
         plugin_switches: As ``-p`` has it.
     """
-    # Jobs side by side whose every product waits for all cores take many times as long; each has a core of its own.
+    # What jobs compute outside of a fit, as when they draw, would take all cores; jobs side by side have one each.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     left_out = blocked(plugin_switches)
     options: StudyOptions = {
