@@ -1,6 +1,6 @@
 """Which GAN draws better images, on pictures neither its fit nor its settings have seen.
 
-    python docs/benchmarks/generators.py DATA OUT [--steps 5000] [--width 8] [--seeds 3] [--only-score]
+    python docs/benchmarks/generators.py DATA OUT [--steps 5000] [--width 8] [--seeds 3] [--only-score] [--extractor R]
 
 DATA holds one folder of pictures a class, all of one size. A picture belongs to a part by the SHA-256 of its bytes,
 so the same picture is never in two: half are for fitting, a quarter for choosing settings by hand, a quarter for the
@@ -17,7 +17,8 @@ recognised     share of made pictures that a classifier of the real ones takes f
 copies         share nearer to a fitted picture than all but 1 % of held-out ones
 
 The last two rows are real pictures of the fit part in place of made ones (the floor), and held-out ones
-where only those make sense. Features are those of the extractor `random-convolutions`.
+where only those make sense. Features are those of --extractor, `random-convolutions` unless another is named;
+numbers of two extractors have nothing in common but the order of the generators.
 """
 
 from __future__ import annotations
@@ -37,7 +38,6 @@ import medbench
 from medbench.testing import SandboxContext
 from medbench.trial.generator_scores import score_synthetic
 from medbench_plugins.classifiers.small import SmallCNN
-from medbench_plugins.extractors.random_convolutions import RandomConvolutions
 from medbench_plugins.generator_scores import register_scores
 from medbench_plugins.generators.acgan import ACGAN
 from medbench_plugins.generators.diversity import measure_diversity
@@ -93,7 +93,11 @@ def recognised(predict: medbench.Predictor, x: np.ndarray, labels: np.ndarray) -
 
 
 def measure(
-    sampler: medbench.Sampler, parts: dict[str, medbench.Samples], predict: medbench.Predictor, seconds: float
+    sampler: medbench.Sampler,
+    parts: dict[str, medbench.Samples],
+    predict: medbench.Predictor,
+    extractor: medbench.Extractor,
+    seconds: float,
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Draw as many pictures as were fitted, and return their numbers and the floor's."""
     train = parts["fit"]
@@ -101,7 +105,7 @@ def measure(
     scored = score_synthetic(
         train.with_synthetic(made, train.labels, maker="made"),
         parts["score"],
-        extractor=RandomConvolutions(),
+        extractor=extractor,
         scores=list(register_scores()),
         seed=0,
     )
@@ -138,7 +142,9 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=8)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only-score", action="store_true", help="fit nothing; say what is missing")
+    parser.add_argument("--extractor", default="random-convolutions", help="a recipe, such as timm-features")
     options = parser.parse_args()
+    extractor = medbench.recipe("extractor", options.extractor)
     parts = read(options.data)
     counts = {part: samples.class_counts.tolist() for part, samples in parts.items()}
     print(f"pictures a class: {counts}; {options.steps} steps, width {options.width}")
@@ -163,7 +169,7 @@ def main() -> None:
                 raise SystemExit(f"{folder}: fitted with {facts['steps']} steps of width {facts['width']}; give those.")
             with np.load(folder / "state.npz") as state:
                 sampler = recipe.restore(dict(state), parts["fit"])
-            own, floor = measure(sampler, parts, predict, facts["seconds"])
+            own, floor = measure(sampler, parts, predict, extractor, facts["seconds"])
             rows.append(own)
             print(line(f"{recipe.name} {seed}", own), flush=True)
         if len(rows) > 1:

@@ -220,7 +220,7 @@ def _classifier(catalogue: Catalogue, name: str, item: Any) -> Row:
         "name": name,
         "what": describe_for_people("classifier", name, item),
         "for": f"{'/'.join(taken)}-D" if taken else "",
-        "gpu": name != "small-cnn",
+        "gpu": name not in ("small-cnn", "frozen"),
         "title": classifier_name(name),
     }
 

@@ -42,10 +42,13 @@ TITLES: Mapping[str, str] = {
     "1801.01401": "Demystifying MMD GANs",
     "1802.05637": "cGANs with Projection Discriminator",
     "1803.05407": "Averaging Weights Leads to Wider Optima and Better Generalization",
+    "1805.01978": "Unsupervised Feature Learning via Non-Parametric Instance-level Discrimination",
+    "1805.08974": "Do Better ImageNet Models Transfer Better?",
     "1806.05236": "Manifold Mixup: Better Representations by Interpolating Hidden States",
     "1807.09499": "How good is my GAN?",
     "1811.02629": "Identifying the Best Machine Learning Algorithms for Brain Tumor Segmentation, Progression "
     "Assessment, and Overall Survival Prediction in the BRATS Challenge",
+    "1902.07208": "Transfusion: Understanding Transfer Learning for Medical Imaging",
     "1904.00625": "Med3D: Transfer Learning for 3D Medical Image Analysis",
     "1904.06991": "Improved Precision and Recall Metric for Assessing Generative Models",
     "1905.04899": "CutMix: Regularization Strategy to Train Strong Classifiers with Localizable Features",
@@ -61,6 +64,7 @@ TITLES: Mapping[str, str] = {
     "2102.09672": "Improved Denoising Diffusion Probabilistic Models",
     "2011.09172": "On Focal Loss for Class-Posterior Probability Estimation: A Theoretical Perspective",
     "2103.10158": "TrivialAugment: Tuning-free Yet State-of-the-Art Data Augmentation",
+    "2104.14294": "Emerging Properties in Self-Supervised Vision Transformers",
     "2106.12930": "VinDr-SpineXR: A deep learning framework for spinal lesions detection and classification from "
     "radiographs",
     "2111.01118": "Rebooting ACGAN: Auxiliary Classifier GANs with Stable Training",
