@@ -166,6 +166,18 @@ def test_what_is_left_follows_what_was_measured() -> None:
     assert guess_plan(made, 1) == pytest.approx(2 * 7.2)  # type: ignore[arg-type]
 
 
+def test_what_features_take_tells_nothing_of_training() -> None:
+    now, jobs = [0.0], {"f": job("f", kind="features"), "a": job("a")}
+    timed = TimedWatcher(Silent(), jobs, 1, now=lambda: now[0])  # type: ignore[arg-type]
+    before = timed.seconds([jobs["a"]])
+    timed.started("f", "", "features")
+    now[0] = 1000.0
+    timed.progress("f", 500, 1000)
+    assert (timed.is_guess, timed.seconds([jobs["a"]])) == (True, before)
+    timed.finished("f", "done", "")
+    assert (timed.is_guess, timed.seconds([jobs["a"]])) == (True, before)
+
+
 def test_a_watcher_that_wants_no_time_is_told_none() -> None:
     told: list[str] = []
     bare = SimpleNamespace(say=told.append)

@@ -37,7 +37,7 @@ from medbench.running.time_limit import fit_to_limit, forecast
 from medbench.running.watcher import Watcher
 from medbench.samples import Samples
 from medbench.store.store import MARK, Store
-from medbench.text import counted
+from medbench.text import counted, listed
 
 MANY_TRIALS = 100_000
 """Trials of a study that is planned without being asked twice."""
@@ -134,12 +134,12 @@ def _check_steps(
 
 def _first_guess(plan: Plan, request: Request, workers: Workers) -> str:
     """Say how long a plan may take, before any image is read."""
-    generators = "".join(f" and {part}" for part in name_stages(plan.stages.values()))
+    jobs = listed([counted(len(plan.trials), "training run"), *name_stages(plan.stages.values())])
     timed = forecast(plan, None, request, workers)
     guessed = f", {at_least(timed.guessed)} (a first guess)" if timed.guessed else ""
     if timed.is_known:
         guessed = f", {about(timed.wall)} (as measured {_where(timed)})"
-    return f"{counted(len(plan.trials), 'training run')}{generators}{guessed}; the images are read first"
+    return f"{jobs}{guessed}; the images are read first"
 
 
 def _forecast(plan: Plan, store: Store, request: Request, workers: Workers) -> Iterator[str]:

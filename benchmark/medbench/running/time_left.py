@@ -71,7 +71,13 @@ class TimedWatcher:
     @property
     def is_guess(self) -> bool:
         """Whether nothing was measured yet."""
-        return not self._took and all(job.share < LEAST_SHARE for job in self._running.values())
+        return not any(group[0] != FEATURES for group in self._took) and all(
+            job.share < LEAST_SHARE or not self._is_training(key) for key, job in self._running.items()
+        )
+
+    def _is_training(self, key: str) -> bool:
+        """Say whether what a job takes tells of others: features are computed, not trained."""
+        return key in self.jobs and self.jobs[key].kind != FEATURES
 
     def seconds(self, left: Iterable[Job]) -> float:
         """Return the seconds that jobs still take, all workers busy.
@@ -81,7 +87,7 @@ class TimedWatcher:
         """
         now, spent, guessed = self.now(), self._spent, self._guessed
         for key, running in self._running.items():
-            if running.share >= LEAST_SHARE and key in self.jobs:
+            if running.share >= LEAST_SHARE and self._is_training(key):
                 spent += now - running.began
                 guessed += running.share * guess_seconds(self.jobs[key], self.makers)
         rate = spent / guessed if guessed > 0 else 1.0
@@ -129,8 +135,9 @@ class TimedWatcher:
         if status == "done" and running is not None and job in self.jobs:
             took = self.now() - running.began
             self._took.setdefault(_group(self.jobs[job]), []).append(took)
-            self._spent += took
-            self._guessed += guess_seconds(self.jobs[job], self.makers)
+            if self._is_training(job):
+                self._spent += took
+                self._guessed += guess_seconds(self.jobs[job], self.makers)
         self.watcher.finished(job, status, note)
 
     def time_left(self, seconds: float | None, is_guess: bool) -> None:

@@ -200,7 +200,7 @@ def _data(source: DatasetDescription) -> str:
 def _size(plan: Plan, stored: StoredPart) -> str:
     parts = [counted(len(plan.trials), "training run") + ", --check-steps adds some at last," * plan.study.check_steps]
     parts += name_stages(plan.stages.values(), train=f" to train{SHARED}", compute=" to compute, once for all")
-    said = " and ".join(parts)
+    said = listed(parts)
     if stored.trials is None:
         return f"{said}. Nothing has been run yet; the images are not decoded yet."
     if not stored.trials and not stored.stages:
