@@ -66,7 +66,7 @@ def test_everything_built_in_is_described_in_plain_words() -> None:
         (("datasets", "--modality", "mri"), ["brain-tumour", "brain-tumour:slices"]),
         (("datasets", "--3d", "--download", "ct"), [f"medmnist[flag={n}mnist3d]" for n in
                                                     ("organ", "nodule", "adrenal", "fracture")]),
-        (("classifiers", "--no-gpu"), ["small-cnn"]),
+        (("classifiers", "--no-gpu"), ["small-cnn", "frozen"]),
         (("classifiers", "--3d", "resnet"), ["resnet10-3d", "resnet18-3d", "monai"]),
         (("methods", "smote"), ["feature-smote"]),
         (("augmenters", "nothing-like-it"), []),

@@ -127,7 +127,7 @@ def test_patients_joined_by_near_copies_are_counted_and_can_be_kept_apart(tmp_pa
     assert "join_near = false\n" in (tmp_path / "apart.toml").read_text()
     assert "pairs of nearly equal pictures may stand on both sides of a split" in planned_apart[1]
     assert "verdict needs 20 images of every class to test, and there are 6 of no and 6 of yes" in planned_apart[1]
-    every, of_board = re.findall(r"([0-9]+) training runs", planned_apart[1])[:2]
+    every, of_board = re.findall(r"([0-9]+) training runs(?! at a time)", planned_apart[1])[:2]
     assert every == of_board  # those on fewer patients among them
     assert "So few steps teach a network little" in smoke[1]
     assert "is known once the images are decoded" in smoke[1]  # at another size

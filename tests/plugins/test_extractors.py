@@ -118,7 +118,13 @@ def test_bad_widths_are_refused() -> None:
 def test_the_first_registered_extractor_needs_no_file_and_keeps_the_contract(tmp_path: Path) -> None:
     extractors = load(installed=False).items("extractor")
 
-    assert [e.name for e in extractors] == ["random-convolutions", "timm-features", "inception", "own-classifier"]
+    assert [e.name for e in extractors] == [
+        "random-convolutions",
+        "timm-features",
+        "inception",
+        "own-classifier",
+        "slices",
+    ]
     check_extractor(extractors[0], tmp_path)
     for without in (TimmFeatures(weights=None), extractors[2]):
         with pytest.raises(medbench.Skip, match="no file is named"):

@@ -81,7 +81,8 @@ def test_portable_is_refused_where_it_cannot_be_promised(monkeypatch: pytest.Mon
 
     with pytest.raises(ResourceError, match="needs an x86 processor with AVX2, and this is arm64"):
         choose_workers(Resources(device="cpu"), catalogue, PORTABLE)
-    assert not choose_workers(Resources(device="cpu"), catalogue, medbench.Budget()).variables
+    usual = choose_workers(Resources(device="cpu"), catalogue, medbench.Budget(threads=3))
+    assert dict(usual.variables) == dict.fromkeys(numerics._THREADS, "3")
 
 
 @dataclass(frozen=True)

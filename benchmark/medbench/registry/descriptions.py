@@ -72,6 +72,7 @@ CLASSIFIERS: Mapping[str, str] = {
     "monai": "any classification network of MONAI: 'monai[network=SEResNet50]'",
     "unet-features": "U-Net trained on the masks of lesions, and a classifier on its features",
     "pretrained-on": "a network pretrained on another data set: 'pretrained-on[source=NAME]'",
+    "frozen": "a layer on the features of a pretrained encoder: minutes without a GPU; 3-D: 'frozen[encoder=slices]'",
 }
 METRICS: Mapping[str, str] = {
     "balanced-accuracy": "mean over the classes of the share classified correctly; verdicts rest on it",

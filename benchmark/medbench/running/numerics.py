@@ -1,8 +1,10 @@
-"""Portable numerics: the environment variables that hold every x86 processor to the same vector instructions.
+"""The environment variables that jobs begin with: their threads, and for portable numerics the instructions as well.
 
 Libraries read them when they are imported or first used. So they must stand in the environment that a process begins
-with: the runner gives them to its executor, and the job checks that it began with them. Threads are among them, since
-the sums of BLAS and OpenMP depend on how many there are.
+with: the runner gives them to its executor. Threads are a budget's: without the variables, what is done outside a fit,
+such as drawing from a generator and scoring, takes all cores, and two jobs at a time wait for each other's threads.
+Portable numerics hold every x86 processor to the same vector instructions; there the job checks that it began with
+them, threads too, since the sums of BLAS and OpenMP depend on how many there are.
 """
 
 from __future__ import annotations
@@ -35,10 +37,11 @@ WIDEST_FIRST = ("avx512f", "avx2", "avx", "sse4_2", "sve", "asimd")
 
 
 def variables(budget: Budget) -> dict[str, str]:
-    """Return the environment variables that a job of this budget must begin with; none but for portable numerics."""
+    """Return the environment variables that a job of this budget begins with; portable numerics need them."""
+    threads = dict.fromkeys(_THREADS, str(budget.threads))
     if budget.numerics != "portable":
-        return {}
-    return {**_HELD_TO, _NUMPY: " ".join(_numpy_beyond_avx2()), **dict.fromkeys(_THREADS, str(budget.threads))}
+        return threads
+    return {**_HELD_TO, _NUMPY: " ".join(_numpy_beyond_avx2()), **threads}
 
 
 def _numpy_beyond_avx2() -> list[str]:
@@ -72,6 +75,8 @@ def check_process(budget: Budget) -> None:
     Raises:
         ResourceError: If the process began without one of the variables, or torch has chosen other instructions.
     """
+    if budget.numerics != "portable":
+        return
     began = _first_environment()
     for name, value in variables(budget).items():
         if name != _NUMPY and began.get(name) != value:
@@ -80,8 +85,6 @@ def check_process(budget: Budget) -> None:
                 f"numerics portable: this process began with {told} instead of {name}={value}; the executor must start "
                 "processes with the `variables` that it is given."
             )
-    if budget.numerics != "portable":
-        return
     torch = sys.modules.get("torch")
     chosen = "" if torch is None else str(torch.backends.cpu.get_cpu_capability())
     beyond = np.show_config(mode="dicts")["SIMD Extensions"].get("found", ())

@@ -118,10 +118,12 @@ def choose_workers(resources: Resources, catalogue: Catalogue, budget: Budget) -
         raise UsageError("--workers-per-gpu: --workers says already how many run at a time; leave one of the two out.")
     executor = _executor(resources.executor, catalogue)
     needed = numerics.variables(budget)
-    if needed and "variables" not in inspect.signature(executor.start).parameters:
-        raise UsageError(
-            f"--executor {resources.executor}: its `start` takes no `variables`, which numerics {budget.numerics} need."
-        )
+    if "variables" not in inspect.signature(executor.start).parameters:
+        if budget.numerics == "portable":
+            raise UsageError(
+                f"--executor {resources.executor}: its `start` takes no `variables`, which numerics portable need."
+            )
+        needed = {}
     if at_a_time := getattr(executor, "at_a_time", 0):  # they run elsewhere, and find their device there
         return Workers(executor, resources.workers or at_a_time, (resources.device,), resources.limit_s, needed)
     found = tuple(devices.choose(resources.device))
