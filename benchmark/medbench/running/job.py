@@ -152,7 +152,7 @@ def do_task(task: Task, place: Path, device: str) -> None:
         stage_folder=lambda key: Path(task.stages[key]) if key in task.stages else None,
         report=Reporter(place / "progress.json"),
         sources=sources,
-        samples=samples,
+        made_of=samples.made_of,
     )
     _seed_globals(context)
     augmenter = catalogue.resolve("augmenter", trial.augmenter)

@@ -33,7 +33,7 @@ class TrialContext:
         stage_folder: ``key -> folder`` of a stage that is stored, or None.
         report: Called with every step done.
         sources: ``dataset -> samples`` of the data sets that recipes name besides the one under test.
-        samples: All rows of the data set under test, for :class:`.KeptFeatures` alone.
+        made_of: SHA-256 of the data set under test, by which kept features are found; no row of it is handed on.
     """
 
     def __init__(
@@ -45,13 +45,13 @@ class TrialContext:
         stage_folder: Callable[[str], Path | None] = lambda key: None,
         report: Callable[[int, int, Mapping[str, float]], None] = lambda step, total, values: None,
         sources: Callable[[Dataset], Samples] | None = None,
-        samples: Samples | None = None,
+        made_of: str = "",
     ) -> None:
         self.budget, self.device, self.folder = trial.budget, device, folder
         self._split, self._seed, self._stage_seed = trial.split, trial.seed, trial.stage_seed
         self._stage_folder, self._report, self._sources = stage_folder, report, sources
         self._recipe: Any = None
-        self._samples = samples
+        self._made_of = made_of
         self.selects = self.only_stored = False
         self.fitted_on: dict[str, frozenset[str]] = {}
         self.stages: dict[str, str] = {}
@@ -108,7 +108,7 @@ class TrialContext:
     def fit_stage(self, stage: Stage[Fitted], train: Samples) -> Fitted:
         """Do what ``fit`` does for the core itself, which needs no announcement."""
         if isinstance(stage, KeptFeatures):
-            return self._look_up_features(stage)
+            return self._look_up_features(stage, train)
         train = self.learns_from(stage, train)
         key, inner = self.stage_context(stage, train)
         self.fitted_on[key] = frozenset(train.ids[train.is_real].tolist())  # ids alone: taking rows would copy pixels
@@ -128,18 +128,16 @@ class TrialContext:
         with unchanged("training samples", train, f"stage {stage.name!r}"):
             return stage.restore(state, train)
 
-    def _look_up_features(self, stage: KeptFeatures) -> FeatureTable:
+    def _look_up_features(self, stage: KeptFeatures, train: Samples) -> FeatureTable:
         """Return the kept features of the data set; nothing was learnt from its rows, so no ledger names them."""
-        if self._samples is None:
-            return FeatureTable(stage.extractor, {})
-        key = features_key(stage, made_of=self._samples.made_of, budget=self.budget)
-        stored = self._stage_folder(key)
         use_threads(self.budget)
+        key = features_key(stage, made_of=self._made_of, budget=self.budget)
+        stored = self._stage_folder(key)
         if stored is None:
             return FeatureTable(stage.extractor, {})
         state, record = load_state(stored, key)
         self.stages[key] = record["sha256"]
-        return stage.restore(state, self._samples)
+        return stage.restore(state, train)
 
     def stage_context(self, stage: Any, train: Samples) -> tuple[str, TrialContext]:
         """Return a stage's key and its context, whose seeds depend on the rows it is fitted on and not on the arm."""
