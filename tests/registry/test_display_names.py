@@ -51,6 +51,7 @@ def test_classifiers_and_data_sets_have_names_for_people() -> None:
     catalogue = plugins.load(installed=False)
     timm, monai = (catalogue.registered("classifier", name) for name in ("timm", "monai"))
     assert classifier_name("timm[model=resnet18]") == "resnet18 (timm)"
+    assert classifier_name("frozen[penalty=10]") == "Linear layer on frozen efficientnet_lite0 features (penalty=10)"
     assert classifier_name("frozen[head=knn]") == "Nearest neighbours on frozen efficientnet_lite0 features"
     assert classifier_name("frozen[encoder=slices[extractor=timm-features[size=96]]]") == (
         "Linear layer on frozen efficientnet_lite0 (size=96) features of slices"

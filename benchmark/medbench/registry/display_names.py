@@ -253,7 +253,7 @@ def _frozen_name(parameters: dict[str, str]) -> str:
         name = _with(inner.pop("model", "efficientnet_lite0"), tuple(inner.items()))
     else:
         name = _with(encoder.name, encoder.parameters)
-    return f"{head} on frozen {name} features{slices}"
+    return _with(f"{head} on frozen {name} features{slices}", tuple(parameters.items()))
 
 
 @functools.lru_cache(4096)

@@ -8,11 +8,10 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 import medbench
-from medbench_plugins.classifiers.heads import LinearHead, MLPHead
+from medbench_plugins.classifiers.heads import MLPHead
 from medbench_plugins.extractors.timm_features import TimmFeatures
 from medbench_plugins.frozen.nearest import NearestHead
-
-HEADS: dict[str, medbench.Classifier] = {"linear": LinearHead(), "mlp": MLPHead(), "knn": NearestHead()}
+from medbench_plugins.frozen.penalised_linear import PenalisedLinear
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,8 @@ class Frozen:
     Attributes:
         encoder: Turns images into features: any fixed extractor, such as ``timm-features`` or
             ``slices[extractor=timm-features]`` for volumes.
-        head: "linear" is a softmax regression, "mlp" has one hidden layer, "knn" is a vote of the nearest.
+        head: "linear" is a penalised softmax regression, "mlp" has one hidden layer, "knn" is a vote of the nearest.
+        penalty: Of the linear head, 0 or more, see :class:`.PenalisedLinear`; the others have none.
 
     Source:
         Linear and nearest-neighbour evaluation of fixed features: Kornblith et al., CVPR 2019, arXiv 1805.08974; Caron
@@ -36,14 +36,25 @@ class Frozen:
 
     encoder: medbench.Extractor = field(default_factory=TimmFeatures)
     head: Literal["linear", "mlp", "knn"] = "linear"
+    penalty: float = 1.0
     name: ClassVar[str] = "frozen"
     summary: ClassVar[str] = "a linear layer, MLP or k-NN on the features of a pretrained encoder: frozen[encoder=...]"
+
+    @property
+    def layer(self) -> medbench.Classifier:
+        """What is fitted on the features."""
+        heads: dict[str, medbench.Classifier] = {
+            "linear": PenalisedLinear(self.penalty),
+            "mlp": MLPHead(),
+            "knn": NearestHead(),
+        }
+        return heads[self.head]
 
     @property
     def takes(self) -> frozenset[str]:
         """Images that the encoder takes, and what the head takes, but for transforms: those are of pixels."""
         images = getattr(self.encoder, "takes", frozenset({"2d", "3d"}))
-        return frozenset(images) | (HEADS[self.head].takes - {"features", "transform"})
+        return frozenset(images) | (self.layer.takes - {"features", "transform"})
 
     @property
     def needs(self) -> tuple[medbench.KeptFeatures, ...]:
@@ -51,12 +62,16 @@ class Frozen:
         return (medbench.KeptFeatures(self.encoder),)
 
     def check(self) -> None:
-        """Raise :class:`medbench.UsageError` for an encoder that is trained within a fold."""
+        """Raise :class:`medbench.UsageError` for an encoder that is trained within a fold, or a penalty of no use."""
         if hasattr(self.encoder, "fit"):
             raise medbench.UsageError(
                 f"frozen.encoder: {self.encoder.name} is trained within a fold; give a fixed one, such as "
                 "timm-features or random-convolutions."
             )
+        if self.head == "linear":
+            PenalisedLinear(self.penalty).check()
+        elif self.penalty != Frozen.penalty:
+            raise medbench.UsageError(f"frozen.penalty: head={self.head} has none; leave it out, or take head=linear.")
 
     def fit(
         self,
@@ -68,14 +83,13 @@ class Frozen:
         """Fit the head on the features of the training set."""
         encode = FrozenEncoder(self.encoder).encode(context, training_set.samples, self.needs[0])
         train = replace(training_set, samples=_features(training_set.samples, encode))
-        head = HEADS[self.head]
-        predict: Any = head.fit(train, _features(validation, encode), context)
+        predict: Any = self.layer.fit(train, _features(validation, encode), context)
         facts = {**getattr(predict, "facts", {}), **encode.facts}
         return FrozenPredictor(encode, predict, facts, tuple(getattr(predict, "learning", ())))
 
     def cut(self) -> tuple[FrozenEncoder, medbench.Classifier]:
         """Return what methods on features work between."""
-        return FrozenEncoder(self.encoder), HEADS[self.head]
+        return FrozenEncoder(self.encoder), self.layer
 
 
 @dataclass(frozen=True)
