@@ -38,19 +38,24 @@ _SMALLEST: Mapping[str, str] = {
 _GEOMETRIC = (
     "flip hflip vflip flips horizontalflip verticalflip randomhorizontalflip randomverticalflip rotate rotation "
     "rotations randomrotation randomrotate90 rot90 safe rotate90 zoom scale scaling randomscale shear translate "
-    "translation shift affine randomaffine shiftscalerotate randomresizedcrop randomcrop crop crops randomzoom "
+    "translation shift affine randomaffine shiftscalerotate randomzoom "
     "randflip randrotate randaffine randzoom geometric-augmentation spatial standard basic classic classical "
     "traditional default augmentation"
 )
 _PHOTOMETRIC = (
     "colorjitter colourjitter jitter brightness contrast randombrightnesscontrast gamma randomgamma hue saturation "
     "huesaturationvalue equalize clahe posterize solarize sharpen blur gaussianblur noise gaussnoise gaussiannoise "
-    "autocontrast autoaugment augmix intensity rgbshift grayscale randadjustcontrast randgaussiannoise"
+    "autocontrast autoaugment intensity rgbshift grayscale randadjustcontrast randgaussiannoise"
 )
 _OF_METHODS: Mapping[str, str] = {
     _GEOMETRIC: "geometric",
     _PHOTOMETRIC: "trivialaugment",
-    "aug-mix ra rand-augment": "randaugment",
+    "ra rand-augment": "randaugment",
+    "aug-mix": "augmix",
+    "crop-mix": "cropmix",
+    "snap-mix attentive-cutmix": "snapmix",
+    "you-only-cut-once": "yoco",
+    "randomresizedcrop randomcrop crop": "crops",
     "ta trivial trivial-augment": "trivialaugment",
     "mix-up mix": "mixup",
     "cut-mix cutout erasing randomerasing random-erasing coarsedropout griddropout randcoarsedropout": "cutmix",

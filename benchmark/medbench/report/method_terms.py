@@ -25,6 +25,10 @@ MEANINGS: Mapping[str, str] = {
     ),
     "geometric-offline": "Rotated, mirrored, scaled and shifted images, made once before training.",
     "hybrid-offline": "Training on real, transformed and generated images, all of them made once before training.",
+    **dict.fromkeys(
+        ("self-mix", "self-cutmix", "self-yoco", "self-cropmix", "self-augmix", "self-jitter"),
+        "A changed copy of each training image, made once before training from that image alone.",
+    ),
     "copies": "Copies of real training images are added until every class has as many.",
     "hybrid": "Training on real images and on those of a generator, all of them rotated, flipped and zoomed.",
     "synthetic-only": "Training on images of a generator alone.",

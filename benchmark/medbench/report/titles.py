@@ -55,12 +55,14 @@ TITLES: Mapping[str, str] = {
     "1905.10887": "Classification Accuracy Score for Conditional Generative Models",
     "1909.13719": "RandAugment: Practical automated data augmentation with a reduced search space",
     "1911.07023": "Effectively Unbiased FID and Inception Score and where to find them",
+    "1912.02781": "AugMix: A Simple Data Processing Method to Improve Robustness and Uncertainty",
     "2002.09797": "Reliable Fidelity and Diversity Metrics for Generative Models",
     "2004.05675": "A Non-Parametric Test to Detect Data-Copying in Generative Models",
     "2006.10738": "Differentiable Augmentation for Data-Efficient GAN Training",
     "2006.11239": "Denoising Diffusion Probabilistic Models",
     "2007.07314": "Long-tail learning via logit adjustment",
     "2010.02502": "Denoising Diffusion Implicit Models",
+    "2012.04846": "SnapMix: Semantically Proportional Mixing for Augmenting Fine-grained Data",
     "2102.09672": "Improved Denoising Diffusion Probabilistic Models",
     "2011.09172": "On Focal Loss for Class-Posterior Probability Estimation: A Theoretical Perspective",
     "2103.10158": "TrivialAugment: Tuning-free Yet State-of-the-Art Data Augmentation",
@@ -68,7 +70,9 @@ TITLES: Mapping[str, str] = {
     "2106.12930": "VinDr-SpineXR: A deep learning framework for spinal lesions detection and classification from "
     "radiographs",
     "2111.01118": "Rebooting ACGAN: Auxiliary Classifier GANs with Stable Training",
+    "2201.12078": "You Only Cut Once: Boosting Data Augmentation with a Single Cut",
     "2202.00512": "Progressive Distillation for Fast Sampling of Diffusion Models",
+    "2205.15955": "CropMix: Sampling a Rich Input Distribution via Multi-Scale Cropping",
     "2207.12598": "Classifier-Free Diffusion Guidance",
     "2305.07644": "Beware of diffusion models for synthesizing medical images - A comparison with GANs in terms of "
     "memorizing brain MRI and chest x-ray images",
@@ -76,5 +80,6 @@ TITLES: Mapping[str, str] = {
     "Trend",
     "2402.01054": "Unconditional Latent Diffusion Models Memorize Patient Imaging Data: Implications for Openly "
     "Sharing Synthetic Data",
+    "2504.18983": "MediAug: Exploring Visual Augmentation in Medical Imaging",
 }
 """Title by arXiv number or DOI."""

@@ -13,6 +13,7 @@ from medbench_plugins.generators.feature_acgans import DenseACGAN, FeatureACGAN,
 from medbench_plugins.generators.placebos import Blur, Resample, ShuffledLabels
 from medbench_plugins.generators.reacgan import ReACGAN
 from medbench_plugins.generators.selected import Selected
+from medbench_plugins.generators.self_mixed import SelfMixed
 from medbench_plugins.generators.transformed import Transformed
 from medbench_plugins.generators.wgan import ClippedWGAN, PenalisedWGAN
 
@@ -37,4 +38,5 @@ def register_generators() -> Iterable[medbench.Generator]:
         Blur(),
         ShuffledLabels(),
         Transformed(),
+        SelfMixed(),
     ]
