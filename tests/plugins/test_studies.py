@@ -14,7 +14,7 @@ from medbench.registry import plugins
 from medbench.registry.catalogue import Catalogue
 
 DOCS = Path(__file__).parents[2] / "docs" / "studies"
-RERUN = ("brain-features", "spine-hybrid", "thyroid-gan", "xray-transfer")
+RERUN = ("brain-features", "mediaug", "spine-hybrid", "thyroid-gan", "xray-transfer")
 
 # Read from the publications by hand, not from the files: (arm begins with, classifier, metric) and the figure.
 FIGURES: dict[str, dict[tuple[str, str, str], float | None]] = {
@@ -38,6 +38,10 @@ FIGURES: dict[str, dict[tuple[str, str, str], float | None]] = {
         ("feature-acgan", "unet-features", "accuracy"): 52.4,
     },
     "xray-transfer": {},
+    "mediaug": {
+        ("self-mix", "timm[model=resnet50]", "accuracy"): 79.19,
+        ("self-jitter", "timm[model=vit_base_patch32_224]", "accuracy"): 99.44,
+    },
 }
 
 
@@ -69,7 +73,10 @@ def test_what_was_not_found_is_stated_and_has_a_source(rerun: Study) -> None:
 
 
 def test_one_protocol_is_the_study_s_own_and_one_is_honest(rerun: Study) -> None:
-    assert sorted(protocol(text).is_honest for text in rerun.protocols) == [False, True]
+    honest = [protocol(text).is_honest for text in rerun.protocols]
+
+    assert honest[:2] == [False, True]
+    assert all(honest[1:])  # mediaug has the official cut besides
 
 
 def test_everything_a_study_names_is_registered_under_that_text(rerun: Study, catalogue: Catalogue) -> None:
