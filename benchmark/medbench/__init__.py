@@ -1,8 +1,8 @@
 """medbench: does this augmentation help, by how much, at what cost, and can I believe it?
 
 Everything a plugin needs is a name in this module, and so is what a script or notebook needs: :func:`run`,
-:func:`plan` and :func:`results`. Names are imported when they are first used, so that ``medbench --help`` does not
-wait for numpy.
+:func:`plan`, :func:`results` and :func:`claim`. Names are imported when they are first used, so that
+``medbench --help`` does not wait for numpy.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from medbench.api.claim import claim
     from medbench.api.study import plan, results, run
     from medbench.errors import (
         ContractError,
@@ -65,6 +66,7 @@ _HOMES = (  # the light ones first
     "interfaces",
     "registry.plugins",
     "trial.kept_features",
+    "api.claim",
     "api.study",
 )
 
@@ -120,6 +122,7 @@ __all__ = [
     "UsageError",
     "__version__",
     "balanced_sampling",
+    "claim",
     "counted",
     "hookimpl",
     "outside_identity",
