@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from sklearn import metrics
 
 from medbench.analyses.published_figures import Comparison, compare, measure
@@ -54,7 +55,10 @@ def row(augmenter: str, classifier: str = "net", **more: Any) -> Row:
 
 
 def board(asked: Study, protocol: str, *rows: Row, dataset: str = "phantom:ddti", plain: Row | None = None) -> Board:
-    source = {"dataset": dataset, "classes": ["no", "HGG"], "class_patients": [6, 2], "patients": 8, "images": 8}
+    source = {
+        "dataset": dataset, "classes": ["no", "HGG"], "class_patients": [6, 2], "patients": 8, "images": 8,
+        "unit": "patient", "notes": [],
+    }  # fmt: skip
     evidence = Evidence(2, 1, 2, 2, rare=2, patients=8)
     return Board(source, protocol, (), "net", asked, rows, plain, (), "patient", 1, evidence, "CPU")
 
@@ -166,7 +170,9 @@ def test_three_columns_hold_the_leaky_and_the_honest_protocol() -> None:
     assert line.published.value == 0.97
     assert line.rerun.value == 1.0
     assert line.honest.value == pytest.approx(6 / 8)
-    assert line.inflation == pytest.approx(2 / 8)
+    assert line.honest.balanced == pytest.approx((6 / 6 + 0 / 2) / 2)
+    assert line.inflation == pytest.approx(1 - 1 / 2)  # of balanced accuracy: both of the rare class were missed
+    assert (line.rerun.constant, line.honest.constant) == (6 / 8, 6 / 8)
     assert line.is_control
 
 
@@ -346,7 +352,8 @@ def test_numbers_are_in_percent_and_scores_are_not() -> None:
 
     assert [r["published"] for r in rows] == ["97.0", "12.5"]
     assert [r["honest"] for r in rows] == ["75.0", ""]
-    assert rows[0]["inflation"] == "25.0"
+    assert rows[0]["inflation"] == "50.0"
+    assert (rows[0]["rerun_balanced_accuracy"], rows[0]["honest_balanced_accuracy"]) == ("100.0", "50.0")
     assert json.loads(render(compared(), "json"))[0]["rerun"] == 100.0
 
 
@@ -366,6 +373,68 @@ def test_no_text_breaks_a_table(arm: str, text: str, value: float | None) -> Non
         assert not plain or shown.isascii()
     for form in FORMATS:
         assert not [c for c in render(found, form) if unicodedata.category(c) in ("Cc", "Cf", "Cs") and c != "\n"]
+
+
+def test_another_mix_of_classes_is_no_inflation() -> None:
+    """A constant answer scores as the classes are mixed: more synthetic images of the rare one, and it falls."""
+    labels = np.array([0] * 6 + [1] * 6)
+    names = np.array([f"p{i}" for i in range(12)])
+    constant = np.tile([1.0, 0.0], (12, 1))
+    pool = {(0, 0, 0): units(Predictions(names, names, labels, constant), [0.5, 0.5], by_patient=True)}
+    found = compared(own=row("wgan", scores=score(pool, 2)), honest=row("wgan", scores=scores("11111100")))
+    (line,) = found.lines
+
+    assert (line.rerun.value, line.honest.value) == (1 / 2, 6 / 8)
+    assert line.inflation == 0
+    text = render(found, "table")
+    assert text.count("always the") == 1
+    assert "50.0" in text
+    assert "75.0" in text
+
+
+def test_the_rerun_has_an_interval_and_the_claim_what_is_left() -> None:
+    gain = Interval(0.031, 0.02, -0.017, 0.081, -0.01, 0.07, 30, 1e-4, 1e-5, 3, 2.5)
+    judged = Judged(gain, 0.01, Evidence(5, 3, 4, 4, rare=40, patients=100), Verdict("can't tell"))
+    figures = published(), published(arm="none", value=0.7)
+    a = asked(*figures, inflation={"arm": "wgan", "against": "none", "remove": ["images"]})
+    weak, good = row("none", scores=scores("11111100")), row("wgan")
+    fair = dataclasses.replace(row("wgan", judged=judged), arm=Arm("wgan", "net", control="copies"))
+    found = compare([board(a, "augment-first", weak, good), board(a, "patients", weak, fair)])
+
+    assert found.lines[0].rerun.interval == pytest.approx(tuple(stats.binomtest(8, 8).proportion_ci(method="wilson")))
+    text = " ".join(render(found, "table").split())
+    assert "rerun 95 % CI 67.6 to 100.0" in text
+    assert (
+        "The gain of WGAN images over no augmentation: published +27.0 points of accuracy; in balanced accuracy +50.0 "
+        "in our rerun of its own order and +50.0 in the honest test. What is left compared with the method above it: "
+        "+3.1 (-1.7 to +8.1): inconclusive."
+    ) in text
+    unfinished = compare([board(a, "augment-first", weak, good), board(a, "patients", weak, row("wgan", done=1))])
+    assert "what is left cannot be said" in " ".join(render(unfinished, "table").split())
+
+
+def test_where_patients_are_not_known_no_column_is_called_honest() -> None:
+    one = board(asked(published()), "patients", row("wgan"))
+    one.source.update(unit="image")
+    text = render(compare([one]), "table")
+
+    assert "honest" not in text.replace("by an honest one", "")
+    assert "Patients are not known" in " ".join(text.split())
+
+
+@pytest.mark.parametrize("device", ["CPU", "NVIDIA H200"])
+def test_two_methods_are_put_beside_each_other_by_what_they_cost(device: str) -> None:
+    a = asked(published(), cost={"arm": "hybrid", "against": "wgan", "claim": "less overhead (abstract)"})
+    rows = row("hybrid", seconds=3000.0, made=10_712.0), row("wgan", seconds=2400.0, made=10_713.0)
+    found = compare([dataclasses.replace(board(a, "patients", *rows), device=device)])
+    unit = "seconds of computing" if device == "CPU" else "GPU-seconds (NVIDIA H200)"
+
+    assert (
+        f"Cost with net, all training runs and generators: hybrid: AC-GAN images 3,000 {unit} with 10,712 images "
+        f"added; WGAN images 2,400 {unit} with 10,713 images added: 1.25 times as much. "
+        "Published: less overhead (abstract)."
+    ) in " ".join(render(found, "table").split())
+    assert not compare([board(asked(published()), "patients", *rows)]).costs
 
 
 # -- commands ----------------------------------------------------------------------------------------------------------

@@ -6,8 +6,9 @@ study that declares a leak, the third the same measure under the first one that 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from medbench.planning.study import Study
 from medbench.planning.study_schema import PublishedTable
 from medbench.protocols.protocol import protocol
 from medbench.registry.recipes import parse
+from medbench.statistics.claimed_gain import share_interval
 from medbench.statistics.class_metrics import recalls_of
 from medbench.statistics.gain_intervals import Interval
 from medbench.statistics.verdicts import Verdict
@@ -34,12 +36,18 @@ class Figure:
         why: Empty, or a word or two such as "not run" or "3 of 15".
         ran: Augmenter and classifier that gave it, as boards write them; empty where nothing was run.
         failed: ``2 of 15 diverged``: what of it counts with its control's predictions; empty where nothing failed.
+        interval: 95 % interval of an accuracy or a recall, images taken as independent; None for other measures.
+        balanced: Balanced accuracy of the same decisions, which no mix of classes moves; None without a classifier.
+        constant: Accuracy of always answering the class that is commonest among what was scored; None as `balanced`.
     """
 
     value: float | None = None
     why: str = ""
     ran: tuple[str, str] = ("", "")
     failed: str = ""
+    interval: tuple[float, float] | None = None
+    balanced: float | None = None
+    constant: float | None = None
 
 
 @dataclass(frozen=True)
@@ -67,10 +75,64 @@ class Line:
 
     @property
     def inflation(self) -> float | None:
-        """What the study's protocol gives beyond the honest one; None where one of the two is missing."""
-        if self.rerun.value is None or self.honest.value is None or not self.published.is_share:
+        """What the study's protocol gives beyond the honest one, in balanced accuracy; None where one is missing.
+
+        Not in accuracy: what is scored under the study's protocol has another mix of classes where synthetic images are
+        among it, so that even a constant answer would seem inflated.
+        """
+        if self.rerun.balanced is None or self.honest.balanced is None or not self.published.is_share:
             return None
-        return self.rerun.value - self.honest.value
+        return self.rerun.balanced - self.honest.balanced
+
+
+@dataclass(frozen=True)
+class Remainder:
+    """What is left of a claim: the gain of the line that claims most over the one it was compared with.
+
+    Attributes:
+        line: Of the method that claims something.
+        over: Of what the study compared it with.
+    """
+
+    line: Line
+    over: Line
+
+    @property
+    def published(self) -> float | None:
+        """The gain as published, in its own measure."""
+        values = self.line.published.value, self.over.published.value
+        return None if values[0] is None or values[1] is None else values[0] - values[1]
+
+    @property
+    def rerun(self) -> float | None:
+        """The same gain under the study's own protocol here, in balanced accuracy."""
+        return _less(self.line.rerun.balanced, self.over.rerun.balanced)
+
+    @property
+    def honest(self) -> float | None:
+        """The same gain under the honest protocol, in balanced accuracy."""
+        return _less(self.line.honest.balanced, self.over.honest.balanced)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What two methods cost that train on about equally many images.
+
+    Attributes:
+        claim: What was published of it.
+        classifier: Of both.
+        device: "CPU", or the name of the GPU.
+        names: Augmenters, the one that is said to cost less first.
+        seconds: Of all their training runs and of every generator they need.
+        added: Images added to the real ones, mean over training runs.
+    """
+
+    claim: str
+    classifier: str
+    device: str
+    names: tuple[str, str]
+    seconds: tuple[float, float]
+    added: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -83,6 +145,8 @@ class Comparison:
         honest: Text of the honest one; empty where none was run.
         lines: In the order of the study's file, for each data set.
         is_phantom: Whether any image was drawn by medbench.
+        sources: Of the boards, as these have them.
+        costs: Of the two methods that the study's file names, for each classifier under the honest protocol.
     """
 
     study: Study
@@ -90,6 +154,22 @@ class Comparison:
     honest: str
     lines: tuple[Line, ...]
     is_phantom: bool
+    sources: tuple[Mapping[str, Any], ...] = ()
+    costs: tuple[Cost, ...] = ()
+
+    @property
+    def remainders(self) -> tuple[Remainder, ...]:
+        """What is left of the gain that the study's ``[inflation]`` table names, for each data set and classifier."""
+        table = self.study.inflation
+        if table is None:
+            return ()
+        claims = [one for one in self.lines if one.published.arm == table.arm and one.published.is_share]
+        found = []
+        for line in claims:
+            others = [one for one in self.lines if _is_compared(one, line, table.against)]
+            if others and line is not others[0]:
+                found.append(Remainder(line, others[0]))
+        return tuple(found)
 
 
 def compare(boards: Sequence[Board]) -> Comparison:
@@ -113,13 +193,49 @@ def compare(boards: Sequence[Board]) -> Comparison:
         for published in study.published
         if is_about(published, dataset)
     )
-    return Comparison(study, own, honest, lines, any(board.is_phantom for board in boards))
+    costs = tuple(_costs(study, [board for board in boards if board.protocol == honest]))
+    return Comparison(
+        study, own, honest, lines, any(b.is_phantom for b in boards), tuple(b.source for b in boards), costs
+    )
 
 
 def is_about(published: PublishedTable, dataset: str) -> bool:
     """Say whether a published figure belongs to a data set of a run, or to the phantom of it."""
     bare = dataset.removeprefix("phantom:")
     return published.dataset in ("", bare, parse(bare).name)
+
+
+def _is_compared(one: Line, line: Line, against: str) -> bool:
+    """Say whether `one` is what the study compared `line` with: another augmenter, or another network with the same."""
+    mine, other = line.published, one.published
+    if (one.dataset, other.metric, other.arm) != (line.dataset, mine.metric, against):
+        return False
+    if against != mine.arm:
+        return other.classifier == mine.classifier
+    return other.classifier != mine.classifier and mine.classifier.startswith(other.classifier.rstrip("]"))
+
+
+def _less(value: float | None, other: float | None) -> float | None:
+    return None if value is None or other is None else value - other
+
+
+def _costs(study: Study, boards: Sequence[Board]) -> Iterator[Cost]:
+    table = study.cost
+    if table is None:
+        return
+    for board in boards:
+        rows = {row.arm.key: row for row in board.all_rows if row.complete and row.scores is not None}
+        for classifier in dict.fromkeys(classifier for _, classifier in rows):
+            mine, other = (rows.get((name, classifier)) for name in (table.arm, table.against))
+            if mine is not None and other is not None:
+                yield Cost(
+                    table.claim,
+                    classifier,
+                    board.device,
+                    (table.arm, table.against),
+                    (mine.seconds, other.seconds),
+                    (mine.made, other.made),
+                )
 
 
 def _line(published: PublishedTable, dataset: str, boards: Sequence[Board], own: str, honest: str) -> Line:
@@ -177,8 +293,31 @@ def _figure(published: PublishedTable, found: tuple[Board, Row] | None) -> Figur
     value = measure(published.metric, board, row)
     if value is not None:
         failed = f"{row.failed} of {row.planned} {', '.join(row.kinds)}" if row.failed else ""
-        return Figure(value, ran=ran, failed=failed)
+        return Figure(value, "", ran, failed, *_beside(published, board, row))
     return Figure(why="failed" if row.scores is None else NOT_COMPUTED, ran=ran)
+
+
+def _beside(
+    published: PublishedTable, board: Board, row: Row
+) -> tuple[tuple[float, float] | None, float | None, float | None]:
+    """Return the interval of an accuracy or a recall, the balanced accuracy, and what a constant answer scores."""
+    if row.scores is None or not published.is_share or not row.scores.decisions.sum():
+        return None, None, None
+    decisions = row.scores.decisions
+    of_class, interval = decisions.sum(1), None
+    if published.metric == "accuracy":
+        interval = share_interval(float(np.trace(decisions)), float(of_class.sum()))
+    elif published.metric.startswith("recall-"):
+        number = _class_number(published.metric, board)
+        if number is not None and of_class[number]:
+            interval = share_interval(float(decisions[number, number]), float(of_class[number]))
+    return interval, measure("balanced-accuracy", board, row), float(of_class.max() / of_class.sum())
+
+
+def _class_number(metric: str, board: Board) -> int | None:
+    names = [str(name).lower() for name in board.source["classes"]]
+    wanted = metric.removeprefix("recall-").lower()
+    return names.index(wanted) if wanted in names else None
 
 
 def measure(metric: str, board: Board, row: Row) -> float | None:
@@ -197,9 +336,8 @@ def measure(metric: str, board: Board, row: Row) -> float | None:
     elif metric == "balanced-accuracy":
         value = float(np.mean(_finite(recalls_of(scores.decisions))))
     elif metric.startswith("recall-"):
-        names = [str(name).lower() for name in board.source["classes"]]
-        name_of_class = metric.removeprefix("recall-").lower()
-        value = float(recalls_of(scores.decisions)[names.index(name_of_class)]) if name_of_class in names else value
+        number = _class_number(metric, board)
+        value = value if number is None else float(recalls_of(scores.decisions)[number])
     elif metric == "auroc":
         value = scores.auroc
     elif metric == "macro-f1":

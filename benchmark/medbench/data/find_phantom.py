@@ -5,8 +5,9 @@ from __future__ import annotations
 import shutil
 import uuid
 from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from medbench import sealed_records
 from medbench.data.cache_folder import FORMAT, cache_folder, find_damage, move_into_place, set_aside, write_error
@@ -22,6 +23,7 @@ class PhantomTable(BaseModel):
         seed: Another seed draws others.
         null: Labels are noise.
         datasets: What ``--phantom`` draws in place of the study's data sets, where one of these cannot be drawn.
+        protocols: What ``--phantom`` runs in place of the study's, where these ask for more images than are drawn.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -29,6 +31,15 @@ class PhantomTable(BaseModel):
     seed: int = Field(0, ge=0)
     null: bool = False
     datasets: list[str] = Field(default_factory=list)
+    protocols: list[str] = Field(default_factory=list)
+
+    @model_serializer(mode="wrap")
+    def _leave_usual_out(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Write records of phantoms under the study's protocols as they were before there was a choice."""
+        values: dict[str, Any] = write(self)
+        if not self.protocols:
+            values.pop("protocols", None)
+        return values
 
 
 PHANTOM = "phantom:"

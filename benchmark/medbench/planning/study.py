@@ -24,7 +24,14 @@ from medbench.data.find_phantom import PhantomTable
 from medbench.errors import UsageError
 from medbench.interfaces import Budget
 from medbench.planning.data_table import take_data_table, write_data_table
-from medbench.planning.study_schema import BudgetTable, FittedTable, InflationTable, PublishedTable, SmokeTable
+from medbench.planning.study_schema import (
+    BudgetTable,
+    CostTable,
+    FittedTable,
+    InflationTable,
+    PublishedTable,
+    SmokeTable,
+)
 from medbench.planning.toml_lines import line_of, not_toml
 from medbench.registry.recipes import did_you_mean, listing, split_list
 
@@ -67,6 +74,7 @@ class Study(BaseModel):
         inflation: Whose gain is taken apart under ``--inflation``; None where the file does not say.
         staircase: It is the staircase of `inflation`: under leaking protocols only the two arms compared are run.
         smoke: How small it becomes under ``--budget smoke``; None leaves the design as it is.
+        cost: Two methods whose times are compared under the published figures; None where the file names none.
         published: Figures of the publication that the study reruns; see :mod:`medbench.analyses.published_figures`.
         fitted: What `budget` was before it was fitted to a time limit; None where it is what was asked for.
     """
@@ -95,15 +103,17 @@ class Study(BaseModel):
     inflation: InflationTable | None = None
     staircase: bool = False
     smoke: SmokeTable | None = None
+    cost: CostTable | None = None
     published: list[PublishedTable] = Field(default_factory=list)
     fitted: FittedTable | None = None
 
     @model_serializer(mode="wrap")
     def _leave_unfitted_out(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Write records of budgets that were not fitted as they were written before there was a time limit."""
+        """Write records without a fitted budget or a cost as they were before there was either."""
         values: dict[str, Any] = write(self)
-        if self.fitted is None:
-            values.pop("fitted", None)
+        for key in ("fitted", "cost"):
+            if getattr(self, key) is None:
+                values.pop(key, None)
         return values
 
     @field_validator("name")
@@ -210,6 +220,7 @@ def _known_keys(place: str) -> list[str]:
         "phantom": PhantomTable,
         "inflation": InflationTable,
         "smoke": SmokeTable,
+        "cost": CostTable,
         "published": PublishedTable,
         "fitted": FittedTable,
     }
@@ -287,7 +298,7 @@ def to_toml(study: Study, *, folder: Path | None = None, place: Path | None = No
                 given = [f"{k} = {json.dumps(v, ensure_ascii=False)}" for k, v in row.items() if v not in (None, "")]
                 tables += ["", "[[published]]", *given]
         elif isinstance(value, dict):
-            usual = SmokeTable() if key == "smoke" else getattr(default, key)
+            usual = SmokeTable() if key == "smoke" else getattr(default, key, None)
             changed = {k: v for k, v in value.items() if v != getattr(usual, k, None) and v is not None}
             inner = changed.pop("budget", {}) if key == "smoke" else {}
             if changed or key == "smoke":

@@ -99,6 +99,21 @@ class PublishedTable(BaseModel):
         return self
 
 
+class CostTable(BaseModel):
+    """The ``[cost]`` table: two methods that train on equally many images, whose times are put beside each other.
+
+    Attributes:
+        arm: Text of the augmenter that is said to cost less.
+        against: Text of the other one.
+        claim: What was published of it.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    arm: str = Field(min_length=1)
+    against: str = Field(min_length=1)
+    claim: str = ""
+
+
 class SmokeTable(BaseModel):
     """The ``[smoke]`` table: how small a study becomes under ``--budget smoke``; options given beside it win.
 

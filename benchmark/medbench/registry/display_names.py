@@ -54,6 +54,7 @@ OF_GENERATORS: Mapping[str, tuple[str, str]] = {
     "diffusion": ("diffusion", "{} images"),
     "wgan": ("wgan-clip", "{} images"),
     "hybrid": ("acgan", "hybrid: {} images"),
+    "changed-offline": ("changed", "stored {} images"),
     "hybrid-offline": ("wgan-clip", "stored hybrid: {} images"),
     "synthetic-only": ("acgan", "{} images only"),
     "feature-copies": ("resample", "{} features"),
@@ -74,10 +75,12 @@ GENERATORS: Mapping[str, str] = {
     "refined-acgan": "refined AC-GAN",
     "clswgan": "f-CLSWGAN",
     "selected": "selected AC-GAN",
+    "rare-only": "rare-class WGAN",
     "resample": "copied",
     "blur": "blurred",
     "shuffled-labels": "mislabelled",
     "transformed": "transformed",
+    "changed": "changed",
     "self-mixed": "self-mixed",
 }
 CLASSIFIERS: Mapping[str, str] = {
@@ -178,6 +181,7 @@ ADDED = frozenset(
         "snapmix",
         "chains",
         "augmix",
+        "changed-offline",
         "self-mix",
         "self-cutmix",
         "self-yoco",

@@ -27,8 +27,10 @@ from medbench.tables.learning_curves import TITLES as SIZE_TITLES
 from medbench.tables.learning_curves import cells as size_cells
 from medbench.tables.learning_curves import name as size_name
 from medbench.tables.learning_curves import sentences as size_sentences
-from medbench.tables.published_figures import CAVEAT, sources_and_notes
-from medbench.tables.published_figures import cells as published_cells
+from medbench.tables.published_figures import CAVEAT, honest_column, sources_and_notes
+from medbench.tables.published_figures import answers as published_answers
+from medbench.tables.published_figures import groups as published_groups
+from medbench.tables.published_figures import listed as published_rows
 from medbench.tables.wording import SYNTHETIC
 from medbench.text import points
 
@@ -142,24 +144,24 @@ def published(material: Material) -> Section | None:
     found = material.comparison
     if found is None or not found.lines:
         return None
-    rows = [
-        [
-            method_name(line.published.arm)
-            + (f" / {classifier_name(line.published.classifier)}" if line.published.classifier else ""),
-            dataset_name(line.dataset),
-            line.published.metric + (", %" if line.published.is_share else ""),
-            *published_cells(line),
-        ]
-        for line in found.lines
-    ]
-    columns = ("method", "data set", "measure", "published", "rerun", "honest", "inflation", "honest gain", "verdict")
-    sentences = [CAVEAT, SYNTHETIC if found.is_phantom else ""]
+    rows = []
+    for _, lines in published_groups(found):
+        for line, (title, *texts) in published_rows(found, lines):
+            one = line or lines[0]
+            network = f" / {classifier_name(one.published.classifier)}" if one.published.classifier and line else ""
+            measure = one.published.metric + (", %" if one.published.is_share else "")
+            rows.append([title + network, dataset_name(one.dataset), measure, *texts])
+    fair = honest_column(found)
+    columns = ("method", "data set", "measure", "published", "rerun", "95 % CI", fair, "rerun, bal. acc.",
+               f"{fair}, bal. acc.", "inflation", "gain over the method above it", "verdict")  # fmt: skip
+    sentences = [*published_answers(found), CAVEAT, SYNTHETIC if found.is_phantom else ""]
     if found.own:
         leaks = ", ".join(LEAK_NAMES.get(leak, leak) for leak in sorted(protocol(found.own).leaks))
         sentences.append(f"rerun: the study's own protocol {found.own}, which is leaky ({leaks}); no verdict.")
     if found.honest:
         sentences.append(
-            f"honest: protocol {found.honest}; both count images by their most probable class, as the study did."
+            f"{fair}: protocol {found.honest}; both count images by their most probable class, as the study did. "
+            "Inflation is that of balanced accuracy (bal. acc.), which no mix of classes among what is scored moves."
         )
     sentences += sources_and_notes(found)
     caption = "What was published, what its own protocol gives here, and what an honest one gives."

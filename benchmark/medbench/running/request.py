@@ -209,6 +209,8 @@ def _overridden(base: Study, options: StudyOptions) -> dict[str, Any]:
     values |= {key: given[key] for key in _VALUES if given.get(key) is not None}
     if options.get("phantom") and not options.get("datasets") and base.phantom.datasets:
         values["datasets"] = list(base.phantom.datasets)
+    if options.get("phantom") and not options.get("protocols") and base.phantom.protocols:
+        values["protocols"] = list(base.phantom.protocols)
     if leaks := options.get("leaks"):
         rules = values.get("protocols", base.protocols)
         values["protocols"] = [with_leaks(text, {*protocol(text).switches, *leaks}) for text in rules]

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from medbench.analyses.published_figures import Comparison, Figure, Line
+from medbench.analyses.published_figures import Comparison, Cost, Figure, Line, Remainder
 from medbench.protocols.protocol import protocol
 from medbench.registry.display_names import classifier_name, dataset_name, method_name
 from medbench.statistics.verdicts import LEAK_NAMES, WORDS
 from medbench.tables.blocks import Block, Heading, grid, notes
+from medbench.tables.board_notes import UNKNOWN_PATIENTS, knows_patients
 from medbench.tables.document import Document, write
 from medbench.tables.wording import SYNTHETIC, gain_and_range
 from medbench.tables.writers.terminal import PIPE, Screen, name_column, under
 from medbench.tables.writers.values import Values, gain_values, percent, rounded, verdict_values
-from medbench.text import WIDTH, clean, columns, pad, points, wrapped
+from medbench.text import WIDTH, clean, pad, points, wrapped
 
 NAME_WIDTH = 18
 NOT_FOUND = "not found"
@@ -22,7 +23,21 @@ CAVEAT = (
     "Published figures are the authors', on their data by their protocol: they are quoted, never a bar to reach. "
     "Nothing here was computed on their data unless a note says so."
 )
-TITLES = ("method", "published", "rerun", "honest", "inflation", "honest gain over the method above it", "verdict")
+TITLES = (
+    "method",
+    "published",
+    "rerun",
+    "95 % CI",
+    "honest",
+    "balanced accuracy: rerun",
+    "honest",
+    "inflation",
+    "honest gain over the method above it",
+    "verdict",
+)
+CONSTANT = "always the commonest class"
+UNKNOWN = "by image"
+"""What the honest column is called where patients are not known: it cannot keep them apart."""
 
 
 def render(comparison: Comparison, form: str, *, screen: Screen = PIPE) -> str:
@@ -39,30 +54,71 @@ def render(comparison: Comparison, form: str, *, screen: Screen = PIPE) -> str:
 
 def _lines(comparison: Comparison, screen: Screen) -> Iterator[str]:
     yield from wrapped(f"{comparison.study.name}: published, rerun by its own protocol, and by an honest one", WIDTH)
-    for title, lines in _groups(comparison):
+    for title, lines in groups(comparison):
         yield ""
         yield from (f" {line}" for line in wrapped(title, WIDTH - 2))
-        yield _row("", "", "its protocol,", "honest", "", "honest gain over the")
-        yield _row(" method", "published", "our rerun", "test", "infl.", "method above, CI")
-        for line in lines:
-            alone, name = name_column(f" {method_name(line.published.arm)}", NAME_WIDTH)
-            yield from alone
-            texts = cells(line)[:5]
-            if columns(_row(name, *texts)) <= WIDTH:
-                yield _row(name, *texts)
-            else:  # a range of three digits a number
-                yield _row(name, *texts[:4], "")
-                yield f"{texts[4]:>{WIDTH}}"
+        if lines[0].published.is_share:
+            yield from _shares(comparison, lines)
+        else:
+            yield _row(" score", "published", "ours", "", "", "", "")
+            for line in lines:
+                alone, name = name_column(f" {method_name(line.published.arm)}", NAME_WIDTH)
+                ours = cells(line)
+                yield from (*alone, _row(name, ours[0], ours[1] if line.honest.value is None else ours[3], *[""] * 4))
     yield ""
+    yield from map(screen.bold, under(answers(comparison), screen.width))
     yield from under(_sentences(comparison), screen.width)
 
 
-def _row(name: str, published: str, rerun: str, honest: str, inflation: str, gain: str) -> str:
-    return f"{pad(name, NAME_WIDTH)}{published:>9}{rerun:>14}{honest:>9}{inflation:>7}  {gain}"
+def _shares(comparison: Comparison, lines: list[Line]) -> Iterator[str]:
+    """Yield the heading and the lines of accuracies and recalls; what a constant answer scores where it changes."""
+    honest = honest_column(comparison)
+    yield f"{'':{NAME_WIDTH}}{'its order,':>24}{honest:>10}{'balanced accuracy':>19}"
+    yield _row(" method", "published", "our rerun", "test", "rerun", honest, "infl.")
+    for line, (title, published, rerun, interval, fair, own, balanced, inflation, gain, word) in listed(
+        comparison, lines
+    ):
+        alone, name = name_column(f" {title}", NAME_WIDTH)
+        yield from (*alone, _row(name, published, rerun, fair, own, balanced, inflation))
+        said = [f"rerun 95 % CI {interval}"] * bool(interval)
+        if line is not None and line.gain is not None:
+            said.append(f"{gain} over the method above it, {honest}{f': {word}' if word else ''}")
+        yield from (f"   {text}" for part in said for text in wrapped(part, WIDTH - 4))
 
 
-def cells(line: Line) -> tuple[str, str, str, str, str, str]:
-    """Return what every form prints of a line: published, rerun, honest, inflation, honest gain, verdict."""
+def listed(comparison: Comparison, lines: list[Line]) -> Iterator[tuple[Line | None, tuple[str, ...]]]:
+    """Yield the rows of one measure, named: each method, and a constant answer wherever what it scores changes.
+
+    What is scored may differ from method to method: where synthetic images are scored they are another mix of classes.
+    """
+    before: tuple[float | None, float | None] = (None, None)
+    for line in lines:
+        constants = line.rerun.constant, line.honest.constant
+        if line.published.metric == "accuracy" and constants not in (before, (None, None)):
+            shown = ["" if value is None else f"{100 * value:.1f}" for value in constants]
+            n = next((len(s["classes"]) for s in comparison.sources if s["dataset"] == line.dataset), 0)
+            even = [f"{100 / n:.1f}" if n and text else "" for text in shown]
+            yield None, (CONSTANT, "", shown[0], "", shown[1], *even, points(0) if all(even) else "", "", "")
+            before = constants
+        yield line, (method_name(line.published.arm), *cells(line))
+
+
+def honest_column(comparison: Comparison) -> str:
+    """Return what the column of the honest protocol is called: "honest" only where patients are known."""
+    return "honest" if all(knows_patients(source) for source in comparison.sources) else UNKNOWN
+
+
+def _row(name: str, published: str, rerun: str, honest: str, own: str, balanced: str, inflation: str) -> str:
+    return f"{pad(name, NAME_WIDTH)}{published:>11}{rerun:>13}{honest:>10}{own:>9}{balanced:>10}{inflation:>7}".rstrip()
+
+
+def cells(line: Line) -> tuple[str, str, str, str, str, str, str, str, str]:
+    """Return what every form prints of a line.
+
+    Returns:
+        Published; rerun and its interval; honest; balanced accuracy of the rerun and the honest one; inflation; honest
+        gain; verdict.
+    """
     share = line.published.is_share
 
     def shown(figure: Figure) -> str:
@@ -71,18 +127,21 @@ def cells(line: Line) -> tuple[str, str, str, str, str, str]:
     value = line.published.value
     quoted = NOT_FOUND if value is None else f"{round(100 * value if share else value, 6):g}"  # every digit of it
     inflation = "" if line.inflation is None else points(line.inflation)
+    ends = line.rerun.interval
+    interval = "" if ends is None else f"{100 * ends[0]:.1f} to {100 * ends[1]:.1f}"
+    balanced = ["" if f.balanced is None else f"{100 * f.balanced:.1f}" for f in (line.rerun, line.honest)]
     gain = gain_and_range(line.gain) if line.gain is not None else "reference" if line.is_control else ""
     word = WORDS[line.verdict.word].text if line.verdict is not None and line.verdict.word else ""
-    return quoted, shown(line.rerun), shown(line.honest), inflation, gain, word
+    return quoted, shown(line.rerun), interval, shown(line.honest), balanced[0], balanced[1], inflation, gain, word
 
 
 def _number(value: float, share: bool) -> str:
     return f"{100 * value:.1f}" if share else f"{value:.4g}"
 
 
-def _groups(comparison: Comparison) -> Iterator[tuple[str, list[Line]]]:
+def groups(comparison: Comparison) -> Iterator[tuple[str, list[Line]]]:
     """Yield the lines of each data set, classifier and measure under a title."""
-    groups: dict[str, list[Line]] = {}
+    found: dict[str, list[Line]] = {}
     for line in comparison.lines:
         p = line.published
         parts = [
@@ -90,8 +149,52 @@ def _groups(comparison: Comparison) -> Iterator[tuple[str, list[Line]]]:
             classifier_name(p.classifier) if p.classifier else "",
             p.metric + (", %" if p.is_share else ""),
         ]
-        groups.setdefault(", ".join(filter(None, parts)), []).append(line)
-    yield from groups.items()
+        found.setdefault(", ".join(filter(None, parts)), []).append(line)
+    yield from found.items()
+
+
+def answers(comparison: Comparison) -> Iterator[str]:
+    """Yield what is left of the study's claim, and what its two methods cost."""
+    fair = "the honest test" if honest_column(comparison) == "honest" else "a cut that keeps near copies together"
+    for left in comparison.remainders:
+        arm, over = (_name_of(one, left) for one in (left.line, left.over))
+        claim = f"The gain of {arm} over {over}"
+        if left.published is not None:
+            claim += f": published {points(left.published)} points of {left.line.published.metric}"
+        else:
+            claim += ": as published, not found"
+        gain, verdict = left.line.gain, left.line.verdict
+        if left.rerun is None or left.honest is None or gain is None:
+            yield f"{claim}; not everything is done or defined here, so what is left cannot be said."
+            continue
+        word = WORDS[verdict.word].text if verdict is not None and verdict.word else "no verdict"
+        yield (
+            f"{claim}; in balanced accuracy {points(left.rerun)} in our rerun of its own order and "
+            f"{points(left.honest)} in {fair}. What is left compared with the method above it: "
+            f"{gain_and_range(gain)}: {word}."
+        )
+    yield from map(cost_sentence, comparison.costs)
+
+
+def _name_of(line: Line, left: Remainder) -> str:
+    if left.line.published.arm == left.over.published.arm:
+        return classifier_name(line.published.classifier)
+    return method_name(line.published.arm)
+
+
+def cost_sentence(cost: Cost) -> str:
+    """Say what two methods cost that train on equally many images."""
+    unit = "seconds of computing" if cost.device == "CPU" else f"GPU-seconds ({cost.device})"
+    each = [
+        f"{method_name(name)} {seconds:,.0f} {unit} with {added:,.0f} images added"
+        for name, seconds, added in zip(cost.names, cost.seconds, cost.added, strict=True)
+    ]
+    share = cost.seconds[0] / cost.seconds[1] if cost.seconds[1] else float("nan")
+    claim = f" Published: {cost.claim}." if cost.claim else ""
+    return (
+        f"Cost with {classifier_name(cost.classifier)}, all training runs and generators: {'; '.join(each)}: "
+        f"{share:.2f} times as much.{claim}"
+    )
 
 
 def _sentences(comparison: Comparison) -> Iterator[str]:
@@ -100,16 +203,21 @@ def _sentences(comparison: Comparison) -> Iterator[str]:
     if not comparison.lines:
         yield "No published figure of this study is about these data."
     if comparison.is_phantom:
-        yield f"{SYNTHETIC} Compare rerun with honest only."
+        yield f"{SYNTHETIC} Compare rerun with {honest_column(comparison)} only."
     if comparison.own:
         leaks = ", ".join(LEAK_NAMES.get(leak, leak) for leak in sorted(protocol(comparison.own).leaks))
         yield f"rerun: protocol {comparison.own}, which is leaky ({leaks}), so it gets no verdict."
     if comparison.honest:
         yield (
-            f"honest: protocol {comparison.honest}. rerun and honest count images and their most probable "
-            "class, as the study did. infl.: inflation, rerun minus honest. The gain is the leaderboard's: balanced "
-            "accuracy by patient where labels allow."
+            f"{honest_column(comparison)}: protocol {comparison.honest}. Both columns count images and their most "
+            "probable class, as the study did. infl.: inflation, rerun minus the other in balanced accuracy: what is "
+            "scored under its own order may be another mix of classes. The gain is the "
+            "leaderboard's: balanced accuracy by patient where labels allow."
         )
+    if any(line.rerun.interval for line in comparison.lines):
+        yield "The rerun's CI takes images as independent; copies of one image are not, so it is too narrow."
+    if honest_column(comparison) != "honest":
+        yield UNKNOWN_PATIENTS
     yield from dict.fromkeys(
         f"{column}: {name_of(asked)} was run as {name_of(ran)}."
         for column in ("rerun", "honest")
@@ -158,6 +266,12 @@ def _values(comparison: Comparison) -> Iterator[Values]:
             "honest": number(line.honest.value),
             "honest_status": line.honest.why or "done",
             "honest_protocol": comparison.honest or None,
+            "rerun_low": percent(line.rerun.interval[0] if line.rerun.interval else None),
+            "rerun_high": percent(line.rerun.interval[1] if line.rerun.interval else None),
+            "rerun_balanced_accuracy": percent(line.rerun.balanced),
+            "honest_balanced_accuracy": percent(line.honest.balanced),
+            "rerun_commonest_class": percent(line.rerun.constant),
+            "honest_commonest_class": percent(line.honest.constant),
             "inflation": percent(line.inflation),
             **gain_values(line.gain),
             "verdict": verdict_values(line.verdict)["verdict"],
@@ -170,7 +284,8 @@ def _values(comparison: Comparison) -> Iterator[Values]:
 
 def _blocks(comparison: Comparison) -> Iterator[Block]:
     yield Heading(f"{clean(comparison.study.name)}: published, rerun, honest")
-    for title, lines in _groups(comparison):
-        rows = [(method_name(line.published.arm), *cells(line)) for line in lines]
+    for title, lines in groups(comparison):
+        rows = [texts for _, texts in listed(comparison, lines)]
         yield grid(TITLES, rows, numeric=[False, *[True] * (len(TITLES) - 1)], caption=title)
+    yield notes(answers(comparison))
     yield notes(_sentences(comparison))

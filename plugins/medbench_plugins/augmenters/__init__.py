@@ -21,6 +21,7 @@ from medbench_plugins.augmenters.policies import RandAugment, TrivialAugment
 from medbench_plugins.augmenters.snapmix import SnapMix
 from medbench_plugins.augmenters.synthetic import SyntheticOnly
 from medbench_plugins.augmenters.under_bagging import FeatureUnderBagging, UnderBagging
+from medbench_plugins.generators.changed import Changed
 from medbench_plugins.generators.clswgan import ClsWGAN
 from medbench_plugins.generators.dcgan import DCGAN
 from medbench_plugins.generators.diffusion import Diffusion
@@ -65,6 +66,7 @@ def register_augmenters() -> Iterable[medbench.Augmenter]:
         Generative("wgan", generator=ClippedWGAN()),
         Generative("hybrid", base=Geometric()),
         Generative("geometric-offline", generator=Transformed(), fill="rare", ratio=7.0),
+        Generative("changed-offline", generator=Changed(), fill="rare"),
         Generative("hybrid-offline", generator=ClippedWGAN(), base=EVERYTHING_FOURFOLD, fill="balance"),
         Generative("self-mix", generator=SelfMixed(how="fade")),
         Generative("self-cutmix", generator=SelfMixed(how="crop")),

@@ -6,11 +6,13 @@ from collections.abc import Iterable
 
 import medbench
 from medbench_plugins.generators.acgan import ACGAN
+from medbench_plugins.generators.changed import Changed
 from medbench_plugins.generators.clswgan import ClsWGAN
 from medbench_plugins.generators.dcgan import DCGAN
 from medbench_plugins.generators.diffusion import Diffusion
 from medbench_plugins.generators.feature_acgans import DenseACGAN, FeatureACGAN, MapACGAN, RefinedACGAN
 from medbench_plugins.generators.placebos import Blur, Resample, ShuffledLabels
+from medbench_plugins.generators.rare_only import RareOnly
 from medbench_plugins.generators.reacgan import ReACGAN
 from medbench_plugins.generators.selected import Selected
 from medbench_plugins.generators.self_mixed import SelfMixed
@@ -34,9 +36,11 @@ def register_generators() -> Iterable[medbench.Generator]:
         RefinedACGAN(),
         ClsWGAN(),
         Selected(),
+        RareOnly(),
         Resample(),
         Blur(),
         ShuffledLabels(),
         Transformed(),
+        Changed(),
         SelfMixed(),
     ]
