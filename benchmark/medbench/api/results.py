@@ -13,6 +13,7 @@ from medbench.analyses.compare import compare as compare_arms
 from medbench.analyses.inflation import find_inflations
 from medbench.analyses.learning_curves import find_learning_curves
 from medbench.analyses.published_figures import compare as compare_with_published
+from medbench.analyses.scores_and_gains import find_scores_and_gains
 from medbench.boards.board import Board
 from medbench.boards.build import boards
 from medbench.errors import UsageError
@@ -27,6 +28,7 @@ from medbench.tables.document import FORMATS
 from medbench.tables.inflation import render as render_inflation
 from medbench.tables.learning_curves import render as render_curves
 from medbench.tables.published_figures import render as render_published
+from medbench.tables.scores_and_gains import render as render_scores
 from medbench.tables.writers.terminal import Screen, screen_of
 from medbench.tables.writers.values import cleaned
 from medbench.text import WIDTH, clean
@@ -34,10 +36,10 @@ from medbench.text import WIDTH, clean
 if TYPE_CHECKING:
     import polars  # it starts threads, so only where a frame is wanted
 
-Table = Literal["gains", "published", "inflation", "growth"]
-TABLES: tuple[Table, ...] = ("gains", "published", "inflation", "growth")
-"""Tables of a study: gains over controls, figures of the publication beside ours, a gain leak by leak, and gains by
-training size."""
+Table = Literal["gains", "published", "inflation", "growth", "scores"]
+TABLES: tuple[Table, ...] = ("gains", "published", "inflation", "growth", "scores")
+"""Tables of a study: gains over controls, figures of the publication beside ours, a gain leak by leak, gains by
+training size, and which scores of generated images go with gains."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,11 +52,13 @@ class Results:
         store: Where the trials are.
         record: What was planned.
         catalogue: Loads what is registered, whose metrics are computed for trials that were stored without them.
+        beside: What was planned in other runs of the store, which the table of scores counts too.
     """
 
     store: Store
     record: dict[str, Any] = field(repr=False)
     catalogue: Callable[[], Catalogue] = field(repr=False)
+    beside: Sequence[dict[str, Any]] = field(default=(), repr=False)
 
     @property
     def study(self) -> str:
@@ -160,6 +164,9 @@ class Results:
                 f"open the study {clean(self.study)}{SUFFIX}."
             )
         screen = Screen(width, colour, plain)
+        if which == "scores":
+            found = find_scores_and_gains(self.store, [self.record, *self.beside])
+            return render_scores(found, form, screen=screen)
         further = wide or form in ("csv", "json")
         built = self.built(further=further, metrics=further or which == "published")
         if which == "inflation":

@@ -23,6 +23,7 @@ from medbench.cli.shared_options import (
 )
 from medbench.errors import UsageError
 from medbench.planning.leak_staircase import SUFFIX
+from medbench.planning.plan_records import newest_records
 from medbench.plots.style import form_of, written
 from medbench.tables.answer import next_steps
 from medbench.tables.board_table import step_lines
@@ -39,7 +40,8 @@ T = TypeVar("T")
 @click.command(short_help="Print the results of a run.")
 @record_options
 @click.option("--table", "which", type=click.Choice(TABLES), help="What is printed: gains (the default); beside what "
-              "was published; inflation, leak by leak; growth by training size, in patients.")  # fmt: skip
+              "was published; inflation, leak by leak; growth by training size, in patients; which scores of generated "
+              "images go with the gain, over all runs stored or that of STUDY.")  # fmt: skip
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
 @click.option("--wide", is_flag=True, help="More columns and notes, with names as commands take them.")
 @click.option("--plain", is_flag=True, help="ASCII only.")
@@ -71,7 +73,8 @@ def leaderboard(
     if plot and table not in ("inflation", "growth"):
         raise UsageError("--plot draws where a gain goes, or gains by training size; add --table inflation or growth.")
     store, record = open_run(results, study_name, suffix=SUFFIX if table == "inflation" else "")
-    found = Results(store, record, lambda: load_catalogue(plugin_folders, plugin_switches))
+    beside = list(newest_records(store).values()) if table == "scores" and study_name is None else []
+    found = Results(store, record, lambda: load_catalogue(plugin_folders, plugin_switches), beside)
     screen = screen_of(sys.stdout, plain=plain)
     click.echo(found.write(form, which=table, wide=wide, **asdict(screen)))
     if form == "table" and table == "gains" and (built := found.built(further=False, metrics=False)):

@@ -126,18 +126,25 @@ class StoredRun:
 
 
 def stored_runs(store: Store) -> list[StoredRun]:
-    """Return the runs that a store has records of, the latest first, each name once; damaged records are left out."""
+    """Return the runs that a store has records of, as :func:`newest_records` finds them."""
+    return [
+        StoredRun(name, title_of(record["study"], record["sources"])) for name, record in newest_records(store).items()
+    ]
+
+
+def newest_records(store: Store) -> dict[str, dict[str, Any]]:
+    """Return the newest record of every run by name, the latest first; damaged ones and staircases are left out."""
     newest: dict[str, Path] = {}
     for path in sorted(_plans(store), key=lambda p: p.stat().st_mtime, reverse=True):
         newest.setdefault(path.stem[:-9], path)
-    found = []
+    found = {}
     for name, path in newest.items():
         try:
             record, _ = sealed_records.read(path)
         except (sealed_records.Damaged, OSError):
             continue
         if not record["study"].get("staircase"):
-            found.append(StoredRun(name, title_of(record["study"], record["sources"])))
+            found[name] = record
     return found
 
 

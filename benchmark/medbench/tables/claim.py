@@ -74,7 +74,7 @@ def answer(found: ExaminedClaim) -> str:
     assert claim.gain is not None
     if claim.gain <= 0:
         return f"No gain is claimed: the second figure is not above the first. {_admits(leaks)}".strip()
-    one, other = probability(low), probability(high)
+    one, other = (probability(end).replace("<", "below ").replace(">", "above ") for end in (low, high))
     range_ = one if one == other else f"{one} to {other}"
     if high < SURE:
         said = f"Luck in the test images does not explain this gain: the probability that there is none is {range_}."
