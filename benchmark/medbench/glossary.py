@@ -133,11 +133,11 @@ _TERMS = (
         ("family-wise", "multiplicity-adjusted"),
     ),
     Term("verdict", "One word for a comparison, read off its interval by a fixed rule."),
-    Term("better", "The whole interval lies above 0, and AUROC rises too."),
+    Term("better", "The whole interval lies above 0; a sentence says so where the gain in AUROC may be none."),
     Term(
         "only the decision threshold moved",
-        "The whole interval lies above 0, but AUROC does not rise: a change of the decision threshold would have done "
-        "the same.",
+        "The whole interval lies above 0, but that of the gain in AUROC rules out a relevant one: a change of the "
+        "decision threshold would have done the same.",
     ),
     Term(
         "no relevant difference",

@@ -70,7 +70,9 @@ def main() -> None:
     parser.add_argument("--mixed", action="store_true", help="labels differ within patients: images are the unit")
     parser.add_argument("--folds", type=int, default=5, help="1: an official cut")
     parser.add_argument("--test", type=int, default=1000, help="patients of the official test part")
-    parser.add_argument("--pool", type=int, default=6, help="an official cut trains on one in so many of its patients")
+    parser.add_argument(
+        "--pool", type=float, default=6, help="patients of the training part over those that a repeat trains on"
+    )
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--arms", type=int, default=len(CONTROLS), help="comparisons, 12 at most")
@@ -109,7 +111,7 @@ def table(counts: Counts, rng: np.random.Generator, asked: argparse.Namespace, n
         failed.append(len(gone))
     scores = [score(made, 2) for made in cells]
     pairs = {f"arm {a}": (scores[a], scores[c]) for a, c in enumerate(controls, start=1)}
-    found = intervals(pairs, folds=asked.folds)
+    found = intervals(pairs, folds=asked.folds, overlap=overlap_of(asked))
     n_cells, rare = len(cells[0]), rarest(scores[0])
     wrong, outside = 0, set()
     for a, (name, (arm_scores, control)) in enumerate(pairs.items(), start=1):
@@ -165,10 +167,10 @@ def trials(
 ) -> tuple[list[dict[tuple[int, int, int], Predictions]], float]:
     """Return the predictions of every arm, the root first, by cell; and the true gain, which is 0.
 
-    An official cut trains each repeat on other `patients` of a pool `asked.pool` times as large and tests on
-    `asked.test` further ones.
+    An official cut trains each repeat on other `patients` of a pool `asked.pool` times as large, disjoint ones as long
+    as there are some, and tests on `asked.test` further ones.
     """
-    pool = patients if asked.folds > 1 else asked.pool * patients
+    pool = patients if asked.folds > 1 else round(asked.pool * patients)
     n = pool if asked.folds > 1 else pool + asked.test
     rare = np.zeros(n, dtype=np.int64)
     for start, stop in ((0, pool), (pool, n)):
@@ -187,7 +189,7 @@ def trials(
     shared, names = draw(FEATURES - n_own), np.array([f"i{i:06d}" for i in range(len(owner))])
     persons = np.array([f"p{i:05d}" for i in range(n)])[owner]
     parts = [(r, f, s) for r in range(asked.repeats) for f in range(asked.folds) for s in range(asked.seeds)]
-    tested = np.stack([fold_of(rng, rare, pool, asked) for _ in range(asked.repeats)])[:, owner]  # (repeats, images)
+    tested = (folds_of if asked.folds > 1 else draws_of)(rng, rare, pool, asked)[:, owner]  # (repeats, images)
     in_test = np.stack([tested[r] == f for r, f, _ in parts])
     in_train = np.stack([(tested[r] != f) & (tested[r] >= 0) for r, f, _ in parts])
     common = rng.standard_normal(in_train.shape)
@@ -214,16 +216,42 @@ def trials(
     return arms, 0.0
 
 
-def fold_of(rng: np.random.Generator, rare: np.ndarray, pool: int, asked: argparse.Namespace) -> np.ndarray:
-    """Deal patients into folds by class; of an official cut: 0 is tested, 1 trained on, -1 left out of this repeat."""
-    fold = np.zeros(len(rare), dtype=np.int64)
-    for k in (0, 1):
-        members = rng.permutation(np.flatnonzero(rare[:pool] == k))
-        if asked.folds > 1:
-            fold[members] = np.arange(len(members)) % asked.folds
-        else:
-            fold[members] = np.where(np.arange(len(members)) < round(len(members) / asked.pool), 1, -1)
+def folds_of(rng: np.random.Generator, rare: np.ndarray, pool: int, asked: argparse.Namespace) -> np.ndarray:
+    """Deal patients into folds by class, anew each repeat; return ``int64 (repeats, patients)``."""
+    fold = np.zeros((asked.repeats, len(rare)), dtype=np.int64)
+    for of_repeat in fold:
+        for k in (0, 1):
+            members = rng.permutation(np.flatnonzero(rare[:pool] == k))
+            of_repeat[members] = np.arange(len(members)) % asked.folds
     return fold
+
+
+def draws_of(rng: np.random.Generator, rare: np.ndarray, pool: int, asked: argparse.Namespace) -> np.ndarray:
+    """Draw who is trained on by class as the product does: one queue after another, disjoint while it lasts.
+
+    Returns:
+        ``int64 (repeats, patients)``: 0 is tested, 1 trained on, -1 left out of this repeat.
+    """
+    fold = np.zeros((asked.repeats, len(rare)), dtype=np.int64)
+    fold[:, :pool] = -1
+    for k in (0, 1):
+        members = np.flatnonzero(rare[:pool] == k)
+        size, queue = round(len(members) / asked.pool), rng.permutation(members)
+        for r, of_repeat in enumerate(fold):
+            place = r % max(1, len(members) // size)
+            if r and not place:
+                queue = rng.permutation(members)
+            of_repeat[queue[place * size : (place + 1) * size]] = 1
+    return fold
+
+
+def overlap_of(asked: argparse.Namespace) -> float:
+    """Return the mean part of the training patients that two repeats of an official cut share."""
+    if asked.folds > 1 or asked.repeats < 2:
+        return 0.0
+    queue = [r // max(1, int(asked.pool + 1e-9)) for r in range(asked.repeats)]
+    pairs = [(a, b) for a in range(asked.repeats) for b in range(a)]
+    return sum(queue[a] != queue[b] for a, b in pairs) / len(pairs) / asked.pool
 
 
 def learn(x: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.ndarray:

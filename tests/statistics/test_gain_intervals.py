@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 
@@ -49,31 +50,42 @@ def ends(found: Mapping[str, Interval]) -> np.ndarray:
     return np.array([(i.value, i.low, i.high, i.low_single, i.high_single, i.standard_error) for i in found.values()])
 
 
-@given(seed=SEEDS, folds=st.integers(1, 10), repeats=st.integers(1, 5), k=st.integers(2, 4))
+@given(
+    seed=SEEDS,
+    folds=st.sampled_from([1, 1, 2, 5, 10]),
+    repeats=st.integers(1, 5),
+    k=st.integers(2, 4),
+    overlap=st.sampled_from([0.0, 0.25, 0.8, 0.95]),
+)
 @settings(max_examples=60, deadline=None)
-def test_sentence_4_the_interval_is_the_formula_by_hand(seed: int, folds: int, repeats: int, k: int) -> None:
-    """In float64: V_both once over folds; the degrees of freedom of Satterthwaite on an official cut."""
+def test_sentence_4_the_interval_is_the_formula_by_hand(
+    seed: int, folds: int, repeats: int, k: int, overlap: float
+) -> None:
+    """In float64: V_both once; what draws share and the degrees of freedom of Satterthwaite on an official cut."""
     rng = np.random.default_rng(seed)
     labels = np.r_[np.repeat(np.arange(k), 2), rng.integers(0, k, 40)]
     one, other = rng.random((2, repeats, len(labels))) < 0.6
 
-    found = intervals({"a": (arm(one, labels), arm(other, labels))}, folds=folds)["a"]
+    found = intervals({"a": (arm(one, labels), arm(other, labels))}, folds=folds, overlap=overlap)["a"]
 
     d = (one.astype(float) - other).mean(0)
     v_pat = sum(d[labels == c].var() / (labels == c).sum() for c in range(k)) / k**2
     of_repeats = [np.mean([(one[r] * 1.0 - other[r])[labels == c].mean() for c in range(k)]) for r in range(repeats)]
     v_train = np.var(of_repeats, ddof=1) / repeats if repeats > 1 else 0.0
     df = int(np.bincount(labels).min()) - 1
+    apart = one * 1.0 - other - d
+    within = [((apart[:, labels == c] - apart[:, labels == c].mean(1)[:, None]) ** 2).sum() for c in range(k)]
+    sizes = [(labels == c).sum() * k for c in range(k)]
+    v_both = sum(w / n**2 for w, n in zip(within, sizes, strict=True)) / repeats / max(1, repeats - 1)
     if folds > 1:
-        apart = one * 1.0 - other - d
-        within = [((apart[:, labels == c] - apart[:, labels == c].mean(1)[:, None]) ** 2).sum() for c in range(k)]
-        sizes = [(labels == c).sum() * k for c in range(k)]
-        v_both = sum(w / n**2 for w, n in zip(within, sizes, strict=True)) / repeats / max(1, repeats - 1)
         v_train = max(0.0, v_train - v_both)
         v_pat += (max(1 / (folds - 1), min(0.6, 12 / (df + 1))) if repeats > 1 else 1 / (folds - 1)) * max(
             0.0, v_pat - v_both
         )
-    elif v_train:
+    else:
+        v_train *= 1 + repeats * overlap / (1 - overlap) if overlap <= 0.8 else 1
+    v_pat = max(v_pat, sum(1 / (n + 2) ** 2 for n in np.bincount(labels)) / k**2)
+    if folds == 1 and v_train:
         df = max(1, min(df, int((v_pat + v_train) ** 2 / (v_pat**2 / df + v_train**2 / (repeats - 1)) + 1e-9)))
     error = math.sqrt(v_pat + v_train)
     assert found.value == pytest.approx(np.mean(of_repeats))
@@ -219,14 +231,14 @@ def test_an_interval_holds_its_gain_and_its_single_range(seed: int, repeats: int
     pairs = family(np.random.default_rng(seed), 2, repeats=repeats)
 
     found = intervals(pairs, folds=folds)
+    backwards = intervals({name: (control, one) for name, (one, control) in pairs.items()}, folds=folds)
 
     for name, (one, control) in pairs.items():
-        i = found[name]
+        i, back = found[name], backwards[name]
         assert i.low <= i.low_single <= i.value <= i.high_single <= i.high
         difference = (one.correct - control.correct).mean(0)
         assert i.value == pytest.approx(np.mean([difference[one.labels == k].mean() for k in np.unique(one.labels)]))
-        back = intervals({"back": (control, one)}, folds=folds)["back"]
-        assert (back.low, back.high) == pytest.approx((-i.high_single, -i.low_single))
+        assert (back.low_single, back.high_single) == pytest.approx((-i.high_single, -i.low_single))
 
 
 def test_sentence_4_training_noise_widens_and_repeats_are_no_patients() -> None:
@@ -251,11 +263,13 @@ def test_sentence_6_an_official_cut_adds_the_training_draws_and_no_allowance() -
     official, folds = intervals(pairs, folds=1)["arm 0"], intervals(pairs, folds=5)["arm 0"]
 
     assert official.between_patients < folds.between_patients < official.between_patients * 5 / 4
-    assert official.between_trainings > folds.between_trainings
     one, control = pairs["arm 0"]
     d = one.correct - control.correct
     of_repeats = np.mean([d[:, one.labels == k].mean(1) for k in (0, 1)], axis=0)
     assert official.between_trainings == pytest.approx(of_repeats.var(ddof=1) / 3)
+    assert folds.between_trainings < official.between_trainings
+    shared = intervals(pairs, folds=1, overlap=0.5)["arm 0"]
+    assert shared.between_trainings == pytest.approx(official.between_trainings * 3 * (1 / 3 + 1))
 
 
 def test_noise_that_patients_have_apart_is_counted_once_over_folds() -> None:
@@ -294,19 +308,61 @@ def test_few_training_draws_of_an_official_cut_cost_degrees_of_freedom(repeats: 
 
     alone, joint = intervals({"a": pairs["a"]}, folds=1)["a"], intervals(pairs, folds=1)["a"]
 
-    assert alone.df == joint.df == repeats - 1
+    assert alone.df == repeats - 1
     assert alone.critical == pytest.approx(stats.t.ppf(0.975, repeats - 1))
-    assert joint.critical > alone.critical
-    assert joint.critical < 1.05 * stats.t.ppf(1 - 0.0253 / 2, repeats - 1)
+    assert joint.df == repeats - 1 + 2  # the other comparison is half of the four that a family's mean counts for
+    assert joint.critical > stats.t.ppf(0.975, joint.df)
+    assert joint.critical < 1.05 * stats.t.ppf(1 - 0.0253 / 2, joint.df)
     assert intervals(pairs, folds=5)["a"].df == 199
 
 
-def test_an_arm_against_itself_has_no_width() -> None:
-    one = family(np.random.default_rng(7), 1)["arm 0"][0]
+@pytest.mark.parametrize(("rare", "half"), [(20, 4.9), (52, 2.0), (485, 0.21)])
+def test_an_arm_that_decides_alike_has_the_width_that_one_patient_makes(rare: int, half: float) -> None:
+    """As if one further patient of each class were decided otherwise, so 20 rare patients are no proof of no effect."""
+    labels = np.repeat([0, 1], [5 * rare, rare])
+    one = arm(np.ones((3, len(labels))), labels)
 
-    found = intervals({"a": (one, one), "b": (one, one)}, folds=5)["a"]
+    found = intervals({"a": (one, one)}, folds=1)["a"]
 
-    assert (found.value, found.low, found.high, found.standard_error) == (0, 0, 0, 0)
+    least = math.sqrt((1 / (5 * rare + 2) ** 2 + 1 / (rare + 2) ** 2) / 4)
+    assert found.value == 0
+    assert found.high == -found.low == pytest.approx(stats.t.ppf(0.975, rare - 1) * least)
+    assert 100 * found.high == pytest.approx(half, rel=0.06)
+
+
+def test_what_draws_share_no_further_repeat_takes_away() -> None:
+    """At 40 draws of one pool of which each takes half, the range is still that of two disjoint draws' mean."""
+    rng, labels = np.random.default_rng(21), np.arange(4000) % 2
+    level = 0.02 * rng.standard_normal((40, 1))
+    one, other = arm(np.broadcast_to(0.7 + level, (40, 4000)), labels), arm(np.full((40, 4000), 0.7), labels)
+
+    apart, shared = (intervals({"a": (one, other)}, folds=1, overlap=o)["a"] for o in (0.0, 0.5))
+
+    of_one = level.var(ddof=1)
+    assert apart.between_trainings == pytest.approx(of_one / 40)
+    assert shared.between_trainings == pytest.approx(of_one * (1 / 40 + 1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("pool", "repeats"), [(400, 4), (150, 6), (200, 10)])
+def test_ranges_hold_for_draws_of_one_pool(pool: int, repeats: int) -> None:
+    """Means of 100 of `pool` numbers, disjoint while they last, of which the truth is the population's mean."""
+    rng, labels, hits, naive = np.random.default_rng(22), np.arange(2000) % 2, [], []
+    for _ in range(300):
+        effect, draws = rng.standard_normal(pool), []
+        for r in range(repeats):
+            place = r % (pool // 100)
+            queue = rng.permutation(pool) if not place else queue  # noqa: F821
+            draws.append(queue[place * 100 : (place + 1) * 100])
+        level = 0.1 * np.array([effect[drawn].mean() for drawn in draws])[:, None]
+        shared = [len(set(a) & set(b)) / 100 for a, b in itertools.combinations(map(tuple, draws), 2)]
+        one = arm(np.broadcast_to(0.5 + level, (repeats, 2000)), labels), arm(np.full((repeats, 2000), 0.5), labels)
+        for found, overlap in ((hits, float(np.mean(shared))), (naive, 0.0)):
+            i = intervals({"a": one}, folds=1, overlap=overlap)["a"]
+            found.append(i.low <= 0 <= i.high)
+
+    assert np.mean(hits) > 0.95 - 3 * math.sqrt(0.05 * 0.95 / 300)
+    assert pool == 400 or np.mean(naive) < 0.9
 
 
 def test_one_rare_patient_leaves_every_gain_open() -> None:
@@ -417,7 +473,7 @@ def test_sentence_6_auroc_is_taken_inside_folds(seed: int, k: int) -> None:
     labels = np.arange(120) % k
     one, other = cells(rng, labels, 1.0), cells(rng, labels, 0.5)
 
-    found = auroc_interval(one, other, folds=4)
+    found = auroc_interval(score(one, k), score(other, k), folds=4)
 
     def area(u: Units) -> float:
         return float(np.mean([metrics.roc_auc_score(u.labels == j, u.probabilities[:, j]) for j in range(k)]))
@@ -426,10 +482,10 @@ def test_sentence_6_auroc_is_taken_inside_folds(seed: int, k: int) -> None:
     gains = np.array([[area(one[r, f, 0]) - area(other[r, f, 0]) for f in range(4)] for r in range(2)])
     assert found.value == pytest.approx(gains.mean())
     assert found.value == pytest.approx(score(one, k).auroc - score(other, k).auroc)
-    official = auroc_interval(one, other, folds=1)
+    official = auroc_interval(score(one, k), score(other, k), folds=1, overlap=0.5)
     assert official is not None
-    assert official.between_trainings == pytest.approx(gains.mean(1).var(ddof=1) / 2)
-    assert 0 <= found.between_trainings < official.between_trainings
+    assert found.between_trainings < gains.mean(1).var(ddof=1) / 2
+    assert official.between_trainings == pytest.approx(gains.mean(1).var(ddof=1) * (1 / 2 + 1))
 
 
 def test_sentence_6_the_variance_of_auroc_is_that_of_patients_drawn_inside_each_fold() -> None:
@@ -437,7 +493,7 @@ def test_sentence_6_the_variance_of_auroc_is_that_of_patients_drawn_inside_each_
     labels = (np.arange(300) % 3 == 0).astype(np.int64)
     one, other = cells(rng, labels, 1.0, folds=3, repeats=1), cells(rng, labels, 0.5, folds=3, repeats=1)
 
-    found = auroc_interval(one, other, folds=3)
+    found = auroc_interval(score(one, 2), score(other, 2), folds=3)
 
     drawn = np.zeros(3000)
     for cell, u in one.items():
@@ -456,6 +512,7 @@ def test_sentence_6_the_variance_of_auroc_is_that_of_patients_drawn_inside_each_
 def test_auroc_without_a_fold_that_holds_every_class_is_unknown() -> None:
     u = Units(named(4), named(4), np.zeros(4, dtype=np.int64), np.full((4, 2), 0.5), np.full((4, 2), 0.5))
 
-    assert auroc_interval({(0, 0, 0): u}, {(0, 0, 0): u}, folds=5) is None
+    one, other = score({(0, 0, 0): u}, 2), score({(0, 0, 0): u, (1, 0, 0): u}, 2)
+    assert auroc_interval(one, one, folds=5) is None
     with pytest.raises(ValueError, match="different patients"):
-        auroc_interval({(0, 0, 0): u}, {(1, 0, 0): u}, folds=5)
+        auroc_interval(one, other, folds=5)

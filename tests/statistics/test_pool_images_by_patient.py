@@ -94,7 +94,7 @@ def units_by_definition(p: Predictions, frequencies: np.ndarray, by_patient: boo
     corrected = correct_prior(p.probabilities, frequencies)
     decisions = confusion_matrix(p.labels, p.probabilities.argmax(1), p.probabilities.shape[1])
     if not by_patient:
-        return Units(p.ids, p.patients, p.labels, corrected, p.probabilities, decisions)
+        return Units(p.ids, p.patients, p.labels, corrected, p.probabilities, decisions, np.asarray(frequencies))
     names, first = np.unique(p.patients, return_index=True)
     pooled = []
     for of_images in (corrected, p.probabilities):
@@ -107,4 +107,4 @@ def units_by_definition(p: Predictions, frequencies: np.ndarray, by_patient: boo
             mean[i] = total / (p.patients == name).sum()
         powers = np.exp(mean - mean.max(1, keepdims=True))
         pooled.append(powers / powers.sum(1, keepdims=True))
-    return Units(names, names, p.labels[first], *pooled, decisions)
+    return Units(names, names, p.labels[first], *pooled, decisions, np.asarray(frequencies))

@@ -73,7 +73,7 @@ def test_draws_of_an_official_cut_count_as_was_simulated() -> None:
             variance = disagree * (1 / 170 + 1 / 830) / 4 * (LASTING + (1 - LASTING) / 3)
             draws = 0.05 * sum(1 / n for n in trained) / 4 / 3
             assert math.sqrt(variance + draws) == pytest.approx(error / 100, rel=0.2)
-            df = int((variance + draws) ** 2 / (variance**2 / 169 + draws**2 / 2))
+            df = int((variance + draws) ** 2 / (variance**2 / 169 + draws**2 / 2))  # one comparison: no prior
             expected = (stats.t.ppf(0.975, df) + stats.norm.ppf(0.8)) * math.sqrt(variance + draws)
             assert with_draws == pytest.approx(expected, rel=1e-6)
             assert without < with_draws

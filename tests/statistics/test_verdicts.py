@@ -165,10 +165,11 @@ def test_sentence_8_a_failed_cell_stays_visible_and_makes_no_arm_the_same() -> N
     assert "1 of 15 diverged" in found.note
 
 
-def say(low: float, high: float, *, auroc: float = 0.09, **more: object) -> str:
+def say(low: float, high: float, *, auroc: float = 0.09, ends: tuple[float, float] | None = None) -> str:
     found = interval(low, high, error=0.0252)
-    verdict = judge(found, DDTI, worth=2, auroc=auroc)
-    return answer(Judged(found, auroc, DDTI, verdict), arm="hybrid", control="resample", worth=2, **more)
+    area = interval(100 * ends[0], 100 * ends[1]) if ends else None
+    verdict = judge(found, DDTI, worth=2, auroc=auroc, auroc_range=area)
+    return answer(Judged(found, auroc, DDTI, verdict, area), arm="hybrid", control="resample", worth=2)
 
 
 def test_sentence_3_each_word_has_its_sentence() -> None:
@@ -179,9 +180,14 @@ def test_sentence_3_each_word_has_its_sentence() -> None:
     assert say(-1.5, 1.9) == ("No relevant difference: hybrid within 2 points of resample (95 % CI -1.5 to +1.9).")
     moved = "Only the decision threshold moved with hybrid, compared with resample: balanced accuracy +8.9 points"
     assert say(1.8, 16.0, auroc=-0.004) == f"{moved} (95 % CI +1.8 to +16.0), AUROC -.004."
-    assert say(1.8, 16.0, auroc=-0.004, auroc_range=(-0.03, 0.022)) == (
-        f"{moved} (95 % CI +1.8 to +16.0), AUROC -.004 (-.030 to +.022)."
+    assert say(1.8, 16.0, auroc=-0.004, ends=(-0.03, 0.019)) == (
+        f"{moved} (95 % CI +1.8 to +16.0), AUROC -.004 (-.030 to +.019)."
     )
+    assert say(1.8, 16.0, auroc=-0.004, ends=(-0.03, 0.022)) == (
+        "Yes: +8.9 points for hybrid compared with resample (95 % CI +1.8 to +16.0). "
+        "The gain in AUROC is open (-.004, 95 % CI -.030 to +.022)."
+    )
+    assert "AUROC rises too (+.090)" in say(1.8, 16.0, ends=(0.01, 0.17))
 
 
 def test_sentence_3_inconclusive_is_followed_by_what_the_design_can_detect() -> None:

@@ -133,7 +133,13 @@ def case(boards: Sequence[Board]) -> Case:
     first_board, evidence = boards[0], boards[0].evidence
     unseen = max(0, first_board.looks - sum(board.looks - board.unseen for board in boards))
     design = Design(
-        evidence.folds, evidence.repeats, first_board.study.worth, evidence.rare, evidence.unit, unseen=unseen
+        evidence.folds,
+        evidence.repeats,
+        first_board.study.worth,
+        evidence.rare,
+        evidence.unit,
+        unseen=unseen,
+        overlap=evidence.overlap,
     )
     compared = compare_with_controls(arms, scored, tallies, design)
     return Case(tuple(boards), {name: one for (name, _), one in compared.items()} | of_one, missing)

@@ -10,7 +10,7 @@ both parts of a cut, is found by the audit.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,8 +23,7 @@ from medbench.planning.study import Study
 from medbench.protocols.protocol import LEAKY, protocol, with_leaks
 from medbench.samples import Samples
 from medbench.statistics.auroc_interval import auroc_interval
-from medbench.statistics.patient_scores import Cell
-from medbench.statistics.pool_images_by_patient import Units
+from medbench.statistics.patient_scores import ArmScores
 from medbench.statistics.student_t import two_sided
 
 SHARE = 0.1  # of the patients of a part: the planted leak
@@ -143,15 +142,16 @@ def at_chance(board: Board) -> tuple[list[AtChance], list[str]]:
         board: Built with the cells of all its rows kept.
     """
     rows = board.all_rows
-    complete = [row for row in rows if row.cells and row.scores is not None]
+    complete = [(row, row.scores) for row in rows if row.scores is not None]
     missing = [
         f"{row.arm.augmenter} ({row.done} of {row.planned} done, {row.failed} failed, {row.skipped} skipped)"
         for row in rows
-        if row not in complete
+        if row.scores is None
     ]
     found = []
-    for row in complete:
-        interval = auroc_interval(row.cells, _constant(row.cells), folds=board.evidence.folds)
+    for row, scores in complete:
+        e = board.evidence
+        interval = auroc_interval(scores, _at_chance(scores), folds=e.folds, overlap=e.overlap)
         if interval is None:
             missing.append(f"{row.arm.augmenter} (no fold holds every class)")
             continue
@@ -162,10 +162,10 @@ def at_chance(board: Board) -> tuple[list[AtChance], list[str]]:
     return found, missing
 
 
-def _constant(cells: Mapping[Cell, Units]) -> dict[Cell, Units]:
-    """Return the units with equal probabilities for every class, whose AUROC is .5 and moves with no patient."""
-    same = {cell: np.full_like(units.probabilities, 1 / units.probabilities.shape[1]) for cell, units in cells.items()}
-    return {cell: dataclasses.replace(units, probabilities=same[cell]) for cell, units in cells.items()}
+def _at_chance(scores: ArmScores) -> ArmScores:
+    """Return the scores of equal probabilities for every class, whose AUROC is .5 and moves with no patient."""
+    aurocs = np.where(np.isfinite(scores.aurocs), 0.5, np.nan)
+    return dataclasses.replace(scores, auroc=0.5, aurocs=aurocs, auroc_moves=np.zeros_like(scores.auroc_moves))
 
 
 def plant(samples: Samples, *, share: float = SHARE) -> tuple[int, int, int]:

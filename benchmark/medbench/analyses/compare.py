@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from medbench.analyses.compare_details import Details, alike, details
+import numpy as np
+
+from medbench.analyses.compare_details import Details, details
 from medbench.boards.board import Board, Row
 from medbench.boards.build import boards
 from medbench.boards.gains import Judged
@@ -121,12 +123,13 @@ def compare_rows(board: Board, arm: Row, other: Row, *, in_detail: bool = False)
         raise UsageError(f"both names mean {' / '.join(arm.arm.key)}; give two different arms.")
     more = details(board, arm, other) if in_detail else None
     if arm.judged is not None and arm.arm.control_key == other.arm.key:
-        judged = arm.judged
+        judged, area = arm.judged, _auroc(arm, other, arm.judged.evidence)
     elif other.judged is not None and other.arm.control_key == arm.arm.key:
-        judged = _reverse(board, other.judged)
+        area = _auroc(arm, other, other.judged.evidence)
+        judged = _reverse(board, other.judged, area)
     else:
         return replace(compare_further(board, arm, other), details=more)
-    return ArmPair(board, arm, other, judged, _auroc(arm, other, judged), more)
+    return ArmPair(board, arm, other, judged, area, more)
 
 
 def compare_further(board: Board, arm: Row, other: Row) -> ArmPair:
@@ -134,14 +137,15 @@ def compare_further(board: Board, arm: Row, other: Row) -> ArmPair:
     # Always in one order: draws depend on it in the third digit, and both ways round must agree.
     first, second = sorted((arm, other), key=lambda row: row.arm.key)
     judged = _judge_pair(board, first, second)
-    judged = judged if first is arm else _reverse(board, judged)
-    return ArmPair(board, arm, other, judged, _auroc(arm, other, judged))
+    area = _auroc(arm, other, judged.evidence)
+    judged = judged if first is arm else _reverse(board, judged, area)
+    return ArmPair(board, arm, other, judged, area)
 
 
-def _auroc(arm: Row, other: Row, judged: Judged) -> Interval | None:
-    if arm.scores is None or other.scores is None or not arm.cells or not alike(arm.cells, other.cells):
+def _auroc(arm: Row, other: Row, evidence: Evidence) -> Interval | None:
+    if arm.scores is None or other.scores is None or not np.array_equal(arm.scores.names, other.scores.names):
         return None
-    return auroc_interval(arm.cells, other.cells, folds=judged.evidence.folds)
+    return auroc_interval(arm.scores, other.scores, folds=evidence.folds, overlap=evidence.overlap)
 
 
 def find_arms(arms: Sequence[Arm], text: str) -> list[Arm]:
@@ -185,15 +189,17 @@ def _judge_pair(board: Board, arm: Row, other: Row) -> Judged:
         unit=board.evidence.unit,
         leaks=board.leaks,
         kind=worst.kinds[0] if len(worst.kinds) == 1 else "failed",
+        overlap=board.evidence.overlap,
     )
     interval = _interval(board, arm, other, evidence.folds)
     auroc = arm.scores.auroc - other.scores.auroc if arm.scores and other.scores else float("nan")
-    verdict = judge(interval, evidence, worth=board.study.worth, auroc=auroc)
+    area = _auroc(arm, other, evidence)
+    verdict = judge(interval, evidence, worth=board.study.worth, auroc=auroc, auroc_range=area)
     if interval is None and evidence.settled == evidence.planned and not board.leaks:
         lost = arm if arm.scores is None else other
         failed = evidence.failures or "training runs failed"
         verdict = Verdict("", f"{arm_name(lost.arm)}: {failed} and no other method stands in, so no verdict.")
-    return Judged(interval, auroc, evidence, verdict)
+    return Judged(interval, auroc, evidence, verdict, area)
 
 
 def _interval(board: Board, arm: Row, other: Row, folds: int) -> Interval | None:
@@ -210,15 +216,15 @@ def _interval(board: Board, arm: Row, other: Row, folds: int) -> Interval | None
             pairs[" / ".join(row.arm.key)] = row.scores, control.scores
     name = " versus ".join(" / ".join(row.arm.key) for row in (arm, other))
     pairs[name] = arm.scores, other.scores
-    return intervals(pairs, folds=folds, unseen=board.unseen)[name]
+    return intervals(pairs, folds=folds, overlap=board.evidence.overlap, unseen=board.unseen)[name]
 
 
-def _reverse(board: Board, judged: Judged) -> Judged:
-    """Return a comparison the other way round."""
+def _reverse(board: Board, judged: Judged, area: Interval | None) -> Judged:
+    """Return a comparison the other way round, with the interval of its gain in AUROC that way."""
     i = judged.gain
     if i is None:
         return replace(judged, auroc=-judged.auroc)
     ends: dict[str, Any] = {"low": -i.high, "high": -i.low, "low_single": -i.high_single, "high_single": -i.low_single}
     gain = replace(i, value=-i.value, **ends)
-    verdict = judge(gain, judged.evidence, worth=board.study.worth, auroc=-judged.auroc)
-    return Judged(gain, -judged.auroc, judged.evidence, verdict)
+    verdict = judge(gain, judged.evidence, worth=board.study.worth, auroc=-judged.auroc, auroc_range=area)
+    return Judged(gain, -judged.auroc, judged.evidence, verdict, area)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from medbench.planning.arms import Arm
+from medbench.planning.arms import Arm, TrainedOn
 from medbench.planning.study import Study
 from medbench.protocols.protocol import EvaluationProtocol, protocol
 from medbench.statistics.patient_scores import Cell
@@ -23,6 +23,7 @@ class BoardPlan:
         protocol: Text of the protocol.
         classifier: Text of the classifier.
         arms: Arms of the board, controls before what stands on them.
+        trained_on: What the plan said of the protocol's training patients; None in records of before.
     """
 
     study: Study
@@ -30,6 +31,14 @@ class BoardPlan:
     protocol: str
     classifier: str
     arms: tuple[Arm, ...]
+    trained_on: TrainedOn | None = None
+
+    @property
+    def overlap(self) -> float:
+        """Of an official cut: the part of the training patients that two repeats share; 1 where no plan said so."""
+        if self.rule.name != "official" or self.study.repeats == 1:
+            return 0.0
+        return 1.0 if self.trained_on is None else self.trained_on.overlap
 
     @cached_property
     def rule(self) -> EvaluationProtocol:

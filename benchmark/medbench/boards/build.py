@@ -19,7 +19,7 @@ from medbench.boards.metric_columns import ON_EVERY_BOARD, ArmMetrics, CellMetri
 from medbench.boards.training_runs import RunKey, planned_beside, status_of_runs
 from medbench.boards.yardstick_results import ControlResults, YardstickScorer
 from medbench.interfaces import Metric
-from medbench.planning.arms import Arm, Checked, Skipped
+from medbench.planning.arms import Arm, Checked, Skipped, TrainedOn
 from medbench.planning.double_steps_trials import with_double_steps
 from medbench.planning.leak_staircase import arms_under
 from medbench.planning.study import Study
@@ -65,7 +65,7 @@ def boards(
         for text, classifier in itertools.product(study.protocols, of_boards):
             if text not in left_out:
                 on_board = (a for a in arms_under(study, text, arms) if (a.board or a.classifier) == classifier)
-                plan = BoardPlan(study, source, text, classifier, tuple(on_board))
+                plan = BoardPlan(study, source, text, classifier, tuple(on_board), trained_on(record, source, text))
                 built.append(_board(plan, record, stored, contents))
     if further is not None:
         further.save()
@@ -125,7 +125,7 @@ def _board(plan: BoardPlan, record: Mapping[str, Any], stored: _StoredTrials, co
         [arm for arm in plan.arms if arm.control_key in trials],
         scored.scores,
         {key: of_arm.tally(len(plan.cells)) for key, of_arm in trials.items()},
-        Design(folds, study.repeats, study.worth, rare, plan.unit, leaks, unseen),
+        Design(folds, study.repeats, study.worth, rare, plan.unit, leaks, unseen, plan.overlap),
     )
     rows_of = {arm.key: _row(arm, plan, scored, gains.get(arm.key), rows, contents) for arm in plan.arms}
     tree = tuple(
@@ -155,6 +155,7 @@ def _board(plan: BoardPlan, record: Mapping[str, Any], stored: _StoredTrials, co
             patients=source["patients"],
             unit=plan.unit,
             leaks=leaks,
+            overlap=plan.overlap,
         ),
         device=", ".join(d.upper() if d == "cpu" else d for d in devices) or "CPU",
         warnings=tuple(w for w in record.get("warnings", ()) if w.startswith(f"{source['dataset']}: ")),
@@ -163,15 +164,17 @@ def _board(plan: BoardPlan, record: Mapping[str, Any], stored: _StoredTrials, co
         beside={key: stored.status.get(key, "") for key in planned_beside(plan, record)},
         check=_check(plan, record, stored.longer, gains, by_patient=scored.by_patient),
         unseen=unseen,
-        trained_on=next(
-            (
-                float(t["patients"])
-                for t in record.get("trained_on", ())
-                if (t["dataset"], t["protocol"]) == (source["dataset"], plan.protocol)
-            ),
-            float("nan"),
-        ),
+        trained_on=plan.trained_on.patients if plan.trained_on else float("nan"),
     )
+
+
+def trained_on(record: Mapping[str, Any], source: Mapping[str, Any], text: str) -> TrainedOn | None:
+    """Return what a plan's record says of the patients that a protocol trains on; None where it says nothing.
+
+    Of an official cut, a record of before says nothing of what repeats share, which counts as all.
+    """
+    found = [t for t in record.get("trained_on", ()) if (t["dataset"], t["protocol"]) == (source["dataset"], text)]
+    return TrainedOn(**{"overlap": 1.0, **found[0]}) if found else None
 
 
 def _yardsticks(

@@ -57,7 +57,8 @@ def score_double_steps(
     scored = score_arms(plan, trials, both, by_patient=by_patient).scores
     gain = None
     if all(a.key in scored for a in both):
-        gain = intervals({"check": (scored[arm.key], scored[arm.control_key])}, folds=plan.folds)["check"]
+        pair = {"check": (scored[arm.key], scored[arm.control_key])}
+        gain = intervals(pair, folds=plan.folds, overlap=plan.overlap)["check"]
     return DoubleStepsResult(
         arm,
         chosen.steps,

@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from medbench.planning.arms import Arm
+from medbench.statistics.auroc_interval import auroc_intervals
 from medbench.statistics.gain_intervals import Interval, intervals, rarest
 from medbench.statistics.patient_scores import ArmScores
 from medbench.statistics.verdicts import IDENTICAL, Evidence, Verdict, judge
+from medbench.text import printed
 
 Key = tuple[str, str]
 """Augmenter and classifier of an arm."""
@@ -25,12 +27,15 @@ class Judged:
         auroc: Gain in macro AUROC, 0 to 1; NaN where it is unknown.
         evidence: What it rests on.
         verdict: The word, or why there is none.
+        auroc_range: Interval of the gain in macro AUROC, by itself; None where no fold holds every class, and where
+            the range of the gain says enough: where it does not lie above 0.
     """
 
     gain: Interval | None
     auroc: float
     evidence: Evidence
     verdict: Verdict
+    auroc_range: Interval | None = None
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,7 @@ class Design:
         unit: What is drawn: "patients" or "images".
         leaks: Of the protocol.
         unseen: Configurations once scored on these folds that the board does not show; each widens the ranges.
+        overlap: Of an official cut: the part of the training patients that two repeats share, 0 to 1.
     """
 
     folds: int
@@ -64,10 +70,14 @@ class Design:
     unit: str
     leaks: tuple[str, ...] = ()
     unseen: int = 0
+    overlap: float = 0.0
 
 
 def compare_with_controls(
-    arms: Sequence[Arm], scored: Mapping[Key, ArmScores], tallies: Mapping[Key, Tally], design: Design
+    arms: Sequence[Arm],
+    scored: Mapping[Key, ArmScores],
+    tallies: Mapping[Key, Tally],
+    design: Design,
 ) -> dict[Key, Judged]:
     """Compare every arm that has a control with it.
 
@@ -82,7 +92,23 @@ def compare_with_controls(
         design: Of the board.
     """
     gains = _gains(arms, scored, _count_unfinished(arms, tallies), design)
-    return {arm.key: _comparison(arm, scored, tallies, gains.get(arm.key), design) for arm in arms if arm.control}
+    ranges = _auroc_ranges(arms, scored, gains, design)
+    return {
+        arm.key: _comparison(arm, scored, tallies, (gains.get(arm.key), ranges.get(arm.key)), design)
+        for arm in arms
+        if arm.control
+    }
+
+
+def _auroc_ranges(
+    arms: Sequence[Arm], scored: Mapping[Key, ArmScores], gains: Mapping[Key, Interval], design: Design
+) -> Mapping[Key, Interval | None]:
+    """Compute the ranges of the gains in AUROC where a word depends on one: where a gain lies above 0."""
+    if not any(printed(gain.low) > 0 for gain in gains.values()):
+        return {}
+    pairs = {" / ".join(a.key): (scored[a.key], scored[a.control_key]) for a in arms if a.key in gains}
+    found = auroc_intervals(pairs, folds=design.folds, overlap=design.overlap)
+    return {arm.key: found[" / ".join(arm.key)] for arm in arms if arm.key in gains}
 
 
 def _count_unfinished(arms: Sequence[Arm], tallies: Mapping[Key, Tally]) -> int:
@@ -111,7 +137,9 @@ def _gains(
     return {
         keys[name]: gain
         for family in families.values()
-        for name, gain in intervals(family, folds=design.folds, unseen=design.unseen + unfinished).items()
+        for name, gain in intervals(
+            family, folds=design.folds, overlap=design.overlap, unseen=design.unseen + unfinished
+        ).items()
     }
 
 
@@ -119,9 +147,11 @@ def _comparison(
     arm: Arm,
     scored: Mapping[Key, ArmScores],
     tallies: Mapping[Key, Tally],
-    gain: Interval | None,
+    ranges: tuple[Interval | None, Interval | None],
     design: Design,
 ) -> Judged:
+    """Judge an arm by the ranges of its gain and of its gain in AUROC."""
+    gain, auroc_range = ranges
     scores, of_control = scored.get(arm.key), scored.get(arm.control_key)
     tally = tallies[arm.key]
     control = tallies.get(arm.control_key, tally)
@@ -137,11 +167,12 @@ def _comparison(
         leaks=design.leaks,
         kind=tally.kind,
         control_failed=control.failed if arm.control_key in tallies else 0,
+        overlap=design.overlap,
     )
     if scores is None or of_control is None:
         return Judged(gain, float("nan"), evidence, judge(gain, evidence, worth=design.worth, auroc=float("nan")))
     auroc = scores.auroc - of_control.auroc
-    verdict = judge(gain, evidence, worth=design.worth, auroc=auroc)
-    if verdict.word == "same" and np.array_equal(scores.correct, of_control.correct):
+    verdict = judge(gain, evidence, worth=design.worth, auroc=auroc, auroc_range=auroc_range)
+    if verdict.word and not tally.failed and np.array_equal(scores.correct, of_control.correct):
         verdict = replace(verdict, note=IDENTICAL)
-    return Judged(gain, auroc, evidence, verdict)
+    return Judged(gain, auroc, evidence, verdict, auroc_range)

@@ -157,7 +157,8 @@ class YardstickScorer:
         without_result = (*trials.failed.values(), *trials.skipped.values())
         gain = None
         if scores is not None and self.control.scores is not None:
-            gain = intervals({"yardstick": (scores, self.control.scores)}, folds=self.plan.folds)["yardstick"]
+            pair = {"yardstick": (scores, self.control.scores)}
+            gain = intervals(pair, folds=self.plan.folds, overlap=self.plan.overlap)["yardstick"]
         return YardstickResult(
             kind,
             self.control.arm,

@@ -72,11 +72,13 @@ class TrainedOn:
         dataset: Text of the data set.
         protocol: Text of the protocol.
         patients: Mean over its cuts, validation left out; those who share pixels are one.
+        overlap: Of an official cut: the part of them that two repeats share, mean over pairs; 0 of one repeat.
     """
 
     dataset: str
     protocol: str
     patients: float
+    overlap: float = 0.0
 
 
 @dataclass(frozen=True)

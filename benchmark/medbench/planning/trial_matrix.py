@@ -12,13 +12,14 @@ from medbench.errors import Skip, UsageError
 from medbench.identity.identity import identities_once
 from medbench.interfaces import Augmenter, Classifier, TrainingSet
 from medbench.planning.arm_tree import arms_of, extractor_of, warn_without_control
-from medbench.planning.arms import Arm, Skipped, TrainedOn
+from medbench.planning.arms import Arm, Skipped
 from medbench.planning.check_cut import check_cut
 from medbench.planning.leak_staircase import arms_under
 from medbench.planning.plan import Plan
 from medbench.planning.seed_block import BLOCK, SEEDS, in_block
 from medbench.planning.stage_plan import StageJobs
 from medbench.planning.study import Study
+from medbench.planning.training_draws import describe_draws
 from medbench.planning.trials_of_arm import TrialsOfArm
 from medbench.planning.yardsticks import SHARE, Yardsticks, root_of, trainings
 from medbench.protocols.folds import Cut
@@ -38,7 +39,7 @@ class _Builder:
     stages_of: dict[str, tuple[str, ...]] = field(default_factory=dict)
     skipped: list[Skipped] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    trained: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    trained: dict[tuple[str, str], list[set[str]]] = field(default_factory=dict)
 
     def resolve(self, arm: Arm) -> tuple[Augmenter, Classifier]:
         """Return the recipes of an arm."""
@@ -127,9 +128,7 @@ def expand(
         tuple(builder.skipped),
         tuple(builder.warnings),
         yardsticks,
-        trained_on=tuple(
-            TrainedOn(*place, sum(counts) / len(counts)) for place, counts in sorted(builder.trained.items())
-        ),
+        trained_on=tuple(describe_draws(*place, groups) for place, groups in sorted(builder.trained.items())),
     )
 
 
@@ -242,7 +241,7 @@ def _plan_trials(builder: _Builder, place: _Place, trained: _Trained) -> None:
             if not any(known.startswith(begin) for known in builder.warnings):
                 builder.warnings.append(warning)
         train = checked.train
-        builder.trained.setdefault((source.text, place.text), []).append(len(set(train.groups.tolist())))
+        builder.trained.setdefault((source.text, place.text), []).append(set(train.groups.tolist()))
         keys: dict[tuple[str, ...], str] = {}
         for seed, stage_seed, arm, trials in every_cell + (of_block if (repeat, fold) == BLOCK else []):
             trial = of_arms[arm].trial(repeat, fold, seed, stage_seed)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -64,7 +64,8 @@ class EvaluationProtocol:
         share: Of the training patients, above 0 to 1: drawn by group within their class, another draw each repeat and
             fold, what is tested stays the same. The yardstick "3/4 of the patients" is ``patients[share=0.75]``.
         patients: Training patients, classes in their proportion: drawn by group after the cut, another draw each
-            repeat and fold; a larger number holds every smaller one. 0: all. ``official[patients=50]``.
+            repeat and fold. Those of an official cut are disjoint while its training part lasts, and all repeats watch
+            the same tenth of it. 0: all. ``official[patients=50]``.
         overlap: What becomes of training rows of an official cut whose group also stands in its test part: "refuse"
             keeps them, so that the run stops, or "drop" trains without them.
     """
@@ -135,10 +136,13 @@ class EvaluationProtocol:
             made, every = prepare(samples, samples)
             training_set, validation, test = self._cut_made(made, every, parts, cut)
             return training_set, test if self.selects else validation, test
-        train, validation, test = cutter(samples, cut, by=by)
+        of_pool = self.name == "official" and self.patients > 0  # disjoint draws need one pool for all repeats
+        train, validation, test = cutter(samples, replace(cut, repeat=0) if of_pool else cut, by=by)
         if self.train:
             train = draw_images(train, self.train, salt=f"{cut.repeat}|{cut.fold}")
-        if self.patients:
+        if of_pool:
+            train = draw_patients(train, self.patients, salt="official", draw=cut.repeat)
+        elif self.patients:
             train = draw_patients(train, self.patients, salt=f"{cut.repeat}|{cut.fold}")
         train = draw_share(train, self.share, salt=f"{cut.repeat}|{cut.fold}")
         if self.selects:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 
 from medbench.errors import DataError, Skip
@@ -61,17 +63,20 @@ def draw_share(train: Samples, share: float, *, salt: str) -> Samples:
     return train.take(np.array([group in kept for group in train.groups.tolist()]))
 
 
-def draw_patients(train: Samples, number: int, *, salt: str) -> Samples:
-    """Draw groups, classes in their proportion and one of each at least; a larger number holds every smaller one.
+def draw_patients(train: Samples, number: int, *, salt: str, draw: int = 0) -> Samples:
+    """Draw groups, classes in their proportion and one of each at least.
 
-    Group i of the m of its class stands at (i + 1/2) / m of one queue, i = 0 in front: as many as wanted are taken from
-    its head, so a class is off its share by less than one group. A group whose rows differ in label counts for the set
-    of its labels; patients who share pixels are one.
+    Draws are disjoint while there are groups left, then begin anew in another order: what overlapping draws have in
+    common, no further draw takes away. Draw 0 of a larger number holds that of every smaller one. Group i of the m of
+    its class stands at (i + 1/2) / m of one queue, i = 0 in front: as many as wanted are counted off its head, so a
+    class is off its share by less than one group. A group whose rows differ in label counts for the set of its labels;
+    patients who share pixels are one.
 
     Args:
         train: What is drawn from.
         number: Groups wanted.
-        salt: Another text gives another draw.
+        salt: Another text gives other draws.
+        draw: Which one, 0 or more.
 
     Raises:
         Skip: If there are fewer groups, or fewer are wanted than there are classes.
@@ -81,11 +86,16 @@ def draw_patients(train: Samples, number: int, *, salt: str) -> Samples:
     if number > available:
         raise Skip(f"the training part has {counted(available, 'patient')}")
     queue = sorted(
-        ((2 * i + 1) / (2 * len(groups)) if i else 0.0, labels, group)
+        ((2 * i + 1) / (2 * len(groups)) if i else 0.0, labels)
         for labels, groups in strata.items()
-        for i, group in enumerate(groups)
+        for i in range(len(groups))
     )
-    kept = {group for _, _, group in queue[:number]}
+    wanted = Counter(labels for _, labels in queue[:number])
+    disjoint = min(len(strata[labels]) // n for labels, n in wanted.items())
+    if block := draw // disjoint:
+        strata = _strata(train, f"{salt}|patients|{block}")
+    place = draw % disjoint
+    kept = {group for labels, n in wanted.items() for group in strata[labels][place * n : (place + 1) * n]}
     drawn = train.take(np.array([group in kept for group in train.groups.tolist()]))
     if set(drawn.labels.tolist()) < set(train.labels.tolist()):
         raise Skip(f"{counted(number, 'patient', 'leave')} a class out of training")

@@ -13,7 +13,7 @@ from medbench.site.order_entries import requested_arms, table_line, unit_of
 from medbench.site.read_entries import Published
 from medbench.site.stored_sentences import in_plain_words
 from medbench.statistics.gain_intervals import Interval
-from medbench.statistics.verdicts import WORDS, Evidence, Verdict
+from medbench.statistics.verdicts import WORDS, Evidence, Verdict, is_open, open_auroc
 from medbench.tables.answer import Compared, largest_of, sentence_of
 from medbench.tables.wording import barely_trained
 from medbench.text import counted, listed
@@ -73,10 +73,7 @@ def answer_of_entry(published: Published, boards: Sequence[Mapping[str, Any]]) -
 
 def _compared(published: Published, board: Mapping[str, Any], row: Mapping[str, Any], asked: bool) -> Compared:
     line, study = table_line(row), published.entry["study"]
-    gain = None
-    if line.span is not None:
-        low, value, high = row["gain_low"], row["gain"], row["gain_high"]
-        gain = Interval(value, NOT_KNOWN, low, high, NOT_KNOWN, NOT_KNOWN, 0, NOT_KNOWN, NOT_KNOWN, 0, NOT_KNOWN)
+    gain = _interval(row["gain_low"], row["gain"], row["gain_high"]) if line.span is not None else None
     evidence = Evidence(
         folds=protocol_pages.folds(board["protocol"], study["folds"]),
         repeats=study["repeats"],
@@ -87,6 +84,13 @@ def _compared(published: Published, board: Mapping[str, Any], row: Mapping[str, 
         failed=row["failed"],
     )
     auroc = NOT_KNOWN if row["gain_auroc"] is None else row["gain_auroc"]
-    verdict = Verdict(line.word, "" if line.word else line.why)
+    ends = row.get("gain_auroc_low"), row.get("gain_auroc_high")
+    area = None if None in ends else _interval(ends[0], auroc, ends[1])  # type: ignore[arg-type]
+    note = open_auroc(auroc, (area.low, area.high)) if area and is_open((area.low, area.high)) else ""
+    verdict = Verdict(line.word, "" if line.word else line.why, note if line.word == "better" else "")
     beside = is_of_copies(row["augmenter"]) or is_of_copies(row["control"] or "-")
-    return Compared(line.name, line.control, Judged(gain, auroc, evidence, verdict), asked, beside)
+    return Compared(line.name, line.control, Judged(gain, auroc, evidence, verdict, area), asked, beside)
+
+
+def _interval(low: float, value: float, high: float) -> Interval:
+    return Interval(value, NOT_KNOWN, low, high, NOT_KNOWN, NOT_KNOWN, 0, NOT_KNOWN, NOT_KNOWN, 0, NOT_KNOWN)

@@ -196,7 +196,7 @@ def _compare_with_bundle(folder: Path, value: Mapping[str, Any], row: int) -> tu
     boards = [{key: board[key] for key in own} for board in value["boards"]]
     told = claims["boards"]
     if environment.get("medbench") != [value["medbench"]]:  # run by one version and verified by another
-        told, boards = [*map(board_numbers.without_texts, told)], [*map(board_numbers.without_texts, boards)]
+        told, boards = [*map(board_numbers.across_versions, told)], [*map(board_numbers.across_versions, boards)]
     said = {key: environment[key] for key in value["environment"] if key in environment}
     for name, ours, theirs in (
         ("boards", told, boards),
@@ -218,7 +218,15 @@ def _check_word(path: Path, row: Mapping[str, Any], worth: float) -> None:
         raise _edit_error(path, f"{row['augmenter']} has the word {row['word']!r} and {row['failed']} failed cells")
     if low is None or high is None:
         raise _edit_error(path, f"{row['augmenter']} has the word {row['word']!r} without a range")
-    word = word_of(low, high, worth=worth, auroc=float("nan") if auroc is None else auroc, failed=row["failed"])
+    ends = row.get("gain_auroc_low"), row.get("gain_auroc_high")
+    word = word_of(
+        low,
+        high,
+        worth=worth,
+        auroc=float("nan") if auroc is None else auroc,
+        auroc_ends=None if None in ends else ends,  # type: ignore[arg-type]
+        failed=row["failed"],
+    )
     if row["word"] != word:
         raise _edit_error(path, f"{row['augmenter']} is called {row['word']!r}, its range says {word!r}")
 

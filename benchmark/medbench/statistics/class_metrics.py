@@ -12,6 +12,20 @@ def confusion_matrix(labels: np.ndarray, decided: np.ndarray, n_classes: int) ->
     return np.bincount(labels * n_classes + decided, minlength=n_classes**2).reshape(n_classes, n_classes)
 
 
+def confusion_of_shares(labels: np.ndarray, decided: np.ndarray) -> np.ndarray:
+    """Return ``float64 (n_classes, n_classes)`` of decisions that may be shared by tied classes.
+
+    Args:
+        labels: ``int64 (n,)``.
+        decided: ``float64 (n, n_classes)``, rows that sum to 1.
+    """
+    n_classes = decided.shape[1]
+    if len(labels) == 0:
+        return np.zeros((n_classes, n_classes))
+    places = (labels[:, None] * n_classes + np.arange(n_classes)).ravel()
+    return np.bincount(places, decided.ravel(), n_classes**2).reshape(n_classes, n_classes)
+
+
 def recalls_of(confusion: np.ndarray) -> np.ndarray:
     """Return ``float64 (n_classes,)``: the share of each class that was decided rightly; NaN for a class not tested."""
     tested = confusion.sum(1)
@@ -35,10 +49,25 @@ def macro_auroc(labels: np.ndarray, probabilities: np.ndarray) -> float:
 
 def macro_aurocs(labels: Sequence[np.ndarray], probabilities: Sequence[np.ndarray]) -> np.ndarray:
     """Return :func:`macro_auroc` of many parts, ``float64 (parts,)``, ranked at once; sums of ranks are exact."""
+    return macro_aurocs_and_moves(labels, probabilities)[0]
+
+
+def macro_aurocs_and_moves(
+    labels: Sequence[np.ndarray], probabilities: Sequence[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return :func:`macro_auroc` of many parts, and how much every unit moves its part's.
+
+    Returns:
+        ``float64 (parts,)``, and ``float64 (units,)``, part after part, with mean 0 in every class of a part; 0 where a
+        class is absent.
+
+    Source:
+        DeLong et al., Biometrics 44 (1988): a unit's share of the other class that it is ordered rightly with.
+    """
     sizes = np.array([len(of_part) for of_part in labels])
     part, truth, p = np.repeat(np.arange(len(sizes)), sizes), np.concatenate(labels), np.concatenate(probabilities)
     begins = np.cumsum(sizes) - sizes
-    values = np.empty((len(sizes), p.shape[1]))
+    values, moves = np.empty((len(sizes), p.shape[1])), np.zeros(len(p))
     for k in range(p.shape[1]):
         order = np.lexsort((p[:, k], part))
         scores, of_part = p[order, k], part[order]
@@ -47,8 +76,20 @@ def macro_aurocs(labels: Sequence[np.ndarray], probabilities: Sequence[np.ndarra
         ranks = np.repeat(starts + counts - (counts - 1) / 2, counts) - begins[of_part]
         positive = truth[order] == k
         n_positive = np.bincount(of_part[positive], minlength=len(sizes))
+        n_negative = sizes - n_positive
         sums = np.bincount(of_part[positive], ranks[positive], len(sizes))
-        pairs = n_positive * (sizes - n_positive)
+        pairs = n_positive * n_negative
         above = sums - n_positive * (n_positive + 1) / 2
         values[:, k] = np.divide(above, pairs, out=np.full(len(sizes), np.nan), where=pairs > 0)
-    return values.mean(1)
+        # Of each unit: positives below it in its part, ties half; the rest of those below it are negatives.
+        tied = np.add.reduceat(positive.astype(np.float64), starts)
+        below = np.repeat(np.cumsum(tied) - tied / 2, counts) - (np.cumsum(n_positive) - n_positive)[of_part]
+        right = np.where(positive, ranks - 0.5 - below, n_positive[of_part] - below)
+        own, other = (np.where(positive, a[of_part], b[of_part]) for a, b in
+                      ((n_positive, n_negative), (n_negative, n_positive)))  # fmt: skip
+        whole = pairs[of_part] > 0
+        share = np.divide(right, other, out=np.zeros(len(right)), where=whole)
+        moves[order] += np.where(whole, (share - values[of_part, k]) / np.maximum(own, 1), 0.0) / p.shape[1]
+    found = values.mean(1)
+    moves[np.isnan(found)[part]] = 0.0
+    return found, moves

@@ -12,15 +12,14 @@ patients drawn like these. One interval answers for it::
     a       allowance for training sets that share patients: 1 / (K - 1), or over repeats 12 / patients of the rarest
             class, at most .6, where that is more
     SE^2    folds: V_pat + a max(0, V_pat - V_both) + max(0, V_train - V_both)
-            an official cut: V_pat + V_train
+            an official cut: V_pat + T (1/R + o / (1 - o)), T = max(0, R V_train - R V_both), see :mod:`.variances`:
+            o is the part of the training patients that two of R draws share
 
-with Student's t. Over folds its degrees of freedom are n = patients of the rarest class - 1. An official cut has few
-training draws and much of its variance from them, so theirs count too (Satterthwaite): SE^4 / (V_pat^2 / n + V_train^2
-/ (repeats - 1)). The allowance is taken of what a patient keeps from repeat to repeat; it is no theorem, and neither is
-V_both left in on an official cut.
-``docs/benchmarks/simulated_null.py`` measures what they are worth. Jointly over a family: max-t under the same draws of
-patients for every comparison (Westfall and Young 1993), brought to the degrees of freedom of each comparison, see
-:data:`OWN`.
+with Student's t. V_pat is never below what one more patient of each class would make it. Over folds its degrees of
+freedom are n = patients of the rarest class - 1. An official cut has few training draws and much of its variance from
+them, so theirs count too (Satterthwaite). The allowance is taken of what a patient keeps from repeat to repeat; it is
+no theorem. ``docs/benchmarks/simulated_null.py`` measures what all this is worth. Jointly over a family: max-t under
+the same draws of patients for every comparison (Westfall and Young 1993), brought to the degrees of freedom of each.
 
 Source:
     The decomposition is that of readers and cases: Gallas, Academic Radiology 13 (2006); Hillis, Statistics in Medicine
@@ -37,14 +36,20 @@ import numpy as np
 from medbench.statistics.max_t import max_t, same_level
 from medbench.statistics.patient_scores import ArmScores
 from medbench.statistics.student_t import two_sided
-from medbench.statistics.variances import between_patients, between_trainings, degrees, influence_of
+from medbench.statistics.variances import (
+    between_patients,
+    between_trainings,
+    degrees,
+    influence_of,
+    of_one_draw,
+    part_taken_off,
+    patients_of_classes,
+    smallest_variance,
+)
 
-OWN = 0.75
-"""Share of a comparison's own V_train in its degrees of freedom for the joint range; the rest is the board's mean.
-
-Where few draws happen to agree, V_train is too small and its degrees of freedom are too many at once. Far out in the
-tails, where joint ranges end, that made 6.5 % of the simulated tables of one learner retrained hold a wrong word.
-"""
+MOST_SHARED = 0.8
+"""Of the training patients of two draws of an official cut. Where more are the same, as where all are trained on and
+only the watched tenth differs, nothing shows what other patients would have taught: the range is one for these."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +65,8 @@ class Interval:
         high_single: Its upper end.
         df: Degrees of freedom: patients of the rarest class less one; on an official cut fewer, for few training draws.
         between_patients: V_pat with the allowance for shared training sets.
-        between_trainings: What repeats show beyond what is in V_pat; on an official cut the whole of V_train. NaN for
-            one repeat, where it cannot be told and is left out.
+        between_trainings: What repeats show beyond what is in V_pat; on an official cut with what all draws share. NaN
+            for one repeat, where it cannot be told and is left out.
         comparisons: Size of the family.
         critical: Standard errors from `value` to `low`.
     """
@@ -79,12 +84,16 @@ class Interval:
     critical: float
 
 
-def intervals(pairs: Mapping[str, tuple[ArmScores, ArmScores]], *, folds: int, unseen: int = 0) -> dict[str, Interval]:
+def intervals(
+    pairs: Mapping[str, tuple[ArmScores, ArmScores]], *, folds: int, overlap: float = 0.0, unseen: int = 0
+) -> dict[str, Interval]:
     """Compute the interval of every comparison of a family.
 
     Args:
         pairs: Arm and control of each comparison, by a name that stays the same: it seeds the draws of V_train.
         folds: K; 1 for an official cut.
+        overlap: Of an official cut: the part of the training patients that two repeats share, 0 to 1. Above
+            :data:`MOST_SHARED` the ranges are for these training patients.
         unseen: Comparisons once made on these folds whose scores are not at hand. They widen the ranges as
             comparisons that have nothing in common with the others would.
 
@@ -101,10 +110,12 @@ def intervals(pairs: Mapping[str, tuple[ArmScores, ArmScores]], *, folds: int, u
     moved = {name: influence_of(*both) for name, both in pairs.items()}  # (repeats, clusters) each
     influence = np.stack([m.mean(0) for m in moved.values()], axis=1)  # (clusters, comparisons)
     df = rarest(first) - 1
-    patients = np.array([between_patients(m, folds, df + 1) for m in moved.values()])
+    least = smallest_variance(first.clusters, first.labels)
+    patients = np.array([max(least, between_patients(m, folds, df + 1)) for m in moved.values()])
     of_repeats = {name: _by_repeat(*both) for name, both in pairs.items()}
-    n_repeats = len(first.correct)
-    trainings = np.array([between_trainings(of_repeats[name], moved[name], folds) for name in pairs])
+    part = part_taken_off(folds, len(pairs))
+    draws = np.array([of_one_draw(of_repeats[name], moved[name], part) for name in pairs])
+    trainings, of_draws = between_trainings(draws, len(first.correct), folds, overlap if overlap <= MOST_SHARED else 0)
     shown = np.nan_to_num(trainings)
     errors = np.sqrt(patients + shown)
     joint = two_sided(df) if df > 0 else float("inf")
@@ -113,10 +124,9 @@ def intervals(pairs: Mapping[str, tuple[ArmScores, ArmScores]], *, folds: int, u
     found = {}
     for j, name in enumerate(pairs):
         value, error = float(of_repeats[name].mean()), float(errors[j])
-        own = degrees(patients[j], shown[j], df, n_repeats, folds)
+        own = degrees(patients[j], shown[j], df, of_draws, folds)
         single = two_sided(own) if df > 0 else joint
-        steady = degrees(patients[j], OWN * shown[j] + (1 - OWN) * shown.mean(), df, n_repeats, folds)
-        critical = max(single, same_level(joint, df, steady)) if df > 0 else joint
+        critical = max(single, same_level(joint, df, own)) if df > 0 else joint
         half, half_single = (c * error if error else 0.0 for c in (critical, single))
         found[name] = Interval(
             value,
@@ -136,8 +146,7 @@ def intervals(pairs: Mapping[str, tuple[ArmScores, ArmScores]], *, folds: int, u
 
 def rarest(scores: ArmScores) -> int:
     """Return the number of patients of the class that fewest patients have, among those tested."""
-    pairs = np.unique(np.stack([np.unique(scores.clusters, return_inverse=True)[1], scores.labels]), axis=1)
-    return int(np.unique(pairs[1], return_counts=True)[1].min())
+    return int(patients_of_classes(scores.clusters, scores.labels).min())
 
 
 def _by_repeat(arm: ArmScores, control: ArmScores) -> np.ndarray:

@@ -12,7 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from medbench.statistics.class_metrics import confusion_matrix, macro_aurocs, macro_f1, recalls_of
+from medbench.statistics.class_metrics import (
+    confusion_matrix,
+    confusion_of_shares,
+    macro_aurocs_and_moves,
+    macro_f1,
+    recalls_of,
+)
+from medbench.statistics.decide import decide, decide_units
 from medbench.statistics.pool_images_by_patient import Units
 
 Cell = tuple[int, int, int]
@@ -35,6 +42,9 @@ class ArmScores:
         macro_f1: From the confusion matrix pooled over the folds of a repeat, mean over repeats.
         decisions: ``float64 (n_classes, n_classes)``: images by true class and by argmax, without prior correction,
             mean over repeats and seeds. What published studies count from.
+        aurocs: ``float64 (repeats,)``: macro AUROC of each repeat; NaN where no fold holds every class.
+        auroc_moves: ``float64 (repeats, clusters)``: how much each patient, in the order of their names, moves it; the
+            mean over the repeats with an AUROC is how much a patient moves `auroc`.
     """
 
     names: np.ndarray
@@ -47,6 +57,8 @@ class ArmScores:
     recalls: np.ndarray
     macro_f1: float
     decisions: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
+    aurocs: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    auroc_moves: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
 
     @property
     def accuracy(self) -> float:
@@ -73,6 +85,9 @@ def score(cells: Mapping[Cell, Units], n_classes: int) -> ArmScores:
         for u in cells.values()
     ]
     names = clusters = labels = np.zeros(0)
+    every = {key: of_seed for key, of_seed in by_seed.items() if of_seed}
+    in_order = [u for of_seed in every.values() for u in of_seed]
+    shares = dict(zip(map(id, in_order), decide_units(in_order), strict=True))
     for repeat in repeats:
         correct = np.zeros(0)
         before: list[int] = []
@@ -85,22 +100,21 @@ def score(cells: Mapping[Cell, Units], n_classes: int) -> ArmScores:
                 order = np.argsort(together, kind="stable")
                 these = together[order]
             truth = np.concatenate([u.labels for u in of_seed])[order]
-            decided = np.concatenate([u.probabilities for u in of_seed]).argmax(1)[order]
-            plain = np.concatenate([u.raw for u in of_seed]).argmax(1)[order]
+            decided = np.concatenate([shares[id(u)] for u in of_seed])[order]
+            plain = decide(np.concatenate([u.raw for u in of_seed]))[order]
             if names is not these and len(names) and not np.array_equal(names, these):
                 raise ValueError("two repeats of an arm tested different patients")
             names, labels = these, truth
             clusters = np.concatenate([u.clusters for u in of_seed])[order]
-            correct = (decided == truth) / len(seeds) + (correct if len(correct) else 0.0)
-            confusion = confusion_matrix(truth, decided, n_classes)
+            right = np.take_along_axis(decided, truth[:, None], 1)[:, 0]
+            correct = right / len(seeds) + (correct if len(correct) else 0.0)
+            confusion = confusion_of_shares(truth, decided)
             recalls.append(recalls_of(confusion))
             balanced.append(np.nanmean(recalls[-1]))
-            argmax.append(np.nanmean(recalls_of(confusion_matrix(truth, plain, n_classes))))
+            argmax.append(np.nanmean(recalls_of(confusion_of_shares(truth, plain))))
             f1s.append(macro_f1(confusion))
         columns.append(correct)
-    in_order = [u for of_seed in by_seed.values() for u in of_seed]
-    aurocs = macro_aurocs([u.labels for u in in_order], [u.probabilities for u in in_order])
-    finite = aurocs[np.isfinite(aurocs)]
+    auroc, aurocs, auroc_moves = _aurocs(every, repeats, clusters)
     return ArmScores(
         names,
         clusters,
@@ -108,11 +122,43 @@ def score(cells: Mapping[Cell, Units], n_classes: int) -> ArmScores:
         np.stack(columns),
         float(np.mean(balanced)),
         float(np.mean(argmax)),
-        float(finite.mean()) if len(finite) else float("nan"),
+        auroc,
         np.mean(recalls, axis=0),
         float(np.mean(f1s)),
         np.sum(counted, axis=0) / (len(repeats) * len(seeds)),
+        aurocs,
+        auroc_moves,
     )
+
+
+def _aurocs(
+    by_seed: Mapping[tuple[int, int], Sequence[Units]], repeats: Sequence[int], clusters: np.ndarray
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """Return `auroc`, `aurocs` and `auroc_moves` of :class:`ArmScores`.
+
+    Args:
+        by_seed: Units of the folds, by repeat and seed.
+        repeats: Their numbers, sorted.
+        clusters: Of all units.
+    """
+    in_order = [u for of_seed in by_seed.values() for u in of_seed]
+    of_repeat = np.array([repeats.index(repeat) for (repeat, _), of_seed in by_seed.items() for _ in of_seed])
+    values, moves = macro_aurocs_and_moves([u.labels for u in in_order], [u.probabilities for u in in_order])
+    persons = np.unique(clusters)
+    place: dict[int, np.ndarray] = {}  # cells of one fold share the array
+    for u in in_order:
+        if id(u.clusters) not in place:
+            place[id(u.clusters)] = np.searchsorted(persons, u.clusters)
+    of_unit = np.concatenate([place[id(u.clusters)] for u in in_order])
+    row = np.repeat(of_repeat, [len(u.labels) for u in in_order])
+    moved = np.bincount(row * len(persons) + of_unit, moves, len(repeats) * len(persons))
+    known = np.isfinite(values)
+    cells = np.bincount(of_repeat[known], minlength=len(repeats))
+    sums = np.bincount(of_repeat[known], values[known], len(repeats))
+    aurocs = np.divide(sums, cells, out=np.full(len(repeats), np.nan), where=cells > 0)
+    scale = (cells > 0).sum() / max(1, cells.sum())
+    auroc = float(values[known].mean()) if known.any() else float("nan")
+    return auroc, aurocs, moved.reshape(len(repeats), -1) * scale
 
 
 def average_networks(networks: Sequence[ArmScores]) -> ArmScores:
@@ -133,5 +179,5 @@ def average_networks(networks: Sequence[ArmScores]) -> ArmScores:
     numbers: dict[str, Any] = {
         name: float(mean(name)) for name in ("balanced_accuracy", "argmax_balanced_accuracy", "auroc", "macro_f1")
     }
-    arrays = {name: mean(name) for name in ("correct", "recalls", "decisions")}
+    arrays = {name: mean(name) for name in ("correct", "recalls", "decisions", "aurocs", "auroc_moves")}
     return replace(first, **numbers, **arrays)

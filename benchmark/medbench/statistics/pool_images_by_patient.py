@@ -24,6 +24,7 @@ class Units:
         raw: The same, uncorrected.
         decisions: ``int64 (n_classes, n_classes)``: images by true class and by argmax of what was predicted,
             uncorrected, whatever the unit; None counts the units.
+        frequencies: ``float64 (n_classes,)`` that probabilities were divided by; None where nobody knows.
     """
 
     names: np.ndarray
@@ -32,6 +33,7 @@ class Units:
     probabilities: np.ndarray
     raw: np.ndarray
     decisions: np.ndarray | None = None
+    frequencies: np.ndarray | None = None
 
 
 def units(predictions: Predictions, frequencies: Sequence[float], *, by_patient: bool) -> Units:
@@ -74,9 +76,10 @@ def units_of(
             if by_patient:
                 patients, (names, first, _) = slice(begins[j], begins[j + 1]), of_cells[j]
                 corrected_of, raw_of = (of_unit[patients] for of_unit in of_patients)
-                found[i] = Units(names, names, p.labels[first], corrected_of, raw_of, decisions)
+                found[i] = Units(names, names, p.labels[first], corrected_of, raw_of, decisions, np.asarray(seen))
             else:
-                found[i] = Units(p.ids, p.patients, p.labels, corrected[images], raw[images], decisions)
+                own = corrected[images], raw[images]
+                found[i] = Units(p.ids, p.patients, p.labels, *own, decisions, np.asarray(seen))
     return [found[i] for i in range(len(predictions))]
 
 

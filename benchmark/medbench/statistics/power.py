@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from math import ceil, floor, log10, sqrt
 from statistics import NormalDist
 
-from medbench.statistics.gain_intervals import Interval
+from medbench.statistics.gain_intervals import MOST_SHARED, Interval
 from medbench.statistics.student_t import two_sided
-from medbench.statistics.variances import allowance, degrees
+from medbench.statistics.variances import PRIOR, allowance, degrees
 from medbench.text import counted
 
 POWER = 0.8
@@ -42,6 +42,7 @@ class PlannedDesign:
         trained: Patients of each class that an official cut trains on; without them what their draws add is left out.
             Folds do without: their constants were taken from designs that train on the rest of the same patients.
         disagree: Share of patients that arm and control of one training decide differently.
+        pool: Patients that an official cut draws from over those of one draw; draws are disjoint while it lasts.
     """
 
     class_patients: Sequence[int]
@@ -50,6 +51,16 @@ class PlannedDesign:
     comparisons: int = 1
     trained: Sequence[float] = ()
     disagree: float = DISAGREE
+    pool: float = float("inf")
+
+    @property
+    def overlap(self) -> float:
+        """Part of the training patients that two repeats of an official cut share, mean over pairs."""
+        repeats = self.repeats
+        disjoint = max(1, int(min(self.pool + 1e-9, repeats)))
+        blocks = [sum(r // disjoint == b for r in range(repeats)) for b in range(ceil(repeats / disjoint))]
+        apart = repeats * (repeats - 1) - sum(n * (n - 1) for n in blocks)
+        return apart / (repeats * (repeats - 1)) / self.pool if self.folds == 1 and repeats > 1 else 0.0
 
 
 @dataclass(frozen=True)
@@ -77,6 +88,22 @@ def smallest_gain(design: PlannedDesign) -> float:
     Raises:
         ValueError: If a class has fewer than two patients: no variance can be estimated then.
     """
+    critical, error = _range_of(design)
+    return (critical + NormalDist().inv_cdf(POWER)) * error
+
+
+def half_width(design: PlannedDesign) -> float:
+    """Forecast half the width of an interval, 0 to 1: "no relevant difference" needs one that fits around 0.
+
+    Raises:
+        ValueError: If a class has fewer than two patients.
+    """
+    critical, error = _range_of(design)
+    return critical * error
+
+
+def _range_of(design: PlannedDesign) -> tuple[float, float]:
+    """Return how many standard errors the joint range reaches, and the standard error."""
     folds, repeats, rare = design.folds, design.repeats, min(design.class_patients)
     df = rare - 1
     if df < 1:
@@ -84,11 +111,11 @@ def smallest_gain(design: PlannedDesign) -> float:
     once = design.disagree * _by_class(design.class_patients)
     patients = once * (1 + allowance(folds, repeats, rare)) * (LASTING + (1 - LASTING) / repeats)
     has_draws = folds == 1 and design.trained and min(design.trained) > 0
-    trainings = LEARNT * _by_class(design.trained) / repeats if has_draws else 0.0
+    shared = design.overlap if design.overlap <= MOST_SHARED else 0.0
+    trainings = LEARNT * _by_class(design.trained) * ((1 - shared) / repeats + shared) if has_draws else 0.0
     if repeats > 1:  # one draw does not show its variance, and the interval leaves it out
-        df = degrees(patients, trainings, df, repeats, folds)
-    critical = two_sided(df, comparisons=design.comparisons)
-    return (critical + NormalDist().inv_cdf(POWER)) * sqrt(patients + trainings)
+        df = degrees(patients, trainings, df, PRIOR * (1 - 1 / design.comparisons) + repeats - 1, folds)
+    return two_sided(df, comparisons=design.comparisons), sqrt(patients + trainings)
 
 
 def _by_class(patients: Sequence[float]) -> float:

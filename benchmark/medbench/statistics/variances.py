@@ -11,6 +11,8 @@ SCARCE, MOST = 12.0, 0.6
 
 Read off simulated tables with 20 and 51 patients of the rarest class: least squares took 7 and 8, small networks 13.
 """
+PRIOR = 4.0
+"""Degrees of freedom for which the mean of a family counts in the variance between the draws of each comparison."""
 
 
 def influence_of(arm: ArmScores, control: ArmScores) -> np.ndarray:
@@ -56,18 +58,73 @@ def between_patients(moved: np.ndarray, folds: int, rare: int) -> float:
     return patients + allowance(folds, len(moved), rare) * max(0.0, patients - _both(moved))
 
 
-def between_trainings(of_repeats: np.ndarray, moved: np.ndarray, folds: int) -> float:
-    """Return the variance that trainings add to that of patients; NaN for one repeat.
+def of_one_draw(of_repeats: np.ndarray, moved: np.ndarray, part: float) -> float:
+    """Return T, by how much one training draw varies beyond what patients move apart; NaN for one repeat.
 
     Args:
         of_repeats: ``float64 (repeats,)`` gains.
         moved: ``float64 (repeats, clusters)`` as :func:`influence_of` gives it.
-        folds: K; 1 for an official cut, where nothing is taken off.
+        part: Of V_both that is taken off, see :func:`part_taken_off`.
     """
-    if len(of_repeats) < 2:
-        return float("nan")
-    trainings = float(of_repeats.var(ddof=1)) / len(of_repeats)
-    return trainings if folds == 1 else max(0.0, trainings - _both(moved))
+    n = len(of_repeats)
+    return max(0.0, float(of_repeats.var(ddof=1)) - part * n * _both(moved)) if n > 1 else float("nan")
+
+
+def part_taken_off(folds: int, comparisons: int) -> float:
+    """Return how much of V_both, which is in V_pat already, is taken off what repeats vary by.
+
+    All over folds. On an official cut nothing of one comparison by itself: so few draws often vary less than V_both by
+    chance, and no family is there to say so.
+    """
+    return 1.0 if folds > 1 else 1 - 1 / comparisons
+
+
+def between_trainings(draws: np.ndarray, repeats: int, folds: int, overlap: float) -> tuple[np.ndarray, float]:
+    """Return the variance that trainings add to that of patients, of every comparison of a family.
+
+    Over folds, T / R. On an official cut two of R draws share the part `o` of their patients. To first order a gain is
+    a sum over those who were trained on, so two draws correlate by `o`, T shows 1 - `o` of what one draw varies by, and
+    the mean of R varies by T (1/R + o / (1 - o)): what all draws share no further draw takes away. Few draws show T
+    badly, so it is drawn towards the family's mean, which counts as :data:`PRIOR` degrees of freedom, less where the
+    family is small.
+
+    Args:
+        draws: ``float64 (comparisons,)``: T of each as :func:`of_one_draw` gives it.
+        repeats: R.
+        folds: K; 1 for an official cut.
+        overlap: o, 0 to below 1.
+
+    Returns:
+        ``float64 (comparisons,)``, NaN for one repeat; and the degrees of freedom of each on an official cut.
+
+    Source:
+        Nadeau and Bengio, Machine Learning 52 (2003), whose correlation of two draws is here the overlap of their
+        training patients. Moderation: Smyth, Statistical Applications in Genetics and Molecular Biology 3 (2004).
+    """
+    if folds > 1:
+        return draws / repeats, float(repeats - 1)
+    prior = PRIOR * (1 - 1 / len(draws))
+    moderated = (prior * draws.mean() + (repeats - 1) * draws) / (prior + repeats - 1) if repeats > 1 else draws
+    return moderated * (1 / repeats + overlap / (1 - overlap)), prior + repeats - 1
+
+
+def smallest_variance(clusters: np.ndarray, labels: np.ndarray) -> float:
+    """Return what V_pat is at least: one patient of each class counts as decided otherwise, where none was.
+
+    Two arms that decide alike have a variance of 0 between these patients, not between those to come.
+
+    Args:
+        clusters: ``str (n,)`` patient of each unit.
+        labels: ``int64 (n,)`` class of each unit.
+    """
+    counts = patients_of_classes(clusters, labels)
+    return float((1 / (counts + 2.0) ** 2).sum()) / len(counts) ** 2
+
+
+def patients_of_classes(clusters: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return ``int64 (classes,)``: patients of every class that is there."""
+    pairs = np.unique(np.stack([np.unique(clusters, return_inverse=True)[1], labels]), axis=1)
+    return np.unique(pairs[1], return_counts=True)[1]
 
 
 def _both(moved: np.ndarray) -> float:
@@ -76,11 +133,19 @@ def _both(moved: np.ndarray) -> float:
     return float(((moved - moved.mean(0)) ** 2).sum()) / (n * (n - 1)) if n > 1 else 0.0
 
 
-def degrees(patients: float, trainings: float, rare: int, n_repeats: int, folds: int) -> int:
-    """Return the degrees of freedom; those of few training draws count on an official cut (Satterthwaite)."""
+def degrees(patients: float, trainings: float, rare: int, of_draws: float, folds: int) -> int:
+    """Return the degrees of freedom; those of few training draws count on an official cut (Satterthwaite).
+
+    Args:
+        patients: Variance between patients.
+        trainings: Variance between trainings.
+        rare: Degrees of freedom of the former.
+        of_draws: Degrees of freedom of the latter.
+        folds: K; 1 for an official cut.
+    """
     if folds > 1 or not trainings or rare < 1:
         return rare
     total = patients + trainings
     # Shares, since squares of variances of identical arms would vanish.
-    own = 1 / ((patients / total) ** 2 / rare + (trainings / total) ** 2 / (n_repeats - 1))
+    own = 1 / ((patients / total) ** 2 / rare + (trainings / total) ** 2 / of_draws)
     return max(1, min(rare, int(own + 1e-9)))

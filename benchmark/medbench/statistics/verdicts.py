@@ -1,18 +1,19 @@
 """Verdicts: the rule that gives a comparison its word, and how each word is shown.
 
-*better*: the whole range lies above 0, and AUROC gains too; *threshold*: AUROC does not; *worse*: the whole range lies
-below 0; *same*: it lies within ± what is worth having; else *can't tell*. "No difference" is never said.
+*better*: the whole range lies above 0; *threshold*: so it does, and the whole range of the gain in AUROC lies below
+what is worth having; *worse*: the whole range lies below 0; *same*: it lies within ± what is worth having; else *can't
+tell*. "No difference" is never said.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeGuard
 
 from medbench.glossary import TERMS
-from medbench.statistics.gain_intervals import Interval
-from medbench.text import counted, printed
+from medbench.statistics.gain_intervals import MOST_SHARED, Interval
+from medbench.text import auroc_text, counted, printed
 
 FEWEST_RARE = 20
 FEWEST_REPEATS = 3
@@ -84,6 +85,7 @@ class Evidence:
         leaks: What the protocol leaks; never ranked where it leaks anything.
         kind: Kind of the failures: "diverged", "resources"; "failed" where they differ.
         control_failed: Cells of its control that failed for good and hold predictions of the control's own control.
+        overlap: Of an official cut: the part of the training patients that two repeats share, 0 to 1.
     """
 
     folds: int
@@ -97,6 +99,7 @@ class Evidence:
     leaks: tuple[str, ...] = ()
     kind: str = "failed"
     control_failed: int = 0
+    overlap: float = 0.0
 
     @property
     def is_rehearsal(self) -> bool:
@@ -135,7 +138,9 @@ def failures(failed: int, planned: int, kinds: Sequence[str]) -> str:
     return f"{failed:,} of {planned:,} {how}"
 
 
-def judge(interval: Interval | None, evidence: Evidence, *, worth: float, auroc: float) -> Verdict:
+def judge(
+    interval: Interval | None, evidence: Evidence, *, worth: float, auroc: float, auroc_range: Interval | None = None
+) -> Verdict:
     """Read the word off an interval as it is printed, to a tenth of a point.
 
     Args:
@@ -143,25 +148,47 @@ def judge(interval: Interval | None, evidence: Evidence, *, worth: float, auroc:
         evidence: What it rests on.
         worth: Points of balanced accuracy that matter, fixed before the run.
         auroc: Gain in macro AUROC, 0 to 1.
+        auroc_range: Its interval, by itself; needed where the range of the gain lies above 0.
     """
     if why := reason_withheld(evidence):
         return Verdict("", why)
     if interval is None:
         return Verdict("", f"{evidence.settled} of {evidence.planned} training runs done, so no verdict yet.")
-    word = word_of(interval.low, interval.high, worth=worth, auroc=auroc, failed=evidence.failed)
+    ends = None if auroc_range is None else (auroc_range.low, auroc_range.high)
+    word = word_of(interval.low, interval.high, worth=worth, auroc=auroc, auroc_ends=ends, failed=evidence.failed)
     if not word:
         return Verdict("", "No fold holds every class, so AUROC is unknown: no verdict.")
+    notes = []
+    if word == "better" and is_open(ends):
+        notes.append(open_auroc(auroc, ends))
     if word in ("better", "threshold") and printed(interval.high) < worth:
-        return Verdict(word, note=f"The whole interval lies below the {worth:g} points that are relevant.")
+        notes.append(f"The whole interval lies below the {worth:g} points that are relevant.")
     if word == "can't tell" and word_of(interval.low, interval.high, worth=worth, auroc=auroc) == "same":
         # An arm that failed everywhere would be the same as its control to the last digit.
-        return Verdict(
-            word, note=f"{evidence.failures}: they count with the predictions of the method it is compared with."
-        )
-    return Verdict(word)
+        notes.append(f"{evidence.failures}: they count with the predictions of the method it is compared with.")
+    return Verdict(word, note=" ".join(notes))
 
 
-def word_of(low: float, high: float, *, worth: float, auroc: float, failed: int = 0) -> Word:
+def is_open(auroc_ends: tuple[float, float] | None) -> TypeGuard[tuple[float, float]]:
+    """Say whether a gain in AUROC may be none, by its range."""
+    return auroc_ends is not None and printed(auroc_ends[0]) <= 0
+
+
+def open_auroc(auroc: float, ends: tuple[float, float]) -> str:
+    """Say that a gain in AUROC may be none."""
+    low, high = map(auroc_text, ends)
+    return f"The gain in AUROC is open ({auroc_text(auroc)}, 95 % CI {low} to {high})."
+
+
+def word_of(
+    low: float,
+    high: float,
+    *,
+    worth: float,
+    auroc: float,
+    auroc_ends: tuple[float, float] | None = None,
+    failed: int = 0,
+) -> Word:
     """Return the word for a range as it is printed, to a tenth of a point; the one rule for words.
 
     Args:
@@ -169,6 +196,8 @@ def word_of(low: float, high: float, *, worth: float, auroc: float, failed: int 
         high: Its upper end.
         worth: Points of balanced accuracy that matter.
         auroc: Gain in macro AUROC, -1 to 1; NaN where it is unknown.
+        auroc_ends: Ends of its range. None where nobody knows them, as in what was published before they counted: then
+            its sign decides.
         failed: Cells of the arm that failed for good; with any, nothing is the same.
 
     Returns:
@@ -176,7 +205,10 @@ def word_of(low: float, high: float, *, worth: float, auroc: float, failed: int 
     """
     low, high = printed(low), printed(high)
     if low > 0:
-        return "" if auroc != auroc else "better" if auroc > 0 else "threshold"
+        if auroc != auroc:
+            return ""
+        moved_only = auroc <= 0 if auroc_ends is None else printed(auroc_ends[1]) < worth
+        return "threshold" if moved_only else "better"
     if high < 0:
         return "worse"
     return "same" if -worth <= low and high <= worth and not failed else "can't tell"
@@ -207,6 +239,11 @@ def reasons(evidence: Evidence) -> list[str]:
     if fails_too_often(e.control_failed, e.planned):
         of_all = f"{e.control_failed} of {e.planned} training runs"
         found.append(f"{of_all} of the method it is compared with failed, so no verdict.")
+    if e.overlap > MOST_SHARED:
+        found.append(
+            f"All repeats train on the same patients ({e.overlap:.0%} shared), so the interval is for these training "
+            "patients alone, and there is no verdict: draw fewer for each (--protocol 'official[patients=N]')."
+        )
     if e.rare < FEWEST_RARE:
         found.append(
             f"Only {counted(e.rare, e.unit.removesuffix('s'))} in the rarest class, so no verdict: it needs "

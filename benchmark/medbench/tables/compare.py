@@ -187,7 +187,6 @@ def _answer(one: ArmPair) -> str:
         arm=_name(one, one.arm),
         control=_name(one, one.other),
         worth=one.board.study.worth,
-        auroc_range=(one.auroc.low, one.auroc.high) if one.auroc else None,
     )
 
 

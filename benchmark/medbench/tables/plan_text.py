@@ -16,12 +16,13 @@ from medbench.planning.seed_block import SEEDS
 from medbench.planning.stage_plan import name_stages
 from medbench.planning.stored_part import StoredPart
 from medbench.planning.time_forecast import Timing, duration_text
+from medbench.protocols.folds import VALIDATION_FOLDS
 from medbench.protocols.protocol import EvaluationProtocol, protocol
 from medbench.registry.display_names import classifier_name, dataset_name, method_name
 from medbench.registry.recipes import parse
 from medbench.samples import Samples
-from medbench.statistics.power import DISAGREE, PlannedDesign, outlook, patients_to_see
-from medbench.statistics.verdicts import FEWEST_RARE, LEAK_NAMES, Evidence, reasons
+from medbench.statistics.power import DISAGREE, PlannedDesign, half_width, outlook, patients_to_see
+from medbench.statistics.verdicts import FEWEST_RARE, LEAK_NAMES, WORDS, Evidence, reasons
 from medbench.tables.board_notes import count_patients, knows_patients, without_command
 from medbench.tables.board_table import dropped_text
 from medbench.tables.plan_cost import cost_facts, cost_lines
@@ -113,6 +114,12 @@ def outlook_lines(
             f" {worth:g} points count as relevant (--worth), so this design is too small to confirm such a gain: that "
             f"would need about {needed:,} such {unit} in place of {patients:,}."
         )
+        if (half := 100 * half_width(design)) > worth:
+            needed = patients_to_see(worth, sees=half, patients=patients)
+            said += (
+                f' Nor can it show "{WORDS["same"].text}", for which the whole interval must lie within {worth:g} '
+                f"points of 0: about {needed:,}."
+            )
     yield from under(filter(None, (said, _practice(design))), screen.width)
     yield f"   {'design':<38}{'detects from':>14}{'cost':>14}"
     for number, other in enumerate(found):
@@ -173,8 +180,9 @@ def _tested(source: DatasetDescription, rule: EvaluationProtocol) -> Samples:
 
 def _practice(design: PlannedDesign) -> str:
     """Say that a design is too small for a verdict; "" where it is not."""
-    evidence = Evidence(design.folds, design.repeats, 1, 1, FEWEST_RARE, sum(design.class_patients))
-    return next(iter(reasons(evidence)), "") if evidence.is_rehearsal else ""
+    patients = sum(design.class_patients)
+    evidence = Evidence(design.folds, design.repeats, 1, 1, FEWEST_RARE, patients, overlap=design.overlap)
+    return next(iter(reasons(evidence)), "")
 
 
 def _cost(cost: float, whole: float) -> str:
@@ -261,7 +269,9 @@ def planned_design(
     on = next((t.patients for t in plan.trained_on if (t.dataset, t.protocol) == (source.text, text)), 0.0)
     pool = _of_class(s.take(s.parts == "train")) if s.parts is not None else patients
     trained = [n * on / max(1, sum(pool)) for n in pool]
-    return PlannedDesign(patients, rule.folds(plan.study.folds), plan.study.repeats, comparisons, trained)
+    times = (1 - 1 / VALIDATION_FOLDS) * sum(pool) / on if on else float("inf")
+    folds = rule.folds(plan.study.folds)
+    return PlannedDesign(patients, folds, plan.study.repeats, comparisons, trained, pool=max(1.0, times))
 
 
 def _design(plan: Plan, source: DatasetDescription, rule: EvaluationProtocol) -> str:

@@ -15,7 +15,7 @@ from medbench.planning.arm_names import arm_name, control_name
 from medbench.planning.study import BUDGETS
 from medbench.statistics.gain_intervals import Interval
 from medbench.statistics.power import patients_to_see, smallest_gain_seen
-from medbench.statistics.verdicts import WORDS, Evidence, GivenWord, Verdict, Word
+from medbench.statistics.verdicts import WORDS, Evidence, GivenWord, Verdict, Word, is_open
 from medbench.text import auroc_text, counted, duration, listed, points, printed
 
 SYNTHETIC = "Synthetic test images: the result says nothing about patients."
@@ -60,9 +60,7 @@ def metric_text(value: float | None) -> str:
     return "n/a" if value is None else f"{value:.4g}"
 
 
-def answer(
-    comparison: Judged, *, arm: str, control: str, worth: float, auroc_range: tuple[float, float] | None = None
-) -> str:
+def answer(comparison: Judged, *, arm: str, control: str, worth: float) -> str:
     """Answer "Does ARM help?" in the sentences that belong to a word.
 
     Args:
@@ -70,19 +68,20 @@ def answer(
         arm: Name to print.
         control: Name to print.
         worth: Points that matter.
-        auroc_range: Range of the gain in macro AUROC, 0 to 1, where that is known.
     """
     verdict, interval, auroc = comparison.verdict, comparison.gain, auroc_text(comparison.auroc)
     if interval is None or verdict.withheld:
         return verdict.withheld
     gain, span = points(interval.value), range_of(interval)
+    ends = (comparison.auroc_range.low, comparison.auroc_range.high) if comparison.auroc_range else None
     if verdict.word == "better":
-        sentence = f"Yes: {gain} points for {arm} compared with {control} (95 % CI {span}); AUROC rises too ({auroc})."
+        rises = "" if is_open(ends) else f"; AUROC rises too ({auroc})"
+        sentence = f"Yes: {gain} points for {arm} compared with {control} (95 % CI {span}){rises}."
     elif verdict.word == "threshold":
-        ends = f" ({auroc_text(auroc_range[0])} to {auroc_text(auroc_range[1])})" if auroc_range else ""
+        of_auroc = f" ({auroc_text(ends[0])} to {auroc_text(ends[1])})" if ends else ""
         sentence = (
             f"Only the decision threshold moved with {arm}, compared with {control}: balanced accuracy {gain} points "
-            f"(95 % CI {span}), AUROC {auroc}{ends}."
+            f"(95 % CI {span}), AUROC {auroc}{of_auroc}."
         )
     elif verdict.word == "same":
         sentence = f"No relevant difference: {arm} within {worth:g} points of {control} (95 % CI {span})."

@@ -63,6 +63,7 @@ def _row(row: Row) -> dict[str, Any]:
         "recalls": [_number(r) for r in s.recalls.tolist()] if s else None,
         **_gain(row.gain),
         "gain_auroc": _number(row.judged.auroc) if row.judged else None,
+        **_ends(row.judged.auroc_range if row.judged else None, "gain_auroc"),
         "word": (verdict.word or None) if verdict else None,
         "withheld": (keep_allowed(verdict.withheld) or None) if verdict else None,
         "marks": row.marks,
@@ -92,10 +93,13 @@ def _yardstick(of_it: YardstickResult) -> dict[str, Any]:
 
 
 def _gain(gain: Interval | None) -> dict[str, float | None]:
+    return {"gain": _number(gain.value) if gain else None, **_ends(gain, "gain")}
+
+
+def _ends(of_it: Interval | None, name: str) -> dict[str, float | None]:
     return {
-        "gain": _number(gain.value) if gain else None,
-        "gain_low": _number(gain.low) if gain else None,
-        "gain_high": _number(gain.high) if gain else None,
+        f"{name}_low": _number(of_it.low) if of_it else None,
+        f"{name}_high": _number(of_it.high) if of_it else None,
     }
 
 
@@ -103,21 +107,29 @@ def _number(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-TEXTS = ("withheld", "title", "caption")
-"""Fields of rows and yardsticks that hold a sentence of ours, which may be put otherwise by another version."""
+TEXTS = ("title", "caption")
+"""Fields of yardsticks that hold a sentence of ours, which may be put otherwise by another version."""
+RULED = ("gain_low", "gain_high", "gain_auroc_low", "gain_auroc_high", "word", "withheld", "depth")
+"""Fields that follow from the rules for intervals and verdicts, which another version may have otherwise."""
 
 
-def without_texts(board: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a board as JSON values with whether there is a sentence in place of each, to compare two versions."""
+def across_versions(board: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what every version finds in a board, to compare two: no sentences, and nothing that follows from rules.
+
+    Rows are in the order of their names: boards order them by their intervals.
+    """
 
     def bare(part: Any) -> Any:
         if isinstance(part, dict):
             if "marks" in part and is_of_copies(str(part.get("augmenter"))):  # they once were called poor, and are real
                 part = {**part, "marks": str(part["marks"]).replace("g", "")}
-            return {key: bool(value) if key in TEXTS else value for key, value in part.items()}
+            return {key: bool(value) if key in TEXTS else value for key, value in part.items() if key not in RULED}
         return part
 
-    return {key: [bare(part) for part in value] if isinstance(value, list) else value for key, value in board.items()}
+    found = {key: [bare(part) for part in value] if isinstance(value, list) else value for key, value in board.items()}
+    if isinstance(rows := found.get("rows"), list):
+        found["rows"] = sorted(rows, key=lambda row: (str(row.get("augmenter")), str(row.get("classifier"))))
+    return found | ({"check": bare(found["check"])} if isinstance(found.get("check"), dict) else {})
 
 
 def difference(ours: Any, theirs: Any, field: str = "") -> tuple[str, Any, Any] | None:

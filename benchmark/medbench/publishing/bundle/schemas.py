@@ -235,6 +235,8 @@ class RowFigures(_Model):
     gain_low: Number | None
     gain_high: Number | None
     gain_auroc: Number | None
+    gain_auroc_low: Number | None = None
+    gain_auroc_high: Number | None = None
     word: GivenWord | None
     withheld: Text | None
     marks: Text

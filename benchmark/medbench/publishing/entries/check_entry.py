@@ -9,7 +9,7 @@ from typing import Any
 
 from medbench import __version__
 from medbench.publishing.bundle import zip_container
-from medbench.publishing.bundle.board_numbers import difference, without_texts
+from medbench.publishing.bundle.board_numbers import across_versions, difference
 from medbench.publishing.entries import ledger
 from medbench.publishing.entries.entry_files import BUNDLE, ENTRY, LEDGER, read_entry
 from medbench.publishing.entries.ledger import Row
@@ -94,7 +94,7 @@ def _compare_boards(ours: Any, theirs: Any, *, claimed: bool, same_words: bool) 
         _check_same(len(ours), len(theirs), "boards (number of)")
     missing = []
     if not same_words:
-        ours, theirs = map(without_texts, ours), map(without_texts, theirs)
+        ours, theirs = map(across_versions, ours), map(across_versions, theirs)
     for number, (mine, its) in enumerate(zip(ours, theirs, strict=True)):
         here, there = mine.get("recomputed"), its.get("recomputed")
         if (here, there) == (False, True):

@@ -23,7 +23,7 @@ from medbench.planning.study import Study
 from medbench.planning.trial_matrix import expand
 from medbench.protocols.folds import Cut
 from medbench.protocols.protocol import protocol
-from medbench.publishing.bundle.board_numbers import EXACT, board_numbers, difference, without_texts
+from medbench.publishing.bundle.board_numbers import EXACT, across_versions, board_numbers, difference
 from medbench.publishing.bundle.brier_score import with_negative_brier
 from medbench.publishing.bundle.read_bundle import Bundle
 from medbench.publishing.bundle.zip_container import MEMBERS
@@ -160,9 +160,8 @@ def _plan(bundle: Bundle, found: Mapping[str, DatasetDescription], catalogue: Ca
         f"{len(ours - theirs)} training runs of the study are not in the bundle, {len(theirs - ours)} are no part of it"
     )
     if not _same_version(bundle):
-        made = ", ".join(bundle.environment.medbench) or "an unknown medbench"
-        report.add("methods and training runs", f"made by medbench {made}, here is {__version__}: {said}", "unknown",
-                   code=OTHER_STUDY)  # fmt: skip
+        made = f"made by medbench {_versions(bundle)}, here is {__version__}: {said}"
+        report.add("methods and training runs", made, "unknown", code=OTHER_STUDY)
         return None
     raise Refused(OTHER_STUDY, f"{said}, the first: {clean(odd[0])[:200]}.")
 
@@ -170,6 +169,10 @@ def _plan(bundle: Bundle, found: Mapping[str, DatasetDescription], catalogue: Ca
 def _same_version(bundle: Bundle) -> bool:
     """Say whether a bundle's trials were run by this version, whose defaults and sentences are the same."""
     return bundle.environment.medbench == [__version__]
+
+
+def _versions(bundle: Bundle) -> str:
+    return ", ".join(bundle.environment.medbench) or "of an unknown version"
 
 
 def study_in_bundle(study: Study) -> Study:
@@ -299,11 +302,11 @@ def _check_counts(
 def _check_claims(
     bundle: Bundle, ours: Sequence[dict[str, Any]], found: Mapping[str, DatasetDescription], report: Report
 ) -> None:
-    theirs = [claim for claim in bundle.claims if claim["dataset"] in found]
+    theirs, same = [claim for claim in bundle.claims if claim["dataset"] in found], _same_version(bundle)
     if len(ours) != len(theirs):
         raise Refused("MB930", f"there are {len(ours)} tables, the bundle says {len(theirs)}.")
     for one, other in zip(ours, theirs, strict=True):
-        mine, its = (one, other) if _same_version(bundle) else (without_texts(one), without_texts(other))
+        mine, its = (one, other) if same else (across_versions(one), across_versions(other))
         if differs := difference(mine, its):
             where, here, there = differs
             name = f"{one['dataset']}, {one['protocol']}, {one['classifier']}"
@@ -313,7 +316,10 @@ def _check_claims(
     n = sum(len(board["rows"]) for board in ours)
     report.add(
         "tables",
-        f"{counted(len(ours), 'table')}, {counted(n, 'method')}: every number, interval and verdict is what we compute",
+        f"{counted(len(ours), 'table')}, {counted(n, 'method')}: every number"
+        + (", interval and verdict" if same else "")
+        + " is what we compute"
+        + ("" if same else f"; intervals and verdicts are by the rules of medbench {_versions(bundle)}"),
     )
 
 

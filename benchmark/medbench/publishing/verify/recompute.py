@@ -12,6 +12,7 @@ import numpy as np
 from medbench.data.describe import DatasetDescription
 from medbench.identity.identity import digest
 from medbench.planning.plan import Plan
+from medbench.planning.training_draws import find_draws
 from medbench.protocols.protocol import protocol
 from medbench.publishing.bundle.predictions_csv import SubmittedPredictions
 from medbench.publishing.bundle.read_bundle import Bundle
@@ -123,6 +124,13 @@ def record_of(bundle: Bundle, datasets: Mapping[str, DatasetDescription], plan: 
         of_ours = {
             key: [v for v in record[key] if v["dataset"] in datasets] for key in ("skipped", "yardsticks", "checked")
         }
+        study = bundle.plan.study
+        drawn = [
+            find_draws(one.samples, name, text, study.repeats)
+            for name, one in datasets.items()
+            for text in study.protocols
+        ]
+        of_ours["trained_on"] = [dataclasses.asdict(found) for found in drawn if found is not None]
         return {**record, **of_ours, "arms": theirs, "sources": sources, "warnings": warnings}
     made_by = {(name, a["augmenter"], a["classifier"]): a["made_by"] for name, arms in theirs.items() for a in arms}
     mine = plan.record()
