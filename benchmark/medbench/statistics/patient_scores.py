@@ -6,7 +6,7 @@ averaged within a fold, folds are pooled within a repeat, and repeats are averag
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -80,10 +80,6 @@ def score(cells: Mapping[Cell, Units], n_classes: int) -> ArmScores:
         by_seed[repeat, seed].append(of_cell)
     columns: list[np.ndarray] = []
     balanced, argmax, f1s, recalls = [], [], [], []
-    counted = [
-        u.decisions if u.decisions is not None else confusion_matrix(u.labels, u.raw.argmax(1), n_classes)
-        for u in cells.values()
-    ]
     names = clusters = labels = np.zeros(0)
     every = {key: of_seed for key, of_seed in by_seed.items() if of_seed}
     in_order = [u for of_seed in every.values() for u in of_seed]
@@ -125,10 +121,19 @@ def score(cells: Mapping[Cell, Units], n_classes: int) -> ArmScores:
         auroc,
         np.mean(recalls, axis=0),
         float(np.mean(f1s)),
-        np.sum(counted, axis=0) / (len(repeats) * len(seeds)),
+        _plain_decisions(cells.values(), n_classes) / (len(repeats) * len(seeds)),
         aurocs,
         auroc_moves,
     )
+
+
+def _plain_decisions(cells: Iterable[Units], n_classes: int) -> np.ndarray:
+    """Count images, or units where nobody counted images, by true class and by argmax without prior correction."""
+    counted = [
+        u.decisions if u.decisions is not None else confusion_matrix(u.labels, u.raw.argmax(1), n_classes)
+        for u in cells
+    ]
+    return np.asarray(np.sum(counted, axis=0))
 
 
 def _aurocs(
