@@ -19,7 +19,7 @@ from medbench.analyses.claim_facts import read_claim
 from medbench.cli import cli
 from medbench.errors import UsageError
 from medbench.protocols.protocol import LEAKY
-from medbench.tables.claim import LEAKS, probability
+from medbench.tables.claim import LEAKS, probability, render, to_json
 from medbench.text import columns
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -198,6 +198,39 @@ def test_figures_alone_wait_for_no_library() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
 
     assert done.stdout == "set()\n"
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.fixed_dictionaries(
+        {"from": st.integers(0, 1000).map(lambda k: f"{k / 10:.1f}"), "to": st.floats(0, 1) | st.just(100)},
+        optional={
+            "n": st.integers(1, 2000),
+            "n-to": st.integers(1, 2000),
+            "classes": st.lists(st.integers(1, 200), min_size=2, max_size=3),
+            "metric": st.sampled_from(["accuracy", "recall", "auroc", "balanced-accuracy"]),
+            "patients": st.integers(1, 100),
+            "comparisons": st.integers(1, 50),
+            "agreement": st.floats(0, 1),
+            "worth": st.floats(0, 100),
+        },
+    )
+)
+def test_whatever_is_typed_is_examined_or_refused_in_one_sentence(typed: dict[str, object]) -> None:
+    try:
+        found = examine(read_claim(typed))
+    except UsageError:
+        return
+    text = render([found])
+    json.loads(to_json([found]))
+
+    assert max(map(columns, text.split("\n"))) <= 80
+    for reading in found.readings:
+        assert 0 <= reading.none <= reading.none_as_best + 1e-12
+        assert reading.none - 1e-6 <= reading.below_worth <= 1 + 1e-9
+        assert -1 <= reading.low <= reading.high <= 1
+    if len(found.readings) == 2 and (found.claim.gain or 0) > 0:
+        assert found.readings[0].none <= found.readings[1].none + 1e-9
 
 
 def test_small_probabilities_are_not_written_as_0() -> None:

@@ -7,6 +7,7 @@ import math
 import tomllib
 import typing
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,9 @@ def _figures(given: Mapping[str, Any]) -> tuple[Figure | None, Figure | None]:
         if not 0 <= value <= (100 if percent else 1):
             raise UsageError(f"{key} is {texts[key]}; give percent from 0 to 100 or a share from 0 to 1.")
     first, second = (figure(texts[key], percent=percent) if key in texts else None for key in ("from", "to"))
+    if not percent and first is not None and second is not None:  # 1 beside .97 is 1.00
+        first, second = (replace(one, step=min(first.step, second.step, 0.01)) if one.step == 1 else one
+                         for one in (first, second))  # fmt: skip
     return first, second
 
 

@@ -138,7 +138,7 @@ def interval_apart(right: float, n: float, right_other: float, n_other: float) -
     p, q = right / n, right_other / n_other
     (low, high), (low_other, high_other) = share_interval(right, n), share_interval(right_other, n_other)
     gain = q - p
-    return gain - math.hypot(q - low_other, high - p), gain + math.hypot(high_other - q, p - low)
+    return max(-1.0, gain - math.hypot(q - low_other, high - p)), min(1.0, gain + math.hypot(high_other - q, p - low))
 
 
 def share_interval(right: float, n: float) -> tuple[float, float]:

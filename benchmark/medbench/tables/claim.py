@@ -292,7 +292,7 @@ def _row(name: str, cells: Sequence[str]) -> str:
 
 
 def _images(needed: float) -> str:
-    return "none tell 0" if math.isinf(needed) else f"{math.ceil(needed):,}"
+    return "n/a" if math.isinf(needed) else f"{math.ceil(needed):,}"
 
 
 def _smallest(gain: float) -> str:
