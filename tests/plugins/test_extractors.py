@@ -124,6 +124,7 @@ def test_the_first_registered_extractor_needs_no_file_and_keeps_the_contract(tmp
         "inception",
         "own-classifier",
         "slices",
+        "imagenet-classes",
     ]
     check_extractor(extractors[0], tmp_path)
     for without in (TimmFeatures(weights=None), extractors[2]):

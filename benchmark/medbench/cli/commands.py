@@ -26,6 +26,7 @@ JOURNEY: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "leaderboard": ("leaderboard", "Print the results of a run."),
         "compare": ("compare", "Compare two methods, or plot every gain of a run."),
         "report": ("report", "Write the results as one web page, Markdown or LaTeX."),
+        "inception": ("inception", "Inception score of real and generated images at equal numbers."),
         "claim": ("claim", "Say how far to believe a published gain, from its figures alone."),
         "glossary": ("glossary", "Say what the words of tables and pages mean."),
         "store": ("store", "Check and repair stored results."),
