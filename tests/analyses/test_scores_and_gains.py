@@ -128,8 +128,11 @@ def test_the_command_counts_every_run_of_the_store_once(run: SyntheticRun) -> No
     ask = ["leaderboard", "--results", str(run.root), "--table", "scores"]
 
     every = CliRunner().invoke(cli, ask, catch_exceptions=False)
+    short = CliRunner().invoke(cli, [*ask[:-2], "--scores"], catch_exceptions=False)
     named = CliRunner().invoke(cli, [*ask, "again", "--format", "json"], catch_exceptions=False)
 
+    assert short.stdout == every.stdout
+    assert every.stderr == ""
     assert "45 training runs with images of 3 generators" in " ".join(every.stdout.split())
     assert {row["cells"] for row in json.loads(named.stdout)} == {45, 15}
     second.unlink()

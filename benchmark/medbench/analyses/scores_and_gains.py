@@ -10,6 +10,7 @@ import numpy as np
 
 from medbench.boards.board import Board, Row
 from medbench.boards.build import boards
+from medbench.boards.gains import Key
 from medbench.planning.arms import Arm
 from medbench.registry.display_names import is_of_copies
 from medbench.registry.score_facts import in_order
@@ -109,13 +110,15 @@ def find_scores_and_gains(store: Store, records: Sequence[Mapping[str, Any]], *,
         records: Of the runs whose cells count.
         draws: How often patients are drawn.
     """
-    cells, leaky, used = _Cells(), 0, list[Board]()
+    cells, leaky, used = _Cells(), set[tuple[str, str, str]](), list[Board]()
+    scored = _find_scored(store, records)
     for record in records:
-        keep = [Arm(**arm).key for arms in record["arms"].values() for arm in arms]
-        for board in boards(store, record, keep=keep):
+        arms = [Arm(**arm) for of_data in record["arms"].values() for arm in of_data]
+        keep = {key for arm in arms if arm.key in scored and arm.control for key in (arm.key, arm.control_key)}
+        for board in boards(store, record, keep=keep) if keep else ():
             has_scores = [row for row in board.all_rows if _is_scored(row)]
             if has_scores and board.leaks:
-                leaky += 1
+                leaky.add((str(board.source["dataset"]), board.protocol, board.classifier))
             elif has_scores and _add(cells, board, has_scores):
                 used.append(board)
     names = in_order({name for of_cell in cells.scores for name in of_cell if ":" not in name})
@@ -128,9 +131,15 @@ def find_scores_and_gains(store: Store, records: Sequence[Mapping[str, Any]], *,
         len(used),
         tuple(dict.fromkeys(str(board.source["dataset"]) for board in used)),
         len({(cell.data, name) for cell in cells.paired for name in cell.clusters.tolist()}),
-        leaky,
+        len(leaky),
         any(board.is_phantom for board in used),
     )
+
+
+def _find_scored(store: Store, records: Sequence[Mapping[str, Any]]) -> set[Key]:
+    """Return the arms that have scores: predictions of no others are read into rows, nor boards built without any."""
+    datasets = dict.fromkeys(str(source["dataset"]) for record in records for source in record["sources"])
+    return {(row.trial.augmenter, row.trial.classifier) for text in datasets for row in store.rows(text) if row.scores}
 
 
 def _is_scored(row: Row) -> bool:

@@ -23,7 +23,7 @@ from medbench.cli.shared_options import (
 )
 from medbench.errors import UsageError
 from medbench.planning.leak_staircase import SUFFIX
-from medbench.planning.plan_records import newest_records
+from medbench.planning.plan_records import newest_records, open_record
 from medbench.plots.style import form_of, written
 from medbench.tables.answer import next_steps
 from medbench.tables.board_table import step_lines
@@ -45,9 +45,10 @@ T = TypeVar("T")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
 @click.option("--wide", is_flag=True, help="More columns and notes, with names as commands take them.")
 @click.option("--plain", is_flag=True, help="ASCII only.")
-@click.option("--against", type=click.Choice(["published"]), hidden=True)  # this and the next two: as before --table
+@click.option("--against", type=click.Choice(["published"]), hidden=True)  # this and the next three: short for --table
 @click.option("--inflation", is_flag=True, hidden=True)
 @click.option("--growth", is_flag=True, hidden=True)
+@click.option("--scores", is_flag=True, hidden=True)
 @click.option("--plot", type=click.Path(path_type=Path), help="Also draw inflation or growth: FILE.svg, .png or .pdf.")
 @plugin_options
 def leaderboard(
@@ -60,20 +61,23 @@ def leaderboard(
     against: str | None,
     inflation: bool,
     growth: bool,
+    scores: bool,
     plot: Path | None,
     plugin_folders: tuple[Path, ...],
     plugin_switches: tuple[str, ...],
 ) -> None:
     """Print the results of the run of STUDY, or of the latest one."""
-    before: dict[Table, bool] = {"published": bool(against), "inflation": inflation, "growth": growth}
-    given: list[Table] = [*([which] if which else []), *(table for table, is_given in before.items() if is_given)]
+    short: dict[Table, bool] = {"published": bool(against), "inflation": inflation, "growth": growth, "scores": scores}
+    given: list[Table] = [*([which] if which else []), *(table for table, is_given in short.items() if is_given)]
     if len(given) > 1:
         raise UsageError("these are tables of their own; give one --table.")
     table = given[0] if given else "gains"
     if plot and table not in ("inflation", "growth"):
         raise UsageError("--plot draws where a gain goes, or gains by training size; add --table inflation or growth.")
-    store, record = open_run(results, study_name, suffix=SUFFIX if table == "inflation" else "")
-    beside = list(newest_records(store).values()) if table == "scores" and study_name is None else []
+    of_every_run = table == "scores" and study_name is None
+    opened = open_record if of_every_run else open_run  # which one is the latest does not matter there
+    store, record = opened(results, study_name, suffix=SUFFIX if table == "inflation" else "")
+    beside = [other for other in newest_records(store).values() if other != record] if of_every_run else []
     found = Results(store, record, lambda: load_catalogue(plugin_folders, plugin_switches), beside)
     screen = screen_of(sys.stdout, plain=plain)
     click.echo(found.write(form, which=table, wide=wide, **asdict(screen)))
