@@ -19,6 +19,11 @@ def as_rows_like(values: np.ndarray, like: np.ndarray) -> np.ndarray:
     return values.reshape(len(values), *like.shape[1:]).astype(like.dtype)
 
 
+def position_means(x: np.ndarray) -> np.ndarray:
+    """Return features ``(n, d)`` or maps ``(n, d, *spatial)``, averaged over their positions, as ``float64 (n, d)``."""
+    return x.reshape(*x.shape[:2], -1).mean(2, dtype=np.float64)
+
+
 def feature_units(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and standard deviation of each column of ``float64 (n, d)``; 1 for a column that is constant.
 

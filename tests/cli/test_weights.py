@@ -142,3 +142,60 @@ def test_weights_are_listed_and_a_file_is_looked_at(medbench: Medbench, files: P
     one_sentence(medbench("weights", "check", "mean", "--plugins-dir", TOYS), 2, "mean cannot be looked at")
     nan = f"timm[model=test_resnet,pretrained={files / 'nan.safetensors'}]"
     one_sentence(medbench("weights", "check", nan), 3, "tensor bn1.running_var holds NaN")
+
+
+@pytest.fixture(scope="module")
+def medicalnet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file as MedicalNet's ResNet-10 is published, from a random network, and the same spoilt."""
+    import torch
+    from monai.networks.nets.resnet import resnet10
+
+    folder = tmp_path_factory.mktemp("medicalnet")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = resnet10(spatial_dims=3, n_input_channels=1, feed_forward=False, bias_downsample=False)
+    good = {f"module.{name}": tensor for name, tensor in network.state_dict().items()}
+    good["module.conv_seg.0.weight"] = torch.zeros(512, 32, 2, 2, 2)
+    torch.save({"state_dict": good}, folder / "resnet_10.pth")
+    spoilt = good | {"module.bn1.weight": good["module.bn1.weight"] * float("nan")}
+    torch.save({"state_dict": spoilt}, folder / "nan.pth")
+    (folder / "truncated.pth").write_bytes((folder / "resnet_10.pth").read_bytes()[:9000])
+    torch.save({"fc.weight": torch.zeros(2, 2), "blocks.0.weight": torch.zeros(2, 2)}, folder / "foreign.pth")
+    return folder
+
+
+VOLUMES = ("-d", "phantom:toy[dimensions=3]", "-a", "feature-mixup", "--folds", "2", "--repeats", "1",
+           "--no-yardsticks", "--budget", "steps=20,batch=8,size=8", "-p", "no:medbench.scores", "--plugins-dir",
+           TOYS)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("model", "file", "says"),
+    [
+        ("resnet10", "nan.pth", "nan.pth: tensor bn1.weight holds NaN or infinity"),
+        ("resnet10", "truncated.pth", "truncated.pth cannot be read as weights"),
+        ("resnet10", "foreign.pth", "foreign.pth: tensor blocks.0.weight is too many"),
+        ("resnet10", "absent.pth", "(No such file or directory)"),
+        ("resnet18", "resnet_10.pth", "resnet_10.pth: tensor layer"),
+    ],
+)
+def test_an_encoder_of_volumes_whose_file_does_not_fit_is_refused_in_the_plan(
+    medbench: Medbench, medicalnet: Path, tmp_path: Path, model: str, file: str, says: str
+) -> None:
+    encoder = f"monai-features[model={model},weights={medicalnet / file}]"
+
+    one_sentence(medbench("plan", *VOLUMES, "-c", f"frozen[encoder={encoder}]"), 3, file, says)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_board_of_volumes_on_an_encoder_by_file_records_it_in_every_result(
+    medbench: Medbench, medicalnet: Path, tmp_path: Path
+) -> None:
+    file = medicalnet / "resnet_10.pth"
+    ran = medbench("run", *VOLUMES, "-c", f"frozen[encoder=monai-features[weights={file}]]", "--workers", "1")
+
+    assert ran.code == 0, ran.error
+    assert "Linear layer on frozen resnet10 (weights=resnet_10.pth) features" in " ".join(ran.out.split())
+    results = [json.loads(path.read_text()) for path in (tmp_path / "runs").rglob("result.json")]
+    assert len(results) == 3 * 2  # methods on features too
+    assert {r["facts"]["encoder"] for r in results} == {hashlib.sha256(file.read_bytes()).hexdigest()}

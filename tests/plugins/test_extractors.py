@@ -17,6 +17,7 @@ from medbench.identity.identity import digest, identity
 from medbench.registry.plugins import load
 from medbench.testing import check_extractor, toy_samples
 from medbench_plugins.extractors.inception import Inception
+from medbench_plugins.extractors.monai_features import MonaiFeatures
 from medbench_plugins.extractors.pictures import colour_blocks
 from medbench_plugins.extractors.random_convolutions import LARGEST, RandomConvolutions, filters
 from medbench_plugins.extractors.timm_features import TimmFeatures
@@ -125,9 +126,10 @@ def test_the_first_registered_extractor_needs_no_file_and_keeps_the_contract(tmp
         "own-classifier",
         "slices",
         "imagenet-classes",
+        "monai-features",
     ]
     check_extractor(extractors[0], tmp_path)
-    for without in (TimmFeatures(weights=None), extractors[2]):
+    for without in (TimmFeatures(weights=None), extractors[2], MonaiFeatures()):
         with pytest.raises(medbench.Skip, match="no file is named"):
             check_extractor(without, tmp_path)
 

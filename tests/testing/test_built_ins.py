@@ -43,7 +43,7 @@ BUILT_IN = [
     for kind in CHECKS
     for name in CATALOGUE.names(kind)
     if (kind, name) not in (("dataset", "medmnist"), ("dataset", "folder"), ("dataset", "source-folder"))
-    and name not in ("timm-features", "inception")  # of files; tests/plugins/test_extractors.py has some
+    and name not in ("timm-features", "inception", "monai-features")  # of files: tests/plugins/test_extractors.py
     and name not in ("slurm", "ray")  # they want a cluster: test_slurm.py, test_ray.py
     and name not in ("unet-features", "pretrained-on")  # they want masks and a source: test_unet.py, test_transfer.py
 ]

@@ -278,8 +278,11 @@ def _frozen_name(parameters: dict[str, str]) -> str:
     if encoder.name == "slices":
         encoder, slices = _parse(inner.get("extractor", "timm-features")), " of slices"
         inner = dict(encoder.parameters)
-    if encoder.name == "timm-features":
-        name = _with(inner.pop("model", "efficientnet_lite0"), tuple(inner.items()))
+    if (default := {"timm-features": "efficientnet_lite0", "monai-features": "resnet10"}.get(encoder.name)) is not None:
+        name = inner.pop("model", default)
+        if "/" in (file := inner.pop("weights", "")) or "." in file:
+            inner = {"weights": file.rpartition("/")[2], **inner}
+        name = _with(name, tuple(inner.items()))
     else:
         name = _with(encoder.name, encoder.parameters)
     return _with(f"{head} on frozen {name} features{slices}", tuple(parameters.items()))

@@ -9,7 +9,7 @@ import numpy as np
 
 import medbench
 from medbench_plugins.classifiers.blueprint import Blueprint, fit_blueprint
-from medbench_plugins.row_vectors import channel_units, feature_units
+from medbench_plugins.row_vectors import channel_units, feature_units, position_means
 
 TAKES = frozenset({"features", "samples", "sampling", "transform", "loss", "bags"})
 
@@ -36,8 +36,7 @@ class LinearHead:
         """Return how to build the head for features ``float32 (n, d)`` or ``(n, d, *spatial)``."""
         from medbench_plugins.networks import small
 
-        real = _real_or_all(samples)
-        mean, deviation = feature_units(real.reshape(*real.shape[:2], -1).mean(2, dtype="float64"))
+        mean, deviation = feature_units(position_means(_real_or_all(samples)))
         return Blueprint(lambda: small.StandardisedLinear(mean, deviation, len(samples.classes)))
 
 
@@ -66,8 +65,7 @@ class MLPHead:
         """Return how to build the head for features ``float32 (n, d)`` or ``(n, d, *spatial)``."""
         from medbench_plugins.networks.standardised_mlp import StandardisedMLP
 
-        real = _real_or_all(samples)
-        mean, deviation = feature_units(real.reshape(*real.shape[:2], -1).mean(2, dtype="float64"))
+        mean, deviation = feature_units(position_means(_real_or_all(samples)))
         n_classes, hidden, dropout = len(samples.classes), self.hidden, self.dropout
         return Blueprint(lambda: StandardisedMLP(mean, deviation, n_classes, hidden=hidden, dropout=dropout))
 

@@ -41,14 +41,14 @@ class Frozen:
     summary: ClassVar[str] = "a linear layer, MLP or k-NN on the features of a pretrained encoder: frozen[encoder=...]"
 
     @property
-    def layer(self) -> medbench.Classifier:
+    def layer(self) -> FrozenHead:
         """What is fitted on the features."""
         heads: dict[str, medbench.Classifier] = {
             "linear": PenalisedLinear(self.penalty),
             "mlp": MLPHead(),
             "knn": NearestHead(),
         }
-        return heads[self.head]
+        return FrozenHead(heads[self.head], self.encoder)
 
     @property
     def takes(self) -> frozenset[str]:
@@ -84,12 +84,42 @@ class Frozen:
         encode = FrozenEncoder(self.encoder).encode(context, training_set.samples, self.needs[0])
         train = replace(training_set, samples=_features(training_set.samples, encode))
         predict: Any = self.layer.fit(train, _features(validation, encode), context)
-        facts = {**getattr(predict, "facts", {}), **encode.facts}
-        return FrozenPredictor(encode, predict, facts, tuple(getattr(predict, "learning", ())))
+        return FrozenPredictor(encode, predict, predict.facts, tuple(getattr(predict, "learning", ())))
 
-    def cut(self) -> tuple[FrozenEncoder, medbench.Classifier]:
+    def cut(self) -> tuple[FrozenEncoder, FrozenHead]:
         """Return what methods on features work between."""
         return FrozenEncoder(self.encoder), self.layer
+
+
+@dataclass(frozen=True)
+class FrozenHead:
+    """What is fitted on features, also between an encoder and methods on features; its results name the weights.
+
+    Attributes:
+        layer: Learns from features.
+        encoder: Whose features; its facts are added to those of a fit.
+    """
+
+    layer: medbench.Classifier
+    encoder: medbench.Extractor
+    name: ClassVar[str] = "frozen-head"
+
+    @property
+    def takes(self) -> frozenset[str]:
+        """What the layer takes."""
+        return self.layer.takes
+
+    def fit(
+        self,
+        training_set: medbench.TrainingSet,
+        validation: medbench.Samples,
+        context: medbench.Context,
+        start: medbench.State | None = None,
+    ) -> medbench.Predictor:
+        """Fit the layer."""
+        predict: Any = self.layer.fit(training_set, validation, context)
+        predict.facts.update(getattr(self.encoder, "facts", {}))
+        return predict
 
 
 @dataclass(frozen=True)
@@ -116,11 +146,11 @@ class FrozenEncoder:
 
     def restore(self, state: medbench.State, train: medbench.Samples) -> FrozenEncoding:
         """Return an encoding that computes every row anew."""
-        return FrozenEncoding(self.extractor.features, {})
+        return FrozenEncoding(self.extractor.features)
 
     def encode(self, context: medbench.Context, train: medbench.Samples, kept: medbench.KeptFeatures) -> FrozenEncoding:
         """Return the look-up for whoever announced `kept`."""
-        return FrozenEncoding(context.fit(kept, train), dict(getattr(self.extractor, "facts", {})))
+        return FrozenEncoding(context.fit(kept, train))
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,11 +159,9 @@ class FrozenEncoding:
 
     Attributes:
         features: Pixels ``uint8 (n, channels, *spatial)`` to ``float64 (n, d)``.
-        facts: Of the extractor, such as the SHA-256 of its weights.
     """
 
     features: Any
-    facts: dict[str, float | str]
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Turn pixels into features ``float32 (n, d)``."""

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 import medbench
-from medbench_plugins.row_vectors import feature_units
+from medbench_plugins.row_vectors import feature_units, position_means
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class NearestHead:
         kept = np.flatnonzero((samples.labels >= 0) & (shares > 0))
         if not len(kept):
             raise medbench.DataError("no labelled row can be drawn; give training images with labels.")
-        rows = _vectors(samples.x)
+        rows = position_means(samples.x)
         real = rows[samples.is_real] if samples.is_real.any() else rows
         mean, deviation = feature_units(real)
         index = NearestNeighbors(n_neighbors=min(self.neighbours, len(kept)), metric="cosine", algorithm="brute")
@@ -100,14 +100,9 @@ class Votes:
         n_classes = len(self.frequencies)
         if not len(x):
             return np.zeros((0, n_classes))
-        distances, places = self.index.kneighbors((_vectors(x) - self.mean) / self.deviation)
+        distances, places = self.index.kneighbors((position_means(x) - self.mean) / self.deviation)
         # Beside the nearest one's cosine, so that no weight is too large for a number.
         weights = np.exp((distances[:, :1] - distances) / self.temperature) * self.shares[places]
         votes = np.stack([(weights * (self.labels[places] == k)).sum(1) for k in range(n_classes)], axis=1)
         votes += self.frequencies
         return votes / votes.sum(1, keepdims=True)
-
-
-def _vectors(x: np.ndarray) -> np.ndarray:
-    """Return features ``(n, d)`` or ``(n, d, *spatial)`` as ``float64 (n, d)``, maps averaged over their positions."""
-    return x.reshape(*x.shape[:2], -1).mean(2, dtype=np.float64)

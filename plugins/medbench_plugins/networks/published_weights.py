@@ -96,7 +96,7 @@ SOURCES: tuple[dict[str, str], ...] = (
         "recipe": "resnet10-3d[pretrained=resnet_10.pth]",
         "get": "https://github.com/Tencent/MedicalNet",
         "licence": "MIT",
-        "needs": "a file of its ResNets, also monai[network=resnet50]; volumes",
+        "needs": "a file of its ResNets, also monai[network=resnet50] and the extractor monai-features; volumes",
     },
     {
         "name": "Inception of FID",
