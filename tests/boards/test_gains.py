@@ -144,3 +144,34 @@ def test_failures_and_leaks_reach_the_word() -> None:
     assert few[CHILD.key].verdict.withheld == of_control
     assert leaky.verdict.word == ""
     assert leaky.verdict.withheld == "Leaky protocol, so no verdict: copies of test images in training."
+
+
+def test_the_primary_comparison_is_tested_by_itself_and_the_others_behind_it() -> None:
+    open_first = {**SCORED, ARM.key: scores(0.53, seed=4)}
+    together, first = compare_all(SCORED, unseen=5), compare_all(SCORED, primary="geometric", unseen=5)
+
+    gain, other = first[ARM.key].gain, first[CHILD.key].gain
+    assert gain is not None
+    assert other is not None
+    assert (gain.comparisons, other.comparisons) == (1, 6)
+    assert (gain.low, gain.high) == (gain.low_single, gain.high_single)
+    assert together[ARM.key].gain is not None
+    assert gain.low > together[ARM.key].gain.low  # type: ignore[union-attr]
+    assert [first[a.key].verdict.word for a in (ARM, CHILD)] == ["better", "worse"]
+
+    closed = compare_all(open_first, primary="geometric")
+    assert closed[ARM.key].verdict.word == "can't tell"
+    assert closed[CHILD.key].gain is not None
+    assert closed[CHILD.key].verdict.word == ""
+    assert "only once the primary comparison is decided" in closed[CHILD.key].verdict.withheld
+
+
+def test_a_primary_comparison_keeps_wrong_words_rare() -> None:
+    """Neither arm gains anything: the second is looked at only where the first is wrongly said to."""
+    wrong = 0
+    for seed in range(200):
+        nothing = {arm.key: scores(0.6, seed=3 * seed + i) for i, arm in enumerate((ROOT, ARM, CHILD))}
+        found = compare_all(nothing, primary="geometric")
+        wrong += any(one.verdict.word in ("better", "worse", "threshold") for one in found.values())
+
+    assert wrong / 200 < 0.05 + 3 * (0.05 * 0.95 / 200) ** 0.5

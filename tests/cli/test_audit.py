@@ -177,6 +177,24 @@ def test_what_matters_cannot_be_changed_once_a_result_is_there(call: Medbench) -
     assert other.stdout == ""
 
 
+def test_the_primary_comparison_is_fixed_before_the_first_result(call: Medbench, tmp_path: Path) -> None:
+    lines = 'datasets = ["phantom:toy"]\naugmenters = ["balanced"]\nclassifiers = ["mean"]\nfolds = 3\nrepeats = 1\n'
+    file = tmp_path / "question.toml"
+
+    def ask(command: str, primary: str) -> subprocess.CompletedProcess[str]:
+        file.write_text(f'{lines}primary = "{primary}"\n')
+        return call(command, str(file), "--no-controls")
+
+    unknown, first, later = ask("plan", "nobody"), ask("run", "balanced"), ask("run", "")
+
+    assert unknown.returncode == 2
+    assert "nobody" in unknown.stderr
+    assert first.returncode == 0, first.stderr
+    assert later.returncode == 2
+    assert "the primary comparison is 'none' here and was 'balanced' when these folds were first run" in later.stderr
+    assert 'Write primary = "balanced" in the study file, or take another --results.' in later.stderr
+
+
 def test_the_canary_draws_its_own_images(call: Medbench) -> None:
     said = call("audit", "--canary", "--data", "real")
 

@@ -125,7 +125,7 @@ def _board(plan: BoardPlan, record: Mapping[str, Any], stored: _StoredTrials, co
         [arm for arm in plan.arms if arm.control_key in trials],
         scored.scores,
         {key: of_arm.tally(len(plan.cells)) for key, of_arm in trials.items()},
-        Design(folds, study.repeats, study.worth, rare, plan.unit, leaks, unseen, plan.overlap),
+        Design(folds, study.repeats, study.worth, rare, plan.unit, leaks, unseen, plan.overlap, study.primary),
     )
     rows_of = {arm.key: _row(arm, plan, scored, gains.get(arm.key), rows, contents) for arm in plan.arms}
     tree = tuple(

@@ -64,6 +64,12 @@ class Skipped:
     protocol: str = ""
 
 
+def is_primary(arm: Arm, primary: str) -> bool:
+    """Say whether an arm's gain is a study's primary comparison: ``AUGMENTER``, or ``AUGMENTER / CLASSIFIER``."""
+    augmenter, _, classifier = primary.partition(" / ")
+    return bool(primary and arm.control) and arm.augmenter == augmenter and classifier in ("", arm.classifier)
+
+
 @dataclass(frozen=True)
 class TrainedOn:
     """How many patients a protocol trains on.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import json
 import os
 import time
 from collections.abc import Mapping
@@ -32,11 +33,11 @@ def save_record(store: Store, plan: Plan) -> Path:
     return path
 
 
-def keep_worth(store: Store, plan: Plan) -> None:
-    """Keep the gain that matters as it was fixed before the first result on these folds; refuse to change it later.
+def keep_question(store: Store, plan: Plan) -> None:
+    """Keep gain that matters and primary comparison as fixed before the first result on these folds.
 
     Raises:
-        UsageError: If results are stored that were run with another worth.
+        UsageError: If results are stored that were run with others.
         StoreError: If the record is damaged.
     """
     path = store.root / WORTH
@@ -44,18 +45,29 @@ def keep_worth(store: Store, plan: Plan) -> None:
         known = sealed_records.read(path)[0] if path.exists() else {}
     except (sealed_records.Damaged, OSError) as error:
         raise sealed_records.damage_error(path, _why(error, path)) from None
-    worth = plan.study.worth
+    worth, primary = plan.study.worth, plan.study.primary
     for dataset, data, text in {(t.dataset, t.data, t.protocol) for t in plan.trials}:
         before = known.get(key := f"{data} {text}", worth)
         if not isinstance(before, int | float):
             raise sealed_records.damage_error(path, f"holds {before!r} where a number stands")
         # Whichever arm a result is of: the folds are the same, and so is what was seen of them.
-        if before != worth and any((r.trial.data, r.trial.protocol) == (data, text) for r in store.rows(dataset)):
+        first = str(known.get(of_primary := f"{key} primary", ""))
+        changed = (before, first) != (worth, primary)
+        is_run = changed and any((r.trial.data, r.trial.protocol) == (data, text) for r in store.rows(dataset))
+        if before != worth and is_run:
             raise UsageError(
                 f"worth is {worth:g} points here and was {before:g} when these folds were first run; what matters is "
                 f"fixed before. Take --worth {before:g}, or another --results."
             )
+        if first != primary and is_run:
+            was = f"was {first!r}" if first else "was none"
+            raise UsageError(
+                f"the primary comparison is {primary or 'none'!r} here and {was} when these folds were first run; the "
+                f"question is fixed before. Write primary = {json.dumps(first)} in the study file, or take another "
+                "--results."
+            )
         known[key] = worth
+        known |= {of_primary: primary} if primary else {}
     _write(path, known, path)
 
 

@@ -57,6 +57,8 @@ class Study(BaseModel):
         repeats: Partitions.
         seeds: Classifier seeds a cell; averaged within a fold before anything is compared.
         worth: Points of balanced accuracy that matter; fixed before the run.
+        primary: Whose gain is the question, ``AUGMENTER`` or ``AUGMENTER / CLASSIFIER``, fixed before the run: it is
+            tested first and by itself, the others together and only once it is decided. Empty: all are tested together.
         controls: Also run the ancestors in the tree of controls, and the plain arm.
         companions: Also run what augmenters name as their companions, as a weak GAN does a strong one.
         extractor: Text of what scores synthetic images, as ``inception[weights=FILE]``; empty takes the first
@@ -91,6 +93,7 @@ class Study(BaseModel):
     repeats: int = Field(3, ge=1, le=1000)
     seeds: int = Field(1, ge=1, le=100)
     worth: float = Field(2.0, gt=0, le=50, allow_inf_nan=False)
+    primary: str = ""
     controls: bool = True
     companions: bool = True
     extractor: str = ""
@@ -109,10 +112,10 @@ class Study(BaseModel):
 
     @model_serializer(mode="wrap")
     def _leave_unfitted_out(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Write records without a fitted budget or a cost as they were before there was either."""
+        """Write records without a fitted budget, a cost or a primary comparison as they were before there was any."""
         values: dict[str, Any] = write(self)
-        for key in ("fitted", "cost"):
-            if getattr(self, key) is None:
+        for key in ("fitted", "cost", "primary"):
+            if not getattr(self, key):
                 values.pop(key, None)
         return values
 

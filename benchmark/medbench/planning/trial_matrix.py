@@ -91,7 +91,9 @@ def expand(
     """
     if study.extractor:  # a wrong name, a missing file and a bad field show before anything is planned
         getattr(catalogue.resolve("extractor", study.extractor), "check", lambda: None)()
+    study, said = _with_primary(study, catalogue)
     builder = _Builder(study, catalogue, _stage_jobs(catalogue, sources))
+    builder.warnings += said
     rules = {text: protocol(text) for text in study.protocols}
     builder.warnings += _warnings_of(sources, rules)
     augmenters = [r for text in study.augmenters for r in catalogue.matching("augmenter", text)]
@@ -130,6 +132,28 @@ def expand(
         yardsticks,
         trained_on=tuple(describe_draws(*place, groups) for place, groups in sorted(builder.trained.items())),
     )
+
+
+def _with_primary(study: Study, catalogue: Catalogue) -> tuple[Study, list[str]]:
+    """Write the primary comparison as boards write it; drop one that is no part of what is asked, and say so.
+
+    Raises:
+        UsageError: If it names no augmenter, or several.
+    """
+    if not study.primary:
+        return study, []
+    parts, kinds, is_asked = [], (("augmenter", study.augmenters), ("classifier", study.classifiers)), True
+    for text, (kind, texts) in zip(study.primary.split(" / "), kinds, strict=False):
+        named = [catalogue.spec(r) for r in catalogue.matching(kind, text)]
+        if len(named) != 1:
+            raise UsageError(f"primary = {study.primary!r} names {counted(len(named), kind)}; write one of them.")
+        is_asked &= named[0] in {catalogue.spec(r) for other in texts for r in catalogue.matching(kind, other)}
+        parts += named
+    name = " / ".join(parts)
+    if is_asked:
+        return study.model_copy(update={"primary": name}), []
+    said = f"the study's primary comparison, {name}, is no part of this run, so all are tested together"
+    return study.model_copy(update={"primary": ""}), [said]
 
 
 def _stage_jobs(catalogue: Catalogue, sources: Sequence[DatasetDescription]) -> StageJobs:

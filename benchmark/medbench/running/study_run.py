@@ -19,7 +19,7 @@ from medbench.interfaces import Dataset
 from medbench.planning.arms import Checked
 from medbench.planning.double_steps_trials import plan_double_steps
 from medbench.planning.plan import Plan
-from medbench.planning.plan_records import keep_worth, save_record
+from medbench.planning.plan_records import keep_question, save_record
 from medbench.planning.run_sessions import begin_session, run_sessions, wall_time
 from medbench.planning.stage_plan import name_stages
 from medbench.planning.time_forecast import Timing
@@ -98,7 +98,7 @@ def run_study(
     plugins = LoadedPlugins(request.catalogue, request.plugin_folders, request.blocked)
     plan, checks = check_plugins(plan, store, plugins, workers, watcher.say)
     plugins = dataclasses.replace(plugins, checks=checks)
-    keep_worth(store, plan)
+    keep_question(store, plan)
     save_record(store, plan)
 
     def run_all(of_plan: Plan) -> Summary:

@@ -129,6 +129,8 @@ def _worth_of_plans(store: Store) -> dict[str, Any]:
             for source in sources:
                 for text in study["protocols"]:
                     known.setdefault(f"{source['data']} {text}", study["worth"])
+                    if primary := study.get("primary"):
+                        known.setdefault(f"{source['data']} {text} primary", primary)
         except (sealed_records.Damaged, OSError, KeyError, TypeError):
             continue  # it is moved aside as well
     return known

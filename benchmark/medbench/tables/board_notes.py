@@ -10,6 +10,7 @@ from medbench.boards.board import Board
 from medbench.boards.generator_health import why_poor
 from medbench.data.audit_official_cut import describe_waivers
 from medbench.planning.arm_names import arm_name, control_name, left_out
+from medbench.planning.arms import is_primary
 from medbench.planning.fitted_steps import describe_fitted
 from medbench.registry.display_names import classifier_name, dataset_name, is_of_copies
 from medbench.statistics.verdicts import FEWEST_RARE, failures
@@ -121,6 +122,16 @@ def _family(board: Board) -> list[str]:
     ]
 
 
+def primary_first(board: Board) -> list[str]:
+    """Say which comparison is tested first, where one was declared."""
+    primary = [row for row in board.rows if is_primary(row.arm, board.study.primary) and row.gain is not None]
+    if not primary:
+        return []
+    others = sum(row.gain is not None for row in board.rows) - len(primary)
+    rest = f"; the other {others} are tested together, once it is decided" if others else ""
+    return [f"Primary comparison, declared before the run and tested by itself: {arm_name(primary[0].arm)}{rest}."]
+
+
 def own_warnings(board: Board) -> list[str]:
     """Return what a reader should know before the numbers are believed, the weightiest first."""
     # What a study waives, every table says.
@@ -162,7 +173,7 @@ def board_notes(board: Board) -> list[str]:
     if board.unit == "image" and board.source["patients"] != board.source["images"]:
         sentences.append("Scored by image; all images of a patient are drawn together.")
     compared = max((row.gain.comparisons for row in board.rows if row.gain), default=0)
-    sentences += [looks(compared, board.looks), f"{f'{ESTIMAND} ' if compared else ''}{UNTUNED}"]
+    sentences += [*primary_first(board), looks(compared, board.looks), f"{f'{ESTIMAND} ' if compared else ''}{UNTUNED}"]
     if improving := still_improving([arm_name(r.arm) for r in board.rows if 2 * r.improving[0] > r.improving[1]]):
         sentences.append(improving)
     for of_it in board.yardsticks:

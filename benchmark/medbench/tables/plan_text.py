@@ -9,19 +9,20 @@ from typing import Any
 
 from medbench.data.describe import DatasetDescription
 from medbench.planning.arm_names import arm_name, branch_name, left_out
-from medbench.planning.arms import Arm
+from medbench.planning.arms import Arm, is_primary
 from medbench.planning.leak_staircase import arms_under
 from medbench.planning.plan import Plan
 from medbench.planning.seed_block import SEEDS
 from medbench.planning.stage_plan import name_stages
 from medbench.planning.stored_part import StoredPart
+from medbench.planning.study import Study
 from medbench.planning.time_forecast import Timing, duration_text
 from medbench.protocols.folds import VALIDATION_FOLDS
 from medbench.protocols.protocol import EvaluationProtocol, protocol
 from medbench.registry.display_names import classifier_name, dataset_name, method_name
 from medbench.registry.recipes import parse
 from medbench.samples import Samples
-from medbench.statistics.power import DISAGREE, PlannedDesign, half_width, outlook, patients_to_see
+from medbench.statistics.power import DISAGREE, PlannedDesign, half_width, outlook, patients_to_see, smallest_gain
 from medbench.statistics.verdicts import FEWEST_RARE, LEAK_NAMES, WORDS, Evidence, reasons
 from medbench.tables.board_notes import count_patients, knows_patients, without_command
 from medbench.tables.board_table import dropped_text
@@ -248,8 +249,25 @@ def _boards(plan: Plan, source: DatasetDescription, text: str, timed: Timing, sc
             yield from under(["No two methods are compared, so there will be no gain."], screen.width)
             continue
         whole = timed.whole / timed.at_a_time if timed.is_known else 0.0
-        design = planned_design(plan, source, text, rule, compared[classifier])
+        primary = any(is_primary(a, plan.study.primary) and a.key in on_board for a in arms)
+        if primary and compared[classifier] > 1:
+            yield from under([_primary(plan.study, planned_design(plan, source, text, rule, 1))], screen.width)
+        design = planned_design(plan, source, text, rule, compared[classifier] - bool(primary) or 1)
         yield from outlook_lines(design, worth=plan.study.worth, whole=whole, unit=_unit(source), screen=screen)
+
+
+def _name(primary: str) -> str:
+    augmenter, _, classifier = primary.partition(" / ")
+    return f"{method_name(augmenter)} with {classifier_name(classifier)}" if classifier else method_name(augmenter)
+
+
+def _primary(study: Study, design: PlannedDesign) -> str:
+    """Say what is tested first."""
+    detects = f", and can detect {100 * smallest_gain(design):.1f} points" if min(design.class_patients) > 1 else ""
+    return (
+        f"Primary comparison: {_name(study.primary)}. It is tested first and by itself{detects}; the others "
+        "together, once it is decided."
+    )
 
 
 def planned_design(
