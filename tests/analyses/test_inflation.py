@@ -181,6 +181,23 @@ def test_rows_hold_the_measured_values_from_the_published_to_the_own_control() -
     assert (one.majority, one.commonest) == (0.6, "no")
 
 
+def test_rows_have_a_standard_error() -> None:
+    """Of the difference of two shares of ten images."""
+    one = found()
+
+    for step in (one.own, *one.steps):
+        assert step.arm is not None
+        assert step.against is not None
+        assert step.error == pytest.approx(
+            np.sqrt((step.arm * (1 - step.arm) + step.against * (1 - step.against)) / 10)
+        )
+    assert one.own.error == pytest.approx(np.sqrt(0.7 * 0.3 / 10))
+    text = " ".join(render([one], "table").split())
+    assert "+30.0 (SE 14.5)" in text
+    assert "In this order, the largest part" in text
+    assert json.loads(render([one], "json"))[1]["gain_standard_error"] == pytest.approx(14.49, abs=0.01)
+
+
 def test_the_largest_part_is_the_step_that_takes_most() -> None:
     largest = found([10, 10, 8, 7], [7, 7, 7, 7]).largest
 

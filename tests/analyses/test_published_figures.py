@@ -437,6 +437,21 @@ def test_two_methods_are_put_beside_each_other_by_what_they_cost(device: str) ->
     assert not compare([board(asked(published()), "patients", *rows)]).costs
 
 
+def test_where_no_figure_was_found_the_rows_stand_under_each_other() -> None:
+    gain = Interval(0.031, 0.02, -0.017, 0.081, -0.01, 0.07, 30, 1e-4, 1e-5, 3, 2.5)
+    judged = Judged(gain, 0.01, Evidence(5, 3, 4, 4, rare=40, patients=100), Verdict("can't tell"))
+    chosen = Arm("wgan", "pre[source=x,augmenter=a]", control="wgan", over="pre[source=x]")
+    rows = row("wgan"), dataclasses.replace(row("wgan", judged=judged), arm=chosen, depth=1)
+    found = compare([board(asked(published(value=None)), "patients", *rows)])
+    text = render(found, "table")
+
+    assert "No figure was found published" in text
+    assert "published,  " not in text
+    assert "not found" not in text
+    assert "+3.1 (-1.7 to +8.1)" in text
+    assert not compare([board(asked(published()), "patients", *rows)]).chain
+
+
 # -- commands ----------------------------------------------------------------------------------------------------------
 
 TOY = """

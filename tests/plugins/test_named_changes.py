@@ -91,3 +91,27 @@ def test_a_gan_of_the_rare_classes_is_restored_as_it_was(tmp_path: Path) -> None
     again = recipe.restore({name: np.array(array) for name, array in fitted.state().items()}, train)
 
     assert np.array_equal(fitted.sample(labels, 3), again.sample(labels, 3))
+
+
+def test_chosen_samples_stand_under_all_of_them(tmp_path: Path) -> None:
+    from medbench_plugins.augmenters.chosen import Chosen
+    from medbench_plugins.augmenters.generative import Generative
+    from medbench_plugins.generators.acgan import ACGAN
+
+    names, one = [], Chosen()
+    recipe: Any = one
+    while recipe is not None:
+        names.append(recipe.name)
+        recipe = recipe.control
+
+    assert names == ["acgan-chosen", "acgan", "copies", "balanced"]
+    assert one.control == Generative()
+    gan = ACGAN(width=4, latent=8, steps=2, batch=4)
+    inner = Selected(generator=gan, by="discriminator")
+    same = [
+        augmenter.fit(toy_samples(12), SandboxContext(tmp_path))
+        for augmenter in (Chosen(generator=inner), Generative("acgan-selected", generator=inner))
+    ]
+    assert np.array_equal(same[0].samples.x, same[1].samples.x)
+    with pytest.raises(medbench.UsageError, match="filters no other generator"):
+        Chosen(generator=gan).check()

@@ -147,6 +147,8 @@ class Comparison:
         is_phantom: Whether any image was drawn by medbench.
         sources: Of the boards, as these have them.
         costs: Of the two methods that the study's file names, for each classifier under the honest protocol.
+        chain: Where no figure was found: every row of the honest boards, each under what it is compared with; there is
+            nothing to stand beside.
     """
 
     study: Study
@@ -156,6 +158,7 @@ class Comparison:
     is_phantom: bool
     sources: tuple[Mapping[str, Any], ...] = ()
     costs: tuple[Cost, ...] = ()
+    chain: tuple[Row, ...] = ()
 
     @property
     def remainders(self) -> tuple[Remainder, ...]:
@@ -193,9 +196,17 @@ def compare(boards: Sequence[Board]) -> Comparison:
         for published in study.published
         if is_about(published, dataset)
     )
-    costs = tuple(_costs(study, [board for board in boards if board.protocol == honest]))
+    fair = [board for board in boards if board.protocol == honest]
+    is_told = not lines or any(line.published.value is not None for line in lines)
     return Comparison(
-        study, own, honest, lines, any(b.is_phantom for b in boards), tuple(b.source for b in boards), costs
+        study,
+        own,
+        honest,
+        lines,
+        any(board.is_phantom for board in boards),
+        tuple(board.source for board in boards),
+        tuple(_costs(study, fair)),
+        () if is_told else tuple(row for board in fair for row in board.rows),
     )
 
 

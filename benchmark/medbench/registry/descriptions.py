@@ -32,6 +32,7 @@ METHODS: Mapping[str, str] = {
     "copies": "real images repeated, as many as a generator would add: what a generator has to beat",
     "acgan": "images of an AC-GAN added",
     "acgan-selected": "images of an AC-GAN added, those that a classifier recognises",
+    "acgan-chosen": "the same, compared with all images of the AC-GAN instead of with copies",
     "reacgan": "images of a ReACGAN added: the strongest GAN here",
     "dcgan": "images of a DCGAN added, one network a class",
     "diffusion": "images of a diffusion model added",

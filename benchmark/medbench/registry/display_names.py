@@ -49,6 +49,7 @@ OF_GENERATORS: Mapping[str, tuple[str, str]] = {
     "copies": ("resample", "{} images"),
     "acgan": ("acgan", "{} images"),
     "acgan-selected": ("selected", "{} images"),
+    "acgan-chosen": ("selected", "{} images"),
     "reacgan": ("reacgan", "{} images"),
     "dcgan": ("dcgan", "{} images"),
     "diffusion": ("diffusion", "{} images"),

@@ -15,7 +15,7 @@ from medbench.tables.writers.terminal import PIPE, Screen, in_two_parts, name_co
 from medbench.tables.writers.values import Values, gain_values, percent, verdict_values
 from medbench.text import WIDTH, clean, columns, counted, pad, points, wrapped
 
-TITLE_WIDTH = 50
+TITLE_WIDTH = 47
 NAMED = 22  # characters of a name that stands in the heading
 RANGE = "95 % CI of the gain over the method above it"
 
@@ -57,7 +57,7 @@ def answers(found: Inflation) -> Iterator[str]:
         yield "Not everything is done or defined: what is left of the gain cannot be said yet."
     if (largest := found.largest) is not None:
         step, fall = largest
-        yield f"The largest part, {100 * fall:.1f}, was {CAUSES[step.leak]} (step {step.number})."
+        yield f"In this order, the largest part, {100 * fall:.1f}, was {CAUSES[step.leak]} (step {step.number})."
 
 
 def sentences(found: Inflation) -> Iterator[str]:
@@ -74,6 +74,11 @@ def sentences(found: Inflation) -> Iterator[str]:
         "balanced accuracy by patient where labels allow, with the decision threshold that follows the class "
         "frequencies; intervals as in the leaderboard."
     )
+    if any(step.error is not None for step in (found.own, *found.steps)):
+        yield (
+            "SE: standard error of a gain, images taken as independent and the two methods as unpaired. Which part is "
+            "the largest depends on the order in which leaks are taken away."
+        )
     if arm != method_name(found.table.arm):
         yield f"Both with {method_name(found.table.arm)}; the networks differ."
     sources = dict.fromkeys(
@@ -111,6 +116,7 @@ def values(found: Inflation) -> Iterator[Values]:
             "against_value": percent(step.against),
             **ends,
             "gain": percent(step.gain),
+            "gain_standard_error": percent(step.error),
             "verdict": verdict_values(found.verdict if is_last else None)["verdict"],
             "status": step.why or "done",
         }
@@ -140,20 +146,21 @@ def _lines(found: Inflation, screen: Screen) -> Iterator[str]:
         alone, text = name_column(f" {title}", TITLE_WIDTH + 1)
         yield from (*alone, _line(text, *_cells(step)))
     if found.gain is not None:
-        yield f"{pad(f' {RANGE}', TITLE_WIDTH)}{range_of(found.gain):>29}"
+        yield f"{pad(f' {RANGE}', TITLE_WIDTH)}{range_of(found.gain):>33}"
     yield ""
     yield from under(sentences(found), screen.width)
 
 
 def _line(title: str, arm: str, against: str, gain: str) -> str:
-    return f"{pad(title, TITLE_WIDTH)}{arm:>9}{against:>9}{gain:>11}"
+    return f"{pad(title, TITLE_WIDTH)}{arm:>9}{against:>9}{gain:>15}"
 
 
 def _cells(step: Step) -> tuple[str, str, str]:
     def value(number: float | None) -> str:
         return "" if number is None else f"{100 * number:.1f}"
 
-    gain = step.why if step.gain is None else points(step.gain)
+    error = "" if step.error is None or step.gain is None else f" (SE {100 * step.error:.1f})"
+    gain = step.why if step.gain is None else f"{points(step.gain)}{error}"
     return value(step.arm), value(step.against), gain
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from functools import partial
 
 from medbench.analyses.published_figures import Comparison, Cost, Figure, Line, Remainder
+from medbench.boards.board import Row
+from medbench.planning.arm_names import arm_name
 from medbench.protocols.protocol import protocol
 from medbench.registry.display_names import classifier_name, dataset_name, method_name
 from medbench.statistics.verdicts import LEAK_NAMES, WORDS
@@ -54,7 +56,16 @@ def render(comparison: Comparison, form: str, *, screen: Screen = PIPE) -> str:
 
 def _lines(comparison: Comparison, screen: Screen) -> Iterator[str]:
     yield from wrapped(f"{comparison.study.name}: published, rerun by its own protocol, and by an honest one", WIDTH)
-    for title, lines in groups(comparison):
+    if comparison.chain:
+        yield from ("", " No figure was found published; each row under what it is compared with:")
+        yield f" {'':46}{'balanced':>9}  gain over the row"
+        yield f" {'':46}{'accuracy':>9}  above it, 95 % CI"
+        for row in comparison.chain:
+            alone, name = name_column(f" {'  ' * row.depth}{row_name(row)}", 47)
+            value = "" if row.scores is None else f"{100 * row.scores.balanced_accuracy:.1f}"
+            gain = gain_and_range(row.gain) if row.gain is not None else "" if row.arm.control else "reference"
+            yield from (*alone, f"{pad(name, 47)}{value:>9}  {gain}".rstrip())
+    for title, lines in () if comparison.chain else groups(comparison):
         yield ""
         yield from (f" {line}" for line in wrapped(title, WIDTH - 2))
         if lines[0].published.is_share:
@@ -151,6 +162,11 @@ def groups(comparison: Comparison) -> Iterator[tuple[str, list[Line]]]:
         ]
         found.setdefault(", ".join(filter(None, parts)), []).append(line)
     yield from found.items()
+
+
+def row_name(row: Row) -> str:
+    """Name a row of a chain: the network, where that is what differs, else the method."""
+    return classifier_name(row.arm.classifier) if row.arm.over else arm_name(row.arm)
 
 
 def answers(comparison: Comparison) -> Iterator[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import medbench
 from medbench_plugins.augmenters.augmix import AugMix, Chains
+from medbench_plugins.augmenters.chosen import Chosen
 from medbench_plugins.augmenters.cutting import YOCO, CropMix, Crops
 from medbench_plugins.augmenters.feature_gaussian import FeatureGaussian
 from medbench_plugins.augmenters.feature_generative import COPIES as FEATURE_COPIES
@@ -60,6 +61,7 @@ def register_augmenters() -> Iterable[medbench.Augmenter]:
         Generative(COPIES, generator=Resample()),
         Generative(),
         Generative("acgan-selected", generator=Selected()),
+        Chosen(),
         Generative("reacgan", generator=ReACGAN()),
         Generative("dcgan", generator=DCGAN()),
         Generative("diffusion", generator=Diffusion()),
