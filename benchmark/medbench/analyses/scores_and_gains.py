@@ -21,8 +21,8 @@ from medbench.statistics.rank_correlation import (
     PairedCell,
     cell_gains,
     joint_ranges,
-    noise_of_draws,
     rank_correlation,
+    widened,
 )
 from medbench.store.store import Store
 from medbench.trial.score_keys import KEY_OF, score_of
@@ -194,8 +194,7 @@ def _one(name: str, cells: _Cells, gains: np.ndarray) -> tuple[ScoreAndGain, np.
     ]
     finite = [float(other) for other in others if np.isfinite(other)]
     ends = (min(finite), max(finite)) if finite else None
-    again = np.nan_to_num(drawn[1:])
-    again = again.mean() + (again - again.mean()) * noise_of_draws(gains[rows], groups)
+    again = widened(drawn[1:], gains[rows], groups)
     return replace(found, correlation=float(drawn[0]), without_one=ends), again
 
 

@@ -110,6 +110,12 @@ def noise_of_draws(gains: np.ndarray, groups: np.ndarray) -> float:
     return float(np.sqrt(max(1.0, squares[1:].mean() / squares[0]))) if squares[0] > 0 else 1.0
 
 
+def widened(drawn: np.ndarray, gains: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Return the correlations of draws with their spread widened by :func:`noise_of_draws`: ``float64 (draws,)``."""
+    again = np.nan_to_num(drawn)
+    return again.mean() + (again - again.mean()) * noise_of_draws(gains, groups)
+
+
 def joint_ranges(observed: np.ndarray, drawn: np.ndarray, *, df: int) -> tuple[np.ndarray, np.ndarray]:
     """Return 95 % ranges of several correlations that hold together.
 
