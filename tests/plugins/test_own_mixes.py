@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -395,3 +398,19 @@ def test_features_are_refused_in_one_sentence(tmp_path: Path) -> None:
     for augmenter in (AugMix(), Chains(), Crops(), CropMix(), SnapMix()):
         with pytest.raises(medbench.UsageError, match="works on images and volumes"):
             augmenter.fit(rows, SandboxContext(tmp_path))
+
+
+def test_a_run_trains_with_them_and_names_them(tmp_path: Path) -> None:
+    """Through the command line, with processes of its own: a loss, a network that is fitted before, stored copies."""
+    environment = {**os.environ, "MEDBENCH_CACHE": str(tmp_path / "cache"), "MEDBENCH_RESULTS": str(tmp_path / "runs")}
+    asked = ["-d", "phantom:ddti:benign-malignant", "-c", "small-cnn", "--folds", "2", "--repeats", "1"]
+    asked += [part for name in ("augmix", "snapmix", "self-cutmix") for part in ("-a", name)]
+    asked += ["--no-controls", "--no-yardsticks", "--budget", "steps=4,batch=8,size=16,generator_steps=2"]
+    command = [sys.executable, "-m", "medbench", "run", *asked, "--workers", "1"]
+
+    ran = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=300)
+
+    assert ran.returncode == 0, ran.stderr
+    assert "6 training runs finished" in ran.stdout
+    for name in ("AugMix", "SnapMix", "stored self-CutMix"):
+        assert name in ran.stdout
