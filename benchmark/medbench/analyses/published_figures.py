@@ -166,7 +166,7 @@ class Comparison:
         table = self.study.inflation
         if table is None:
             return ()
-        claims = [one for one in self.lines if one.published.arm == table.arm and one.published.is_share]
+        claims = [one for one in self.lines if (one.published.arm, one.published.metric) == (table.arm, table.metric)]
         found = []
         for line in claims:
             others = [one for one in self.lines if _is_compared(one, line, table.against)]
