@@ -1,4 +1,4 @@
-"""How many changed copies of training pictures the score `copies-pixels` finds, and how often it is wrong.
+"""How many changed copies of training pictures `copies-pixels` and `copies-least` find, and how often they are wrong.
 
     python docs/benchmarks/memoriser.py [FOLDER ...] [--phantom NAME] [--patients 200] [--size 64] [--seed 0]
 
@@ -6,6 +6,10 @@ A FOLDER holds pictures directly, or one folder of pictures a class; what stands
 patient. Phantoms are drawn besides. Patients are cut in three: half are what a memoriser was fitted on, a quarter
 sets the limit, a quarter says how often a picture that nobody copied is called a copy. Patients who share a picture
 are one, as in medbench's own cuts.
+
+With --bound the share of copies that `copies-least` shows at least, of as many copies, and of as many pictures that
+nobody copied over --draws other cuts: the share of cuts in which it is above 0. `BreastMNIST` (a file of MedMNIST)
+can be given as a FOLDER ending in .npz.
 
 Printed for each set: pictures of the three parts, the limit, wrong alarms and, for each change, the share found, all in
 percent. All changes are of pixels from 0 to 255; a blur of 1 is the standard deviation in pixels.
@@ -22,7 +26,7 @@ from PIL import Image
 from scipy import ndimage
 
 from medbench.registry.plugins import load
-from medbench_plugins.generator_scores.copied_pictures import copy_limit
+from medbench_plugins.generator_scores.copied_pictures import copy_limit, least_share
 from medbench_plugins.generator_scores.likeness import find_most_alike
 
 PROMISED = ("copy", "noise 10", "blur 1", "mirror", "contrast")
@@ -57,6 +61,14 @@ def from_folder(folder: Path, size: int) -> tuple[np.ndarray, np.ndarray]:
     return np.stack(x), np.array([f.stem.partition("_")[0] for f in files])
 
 
+def from_archive(file: Path, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the pictures of a file of MedMNIST ``uint8 (n, 1, size, size)``, each a patient of its own."""
+    with np.load(file) as arrays:
+        x = np.concatenate([arrays[f"{part}_images"] for part in ("train", "val", "test")])
+    shrunk = [np.asarray(Image.fromarray(one).convert("L").resize((size, size), Image.Resampling.BOX)) for one in x]
+    return np.stack(shrunk)[:, None], np.arange(len(x)).astype(str)
+
+
 def from_phantom(name: str, patients: int, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Return drawn pictures of a data set and their patients."""
     dataset = load(installed=False).resolve("dataset", name)
@@ -82,6 +94,25 @@ def measure(x: np.ndarray, patients: np.ndarray, seed: int) -> tuple[list[int], 
     return [len(train), len(held_out), len(fresh)], least, wrong, found
 
 
+def measure_bound(x: np.ndarray, patients: np.ndarray, seed: int, draws: int) -> tuple[dict[str, float], int]:
+    """Return the share of copies shown at least, by the change, mean over cuts; and cuts in which strangers count."""
+    names = one_a_picture(x, patients)
+    who, inverse = np.unique(names, return_inverse=True)
+    found: dict[str, list[float]] = {}
+    false = 0
+    for draw in range(draws):
+        rng = np.random.default_rng([seed, draw])
+        place = rng.permutation(len(who))[inverse] / len(who)
+        parts = ((0, 0.5), (0.5, 0.75), (0.75, 1))
+        train, held_out, fresh = (x[(place >= low) & (place < high)] for low, high in parts)
+        honest = find_most_alike(held_out, train)[0]
+        false += least_share(find_most_alike(fresh, train)[0], honest) > 0
+        if draw < 3:
+            for name, made in changes(train[rng.permutation(len(train))[:200]], rng).items():
+                found.setdefault(name, []).append(least_share(find_most_alike(made, train)[0], honest))
+    return {name: float(np.mean(of_it)) for name, of_it in found.items()}, false
+
+
 def one_a_picture(x: np.ndarray, patients: np.ndarray) -> np.ndarray:
     """Return patients, with one name for all that are joined by pictures of the same pixels."""
     names, shown_by = patients.copy(), dict[bytes, str]()
@@ -100,13 +131,21 @@ def main() -> None:
     parser.add_argument("--patients", type=int, default=200)
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--bound", action="store_true", help="show copies-least instead")
+    parser.add_argument("--draws", type=int, default=100)
     asked = parser.parse_args()
-    sets = {folder.name: from_folder(folder, asked.size) for folder in asked.folders}
+    sets = {f.name: (from_archive if f.suffix == ".npz" else from_folder)(f, asked.size) for f in asked.folders}
     for name in asked.phantom:
         drawn = from_phantom(name, asked.patients, asked.size, asked.seed)
         sets[f"phantom {name.partition(':')[0]}"] = drawn
     heads: tuple[str, ...] = ()
-    for name, (x, patients) in sets.items():
+    for name, (x, patients) in sets.items() if asked.bound else ():
+        shown, false = measure_bound(x, patients, asked.seed, asked.draws)
+        heads = heads or tuple(shown)
+        print(
+            f"{name}, false in {false} of {asked.draws}: " + ", ".join(f"{k} {100 * v:.0f}" for k, v in shown.items())
+        )
+    for name, (x, patients) in () if asked.bound else sets.items():
         sizes, least, wrong, found = measure(x, patients, asked.seed)
         if not heads:
             heads = tuple(found)

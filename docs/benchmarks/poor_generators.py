@@ -11,8 +11,8 @@ mixed up    training images under labels that are drawn anew
 one each    one training image a class, again and again
 noise       gray values drawn pixel by pixel
 
-Printed: the share of draws with the mark, and the medians of KID within classes over its spread and of coverage over
-its floor, which the mark is read off.
+Printed: the share of draws with the mark, and the medians of what it is read off: KID within classes over its spread,
+coverage and recall over their floors, `origin`, and `tstr` with its floor.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ from medbench.registry.plugins import load
 from medbench.testing import SandboxContext
 from medbench.trial.generator_scores import score_synthetic
 from medbench_plugins.extractors.random_convolutions import RandomConvolutions
+from medbench_plugins.generator_scores.by_class import Origin, TrainedOnMade
 from medbench_plugins.generator_scores.kid import KIDByClass
-from medbench_plugins.generator_scores.neighbours import Coverage
+from medbench_plugins.generator_scores.neighbours import Coverage, Recall
 from medbench_plugins.generators.placebos import Blur, Resample
 
 
@@ -84,9 +85,9 @@ def main() -> None:
     for name, value in (("--patients", 120), ("--size", 32), ("--draws", 10)):
         parser.add_argument(name, type=int, default=value)
     asked = parser.parse_args()
-    scores = [KIDByClass(), Coverage()]
+    scores = [KIDByClass(), Coverage(), Recall(), Origin(), TrainedOnMade()]
     for name in asked.phantom:
-        found: dict[str, list[tuple[bool, float, float]]] = {}
+        found: dict[str, list[tuple[float, ...]]] = {}
         for draw in range(asked.draws):
             samples, unseen = (drawn(name, asked.patients, asked.size, 2 * draw + i) for i in range(2))
             who = np.random.default_rng(draw).permutation(np.unique(samples.patients))
@@ -100,13 +101,15 @@ def main() -> None:
                 assert result is not None
                 v = result.values
                 ratios = v["kid-by-class"] / v["kid-by-class-spread"], v["coverage"] / v["coverage-floor"]
-                found.setdefault(kind, []).append((bool(why_poor(v)), *ratios))
+                more = v["recall"] / v["recall-floor"], v["origin"], v["tstr"], v["tstr-floor"]
+                found.setdefault(kind, []).append((float(bool(why_poor(v))), *ratios, *more))
         print(f"\n{name}, {asked.patients} patients, {asked.draws} draws")
-        print(f"{'made images':<14}{'marked g':>10}{'KID/spread':>12}{'coverage/floor':>16}")
+        heads = ("KID/spread", "coverage/floor", "recall/floor", "origin", "tstr", "tstr floor")
+        print(f"{'made images':<14}{'marked g':>10}" + "".join(f"{head:>15}" for head in heads))
         for kind, of_kind in found.items():
-            marked = sum(m for m, _, _ in of_kind)
-            kid, covered = (float(np.median([row[i] for row in of_kind])) for i in (1, 2))
-            print(f"{kind:<14}{f'{marked} of {len(of_kind)}':>10}{kid:>12.1f}{covered:>16.2f}", flush=True)
+            marked = f"{int(sum(row[0] for row in of_kind))} of {len(of_kind)}"
+            medians = np.median(np.array(of_kind)[:, 1:], axis=0)
+            print(f"{kind:<14}{marked:>10}" + "".join(f"{value:>15.2f}" for value in medians), flush=True)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from medbench_plugins.extractors.own_classifier import OwnClassifier
 from medbench_plugins.extractors.random_convolutions import RandomConvolutions
 from medbench_plugins.generator_scores import neighbours
 from medbench_plugins.generator_scores.by_class import DomainInceptionScore, Origin, TrainedOnMade, TriedOnMade
-from medbench_plugins.generator_scores.copied_pictures import CopiesPixels
+from medbench_plugins.generator_scores.copied_pictures import CopiesPixels, least_share
 from medbench_plugins.generator_scores.inception_score import InceptionScore
 from medbench_plugins.generator_scores.kid import KIDByClass, kernel_distance
 from medbench_plugins.generator_scores.likeness import find_most_alike
@@ -287,15 +287,36 @@ def test_a_generator_is_poor_by_distance_or_by_coverage_and_not_by_a_floor_about
     assert why_poor(good | {"coverage-floor": 0.9, "coverage": 0.44}) == (
         "they cover 44 % of the real ones, as many real images 90 %"
     )
+    assert why_poor(good | {"recall": 0.36, "recall-floor": 0.94}) == (
+        "36 % of the real ones are like them, 94 % are like as many real images"
+    )
+    assert why_poor(good | {"origin": 0.946}) == "they can be told from real ones (AUROC 0.95)"
+    taught = {"tstr": 0.51, "tstr-floor": 0.7, "tstr:benign": 0.9, "tstr:malignant": 0.12, "tstr:benign-floor": 0.7}
+    assert why_poor(good | taught) == "a classifier trained on them knows 51 % of real ones, chance is 50 %"
+    assert why_poor(good | taught | {"tstr-floor": 0.55}) == ""  # real images teach nothing either
     assert why_poor({}) == ""
 
 
 def test_copies_are_counted_over_the_cells_that_know() -> None:
     assert count_copies([({"copies-pixels": 0.02}, 150), ({"copies-pixels": None}, 99), ({}, 99)]) == (3, 150)
-    assert wording.copies([("acgan", 0, 2910), ("none", 0, 0)]).startswith(
+    assert wording.copies([("acgan", 0, 2910, math.nan), ("none", 0, 0, math.nan)]).startswith(
         "Generated images that are copies of training images: acgan 0 of 2,910 (1 in 100 by chance)."
     )
-    assert wording.copies([("none", 0, 0)]) == ""
+    assert wording.copies([("none", 0, 0, math.nan)]) == ""
+    assert "acgan 0 of 2,910 (at least 59 % by their nearness)" in wording.copies([("acgan", 0, 2910, 0.59)])
+
+
+@pytest.mark.parametrize(("copied", "twins"), [(0.0, 0.1), (0.5, 0.0), (0.9, 0.1)])
+def test_a_bound_on_copies_is_a_lower_one_and_finds_what_a_limit_misses(copied: float, twins: float) -> None:
+    """Copies stand at a likeness of .99, and so do held-out twins, for which the limit of copies is above it."""
+    rng, above = np.random.default_rng(0), []
+    for _ in range(200):
+        honest = np.where(rng.random(150) < twins, 0.99, rng.beta(5, 3, 150))
+        made = np.where(rng.random(200) < copied + (1 - copied) * twins, 0.99, rng.beta(5, 3, 200))
+        above.append(least_share(made, honest))
+
+    assert np.mean(np.array(above) > copied) <= 0.05
+    assert np.mean(above) > copied - 0.25
 
 
 def test_blurred_images_are_poor_and_real_ones_are_not() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from math import nan
 from typing import Any
 
 from medbench.boards.board import Board
@@ -181,7 +182,9 @@ def board_notes(board: Board) -> list[str]:
             title = yardstick(of_it)[0]
             sentences.append(f"{title}: {failures(of_it.failed, of_it.planned, of_it.kinds)}, so it is not scored.")
     learnt = [row for row in board.rows if not is_of_copies(row.arm.augmenter)]
-    if found := copies([(arm_name(row.arm), *row.copied) for row in learnt]):
+    if found := copies(
+        [(arm_name(row.arm), *row.copied, row.scores_of_made.get("copies-least", nan)) for row in learnt]
+    ):
         sentences.append(found)
     for row in board.rows:
         name = arm_name(row.arm)

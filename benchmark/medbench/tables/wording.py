@@ -234,11 +234,15 @@ def generator_poor(arms: Sequence[tuple[str, str]]) -> str:
     return f"g: poor generated images, so this row says little about better ones. {each}."
 
 
-def copies(arms: Sequence[tuple[str, int, int]]) -> str:
+def copies(arms: Sequence[tuple[str, int, int, float]]) -> str:
     """Say how many generated images are copies of training images; "" where none was looked at.
 
     Args:
-        arms: Name, copies and images looked at.
+        arms: Name, copies, images looked at, and the share that are copies at least; NaN where that is not known.
     """
-    each = ", ".join(f"{name} {n:,} of {of:,}" for name, n, of in arms if of)
+    each = ", ".join(
+        f"{name} {n:,} of {of:,}{f' (at least {100 * least:.0f} % by their nearness)' if least >= 0.005 else ''}"
+        for name, n, of, least in arms
+        if of
+    )
     return f"Generated images that are copies of training images: {each} (1 in 100 by chance)." if each else ""

@@ -9,7 +9,6 @@ from typing import Any
 from medbench.boards.board import Board, Row
 from medbench.boards.yardstick_results import YardstickResult
 from medbench.publishing.bundle.allowed_texts import keep_allowed
-from medbench.registry.display_names import is_of_copies
 from medbench.statistics.gain_intervals import Interval
 from medbench.tables.wording import yardstick
 
@@ -121,7 +120,7 @@ def across_versions(board: Mapping[str, Any]) -> dict[str, Any]:
 
     def bare(part: Any) -> Any:
         if isinstance(part, dict):
-            if "marks" in part and is_of_copies(str(part.get("augmenter"))):  # they once were called poor, and are real
+            if "marks" in part:  # what is poor follows from rules too
                 part = {**part, "marks": str(part["marks"]).replace("g", "")}
             return {key: bool(value) if key in TEXTS else value for key, value in part.items() if key not in RULED}
         return part
