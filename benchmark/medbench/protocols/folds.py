@@ -18,7 +18,6 @@ from medbench.errors import DataError
 from medbench.samples import Samples
 from medbench.text import counted
 
-UNEVEN = 1 / 2  # of an even share of a class's groups, beyond one group: what a fold may be off before groups are dealt
 VALIDATION_FOLDS = 10  # a tenth of the training part only watches whether the loss still falls
 
 
@@ -97,7 +96,7 @@ def assign_folds(groups: np.ndarray, labels: np.ndarray, folds: int, *, salt: st
         labels: ``int64 (n,)``.
         folds: Number of folds.
         salt: Another text gives another partition.
-        evenly: Count in groups where rows leave a fold far too few or too many groups of a class (see UNEVEN), as where
+        evenly: Count in groups where rows leave a fold too few or too many groups of a class, more than one off, as where
             some have a hundred rows and most have one; patients are what a range is drawn over.
 
     Returns:
@@ -108,7 +107,7 @@ def assign_folds(groups: np.ndarray, labels: np.ndarray, folds: int, *, salt: st
         of_group = counts.setdefault(group, {})
         of_group[label] = of_group.get(label, 0) + 1
     fold_of = _greedy(counts, folds, salt)
-    if evenly and (uneven := _unevenness(counts, fold_of, folds)) > UNEVEN:
+    if evenly and (uneven := _unevenness(counts, fold_of, folds)) > 0:
         # A group counts as one, parted over its classes; scaled by what all sizes divide, so that no fraction is needed
         # and groups of one size are dealt as by rows.
         whole = math.lcm(*{sum(of_group.values()) for of_group in counts.values()})
