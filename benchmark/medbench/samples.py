@@ -126,6 +126,11 @@ class Samples:
         )
 
 
+def joins_patients(samples: Samples) -> bool:
+    """Say whether some patients are one group, as those who share a picture are: they are drawn together then."""
+    return len(set(samples.groups.tolist())) < len(set(samples.patients.tolist()))
+
+
 def balanced_sampling(samples: Samples) -> np.ndarray:
     """Return the probability of each row under which all classes that have rows are equally likely.
 

@@ -108,3 +108,13 @@ def units_by_definition(p: Predictions, frequencies: np.ndarray, by_patient: boo
         powers = np.exp(mean - mean.max(1, keepdims=True))
         pooled.append(powers / powers.sum(1, keepdims=True))
     return Units(names, names, p.labels[first], *pooled, decisions, np.asarray(frequencies))
+
+
+@pytest.mark.parametrize("by_patient", [True, False])
+def test_patients_who_share_a_picture_are_drawn_together(by_patient: bool) -> None:
+    patients, groups = np.array(["a", "a", "b", "c"]), np.array(["ab", "ab", "ab", "c"])
+    p = np.full((4, 2), 0.5)
+
+    found = units(Predictions(named(4), patients, np.array([1, 1, 1, 0]), p, groups), [0.5, 0.5], by_patient=by_patient)
+
+    assert found.clusters.tolist() == (["ab", "ab", "c"] if by_patient else ["ab", "ab", "ab", "c"])

@@ -187,4 +187,4 @@ def mean_of(predictions: Sequence[Predictions]) -> Predictions:
     if any(not np.array_equal(p.ids, first.ids) for p in predictions):
         raise ValueError("trainings that are averaged were tested on different images")
     mean = np.mean([p.probabilities for p in predictions], axis=0)
-    return Predictions(first.ids, first.patients, first.labels, mean)
+    return Predictions(first.ids, first.patients, first.labels, mean, first.groups)

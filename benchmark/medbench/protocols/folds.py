@@ -96,8 +96,8 @@ def assign_folds(groups: np.ndarray, labels: np.ndarray, folds: int, *, salt: st
         labels: ``int64 (n,)``.
         folds: Number of folds.
         salt: Another text gives another partition.
-        evenly: Count in groups where rows leave a fold too few or too many groups of a class, more than one off, as where
-            some have a hundred rows and most have one; patients are what a range is drawn over.
+        evenly: Count in groups where rows leave a fold more than one group of a class off, as where some have a hundred
+            rows and most have one; patients are what a range is drawn over.
 
     Returns:
         ``int64 (n,)`` fold of each row, 0 to folds - 1.

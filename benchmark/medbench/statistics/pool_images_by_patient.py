@@ -18,7 +18,7 @@ class Units:
 
     Attributes:
         names: ``str (n,)``: patients, or images.
-        clusters: ``str (n,)``: patients; what is drawn together.
+        clusters: ``str (n,)``: patients, those who share a picture as one; what is drawn together.
         labels: ``int64 (n,)``.
         probabilities: ``float64 (n, n_classes)``, prior-corrected, of the unit.
         raw: The same, uncorrected.
@@ -76,10 +76,12 @@ def units_of(
             if by_patient:
                 patients, (names, first, _) = slice(begins[j], begins[j + 1]), of_cells[j]
                 corrected_of, raw_of = (of_unit[patients] for of_unit in of_patients)
-                found[i] = Units(names, names, p.labels[first], corrected_of, raw_of, decisions, np.asarray(seen))
+                drawn = names if p.groups is None else p.groups[first]
+                found[i] = Units(names, drawn, p.labels[first], corrected_of, raw_of, decisions, np.asarray(seen))
             else:
                 own = corrected[images], raw[images]
-                found[i] = Units(p.ids, p.patients, p.labels, *own, decisions, np.asarray(seen))
+                drawn = p.patients if p.groups is None else p.groups
+                found[i] = Units(p.ids, drawn, p.labels, *own, decisions, np.asarray(seen))
     return [found[i] for i in range(len(predictions))]
 
 

@@ -55,7 +55,9 @@ class PredictionReader:
             ends = np.cumsum(lengths)[:-1]
             labels = np.split(table["label"].to_numpy(), ends)
             p = np.split(np.column_stack([table[name].to_numpy() for name in names]), ends)
-            return [Predictions(*part) for part in zip(ids, patients, labels, p, strict=True)]
+            united = "group" in table.columns
+            groups = self._split("group", table["group"], lengths) if united else [None] * len(rows)
+            return [Predictions(*part) for part in zip(ids, patients, labels, p, groups, strict=True)]
         except (OSError, KeyError, sealed_records.Damaged, polars.exceptions.PolarsError, ValueError):
             return [read_predictions(row) for row in rows]  # says which one; trials may have other columns
 

@@ -102,6 +102,7 @@ def write_result(folder: Path, result: Result, provenance: dict[str, Any]) -> No
     import polars
 
     columns: dict[str, Any] = {"id": result.ids, "patient": result.patients, "label": result.labels}
+    columns |= {"group": result.groups} if result.groups is not None else {}
     columns |= {f"p{k}": result.probabilities[:, k] for k in range(result.probabilities.shape[1])}
     polars.DataFrame(columns).write_parquet(folder / "predictions.parquet")
     record = {
@@ -294,6 +295,7 @@ def read_predictions(stored: Stored) -> Predictions:
             table["patient"].to_numpy().astype(np.str_),
             table["label"].to_numpy(),
             np.column_stack([table[name].to_numpy() for name in names]),
+            table["group"].to_numpy().astype(np.str_) if "group" in table.columns else None,
         )
     except sealed_records.Damaged as error:
         raise sealed_records.damage_error(stored.folder, str(error)) from None

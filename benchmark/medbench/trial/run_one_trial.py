@@ -24,7 +24,7 @@ from medbench.interfaces import (
 from medbench.protocols.check_training_set import check_synthetic_rows, check_training_set
 from medbench.protocols.leaks import LEAKS, find_leaks
 from medbench.protocols.protocol import EvaluationProtocol
-from medbench.samples import Samples
+from medbench.samples import Samples, joins_patients
 from medbench.trial.context import TrialContext, measure_cost
 from medbench.trial.encode import encode_samples, encoder_and_head
 from medbench.trial.generator_scores import Fold, GeneratorScores, score_synthetic
@@ -132,6 +132,7 @@ def run_trial(
         counts=_count_rows(fitted),
         # Without a key, so that the scores count as missing and are computed by the next run.
         scored={"extractor": extractor.name, "sha256": ""} if extractor is not None else {},
+        groups=test.groups if joins_patients(samples) else None,
     )
     if keep is not None:
         keep(result)

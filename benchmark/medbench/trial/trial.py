@@ -99,6 +99,7 @@ class Result:
         scored: How: extractor, its SHA-256, features and rows, as :class:`.GeneratorScores` has it.
         metric_keys: By metric, what it was computed with: :func:`medbench.trial.metrics.measure_key`.
         unmeasured: Why a number is missing, by ``metric NAME``, ``score NAME`` or ``extractor NAME``.
+        groups: ``str (n,)`` of patients who share a picture, and so are drawn together; None where none do.
     """
 
     trial: Trial
@@ -119,6 +120,7 @@ class Result:
     scored: Mapping[str, str | int] = field(default_factory=dict)
     metric_keys: Mapping[str, str] = field(default_factory=dict)
     unmeasured: Mapping[str, str] = field(default_factory=dict)
+    groups: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,9 +132,11 @@ class Predictions:
         patients: ``str (n,)``.
         labels: ``int64 (n,)``.
         probabilities: ``float64 (n, n_classes)``.
+        groups: ``str (n,)`` of patients who share a picture, and so are drawn together; None where none do.
     """
 
     ids: np.ndarray
     patients: np.ndarray
     labels: np.ndarray
     probabilities: np.ndarray
+    groups: np.ndarray | None = None

@@ -99,7 +99,9 @@ def _cells(bundle: Bundle, board: Board, own: Row, arm: Arm) -> Iterator[tuple[t
         if set(place) != set(tested.ids.tolist()):
             raise LookupError("the images tested in a fold are not the same")
         order = [place[name] for name in tested.ids.tolist()]
-        predictions = Predictions(tested.ids, tested.patients, tested.labels, predicted.probabilities[order])
+        predictions = Predictions(
+            tested.ids, tested.patients, tested.labels, predicted.probabilities[order], tested.groups
+        )
         frequencies = bundle.results[key].frequencies
         yield (t.repeat, t.fold, t.seed), units(predictions, frequencies, by_patient=board.unit == "patient")
 

@@ -17,7 +17,7 @@ from medbench.protocols.protocol import protocol
 from medbench.publishing.bundle.predictions_csv import SubmittedPredictions
 from medbench.publishing.bundle.read_bundle import Bundle
 from medbench.publishing.refusals import Refused
-from medbench.samples import Samples
+from medbench.samples import Samples, joins_patients
 from medbench.store.store import Store
 from medbench.store.trial_files import Failure, write_result
 from medbench.trial.trial import Predictions, Result, Trial
@@ -56,6 +56,7 @@ def store_result(
         counts=told.counts,
         scores={name: np.nan if value is None else value for name, value in told.scores.items()},
         scored=dict(told.scored),
+        groups=samples.groups[rows] if joins_patients(samples) else None,
     )
     folder = store.place(trial)
     folder.mkdir(parents=True)
@@ -73,7 +74,7 @@ def predictions_with_labels(ours: Predictions, theirs: SubmittedPredictions) -> 
     if set(row_of) != set(ours.ids.tolist()):
         raise Refused("MB923", "the training run that was repeated tests other images here.")
     rows = [row_of[name] for name in ours.ids.tolist()]
-    return Predictions(ours.ids, ours.patients, ours.labels, theirs.probabilities[rows])
+    return Predictions(ours.ids, ours.patients, ours.labels, theirs.probabilities[rows], ours.groups)
 
 
 def store_the_rest(store: Store, bundle: Bundle, datasets: Mapping[str, DatasetDescription]) -> None:
