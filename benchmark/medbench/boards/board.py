@@ -14,6 +14,7 @@ from medbench.boards.yardstick_results import YardstickResult
 from medbench.planning.arms import Arm, Skipped
 from medbench.planning.study import Study
 from medbench.registry.display_names import is_of_copies
+from medbench.statistics.absolute_intervals import Ranges
 from medbench.statistics.further_measures import Measures
 from medbench.statistics.gain_intervals import Interval
 from medbench.statistics.patient_scores import ArmScores, Cell
@@ -53,6 +54,7 @@ class Row:
         trials: Stored trials of the cells that are done; kept on request.
         block: What was tested in its seed block, by generator seed and classifier seed; kept on request.
         measures: Those of wide tables; None unless they were asked for, and while a cell is missing.
+        ranges: Intervals of what it reaches by itself; None where `measures` is, and under a leaky protocol.
         metrics: Those that plugins added, by name, mean over the cells where they gave a number; None where they gave
             none. Empty unless they were asked for, and while a cell is missing.
         unmeasured: Why numbers are missing and in how many cells, by ``metric NAME``, ``score NAME`` and
@@ -83,6 +85,7 @@ class Row:
     trials: Mapping[Cell, Stored] = field(default_factory=dict, repr=False)
     block: Mapping[tuple[int, int], Units] = field(default_factory=dict, repr=False)
     measures: Measures | None = None
+    ranges: Ranges | None = None
     metrics: Mapping[str, float | None] = field(default_factory=dict)
     unmeasured: Mapping[str, tuple[str, int]] = field(default_factory=dict)
 

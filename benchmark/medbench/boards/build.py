@@ -24,6 +24,7 @@ from medbench.planning.double_steps_trials import with_double_steps
 from medbench.planning.leak_staircase import arms_under
 from medbench.planning.study import Study
 from medbench.planning.yardsticks import Yardsticks
+from medbench.statistics.absolute_intervals import ranges_of
 from medbench.statistics.further_measures import measures
 from medbench.statistics.gain_intervals import rarest
 from medbench.statistics.pool_images_by_patient import units
@@ -286,7 +287,8 @@ def _row(
         unmeasured=_missing_numbers(stored),
     )
     if contents.wide and scores is not None:
-        row = replace(row, measures=measures(tested, plan.n_classes))
+        ranges = ranges_of(scores, folds=plan.folds, overlap=plan.overlap) if plan.rule.is_honest else None
+        row = replace(row, measures=measures(tested, plan.n_classes), ranges=ranges)
     if contents.further is not None and scores is not None:
         row = _with_metrics(row, contents.further.of_arm(trials, tested, by_patient=scored.by_patient))
     if arm.key not in contents.keep:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from medbench.boards.board import Board, Row
 from medbench.boards.yardstick_results import YardstickResult
 from medbench.data.audit_official_cut import describe_waivers
+from medbench.statistics.absolute_intervals import Ranges
 from medbench.statistics.further_measures import Measures
 from medbench.statistics.gain_intervals import Interval
 from medbench.statistics.patient_scores import ArmScores
@@ -38,6 +39,7 @@ def _arm(board: Board, row: Row) -> Values:
         **(verdict_values(row.judged.verdict) if row.judged else _without_verdict(row)),
         "macro_f1": percent(s.macro_f1) if s else None,
         **_measures(row.measures, board.source["classes"]),
+        **_ranges(row.ranges, board.source["classes"]),
         **{f"recall_{name}": percent(s.recalls[k]) if s else None for k, name in enumerate(board.source["classes"])},
         "done": row.done,
         "failed": row.failed,
@@ -98,6 +100,20 @@ def _measures(found: Measures | None, classes: Sequence[str]) -> Values:
             for k, name in enumerate(classes)
             for j, other in enumerate(classes)
         },
+    }
+
+
+def _ranges(found: Ranges | None, classes: Sequence[str]) -> Values:
+    """Return the ends of the intervals of what a row reaches by itself."""
+    if found is None:
+        return {}
+    each = {"balanced_accuracy": found.balanced_accuracy, "auroc": found.auroc}
+    each |= {f"recall_{name}": ends for name, ends in zip(classes, found.recalls, strict=True)}
+    scales = {name: 4 if name == "auroc" else None for name in each}
+    return {
+        f"{name}_{end}": rounded(value, 4) if scales[name] else percent(value)
+        for name, ends in each.items()
+        for end, value in zip(("low", "high"), ends, strict=True)
     }
 
 

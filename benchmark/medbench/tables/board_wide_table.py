@@ -107,7 +107,30 @@ def _of_classes(board: Board, scored: Sequence[Row], measured: Sequence[Row]) ->
     order, of_recall, of_precision, said = _named(classes)
     lines = _blocks("", scored, [_Column(of_recall[k], HIGHER, recalls[k]) for k in order])
     lines += _blocks("", measured, [_Column(of_precision[k], HIGHER, precisions[k]) for k in order])
+    lines += _ranges([row for row in scored if row.ranges is not None], [of_recall[k] for k in order], order)
     return [*lines, *(line for text in said for line in wrapped(text))] if lines else []
+
+
+def _ranges(rows: Sequence[Row], of_recall: Sequence[str], order: Sequence[int]) -> list[str]:
+    """Write the intervals of what each row reaches by itself."""
+    found = [row.ranges for row in rows if row.ranges is not None]
+    said = "95 % CI of each method by itself, over patients and training runs; for a difference read the gain's."
+    columns = [
+        _Column("balanced accuracy, 95 % CI", "", [_span(one.balanced_accuracy, 100) for one in found]),
+        _Column("AUROC, 95 % CI", "", [_span(one.auroc, 1) for one in found]),
+        *(
+            _Column(f"{name.removesuffix(', %')}, 95 % CI", "", [_span(one.recalls[k], 100) for one in found])
+            for name, k in zip(of_recall, order, strict=True)
+        ),
+    ]
+    return [*_blocks("", rows, columns), *wrapped(said)] if found else []
+
+
+def _span(ends: tuple[float, float], scale: int) -> str:
+    low, high = ends
+    if low != low:
+        return "n/a"
+    return f"{100 * low:.1f} to {100 * high:.1f}" if scale == 100 else f"{auroc_share(low)} to {auroc_share(high)}"
 
 
 def _named(classes: Sequence[str]) -> tuple[Sequence[int], tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
