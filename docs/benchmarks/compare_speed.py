@@ -44,7 +44,7 @@ PROVENANCE = {  # as long as that of a real trial
 
 def study_of(asked: argparse.Namespace) -> tuple[Study, list[Arm]]:
     """Return the study of a synthetic store, and its arms."""
-    names = [f"arm-{i:02}" for i in range(1, asked.arms)]
+    names = [f"mixup[alpha={0.2 + i / 100:g}]" for i in range(1, asked.arms)]  # which resolve, as the runner wants it
     study = Study(
         name="speed", datasets=["synthetic"], augmenters=names, classifiers=["net"],
         folds=asked.folds, repeats=asked.repeats, seeds=asked.seeds,
@@ -121,9 +121,10 @@ def main() -> None:
         n = build(Path(folder) / "runs", asked)
         print(f"{n:,} trials written in {time.perf_counter() - started:.1f} s, {os.cpu_count()} cores")
         environment = {**os.environ, "MEDBENCH_RESULTS": f"{folder}/runs"}
+        one, other = (arm.augmenter for arm in study_of(asked)[1][1:3])
         for words in (
-            ("compare", "arm-01", "balanced"),
-            ("compare", "arm-01", "arm-02", "--details"),
+            ("compare", one, "balanced"),
+            ("compare", one, other, "--details"),
             ("compare",),
             ("leaderboard",),
         ):
