@@ -143,7 +143,8 @@ def main() -> None:
         shown, false = measure_bound(x, patients, asked.seed, asked.draws)
         heads = heads or tuple(shown)
         print(
-            f"{name}, false in {false} of {asked.draws}: " + ", ".join(f"{k} {100 * v:.0f}" for k, v in shown.items())
+            f"{name}, wrong in {false} of {asked.draws} cuts; shown at least, in percent: "
+            + ", ".join(f"{k} {100 * v:.0f}" for k, v in shown.items())
         )
     for name, (x, patients) in () if asked.bound else sets.items():
         sizes, least, wrong, found = measure(x, patients, asked.seed)
