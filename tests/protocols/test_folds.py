@@ -319,3 +319,31 @@ def test_an_official_cut_keeps_the_test_part_shut() -> None:
     assert set(cuts[0][1].ids.tolist()) != set(cuts[1][1].ids.tolist())
     with pytest.raises(DataError, match="no official cut"):
         rule.arrange(toy_samples(20), Cut(0, 1, 0), unchanged)
+
+
+def drawn_by(text: str, samples: Samples, repeat: int, *, nested: bool) -> set[str]:
+    """Return the patients that a repeat of an official cut trains on."""
+    seen: list[Samples] = []
+
+    def keep(train: Samples, *held: Samples) -> tuple[object, ...]:
+        seen.append(train)
+        return TrainingSet(train), *held
+
+    protocol(text).arrange(samples, Cut(0, 1, repeat), keep, nested=nested)
+    return set(seen[0].patients.tolist())
+
+
+def test_draws_of_an_official_cut_are_disjoint_while_there_are_patients() -> None:
+    """And of results of before, each repeat drew anew, a larger number holding every smaller one."""
+    samples = toy_samples(300, images_per_patient=2)
+    samples = Samples(**{**vars(samples), "parts": np.where(np.arange(300) < 240, "train", "test")})
+
+    draws = [drawn_by("official[patients=30]", samples, r, nested=False) for r in range(6)]
+    assert [len(draw) for draw in draws] == [30] * 6
+    assert not any(draws[a] & draws[b] for a in range(3) for b in range(a))  # 108 of 120 are not watched
+    assert not any(draws[a] & draws[b] for a in range(3, 6) for b in range(3, a))
+    assert draws[3] not in draws[:3]
+
+    before = [drawn_by("official[patients=30]", samples, r, nested=True) for r in range(4)]
+    assert any(before[a] & before[b] for a in range(4) for b in range(a))
+    assert before[1] < drawn_by("official[patients=60]", samples, 1, nested=True)

@@ -113,13 +113,17 @@ class EvaluationProtocol:
             return steps
         return round(steps * len(training_set.samples) / real)
 
-    def arrange(self, samples: Samples, cut: Cut, prepare: Prepare) -> tuple[TrainingSet, Samples, Samples]:
+    def arrange(
+        self, samples: Samples, cut: Cut, prepare: Prepare, *, nested: bool = False
+    ) -> tuple[TrainingSet, Samples, Samples]:
         """Cut samples and prepare the training set, in this protocol's order.
 
         Args:
             samples: All labelled samples of the data set.
             cut: Fold and repeat.
             prepare: Called once, with the samples to learn from first and held-out samples behind them.
+            nested: Draw `patients` of an official cut as medbench 0.1 did, for results of then: each repeat its own
+                tenth to watch, and a draw of what is left, which overlaps those of other repeats.
 
         Returns:
             Training set, validation, test.
@@ -136,7 +140,9 @@ class EvaluationProtocol:
             made, every = prepare(samples, samples)
             training_set, validation, test = self._cut_made(made, every, parts, cut)
             return training_set, test if self.selects else validation, test
-        of_pool = self.name == "official" and self.patients > 0  # disjoint draws need one pool for all repeats
+        of_pool = (
+            self.name == "official" and self.patients > 0 and not nested
+        )  # disjoint draws need one pool for all repeats
         train, validation, test = cutter(samples, replace(cut, repeat=0) if of_pool else cut, by=by)
         if self.train:
             train = draw_images(train, self.train, salt=f"{cut.repeat}|{cut.fold}")

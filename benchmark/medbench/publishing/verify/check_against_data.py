@@ -166,6 +166,10 @@ def _plan(bundle: Bundle, found: Mapping[str, DatasetDescription], catalogue: Ca
     raise Refused(OTHER_STUDY, f"{said}, the first: {clean(odd[0])[:200]}.")
 
 
+DREW_NESTED = "0.1.0"
+"""Version whose draws of training patients overlapped; see :meth:`.EvaluationProtocol.arrange`."""
+
+
 def _same_version(bundle: Bundle) -> bool:
     """Say whether a bundle's trials were run by this version, whose defaults and sentences are the same."""
     return bundle.environment.medbench == [__version__]
@@ -211,11 +215,11 @@ class _Parts:
     given: dict[str, ExpectedFrequencies | None]
 
 
-def _parts(samples: Samples, trial: Trial, dimensions: int) -> _Parts:
+def _parts(samples: Samples, trial: Trial, dimensions: int, *, nested: bool) -> _Parts:
     def prepare(train: Samples, *held_out: Samples) -> tuple[Any, ...]:
         return TrainingSet(train), *held_out
 
-    made, validation, test = protocol(trial.protocol).arrange(samples, trial.cut, prepare)
+    made, validation, test = protocol(trial.protocol).arrange(samples, trial.cut, prepare, nested=nested)
     row_of = {name: row for row, name in enumerate(samples.ids.tolist())}
     ids = tuple(test.ids.tolist())
     rows = np.array([row_of[name] for name in ids], dtype=np.int64)
@@ -230,6 +234,7 @@ def _check_trials(
     cuts: dict[tuple[str, str, Cut], _Parts] = {}
     unknown: set[str] = set()
     compared, signs, frequencies = 0, Signs(), FrequencyCheck()
+    nested = bundle.environment.medbench == [DREW_NESTED]
     scratch = store.root.parent / "asked"
     scratch.mkdir()
     for key, predicted in bundle.predictions():
@@ -239,7 +244,7 @@ def _check_trials(
         samples = found[trial.dataset].samples
         where = (trial.dataset, trial.protocol, trial.cut)
         if where not in cuts:
-            cuts[where] = _parts(samples, trial, found[trial.dataset].dimensions)
+            cuts[where] = _parts(samples, trial, found[trial.dataset].dimensions, nested=nested)
         parts = cuts[where]
         if predicted.ids != parts.test:
             extra, lacking = set(predicted.ids) - set(parts.test), set(parts.test) - set(predicted.ids)
