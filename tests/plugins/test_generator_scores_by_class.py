@@ -316,7 +316,7 @@ def test_a_bound_on_copies_is_a_lower_one_and_finds_what_a_limit_misses(copied: 
         above.append(least_share(made, honest))
 
     assert np.mean(np.array(above) > copied) <= 0.05
-    assert np.mean(above) > copied - 0.25
+    assert np.mean(above) > copied - 0.3
 
 
 def test_blurred_images_are_poor_and_real_ones_are_not() -> None:
