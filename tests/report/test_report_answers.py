@@ -32,7 +32,10 @@ def made(
     record["study"]["protocols"] = list(protocols)
     record["sources"][0]["unit"] = unit
     if len(protocols) > 1:
-        record["trained_on"] = [{"dataset": "ddti", "protocol": SIZES[-1], "patients": 40.0}]
+        record["trained_on"] = [
+            {"dataset": "ddti", "protocol": text, "patients": size, "overlap": 0.1}
+            for text, size in zip(SIZES, (20.0, 30.0, 40.0), strict=True)
+        ]
     return report(gather(runs[0].store, record))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import medbench
 from medbench_plugins.augmenters.mixing import beta_quantiles, draw_beta
@@ -78,8 +78,7 @@ class SnapMix:
         quantiles = torch.from_numpy(beta_quantiles(self.alpha)).float().to(context.device)
         maps = loss = None
         if self.labels == "maps":
-            encoding = context.fit(GUIDE, train)
-            maps = ActivationMaps(copy.deepcopy(encoding.predictor.network).to(context.device).eval())
+            maps = _MapsOfStage(context.fit(GUIDE, train), context.device)
             loss = WeightedRows()
         transform = partial(self._transform, quantiles, maps, loss)
         return medbench.TrainingSet(train, transform=transform, sampling=medbench.balanced_sampling(train), loss=loss)
@@ -96,7 +95,7 @@ class SnapMix:
     def _transform(
         self,
         quantiles: torch.Tensor,
-        maps: ActivationMaps | None,
+        maps: _MapsOfStage | None,
         loss: WeightedRows | None,
         x: torch.Tensor,
         y: torch.Tensor,
@@ -116,6 +115,20 @@ class SnapMix:
         if loss is not None:
             loss.weigh(weight)
         return mixed, new_y
+
+
+@dataclass
+class _MapsOfStage:
+    """Maps of the fitted guide, whose network is copied when the first batch is mixed: what only counts needs none."""
+
+    stage: Any
+    device: str
+    maps: ActivationMaps | None = None
+
+    def __call__(self, x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        if self.maps is None:
+            self.maps = ActivationMaps(copy.deepcopy(self.stage.predictor.network).to(self.device).eval())
+        return self.maps(x, labels)
 
 
 def mix_boxes(
