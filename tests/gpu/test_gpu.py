@@ -57,7 +57,9 @@ def test_every_augmenter_runs(medbench: Medbench, folder: Path, data: str) -> No
     ran = medbench("run", "-d", f"phantom:{data}", "-a", "*", *more, "-c", "small-cnn", *ONE_CUT, *FEW, "GPU",
                    "--workers", "8", "--results", str(results))  # fmt: skip
     found = outcomes(results)
-    skipped = {} if data == "dots" else {"acgan-selected / small-cnn", "acgan-chosen / small-cnn"}  # its judge is a VGG-16, for images
+    skipped = (
+        {} if data == "dots" else {"acgan-selected / small-cnn", "acgan-chosen / small-cnn"}
+    )  # its judge is a VGG-16, for images
 
     assert {arm for arm, outcome in found.items() if outcome != "done"} == set(skipped), found
     assert len(found) >= 29 + len(more) // 2
