@@ -22,6 +22,7 @@ from medbench.errors import UsageError
 from medbench.statistics.auroc_interval import auroc_interval
 from medbench.statistics.cross_checks import corrected_t, fold_gains
 from medbench.statistics.gain_intervals import intervals
+from medbench.statistics.patient_scores import score
 from medbench.store.predictions import PredictionReader
 from medbench.store.trial_files import read_predictions
 from medbench.tables.compare import render, render_gains, values
@@ -113,7 +114,7 @@ def test_what_was_scored_before_widens_the_range_of_any_pair(tmp_path: Path) -> 
 def test_auroc_and_details_are_those_of_the_cells(run: SyntheticRun) -> None:
     found = one(run, "hybrid", "mixup", in_detail=True)
     cells = found.arm.cells, found.other.cells
-    expected = auroc_interval(*cells, folds=5)
+    expected = auroc_interval(*(score(of_arm, 2) for of_arm in cells), folds=5)
 
     assert found.auroc == expected
     assert expected is not None

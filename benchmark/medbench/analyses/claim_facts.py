@@ -60,7 +60,7 @@ def read_claim(facts: Mapping[str, Any]) -> Claim:
         if key in given:
             values[key] = _share(key, given[key])
     if "worth" in given:
-        values["worth"] = _number("worth", given["worth"], 0, 100) / 100
+        values["worth"] = round(_number("worth", given["worth"], 0, 100), 2) / 100  # to what tables print
     claim = Claim(**{key.replace("-", "_"): value for key, value in values.items()})
     return _checked(claim)
 
