@@ -58,6 +58,16 @@ def rows(run: SyntheticRun) -> dict[str, Row]:
     return {row.arm.augmenter: row for row in board.rows}
 
 
+def test_what_waits_for_the_primary_comparison_has_no_word_either_way_round(tmp_path: Path) -> None:
+    run = SyntheticRun(tmp_path, primary="hybrid").fill()
+
+    assert one(run, "hybrid", "geometric").judged.verdict.word == "can't tell"
+    for pair in (("geometric", "balanced"), ("balanced", "geometric")):
+        verdict = one(run, *pair).judged.verdict
+        assert verdict.word == ""
+        assert "only once the primary comparison is decided" in verdict.withheld
+
+
 def test_an_arm_over_its_own_control_has_the_range_and_word_of_the_board(run: SyntheticRun) -> None:
     found, on_board = one(run, "hybrid", "geometric"), rows(run)["hybrid"].judged
 

@@ -132,14 +132,16 @@ def case(boards: Sequence[Board]) -> Case:
             missing[name] = "no control"
     first_board, evidence = boards[0], boards[0].evidence
     unseen = max(0, first_board.looks - sum(board.looks - board.unseen for board in boards))
+    study = first_board.study
     design = Design(
         evidence.folds,
         evidence.repeats,
-        first_board.study.worth,
+        study.worth,
         evidence.rare,
         evidence.unit,
         unseen=unseen,
         overlap=evidence.overlap,
+        primary=study.primary.partition(" / ")[0],  # the mean of networks stands for all of them
     )
     compared = compare_with_controls(arms, scored, tallies, design)
     return Case(tuple(boards), {name: one for (name, _), one in compared.items()} | of_one, missing)

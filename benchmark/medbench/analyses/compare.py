@@ -15,7 +15,7 @@ import numpy as np
 from medbench.analyses.compare_details import Details, details
 from medbench.boards.board import Board, Row
 from medbench.boards.build import boards
-from medbench.boards.gains import Judged
+from medbench.boards.gains import CLOSED, Judged
 from medbench.errors import UsageError
 from medbench.interfaces import Metric
 from medbench.planning.arm_names import arm_name, branch_name, short
@@ -227,4 +227,6 @@ def _reverse(board: Board, judged: Judged, area: Interval | None) -> Judged:
     ends: dict[str, Any] = {"low": -i.high, "high": -i.low, "low_single": -i.high_single, "high_single": -i.low_single}
     gain = replace(i, value=-i.value, **ends)
     verdict = judge(gain, judged.evidence, worth=board.study.worth, auroc=-judged.auroc, auroc_range=area)
+    if judged.verdict == CLOSED:  # either way round
+        verdict = CLOSED
     return Judged(gain, -judged.auroc, judged.evidence, verdict, area)

@@ -16,6 +16,7 @@ from medbench.text import printed
 
 Key = tuple[str, str]
 """Augmenter and classifier of an arm."""
+CLOSED = Verdict("", "No verdict: it is tested only once the primary comparison is decided, which it is not.")
 
 
 @dataclass(frozen=True)
@@ -76,10 +77,7 @@ class Design:
 
 
 def compare_with_controls(
-    arms: Sequence[Arm],
-    scored: Mapping[Key, ArmScores],
-    tallies: Mapping[Key, Tally],
-    design: Design,
+    arms: Sequence[Arm], scored: Mapping[Key, ArmScores], tallies: Mapping[Key, Tally], design: Design
 ) -> dict[Key, Judged]:
     """Compare every arm that has a control with it.
 
@@ -107,10 +105,9 @@ def compare_with_controls(
         for arm in compared
     }
     if any(found[arm.key].verdict.word in ("", "can't tell") for arm in primary):
-        closed = Verdict("", "No verdict: it is tested only once the primary comparison is decided, which it is not.")
         for arm in others:
             if found[arm.key].verdict.word:
-                found[arm.key] = replace(found[arm.key], verdict=closed)
+                found[arm.key] = replace(found[arm.key], verdict=CLOSED)
     return found
 
 

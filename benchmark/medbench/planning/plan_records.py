@@ -7,7 +7,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +33,11 @@ def save_record(store: Store, plan: Plan) -> Path:
     return path
 
 
-def keep_question(store: Store, plan: Plan) -> None:
+def keep_question(store: Store, plan: Plan) -> tuple[Plan, tuple[str, ...]]:
     """Keep gain that matters and primary comparison as fixed before the first result on these folds.
+
+    Returns:
+        The plan, without its primary comparison where that was named after results were there; and what to say of it.
 
     Raises:
         UsageError: If results are stored that were run with others.
@@ -45,30 +48,37 @@ def keep_question(store: Store, plan: Plan) -> None:
         known = sealed_records.read(path)[0] if path.exists() else {}
     except (sealed_records.Damaged, OSError) as error:
         raise sealed_records.damage_error(path, _why(error, path)) from None
-    worth, primary = plan.study.worth, plan.study.primary
+    worth, primary, late = plan.study.worth, plan.study.primary, False
     for dataset, data, text in {(t.dataset, t.data, t.protocol) for t in plan.trials}:
         before = known.get(key := f"{data} {text}", worth)
         if not isinstance(before, int | float):
             raise sealed_records.damage_error(path, f"holds {before!r} where a number stands")
-        # Whichever arm a result is of: the folds are the same, and so is what was seen of them.
-        first = str(known.get(of_primary := f"{key} primary", ""))
+        first = str(known.get(f"{key} primary", ""))
+        if not primary and not any(arm.augmenter == first.partition(" / ")[0] for arm in plan.arms.get(dataset, ())):
+            first = ""  # that method is no part of this run, which tests all together
         changed = (before, first) != (worth, primary)
+        # Whichever arm a result is of: the folds are the same, and so is what was seen of them.
         is_run = changed and any((r.trial.data, r.trial.protocol) == (data, text) for r in store.rows(dataset))
         if before != worth and is_run:
             raise UsageError(
                 f"worth is {worth:g} points here and was {before:g} when these folds were first run; what matters is "
                 f"fixed before. Take --worth {before:g}, or another --results."
             )
-        if first != primary and is_run:
-            was = f"was {first!r}" if first else "was none"
+        if first and first != primary and is_run:
             raise UsageError(
-                f"the primary comparison is {primary or 'none'!r} here and {was} when these folds were first run; the "
-                f"question is fixed before. Write primary = {json.dumps(first)} in the study file, or take another "
-                "--results."
+                f"the primary comparison is {primary or 'none'!r} here and was {first!r} when these folds were first "
+                f"run; the question is fixed before. Write primary = {json.dumps(first)} in the study file, or take "
+                "another --results."
             )
-        known[key] = worth
-        known |= {of_primary: primary} if primary else {}
+        late |= is_run and not first and bool(primary)
+    if late:
+        plan = replace(plan, study=plan.study.model_copy(update={"primary": ""}))
+    for data, text in {(t.data, t.protocol) for t in plan.trials}:
+        known[f"{data} {text}"] = worth
+        known |= {f"{data} {text} primary": primary} if primary and not late else {}
     _write(path, known, path)
+    named_late = "these folds were run before the primary comparison was named, so all comparisons are tested together"
+    return plan, (named_late,) * late
 
 
 def open_record(results: Path, study_name: str | None, *, suffix: str = "") -> tuple[Store, dict[str, Any]]:

@@ -140,9 +140,8 @@ class EvaluationProtocol:
             made, every = prepare(samples, samples)
             training_set, validation, test = self._cut_made(made, every, parts, cut)
             return training_set, test if self.selects else validation, test
-        of_pool = (
-            self.name == "official" and self.patients > 0 and not nested
-        )  # disjoint draws need one pool for all repeats
+        # Disjoint draws need one pool for all repeats.
+        of_pool = self.name == "official" and self.patients > 0 and not nested
         train, validation, test = cutter(samples, replace(cut, repeat=0) if of_pool else cut, by=by)
         if self.train:
             train = draw_images(train, self.train, salt=f"{cut.repeat}|{cut.fold}")

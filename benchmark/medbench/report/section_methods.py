@@ -11,13 +11,15 @@ from medbench.boards.training_runs import count_runs
 from medbench.errors import MedbenchError
 from medbench.interfaces import Card
 from medbench.planning.arm_names import arm_name, control_name
+from medbench.planning.arms import is_primary
 from medbench.planning.fitted_steps import describe_fitted
 from medbench.protocols.protocol import EvaluationProtocol, protocol, split_size
-from medbench.registry.display_names import classifier_name, dataset_name
+from medbench.registry.display_names import classifier_name, dataset_name, method_name
 from medbench.registry.training_facts import training_text
 from medbench.report import clinician
 from medbench.report.bibtex import Reference, of_recipes, references, unique
 from medbench.report.inputs import Material, provenances
+from medbench.statistics.gain_intervals import MOST_SHARED
 from medbench.statistics.verdicts import LEAK_NAMES, reasons
 from medbench.tables.blocks import Section, Source, fold, heading, say
 from medbench.tables.board_notes import knows_patients
@@ -277,12 +279,25 @@ def _ranges(material: Material, keys: Mapping[str, str]) -> Iterator[str]:
         where = "On the official split the" if len(official) > 1 else "The"
         yield (
             f"{where} variance is that of a bootstrap of the tested patients within classes, plus the variance between "
-            "repeated trainings divided by their number; the degrees of freedom of Student's t follow Satterthwaite."
+            "repeated trainings, divided by their number and enlarged for the training patients that they share, as "
+            "Nadeau and Bengio (2003) do; the degrees of freedom of Student's t follow Satterthwaite."
         )
+        shared = [board for board in judged if board.evidence.overlap > MOST_SHARED]
+        if shared:
+            yield (
+                "Where all repeats train on the same patients, intervals are for these training patients alone, and "
+                "no verdict is given."
+            )
         if material.study.repeats == 1:
             yield "With one repeat the variance between trainings is not known and was left out."
+    primary = [row for board in judged for row in board.rows if is_primary(row.arm, material.study.primary)]
+    if primary:
+        yield (
+            f"The primary comparison, {method_name(primary[0].arm.augmenter)}, was fixed before the run and tested "
+            "first and by itself; the others get a verdict only once it is decided."
+        )
     yield (
-        "A method is called better where its whole interval lies above 0 and AUROC rises too, and no relevant "
-        f"difference is claimed where the interval lies within ±{material.study.worth:g} points, a margin fixed before "
-        "the run."
+        "A method is called better where its whole interval lies above 0; where that of its gain in AUROC lies wholly "
+        "below the relevant difference, only the decision threshold is said to have moved. No relevant difference is "
+        f"claimed where the interval lies within ±{material.study.worth:g} points, a margin fixed before the run."
     )
