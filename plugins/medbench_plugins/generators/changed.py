@@ -9,6 +9,7 @@ import numpy as np
 
 import medbench
 from medbench_plugins.generators.checks import check_pixels
+from medbench_plugins.generators.choose_changes import choose_changes
 from medbench_plugins.generators.placebos import RealImages
 
 CHUNK = 64  # rows changed at a time
@@ -114,11 +115,4 @@ class ChangedImages:
         from medbench_plugins.transforms.affine import SPINE_CHANGES
 
         numbers = np.array([SPINE_CHANGES.index(change) for change in self.changes])
-        rng = np.random.default_rng([seed, 1])  # not that of the rows
-        order = rng.permuted(np.tile(numbers, (len(self.train), 1)), axis=1)  # (rows of train, changes)
-        met = np.zeros(len(self.train), dtype=np.int64)
-        choices = np.empty(len(rows), dtype=np.int64)
-        for place, row in enumerate(rows.tolist()):
-            choices[place] = order[row, met[row] % len(numbers)]
-            met[row] += 1
-        return choices
+        return choose_changes(numbers, rows, images=len(self.train), seed=seed)

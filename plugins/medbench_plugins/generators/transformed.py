@@ -9,6 +9,7 @@ import numpy as np
 
 import medbench
 from medbench_plugins.generators.checks import check_pixels
+from medbench_plugins.generators.choose_changes import choose_changes
 from medbench_plugins.generators.placebos import RealImages
 from medbench_plugins.transforms.ranges import FLIP_AXES, SAFE
 
@@ -127,14 +128,7 @@ class TransformedImages:
             return np.zeros(len(rows), dtype=np.int64)
         left_out = "" if self.mirrors else left_right_mirror(self.train.x.ndim - 2)
         numbers = np.array([SPINE_CHANGES.index(change) for change in CHANGES[self.policy] if change != left_out])
-        rng = np.random.default_rng([seed, 1])  # not that of the rows
-        order = rng.permuted(np.tile(numbers, (len(self.train), 1)), axis=1)  # (rows of train, changes)
-        met = np.zeros(len(self.train), dtype=np.int64)
-        choices = np.empty(len(rows), dtype=np.int64)
-        for place, row in enumerate(rows.tolist()):
-            choices[place] = order[row, met[row] % len(numbers)]
-            met[row] += 1
-        return choices
+        return choose_changes(numbers, rows, images=len(self.train), seed=seed)
 
     def _change(self, x: torch.Tensor, choice: np.ndarray, draws: torch.Generator) -> torch.Tensor:
         """Change ``float32 (B, C, *spatial)`` in [-1, 1]."""
