@@ -21,28 +21,30 @@ def plan_of(run: SyntheticRun, primary: str, asked: tuple[str, ...] = tuple(TREE
     return Plan(run.study.model_copy(update={"primary": primary}), (), arms, trials, {}, {}, ())
 
 
+def keep(run: SyntheticRun, primary: str, asked: tuple[str, ...] = tuple(TREE)) -> tuple[str, list[str]]:
+    said: list[str] = []
+    return keep_question(run.store, plan_of(run, primary, asked), said.append).study.primary, said
+
+
 def test_a_primary_comparison_is_that_of_before_or_none(tmp_path: Path) -> None:
     run = SyntheticRun(tmp_path, tree=TREE)
-    first, said = keep_question(run.store, plan_of(run, "hybrid"))
-    assert (first.study.primary, said) == ("hybrid", ())
+    assert keep(run, "hybrid") == ("hybrid", [])
     run.fill()
 
-    again, said = keep_question(run.store, plan_of(run, "hybrid"))
-    assert (again.study.primary, said) == ("hybrid", ())
+    assert keep(run, "hybrid") == ("hybrid", [])
     for primary in ("geometric", ""):
         with pytest.raises(UsageError, match="was 'hybrid' when these folds were first run"):
-            keep_question(run.store, plan_of(run, primary))
-    others, said = keep_question(run.store, plan_of(run, "", ("balanced", "geometric")))  # without that method
-    assert (others.study.primary, said) == ("", ())
-    assert keep_question(run.store, plan_of(run, "hybrid"))[0].study.primary == "hybrid"
+            keep(run, primary)
+    assert keep(run, "", ("balanced", "geometric")) == ("", [])  # without that method
+    assert keep(run, "hybrid") == ("hybrid", [])
 
 
 def test_one_that_is_named_after_results_are_there_counts_as_any_other(tmp_path: Path) -> None:
     run = SyntheticRun(tmp_path, tree=TREE)
-    keep_question(run.store, plan_of(run, ""))
+    keep(run, "")
     run.fill()
 
     for _ in range(2):
-        late, said = keep_question(run.store, plan_of(run, "hybrid"))
-        assert late.study.primary == ""
+        primary, said = keep(run, "hybrid")
+        assert primary == ""
         assert "before the primary comparison was named" in said[0]

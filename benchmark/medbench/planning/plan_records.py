@@ -6,7 +6,7 @@ import glob
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -33,11 +33,16 @@ def save_record(store: Store, plan: Plan) -> Path:
     return path
 
 
-def keep_question(store: Store, plan: Plan) -> tuple[Plan, tuple[str, ...]]:
+def keep_question(store: Store, plan: Plan, say: Callable[[str], object]) -> Plan:
     """Keep gain that matters and primary comparison as fixed before the first result on these folds.
 
+    Args:
+        store: Where results are.
+        plan: What is to be run.
+        say: Told where the primary comparison was named after results were there.
+
     Returns:
-        The plan, without its primary comparison where that was named after results were there; and what to say of it.
+        The plan, without its primary comparison in that case.
 
     Raises:
         UsageError: If results are stored that were run with others.
@@ -72,13 +77,13 @@ def keep_question(store: Store, plan: Plan) -> tuple[Plan, tuple[str, ...]]:
             )
         late |= is_run and not first and bool(primary)
     if late:
+        say("these folds were run before the primary comparison was named, so all comparisons are tested together")
         plan = replace(plan, study=plan.study.model_copy(update={"primary": ""}))
     for data, text in {(t.data, t.protocol) for t in plan.trials}:
         known[f"{data} {text}"] = worth
         known |= {f"{data} {text} primary": primary} if primary and not late else {}
     _write(path, known, path)
-    named_late = "these folds were run before the primary comparison was named, so all comparisons are tested together"
-    return plan, (named_late,) * late
+    return plan
 
 
 def open_record(results: Path, study_name: str | None, *, suffix: str = "") -> tuple[Store, dict[str, Any]]:

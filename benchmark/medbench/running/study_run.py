@@ -98,9 +98,7 @@ def run_study(
     plugins = LoadedPlugins(request.catalogue, request.plugin_folders, request.blocked)
     plan, checks = check_plugins(plan, store, plugins, workers, watcher.say)
     plugins = dataclasses.replace(plugins, checks=checks)
-    plan, said = keep_question(store, plan)
-    for sentence in said:
-        watcher.say(sentence)
+    plan = keep_question(store, plan, watcher.say)
     save_record(store, plan)
 
     def run_all(of_plan: Plan) -> Summary:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import random
 import sys
 from collections.abc import Callable, Iterator
@@ -73,29 +74,33 @@ def fit_twice(recipe: Any, folder: Path, extent: Extent) -> Iterator[tuple[Sampl
     """Yield toy samples in 2-D, then in 3-D, each with what two fits of one seed gave; what is skipped is left out.
 
     The samples are compared with a copy after each fit, since what one changes the next may undo, and once more after
-    the caller has worked with both.
+    the caller has worked with both. What is skipped is tried again with one row of the first class less, since a recipe
+    may want a class that is rarer than others.
 
     Raises:
         ContractError: If the recipe changed itself or its input, or, in a strict check, skipped everything.
         Skip: If it skipped everything, in a check that is not strict.
     """
-    tried = False
-    for dimensions in extent.dimensions:
+    done = set[int]()
+    for dimensions, left_out in itertools.product(extent.dimensions, (0, 1)):
+        if left_out and dimensions in done:
+            continue
         train = extent.samples(dimensions)
+        train = train.take(np.arange(left_out, len(train)))
         if getattr(recipe, "space", "pixels") == "features":  # one number a row of pixels, whatever the dimensions
             train = replace(train, x=train.x.reshape(len(train), 16, -1).mean(2).astype(np.float32))
         before, fits = copy_columns(train), []
-        contexts = [extent.context(make_folder(folder, f"{dimensions}d-{n}"), dimensions) for n in ("one", "other")]
+        folders = [make_folder(folder, f"{dimensions}d-{n}{'-uneven' * left_out}") for n in ("one", "other")]
         try:
-            for context in contexts:
+            for context in (extent.context(place, dimensions) for place in folders):
                 fits.append(check_recipe_is_unchanged(recipe, lambda t=train, c=context: recipe.fit(t, c), extent))
                 check_input_is_unchanged(recipe.name, train, before)
         except Skip:
             continue
-        tried = True
+        done.add(dimensions)
         yield train, *fits
         check_input_is_unchanged(recipe.name, train, before)
-    if not tried:
+    if not done:
         raise extent.nothing_tried(recipe.name)
 
 
