@@ -20,7 +20,7 @@ from medbench.statistics.power import (
     smallest_gain,
     smallest_gain_seen,
 )
-from medbench.tables.plan_text import outlook_lines
+from medbench.tables.plan_outlook import outlook_lines
 from medbench.text import columns
 
 RARE = st.integers(20, 500)

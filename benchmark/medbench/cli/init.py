@@ -30,7 +30,7 @@ from medbench.statistics.verdicts import FEWEST_RARE
 from medbench.tables.answer import NextStep
 from medbench.tables.board_notes import count_patients, knows_patients, without_command
 from medbench.tables.board_table import step_lines
-from medbench.tables.plan_text import outlook_lines, planned_design
+from medbench.tables.plan_outlook import outlook_lines, planned_design
 from medbench.tables.writers.terminal import screen_of
 from medbench.text import clean, listed
 

@@ -30,7 +30,7 @@ from medbench.tables.answer import next_steps
 from medbench.tables.board_notes import without_number
 from medbench.tables.board_table import step_lines
 from medbench.tables.document import FORMATS
-from medbench.tables.plan_text import detectable
+from medbench.tables.plan_outlook import detectable
 from medbench.tables.writers.terminal import screen_of
 from medbench.text import clean
 

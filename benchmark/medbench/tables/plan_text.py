@@ -1,8 +1,7 @@
-"""A plan as text and as plain values: what a run would do, and what gain it could detect."""
+"""A plan as text and as plain values: what a run would do."""
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -15,18 +14,23 @@ from medbench.planning.plan import Plan
 from medbench.planning.seed_block import SEEDS
 from medbench.planning.stage_plan import name_stages
 from medbench.planning.stored_part import StoredPart
-from medbench.planning.study import Study
-from medbench.planning.time_forecast import Timing, duration_text
-from medbench.protocols.folds import VALIDATION_FOLDS
+from medbench.planning.time_forecast import Timing
 from medbench.protocols.protocol import EvaluationProtocol, protocol
-from medbench.registry.display_names import classifier_name, dataset_name, method_name
+from medbench.registry.display_names import classifier_name, method_name
 from medbench.registry.recipes import parse
-from medbench.samples import Samples
-from medbench.statistics.power import DISAGREE, PlannedDesign, half_width, outlook, patients_to_see, smallest_gain
-from medbench.statistics.verdicts import FEWEST_RARE, LEAK_NAMES, WORDS, Evidence, reasons
-from medbench.tables.board_notes import count_patients, knows_patients, without_command
+from medbench.statistics.verdicts import FEWEST_RARE, LEAK_NAMES
+from medbench.tables.board_notes import count_patients, without_command
 from medbench.tables.board_table import dropped_text
 from medbench.tables.plan_cost import cost_facts, cost_lines
+from medbench.tables.plan_outlook import (
+    data_name,
+    outlook_lines,
+    patients_of_class,
+    planned_design,
+    primary_line,
+    tested_samples,
+    unit_of_plan,
+)
 from medbench.tables.wording import FEW_STEPS, SYNTHETIC
 from medbench.tables.writers.terminal import PIPE, Screen, under
 from medbench.text import clean, counted, listed
@@ -71,7 +75,7 @@ def lines(
             f"{n:,} {clean(c)}" for n, c in zip(source.class_patients, source.samples.classes, strict=True)
         )
         column = _patient_column(source)
-        yield from under([f"{_data(source)}: {count_patients(source.facts())}{column} ({classes})"], screen.width)
+        yield from under([f"{data_name(source)}: {count_patients(source.facts())}{column} ({classes})"], screen.width)
         yield from under(_no_verdict(plan, source), screen.width)
     yield from under([_size(plan, stored), *[fitted] * bool(fitted), *cost_lines(plan, stored, timed)], screen.width)
     for source in plan.sources:
@@ -82,69 +86,11 @@ def lines(
     yield from ("", " Methods, each compared with the one above it:")
     for source in plan.sources[:1] if _same_methods(plan) else plan.sources:
         if not _same_methods(plan):
-            yield from under([f"{_data(source)}:"], screen.width)
+            yield from under([f"{data_name(source)}:"], screen.width)
         yield from (f"   {line}" for line in _tree(plan.arms[source.text]))
     yield from _remarks(plan, screen)
     if start:
         yield from ("", f" Start:  {start}")
-
-
-def outlook_lines(
-    design: PlannedDesign, *, worth: float, whole: float = 0.0, unit: str = "patients", screen: Screen = PIPE
-) -> Iterator[str]:
-    """Yield what a design can detect, and what other designs would, as a small table.
-
-    Args:
-        design: What is planned.
-        worth: Points of balanced accuracy that are relevant.
-        whole: Seconds that it takes; 0 where that is not known, and costs are given as multiples.
-        unit: What is tested: "images" where patients are not known.
-        screen: What a terminal can show.
-    """
-    found = outlook(design)
-    if not found:
-        rare = counted(min(design.class_patients), "patient")
-        yield from under([f"No gain can be detected: the rarest class has {rare}."], screen.width)
-        return
-    gain, comparisons = 100 * found[0].gain, counted(design.comparisons, "comparison")
-    said = f"Can detect a gain of {gain:.1f} points or more (80 % power, {comparisons})."
-    if gain > worth:
-        patients = sum(design.class_patients)
-        needed = patients_to_see(worth, sees=gain, patients=patients)
-        said += (
-            f" {worth:g} points count as relevant (--worth), so this design is too small to confirm such a gain: that "
-            f"would need about {needed:,} such {unit} in place of {patients:,}."
-        )
-        if (half := 100 * half_width(design)) > worth:
-            needed = patients_to_see(worth, sees=half, patients=patients)
-            said += (
-                f' Nor can it show "{WORDS["same"].text}", for which the whole interval must lie within {worth:g} '
-                f"points of 0: about {needed:,}."
-            )
-    yield from under(filter(None, (said, _practice(design))), screen.width)
-    yield f"   {'design':<38}{'detects from':>14}{'cost':>14}"
-    for number, other in enumerate(found):
-        yield f" {'>' if not number else ' '} {other.label:<38}{100 * other.gain:>14.1f}{_cost(other.cost, whole):>14}"
-    share = f"{100 * DISAGREE:.0f} %"
-    yield from under([f"It is assumed that two methods decide {share} of the patients differently."], screen.width)
-
-
-def detectable(plan: Plan) -> Iterator[str]:
-    """Yield what gain a plan can detect, in a sentence for each table that may have a verdict."""
-    for source in plan.sources:
-        for text in dict.fromkeys(plan.study.protocols):
-            rule, arms = protocol(text), arms_under(plan.study, text, plan.arms[source.text])
-            if rule.leaks or any((o.dataset, o.protocol) == (source.text, text) for o in plan.skipped):
-                continue
-            keys = {arm.key for arm in arms}
-            compared = Counter(arm.board or arm.classifier for arm in arms if arm.control and arm.control_key in keys)
-            for classifier, comparisons in compared.items():
-                found = outlook(planned_design(plan, source, text, rule, comparisons))
-                if found:
-                    several = len(plan.sources) > 1 or len(compared) > 1
-                    of = f"{_data(source)}, {classifier_name(classifier)}: " * several
-                    said = f"can detect a gain of {100 * found[0].gain:.1f} points or more (80 % power)"
-                    yield f"{of}{said if of else said.capitalize()}."
 
 
 def _patient_column(source: DatasetDescription) -> str:
@@ -156,40 +102,18 @@ def _patient_column(source: DatasetDescription) -> str:
 def _no_verdict(plan: Plan, source: DatasetDescription) -> list[str]:
     """Say what rules a verdict out whatever is run: too few patients of a class; nothing where none is."""
     rules = [protocol(text) for text in plan.study.protocols]
-    tested = [_tested(source, rule) for rule in rules if rule.is_honest]
+    tested = [tested_samples(source, rule) for rule in rules if rule.is_honest]
     if not tested:
         return []
-    patients = max((_of_class(samples) for samples in tested), key=min)
+    patients = max((patients_of_class(samples) for samples in tested), key=min)
     if min(patients) >= FEWEST_RARE:
         return []
     few = [f"{n} of {clean(name)}" for n, name in zip(patients, source.samples.classes, strict=True) if n < FEWEST_RARE]
-    unit = _unit(source)
+    unit = unit_of_plan(source)
     return [
         f"No verdict possible: a verdict needs {FEWEST_RARE} {unit} of every class to test, and there are "
         f"{listed(few)}. Add {unit}, or join or drop those classes; a run gives gains and intervals all the same."
     ]
-
-
-def _unit(source: DatasetDescription) -> str:
-    return "patients" if knows_patients(source.facts()) else "images"
-
-
-def _tested(source: DatasetDescription, rule: EvaluationProtocol) -> Samples:
-    s = source.samples
-    return s.take(s.parts == "test") if rule.name == "official" and s.parts is not None else s
-
-
-def _practice(design: PlannedDesign) -> str:
-    """Say that a design is too small for a verdict; "" where it is not."""
-    patients = sum(design.class_patients)
-    evidence = Evidence(design.folds, design.repeats, 1, 1, FEWEST_RARE, patients, overlap=design.overlap)
-    return next(iter(reasons(evidence)), "")
-
-
-def _cost(cost: float, whole: float) -> str:
-    if math.isnan(cost):
-        return "-"
-    return duration_text(cost * whole) if whole else f"{cost:.2g} x"
 
 
 def _question(plan: Plan) -> str:
@@ -200,10 +124,6 @@ def _question(plan: Plan) -> str:
     if len(names) > MOST_NAMED:
         return f"which of {len(names)} methods helps?"
     return f"{'does' if len(names) == 1 else 'do'} {listed(names)} help?" if names else "how good is it?"
-
-
-def _data(source: DatasetDescription) -> str:
-    return dataset_name(source.text, source.title)
 
 
 def _size(plan: Plan, stored: StoredPart) -> str:
@@ -236,7 +156,7 @@ def _boards(plan: Plan, source: DatasetDescription, text: str, timed: Timing, sc
         on_fewer = {(y.fewer, y.key) for y in plan.yardsticks if (y.dataset, y.protocol, y.board) == of_board}
         of_data = [(t, (t.augmenter, t.classifier)) for t in plan.trials if t.dataset == source.text]
         trials = [t for t, k in of_data if (t.protocol == text and k in on_board) or (t.protocol, k) in on_fewer]
-        first = f"{_data(source)}, " if several else ""
+        first = f"{data_name(source)}, " if several else ""
         design_said = f"{first}{classifier_name(classifier)}, {_design(plan, source, rule)}"
         said = f"{design_said}: {counted(len(trials), 'training run')}"
         yield ""
@@ -251,45 +171,9 @@ def _boards(plan: Plan, source: DatasetDescription, text: str, timed: Timing, sc
         whole = timed.whole / timed.at_a_time if timed.is_known else 0.0
         primary = any(is_primary(a, plan.study.primary) and a.key in on_board for a in arms)
         if primary and compared[classifier] > 1:
-            yield from under([_primary(plan.study, planned_design(plan, source, text, rule, 1))], screen.width)
+            yield from under([primary_line(plan.study, planned_design(plan, source, text, rule, 1))], screen.width)
         design = planned_design(plan, source, text, rule, compared[classifier] - bool(primary) or 1)
-        yield from outlook_lines(design, worth=plan.study.worth, whole=whole, unit=_unit(source), screen=screen)
-
-
-def _name(primary: str) -> str:
-    augmenter, _, classifier = primary.partition(" / ")
-    return f"{method_name(augmenter)} with {classifier_name(classifier)}" if classifier else method_name(augmenter)
-
-
-def _primary(study: Study, design: PlannedDesign) -> str:
-    """Say what is tested first."""
-    detects = f", and can detect {100 * smallest_gain(design):.1f} points" if min(design.class_patients) > 1 else ""
-    return (
-        f"Primary comparison: {_name(study.primary)}. It is tested first and by itself{detects}; the others "
-        "together, once it is decided."
-    )
-
-
-def planned_design(
-    plan: Plan, source: DatasetDescription, text: str, rule: EvaluationProtocol, comparisons: int
-) -> PlannedDesign:
-    """Return what decides how small a gain a plan can detect under a protocol.
-
-    Args:
-        plan: What would be run.
-        source: One of its data sets.
-        text: A protocol of its study.
-        rule: The same protocol.
-        comparisons: Methods of a table that are compared with another.
-    """
-    s = source.samples
-    patients = _of_class(_tested(source, rule))
-    on = next((t.patients for t in plan.trained_on if (t.dataset, t.protocol) == (source.text, text)), 0.0)
-    pool = _of_class(s.take(s.parts == "train")) if s.parts is not None else patients
-    trained = [n * on / max(1, sum(pool)) for n in pool]
-    times = (1 - 1 / VALIDATION_FOLDS) * sum(pool) / on if on else float("inf")
-    folds = rule.folds(plan.study.folds)
-    return PlannedDesign(patients, folds, plan.study.repeats, comparisons, trained, pool=max(1.0, times))
+        yield from outlook_lines(design, worth=plan.study.worth, whole=whole, unit=unit_of_plan(source), screen=screen)
 
 
 def _design(plan: Plan, source: DatasetDescription, rule: EvaluationProtocol) -> str:
@@ -358,7 +242,7 @@ def _remarks(plan: Plan, screen: Screen) -> Iterator[str]:
     """Yield warnings, what is left out, the budget, and what readers found odd."""
     study, budget = plan.study, plan.study.budget
     said = [SYNTHETIC] * any(source.text.startswith("phantom:") for source in plan.sources)
-    names = {f"{source.text}: ": f"{_data(source)}: " if len(plan.sources) > 1 else "" for source in plan.sources}
+    names = {f"{source.text}: ": f"{data_name(source)}: " if len(plan.sources) > 1 else "" for source in plan.sources}
     for warning in plan.warnings:
         prefix = next((text for text in names if warning.startswith(text)), "")
         said.append(f"Warning: {names.get(prefix, '')}{without_command(warning.removeprefix(prefix))}")
@@ -373,15 +257,10 @@ def _remarks(plan: Plan, screen: Screen) -> Iterator[str]:
             "images are decoded: by `medbench audit`, or when the run starts."
         )
     for source in plan.sources:
-        of_data = f" on {_data(source)}" if len(plan.sources) > 1 else ""
+        of_data = f" on {data_name(source)}" if len(plan.sources) > 1 else ""
         said += [f"Note{of_data}: {note.rstrip('.')}." for note in source.notes]
     if study.about:
         said.append(study.about)
     said.append("What a word means: medbench glossary WORD.")
     yield ""
     yield from under(said, screen.width)
-
-
-def _of_class(samples: Samples) -> list[int]:
-    """Return how many patients each class has."""
-    return [len(set(samples.patients[samples.labels == k].tolist())) for k in range(len(samples.classes))]
