@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import medbench
+from medbench_plugins.augmenters.check_rows import check_pixels
 from medbench_plugins.plain_augmenters import Balanced
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Chains:
     def fit(self, train: medbench.Samples, context: medbench.Context) -> medbench.TrainingSet:
         """Return `train` with balanced sampling and the transform; raises as ``check`` does, or without images."""
         self.check()
-        _check_rows(self.name, train)
+        check_pixels(self.name, train)
         return medbench.TrainingSet(train, transform=self._transform, sampling=medbench.balanced_sampling(train))
 
     def check(self) -> None:
@@ -95,7 +96,7 @@ class AugMix:
     def fit(self, train: medbench.Samples, context: medbench.Context) -> medbench.TrainingSet:
         """Return `train` with sampling, transform and loss; raises as ``check`` does, or without images."""
         self.check()
-        _check_rows(self.name, train)
+        check_pixels(self.name, train)
         loss = ConsistencyLoss(self.consistency) if self.consistency else None
         return medbench.TrainingSet(
             train, transform=self._transform, sampling=medbench.balanced_sampling(train), loss=loss
@@ -159,8 +160,3 @@ class ConsistencyLoss:
 def _check_severity(name: str, severity: float) -> None:
     if not 0.1 <= severity <= 10:
         raise medbench.UsageError(f"{name}.severity: got {severity:g}; give a number from 0.1 to 10.")
-
-
-def _check_rows(name: str, train: medbench.Samples) -> None:
-    if train.x.ndim - 2 not in (2, 3):
-        raise medbench.UsageError(f"{name}: works on images and volumes, got rows with {train.x.ndim - 2} axes.")

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import medbench
+from medbench_plugins.augmenters.check_rows import check_pixels
 from medbench_plugins.augmenters.geometric import Geometric
 from medbench_plugins.augmenters.mixing import beta_quantiles, draw_beta
 from medbench_plugins.plain_augmenters import Balanced
@@ -38,7 +39,7 @@ class Crops:
     def fit(self, train: medbench.Samples, context: medbench.Context) -> medbench.TrainingSet:
         """Return `train` with balanced sampling and the transform; raises as ``check`` does, or without images."""
         self.check()
-        _check_rows(self.name, train)
+        check_pixels(self.name, train)
         return medbench.TrainingSet(train, transform=self._transform, sampling=medbench.balanced_sampling(train))
 
     def check(self) -> None:
@@ -88,7 +89,7 @@ class CropMix:
         import torch
 
         self.check()
-        _check_rows(self.name, train)
+        check_pixels(self.name, train)
         quantiles = torch.from_numpy(beta_quantiles(self.ratio / self.views)).float().to(context.device)
         transform = partial(self._transform, quantiles)
         return medbench.TrainingSet(train, transform=transform, sampling=medbench.balanced_sampling(train))
@@ -167,7 +168,7 @@ class YOCO:
     def fit(self, train: medbench.Samples, context: medbench.Context) -> medbench.TrainingSet:
         """Return what `base` returns with its transform on halves; raises as ``check`` does, or without images."""
         self.check()
-        _check_rows(self.name, train)
+        check_pixels(self.name, train)
         if min(train.x.shape[2:]) < 2:
             raise medbench.UsageError(f"{self.name}: an image of one pixel has no halves.")
         made = self.base.fit(train, context)
@@ -229,8 +230,3 @@ def apply_to_halves(
 def _check_scale(name: str, scale: float, most: float = 1.0) -> None:
     if not 0.01 <= scale <= most:
         raise medbench.UsageError(f"{name}.scale: got {scale:g}; give a number from 0.01 to {most:g}.")
-
-
-def _check_rows(name: str, train: medbench.Samples) -> None:
-    if train.x.ndim - 2 not in (2, 3):
-        raise medbench.UsageError(f"{name}: works on images and volumes, got rows with {train.x.ndim - 2} axes.")

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import medbench
+from medbench_plugins.augmenters.check_rows import check_pixels
 from medbench_plugins.plain_augmenters import Balanced
 from medbench_plugins.transforms.ranges import FLIP_AXES, SAFE, AffineRanges
 
@@ -51,10 +52,8 @@ class Geometric:
     def fit(self, train: medbench.Samples, context: medbench.Context) -> medbench.TrainingSet:
         """Return `train` with balanced sampling and the transform; raises as ``check`` does."""
         self.check()
-        dimensions = train.x.ndim - 2
-        if dimensions not in FLIP_AXES:
-            raise medbench.UsageError(f"geometric: works on images and volumes, got rows with {dimensions} axes.")
-        if self.flip_front_back and dimensions == 2:
+        check_pixels(self.name, train)
+        if self.flip_front_back and train.x.ndim - 2 == 2:
             raise medbench.UsageError("geometric.flip_front_back: images have no such axis; leave it out for 2-D data.")
         transform = partial(self._transform, sides=train.sides)
         return medbench.TrainingSet(train, transform=transform, sampling=medbench.balanced_sampling(train))

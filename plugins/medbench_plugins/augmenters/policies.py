@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import medbench
+from medbench_plugins.augmenters.check_rows import check_pixels
 from medbench_plugins.plain_augmenters import Balanced
 from medbench_plugins.transforms.ranges import RANGES
 
@@ -46,7 +47,7 @@ class TrivialAugment:
     def fit(self, train: medbench.Samples, context: medbench.Context) -> medbench.TrainingSet:
         """Return `train` with balanced sampling and the transform; raises as ``check`` does, or without images."""
         self.check()
-        _check_rows(self.name, train.x.ndim - 2)
+        check_pixels(self.name, train)
         return medbench.TrainingSet(train, transform=self._transform, sampling=medbench.balanced_sampling(train))
 
     def check(self) -> None:
@@ -92,7 +93,7 @@ class RandAugment:
     def fit(self, train: medbench.Samples, context: medbench.Context) -> medbench.TrainingSet:
         """Return `train` with balanced sampling and the transform; raises as ``check`` does, or without images."""
         self.check()
-        _check_rows(self.name, train.x.ndim - 2)
+        check_pixels(self.name, train)
         return medbench.TrainingSet(train, transform=self._transform, sampling=medbench.balanced_sampling(train))
 
     def check(self) -> None:
@@ -119,8 +120,3 @@ class RandAugment:
 def _check_policy(name: str, policy: str) -> None:
     if policy not in RANGES:
         raise medbench.UsageError(f"{name}.policy: {policy!r} is unknown; use wide, narrow or safe.")
-
-
-def _check_rows(name: str, dimensions: int) -> None:
-    if dimensions not in (2, 3):
-        raise medbench.UsageError(f"{name}: works on images and volumes, got rows with {dimensions} axes.")

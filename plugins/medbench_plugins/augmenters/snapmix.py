@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import medbench
+from medbench_plugins.augmenters.check_rows import check_pixels
 from medbench_plugins.augmenters.mixing import beta_quantiles, draw_beta
 from medbench_plugins.classifiers.encoder import TrainedEncoder
 from medbench_plugins.classifiers.small import SmallCNN
@@ -71,10 +72,7 @@ class SnapMix:
         import torch
 
         self.check()
-        if train.x.ndim - 2 not in (2, 3):
-            raise medbench.UsageError(
-                f"{self.name}: works on images and volumes, got rows with {train.x.ndim - 2} axes."
-            )
+        check_pixels(self.name, train)
         quantiles = torch.from_numpy(beta_quantiles(self.alpha)).float().to(context.device)
         maps = loss = None
         if self.labels == "maps":
