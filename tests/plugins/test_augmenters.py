@@ -17,9 +17,11 @@ import medbench
 from medbench.registry.plugins import load
 from medbench.testing import SandboxContext, check_recipe_is_unchanged, toy_samples
 from medbench_plugins.augmenters import register_augmenters
+from medbench_plugins.augmenters.chosen import Chosen
 from medbench_plugins.augmenters.generative import Generative, synthetic_counts
 from medbench_plugins.augmenters.geometric import Geometric
 from medbench_plugins.augmenters.synthetic import SyntheticOnly
+from medbench_plugins.classifiers.small import SmallCNN
 from medbench_plugins.generators.acgan import ACGAN
 from medbench_plugins.generators.feature_acgans import FeatureACGAN, RefinedACGAN
 from medbench_plugins.generators.placebos import Resample
@@ -41,6 +43,9 @@ def quick(augmenter: medbench.Augmenter) -> medbench.Augmenter:
     generator = getattr(augmenter, "generator", None)
     if isinstance(generator, FeatureACGAN):  # here its rows are whole volumes, far larger than any encoder's maps
         return replace(augmenter, generator=replace(generator, refined=RefinedACGAN(width=2)))
+    if isinstance(augmenter, Chosen):  # its judge is a VGG-16, for images
+        judge = SmallCNN(width=4)
+        return replace(augmenter, generator=replace(augmenter.generator, generator=QUICK, classifier=judge))  # type: ignore[type-var, call-arg]
     return replace(augmenter, generator=QUICK) if isinstance(augmenter, Generative | SyntheticOnly) else augmenter
 
 

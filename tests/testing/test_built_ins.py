@@ -37,6 +37,7 @@ LIGHT = {  # the same recipes with smaller networks, where the full ones take mi
     ("generator", "clswgan"): "clswgan[hidden=32]",
     ("generator", "selected"): SELECTED,
     ("augmenter", "acgan-selected"): f"acgan-selected[generator={SELECTED}]",
+    ("augmenter", "acgan-chosen"): f"acgan-chosen[generator={SELECTED}]",
 }
 BUILT_IN = [
     pytest.param(kind, name, marks=[pytest.mark.slow] if name in HEAVY[kind] else [])
