@@ -90,6 +90,8 @@ def test_resample_costs_nothing_to_store() -> None:
         "blur",
         "shuffled-labels",
         "transformed",
+        "changed",
+        "self-mixed",
     ]
     assert not Resample().restore({}, toy_samples(4)).state()
 
