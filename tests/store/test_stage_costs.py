@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from medbench.store.stage_costs import FittedStages
 from medbench.store.store import Store
 
@@ -26,6 +28,16 @@ def test_shared_stages_count_once_and_inner_ones_count(tmp_path: Path) -> None:
 
     assert FittedStages(store).seconds({left, right}) == 111.0
     assert FittedStages(store).seconds({left, right, "d" * 64}) == 111.0  # one fitted inside a trial is in its cost
+
+
+def test_what_a_selection_left_is_the_mean_of_all_filters(tmp_path: Path) -> None:
+    store = Store(tmp_path / "runs")
+    one = fitted(store, "a" * 64, 1.0, accepted=0.5, coverage_before=0.9, coverage_after=0.7)
+    two = fitted(store, "b" * 64, 1.0, accepted=0.7, coverage_before=0.7, coverage_after=0.5, inside=(one,))
+    plain = fitted(store, "c" * 64, 1.0, accepted=0.1)  # coverage of no class could be measured
+
+    assert FittedStages(store).selection({two}) == pytest.approx((0.6, 0.8, 0.6))
+    assert FittedStages(store).selection({plain}) is None
 
 
 def test_only_generators_that_can_tell_count_as_healthy(tmp_path: Path) -> None:

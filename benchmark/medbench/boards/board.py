@@ -20,6 +20,7 @@ from medbench.statistics.gain_intervals import Interval
 from medbench.statistics.patient_scores import ArmScores, Cell
 from medbench.statistics.pool_images_by_patient import Units
 from medbench.statistics.verdicts import Evidence
+from medbench.store.stage_costs import Selection
 from medbench.store.trial_files import Stored
 
 
@@ -50,6 +51,7 @@ class Row:
         improving: Cells whose validation loss was lowest at the end of the schedule, and how many recorded it.
         collapsed: Generators among its stages that draw nearly the same picture again and again, and how many
             recorded whether they do.
+        selection: What filters among its stages kept; None where there is none.
         cells: What was tested in every cell, a failed one with its control's predictions; empty unless kept on request.
         trials: Stored trials of the cells that are done; kept on request.
         block: What was tested in its seed block, by generator seed and classifier seed; kept on request.
@@ -81,6 +83,7 @@ class Row:
     copied: tuple[int, int] = (0, 0)
     improving: tuple[int, int] = (0, 0)
     collapsed: tuple[int, int] = (0, 0)
+    selection: Selection | None = None
     cells: Mapping[Cell, Units] = field(default_factory=dict, repr=False)
     trials: Mapping[Cell, Stored] = field(default_factory=dict, repr=False)
     block: Mapping[tuple[int, int], Units] = field(default_factory=dict, repr=False)

@@ -282,6 +282,7 @@ def _row(
         scores_of_made=scores_of_made(stored),
         improving=_improving(stored),
         collapsed=contents.stages.collapsed(keys),
+        selection=contents.stages.selection(keys),
         extractor=next((str(s.scored["extractor"]) for s in stored if s.scored), ""),
         copied=count_copies((s.scores, int(s.scored.get("made", 0))) for s in stored),
         unmeasured=_missing_numbers(stored),

@@ -1,12 +1,27 @@
-"""What the stages behind an arm cost, and whether generators among them collapsed."""
+"""What the stages behind an arm cost, whether generators among them collapsed, and what a selection left."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from statistics import fmean
+from typing import Any, NamedTuple
 
 from medbench.store.store import Store
 from medbench.trial.stages import read_stage
+
+
+class Selection(NamedTuple):
+    """What a filter of synthetic images keeps, as the fit of ``selected`` counts it.
+
+    Attributes:
+        accepted: Share of the drawn images that passed, 0 to 1.
+        coverage_before: Share of the real training images that as many synthetic ones cover without the filter, 0 to 1.
+        coverage_after: The same with it.
+    """
+
+    accepted: float
+    coverage_before: float
+    coverage_after: float
 
 
 class FittedStages:
@@ -24,6 +39,13 @@ class FittedStages:
         """Return how many generators among stages collapsed, and how many said whether they did."""
         told = [record["facts"]["collapsed"] for record in self._of(keys) if "collapsed" in record.get("facts", {})]
         return sum(bool(value) for value in told), len(told)
+
+    def selection(self, keys: set[str]) -> Selection | None:
+        """Return what filters among stages kept, averaged over them; None where there is no filter or no number."""
+        told = [record["facts"] for record in self._of(keys) if "coverage_after" in record.get("facts", {})]
+        if not told:
+            return None
+        return Selection(*(fmean(float(facts[name]) for facts in told) for name in Selection._fields))
 
     def _of(self, keys: set[str]) -> list[Mapping[str, Any]]:
         waiting, counted = set(keys), set[str]()

@@ -191,6 +191,12 @@ def board_notes(board: Board) -> list[str]:
         if row.collapsed[0]:
             of = f"{row.collapsed[0]} of {counted(row.collapsed[1], 'generator')}"
             sentences.append(f"{name}: {of} collapsed: all images of a class are nearly the same.")
+        if (kept := row.selection) is not None:
+            sentences.append(
+                f"{name}: {100 * kept.accepted:.0f} % of the generated images pass the selection; as many images "
+                f"cover {100 * kept.coverage_before:.0f} % of the real ones before it, "
+                f"{100 * kept.coverage_after:.0f} % after."
+            )
         if row.superseded:
             older = counted(row.superseded, "older result")
             sentences.append(f"{name}: {older} of other code or another budget, not shown.")
