@@ -29,6 +29,8 @@ class Samples:
         masks: ``uint8 (n, *spatial)`` with 0 as background, or None where the data set has none.
         parts: ``str (n,)`` part of an official cut ("train", "test"), or None where there is none.
         sides: Whether classes are sides of the body, so that a picture mirrored left to right shows another class.
+        scaled_by: ``float32 (m, ...)`` features by whose mean and deviation a classifier standardises, where a protocol
+            takes them from other rows than these; None is from the real ones of these.
     """
 
     x: np.ndarray
@@ -42,6 +44,7 @@ class Samples:
     masks: np.ndarray | None = None
     parts: np.ndarray | None = None
     sides: bool = False
+    scaled_by: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         n = len(self.labels)

@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 
+import medbench
+
 
 def as_vectors(x: np.ndarray) -> np.ndarray:
     """Return ``x (n, ...)`` of any dtype as ``float64 (n, d)``."""
@@ -30,6 +32,16 @@ def feature_units(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Constant but for rounding, that is: dividing by a rounding error would blow up whatever differs in a test row.
     """
     return _units(values.mean(0), values.std(0))
+
+
+def rows_to_scale_by(samples: medbench.Samples) -> np.ndarray:
+    """Return the rows by whose mean and deviation a classifier standardises features ``(m, d, ...)``.
+
+    The real training rows, or all where none is real; a protocol may name others by ``samples.scaled_by``.
+    """
+    if samples.scaled_by is not None:
+        return samples.scaled_by
+    return samples.x[samples.is_real] if samples.is_real.any() else samples.x
 
 
 def channel_units(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

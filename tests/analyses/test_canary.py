@@ -140,7 +140,8 @@ def test_every_leak_that_there_is_is_planted_by_itself() -> None:
     assert leaking.augmenters == [study.inflation.arm]  # type: ignore[union-attr]
     found = [protocol(text).switches for text in leaking.protocols]
     assert found[0] == set()
-    assert set(NAMES) == set(LEAKY) == set().union(*found)
+    of_one_part = {"scaler-on-all", "encoder-on-all", "generator-on-all"}
+    assert set(NAMES) == set(LEAKY) - of_one_part == set().union(*found)
     assert all(len(switches - {"copies"}) <= 1 for switches in found)
 
 
@@ -159,6 +160,6 @@ def test_the_canary_of_every_built_in_arm(tmp_path: Path) -> None:
     assert found["reach"] < 0.4
     honest, *leaks = found["leaks"]
     assert honest["named"] == []
-    assert [leak["switch"] for leak in leaks] == list(LEAKY)
+    assert [leak["switch"] for leak in leaks] == list(NAMES)
     assert all(leak["auroc"] >= LEAKY_AUROC > honest["auroc"] for leak in leaks if leak["switch"] in PAYING)
     assert found["found"] == found["planted"]

@@ -6,6 +6,7 @@ import csv
 import io
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medbench.analyses.inflation import CAUSES, REMOVED, Inflation, find_inflations
+from medbench.analyses.inflation import BEST_OF, CAUSES, REMOVED, Inflation, find_inflations
 from medbench.boards.board import Board, Row
 from medbench.boards.gains import Judged
 from medbench.cli.leaderboard import leaderboard
@@ -106,6 +107,29 @@ def test_every_step_lacks_one_leak_more_and_the_last_none() -> None:
     assert study.name == "rerun-inflation"
     assert (study.augmenters, study.classifiers) == (["none", "hybrid"], ["net"])
     assert staircase(study, same).name == study.name
+
+
+def test_a_choice_on_the_scored_images_is_a_step_of_its_own() -> None:
+    table = {"arm": "hybrid", "remove": REMOVE, "best_of": ["hybrid[ratio=2]", "hybrid"]}
+    study = staircase(asked(inflation=table), same)
+    more = [row("hybrid[ratio=2]", 10, "copies"), row("hybrid[ratio=2]", None, "copies")]
+    arms = [row.arm for row in (row("balanced", 6), row("copies", 7, "balanced"), row("hybrid", 9, "copies"), more[0])]
+
+    assert study.augmenters == ["none", "hybrid", "hybrid[ratio=2]"]
+    plain = Arm("none", "net", plain=True)
+    assert [a.augmenter for a in arms_under(study, study.protocols[0], [plain, *arms])] == [
+        "none", "hybrid", "hybrid[ratio=2]",
+    ]  # fmt: skip
+    assert [a.augmenter for a in arms_under(study, study.protocols[1], [plain, *arms])] == ["none", "hybrid"]
+    assert "hybrid[ratio=2]" not in [a.augmenter for a in arms_under(study, "patients", [plain, *arms])]
+    made = boards(study, [8, 7, 6, 5], [7, 7, 7, 7])
+    first, *others = made
+    (whole,) = find_inflations([replace(first, rows=(*first.rows, more[0])), *others])
+    assert [(step.leak, step.number, step.arm) for step in (whole.own, *whole.steps)] == [
+        ("", 0, 1.0), (BEST_OF, 1, 0.8), ("synthetic-scored", 2, 0.7), ("copies", 3, 0.6), ("images", 4, 0.5),
+    ]  # fmt: skip
+    (part,) = find_inflations([replace(first, rows=(*first.rows, more[1])), *others])
+    assert part.own.arm is None
 
 
 @given(st.permutations([name for name in LEAKY if name != "synthetic-scored"]))
@@ -274,7 +298,7 @@ def test_a_table_is_eighty_columns_wide_whatever_things_are_called(plain: bool) 
 
 
 def test_every_leak_has_a_title_and_a_cause() -> None:
-    assert set(REMOVED) == set(CAUSES) == set(LEAKY)
+    assert set(REMOVED) == set(CAUSES) == {*LEAKY, BEST_OF}
 
 
 def test_a_figure_is_the_same_bytes_twice_and_names_its_rows() -> None:

@@ -182,13 +182,14 @@ def test_a_switch_leaks_what_it_says_and_no_other_does(base: str, switch: str) -
     if base == "official" and switch == "images":  # an official cut has images and patients where its owner put them
         return
     made, validation, test = rule.arrange(samples, Cut(0, 1 if base == "official" else 5, 0), copies)
-    fitted_on = [frozenset(samples.ids.tolist())] if switches & {"copies", "fitted-on-all"} else []
+    on_all = {"copies", "fitted-on-all", "scaler-on-all", "encoder-on-all", "generator-on-all"}
+    fitted_on = [frozenset(samples.ids.tolist())] if switches & on_all else []
 
     found = find_leaks(made.samples, validation, test, fitted_on)
 
     assert found <= rule.leaks
     # Copies of one test image stay out of what is fitted on all images; what all of them went into does not.
-    assert found == rule.leaks - ({"copy"} if switch == "fitted-on-all" else set())
+    assert found == rule.leaks - ({"copy"} if switch in ("fitted-on-all", "generator-on-all") else set())
     assert test.is_real.all() == ("synthetic-scored" not in switches)
 
 
@@ -217,7 +218,7 @@ def test_the_same_real_images_are_scored_whatever_switches_are_on(on: set[str], 
     assert sorted(test.ids[test.is_real].tolist()) == sorted(expected.ids.tolist())
 
 
-@pytest.mark.parametrize("switch", ["copies", "fitted-on-all"])
+@pytest.mark.parametrize("switch", ["copies", "fitted-on-all", "generator-on-all"])
 def test_real_images_are_scored_even_where_none_is_trained_on(switch: str) -> None:
     def only_made(train: Samples, *held: Samples) -> tuple[object, ...]:
         made = train.with_synthetic(train.x, train.labels, maker="all")

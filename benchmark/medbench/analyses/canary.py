@@ -20,7 +20,7 @@ from medbench.data.audit_duplicates import find_duplicates
 from medbench.data.audit_official_cut import groups_across_cut
 from medbench.data.groups import link_groups
 from medbench.planning.study import Study
-from medbench.protocols.protocol import LEAKY, protocol, with_leaks
+from medbench.protocols.protocol import protocol, with_leaks
 from medbench.samples import Samples
 from medbench.statistics.auroc_interval import auroc_interval
 from medbench.statistics.patient_scores import ArmScores
@@ -38,7 +38,9 @@ NAMES = {
     "steps": "unequal-steps",
     "selection": "selected-on-test",
 }
-"""What must be found where a switch is on, by the name in :data:`medbench.protocols.leaks.LEAKS`."""
+"""What must be found where a switch is on, by the name in :data:`medbench.protocols.leaks.LEAKS`.
+
+The switches of one part alone are not planted: the canary's arm is one of pixels, with no scaler and no encoder."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class PlantedLeak:
     """What one arm shows under one protocol.
 
     Attributes:
-        switch: The leak, one of LEAKY; "" for the honest protocol.
+        switch: The leak, one of NAMES; "" for the honest protocol.
         named: Leaks that were found in every trial; under the honest protocol, in any.
         auroc: Macro AUROC, 0 to 1; None where it was not computed.
     """
@@ -206,7 +208,7 @@ def with_each_leak(study: Study) -> Study:
     assert study.inflation is not None
     honest = next(text for text in study.protocols if protocol(text).is_honest)
     # Synthetic images can be scored only where they are there before the cut.
-    leaks = [("synthetic-scored", "copies") if leak == "synthetic-scored" else (leak,) for leak in LEAKY]
+    leaks = [("synthetic-scored", "copies") if leak == "synthetic-scored" else (leak,) for leak in NAMES]
     changes = {
         "name": f"{study.name}-leaks",
         "augmenters": [study.inflation.arm],
@@ -230,9 +232,9 @@ def planted_leaks(boards: Sequence[Board]) -> list[PlantedLeak]:
         named = [set(trial.leaks) for trial in row.trials.values()]
         together = (set.intersection if switches else set.union)(*named) if named else set()
         auroc = row.scores.auroc if row.scores is not None and row.failed + row.skipped == 0 else None
-        switch = next((leak for leak in LEAKY if leak in switches), "")
+        switch = next((leak for leak in NAMES if leak in switches), "")
         found.append(PlantedLeak(switch, tuple(sorted(together)), auroc))
-    return sorted(found, key=lambda leak: ["", *LEAKY].index(leak.switch))
+    return sorted(found, key=lambda leak: ["", *NAMES].index(leak.switch))
 
 
 def canary(board: Board, leaking: Sequence[Board], samples: Samples) -> Canary:

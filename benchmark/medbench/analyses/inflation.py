@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,16 +17,23 @@ from medbench.analyses.published_figures import NOT_COMPUTED, NOT_RUN, is_about,
 from medbench.boards.board import Board, Row
 from medbench.data.audit_official_cut import describe_waivers
 from medbench.errors import UsageError
-from medbench.planning.leak_staircase import compared_arms
+from medbench.planning.arms import Arm
+from medbench.planning.leak_staircase import chosen_among, compared_arms
 from medbench.planning.study import Study
 from medbench.planning.study_schema import InflationTable, PublishedTable
 from medbench.statistics.gain_intervals import Interval
 from medbench.statistics.verdicts import Verdict
 
+BEST_OF = "best-of"
+"""Stands for the leak of a choice among several methods on the scored images."""
 REMOVED = {
     "synthetic-scored": "only real images are scored",
+    BEST_OF: "number of samples set beforehand",
     "copies": "split before augmenting",
-    "fitted-on-all": "generators and scalers fitted on training images",
+    "fitted-on-all": "generators and encoders fitted on training images",
+    "scaler-on-all": "scaler fitted on training images",
+    "encoder-on-all": "encoder fitted on training images",
+    "generator-on-all": "generator fitted on training images",
     "images": "all images of a patient on one side",
     "steps": "equal training steps",
     "selection": "weights not chosen on the scored images",
@@ -35,8 +42,12 @@ REMOVED = {
 NOT_FOUND, OTHER_DATA = "not found", "other data"
 CAUSES = {
     "synthetic-scored": "generated images among the tested ones",
+    BEST_OF: "the best of several numbers of samples on the test images",
     "copies": "one image in training and in test",
-    "fitted-on-all": "generators or scalers that had learned from test images",
+    "fitted-on-all": "generators or encoders that had learned from test images",
+    "scaler-on-all": "a scaler that had seen test images",
+    "encoder-on-all": "an encoder that had learned from test images",
+    "generator-on-all": "a generator that had learned from test images",
     "images": "one patient in training and in test",
     "steps": "longer training for more images",
     "selection": "weights chosen on the test images",
@@ -159,29 +170,22 @@ def _inflation(boards: Sequence[Board]) -> Inflation | None:
         b for b in boards if b.protocol == study.protocols[-1] and b.classifier == (arm.board or arm.classifier)
     )
 
-    def step(text: str, title: str, leak: str = "", number: int = 0) -> Step:
-        places = [(b, row) for b in boards if b.protocol == text for row in b.all_rows]
-        values, why, variance = [], "", 0.0
-        for one in pair:
-            row = next(((b, r) for b, r in places if r.arm.key == one.key), None)
-            value = measure(table.metric, *row) if row is not None and row[1].complete else None
-            values.append(value)
-            variance += _variance(value, table.metric, *row) if row is not None and value is not None else float("nan")
-            if value is None and not why:
-                why = NOT_RUN if row is None or not row[1].done else NOT_COMPUTED
-                if row is not None and row[1].done and not row[1].complete:
-                    why = f"{row[1].done} of {row[1].planned} done"
-        error = float(np.sqrt(variance)) if np.isfinite(variance) else None
-        return Step(title, values[0], values[1], leak, number, why, error)
+    others = chosen_among(study, [row.arm for row in _rows(boards, study.protocols[0])])
 
-    removed = [
+    def step(text: str, title: str, leak: str = "", number: int = 0, arm: Arm = arm) -> Step:
+        return replace(_step(boards, text, (arm, against), table.metric), title=title, leak=leak, number=number)
+
+    first = study.protocols[0]
+    own = _best([step(first, "its protocol, our rerun", arm=one) for one in (arm, *others)])
+    removed = [step(first, REMOVED[BEST_OF], BEST_OF, 1)] if others else []
+    removed += [
         step(text, REMOVED[leak], leak, number)
-        for number, (leak, text) in enumerate(zip(table.remove, study.protocols[1:], strict=True), start=1)
+        for number, (leak, text) in enumerate(zip(table.remove, study.protocols[1:], strict=True), len(removed) + 1)
     ]
     rows = {row.arm.key: row for row in final.all_rows}
-    own = rows[arm.key]
-    judged = own.judged if own.judged is not None and own.judged.gain is not None else None
-    majority, commonest = _majority(final, own) if table.metric == "accuracy" else (None, "")
+    honest = rows[arm.key]
+    judged = honest.judged if honest.judged is not None and honest.judged.gain is not None else None
+    majority, commonest = _majority(final, honest) if table.metric == "accuracy" else (None, "")
     return Inflation(
         study,
         str(final.source["dataset"]),
@@ -191,9 +195,9 @@ def _inflation(boards: Sequence[Board]) -> Inflation | None:
         if arm.augmenter != against.augmenter
         else (arm.classifier, against.classifier),
         _published_step(study, table, str(final.source["dataset"]), (arm.classifier, against.classifier)),
-        step(study.protocols[0], "its protocol, our rerun"),
+        own,
         tuple(removed),
-        tuple(_ours(rows, own, len(removed))),
+        tuple(_ours(rows, honest, len(removed))),
         judged.gain if judged else None,
         judged.verdict if judged else None,
         judged.auroc if judged and judged.auroc is not None else float("nan"),
@@ -204,6 +208,32 @@ def _inflation(boards: Sequence[Board]) -> Inflation | None:
         final.is_phantom,
         tuple(describe_waivers(final.protocol, final.source, study.waive)),
     )
+
+
+def _step(boards: Sequence[Board], text: str, pair: tuple[Arm, Arm], metric: str) -> Step:
+    """Return what two arms reach under a protocol, in the study's own measure."""
+    places = [(b, row) for b in boards if b.protocol == text for row in b.all_rows]
+    values, why, variance = list[float | None](), "", 0.0
+    for one in pair:
+        row = next(((b, r) for b, r in places if r.arm.key == one.key), None)
+        value = measure(metric, *row) if row is not None and row[1].complete else None
+        values.append(value)
+        variance += _variance(value, metric, *row) if row is not None and value is not None else float("nan")
+        if value is None and not why:
+            why = NOT_RUN if row is None or not row[1].done else NOT_COMPUTED
+            if row is not None and row[1].done and not row[1].complete:
+                why = f"{row[1].done} of {row[1].planned} done"
+    return Step("", values[0], values[1], why=why, error=float(np.sqrt(variance)) if np.isfinite(variance) else None)
+
+
+def _best(tried: Sequence[Step]) -> Step:
+    """Return the step of the arm that reaches most; while one is missing, that one."""
+    if len(tried) == 1:
+        return tried[0]
+    known = [step for step in tried if step.arm is not None]
+    found = max(known, key=lambda step: step.arm or 0.0) if len(known) == len(tried) else None
+    missing = next((step for step in tried if step.arm is None), tried[0])
+    return replace(found or missing, title=f"{tried[0].title}, the best of {len(tried)}")
 
 
 def _rows(boards: Sequence[Board], text: str) -> list[Row]:

@@ -29,10 +29,12 @@ class CheckedCut:
 
     Attributes:
         train: What a stage of a trial is fitted on.
+        encoder_rows: What an encoder is fitted on: the same, but where a leak is of one of the two alone.
         warnings: Sentences by what they begin with; of several that begin alike the first is enough.
     """
 
     train: Samples
+    encoder_rows: Samples
     warnings: Mapping[str, str]
 
 
@@ -78,7 +80,8 @@ def check_cut(source: DatasetDescription, rule: EvaluationProtocol, cut: Cut, wa
         where = f"fold {cut.fold} of {cut.folds}" if cut.folds > 1 else "the official cut"
         problem = f"{source.text}: {where} {_missing_class(source, rule, cut, missing)}."
         raise UsageError(" ".join(filter(None, (problem, explain_few(source.samples)))))
-    return CheckedCut(trained_on[0], _overlap_warning(source, rule) | _rarity_warning(source, test, cut))
+    rows = rule.encoder_rows(source.samples, cut, trained_on[0])
+    return CheckedCut(trained_on[0], rows, _overlap_warning(source, rule) | _rarity_warning(source, test, cut))
 
 
 def _rarity_warning(source: DatasetDescription, test: Samples, cut: Cut) -> dict[str, str]:

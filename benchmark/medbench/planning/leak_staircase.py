@@ -37,13 +37,14 @@ def staircase(study: Study, canonical: Callable[[str, str], str]) -> Study:
         raise UsageError(f'{study.name}: names no honest protocol to end with; add "patients" to its protocols.')
     steps = [with_leaks(honest, table.remove[n:]) for n in range(len(table.remove))]
     arm, against = canonical("augmenter", table.arm), canonical("augmenter", table.against)
+    others = [canonical("augmenter", text) for text in table.best_of]
     return study.model_copy(
         update={
             "name": study.name.removesuffix(SUFFIX) + SUFFIX,
-            "augmenters": list(dict.fromkeys([against, arm])),
+            "augmenters": list(dict.fromkeys([against, arm, *others])),
             "classifiers": [canonical("classifier", text) for text in study.classifiers[:1]],
             "protocols": [*steps, honest],
-            "inflation": table.model_copy(update={"arm": arm, "against": against}),
+            "inflation": table.model_copy(update={"arm": arm, "against": against, "best_of": others}),
             "controls": True,
             "companions": False,
             "yardsticks": False,
@@ -68,6 +69,25 @@ def compared_arms(study: Study, arms: Sequence[Arm]) -> tuple[Arm, Arm] | None:
 
 
 def arms_under(study: Study, text: str, arms: Sequence[Made]) -> list[Made]:
-    """Return the arms that run under a protocol: all, but for a staircase's leaking steps."""
-    pair = compared_arms(study, arms) if study.staircase and not protocol(text).is_honest else None
-    return list(arms) if pair is None else [arm for arm in arms if arm.key in (pair[0].key, pair[1].key)]
+    """Return the arms that run under a protocol of a study: all, but for those of a staircase.
+
+    There the two that are compared run under every leaking step, what the study chose among under its own protocol, and
+    the controls under the last.
+    """
+    pair = compared_arms(study, arms) if study.staircase else None
+    if pair is None:
+        return list(arms)
+    others = chosen_among(study, arms)
+    if protocol(text).is_honest:
+        return [arm for arm in arms if arm not in others]
+    kept = {pair[0].key, pair[1].key} | {arm.key for arm in others if text == study.protocols[0]}
+    return [arm for arm in arms if arm.key in kept]
+
+
+def chosen_among(study: Study, arms: Sequence[Made]) -> list[Made]:
+    """Return the arms of which the study reported the best on its scored images, without the one it reported."""
+    pair = compared_arms(study, arms)
+    if study.inflation is None or pair is None:
+        return []
+    texts = set(study.inflation.best_of) - {study.inflation.arm}
+    return [arm for arm in arms if arm.augmenter in texts and arm.classifier == pair[0].classifier]

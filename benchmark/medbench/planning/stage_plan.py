@@ -10,6 +10,7 @@ from typing import Any
 from medbench.data.transfer_sources import key_of_dataset
 from medbench.errors import UsageError
 from medbench.interfaces import Augmenter, Classifier, needs, source_of
+from medbench.planning.check_cut import CheckedCut
 from medbench.registry.catalogue import Catalogue
 from medbench.samples import Samples
 from medbench.text import counted
@@ -70,7 +71,7 @@ class StageJobs:
     _ids: tuple[Samples, list[str]] | None = None
 
     def of_trial(
-        self, augmenter: Augmenter, classifier: Classifier, trial: Trial, train: Samples, keys: Keys
+        self, augmenter: Augmenter, classifier: Classifier, trial: Trial, cut: CheckedCut, keys: Keys
     ) -> Iterator[str]:
         """Yield the keys of every stage a trial needs, encoder first; plan those that are new.
 
@@ -78,12 +79,13 @@ class StageJobs:
             augmenter: Of the trial.
             classifier: Of the trial.
             trial: The trial.
-            train: What a stage is fitted on.
+            cut: What encoders and other stages are fitted on.
             keys: Those known of this cut; new ones are added.
         """
         encoder, head = encoder_and_head(augmenter, classifier)
-        where = _Where(train, train.made_of)
+        where = _Where(cut.train, cut.train.made_of)
         if encoder is not None:
+            where = _Where(cut.encoder_rows, cut.train.made_of)
             inner = tuple(self._plan_needed(encoder, trial, where, keys))
             key = self._key(encoder, f"{ENCODER} of {trial.classifier}", trial, where, keys)
             yield from inner
@@ -92,7 +94,7 @@ class StageJobs:
                 self._plan(StageJob(key, ENCODER, trial, ENCODER, needs=inner))
                 yield key
                 before = (*inner, key)
-            where = _Where(train, features_made_of(train.made_of, key), "features", before)
+            where = _Where(cut.train, features_made_of(cut.train.made_of, key), "features", before)
         extractor = self.catalogue.resolve("extractor", trial.extractor) if trial.extractor else None
         for recipe in (augmenter, head, extractor):
             yield from self._plan_needed(recipe, trial, where, keys)

@@ -155,12 +155,15 @@ class InflationTable(BaseModel):
             study's first one and its control.
         metric: The study's own measure, one of SHARES or ``recall-CLASS``.
         remove: Leaks of the study's own protocol, in the order in which they are taken away.
+        best_of: Texts of further augmenters: under the study's own protocol, the arm stands for the best of them and
+            itself on the scored images, as where a study tries several numbers of samples and reports one.
         note: What a reader must know of how the protocol was read.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
     arm: str = Field(min_length=1)
     against: str = "none"
+    best_of: list[str] = Field(default_factory=list)
     metric: str = "accuracy"
     remove: list[str] = Field(min_length=1)
     note: str = ""

@@ -264,10 +264,9 @@ def _plan_trials(builder: _Builder, place: _Place, trained: _Trained) -> None:
         for begin, warning in checked.warnings.items():
             if not any(known.startswith(begin) for known in builder.warnings):
                 builder.warnings.append(warning)
-        train = checked.train
-        builder.trained.setdefault((source.text, place.text), []).append(set(train.groups.tolist()))
+        builder.trained.setdefault((source.text, place.text), []).append(set(checked.train.groups.tolist()))
         keys: dict[tuple[str, ...], str] = {}
         for seed, stage_seed, arm, trials in every_cell + (of_block if (repeat, fold) == BLOCK else []):
             trial = of_arms[arm].trial(repeat, fold, seed, stage_seed)
             trials.append(trial)
-            builder.stages_of[trial.id] = tuple(builder.stages.of_trial(*recipes[arm], trial, train, keys))
+            builder.stages_of[trial.id] = tuple(builder.stages.of_trial(*recipes[arm], trial, checked, keys))

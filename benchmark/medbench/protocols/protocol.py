@@ -28,6 +28,9 @@ LEAKY: Mapping[str, tuple[str, ...]] = {
     "synthetic-scored": ("synthetic-scored",),
     "copies": ("copy", "fitted-on-test"),
     "fitted-on-all": ("copy", "fitted-on-test"),
+    "scaler-on-all": ("fitted-on-test",),
+    "encoder-on-all": ("fitted-on-test",),
+    "generator-on-all": ("copy", "fitted-on-test"),
     "images": ("same-patient",),
     "steps": ("unequal-steps",),
     "selection": ("selected-on-test",),
@@ -36,11 +39,16 @@ LEAKY: Mapping[str, tuple[str, ...]] = {
 
 synthetic-scored  synthetic images are scored too; needs `copies`, since after the cut there are none to score
 copies            training sets are prepared before the cut: a synthetic image and its source may lie on both sides
-fitted-on-all     generators, scalers and encoders learn from all images; copies of one test image stay out
+fitted-on-all     generators and encoders learn from all images; copies of one test image stay out
+scaler-on-all     features are standardised by all images; changes nothing of methods on pixels
+encoder-on-all    encoders learn from all images; changes nothing of methods on pixels
+generator-on-all  generators learn from all images, encoders do not; copies of one test image stay out
 images            images are cut, not patients
 steps             training lasts as many times longer as synthetic samples make the training set larger
 selection         weights are chosen by their accuracy on the scored images
 """
+PREPARE_FIRST = frozenset({"copies", "fitted-on-all", "generator-on-all"})
+"""Switches under which training sets are prepared before the cut."""
 _ORDERS: dict[str, tuple[str, ...]] = {
     "patients": (),
     "official": (),
@@ -102,6 +110,27 @@ class EvaluationProtocol:
         """Whether classifiers keep the weights that were best on the validation part, here the scored one."""
         return "selection" in self.switches
 
+    @property
+    def prepares_first(self) -> bool:
+        """Whether training sets are prepared of all images, before the cut."""
+        return bool(self.switches & PREPARE_FIRST)
+
+    def encoder_rows(self, samples: Samples, cut: Cut, train: Samples) -> Samples:
+        """Return what encoders learn from: what generators learn from, but where a switch is of one of them alone.
+
+        Args:
+            samples: All labelled samples of the data set.
+            cut: Fold and repeat.
+            train: What is prepared.
+        """
+        if "encoder-on-all" in self.switches:
+            return samples
+        if "generator-on-all" not in self.switches or self.switches & {"copies", "fitted-on-all"}:
+            return train
+        left = [switch for switch in self.leak.split("/") if switch != "generator-on-all"]
+        made, _, _ = replace(self, leak="/".join(left)).arrange(samples, cut, lambda t, *held: (TrainingSet(t), *held))
+        return made.samples
+
     def folds(self, of_study: int) -> int:
         """Return the number of folds: one for an official cut, else the study's."""
         return 1 if self.name == "official" else of_study
@@ -132,7 +161,7 @@ class EvaluationProtocol:
         if self.overlap == "drop":
             samples = without_overlap(samples)
         cutter = official_cut if self.name == "official" else cut_samples
-        if self.switches & {"copies", "fitted-on-all"}:
+        if self.prepares_first:
             if self.train:
                 samples = draw_images(samples, self.train, salt=str(cut.repeat))
             samples = draw_share(samples, self.share, salt=str(cut.repeat))
@@ -224,10 +253,9 @@ def protocol(text: str) -> EvaluationProtocol:
             raise UsageError(f"{text}: no leak is named {switch!r}{did_you_mean(switch, LEAKY)}; there are: {has}.")
     if "synthetic-scored" in found.switches and "copies" not in found.switches:
         raise UsageError(f"{text}: synthetic-scored needs copies, since images are made before the cut or not scored.")
-    if found.patients and found.switches & {"copies", "fitted-on-all"}:
-        raise UsageError(
-            f"{text}: patients= draws after the cut, copies and fitted-on-all prepare before; leave one out."
-        )
+    if found.patients and found.prepares_first:
+        early = " and ".join(switch for switch in LEAKY if switch in found.switches & PREPARE_FIRST)
+        raise UsageError(f"{text}: patients= draws after the cut, {early} prepare before it; leave one out.")
     return found
 
 

@@ -166,8 +166,9 @@ def do_task(task: Task, place: Path, device: str) -> None:
             train = samples
         elif task.on not in ("pixels", "features"):
             train = next(sources(d) for d in datasets_in(augmenter, classifier) if key_of_dataset(d) == task.on)
-        elif task.on == "features" and encoder is not None:
-            (train,) = encode_samples(encoder, context, train)
+        elif encoder is not None:
+            learnt_from = rules.encoder_rows(samples, trial.cut, train)
+            (train,) = (learnt_from,) if task.on == "pixels" else encode_samples(encoder, context, learnt_from, train)
         fit_stage(stage, train, context, key=task.key, text=task.stage)
         return
     recipes = Recipes(augmenter, classifier, rules)

@@ -178,7 +178,7 @@ def _sentences(rule: EvaluationProtocol) -> Iterable[str]:
         yield f"Of the training part {rule.train} images are used, a number a class in the order of the classes."
     if rule.share < 1:
         yield f"Of the training part {100 * rule.share:g} % of the patients are used."
-    if rule.switches & {"copies", "fitted-on-all"}:
+    if rule.prepares_first:
         yield "Generated images are prepared from all images, before the split."
     else:
         yield "Generators, scalers and all else that learns are given the training part only."

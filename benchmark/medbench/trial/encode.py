@@ -28,16 +28,32 @@ def encoder_and_head(augmenter: Augmenter, classifier: Classifier) -> tuple[Stag
 
 
 def encode_samples(
-    encoder: Stage[Encoding], context: TrialContext, train: Samples, *held_out: Samples
+    encoder: Stage[Encoding],
+    context: TrialContext,
+    learnt_from: Samples,
+    *parts: Samples,
+    scaled_by: Samples | None = None,
 ) -> list[Samples]:
-    """Fit an encoder on the training samples, or take it from the store, and replace pixels by features.
+    """Fit an encoder, or take it from the store, and replace pixels by features.
+
+    Args:
+        encoder: The encoder.
+        context: Of the trial.
+        learnt_from: What the encoder is fitted on.
+        parts: Training samples and held-out samples.
+        scaled_by: By which samples a classifier standardises; None is by those it is trained on.
 
     Returns:
-        Training samples and held-out samples with ``x`` as ``float32`` features and without masks.
+        Each of `parts` with ``x`` as ``float32`` features and without masks.
     """
-    encode = context.fit_stage(encoder, train)
-    key, _ = context.stage_context(encoder, train)
-    made_of = features_made_of(train.made_of, key)
+    encode = context.fit_stage(encoder, learnt_from)
+    key, _ = context.stage_context(encoder, learnt_from)
+    made_of = features_made_of(learnt_from.made_of, key)
+    scale = None
+    if scaled_by is not None:
+        context.fitted_on["scaler"] = frozenset(scaled_by.ids.tolist())
+        scale = np.asarray(encode(scaled_by.x), dtype=np.float32)
     return [
-        replace(s, x=np.asarray(encode(s.x), dtype=np.float32), masks=None, made_of=made_of) for s in (train, *held_out)
+        replace(s, x=np.asarray(encode(s.x), dtype=np.float32), masks=None, made_of=made_of, scaled_by=scale)
+        for s in parts
     ]

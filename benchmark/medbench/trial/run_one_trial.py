@@ -158,7 +158,11 @@ def _fit_and_predict(
         handed.add(TRAIN, train)
         handed.add(HELD_OUT, *held_out)
         if encoder is not None:
-            train, *held_out = encode_samples(encoder, context, train, *held_out)  # type: ignore[assignment]
+            learnt_from = protocol.encoder_rows(samples, trial.cut, train)
+            scaled_by = samples if "scaler-on-all" in protocol.switches else None
+            train, *held_out = encode_samples(  # type: ignore[assignment]
+                encoder, context, learnt_from, train, *held_out, scaled_by=scaled_by
+            )
             handed.check(f"the encoder of {trial.classifier!r}", TRAIN, HELD_OUT)
             handed.add(TRAIN, train)
             handed.add(HELD_OUT, *held_out)

@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 import medbench
 from medbench_plugins.classifiers.blueprint import Blueprint, fit_blueprint
-from medbench_plugins.row_vectors import channel_units, feature_units, position_means
+from medbench_plugins.row_vectors import channel_units, feature_units, position_means, rows_to_scale_by
 
 TAKES = frozenset({"features", "samples", "sampling", "transform", "loss", "bags"})
 
@@ -36,7 +34,7 @@ class LinearHead:
         """Return how to build the head for features ``float32 (n, d)`` or ``(n, d, *spatial)``."""
         from medbench_plugins.networks import small
 
-        mean, deviation = feature_units(position_means(_real_or_all(samples)))
+        mean, deviation = feature_units(position_means(rows_to_scale_by(samples)))
         return Blueprint(lambda: small.StandardisedLinear(mean, deviation, len(samples.classes)))
 
 
@@ -65,7 +63,7 @@ class MLPHead:
         """Return how to build the head for features ``float32 (n, d)`` or ``(n, d, *spatial)``."""
         from medbench_plugins.networks.standardised_mlp import StandardisedMLP
 
-        mean, deviation = feature_units(position_means(_real_or_all(samples)))
+        mean, deviation = feature_units(position_means(rows_to_scale_by(samples)))
         n_classes, hidden, dropout = len(samples.classes), self.hidden, self.dropout
         return Blueprint(lambda: StandardisedMLP(mean, deviation, n_classes, hidden=hidden, dropout=dropout))
 
@@ -105,14 +103,10 @@ class ConvHead:
 
         if samples.x.ndim not in (4, 5):
             raise medbench.Skip(f"{self.name} works on maps of features, got rows of shape {samples.x.shape[1:]}")
-        mean, deviation = channel_units(_real_or_all(samples))
+        mean, deviation = channel_units(rows_to_scale_by(samples))
         n_classes, spatial = len(samples.classes), samples.x.shape[2:]
         return Blueprint(
             lambda: small.ConvolutionalHead(
                 mean, deviation, n_classes, spatial=spatial, width=self.width, hidden=self.hidden
             )
         )
-
-
-def _real_or_all(samples: medbench.Samples) -> np.ndarray:
-    return samples.x[samples.is_real] if samples.is_real.any() else samples.x

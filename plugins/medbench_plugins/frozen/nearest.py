@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 import medbench
-from medbench_plugins.row_vectors import feature_units, position_means
+from medbench_plugins.row_vectors import feature_units, position_means, rows_to_scale_by
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,7 @@ class NearestHead:
         if not len(kept):
             raise medbench.DataError("no labelled row can be drawn; give training images with labels.")
         rows = position_means(samples.x)
-        real = rows[samples.is_real] if samples.is_real.any() else rows
-        mean, deviation = feature_units(real)
+        mean, deviation = feature_units(position_means(rows_to_scale_by(samples)))
         index = NearestNeighbors(n_neighbors=min(self.neighbours, len(kept)), metric="cosine", algorithm="brute")
         index.fit((rows[kept] - mean) / deviation)
         votes = Votes(

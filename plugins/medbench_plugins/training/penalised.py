@@ -10,7 +10,7 @@ import torch
 
 import medbench
 from medbench_plugins.networks.small import StandardisedLinear
-from medbench_plugins.row_vectors import feature_units, position_means
+from medbench_plugins.row_vectors import feature_units, position_means, rows_to_scale_by
 from medbench_plugins.training.bagging import MeanOfNetworks
 from medbench_plugins.training.batches import draw_rows
 from medbench_plugins.training.predictor import NetworkPredictor, cross_entropy, get_inverse_link, softmax
@@ -50,7 +50,7 @@ def fit_penalised(
     torch.set_num_threads(context.budget.threads)
     device, samples = torch.device(context.device), training_set.samples
     real = samples.is_real if samples.is_real.any() else np.full(len(samples), True)
-    mean, deviation = feature_units(position_means(samples.x[real]))
+    mean, deviation = feature_units(position_means(rows_to_scale_by(samples)))
     strength = penalty / max(1, int((samples.labels[real] >= 0).sum()))
     bags = training_set.bags or (np.arange(len(samples)),)
     minima = []
