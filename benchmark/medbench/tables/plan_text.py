@@ -215,26 +215,31 @@ def _same_methods(plan: Plan) -> bool:
 
 def _tree(arms: tuple[Arm, ...]) -> Iterator[str]:
     """Yield the methods, each below the one it is compared with; once where classifiers share them."""
-    first = list({(a.augmenter, a.control, a.over): a for a in reversed(arms)}.values())[::-1]
-    keys = {a.augmenter for a in first if not a.over}
+    over = {arm.key for arm in arms if arm.over}  # compared over another classifier: no board shares these
 
-    def above(arm: Arm) -> str:
-        return arm.control if arm.control in keys and arm.control != arm.augmenter else ""
+    def node(augmenter: str, classifier: str) -> tuple[str, str]:
+        return augmenter, classifier if (augmenter, classifier) in over else ""
 
-    def walk(parent: str, before: str, depth: int) -> Iterator[str]:
+    first = list({(*node(*a.key), a.control): a for a in reversed(arms)}.values())[::-1]
+    known = {node(*arm.key) for arm in first}
+
+    def above(arm: Arm) -> tuple[str, str] | None:
+        parent = node(*arm.control_key)
+        return parent if arm.control and parent in known and parent != node(*arm.key) else None
+
+    def walk(parent: tuple[str, str] | None, before: str, depth: int) -> Iterator[str]:
         siblings = [arm for arm in first if above(arm) == parent and not arm.plain]
         for arm in siblings:
             is_last = arm is siblings[-1]
             stem = f"{before}{'└ ' if is_last else '├ '}" if depth else ""
             note = "" if arm.control else " (reference)"
-            if arm.control and not above(arm):
+            if arm.control and above(arm) is None:
                 note = f" (to be compared with {method_name(arm.control)}, which is not run)"
             name = branch_name(arm) if above(arm) else arm_name(arm)
             yield f"{stem}{name}{note}"
-            if not arm.over:
-                yield from walk(arm.augmenter, f"{before}{'  ' if is_last else '│ '}" if depth else "", depth + 1)
+            yield from walk(node(*arm.key), f"{before}{'  ' if is_last else '│ '}" if depth else "", depth + 1)
 
-    yield from walk("", "", 0)
+    yield from walk(None, "", 0)
     yield from (branch_name(arm) for arm in first if arm.plain)
 
 
