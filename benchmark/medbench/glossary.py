@@ -190,6 +190,7 @@ _TERMS = (
         ("grouped split",),
     ),
     Term("official split", "The training and test part that the authors of a data set released."),
+    Term("external test", "Training on one data set and testing all images of another, as of another hospital."),
     Term(
         "leaky",
         "A protocol in which information of test patients reaches training, as in many publications. It is run on "

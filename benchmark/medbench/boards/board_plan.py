@@ -36,7 +36,7 @@ class BoardPlan:
     @property
     def overlap(self) -> float:
         """Of an official cut: the part of the training patients that two repeats share; 1 where no plan said so."""
-        if self.rule.name != "official" or self.study.repeats == 1:
+        if not self.rule.has_one_cut or self.study.repeats == 1:
             return 0.0
         return 1.0 if self.trained_on is None else self.trained_on.overlap
 

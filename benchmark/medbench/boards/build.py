@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,12 +19,14 @@ from medbench.boards.generator_health import count_copies
 from medbench.boards.metric_columns import ON_EVERY_BOARD, ArmMetrics, CellMetrics
 from medbench.boards.training_runs import RunKey, planned_beside, status_of_runs
 from medbench.boards.yardstick_results import ControlResults, YardstickScorer
+from medbench.data.external_test import tested_facts
 from medbench.interfaces import Metric
 from medbench.planning.arms import Arm, Checked, Skipped, TrainedOn
 from medbench.planning.double_steps_trials import with_double_steps
 from medbench.planning.leak_staircase import arms_under
 from medbench.planning.study import Study
 from medbench.planning.yardsticks import Yardsticks
+from medbench.protocols.protocol import protocol
 from medbench.statistics.absolute_intervals import ranges_of
 from medbench.statistics.further_measures import measures
 from medbench.statistics.gain_intervals import rarest
@@ -66,7 +69,8 @@ def boards(
         for text, classifier in itertools.product(study.protocols, of_boards):
             if text not in left_out:
                 on_board = (a for a in arms_under(study, text, arms) if (a.board or a.classifier) == classifier)
-                plan = BoardPlan(study, source, text, classifier, tuple(on_board), trained_on(record, source, text))
+                facts = tested_facts(source, protocol(text))
+                plan = BoardPlan(study, facts, text, classifier, tuple(on_board), trained_on(record, source, text))
                 built.append(_board(plan, record, stored, contents))
     if further is not None:
         further.save()
@@ -105,9 +109,14 @@ def _find_stored(
         for key in (arm.key, arm.control_key)
     }
     rows, repeated = list[Stored](), list[Stored]()
+
+    @functools.cache
+    def data_of(text: str) -> str:
+        return str(tested_facts(source, protocol(text))["data"])
+
     for row in store.rows(source["dataset"]):
         t = row.trial
-        if t.data == source["data"]:
+        if t.data == data_of(t.protocol):
             is_check = t.budget == longer and (t.protocol, t.augmenter, t.classifier) in at_twice
             (repeated if is_check else rows).append(row)
     return _StoredTrials(rows, repeated, status_of_runs(arms, study, [*rows, *repeated]))

@@ -152,7 +152,7 @@ _STUDY = (  # in the order in which --help lists them
     _flag("--phantom", help="Use synthetic test images instead of real ones: a result says nothing about patients."),
     _many("--protocol", "protocols",
           help="How images are split: patients (cross-validation by patient), official (the split of "
-               "the authors), or a leaky one."),
+               "the authors), 'external[test=DATASET]' (another data set is tested), or a leaky one."),
     click.option("--leak", metavar="NAME,...",
                  help=f"Let the protocol leak, as many publications do: {', '.join(LEAKY)}; no verdict then."),
     _flag("--inflation", help="Measure instead how much of the study's published gain comes from leaks, leak by leak."),

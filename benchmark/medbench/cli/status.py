@@ -19,8 +19,9 @@ from medbench.cli.writing import fill
 from medbench.planning.arm_names import arm_name
 from medbench.planning.plan_records import open_record, stored_runs
 from medbench.planning.study_names import title_of
-from medbench.registry.display_names import classifier_name, dataset_name, method_name
+from medbench.registry.display_names import classifier_name, method_name
 from medbench.store.store import Store
+from medbench.tables.board_notes import name_of_source
 from medbench.text import clean, columns, counted, pad
 
 SPLITS = {"patients": "split by patient", "official": "official split"}
@@ -86,7 +87,7 @@ def _methods(board: Board) -> Iterator[dict[str, Any]]:
 
 def _heading(board: Board) -> str:
     """Name what a board holds constant: data set, classifier and how patients are split."""
-    data = dataset_name(str(board.source["dataset"]), str(board.source.get("title") or ""))
+    data = name_of_source(board.source)
     split = SPLITS.get(board.protocol, board.protocol)
     return clean(f"{data}, {classifier_name(board.classifier)}, {split}")
 

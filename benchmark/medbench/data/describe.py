@@ -47,6 +47,8 @@ class DatasetDescription:
         warnings: What boards say of shortcuts, labels that contradict each other, images that show nothing, and sides
             that no arm may mirror.
         title: How people call it: the name of one's own folder; "" for a data set that has a name.
+        channels: Of its images.
+        tested: Data sets that external tests of the study test, by how protocols name them.
     """
 
     text: str
@@ -63,11 +65,20 @@ class DatasetDescription:
     overlap: Mapping[str, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     title: str = ""
+    channels: int = 1
+    tested: Mapping[str, DatasetDescription] = field(default_factory=dict)
 
     @property
     def is_decoded(self) -> bool:
-        """Whether pixels are at hand, also those of the data sets it may learn from."""
-        return bool(self.data) and set(self.others) == set(self.other_folders)
+        """Whether pixels are at hand, also those of the data sets it may learn from and those that are tested."""
+        tested = all(other.data for other in self.tested.values())
+        return bool(self.data) and set(self.others) == set(self.other_folders) and tested
+
+    @property
+    def folders_of_others(self) -> dict[str, str]:
+        """Decoded folders of all other data sets that a job may open."""
+        tested = {f"test={name}": str(other.folder) for name, other in self.tested.items() if other.folder is not None}
+        return {**self.other_folders, **tested}
 
     @property
     def class_patients(self) -> list[int]:
@@ -91,6 +102,7 @@ class DatasetDescription:
             "publish": self.publish,
             "across": {name: len(groups) for name, groups in self.across.items()},
             "overlap": dict(self.overlap),
+            **({"tests": {name: other.facts() for name, other in self.tested.items()}} if self.tested else {}),
         }
 
 
@@ -147,6 +159,7 @@ def describe_decoded(source: Source, decoded: Decoded) -> DatasetDescription:
         overlap=found.overlap.facts() if found.overlap is not None else {},
         warnings=tuple(_warnings(source, samples, found)),
         title=title_of(source),
+        channels=samples.x.shape[1],
     )
 
 
@@ -198,6 +211,7 @@ def describe_index(source: Source) -> DatasetDescription:
         across=across,
         warnings=(SIDES,) if getattr(source.recipe, "sides", False) else (),
         title=title_of(source),
+        channels=index.channels,
     )
 
 

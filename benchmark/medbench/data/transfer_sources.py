@@ -54,8 +54,8 @@ def usable_samples(folder: Path, target: Path, *, named: str) -> Samples:
             f"{named}: its images are {_shape(samples)}, the target's {_shape(other)}; "
             "choose a source with the same channels and axes."
         )
-    groups, pixels = set(other.groups.tolist()), set(_pixels(target, other))
-    own = _pixels(folder, samples)
+    groups, pixels = set(other.groups.tolist()), set(pictures_of(target, other))
+    own = pictures_of(folder, samples)
     kept = [
         row
         for row, group in enumerate(samples.groups.tolist())
@@ -97,7 +97,7 @@ def open_sources(folders: Mapping[str, str], target: Path) -> Callable[[Dataset]
     return source
 
 
-def _pixels(folder: Path, samples: Samples) -> Sequence[str]:
+def pictures_of(folder: Path, samples: Samples) -> Sequence[str]:
     """Return the SHA-256 of each labelled row's pixels, empty for a blank picture; kept beside what was decoded."""
     kept = folder / "contents.json"
     hashes: dict[str, str] = {}

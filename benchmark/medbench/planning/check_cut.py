@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from medbench.data.audit_official_cut import WAIVABLE, waived_leaks
 from medbench.data.describe import DatasetDescription
 from medbench.errors import DataError, LeakError, UsageError
@@ -66,6 +68,11 @@ def check_cut(source: DatasetDescription, rule: EvaluationProtocol, cut: Cut, wa
     if "same-patient" in unexpected and rule.name == "official":
         _check_official(source, waived)
         unexpected -= waived_leaks(rule.name, waived)
+    if "same-patient" in unexpected and rule.is_external:
+        raise LeakError(
+            f"{source.text}: {_shared_images(source.samples)} share a patient or a picture with the tested data "
+            f"set; train without them by external[test={rule.test},overlap=drop]."
+        )
     if unexpected:
         reasons = "; ".join(LEAKS[leak] for leak in sorted(unexpected))
         learnt = {*made.samples.groups.tolist(), *validation.groups.tolist()}
@@ -77,7 +84,8 @@ def check_cut(source: DatasetDescription, rule: EvaluationProtocol, cut: Cut, wa
         )
     missing = sorted(set(range(len(source.samples.classes))) - set(made.samples.labels.tolist()))
     if missing or not len(test):
-        where = f"fold {cut.fold} of {cut.folds}" if cut.folds > 1 else "the official cut"
+        one_cut = "an external test" if rule.is_external else "the official cut"
+        where = f"fold {cut.fold} of {cut.folds}" if cut.folds > 1 else one_cut
         problem = f"{source.text}: {where} {_missing_class(source, rule, cut, missing)}."
         raise UsageError(" ".join(filter(None, (problem, explain_few(source.samples)))))
     rows = rule.encoder_rows(source.samples, cut, trained_on[0])
@@ -105,10 +113,16 @@ def _overlap_warning(source: DatasetDescription, rule: EvaluationProtocol) -> di
         return {}
     trained = int((s.parts == "train").sum()) if s.parts is not None else 0
     sentence = (
-        f"{source.text}: official[overlap=drop] trains without {left_out:,} of "
+        f"{source.text}: {rule.name}[overlap=drop] trains without {left_out:,} of "
         f"{counted(trained, 'image')}, which share a patient or a picture with the test part"
     )
     return {sentence: sentence}
+
+
+def _shared_images(samples: Samples) -> str:
+    """Count the training images of an external test whose picture or patient is tested."""
+    n = len(samples) - len(without_overlap(samples))
+    return f"{n:,} of {counted(int(np.sum(samples.parts == 'train')), 'training image')}"
 
 
 def _check_official(source: DatasetDescription, waived: Sequence[str]) -> None:
@@ -131,7 +145,7 @@ def _missing_class(source: DatasetDescription, rule: EvaluationProtocol, cut: Cu
         return "has no image to test; use --protocol patients"
     s, k = source.samples, missing[0]
     rows = s.labels == k
-    if rule.name == "official" and s.parts is not None:
+    if rule.has_one_cut and s.parts is not None:
         rows = rows & (s.parts == "train")
     groups = counted(len(set(s.groups[rows].tolist())), "patient")
     problem = f"leaves class {s.classes[k]!r} out of training: it has {groups}"

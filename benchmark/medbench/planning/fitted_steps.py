@@ -229,7 +229,7 @@ def _refusal(plan: Plan, work: _Work, least: float, limit_s: float, counted_on: 
 
 def _fewer(study: Study, part: float) -> list[str]:
     """Return the options under which a part of the training runs is left."""
-    folds = [1 if protocol(text).name == "official" else study.folds for text in study.protocols]
+    folds = [protocol(text).folds(study.folds) for text in study.protocols]
     for repeats in range(study.repeats - 1, 0, -1):
         if repeats / study.repeats <= part:
             return [f"--repeats {repeats}"]

@@ -33,6 +33,7 @@ from medbench.planning.study_schema import (
     SmokeTable,
 )
 from medbench.planning.toml_lines import line_of, not_toml
+from medbench.protocols.protocol import protocol
 from medbench.registry.recipes import did_you_mean, listing, split_list
 
 BUDGETS = {
@@ -290,7 +291,7 @@ def to_toml(study: Study, *, folder: Path | None = None, place: Path | None = No
     default = Study(datasets=[], augmenters=[], classifiers=[])
     lines, tables = [], []
     values = study.model_dump()
-    has_folds = any(not text.startswith("official") for text in study.protocols)
+    has_folds = any(not protocol(text).has_one_cut for text in study.protocols)
     if folder is not None:
         name, data = write_data_table(study.datasets[0], folder, place or Path())
         values["datasets"] = [name]

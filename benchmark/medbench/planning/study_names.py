@@ -51,8 +51,9 @@ def title_of(study: Mapping[str, Any], sources: Sequence[Mapping[str, Any]] = ()
     networks = [classifier_name(text) for text in study["classifiers"]]
     named = _title(methods, "methods") or "the default methods"
     network = f", {_title(networks, 'classifiers')}" if networks else ""
-    official = all(text.startswith("official") for text in study.get("protocols", ["patients"]))
-    split = "official split" if official else f"{study['folds']} folds"
+    names = {text.partition("[")[0] for text in study.get("protocols", ["patients"])}
+    one_cut = {("official",): "official split", ("external",): "external test"}.get(tuple(names))
+    split = one_cut or f"{study['folds']} folds"
     return clean(f"{named} on {_title(data, 'data sets')}{network}, {split} x {study['repeats']}")
 
 

@@ -116,7 +116,7 @@ class _Known:
     ) -> None:
         self._calibration, self._device, self._images = calibration, device, images_of(plan)
         self._found: dict[tuple[str, str, str], _Cost | None] = {}
-        data, spent = {source.data for source in plan.sources}, dict[tuple[str, str, str], list[Mapping[str, float]]]()
+        data, spent = {trial.data for trial in plan.trials}, dict[tuple[str, str, str], list[Mapping[str, float]]]()
         for row in (row for source in plan.sources if store is not None for row in store.rows(source.text)):
             t = row.trial
             if row.status == "done" and t.data in data and t.budget == plan.study.spending:

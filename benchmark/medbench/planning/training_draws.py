@@ -22,14 +22,14 @@ def describe_draws(dataset: str, text: str, draws: Sequence[set[str]]) -> Traine
         text: Text of the protocol.
         draws: Groups that every cut trains on; of an official cut one for each repeat.
     """
-    is_official = protocol(text).name == "official"
-    return TrainedOn(dataset, text, sum(map(len, draws)) / len(draws), _overlap(draws) if is_official else 0.0)
+    overlap = _overlap(draws) if protocol(text).has_one_cut else 0.0
+    return TrainedOn(dataset, text, sum(map(len, draws)) / len(draws), overlap)
 
 
 def find_draws(samples: Samples, dataset: str, text: str, repeats: int) -> TrainedOn | None:
     """Arrange every repeat of an official cut and describe what is trained on; None of another one, or an unfit one."""
     rule = protocol(text)
-    if rule.name != "official":
+    if not rule.has_one_cut:
         return None
     try:
         return describe_draws(dataset, text, [_trained(samples, rule, Cut(0, 1, repeat)) for repeat in range(repeats)])

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from medbench.data.audit_findings import PARTS
 from medbench.data.describe import DatasetDescription
+from medbench.data.external_test import with_test_set
 from medbench.errors import Skip, UsageError
 from medbench.identity.identity import identities_once
 from medbench.interfaces import Augmenter, Classifier, TrainingSet
@@ -108,7 +109,7 @@ def expand(
     yardsticks = _yardsticks(builder, sources, rules, arms)
     if most is not None:
         _check_number(builder, rules, arms, yardsticks, most)
-    every = [_Place(source, text, rule) for source in sources for text, rule in rules.items()]
+    every = [_Place(with_test_set(source, rule), text, rule) for source in sources for text, rule in rules.items()]
     places = [place for place in every if _is_feasible(builder, place)]
     feasible = {(place.source.text, place.text) for place in places}
     yardsticks = tuple(y for y in yardsticks if (y.dataset, y.protocol) in feasible)

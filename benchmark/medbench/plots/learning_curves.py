@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from medbench.analyses.learning_curves import LearningCurve, OfArm
 from medbench.planning.arm_names import control_name
 from medbench.plots import style
-from medbench.registry.display_names import dataset_name
 from medbench.statistics.verdicts import WORDS
+from medbench.tables.board_notes import name_of_source
 from medbench.tables.learning_curves import extra, name
 from medbench.text import cut
 
@@ -53,7 +53,7 @@ def draw(growth: LearningCurve, *, width: float = style.WIDTH) -> Figure:
         wide = style.is_wide(width)
         said = "training patients; above each gain with its 95 % CI: as many further patients would give the same"
         figure.supxlabel(said if wide else "training patients", fontsize=9)
-        data = dataset_name(str(growth.source["dataset"]), str(growth.source.get("title") or ""))
+        data = name_of_source(growth.source)
         title = cut(style.math_free(f"{data}: gain in points by training patients"), LONGEST if wide else LONGEST // 2)
         figure.suptitle(title, x=0.01, ha="left", fontsize=10 if wide else 9)
     return figure

@@ -16,6 +16,7 @@ import numpy as np
 
 from medbench.errors import DataError, UsageError
 from medbench.interfaces import TrainingSet
+from medbench.protocols.external import parse_mapping
 from medbench.protocols.folds import VALIDATION_FOLDS, Cut, assign_folds, cut_samples, official_cut, without_overlap
 from medbench.protocols.subsets import draw_images, draw_patients, draw_share
 from medbench.registry.recipes import configure, did_you_mean, listing, parse
@@ -52,6 +53,7 @@ PREPARE_FIRST = frozenset({"copies", "fitted-on-all", "generator-on-all"})
 _ORDERS: dict[str, tuple[str, ...]] = {
     "patients": (),
     "official": (),
+    "external": (),
     "images": ("images",),
     "select-on-test": ("selection",),
     "augment-first": ("synthetic-scored", "copies", "images"),
@@ -75,15 +77,30 @@ class EvaluationProtocol:
             repeat and fold. Those of an official cut are disjoint while its training part lasts, and all repeats watch
             the same tenth of it. 0: all. ``official[patients=50]``.
         overlap: What becomes of training rows of an official cut whose group also stands in its test part: "refuse"
-            keeps them, so that the run stops, or "drop" trains without them.
+            keeps them, so that the run stops, or "drop" trains without them. Of an external test likewise.
+        test: Of an external test: text of the data set that is tested; the study's own is trained on, all of it.
+        classes: Of an external test: classes of the tested data set by those trained on, as
+            ``theirs:ours/theirs:ours``, where their names differ; see :mod:`.external`.
     """
 
-    name: Literal["patients", "official", "images", "select-on-test", "augment-first"] = "patients"
+    name: Literal["patients", "official", "external", "images", "select-on-test", "augment-first"] = "patients"
     train: str = ""
     leak: str = ""
     share: float = 1.0
     patients: int = 0
     overlap: Literal["refuse", "drop"] = "refuse"
+    test: str = ""
+    classes: str = ""
+
+    @property
+    def has_one_cut(self) -> bool:
+        """Whether one test part serves all repeats: an official cut, or another data set."""
+        return self.name in ("official", "external")
+
+    @property
+    def is_external(self) -> bool:
+        """Whether another data set is tested."""
+        return self.name == "external"
 
     @property
     def switches(self) -> frozenset[str]:
@@ -132,8 +149,8 @@ class EvaluationProtocol:
         return made.samples
 
     def folds(self, of_study: int) -> int:
-        """Return the number of folds: one for an official cut, else the study's."""
-        return 1 if self.name == "official" else of_study
+        """Return the number of folds: one for an official cut and an external test, else the study's."""
+        return 1 if self.has_one_cut else of_study
 
     def steps(self, steps: int, training_set: TrainingSet) -> int:
         """Return how long a classifier is trained: `steps`, or in proportion to the rows where that is the leak."""
@@ -148,7 +165,8 @@ class EvaluationProtocol:
         """Cut samples and prepare the training set, in this protocol's order.
 
         Args:
-            samples: All labelled samples of the data set.
+            samples: All labelled samples of the data set; of an external test with those of the tested one, as
+                :func:`.external.join_test_set` joins them.
             cut: Fold and repeat.
             prepare: Called once, with the samples to learn from first and held-out samples behind them.
             nested: Draw `patients` of an official cut as medbench 0.1 did, for results of then: each repeat its own
@@ -160,7 +178,7 @@ class EvaluationProtocol:
         by: Literal["groups", "ids"] = "ids" if self.cuts_images else "groups"
         if self.overlap == "drop":
             samples = without_overlap(samples)
-        cutter = official_cut if self.name == "official" else cut_samples
+        cutter = official_cut if self.has_one_cut else cut_samples
         if self.prepares_first:
             if self.train:
                 samples = draw_images(samples, self.train, salt=str(cut.repeat))
@@ -170,11 +188,11 @@ class EvaluationProtocol:
             training_set, validation, test = self._cut_made(made, every, parts, cut)
             return training_set, test if self.selects else validation, test
         # Disjoint draws need one pool for all repeats.
-        of_pool = self.name == "official" and self.patients > 0 and not nested
+        of_pool = self.is_external or (self.name == "official" and self.patients > 0 and not nested)
         train, validation, test = cutter(samples, replace(cut, repeat=0) if of_pool else cut, by=by)
         if self.train:
             train = draw_images(train, self.train, salt=f"{cut.repeat}|{cut.fold}")
-        if of_pool:
+        if of_pool and self.patients:
             train = draw_patients(train, self.patients, salt="official", draw=cut.repeat)
         elif self.patients:
             train = draw_patients(train, self.patients, salt=f"{cut.repeat}|{cut.fold}")
@@ -241,10 +259,11 @@ def protocol(text: str) -> EvaluationProtocol:
         raise UsageError(
             f"{text}: patients={found.patients} is no number of patients; write patients=50, or leave it out."
         )
-    if found.overlap == "drop" and found.name != "official":
+    if found.overlap == "drop" and not found.has_one_cut:
         raise UsageError(
             f"{text}: only an official cut parts groups; write official[overlap=drop], or leave overlap= out."
         )
+    _check_external(text, found)
     if found.patients and found.train:
         raise UsageError(f"{text}: train= and patients= both say how many are trained on; leave one out.")
     for switch in filter(None, found.leak.split("/")):
@@ -259,6 +278,18 @@ def protocol(text: str) -> EvaluationProtocol:
     return found
 
 
+def _check_external(text: str, found: EvaluationProtocol) -> None:
+    if not found.is_external:
+        if found.test or found.classes:
+            raise UsageError(f"{text}: test= and classes= belong to an external test; write external[test=DATASET].")
+        return
+    if not found.test:
+        raise UsageError(f"{text}: which data set is tested? Write external[test=DATASET].")
+    if found.switches:
+        raise UsageError(f"{text}: leaks are rerun within one data set; leave leak= out.")
+    parse_mapping(found.classes)
+
+
 def with_leaks(text: str, switches: Iterable[str]) -> str:
     """Return the text of a protocol with exactly these switches, in the order of LEAKY.
 
@@ -267,6 +298,8 @@ def with_leaks(text: str, switches: Iterable[str]) -> str:
     """
     chosen = set(switches)
     found = protocol(text)
+    if found.is_external:
+        raise UsageError(f"{text}: leaks are rerun within one data set; name patients or official.")
     name = found.name if found.name == "official" else "patients"
     ordered = "/".join([switch for switch in LEAKY if switch in chosen] + sorted(chosen - set(LEAKY)))
     parameters = [f"train={found.train}"] * bool(found.train) + [f"leak={ordered}"] * bool(ordered)

@@ -153,7 +153,7 @@ def _of_training(material: Material) -> dict[int, str]:
         1: "Deep learning, image classification; data augmentation is what is compared.",
         6: "Comparison of methods of data augmentation; no model for use in patients.",
         19: f"{'; '.join(dict.fromkeys(design_of(board) for board in material.boards))}"
-        f"{'' if all(rule.name == 'official' for rule in rules) else '; folds are drawn at random'}.",
+        f"{'' if all(rule.has_one_cut for rule in rules) else '; folds are drawn at random'}.",
         20: level,
         22: f"{listed(list(dict.fromkeys(classifier_name(b.classifier) for b in boards)))}; see section Provenance.",
         23: versions,

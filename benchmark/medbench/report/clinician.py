@@ -28,10 +28,13 @@ def sentences(material: Material) -> Iterator[str]:
         f"We asked whether changing or adding training images helps a neural network ({networks}) to classify "
         f"medical images, and compared: {named}."
     )
-    yield f"The images were {'; '.join(map(_data, material.sources))}."
-    official = any(protocol(board.protocol).name == "official" for board in boards)
+    every = [*material.sources, *(other for source in material.sources for other in source.get("tests", {}).values())]
+    yield f"The images were {'; '.join(map(_data, every))}."
+    rules = [protocol(board.protocol) for board in boards]
     leaky = all(board.leaks for board in boards)
-    how = "the official test part" if official else "every patient once per repeat"
+    how = "every patient once per repeat"
+    if any(rule.has_one_cut for rule in rules):
+        how = "all of another data set" if any(rule.is_external for rule in rules) else "the official test part"
     unknown = not all(map(knows_patients, material.sources))
     seen = "No image of a tested patient was used in training"
     if unknown:

@@ -19,7 +19,7 @@ from medbench.report.inputs import Material
 from medbench.report.section_results import title_of
 from medbench.statistics.verdicts import LEAK_NAMES
 from medbench.tables.blocks import Block, Fold, Section, cell, fold, heading, say, table
-from medbench.tables.board_notes import knows_patients
+from medbench.tables.board_notes import knows_patients, name_of_source
 from medbench.tables.inflation import answers as stair_answers
 from medbench.tables.inflation import rows as stair_rows
 from medbench.tables.inflation import sentences as stair_sentences
@@ -113,7 +113,7 @@ def sizes(material: Material) -> Section | None:
     """Write gains against training size."""
     blocks: list[Block] = []
     for number, growth in enumerate(material.learning_curves, start=1):
-        data = dataset_name(str(growth.source["dataset"]), str(growth.source.get("title") or ""))
+        data = name_of_source(growth.source)
         blocks.append(heading(f"{data}, {classifier_name(growth.classifier)}"))
         rows = [[size_name(arm), *size_cells(point)] for arm in growth.arms for point in arm.points]
         columns = ("method", *SIZE_TITLES[:7], "95 % CI of further patients")

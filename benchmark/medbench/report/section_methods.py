@@ -22,7 +22,7 @@ from medbench.report.inputs import Material, provenances
 from medbench.statistics.gain_intervals import MOST_SHARED
 from medbench.statistics.verdicts import LEAK_NAMES, reasons
 from medbench.tables.blocks import Section, Source, fold, heading, say
-from medbench.tables.board_notes import knows_patients
+from medbench.tables.board_notes import knows_patients, name_of_source
 from medbench.text import counted, listed
 
 OWN = (
@@ -80,7 +80,8 @@ def paragraph(material: Material, found: list[Reference], cards: Mapping[str, Ca
     keys = {one.arxiv or one.cited: one.key for one in found}
     yield f'Data augmentation was evaluated with {_software(material)}, study "{study.name}".'
     for source in material.sources:
-        yield _data(source, found, cards)
+        for one in (source, *source.get("tests", {}).values()):
+            yield _data(one, found, cards)
     networks = list(dict.fromkeys(classifier_name(board.classifier) for board in material.boards))
     arms = list(dict.fromkeys(arm_name(row.arm) for part in material.parts for row in part.rows))
     yield f"The methods were: {'; '.join(arms)}; with {', '.join(networks)} as classifier."
@@ -175,7 +176,10 @@ def _cut(texts: Sequence[str], board: Board) -> str:
     rule, study = protocol(texts[0]), board.study
     under = f"medbench protocol{'s' * (len(texts) > 1)} {listed(texts)}"
     said = []
-    if rule.name == "official":
+    if rule.is_external:
+        name = name_of_source(board.source)
+        said.append(f"{name[0].lower()}{name[1:]}, all of whose labelled images were tested")
+    elif rule.name == "official":
         said.append("the official split was kept")
     else:
         by = "images" if rule.cuts_images else "patients"
@@ -188,11 +192,10 @@ def _cut(texts: Sequence[str], board: Board) -> str:
     if rule.overlap == "drop":
         said.append("training images whose patient or picture lies in the test part too were left out of training")
     said += _subset_sentence([protocol(text).patients for text in texts], rule)
-    if rule.name == "official":
+    if rule.has_one_cut:
         seeds = ", with other seeds each" if study.repeats > 1 else ""
-        said.append(
-            f"training was done {_times(study.repeats)}{seeds}, and every repeat was tested on the whole test part"
-        )
+        tested = "that data set" if rule.is_external else "the test part"
+        said.append(f"training was done {_times(study.repeats)}{seeds}, and every repeat was tested on all of {tested}")
     seeds = f" with {study.seeds} seeds each" if study.seeds > 1 else ""
     how = f"{'; '.join(said)}{seeds} ({under})"
     how = how[0].upper() + how[1:]
@@ -206,7 +209,7 @@ def _cut(texts: Sequence[str], board: Board) -> str:
 
 def _subset_sentence(sizes: Sequence[int], rule: EvaluationProtocol) -> Iterator[str]:
     """Say what was drawn of the training part."""
-    anew = "another draw each repeat" if rule.name == "official" else "another draw each repeat and fold"
+    anew = "another draw each repeat" if rule.has_one_cut else "another draw each repeat and fold"
     drawn = sorted(size for size in sizes if size)
     if drawn:
         numbers = " or ".join(
@@ -257,7 +260,7 @@ def _times(number: int) -> str:
 def _ranges(material: Material, keys: Mapping[str, str]) -> Iterator[str]:
     young = next((key for name, key in keys.items() if name.startswith("Westfall")), "westfall1993")
     judged = [part.board for part in material.parts if any(row.gain is not None for row in part.rows)]
-    official = {protocol(board.protocol).name == "official" for board in judged}
+    official = {protocol(board.protocol).has_one_cut for board in judged}
     most = max(row.gain.comparisons for part in material.parts for row in part.rows if row.gain is not None)
     yield (
         f"Gains, differences in percentage points on the same patients, are given with simultaneous 95 % confidence "
@@ -276,7 +279,7 @@ def _ranges(material: Material, keys: Mapping[str, str]) -> Iterator[str]:
         if material.study.repeats == 1:
             yield "With one repeat the variance between repeats is not known and was left out."
     if True in official:
-        where = "On the official split the" if len(official) > 1 else "The"
+        where = "With one test part for all repeats the" if len(official) > 1 else "The"
         yield (
             f"{where} variance is that of a bootstrap of the tested patients within classes, plus the variance between "
             "repeated trainings, divided by their number and enlarged for the training patients that they share, as "

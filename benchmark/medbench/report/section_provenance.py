@@ -130,8 +130,9 @@ def _patients(source: Mapping[str, Any]) -> str:
 
 def _design(study: Study) -> str:
     """Write folds, repeats and seeds as they were; an official cut has no folds."""
-    official = {protocol(text).name == "official" for text in study.protocols}
-    cuts = [counted(study.folds, "fold")] * (False in official) + ["official split"] * (True in official)
+    names = {rule.name if rule.has_one_cut else "folds" for rule in map(protocol, study.protocols)}
+    cuts = [counted(study.folds, "fold")] * ("folds" in names) + ["official split"] * ("official" in names)
+    cuts += ["external test"] * ("external" in names)
     return f"{' or '.join(cuts)}, {counted(study.repeats, 'repeat')}, {counted(study.seeds, 'seed')}"
 
 

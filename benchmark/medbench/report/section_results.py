@@ -11,14 +11,21 @@ from medbench.boards.board import Board, Row
 from medbench.planning.arm_names import arm_name, branch_name, control_name
 from medbench.plots import cost
 from medbench.plots.forest import forest
-from medbench.registry.display_names import classifier_name, dataset_name, method_name
+from medbench.registry.display_names import classifier_name, method_name
 from medbench.report.figures import figure
 from medbench.report.inputs import Material
 from medbench.statistics.gain_intervals import Interval
 from medbench.statistics.verdicts import WORDS, Word
 from medbench.tables.answer import answer_of
 from medbench.tables.blocks import Block, Cell, Fold, Section, Table, cell, fold, heading, say, table
-from medbench.tables.board_notes import count_patients, mark_notes, name_of_data, rare_recalls, without_number
+from medbench.tables.board_notes import (
+    count_patients,
+    mark_notes,
+    name_of_data,
+    name_of_source,
+    rare_recalls,
+    without_number,
+)
 from medbench.tables.board_table import design_of
 from medbench.tables.compare import gain_forests
 from medbench.tables.forest import Forest
@@ -183,7 +190,7 @@ def _yardsticks(board: Board, number: int) -> Iterator[Block]:
 def _across(material: Material) -> Iterator[Block]:
     for number, one in enumerate(across(material.boards), start=1):
         yield heading("All data sets")
-        names = [dataset_name(str(case.source["dataset"]), str(case.source.get("title") or "")) for case in one.cases]
+        names = [name_of_source(case.source) for case in one.cases]
         rows = []
         for arm in one.arms:
             listed = [cell(" / ".join(method_name(part) for part in arm.split(" / ")), title=arm)]

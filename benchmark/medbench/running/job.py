@@ -20,6 +20,7 @@ import numpy as np
 from medbench import __version__
 from medbench.data.audit_official_cut import waived_leaks
 from medbench.data.cache import open_samples
+from medbench.data.external_test import open_with_test_set
 from medbench.data.transfer_sources import datasets_in, key_of_dataset, open_sources
 from medbench.errors import ContractError, DataError, MedbenchError, ResourceError, Skip, StoreError
 from medbench.identity.identity import SCHEME, identity
@@ -61,7 +62,7 @@ class Task:
             trial's encoder.
         on: What it is fitted on: "pixels", "features", EVERYTHING, or another data set's name, as `sources` has it.
         key: Its key.
-        sources: Decoded folder of each other data set that recipes name.
+        sources: Decoded folder of each other data set that recipes name, and of those that external tests test.
         waived: Findings of the official cut that the study waives.
         checks: Outcome by recipe of a plugin, as :mod:`medbench.running.check_plugins` has it.
     """
@@ -124,10 +125,10 @@ def work(folder: str, device: str) -> int:
 def _names(task: Task) -> frozenset[str]:
     """Return the ids of the task's images, patients and groups, which no message shall hold; none where unreadable."""
     try:
-        samples = open_samples(Path(task.decoded))
+        opened = [open_samples(Path(folder)) for folder in (task.decoded, *task.sources.values())]
     except (OSError, ValueError, KeyError, MedbenchError):
         return frozenset()
-    return frozenset(name for column in (samples.ids, samples.patients, samples.groups) for name in column.tolist())
+    return frozenset(name for s in opened for column in (s.ids, s.patients, s.groups) for name in column.tolist())
 
 
 def _log(error: BaseException, task: Task) -> frozenset[str]:
@@ -142,9 +143,9 @@ def do_task(task: Task, place: Path, device: str) -> None:
     trial = Trial.from_json(task.trial)
     devices.use(device, trial.budget.numerics)
     catalogue = plugins.load(folders=[Path(f) for f in task.plugin_folders], blocked=task.blocked)
-    samples = open_samples(Path(task.decoded))
-    sources = open_sources(task.sources, Path(task.decoded))
     rules = protocol(trial.protocol)
+    samples = open_with_test_set(rules, Path(task.decoded), task.sources)
+    sources = open_sources(task.sources, Path(task.decoded))
     context = TrialContext(
         trial,
         device=device,
@@ -163,7 +164,7 @@ def do_task(task: Task, place: Path, device: str) -> None:
         stage = _find_stage(task.recipe, encoder, augmenter, head, extractor)
         train = training_part(rules, samples, trial.cut)
         if task.on == EVERYTHING:
-            train = samples
+            train = open_samples(Path(task.decoded))
         elif task.on not in ("pixels", "features"):
             train = next(sources(d) for d in datasets_in(augmenter, classifier) if key_of_dataset(d) == task.on)
         elif encoder is not None:

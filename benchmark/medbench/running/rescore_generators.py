@@ -96,7 +96,7 @@ def _score_all(
                     continue  # another runner is at it
                 source = sources[stored.trial.dataset]
                 task = Task(SCORES, stored.trial.to_json(), str(source.folder), stages=stages,
-                            sources=source.other_folders, **plugins.of_task)  # fmt: skip
+                            sources=source.folders_of_others, **plugins.of_task)  # fmt: skip
                 folder = store.job_folder(key)
                 (folder / "task.json").write_text(json.dumps(dataclasses.asdict(task)))
                 future = jobs.submit(work, str(folder), workers.share, workers.limit_s)

@@ -93,7 +93,7 @@ def find_left(
         shard: (i, n): only the i-th of n parts of the trials, a pure function of what they share.
     """
     folders = {source.text: str(source.folder) for source in plan.sources}
-    others = {source.text: source.other_folders for source in plan.sources}
+    others = {source.text: source.folders_of_others for source in plan.sources}
 
     def task(kind: str, trial: Trial, **more: object) -> Task:
         of_data = {"decoded": folders[trial.dataset], "sources": others[trial.dataset], "checks": dict(plugins.checks)}

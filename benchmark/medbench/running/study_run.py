@@ -12,6 +12,7 @@ import numpy as np
 from medbench.boards.board import Board
 from medbench.boards.build import best, boards
 from medbench.data.describe import DatasetDescription, add_other_datasets, describe_decoded, describe_index
+from medbench.data.find_phantom import PHANTOM
 from medbench.data.sources import Source, locate_datasets, locate_other_dataset
 from medbench.data.transfer_sources import datasets_in, key_of_dataset
 from medbench.errors import UsageError
@@ -24,6 +25,7 @@ from medbench.planning.run_sessions import begin_session, run_sessions, wall_tim
 from medbench.planning.stage_plan import name_stages
 from medbench.planning.time_forecast import Timing
 from medbench.planning.trial_matrix import expand
+from medbench.protocols.protocol import protocol
 from medbench.registry.describe_recipe import with_inner
 from medbench.registry.display_names import dataset_name
 from medbench.running.check_plugins import check_plugins
@@ -223,7 +225,7 @@ def prepare(
         found = source.decode(workers, watcher.decoding) if decode else source.decoded()
         return describe_decoded(source, found) if found is not None else describe_index(source)
 
-    learnt_from = _other_datasets(request)
+    learnt_from, tested = _other_datasets(request), _tested_datasets(request)
     sources = locate_datasets(
         request.catalogue,
         request.study.datasets,
@@ -231,18 +233,22 @@ def prepare(
         phantom=request.phantom,
         drawing=request.study.phantom,
         size=request.study.budget.size,
-        more=list(learnt_from.values()),
+        more=[*learnt_from.values(), *tested.values()],
     )
     described = []
     for source in sources:
-        others = {
-            name: locate_other_dataset(
-                request.catalogue, dataset, source, data=request.data, drawing=request.study.phantom
-            )
-            for name, dataset in learnt_from.items()
-        }
-        found = {name: describe(other) for name, other in others.items()}
-        described.append(add_other_datasets(describe(source), found))
+        others, of_tests = (
+            {
+                name: describe(
+                    locate_other_dataset(
+                        request.catalogue, dataset, source, data=request.data, drawing=request.study.phantom
+                    )
+                )
+                for name, dataset in wanted.items()
+            }
+            for wanted in (learnt_from, tested)
+        )
+        described.append(dataclasses.replace(add_other_datasets(describe(source), others), tested=of_tests))
     return expand(request.study, request.catalogue, described, most=most)
 
 
@@ -251,6 +257,12 @@ def _other_datasets(request: Request) -> dict[str, Dataset]:
     kinds = (("augmenter", request.study.augmenters), ("classifier", request.study.classifiers))
     recipes = [r for kind, texts in kinds for text in texts for r in request.catalogue.matching(kind, text)]
     return {key_of_dataset(dataset): dataset for dataset in datasets_in(*recipes)}
+
+
+def _tested_datasets(request: Request) -> dict[str, Dataset]:
+    """Return the data sets that external tests of a study test, by how its protocols name them."""
+    named = dict.fromkeys(rule.test for rule in map(protocol, request.study.protocols) if rule.is_external)
+    return {text: request.catalogue.resolve("dataset", text.removeprefix(PHANTOM)) for text in named}
 
 
 def check_recipes(plan: Plan, request: Request) -> None:

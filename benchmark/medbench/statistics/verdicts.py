@@ -242,7 +242,7 @@ def reasons(evidence: Evidence) -> list[str]:
     if e.overlap > MOST_SHARED:
         found.append(
             f"All repeats train on the same patients ({e.overlap:.0%} shared), so the interval is for these training "
-            "patients alone, and there is no verdict: draw fewer for each (--protocol 'official[patients=N]')."
+            "patients alone, and there is no verdict: draw fewer for each (patients=N in the brackets of --protocol)."
         )
     if e.rare < FEWEST_RARE:
         found.append(

@@ -9,10 +9,10 @@ import numpy as np
 from medbench.analyses.across_datasets import Across, Case, across
 from medbench.boards.board import Board
 from medbench.data.audit_official_cut import describe_waivers
-from medbench.registry.display_names import classifier_name, dataset_name, method_name
+from medbench.registry.display_names import classifier_name, method_name
 from medbench.statistics.verdicts import reasons
 from medbench.tables.blocks import Block, Heading, grid, notes
-from medbench.tables.board_notes import name_of_data
+from medbench.tables.board_notes import name_of_data, name_of_source
 from medbench.tables.board_table import board_document
 from medbench.tables.document import Document, write
 from medbench.tables.wording import SYNTHETIC, barely_trained, cases, gain_and_range, legend
@@ -136,7 +136,7 @@ def _name(arm: str) -> str:
 
 
 def _data(case: Case) -> str:
-    return dataset_name(str(case.source["dataset"]), str(case.source.get("title") or ""))
+    return name_of_source(case.source)
 
 
 def _sentences(one: Across) -> Iterator[str]:

@@ -49,7 +49,16 @@ UNKNOWN_PATIENTS = "Patients are not known: images of one person may be in train
 
 def name_of_data(board: Board) -> str:
     """Name the data set of a board for people."""
-    return dataset_name(str(board.source["dataset"]), str(board.source.get("title") or ""))
+    return name_of_source(board.source)
+
+
+def name_of_source(source: Mapping[str, Any]) -> str:
+    """Name the data set of a board for people; of an external test both."""
+    name = dataset_name(str(source["dataset"]), str(source.get("title") or ""))
+    tested = source.get("tested")
+    if not tested:
+        return name
+    return f"Trained on {name}, tested on {dataset_name(str(tested['dataset']), str(tested.get('title') or ''))}"
 
 
 def knows_patients(source: Mapping[str, Any]) -> bool:

@@ -104,8 +104,8 @@ def heading(board: Board, screen: Screen = PIPE) -> list[str]:
 def design_of(board: Board) -> str:
     """Say how a board's numbers came about: ``5-fold cross-validation by patient, repeated 3 times``."""
     rule, study = protocol(board.protocol), board.study
-    if rule.name == "official":
-        parts = f"official split, {counted(study.repeats, 'repeat')}"
+    if rule.has_one_cut:
+        parts = f"{'external test' if rule.is_external else 'official split'}, {counted(study.repeats, 'repeat')}"
     else:
         times = f", repeated {study.repeats} times" if study.repeats > 1 else ""
         parts = f"{study.folds}-fold cross-validation by {_by(board)}{times}"

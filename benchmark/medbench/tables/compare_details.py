@@ -31,7 +31,7 @@ def details(one: ArmPair, of_it: Details) -> Iterator[str]:
         shares = " / ".join(_p(p) for p in (t.better, t.same, t.worse))
         yield _detail("P by this test", f"{shares} better / within {worth:g} points / worse")
     else:
-        why = "a leaky protocol" if one.board.leaks else "an official split"
+        why = "a leaky protocol" if one.board.leaks else "one test part for all repeats"
         if not one.board.leaks and one.judged.evidence.folds > 1:
             why = "training sets of unknown size"
         yield _detail("corrected t", f"says nothing here: {why}")

@@ -10,9 +10,10 @@ from medbench.analyses.learning_curves import LearningCurve, OfArm, Point, Worth
 from medbench.data.audit_official_cut import describe_waivers
 from medbench.planning.arm_names import arm_name, control_name
 from medbench.protocols.protocol import split_size
-from medbench.registry.display_names import classifier_name, dataset_name
+from medbench.registry.display_names import classifier_name
 from medbench.statistics.verdicts import WORDS
 from medbench.tables.blocks import Block, Heading, Notes, grid, notes
+from medbench.tables.board_notes import name_of_source
 from medbench.tables.document import Document, write
 from medbench.tables.wording import ESTIMAND, SYNTHETIC, barely_trained, by_size, range_of
 from medbench.tables.writers.terminal import PIPE, Screen, in_two_parts, under
@@ -138,7 +139,7 @@ def _span(low: Worth | None, high: Worth | None) -> str:
 
 def _heading(growth: LearningCurve) -> tuple[str, str]:
     size = growth.study.budget.size
-    data = dataset_name(str(growth.source["dataset"]), str(growth.source.get("title") or ""))
+    data = name_of_source(growth.source)
     left = f"{data}, {classifier_name(growth.classifier)}{f', {size} px' if size else ''}"
     tested, repeats = counted(growth.tested, growth.unit.removesuffix("s")), counted(growth.study.repeats, "repeat")
     return left, f"{tested} tested, protocol {clean(growth.protocol)}, {repeats}"

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from medbench.data.describe import DatasetDescription
+from medbench.data.external_test import with_test_set
 from medbench.planning.arms import is_primary
 from medbench.planning.leak_staircase import arms_under
 from medbench.planning.plan import Plan
@@ -35,7 +36,7 @@ def planned_design(
         rule: The same protocol.
         comparisons: Methods of a table that are compared with another.
     """
-    s = source.samples
+    s = with_test_set(source, rule).samples
     patients = patients_of_class(tested_samples(source, rule))
     on = next((t.patients for t in plan.trained_on if (t.dataset, t.protocol) == (source.text, text)), 0.0)
     pool = patients_of_class(s.take(s.parts == "train")) if s.parts is not None else patients
@@ -122,8 +123,8 @@ def unit_of_plan(source: DatasetDescription) -> str:
 
 def tested_samples(source: DatasetDescription, rule: EvaluationProtocol) -> Samples:
     """Return what is tested, over all folds."""
-    s = source.samples
-    return s.take(s.parts == "test") if rule.name == "official" and s.parts is not None else s
+    s = with_test_set(source, rule).samples
+    return s.take(s.parts == "test") if rule.has_one_cut and s.parts is not None else s
 
 
 def patients_of_class(samples: Samples) -> list[int]:

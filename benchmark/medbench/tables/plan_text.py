@@ -184,9 +184,15 @@ def _design(plan: Plan, source: DatasetDescription, rule: EvaluationProtocol) ->
     seeds += f", {counted(rule.patients, 'training patient')}" if rule.patients else ""
     seeds += dropped_text(rule, {"overlap": source.overlap})
     if folds == 1:
-        return f"official split x {counted(repeats, 'repeat')}{seeds}"
+        split = f"tested on {_tested_name(source, rule)}" if rule.is_external else "official split"
+        return f"{split} x {counted(repeats, 'repeat')}{seeds}"
     times = f" repeated {repeats} times" if repeats > 1 else ""
     return f"{folds}-fold cross-validation{times}{seeds}"
+
+
+def _tested_name(source: DatasetDescription, rule: EvaluationProtocol) -> str:
+    other = source.tested[rule.test]
+    return f"{data_name(other)} ({count_patients(other.facts())})"
 
 
 def _further(plan: Plan, source: DatasetDescription, text: str, classifier: str, trials: list[Any]) -> Iterator[str]:

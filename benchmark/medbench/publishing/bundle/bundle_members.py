@@ -120,6 +120,11 @@ def _check_publishable(record: Mapping[str, Any]) -> None:
                 "may not be passed on; bundle a run on synthetic images (--phantom) instead."
             )
     for text in record["study"]["protocols"]:
+        if protocol(text).is_external:
+            raise UsageError(
+                f"{text} tests another data set, which the check of a bundle does not split yet; bundle a run without "
+                "that protocol."
+            )
         if "synthetic-scored" in protocol(text).switches:
             raise UsageError(
                 f"{text} scores generated images, which nobody else has; bundle a run without that protocol."
