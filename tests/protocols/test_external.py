@@ -48,7 +48,8 @@ def test_all_of_the_other_set_is_tested_and_the_same_tenth_watched_in_all_repeat
 
     assert first == second
     assert first[2] == {f"there/p{i}" for i in range(10)}
-    assert len(first[0]) == 36 and len(first[1]) == 4
+    assert len(first[0]) == 36
+    assert len(first[1]) == 4
     assert not first[0] & first[1]
 
 
