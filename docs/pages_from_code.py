@@ -192,12 +192,12 @@ def _size_of(kind: str, recipe: Any) -> str:
 
 
 def _steps(generator: Any) -> str:
-    steps = getattr(generator, "steps", None)
-    if steps is None:
+    if not hasattr(generator, "steps"):
         inner = [value for value in parameters_of(generator).values() if hasattr(value, "steps")]
         return _steps(inner[0]) if inner else "as its parts"
     critic = getattr(generator, "critic_steps", 0)
-    return f"at most {steps:,} steps" + (f" with {critic} of the critic each" if critic else "")
+    steps = "the budget's steps" if generator.steps is None else f"at most {generator.steps:,} steps"
+    return steps + (f" with {critic} of the critic each" if critic else "")
 
 
 def built_ins(kind: str) -> str:

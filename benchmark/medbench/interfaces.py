@@ -57,7 +57,7 @@ class Budget:
         batch: Rows a step.
         size: Working size in pixels along every spatial axis; None is the data set's own.
         threads: CPU threads a trial. Part of the identity, since the number of threads changes bits.
-        generator_steps: Cap on the generator steps of a generative model.
+        generator_steps: Steps of a generative model; fewer where its recipe names fewer.
         tries: Configurations tried per arm; 1 is "untuned, equal".
         numerics: "exact": kernels that repeat. "portable": likewise, and one instruction set on all x86 processors.
             "fast": a GPU may take TensorFloat-32 and whatever kernel is fastest; on a CPU nothing changes.
@@ -196,6 +196,8 @@ class TrainingSet:
             loss amounts to. None: what `sampling` gives, or `bags`.
         bags: ``int64 (m,)`` row numbers of each bag. One network is trained on each, with an equal share of the steps,
             and their probabilities are averaged; `sampling` holds within each bag. None is one network on all rows.
+        pretrain: Share of the steps, from 0 and below 1, that see synthetic rows alone, classes equally often; all
+            later steps see real rows alone, drawn as `sampling` says. 0: all rows from the first step to the last.
     """
 
     samples: Samples
@@ -204,6 +206,7 @@ class TrainingSet:
     loss: Loss | None = None
     frequencies: np.ndarray | None = None
     bags: tuple[np.ndarray, ...] | None = None
+    pretrain: float = 0.0
 
     @property
     def class_frequencies(self) -> np.ndarray:
@@ -211,7 +214,8 @@ class TrainingSet:
         if self.frequencies is not None:
             return np.asarray(self.frequencies, dtype=np.float64) / np.sum(self.frequencies)
         weights = np.ones(len(self.samples)) if self.sampling is None else np.asarray(self.sampling, dtype=np.float64)
-        weights = np.where(self.samples.labels >= 0, weights, 0.0)
+        drawn = (self.samples.labels >= 0) & (self.samples.is_real if self.pretrain else True)  # by the last step
+        weights = np.where(drawn, weights, 0.0)
         labels, n_classes = np.maximum(self.samples.labels, 0), len(self.samples.classes)
         of_bags = [
             np.bincount(labels[rows], weights[rows], minlength=n_classes)
@@ -226,8 +230,8 @@ class Augmenter(Recipe, Protocol):
 
     Attributes:
         space: Whether it is handed pixels or an encoder's features.
-        gives: What it uses of a training set: a subset of samples, transform, sampling, loss, bags. Empty: it leaves
-            training as it is, and serves as the footer of every table.
+        gives: What it uses of a training set: a subset of samples, transform, sampling, loss, bags, pretrain. Empty:
+            it leaves training as it is, and serves as the footer of every table.
         control: The augmenter without the ingredient this one claims, or its name, as "balanced" or
             "acgan[generator=resample]"; None for the root of a tree, which is compared with nothing.
         companions: Optional: augmenters to run beside this one, or their names, such as the same with a stronger
@@ -276,7 +280,8 @@ class Classifier(Recipe, Protocol):
     raises :class:`medbench.UsageError`; ``plan`` and ``run`` ask it.
 
     Attributes:
-        takes: What it can work with: 2d, 3d, features, and a subset of samples, transform, sampling, loss, bags.
+        takes: What it can work with: 2d, 3d, features, and a subset of samples, transform, sampling, loss, bags,
+            pretrain.
     """
 
     @property

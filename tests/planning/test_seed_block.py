@@ -20,12 +20,15 @@ from medbench.errors import UsageError
 from medbench.identity.identity import digest
 from medbench.planning import study
 from medbench.planning.seed_block import SEEDS
+from medbench.planning.stored_part import StoredPart
+from medbench.planning.time_forecast import Timing
 from medbench.planning.trial_matrix import expand
 from medbench.registry import plugins
 from medbench.samples import Samples
 from medbench.statistics.cross_checks import spread_with_block
 from medbench.tables.board_table import render
 from medbench.tables.compare import render as render_versus
+from medbench.tables.plan_text import facts
 from medbench.trial.trial import Trial
 
 PAIRS = list(itertools.product(SEEDS, SEEDS))
@@ -64,6 +67,13 @@ def test_nine_pairs_of_seeds_of_an_arm_with_a_generator_and_of_its_control_are_p
     for trial in further:  # a generator depends on its own seed, not on the classifier's
         if trial.augmenter == "hybrid":
             assert plan.stages_of[trial.id] == fits[trial.stage_seed]
+
+
+def test_a_plan_says_the_steps_of_each_generator() -> None:
+    methods = ["acgan", "dcgan[generator=dcgan[steps=100]]"]
+    plan = planned(augmenters=methods, seed_block=False, budget={"generator_steps": 8000})
+
+    assert facts(plan, StoredPart(), Timing())["generator_steps"] == {"acgan": 8000, "dcgan[steps=100]": 100}
 
 
 @pytest.mark.parametrize("more", [{"protocols": ["images"]}, {"augmenters": ["geometric"]}, {"controls": False}])

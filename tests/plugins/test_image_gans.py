@@ -19,8 +19,10 @@ from medbench_plugins.generators import register_generators
 from medbench_plugins.generators.acgan import ACGAN
 from medbench_plugins.generators.dcgan import DCGAN
 from medbench_plugins.generators.diffusion import Diffusion
+from medbench_plugins.generators.image_gans import loop
 from medbench_plugins.generators.image_gans.networks import Critic, GeneratorNetwork, OneAClass, initialise_as_dcgan
 from medbench_plugins.generators.reacgan import ReACGAN
+from medbench_plugins.generators.settings import steps_to_take
 from medbench_plugins.generators.wgan import ClippedWGAN, PenalisedWGAN
 
 SMALL: dict[str, Any] = {"width": 4, "latent": 8, "batch": 8, "batch_3d": 4}
@@ -79,7 +81,7 @@ def test_a_restored_generator_draws_the_same_rows(generator: Any, dimensions: in
 
     assert np.array_equal(restored.sample(train.labels, 1), sampler.sample(train.labels, 1))
     assert restored.facts == sampler.facts
-    assert set(restored.facts) == {"diversity", "diversity_lowest", "collapsed"}
+    assert set(restored.facts) - {"augmented"} == {"diversity", "diversity_lowest", "collapsed"}
 
 
 @every_generator
@@ -323,3 +325,24 @@ def test_samples_come_nearer_to_their_class_than_before_training(gan: Any, steps
     assert after[0, 0] < after[0, 1]
     assert after[1, 1] < after[1, 0]
     assert facts["diversity_lowest"] > 0.3
+
+
+def test_steps_are_those_of_the_budget_and_fewer_where_a_recipe_names_fewer() -> None:
+    recipe = ACGAN(width=2, latent=2, batch=2)
+
+    assert steps_to_take(recipe, medbench.Budget(generator_steps=8000)) == 8000
+    assert steps_to_take(replace(recipe, steps=9), medbench.Budget(generator_steps=8000)) == 9
+    assert steps_to_take(replace(recipe, steps=9000), medbench.Budget(generator_steps=8000)) == 8000
+
+
+@pytest.mark.parametrize(("gan", "few"), [(ACGAN(), True), (ReACGAN(), True), (ACGAN(variant="odena"), False)])
+def test_a_discriminator_of_few_images_is_shown_changed_ones(
+    gan: Any, few: bool, context: SandboxContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gan, train = replace(gan, **SMALL, steps=1), toy_samples(12, size=12)
+
+    assert gan.fit(train, context).facts["augmented"] == few
+    assert replace(gan, augment=False).fit(train, context).facts["augmented"] == 0
+    monkeypatch.setattr(loop, "FEW_IMAGES", len(train))
+    assert gan.fit(train, context).facts["augmented"] == 0
+    assert replace(gan, augment=True).fit(train, context).facts["augmented"] == 1

@@ -9,7 +9,7 @@ from typing import Any
 
 from medbench.data.transfer_sources import key_of_dataset
 from medbench.errors import UsageError
-from medbench.interfaces import Augmenter, Classifier, needs, source_of
+from medbench.interfaces import Augmenter, Classifier, Generator, needs, source_of
 from medbench.planning.check_cut import CheckedCut
 from medbench.registry.catalogue import Catalogue
 from medbench.samples import Samples
@@ -35,6 +35,7 @@ class StageJob:
         trial: One of the trials that need it; its cut gives the samples.
         depth: 0 for a stage that needs no other.
         needs: Keys of stages that must be there first.
+        steps: Of a generator that is trained in steps: those of the budget, or fewer where its recipe names fewer.
     """
 
     key: str
@@ -44,6 +45,7 @@ class StageJob:
     on: str = "pixels"
     depth: int = 0
     needs: tuple[str, ...] = ()
+    steps: int = 0
 
     @property
     def is_features(self) -> bool:
@@ -117,7 +119,8 @@ class StageJobs:
                 continue
             text, code = self._name_stage(stage)
             key = self._key(stage, code, trial, place, keys)
-            self._plan(StageJob(key, text, trial, code, place.on, needs=(*place.before, *inner)))
+            before, steps = (*place.before, *inner), _steps_of(stage, trial.budget.generator_steps)
+            self._plan(StageJob(key, text, trial, code, place.on, needs=before, steps=steps))
             yield from inner
             yield key
 
@@ -166,6 +169,13 @@ class _Where:
     made_of: str
     on: str = "pixels"
     before: tuple[str, ...] = ()
+
+
+def _steps_of(stage: Any, most: int) -> int:
+    """Return the steps of a generator; 0 of a stage that has none of its own."""
+    if not (isinstance(stage, Generator) and hasattr(stage, "steps")):
+        return 0
+    return most if stage.steps is None else min(int(stage.steps), most)
 
 
 def name_stages(stages: Iterable[StageJob], train: str = "", compute: str = "") -> list[str]:

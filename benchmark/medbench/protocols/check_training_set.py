@@ -37,6 +37,7 @@ def check_training_set(
         )
     _check_sampling(training_set, augmenter)
     _check_bags(training_set, augmenter)
+    _check_pretraining(training_set, augmenter)
     _check_origin(training_set.samples, train, augmenter)
 
 
@@ -90,6 +91,7 @@ def _check_origin(samples: Samples, train: Samples, augmenter: str) -> None:
 def ingredients(made: TrainingSet, train: Samples) -> set[str]:
     """Return which of samples, transform, sampling, loss and bags a training set uses."""
     has = {key for key in ("transform", "sampling", "loss", "bags") if getattr(made, key) is not None}
+    has |= {"pretrain"} if made.pretrain else set()
     return has if np.array_equal(made.samples.ids, train.ids) else has | {"samples"}
 
 
@@ -154,6 +156,20 @@ def _check_sampling(training_set: TrainingSet, augmenter: str) -> None:
         )
     if not np.isfinite(sampling).all() or (sampling < 0).any() or not np.isclose(sampling.sum(), 1, atol=1e-6):
         raise ContractError(f"augmenter {augmenter!r} returned sampling probabilities that do not sum to 1.")
+
+
+def _check_pretraining(training_set: TrainingSet, augmenter: str) -> None:
+    share, labels, is_real = training_set.pretrain, training_set.samples.labels, training_set.samples.is_real
+    if not 0 <= share < 1:
+        raise ContractError(f"augmenter {augmenter!r} returned pretrain={share:g}; it is a share of the steps below 1.")
+    if not share:
+        return
+    weights = np.ones(len(labels)) if training_set.sampling is None else np.asarray(training_set.sampling)
+    for rows in training_set.bags or (np.arange(len(labels)),):
+        if not ((labels[rows] >= 0) & ~is_real[rows]).any():
+            raise ContractError(f"augmenter {augmenter!r} returned pretrain={share:g} without synthetic rows.")
+        if not weights[rows][(labels[rows] >= 0) & is_real[rows]].sum() > 0:
+            raise ContractError(f"augmenter {augmenter!r} returned pretrain={share:g} and no real row to draw then.")
 
 
 def _check_bags(training_set: TrainingSet, augmenter: str) -> None:

@@ -351,4 +351,4 @@ def _restrict(made: TrainingSet, train: Samples) -> TrainingSet:
         bags = tuple(rows for rows in left if len(rows))
         if not bags:
             raise DataError("the cut left no row in any bag of the training set; use fewer folds.")
-    return TrainingSet(train, made.transform, sampling, made.loss, made.frequencies, bags)
+    return TrainingSet(train, made.transform, sampling, made.loss, made.frequencies, bags, made.pretrain)

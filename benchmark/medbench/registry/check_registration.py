@@ -12,7 +12,7 @@ from typing import Any
 from medbench.registry.source_lines import source_line
 
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]*")
-INGREDIENTS = frozenset({"samples", "transform", "sampling", "loss", "bags"})
+INGREDIENTS = frozenset({"samples", "transform", "sampling", "loss", "bags", "pretrain"})
 """What an augmenter may give, and a classifier take."""
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from medbench.errors import DataError
-from medbench.interfaces import Score, Stage
+from medbench.interfaces import Generator, Score, Stage
 from medbench.registry.recipes import kind_of, parameters_of
-from medbench.registry.seed_names import FIRST, PLACES
+from medbench.registry.seed_names import FIRST, FORMER, PLACES
 
 
 def with_inner(recipe: Any) -> Iterator[Any]:
@@ -68,6 +68,8 @@ def describe_for_seeds(recipe: Any) -> dict[str, Any]:
     if place is None:
         return describe(recipe)
     values = parameters_of(recipe)
+    if isinstance(recipe, Generator):
+        values |= {key: was for key, (now, was) in FORMER.items() if key in values and values[key] == now}
     fields = {f.name: f for f in dataclasses.fields(recipe)}
     first = FIRST[place][1]
     told = [key for key in values if key in first or _differs(values[key], fields[key])]

@@ -216,6 +216,8 @@ def method_name(text: str) -> str:
     name = form.format(GENERATORS.get(generator.name, generator.name))
     if base:
         name += f" on {method_name(base)}"
+    if parameters.pop("order", "mixed") == "pretrain":
+        name += ", then real ones"
     return _with(name, (*generator.parameters, *parameters.items()))
 
 

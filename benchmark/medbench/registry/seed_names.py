@@ -100,5 +100,8 @@ def _read(table: str) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
 FIRST = _read(_TABLE)
 """By first place: the names that a class is registered under, and the fields it had."""
 
+FORMER: dict[str, tuple[object, object]] = {"steps": (None, 5000), "augment": ("auto", False)}
+"""Fields of generators whose default is another one now: the default, and the one that seeds were derived from."""
+
 PLACES: dict[str, str] = {name: place for place, (names, _) in FIRST.items() for name in names}
 """First place by kind and name."""

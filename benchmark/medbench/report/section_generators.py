@@ -128,12 +128,11 @@ def samples(material: Material, cards: Mapping[str, Card], *, pictures: bool = T
 def _sheet(board: Board, fit: Fit, png: bytes) -> Block:
     fitted_on = fit.record.get("fitted_on")
     on = f", trained on {counted(fitted_on, 'image')}" if isinstance(fitted_on, int) else ""
+    facts = fit.record.get("facts", {})
+    on += f" for {counted(int(facts['steps']), 'step')}" if facts.get("steps") else ""
+    on += ", the discriminator on changed images" if facts.get("augmented") else ""
     name = generator_name(fit.name) if fit.name else "generator"
-    fell = (
-        " It collapsed: all images of a class are nearly the same."
-        if fit.record.get("facts", {}).get("collapsed")
-        else ""
-    )
+    fell = " It collapsed: all images of a class are nearly the same." if facts.get("collapsed") else ""
     first = f", the first of {fit.fits}" if fit.fits > 1 else ""
     caption = text_of(f"{name}{on}{first}.{fell}")
     generated = "copied" if fit.name.startswith("resample") else "generated"

@@ -12,7 +12,7 @@ from medbench.planning.arms import Arm, is_primary
 from medbench.planning.leak_staircase import arms_under
 from medbench.planning.plan import Plan
 from medbench.planning.seed_block import SEEDS
-from medbench.planning.stage_plan import name_stages
+from medbench.planning.stage_plan import StageJob, name_stages
 from medbench.planning.stored_part import StoredPart
 from medbench.planning.time_forecast import Timing
 from medbench.protocols.protocol import EvaluationProtocol, protocol
@@ -51,6 +51,7 @@ def facts(plan: Plan, stored: StoredPart, timed: Timing) -> dict[str, Any]:
         "warnings": list(plan.warnings),
         "sources": [source.facts() for source in plan.sources],
         "steps": {key: value for key, value in plan.study.budget.model_dump().items() if key.endswith("steps")},
+        "generator_steps": {job.stage: job.steps for job in _generators(plan)},
         "fitted": plan.study.fitted.model_dump() if plan.study.fitted is not None else None,
         "forecast": cost_facts(timed),
     }
@@ -139,8 +140,17 @@ def _size(plan: Plan, stored: StoredPart) -> str:
     return f"{said}. Of the training runs {stored.trials:,} {'is' if stored.trials == 1 else 'are'} stored already."
 
 
-def _trains_generators(plan: Plan) -> bool:
-    return any(not job.is_features for job in plan.stages.values())
+def _generators(plan: Plan) -> list[StageJob]:
+    """Return the generators that are trained in steps."""
+    return [job for job in plan.stages.values() if job.steps]
+
+
+def _generator_steps(plan: Plan) -> str:
+    """Say how many steps generators take, fewest and most where recipes name fewer than the budget."""
+    steps = sorted({job.steps for job in _generators(plan)})
+    if not steps:
+        return ""
+    return f", generators {f'{steps[0]:,} to ' if len(steps) > 1 else ''}{counted(steps[-1], 'step')}"
 
 
 def _boards(plan: Plan, source: DatasetDescription, text: str, timed: Timing, screen: Screen) -> Iterator[str]:
@@ -258,8 +268,9 @@ def _remarks(plan: Plan, screen: Screen) -> Iterator[str]:
         prefix = next((text for text in names if warning.startswith(text)), "")
         said.append(f"Warning: {names.get(prefix, '')}{without_command(warning.removeprefix(prefix))}")
     said += [f"Left out, {left_out(skip)}: {skip.reason}" for skip in plan.skipped]
-    generators = f", generators at most {counted(budget.generator_steps, 'step')}" if _trains_generators(plan) else ""
-    said.append(f"Budget: {counted(budget.steps, 'training step')} with {budget.batch} images each{generators}.")
+    said.append(
+        f"Budget: {counted(budget.steps, 'training step')} with {budget.batch} images each{_generator_steps(plan)}."
+    )
     if budget.steps <= FEW_STEPS:
         said.append("So few steps teach a network little: the numbers show that everything works, and nothing else.")
     if not all(source.is_decoded for source in plan.sources):

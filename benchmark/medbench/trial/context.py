@@ -55,6 +55,7 @@ class TrialContext:
         self.selects = self.only_stored = False
         self.fitted_on: dict[str, frozenset[str]] = {}
         self.stages: dict[str, str] = {}
+        self.reported: dict[str, int] = {}
 
     def of(self, recipe: Any) -> TrialContext:
         """Return this context, scoped to `recipe`; the ledgers are shared."""
@@ -76,6 +77,7 @@ class TrialContext:
 
     def progress(self, step: int, total: int, **values: float) -> None:
         """Pass on a report of a step done."""
+        self.reported["steps"] = step
         self._report(step, total, values)
 
     def source(self, dataset: Dataset) -> Samples:

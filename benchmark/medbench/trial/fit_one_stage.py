@@ -47,7 +47,7 @@ def fit_stage(stage: Any, train: Samples, context: TrialContext, *, key: str, te
         "stage": text,
         "cost": cost,
         "fitted_on": len(train),
-        "facts": dict(getattr(fitted, "facts", {})),
+        "facts": {**context.reported, **getattr(fitted, "facts", {})},
         "stages": context.stages,
     }
     save_state(context.folder, state, record)

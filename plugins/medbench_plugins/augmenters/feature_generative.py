@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 import medbench
 from medbench_plugins.augmenters.feature_none import FeatureNone
-from medbench_plugins.augmenters.generative import Generative, check_filling
+from medbench_plugins.augmenters.generative import Generative, Order
 from medbench_plugins.generators.feature_acgans import FeatureACGAN
 from medbench_plugins.generators.placebos import Resample
 
@@ -27,20 +27,28 @@ class FeatureGenerative:
         generator: Learns from the training features and makes the rows.
         fill: As for ``acgan``: "equal" or "balance".
         ratio: As for ``acgan``, above 0.
+        order: As for ``acgan``: "mixed" or "pretrain".
+        pretrain: As for ``acgan``.
     """
 
     name: str = "feature-acgan"
     generator: medbench.Generator = field(default_factory=FeatureACGAN)
     fill: Literal["equal", "balance"] = "equal"
     ratio: float = 1.0
+    order: Order = "mixed"
+    pretrain: float = 0.5
 
     space: ClassVar[Literal["features"]] = "features"
-    gives: ClassVar[frozenset[str]] = frozenset({"samples", "sampling"})
 
     @property
     def summary(self) -> str:
         """One line."""
         return f"real features and those of {self.generator.name}"
+
+    @property
+    def gives(self) -> frozenset[str]:
+        """Samples and their sampling."""
+        return self._of_rows.gives
 
     @property
     def needs(self) -> tuple[medbench.Stage, ...]:
@@ -56,8 +64,15 @@ class FeatureGenerative:
 
     def check(self) -> None:
         """Raise :class:`medbench.UsageError` where a field is out of its range."""
-        check_filling(self.name, fill=self.fill, ratio=self.ratio)
+        self._of_rows.check()
 
     def fit(self, train: medbench.Samples, context: medbench.Context) -> medbench.TrainingSet:
         """Return real and synthetic rows with balanced sampling; raises as ``check`` does."""
-        return Generative(self.name, self.generator, FeatureNone(), self.fill, self.ratio).fit(train, context)
+        return self._of_rows.fit(train, context)
+
+    @property
+    def _of_rows(self) -> Generative:
+        """The same for rows of any kind."""
+        return Generative(
+            self.name, self.generator, FeatureNone(), self.fill, self.ratio, order=self.order, pretrain=self.pretrain
+        )

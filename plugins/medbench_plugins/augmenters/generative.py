@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
@@ -15,6 +16,7 @@ from medbench_plugins.plain_augmenters import Balanced
 
 COPIES = "copies"
 Fill = Literal["equal", "balance", "rare"]
+Order = Literal["mixed", "pretrain"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,9 @@ class Generative:
         fill: "equal" makes the same share in every class; "balance" fills every class up to the largest one, and "rare"
             makes the same share in all classes but the largest, both of which let a synthetic image betray its class.
         ratio: Synthetic samples a real one (equal, rare), or the share of the gap that is filled (balance); above 0.
+        order: "mixed" draws real and synthetic rows alike; "pretrain" trains on synthetic rows alone, every class
+            equally often, and then on real rows alone, as `base` draws those.
+        pretrain: Of "pretrain": the share of the steps before, between 0 and 1.
     """
 
     name: str = "acgan"
@@ -38,6 +43,8 @@ class Generative:
     base: medbench.Augmenter = field(default_factory=Balanced)
     fill: Fill = "equal"
     ratio: float = 1.0
+    order: Order = "mixed"
+    pretrain: float = 0.5
 
     space: ClassVar[Literal["pixels"]] = "pixels"
 
@@ -49,7 +56,7 @@ class Generative:
     @property
     def gives(self) -> frozenset[str]:
         """What `base` gives, and samples."""
-        return self.base.gives | {"samples"}
+        return self.base.gives | {"samples"} | ({"pretrain"} if self.order == "pretrain" else frozenset())
 
     @property
     def needs(self) -> tuple[medbench.Stage, ...]:
@@ -76,6 +83,10 @@ class Generative:
     def check(self) -> None:
         """Raise :class:`medbench.UsageError` where a field is out of its range."""
         check_filling(self.name, fill=self.fill, ratio=self.ratio)
+        if self.order not in ("mixed", "pretrain"):
+            raise medbench.UsageError(f"{self.name}.order: {self.order!r} is unknown; use mixed or pretrain.")
+        if not 0 < self.pretrain < 1:
+            raise medbench.UsageError(f"{self.name}.pretrain: got {self.pretrain:g}; give a number between 0 and 1.")
 
     def fit(self, train: medbench.Samples, context: medbench.Context) -> medbench.TrainingSet:
         """Return real and synthetic rows as `base` presents them; raises as ``check`` does."""
@@ -88,8 +99,37 @@ class Generative:
             drawn_from = getattr(sampler, "sources", None)
             sources = drawn_from(labels, seed) if drawn_from is not None else None
             x = sampler.sample(labels, seed)
+            if self.order == "pretrain":
+                made = Made(x, labels, self.generator.name, sources)
+                return pretrain_on(made, self.base.fit(train, context), self.pretrain)
             train = train.with_synthetic(x, labels, maker=self.generator.name, sources=sources)
         return self.base.fit(train, context)
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """Synthetic rows ``x (m, channels, *spatial)``, labels ``int64 (m,)``, what made them, and of which rows."""
+
+    x: np.ndarray
+    labels: np.ndarray
+    maker: str
+    sources: Sequence[tuple[str, ...]] | None = None
+
+
+def pretrain_on(made: Made, then: medbench.TrainingSet, share: float) -> medbench.TrainingSet:
+    """Return a training set that sees synthetic rows for a share of the steps, and after them what `then` has.
+
+    Changes of batches and the loss of `then` hold for both; a network of each of its bags sees all synthetic rows.
+    """
+    samples = then.samples.with_synthetic(made.x, made.labels, maker=made.maker, sources=made.sources)
+    n, m = len(then.samples), len(made.labels)
+    return replace(
+        then,
+        samples=samples,
+        sampling=None if then.sampling is None else np.concatenate([then.sampling, np.zeros(m)]),
+        bags=None if then.bags is None else tuple(np.concatenate([rows, np.arange(n, n + m)]) for rows in then.bags),
+        pretrain=share,
+    )
 
 
 def synthetic_counts(counts: np.ndarray, *, fill: Fill, ratio: float) -> np.ndarray:

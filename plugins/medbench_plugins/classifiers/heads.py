@@ -9,7 +9,7 @@ import medbench
 from medbench_plugins.classifiers.blueprint import Blueprint, fit_blueprint
 from medbench_plugins.row_vectors import channel_units, feature_units, position_means, rows_to_scale_by
 
-TAKES = frozenset({"features", "samples", "sampling", "transform", "loss", "bags"})
+TAKES = frozenset({"features", "samples", "sampling", "transform", "loss", "bags", "pretrain"})
 
 
 @dataclass(frozen=True)

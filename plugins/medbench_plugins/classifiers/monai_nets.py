@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-USES = frozenset({"samples", "transform", "sampling", "loss", "bags"})
+USES = frozenset({"samples", "transform", "sampling", "loss", "bags", "pretrain"})
 DENSENETS = ("DenseNet121", "DenseNet169", "DenseNet201", "DenseNet264")
 RESNETS = ("resnet10", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnet200")
 SENETS = ("SENet154", "SEResNet50", "SEResNet101", "SEResNet152", "SEResNext50", "SEResNext101")

@@ -29,7 +29,9 @@ class SmallCNN:
     trunk: float | None = None
     name: ClassVar[str] = "small-cnn"
     summary: ClassVar[str] = "small 2-D or 3-D network of our own, for machines without a GPU"
-    takes: ClassVar[frozenset[str]] = frozenset({"2d", "3d", "samples", "transform", "sampling", "loss", "bags"})
+    takes: ClassVar[frozenset[str]] = frozenset(
+        {"2d", "3d", "samples", "transform", "sampling", "loss", "bags", "pretrain"}
+    )
 
     def __post_init__(self) -> None:
         if self.width < 1:

@@ -18,7 +18,7 @@ from medbench_plugins.networks import packaged_weights, published_weights
 if TYPE_CHECKING:
     from torch import nn
 
-TAKES = frozenset({"2d", "samples", "transform", "sampling", "loss", "bags"})
+TAKES = frozenset({"2d", "samples", "transform", "sampling", "loss", "bags", "pretrain"})
 
 
 @dataclass(frozen=True)

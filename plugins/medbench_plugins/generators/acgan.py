@@ -25,7 +25,8 @@ class ACGAN:
             normalisation in the generator, as StudioGAN's ACGAN-Mod.
         width: Maps at full size; 16, 32 and 64 are usual.
         latent: Length of the noise vector.
-        steps: Steps of both networks; ``budget.generator_steps`` caps it.
+        steps: Steps of both networks; none: as many as
+            ``budget.generator_steps`` says, which caps a number too.
         batch: Images a step.
         batch_3d: Volumes a step.
         lr_g: Adam's learning rate of the generator.
@@ -35,14 +36,15 @@ class ACGAN:
         ema: Decay of the moving average.
         class_weight: Weight of the class loss in both networks.
         augment: Show the discriminator images of changed brightness, contrast and place, with a part cut out
-            (DiffAugment): against memorising a few images, at the price of slower learning.
+            (DiffAugment): against memorising a few images, at the price of slower learning. "auto" does so where
+            fewer than 2,000 real images are learnt from, and not in the two variants that published work used.
     """
 
     name: str = "acgan"
     variant: Literal["odena", "keras", "modified"] = "modified"
     width: int = 16
     latent: int = 64
-    steps: int = 5000
+    steps: int | None = None
     batch: int = 32
     batch_3d: int = 8
     lr_g: float = 2e-4
@@ -51,7 +53,7 @@ class ACGAN:
     beta2: float = 0.999
     ema: float = 0.999
     class_weight: float = 1.0
-    augment: bool = False
+    augment: bool | Literal["auto"] = "auto"
 
     stored: ClassVar[bool] = True
     summary: ClassVar[str] = "auxiliary classifier GAN for images and volumes"
@@ -77,5 +79,5 @@ class ACGAN:
             ),
             discriminator=partial(DiscriminatorNetwork, width=self.width),
             optimiser=adam(self),
-            augment=self.augment,
+            augment=self.augment if self.augment != "auto" or self.variant == "modified" else False,
         )

@@ -46,7 +46,7 @@ def check_fields(recipe: Any) -> None:
     """Raise :class:`medbench.UsageError` where a field of a GAN's recipe is out of its range."""
     for field, (low, high) in LIMITS.items():
         value = getattr(recipe, field, low)
-        if not low <= value <= high:
+        if value is not None and not low <= value <= high:
             raise medbench.UsageError(f"{recipe.name}.{field}: got {value:g}; give a number from {low:g} to {high:g}.")
     for field, known in (("checkpoint", ("last", "kid")), ("variant", ("odena", "keras", "modified"))):
         if (choice := getattr(recipe, field, known[0])) not in known:

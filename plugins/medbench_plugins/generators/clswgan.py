@@ -30,7 +30,8 @@ class ClsWGAN:
     Attributes:
         hidden: Units of the hidden layer of both networks.
         latent: Length of the noise vector.
-        steps: Steps of the generator; ``budget.generator_steps`` caps it.
+        steps: Steps of the generator; none: as many as
+            ``budget.generator_steps`` says, which caps a number too.
         critic_steps: Steps of the critic for each of the generator.
         batch: Rows a step.
         lr_g: Adam's learning rate of the generator.
@@ -44,7 +45,7 @@ class ClsWGAN:
     name: str = "clswgan"
     hidden: int = 512
     latent: int = 64
-    steps: int = 5000
+    steps: int | None = None
     critic_steps: int = 5
     batch: int = 64
     lr_g: float = 1e-4

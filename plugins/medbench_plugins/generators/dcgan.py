@@ -28,7 +28,8 @@ class DCGAN:
             images, whose samples carry whatever label was requested: only the generator scores can use those.
         width: Maps at full size.
         latent: Length of the noise vector.
-        steps: Steps of both networks, of all classes together; ``budget.generator_steps`` caps it.
+        steps: Steps of both networks, of all classes together; none: as many as
+            ``budget.generator_steps`` says, which caps a number too.
         batch: Images a step.
         batch_3d: Volumes a step.
         lr_g: Adam's learning rate of the generator.
@@ -42,7 +43,7 @@ class DCGAN:
     per_class: bool = True
     width: int = 16
     latent: int = 100
-    steps: int = 5000
+    steps: int | None = None
     batch: int = 32
     batch_3d: int = 8
     lr_g: float = 2e-4

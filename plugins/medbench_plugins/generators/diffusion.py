@@ -43,7 +43,8 @@ class Diffusion:
     Attributes:
         width: Maps at full size, twice as many below; a multiple of 8 divides them into 8 groups to normalise.
         levels: Sizes of the network, each half of the one above; 0 is as many as leave 6 to 16 positions an axis.
-        steps: Steps of the network; ``budget.generator_steps`` caps it.
+        steps: Steps of the network; none: as many as
+            ``budget.generator_steps`` says, which caps a number too.
         batch: Images a step.
         batch_3d: Volumes a step.
         lr: Adam's learning rate.
@@ -57,7 +58,7 @@ class Diffusion:
     name: str = "diffusion"
     width: int = 16
     levels: int = 0
-    steps: int = 5000
+    steps: int | None = None
     batch: int = 32
     batch_3d: int = 4
     lr: float = 1e-3

@@ -30,7 +30,7 @@ import medbench
 from medbench_plugins.generators.diversity import measure_diversity
 from medbench_plugins.generators.image_gans.loop import BalancedBatches, Trained, as_pixels
 from medbench_plugins.generators.image_gans.networks import count_halvings
-from medbench_plugins.generators.settings import ImageSettings
+from medbench_plugins.generators.settings import ImageSettings, steps_to_take
 from medbench_plugins.training.loss_curves import LossCurves
 from medbench_plugins.training.moving_average import MovingAverage
 from medbench_plugins.training.numeric_precision import descend, repeatable_kernels
@@ -184,7 +184,7 @@ def train_diffusion(recipe: DiffusionRecipe, train: medbench.Samples, context: m
     torch.set_num_threads(context.budget.threads)
     device = torch.device(context.device)
     shape, n_classes = train.x.shape[1:], len(train.classes)
-    steps = min(recipe.steps, context.budget.generator_steps)
+    steps = steps_to_take(recipe, context.budget)
     with torch.random.fork_rng(devices=[]):  # initialisation draws from the global generator alone
         torch.manual_seed(context.seed("initialise"))
         network = Denoiser(shape, n_classes, width=recipe.width, levels=recipe.levels)

@@ -33,7 +33,8 @@ class DenseACGAN:
             on real rows only; "modified" the same with a hinge loss. As for ``acgan``, without the conditional norm.
         hidden: Units of the hidden layer of both networks.
         latent: Length of the noise vector.
-        steps: Steps of both networks; ``budget.generator_steps`` caps it.
+        steps: Steps of both networks; none: as many as
+            ``budget.generator_steps`` says, which caps a number too.
         batch: Rows a step.
         lr_g: Adam's learning rate of the generator.
         lr_d: Adam's learning rate of the discriminator.
@@ -46,7 +47,7 @@ class DenseACGAN:
     variant: Literal["odena", "keras", "modified"] = "modified"
     hidden: int = 512
     latent: int = 64
-    steps: int = 5000
+    steps: int | None = None
     batch: int = 64
     lr_g: float = 2e-4
     lr_d: float = 4e-4
@@ -87,7 +88,8 @@ class MapACGAN:
         variant: As for ``dense-acgan``.
         width: Maps of the first layer of the discriminator, and of the last hidden one of the generator.
         latent: Length of the noise vector.
-        steps: Steps of both networks; ``budget.generator_steps`` caps it.
+        steps: Steps of both networks; none: as many as
+            ``budget.generator_steps`` says, which caps a number too.
         batch: Rows a step.
         lr_g: Adam's learning rate of the generator.
         lr_d: Adam's learning rate of the discriminator.
@@ -100,7 +102,7 @@ class MapACGAN:
     variant: Literal["odena", "keras", "modified"] = "modified"
     width: int = 64
     latent: int = 64
-    steps: int = 5000
+    steps: int | None = None
     batch: int = 64
     lr_g: float = 2e-4
     lr_d: float = 4e-4
@@ -142,7 +144,8 @@ class RefinedACGAN:
         hidden: Units of the hidden layer of correction and discriminator, for vectors.
         width: Maps of a hidden layer of both, for maps.
         rank: Directions of a class's covariance; the rest of its variance is kept feature by feature.
-        steps: Steps of the generator; ``budget.generator_steps`` caps it.
+        steps: Steps of the generator; none: as many as
+            ``budget.generator_steps`` says, which caps a number too.
         critic_steps: Steps of the discriminator for each of the generator.
         batch: Rows a step.
         lr_g: Adam's learning rate of the generator.
@@ -239,6 +242,11 @@ class FeatureACGAN:
 
     stored: ClassVar[bool] = True
     summary: ClassVar[str] = "auxiliary classifier GAN of features: refined-acgan, or from noise by start=noise"
+
+    @property
+    def steps(self) -> int | None:
+        """Steps that the one in use names, if any."""
+        return getattr(self.refined if self.start == "gaussian" else self.dense, "steps", None)
 
     def check(self) -> None:
         """Raise :class:`medbench.UsageError` where a field of any of them is out of its range."""

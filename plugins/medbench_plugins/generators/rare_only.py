@@ -33,6 +33,11 @@ class RareOnly:
         """One line."""
         return f"{self.generator.name} of all classes but the largest"
 
+    @property
+    def steps(self) -> int | None:
+        """Steps that the generator names, if any."""
+        return getattr(self.generator, "steps", None)
+
     def check(self) -> None:
         """Raise :class:`medbench.UsageError` where the generator is out of its range, or fits others of its own."""
         if getattr(self.generator, "needs", ()):

@@ -29,7 +29,8 @@ class ReACGAN:
         width: Maps at full size; 16, 32 and 64 are usual.
         latent: Length of the noise vector.
         embedding: Dimensions of the sphere.
-        steps: Steps of both networks; ``budget.generator_steps`` caps it.
+        steps: Steps of both networks; none: as many as
+            ``budget.generator_steps`` says, which caps a number too.
         batch: Images a step.
         batch_3d: Volumes a step.
         lr_g: Adam's learning rate of the generator.
@@ -40,7 +41,8 @@ class ReACGAN:
         class_weight: Weight of D2D-CE in both networks, the paper's lambda.
         margin: The paper's m_p: how near an image must be to the point of its class to be left alone.
         temperature: The paper's tau.
-        augment: DiffAugment without saturation (Zhao et al. 2020, arXiv 2006.10738).
+        augment: DiffAugment without saturation (Zhao et al. 2020, arXiv 2006.10738). "auto" does so where fewer than
+            2,000 real images are learnt from.
         checkpoint: "last" keeps the last averaged weights. "kid" keeps a tenth of the training patients back, measures
             the kernel distance of samples to them ten times a fit, and keeps the averaged weights of the least one;
             with fewer than 20 such images of a class it learns from all and keeps the last, and its facts say so.
@@ -50,7 +52,7 @@ class ReACGAN:
     width: int = 16
     latent: int = 64
     embedding: int = 128
-    steps: int = 5000
+    steps: int | None = None
     batch: int = 32
     batch_3d: int = 8
     lr_g: float = 2e-4
@@ -61,7 +63,7 @@ class ReACGAN:
     class_weight: float = 0.5
     margin: float = 0.98
     temperature: float = 0.5
-    augment: bool = False
+    augment: bool | Literal["auto"] = "auto"
     checkpoint: Literal["last", "kid"] = "last"
 
     stored: ClassVar[bool] = True

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import medbench
+
 
 class Settings(Protocol):
     """What every generator's recipe has."""
@@ -11,7 +13,7 @@ class Settings(Protocol):
     @property
     def name(self) -> str: ...
     @property
-    def steps(self) -> int: ...
+    def steps(self) -> int | None: ...
     @property
     def batch(self) -> int: ...
 
@@ -32,3 +34,8 @@ class GANSettings(Settings, Protocol):
     def lr_g(self) -> float: ...
     @property
     def lr_d(self) -> float: ...
+
+
+def steps_to_take(recipe: Settings, budget: medbench.Budget) -> int:
+    """Return the steps that a budget gives a generator; fewer where its recipe names fewer."""
+    return budget.generator_steps if recipe.steps is None else min(recipe.steps, budget.generator_steps)

@@ -27,7 +27,8 @@ class ClippedWGAN:
     Attributes:
         width: Maps at full size.
         latent: Length of the noise vector.
-        steps: Steps of the generator, of all classes together; ``budget.generator_steps`` caps it.
+        steps: Steps of the generator, of all classes together; none: as many as
+            ``budget.generator_steps`` says, which caps a number too.
         critic_steps: Steps of the critic for each of the generator; with 5 such a step costs two to three times
             one of AC-GAN.
         batch: Images a step.
@@ -41,7 +42,7 @@ class ClippedWGAN:
     name: str = "wgan-clip"
     width: int = 16
     latent: int = 100
-    steps: int = 5000
+    steps: int | None = None
     critic_steps: int = 5
     batch: int = 32
     batch_3d: int = 8
@@ -91,7 +92,8 @@ class PenalisedWGAN:
     Attributes:
         width: Maps at full size.
         latent: Length of the noise vector.
-        steps: Steps of the generator; ``budget.generator_steps`` caps it.
+        steps: Steps of the generator; none: as many as
+            ``budget.generator_steps`` says, which caps a number too.
         critic_steps: Steps of the critic for each of the generator; with 5 such a step costs about five times
             one of AC-GAN.
         batch: Images a step.
@@ -107,7 +109,7 @@ class PenalisedWGAN:
     name: str = "wgan-gp"
     width: int = 16
     latent: int = 64
-    steps: int = 5000
+    steps: int | None = None
     critic_steps: int = 5
     batch: int = 32
     batch_3d: int = 8

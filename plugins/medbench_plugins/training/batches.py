@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -41,6 +42,34 @@ def draw_rows(labels: np.ndarray, sampling: np.ndarray | None, *, steps: int, ba
         return rng.choice(known, size=(steps, batch), p=weights / weights.sum())
     epochs = -(-steps * batch // len(known))
     return np.concatenate([rng.permutation(known) for _ in range(epochs)])[: steps * batch].reshape(steps, batch)
+
+
+def draw_training_rows(
+    training_set: medbench.TrainingSet, *, steps: int, batch: int, seed: int, before: int = 0
+) -> np.ndarray:
+    """Draw which rows each step sees, as :func:`draw_rows`; with `pretrain` synthetic ones first, then real ones.
+
+    Args:
+        training_set: Says rows, sampling and the share of steps before.
+        steps: Rows of the result.
+        batch: Columns of the result.
+        seed: Of a generator of its own.
+        before: Seed of the synthetic rows' generator.
+
+    Returns:
+        ``int64 (steps, batch)``.
+    """
+    samples, sampling = training_set.samples, training_set.sampling
+    if not training_set.pretrain:
+        return draw_rows(samples.labels, sampling, steps=steps, batch=batch, seed=seed)
+    first = round(training_set.pretrain * steps)
+    made = np.where(samples.is_real, -1, samples.labels)
+    real = np.where(samples.is_real, samples.labels, -1)
+    equally = medbench.balanced_sampling(replace(samples, labels=made))
+    return np.concatenate([
+        draw_rows(made, equally, steps=first, batch=batch, seed=before),
+        draw_rows(real, sampling, steps=steps - first, batch=batch, seed=seed),
+    ])  # fmt: skip
 
 
 def put_on_device(x: np.ndarray, device: torch.device) -> torch.Tensor | None:

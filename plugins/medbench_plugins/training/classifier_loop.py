@@ -9,6 +9,7 @@ import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -18,7 +19,14 @@ from medbench_plugins.networks.repeatable_gradients import make_repeatable
 from medbench_plugins.networks.small import Resized
 from medbench_plugins.networks.weights import name_head
 from medbench_plugins.training import batch_norms
-from medbench_plugins.training.batches import as_input, draw_rows, load_blocks, memory_format, put_on_device
+from medbench_plugins.training.batches import (
+    as_input,
+    draw_rows,
+    draw_training_rows,
+    load_blocks,
+    memory_format,
+    put_on_device,
+)
 from medbench_plugins.training.loss_curves import LossCurves
 from medbench_plugins.training.moving_average import MovingAverage
 from medbench_plugins.training.numeric_precision import (
@@ -120,9 +128,11 @@ class _Batches:
         self.context, self.device = context, torch.device(context.device)
         steps, batch = context.budget.steps, context.budget.batch
         labels, sampling = self.samples.labels, training_set.sampling
-        self.rows = draw_rows(labels, sampling, steps=steps, batch=batch, seed=context.seed("batch"))
+        of_steps = {"seed": context.seed("batch"), "before": context.seed("batch", "pretrain")}
+        self.rows = draw_training_rows(training_set, steps=steps, batch=batch, **of_steps)
         n, seed = min(batch_norms.BATCHES, steps), context.seed("norms", "batch")
-        self.norm_rows = draw_rows(labels, sampling, steps=n, batch=batch, seed=seed)
+        drawn_last = np.where(self.samples.is_real, labels, -1) if training_set.pretrain else labels
+        self.norm_rows = draw_rows(drawn_last, sampling, steps=n, batch=batch, seed=seed)
         self.classes = torch.eye(len(self.samples.classes), device=self.device)
         self.draws = torch.Generator(self.device).manual_seed(context.seed("transform"))
         self._at = at

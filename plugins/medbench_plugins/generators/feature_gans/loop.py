@@ -19,7 +19,7 @@ import medbench
 from medbench_plugins.generators.adversarial import frozen
 from medbench_plugins.generators.diversity import measure_diversity
 from medbench_plugins.generators.image_gans.losses import Objective
-from medbench_plugins.generators.settings import GANSettings
+from medbench_plugins.generators.settings import GANSettings, steps_to_take
 from medbench_plugins.row_vectors import as_vectors, channel_units, feature_units
 from medbench_plugins.training import batch_norms
 from medbench_plugins.training.loss_curves import LossCurves
@@ -97,7 +97,7 @@ def train_dense_gan(
     """
     torch.set_num_threads(context.budget.threads)
     device, batch = torch.device(context.device), recipe.batch
-    steps = min(recipe.steps, context.budget.generator_steps)
+    steps = steps_to_take(recipe, context.budget)
     generator, discriminator, x, y = _prepare(game, train.take(train.labels >= 0), context)
     objective = game.objective(x, y)
     weights = 1 / torch.from_numpy(train.class_counts).to(device)[y].float()

@@ -46,7 +46,7 @@ def fit_gan(recipe: Recipe, train: medbench.Samples, context: medbench.Context) 
     recipe.check()
     check_images(recipe, train)
     from medbench_plugins.contact_sheet import write_contact_sheet
-    from medbench_plugins.generators.image_gans.loop import train_gan, write_curves
+    from medbench_plugins.generators.image_gans.loop import shows_changed_images, train_gan, write_curves
     from medbench_plugins.generators.image_gans.networks import OneAClass
 
     game = recipe.game()
@@ -55,7 +55,9 @@ def fit_gan(recipe: Recipe, train: medbench.Samples, context: medbench.Context) 
     network = own if game.split == "conditional" else OneAClass([fit.network for fit in fits]).eval()
     diversity = np.concatenate([fit.diversity[-1][1] for fit in fits])
     checkpoint = np.array([(fit.kept, bool(fit.distances)) for fit in fits]) if game.checkpoint == "kid" else None
-    sampler = ImageSampler(network, diversity, _judge(game, fits[0].discriminator), checkpoint)
+    sampler = ImageSampler(
+        network, diversity, _judge(game, fits[0].discriminator), checkpoint, shows_changed_images(game, train)
+    )
     write_curves(context.folder / f"{recipe.name}-curves.csv", fits)
     write_contact_sheet(context.folder / f"{recipe.name}-samples.png", train, sampler, seed=context.seed("picture"))
     return sampler
@@ -68,6 +70,8 @@ def restore_gan(recipe: Recipe, state: medbench.State, train: medbench.Samples) 
         medbench.StoreError: If the state belongs to other images or another configuration.
     """
     import torch
+
+    from medbench_plugins.generators.image_gans.loop import shows_changed_images
 
     shape = train.x.shape[1:]
     with torch.random.fork_rng(devices=[]):  # the first weights are replaced; drawing them moves no generator on
@@ -83,7 +87,7 @@ def restore_gan(recipe: Recipe, state: medbench.State, train: medbench.Samples) 
         recipe.name,
         train,
     )
-    return ImageSampler(network, np.array(state["diversity"]), judge, checkpoint)
+    return ImageSampler(network, np.array(state["diversity"]), judge, checkpoint, shows_changed_images(game, train))
 
 
 def fill_tensors(
@@ -145,20 +149,23 @@ class ImageSampler:
         judge: The discriminator, on the CPU; None where it is given no classes.
         checkpoint: ``int64 (networks, 2)``, steps behind the weights that were kept, and 1 where they were chosen by
             KID, 0 where there were too few images to choose by; None where the last ones are kept anyway.
+        augmented: Whether the discriminator was shown changed images.
     """
 
     network: GeneratorNetwork | OneAClass
     diversity: np.ndarray
     judge: Discriminator | None = None
     checkpoint: np.ndarray | None = None
+    augmented: bool = False
 
     @property
     def facts(self) -> dict[str, float]:
-        """Numbers to log: diversity, see :func:`diversity_facts`, and which weights were kept."""
+        """Numbers to log: diversity, which weights were kept, and whether the discriminator saw changed images."""
+        facts = {**diversity_facts(self.diversity), "augmented": float(self.augmented)}
         if self.checkpoint is None:
-            return diversity_facts(self.diversity)
+            return facts
         step, chosen = self.checkpoint.mean(0).tolist()
-        return {**diversity_facts(self.diversity), "checkpoint_step": step, "checkpoint_chosen": chosen}
+        return {**facts, "checkpoint_step": step, "checkpoint_chosen": chosen}
 
     def sample(self, labels: np.ndarray, seed: int) -> np.ndarray:
         """Draw one image a label, ``uint8 (n, channels, *spatial)``; the same seed gives the same."""
