@@ -108,7 +108,8 @@ def name_network(network: nn.Module) -> str:
 def insert(network: nn.Module, tensors: Mapping[str, Any], *, what: str, head: tuple[str, ...] = ()) -> nn.Module:
     """Put tensors or arrays into the network by name and return it.
 
-    The head keeps its initial weights where shapes differ. The first convolution is adapted to the number of
+    The head keeps its initial weights where shapes differ, but for its last layer, which then begins at zero: what a
+    library draws for a thousand classes gives logits of tens for two. The first convolution is adapted to the number of
     channels: every channel gets the sum over the given channels divided by the number wanted, so that a gray image
     causes the response it caused as three equal channels.
 
@@ -120,6 +121,9 @@ def insert(network: nn.Module, tensors: Mapping[str, Any], *, what: str, head: t
 
     Raises:
         medbench.DataError: If outside the head a tensor is missing, too many, or of another shape.
+
+    Source:
+        A new last layer of zeros: Kolesnikov et al., "Big Transfer", ECCV 2020, arXiv 1912.11370, appendix.
     """
     import torch
     from torch import nn
@@ -147,6 +151,8 @@ def insert(network: nn.Module, tensors: Mapping[str, Any], *, what: str, head: t
     for name in own:
         if name not in fitting and not name.startswith(optional):
             raise medbench.DataError(f"{what}: tensor {name} of the network is missing; give weights of this network")
+    last = name_head(network)
+    fitting |= {name: torch.zeros_like(own[name]) for name in own if name not in fitting and name.startswith(last)}
     network.load_state_dict(fitting, strict=False)
     return network
 
