@@ -115,6 +115,11 @@ _TERMS = (
         "accuracy, and AUROC stays as it is.",
     ),
     Term(
+        "fair threshold",
+        "A decision threshold learnt, alike for every method, on patients that were watched in training and are not "
+        "among those tested. What a method gains there is not a threshold that it happened to move.",
+    ),
+    Term(
         "gain",
         "Balanced accuracy of a method minus that of the method above it, in percentage points, on the same patients, "
         "splits and seeds.",

@@ -22,14 +22,16 @@ from medbench.interfaces import Budget
 from medbench.planning.arm_names import arm_name
 from medbench.planning.arms import Arm, Skipped
 from medbench.planning.study import Study
+from medbench.statistics.verdicts import Verdict
 from medbench.store.store import Store
 from medbench.store.trial_files import Failure, write_result
+from medbench.tables.board_notes import moved_thresholds
 from medbench.tables.board_table import render
 from medbench.tables.board_values import board_rows
 from medbench.tables.document import FORMATS
 from medbench.tables.writers.terminal import Screen
 from medbench.text import columns
-from medbench.trial.trial import Result, Trial
+from medbench.trial.trial import Predictions, Result, Trial
 
 N = 48  # patients, a third of them of class 1
 LABELS = np.array([0, 0, 1] * (N // 3))
@@ -68,8 +70,19 @@ class Lab:
         trial = dataclasses.replace(trial, **more)
         return dataclasses.replace(trial, id=digest(trial.to_json()))
 
-    def put(self, trial: Trial, right: float, *, stages: Sequence[str] = (), p: np.ndarray | None = None) -> Path:
-        """Store a result that decides about a share `right` of each class rightly."""
+    def put(
+        self,
+        trial: Trial,
+        right: float,
+        *,
+        stages: Sequence[str] = (),
+        p: np.ndarray | None = None,
+        watched: bool = False,
+    ) -> Path:
+        """Store a result that decides about a share `right` of each class rightly, or with the probabilities `p`.
+
+        With `watched`, what is not tested was watched, and predicted as `p` has it.
+        """
         part = np.flatnonzero(np.arange(N) // 3 % trial.folds == (trial.fold + trial.repeat) % trial.folds)
         labels = self.labels[part]
         good = np.zeros(len(part), dtype=bool)
@@ -86,6 +99,11 @@ class Lab:
             cost={"seconds": 2.0, "peak_mb": 100.0, "device": "cpu"}, stages=dict.fromkeys(stages, "s"),
             counts={"made": 10},
         )  # fmt: skip
+        if watched and p is not None:
+            rest = np.setdiff1d(np.arange(N), part)
+            of_rest = Predictions(NAMES[rest], self.patients[rest], self.labels[rest], p[rest])
+            result = dataclasses.replace(result, watched=of_rest, counts={"made": 10, "test": len(part),
+                                                                        "validation": len(rest)})  # fmt: skip
         job = self.store.job_folder(trial.id)
         write_result(job, result, {})
         return self.store.accept(job, self.store.place(trial))
@@ -103,13 +121,13 @@ class Lab:
                     if (repeat, fold, seed) not in but:
                         self.put(self.trial(name, repeat, fold, seed), right, stages=stages)
 
-    def boards(self) -> list[Board]:
+    def boards(self, *, wide: bool = False) -> list[Board]:
         record = {
             "study": self.study.model_dump(), "sources": [self.source], "warnings": self.warnings,
             "arms": {self.source["dataset"]: [dataclasses.asdict(a) for a in self.arms]},
             "skipped": [dataclasses.asdict(s) for s in self.skipped],
         }  # fmt: skip
-        return boards(self.store, json.loads(json.dumps(record)))
+        return boards(self.store, json.loads(json.dumps(record)), wide=wide)
 
     def board(self) -> Board:
         (board,) = self.boards()
@@ -570,3 +588,68 @@ def tiny_loss(lab: Lab) -> str:
         for r in board.rows
     ]
     return "".join(render([dataclasses.replace(board, rows=tuple(rows))], form) for form in FORMATS)
+
+
+def put_with_shift(lab: Lab, name: str, shift: float, *, watched: bool = True, but: int | None = None) -> None:
+    """Store an arm whose scores are those of any other, but for the threshold."""
+    odds = np.random.default_rng(0).standard_normal(N) + 4 * (LABELS - 0.5) + shift
+    p = 1 / (1 + np.exp(-odds))
+    for repeat in range(lab.study.repeats):
+        for fold in range(lab.study.folds):
+            if fold != but:
+                lab.put(lab.trial(name, repeat, fold), 0, p=np.stack([1 - p, p], axis=1), watched=watched)
+
+
+def test_a_gain_that_is_a_moved_threshold_is_none_at_a_fair_one(lab: Lab) -> None:
+    lab.arm("balanced")
+    lab.arm("geometric", "balanced")
+    put_with_shift(lab, "balanced", -4.0)
+    put_with_shift(lab, "geometric", 0.0)
+    (board,) = lab.boards(wide=True)
+    row = next(row for row in board.rows if row.arm.augmenter == "geometric")
+    values = next(value for value in board_rows(board) if value["augmenter"] == "geometric")
+    judged = row.judged
+    assert judged is not None
+    better = dataclasses.replace(row, judged=dataclasses.replace(judged, verdict=Verdict("better")))
+
+    assert row.gain is not None
+    assert row.gain.value > 0.3
+    assert row.fair is not None
+    assert row.fair.gain is not None
+    assert abs(row.fair.gain.value) < 0.05
+    assert row.fair.gain.low < 0 < row.fair.gain.high
+    assert values["gain_fair_threshold"] == round(100 * row.fair.gain.value, 2) + 0.0
+    said = moved_thresholds(dataclasses.replace(board, rows=(better,)))
+    assert [text[:38] for text in said] == ["About all of the gain of rotations, fl"]
+    assert " at a threshold learnt on watched patients (AUROC +.000)." in said[0]
+    assert moved_thresholds(board) == []
+    assert "gain at a fair" in render([board], "table", wide=True)
+
+
+def test_a_failed_training_run_takes_the_fair_threshold_of_the_method_above(lab: Lab) -> None:
+    lab.arm("balanced")
+    lab.arm("geometric", "balanced")
+    put_with_shift(lab, "balanced", -2.0)
+    put_with_shift(lab, "geometric", -2.0, but=1)
+    lab.fail(lab.trial("geometric", fold=1))
+    (board,) = lab.boards(wide=True)
+
+    fair = [row.fair for row in board.rows]
+    assert fair[1] is not None
+    assert fair[1].gain is not None
+    assert fair[0] is not None
+    assert abs(fair[1].balanced_accuracy - fair[0].balanced_accuracy) < 0.05
+
+
+def test_results_of_before_have_no_fair_threshold(lab: Lab) -> None:
+    lab.arm("balanced")
+    lab.arm("geometric", "balanced")
+    put_with_shift(lab, "balanced", -4.0)
+    put_with_shift(lab, "geometric", 0.0, watched=False)
+    (board,) = lab.boards(wide=True)
+    values = {value["augmenter"]: value for value in board_rows(board)}
+
+    assert values["balanced"]["balanced_accuracy_fair_threshold"] is not None
+    assert values["geometric"]["balanced_accuracy_fair_threshold"] is None
+    assert values["geometric"]["gain_fair_threshold"] is None
+    assert "Not known of" not in render([board], "table", wide=True)

@@ -411,8 +411,42 @@ def test_a_result_is_kept_before_anything_is_measured(tmp_path: Path) -> None:
     stored = read_stored(job)
     assert (stored.status, stored.metrics, stored.metric_keys) == ("done", {}, {})
     np.testing.assert_array_equal(stored.predictions().probabilities, result.probabilities)
-    assert {path.name for path in job.iterdir()} == {"predictions.parquet", "result.json", "spec.json"}
+    files = {"predictions.parquet", "result.json", "spec.json", "validation.parquet"}
+    assert {path.name for path in job.iterdir()} == files
+    assert set(stored.sums or ()) == files - {"result.json"}
+    assert result.watched is not None
+    for column, value in vars(result.watched).items():
+        np.testing.assert_array_equal(getattr(stored.watched(), column), value)
     assert not take_unmeasured(place)
+
+
+@pytest.mark.parametrize("name", ["patients", "images", "select-on-test"])
+def test_the_watched_are_predicted_after_the_tested_and_only_under_an_honest_protocol(
+    tmp_path: Path, name: Any
+) -> None:
+    classifier, asked = Mean(seen=[]), list[int]()
+
+    class Counting(Mean):
+        def fit(self, training_set: Any, validation: Any, context: Any, start: Any = None) -> Any:
+            predict = classifier.fit(training_set, validation, context)
+
+            def count(x: np.ndarray) -> np.ndarray:
+                asked.append(len(x))
+                return np.asarray(predict(x))
+
+            return count
+
+    result = run(tmp_path, protocol=EvaluationProtocol(name), classifier=Counting())
+
+    n, watched = result.counts["validation"], result.watched
+    if name != "patients":
+        assert (asked, watched) == ([len(result.ids)], None)
+        return
+    assert asked == [len(result.ids), n]
+    assert watched is not None
+    validation = classifier.seen[0][1]
+    np.testing.assert_array_equal(watched.ids, validation.ids)
+    assert not set(watched.patients) & set(result.patients)
 
 
 @pytest.mark.parametrize("column", ["x", "labels", "ids", "patients", "groups", "masks", "parts"])

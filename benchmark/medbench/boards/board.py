@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from medbench.boards.double_steps_gain import DoubleStepsResult
+from medbench.boards.fair_gains import FairGain
 from medbench.boards.gains import Judged
 from medbench.boards.generator_health import why_poor
 from medbench.boards.training_runs import RunKey
@@ -61,6 +62,8 @@ class Row:
             none. Empty unless they were asked for, and while a cell is missing.
         unmeasured: Why numbers are missing and in how many cells, by ``metric NAME``, ``score NAME`` and
             ``extractor NAME``.
+        fair: What it reaches and gains at a threshold learnt on watched patients; None where that is not known, and for
+            rows without a verdict of better unless `measures` were asked for.
     """
 
     arm: Arm
@@ -91,6 +94,7 @@ class Row:
     ranges: Ranges | None = None
     metrics: Mapping[str, float | None] = field(default_factory=dict)
     unmeasured: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    fair: FairGain | None = None
 
     @property
     def why_poor(self) -> str:

@@ -14,6 +14,7 @@ from medbench.boards.arm_trials import BoardScores, find_seed_block, find_trials
 from medbench.boards.board import Board, Row
 from medbench.boards.board_plan import BoardPlan
 from medbench.boards.double_steps_gain import DoubleStepsResult, score_double_steps
+from medbench.boards.fair_gains import fair_gains, moved
 from medbench.boards.gains import Design, Judged, Key, compare_with_controls
 from medbench.boards.generator_health import count_copies
 from medbench.boards.metric_columns import ON_EVERY_BOARD, ArmMetrics, CellMetrics
@@ -131,13 +132,15 @@ def _board(plan: BoardPlan, record: Mapping[str, Any], stored: _StoredTrials, co
     rare = min(source["class_patients"])
     leaks = tuple(sorted(plan.rule.leaks))
     unseen = max(0, looks - sum(bool(of_arm.cells) for of_arm in trials.values()))
-    gains = compare_with_controls(
-        [arm for arm in plan.arms if arm.control_key in trials],
-        scored.scores,
-        {key: of_arm.tally(len(plan.cells)) for key, of_arm in trials.items()},
-        Design(folds, study.repeats, study.worth, rare, plan.unit, leaks, unseen, plan.overlap, study.primary),
-    )
+    tallies = {key: of_arm.tally(len(plan.cells)) for key, of_arm in trials.items()}
+    design = Design(folds, study.repeats, study.worth, rare, plan.unit, leaks, unseen, plan.overlap, study.primary)
+    compared = [arm for arm in plan.arms if arm.control_key in trials]
+    gains = compare_with_controls(compared, scored.scores, tallies, design)
     rows_of = {arm.key: _row(arm, plan, scored, gains.get(arm.key), rows, contents) for arm in plan.arms}
+    if plan.rule.is_honest:
+        wanted = list(scored.scores) if contents.wide else moved(gains)
+        fair = fair_gains(plan, scored, tallies, design, wanted)
+        rows_of = {key: replace(row, fair=fair.get(key)) for key, row in rows_of.items()}
     tree = tuple(
         replace(rows_of[arm.key], depth=depth, last=last)
         for arm, depth, last in _tree(plan.arms, gains, ranked=plan.rule.is_honest)

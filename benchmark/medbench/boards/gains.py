@@ -97,8 +97,7 @@ def compare_with_controls(
     compared = [arm for arm in arms if arm.control]
     primary = [arm for arm in compared if is_primary(arm, design.primary)]
     others = [arm for arm in compared if arm not in primary]
-    gains = _gains(others, scored, _count_unfinished(others, tallies), design)
-    gains |= _gains(primary, scored, _count_unfinished(primary, tallies), replace(design, unseen=0))
+    gains = family_gains(compared, scored, tallies, design)
     ranges = _auroc_ranges(compared, scored, gains, design)
     found = {
         arm.key: _comparison(arm, scored, tallies, (gains.get(arm.key), ranges.get(arm.key)), design)
@@ -109,6 +108,16 @@ def compare_with_controls(
             if found[arm.key].verdict.word:
                 found[arm.key] = replace(found[arm.key], verdict=CLOSED)
     return found
+
+
+def family_gains(
+    arms: Sequence[Arm], scored: Mapping[Key, ArmScores], tallies: Mapping[Key, Tally], design: Design
+) -> dict[Key, Interval]:
+    """Compute the gains of arms over their controls: the primary comparison by itself, the others jointly."""
+    primary = [arm for arm in arms if is_primary(arm, design.primary)]
+    others = [arm for arm in arms if arm not in primary]
+    gains = _gains(others, scored, _count_unfinished(others, tallies), design)
+    return gains | _gains(primary, scored, _count_unfinished(primary, tallies), replace(design, unseen=0))
 
 
 def _auroc_ranges(

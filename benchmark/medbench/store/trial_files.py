@@ -24,6 +24,8 @@ from medbench.trial.trial import Predictions, Result, Trial
 
 UNMEASURED = "unmeasured"
 """Folder in a job's folder that holds its result before any metric or score is computed."""
+TESTED, WATCHED = "predictions.parquet", "validation.parquet"
+"""Predictions of the test part, and of the part that was watched in training, which results of before lack."""
 SMALL = 2**15
 """Bytes that are read at once: most files whole, and little enough that the memory for them is at hand."""
 
@@ -96,15 +98,22 @@ class Stored:
         """Read what was predicted for every test sample."""
         return read_predictions(self)
 
+    @property
+    def has_watched(self) -> bool:
+        """Whether predictions of the validation part were stored."""
+        return self.sums is not None and WATCHED in self.sums
+
+    def watched(self) -> Predictions:
+        """Read what was predicted for every validation sample, where :attr:`has_watched`."""
+        return read_predictions(self, WATCHED)
+
 
 def write_result(folder: Path, result: Result, provenance: dict[str, Any]) -> None:
     """Write a finished trial into its job folder: spec, predictions, and last the result with the sums of all."""
-    import polars
-
-    columns: dict[str, Any] = {"id": result.ids, "patient": result.patients, "label": result.labels}
-    columns |= {"group": result.groups} if result.groups is not None else {}
-    columns |= {f"p{k}": result.probabilities[:, k] for k in range(result.probabilities.shape[1])}
-    polars.DataFrame(columns).write_parquet(folder / "predictions.parquet")
+    tested = Predictions(result.ids, result.patients, result.labels, result.probabilities, result.groups)
+    _write_predictions(folder / TESTED, tested)
+    if result.watched is not None:
+        _write_predictions(folder / WATCHED, result.watched)
     record = {
         "metrics": _finite(result.metrics),
         "scores": _finite(result.scores),
@@ -126,6 +135,15 @@ def write_result(folder: Path, result: Result, provenance: dict[str, Any]) -> No
         lines += [f"{int(step)},{_number(train)},{_number(watched)}" for step, train, watched in result.learning]
         (folder / "learning.csv").write_text("\n".join(lines) + "\n")
     (folder / "result.json").write_text(sealed_records.seal(record, sealed_records.sums_of_job(folder)))
+
+
+def _write_predictions(path: Path, found: Predictions) -> None:
+    import polars
+
+    columns: dict[str, Any] = {"id": found.ids, "patient": found.patients, "label": found.labels}
+    columns |= {"group": found.groups} if found.groups is not None else {}
+    columns |= {f"p{k}": found.probabilities[:, k] for k in range(found.probabilities.shape[1])}
+    polars.DataFrame(columns).write_parquet(path)
 
 
 def write_failure(folder: Path, trial: Trial, failure: Failure) -> None:
@@ -276,15 +294,15 @@ def _trial_reader() -> Any:
     return TypeAdapter(Trial)
 
 
-def read_predictions(stored: Stored) -> Predictions:
-    """Read a trial's predictions.
+def read_predictions(stored: Stored, name: str = TESTED) -> Predictions:
+    """Read a trial's predictions: TESTED or WATCHED.
 
     Raises:
         StoreError: If the file is missing or damaged.
     """
     import polars
 
-    path = stored.folder / "predictions.parquet"
+    path = stored.folder / name
     try:
         content = path.read_bytes()
         sealed_records.check(stored.folder, stored.sums, path.name, content=content)

@@ -26,7 +26,7 @@ from medbench.tables.wording import (
     still_improving,
     yardstick,
 )
-from medbench.text import clean, counted, points
+from medbench.text import auroc_text, clean, counted, points
 
 _UNKNOWN = re.compile(r"says? which images show the same patient")
 _COMMAND = re.compile(r": medbench audit \S.*$")
@@ -95,8 +95,31 @@ def mark_notes(board: Board) -> list[str]:
         if at.failed:
             failed = counted(at.failed, "training run")
             said.insert(1, f"Of these, {failed} failed; the predictions of the method above it stand in.")
-    said += [*rare_recalls(board), *_family(board), *filter(None, [describe_fitted(board.study)])]
+    said += [
+        *moved_thresholds(board),
+        *rare_recalls(board),
+        *_family(board),
+        *filter(None, [describe_fitted(board.study)]),
+    ]
     return said + [f"{mark}: {MEANING[mark]}" for mark in MEANING if any(mark in row.marks for row in board.rows)]
+
+
+def moved_thresholds(board: Board) -> list[str]:
+    """Say of every better method that loses more than half of its gain at a fair threshold how much it does."""
+    said = []
+    for row in board.rows:
+        fair = row.fair.gain if row.fair is not None else None
+        if row.judged is None or row.gain is None or row.judged.verdict.word != "better" or fair is None:
+            continue
+        left = max(0.0, fair.value) / row.gain.value
+        if left < 0.5:
+            share = "about all" if left < 0.1 else f"about {round(10 * (1 - left))} tenths"
+            said.append(
+                f"{share[:1].upper()}{share[1:]} of the gain of {arm_name(row.arm)} is a moved threshold: "
+                f"{points(row.gain.value)} at the decision by class frequencies, {points(fair.value)} at a threshold "
+                f"learnt on watched patients (AUROC {auroc_text(row.judged.auroc)})."
+            )
+    return said
 
 
 def rare_recalls(board: Board) -> list[str]:

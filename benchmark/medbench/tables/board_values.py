@@ -38,6 +38,7 @@ def _arm(board: Board, row: Row) -> Values:
         **_scores(row.scores, row.gain),
         **(verdict_values(row.judged.verdict) if row.judged else _without_verdict(row)),
         "macro_f1": percent(s.macro_f1) if s else None,
+        **_fair(row),
         **_measures(row.measures, board.source["classes"]),
         **_ranges(row.ranges, board.source["classes"]),
         **{f"recall_{name}": percent(s.recalls[k]) if s else None for k, name in enumerate(board.source["classes"])},
@@ -88,6 +89,17 @@ def _scores(s: ArmScores | None, gain: Interval | None) -> Values:
         "accuracy": percent(s.accuracy) if s else None,
         "auroc": rounded(s.auroc, 4) if s else None,
         **gain_values(gain),
+    }
+
+
+def _fair(row: Row) -> Values:
+    """Return what a row reaches at a threshold learnt on watched patients, wherever measures are."""
+    if row.measures is None:
+        return {}
+    fair = row.fair
+    return {
+        "balanced_accuracy_fair_threshold": percent(fair.balanced_accuracy) if fair else None,
+        **gain_values(fair.gain if fair else None, "gain_fair_threshold"),
     }
 
 

@@ -17,7 +17,7 @@ from medbench.statistics.further_measures import Measures
 from medbench.statistics.patient_scores import ArmScores
 from medbench.tables.board_notes import without_number
 from medbench.tables.wording import auroc_share, metric_text
-from medbench.text import clean, columns, longest_piece, pad, wrapped
+from medbench.text import clean, columns, longest_piece, pad, points, wrapped
 
 NAME = 28
 """Columns of the names; a longer one stands on lines of its own."""
@@ -176,6 +176,7 @@ def _measures(rows: Sequence[Row]) -> list[_Column]:
         _Column("macro-F1, %", HIGHER, texts(lambda s: f"{100 * s.macro_f1:.1f}"), TERMS["macro-F1"].meaning),
         _Column("balanced accuracy by top class, %", HIGHER, texts(lambda s: f"{100 * s.argmax_balanced_accuracy:.1f}"),
                 top),
+        *_fair(rows),
         _Column("AUPRC", HIGHER, measured(lambda m: auroc_share(m.auprc)), TERMS["AUPRC"].meaning),
         _Column("MCC", HIGHER, measured(lambda m: f"{m.mcc:.3f}"), TERMS["MCC"].meaning),
         _Column("Brier score", LOWER, measured(lambda m: f"{m.brier:.3f}"), TERMS["Brier score"].meaning),
@@ -189,6 +190,24 @@ def _measures(rows: Sequence[Row]) -> list[_Column]:
         _Column("samples added", "", [f"{row.made:.0f}" for row in rows], "synthetic samples, per training run."),
         _Column("peak memory, MB", "", [f"{row.peak_mb:.0f}" for row in rows]),
     ]
+
+
+def _fair(rows: Sequence[Row]) -> list[_Column]:
+    """Return what rows reach and gain at a fair threshold; nothing where no row is measured."""
+    if all(row.measures is None for row in rows):
+        return []
+    found = [row.fair for row in rows]
+    gains = [one.gain if one is not None else None for one in found]
+    unknown = "" if any(found) else " Not known of older results, published entries and leaky protocols."
+    title = "gain at a fair threshold"
+    return [
+        _Column("balanced accuracy at a fair threshold, %", HIGHER,
+                ["n/a" if one is None else f"{100 * one.balanced_accuracy:.1f}" for one in found],
+                TERMS["fair threshold"].meaning + unknown),
+        _Column(f"{title}, points", HIGHER, ["n/a" if one is None else points(one.value) for one in gains]),
+        _Column(f"{title}, 95 % CI", "",
+                ["n/a" if one is None else f"{points(one.low)} to {points(one.high)}" for one in gains]),
+    ]  # fmt: skip
 
 
 def _scores_of_made(rows: Sequence[Row]) -> list[str]:

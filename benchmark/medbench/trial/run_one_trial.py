@@ -32,7 +32,7 @@ from medbench.trial.kept_features import kept_by
 from medbench.trial.metrics import measure, measure_key, metric_name
 from medbench.trial.prior_correction import check_probabilities, correct_prior
 from medbench.trial.tamper_check import TamperCheck
-from medbench.trial.trial import Result, Trial
+from medbench.trial.trial import Predictions, Result, Trial
 
 TRAIN = "training samples"
 HELD_OUT = "held-out samples"
@@ -75,6 +75,7 @@ class _Prediction:
     test: Samples
     predictor: Predictor
     probabilities: np.ndarray
+    watched: np.ndarray | None
     leaks: frozenset[str]
     handed: TamperCheck
 
@@ -133,10 +134,19 @@ def run_trial(
         # Without a key, so that the scores count as missing and are computed by the next run.
         scored={"extractor": extractor.name, "sha256": ""} if extractor is not None else {},
         groups=test.groups if joins_patients(samples) else None,
+        watched=_watched(fitted, joined=joins_patients(samples)),
     )
     if keep is not None:
         keep(result)
     return _measure(result, fitted, context, replace(measures, extractor=extractor))
+
+
+def _watched(fitted: _Prediction, *, joined: bool) -> Predictions | None:
+    """Return what was predicted for the validation part; None where it was not."""
+    part = fitted.validation
+    if fitted.watched is None:
+        return None
+    return Predictions(part.ids, part.patients, part.labels, fitted.watched, part.groups if joined else None)
 
 
 def _count_rows(fitted: _Prediction) -> dict[str, int]:
@@ -185,8 +195,12 @@ def _fit_and_predict(
     predict = head.fit(training_set, validation, context.of(head).with_steps(steps, selects=protocol.selects))
     handed.check(f"classifier {trial.classifier!r}", TRAINING_SET, VALIDATION)
     probabilities = check_probabilities(predict(test.x), test, classifier=trial.classifier)
-    handed.check(f"what classifier {trial.classifier!r} predicts with", TEST)
-    return _Prediction(trains[0], training_set, validation, test, predict, probabilities, frozenset(leaks), handed)
+    watched = None
+    if not protocol.leaks and len(validation):  # after the test part, whose predictions it cannot change
+        watched = check_probabilities(predict(validation.x), validation, classifier=trial.classifier)
+    handed.check(f"what classifier {trial.classifier!r} predicts with", TEST, VALIDATION)
+    found = probabilities, watched, frozenset(leaks)
+    return _Prediction(trains[0], training_set, validation, test, predict, *found, handed)
 
 
 def _augment(

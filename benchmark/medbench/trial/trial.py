@@ -77,6 +77,25 @@ class Trial:
 
 
 @dataclass(frozen=True, eq=False)
+class Predictions:
+    """Predictions of one trial, rows as in its test part, or in the part that is watched while it trains.
+
+    Attributes:
+        ids: ``str (n,)``.
+        patients: ``str (n,)``.
+        labels: ``int64 (n,)``.
+        probabilities: ``float64 (n, n_classes)``.
+        groups: ``str (n,)`` of patients who share a picture, and so are drawn together; None where none do.
+    """
+
+    ids: np.ndarray
+    patients: np.ndarray
+    labels: np.ndarray
+    probabilities: np.ndarray
+    groups: np.ndarray | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Result:
     """The record of a finished trial.
 
@@ -100,6 +119,8 @@ class Result:
         metric_keys: By metric, what it was computed with: :func:`medbench.trial.metrics.measure_key`.
         unmeasured: Why a number is missing, by ``metric NAME``, ``score NAME`` or ``extractor NAME``.
         groups: ``str (n,)`` of patients who share a picture, and so are drawn together; None where none do.
+        watched: Predictions of the validation part, which nothing is learnt from; None where the protocol leaks, or
+            the part is empty.
     """
 
     trial: Trial
@@ -121,22 +142,4 @@ class Result:
     metric_keys: Mapping[str, str] = field(default_factory=dict)
     unmeasured: Mapping[str, str] = field(default_factory=dict)
     groups: np.ndarray | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Predictions:
-    """Predictions of one trial, rows as in its test part.
-
-    Attributes:
-        ids: ``str (n,)``.
-        patients: ``str (n,)``.
-        labels: ``int64 (n,)``.
-        probabilities: ``float64 (n, n_classes)``.
-        groups: ``str (n,)`` of patients who share a picture, and so are drawn together; None where none do.
-    """
-
-    ids: np.ndarray
-    patients: np.ndarray
-    labels: np.ndarray
-    probabilities: np.ndarray
-    groups: np.ndarray | None = None
+    watched: Predictions | None = None
