@@ -110,6 +110,12 @@ _TERMS = (
         "1 where predicted probabilities are as extreme as they should be; below 1 where the network is too sure.",
     ),
     Term(
+        "calibration error",
+        "How far the probability of the decided class, divided by the training frequencies, is on average from how "
+        "often it is right, in 15 groups of equal size; 0 is perfect. Few patients give an error by themselves.",
+        ("ECE",),
+    ),
+    Term(
         "decision threshold",
         "The predicted probability from which a patient is called positive. A method that only moves it changes "
         "accuracy, and AUROC stays as it is.",

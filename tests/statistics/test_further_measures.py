@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
+from sklearn.calibration import calibration_curve
 from sklearn.linear_model import LogisticRegression
 
-from medbench.statistics.further_measures import calibration_slope, measures
+from medbench.statistics.further_measures import calibration_error, calibration_slope, measures
 from medbench.statistics.patient_scores import Cell
 from medbench.statistics.pool_images_by_patient import Units, units
 from medbench.trial.trial import Predictions
@@ -102,3 +103,22 @@ def test_a_fold_without_a_class_counts_in_what_needs_none() -> None:
     assert np.isnan(found.auprc)
     assert np.isfinite(found.brier)
     assert found.confusion.shape == (4, 4)
+
+
+def test_calibration_error_is_that_of_quantile_bins() -> None:
+    """scikit-learn's curve of equal-mass bins gives what is said and how often it is right, bin by bin."""
+    rng = np.random.default_rng(5)
+    p = rng.dirichlet([1, 1, 1], 1500)
+    labels = np.array([rng.choice(3, p=row**2 / (row**2).sum()) for row in p])
+    right, said = calibration_curve(labels == p.argmax(1), p.max(1), n_bins=15, strategy="quantile")
+
+    assert calibration_error(labels, p) == pytest.approx(np.abs(right - said).mean(), abs=2e-4)
+    assert calibration_error(np.array([0, 1]), np.array([[0.8, 0.2], [0.4, 0.6]])) == pytest.approx(0.3)
+
+
+def test_probabilities_that_are_right_have_little_calibration_error() -> None:
+    p = np.random.default_rng(6).uniform(size=60000)
+    labels = (np.random.default_rng(7).uniform(size=60000) < p).astype(int)
+
+    assert calibration_error(labels, np.stack([1 - p, p], axis=1)) < 0.01
+    assert np.isnan(calibration_error(labels[:0], np.zeros((0, 2))))

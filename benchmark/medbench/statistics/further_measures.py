@@ -16,6 +16,7 @@ from medbench.statistics.class_metrics import confusion_matrix
 from medbench.statistics.patient_scores import Cell
 from medbench.statistics.pool_images_by_patient import Units
 
+BINS = 15
 STEPS = 50
 STEEPEST = 50.0  # a slope beyond it has no finite estimate: the scores part the classes
 
@@ -32,6 +33,8 @@ class Measures:
         brier: Mean squared distance of the probabilities from the truth, 0 to 2 (Brier, Mon. Weather Rev. 78 (1950)).
         calibration_slope: 1 where probabilities are as far from even as they should be, below 1 where too far (Cox,
             Biometrika 45 (1958) 562), mean over classes and folds; NaN where no fold has a finite one.
+        calibration_error: Of the class that is decided, 0 to 1: see :func:`calibration_error`; all folds of a repeat at
+            once, since a fold has too few units for the bins.
     """
 
     confusion: np.ndarray
@@ -40,6 +43,7 @@ class Measures:
     mcc: float
     brier: float
     calibration_slope: float
+    calibration_error: float = float("nan")
 
 
 def measures(cells: Mapping[Cell, Units], n_classes: int) -> Measures:
@@ -51,12 +55,13 @@ def measures(cells: Mapping[Cell, Units], n_classes: int) -> Measures:
     """
     from sklearn.metrics import matthews_corrcoef, precision_score
 
-    confusions, precisions, correlations = [], [], []
+    confusions, precisions, correlations, errors = [], [], [], []
     for repeat, seed in sorted({(repeat, seed) for repeat, _, seed in cells}):
         of_seed = [units for (r, _, s), units in sorted(cells.items()) if (r, s) == (repeat, seed)]
         truth = np.concatenate([units.labels for units in of_seed])
         decided = np.concatenate([units.probabilities.argmax(1) for units in of_seed])
         confusions.append(confusion_matrix(truth, decided, n_classes))
+        errors.append(calibration_error(truth, np.concatenate([units.probabilities for units in of_seed])))
         precisions.append(
             precision_score(truth, decided, labels=range(n_classes), average=None, zero_division=float("nan"))
         )
@@ -72,7 +77,28 @@ def measures(cells: Mapping[Cell, Units], n_classes: int) -> Measures:
         float(np.mean(correlations)),
         brier,
         slope,
+        float(np.mean(errors)),
     )
+
+
+def calibration_error(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Return how far the probability of the decided class is from how often it is right, mean over BINS bins.
+
+    Units are put in order of that probability and cut into bins of equal number, as equal as they come; each bin
+    counts by its units. Few units give an error even to probabilities that are right: it is compared at equal numbers.
+
+    Args:
+        labels: ``int64 (n,)``.
+        probabilities: ``float64 (n, n_classes)``.
+
+    Source:
+        Nixon et al., "Measuring calibration in deep learning", CVPR workshops 2019, arXiv 1904.01685: adaptive bins.
+    """
+    if not len(labels):
+        return float("nan")
+    said, right = probabilities.max(1), probabilities.argmax(1) == labels
+    bins = np.array_split(np.argsort(said, kind="stable"), min(BINS, len(labels)))
+    return float(sum(abs(said[rows].sum() - right[rows].sum()) for rows in bins) / len(labels))
 
 
 def calibration_slope(positive: np.ndarray, probabilities: np.ndarray) -> float:

@@ -105,9 +105,12 @@ def _columns(board: Board, wide: bool) -> dict[str, str]:
         titles |= {
             "macro_f1": "macro-F1",
             "balanced_accuracy_argmax": "balanced accuracy of the most probable class, %",
+            "balanced_accuracy_fair_threshold": "balanced accuracy at a fair threshold, %",
+            "gain_fair_threshold": "gain at a fair threshold, points",
         }
         titles |= {f"{measure}_{name}": f"{measure} {name}" for measure in ("recall", "precision") for name in classes}
-        titles |= {"auprc": "AUPRC", "mcc": "MCC", "brier": "Brier", "calibration_slope": "calibration slope"}
+        titles |= {"auprc": "AUPRC", "mcc": "MCC", "brier": "Brier", "calibration_slope": "calibration slope",
+                   "calibration_error": "calibration error"}  # fmt: skip
         titles |= COUNTS
         titles |= {metric_key(name): name for row in board.all_rows for name in row.metrics}
         titles |= {f"score_{name}": name for row in board.rows for name in row.scores_of_made if ":" not in name}

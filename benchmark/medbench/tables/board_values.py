@@ -106,7 +106,7 @@ def _fair(row: Row) -> Values:
 def _measures(found: Measures | None, classes: Sequence[str]) -> Values:
     if found is None:
         return {}
-    names = ("auprc", "mcc", "brier", "calibration_slope")
+    names = ("auprc", "mcc", "brier", "calibration_slope", "calibration_error")
     return {
         **{name: rounded(float(getattr(found, name)), 4) for name in names},
         **{f"precision_{name}": percent(found.precisions[k]) for k, name in enumerate(classes)},

@@ -183,6 +183,8 @@ def _measures(rows: Sequence[Row]) -> list[_Column]:
         _Column("calibration slope", "1 is best",
                 measured(lambda m: f"{m.calibration_slope:.2f}".replace("nan", "n/a")),
                 TERMS["calibration slope"].meaning),
+        _Column("calibration error", LOWER, measured(lambda m: auroc_share(m.calibration_error)),
+                TERMS["calibration error"].meaning),
     ]  # fmt: skip
     return [
         *(one for one in found if any(one.texts)),
