@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -147,6 +148,18 @@ def test_borderline_is_left_out_where_classes_do_not_touch(context: SandboxConte
 def test_a_gaussian_needs_two_rows(context: SandboxContext) -> None:
     with pytest.raises(medbench.Skip, match="'class 1' has one or none"):
         FeatureGaussian().fit(uneven().take(range(31)), context)
+
+
+def test_a_feature_that_hardly_varies_hardly_varies_in_a_draw(context: SandboxContext) -> None:
+    rng = np.random.default_rng(0)
+    samples = uneven()
+    spread = np.where(np.arange(40) % 2, 1e-4, 1.0)
+    x = (5 + spread * rng.standard_normal((len(samples), 40))).astype(np.float32)
+
+    made = FeatureGaussian(fill="equal").fit(dataclasses.replace(samples, x=x, masks=None), context).samples
+
+    drawn, real = made.x[~made.is_real].std(0), made.x[made.is_real].std(0)
+    np.testing.assert_allclose(drawn / real, 1, atol=0.5)
 
 
 def test_gaussian_draws_have_the_mean_and_the_ledoit_wolf_covariance() -> None:

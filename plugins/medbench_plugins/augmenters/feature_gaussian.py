@@ -10,14 +10,16 @@ import numpy as np
 import medbench
 from medbench_plugins.augmenters.feature_none import FeatureNone
 from medbench_plugins.augmenters.generative import check_filling, synthetic_counts
-from medbench_plugins.row_vectors import as_rows_like, as_vectors
+from medbench_plugins.row_vectors import as_rows_like, as_vectors, feature_units
 
 
 @dataclass(frozen=True)
 class FeatureGaussian:
     """Real features and draws from a Gaussian fitted to each class, with balanced sampling.
 
-    What every generator of features must beat: it knows means and correlations, and nothing else.
+    What every generator of features must beat: it knows means and correlations, and nothing else. Features are
+    standardised before: the covariance is shrunk towards one variance for all, which in other units would blow up what
+    hardly varies.
 
     Attributes:
         fill: As for ``acgan``: "equal" or "balance".
@@ -52,16 +54,20 @@ class FeatureGaussian:
         counts = train.class_counts
         counts_to_draw = synthetic_counts(counts, fill=self.fill, ratio=self.ratio)
         rng = np.random.default_rng(context.seed("gaussian"))
-        x = [as_vectors(train.x[:0])]
+        vectors = as_vectors(train.x)
+        mean, deviation = feature_units(vectors)
+        standard = (vectors - mean) / deviation
+        x = [standard[:0]]
         for label, n in enumerate(counts_to_draw.tolist()):
             if not n:
                 continue
             if counts[label] < 2:
                 raise medbench.Skip(f"{self.name} needs two rows of a class, {train.classes[label]!r} has one or none")
-            x.append(draw_gaussian(as_vectors(train.x[train.labels == label]), n, rng))
+            x.append(draw_gaussian(standard[train.labels == label], n, rng))
         labels = np.repeat(np.arange(len(counts_to_draw)), counts_to_draw)
         if len(labels):
-            train = train.with_synthetic(as_rows_like(np.concatenate(x), train.x), labels, maker=self.name)
+            drawn = np.concatenate(x) * deviation + mean
+            train = train.with_synthetic(as_rows_like(drawn, train.x), labels, maker=self.name)
         return medbench.TrainingSet(train, sampling=medbench.balanced_sampling(train))
 
 
