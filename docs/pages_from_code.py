@@ -18,6 +18,7 @@ import medbench
 from medbench import errors
 from medbench.cli import cli
 from medbench.glossary import TERMS
+from medbench.protocols.corruptions import CORRUPTIONS
 from medbench.publishing.refusals import CODES, Refused
 from medbench.registry import display_names, hookspecs
 from medbench.registry.catalogue import HOOKS, Catalogue
@@ -301,6 +302,21 @@ def weights() -> str:
     )
 
 
+def corruptions() -> str:
+    """Write the kinds of corrupted test images and the strengths of their severities."""
+    rows = [
+        (
+            code(kind),
+            one.name + " (2-D)" * one.flat,
+            code(one.group),
+            one.unit,
+            ", ".join(f"{s:g}" for s in one.strengths),
+        )
+        for kind, one in CORRUPTIONS.items()
+    ]
+    return table(("kind", "what it does", "group", "strength", "severity 1 to 5"), rows)
+
+
 def exit_codes() -> str:
     """Write every exit code, from the errors that end a command with it."""
     said = dict(EXITS)
@@ -348,6 +364,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "commands": commands,
     "exit-codes": exit_codes,
     "weights": weights,
+    "corruptions": corruptions,
     "refusals": refusals,
     "glossary": glossary,
     "verdicts": verdicts,

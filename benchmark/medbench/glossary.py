@@ -203,6 +203,12 @@ _TERMS = (
     Term("official split", "The training and test part that the authors of a data set released."),
     Term("external test", "Training on one data set and testing all images of another, as of another hospital."),
     Term(
+        "corruption",
+        "A change of test images as worse equipment or care makes it: noise, blur, other contrast. The classifier is "
+        "trained on images as they are.",
+    ),
+    Term("severity", "How strong a corruption is, from 1 to 5. A table shows the mean over all five."),
+    Term(
         "leaky",
         "A protocol in which information of test patients reaches training, as in many publications. It is run on "
         "purpose, to measure how much it adds, and gets no verdict.",

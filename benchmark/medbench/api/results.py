@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from medbench.analyses.compare import ArmPair
 from medbench.analyses.compare import compare as compare_arms
+from medbench.analyses.corruptions import find_corruptions
 from medbench.analyses.inflation import find_inflations
 from medbench.analyses.learning_curves import find_learning_curves
 from medbench.analyses.published_figures import compare as compare_with_published
@@ -17,6 +18,7 @@ from medbench.analyses.scores_and_gains import find_scores_and_gains
 from medbench.boards.board import Board
 from medbench.boards.build import boards
 from medbench.errors import UsageError
+from medbench.planning.arms import Arm
 from medbench.planning.leak_staircase import SUFFIX
 from medbench.registry.catalogue import Catalogue
 from medbench.store.store import Store
@@ -24,6 +26,7 @@ from medbench.tables.across_datasets import render_all
 from medbench.tables.board_values import board_rows
 from medbench.tables.compare import render as render_compared
 from medbench.tables.compare import values
+from medbench.tables.corruptions import render as render_corruptions
 from medbench.tables.document import FORMATS
 from medbench.tables.inflation import render as render_inflation
 from medbench.tables.learning_curves import render as render_curves
@@ -36,10 +39,10 @@ from medbench.text import WIDTH, clean
 if TYPE_CHECKING:
     import polars  # it starts threads, so only where a frame is wanted
 
-Table = Literal["gains", "published", "inflation", "growth", "scores"]
-TABLES: tuple[Table, ...] = ("gains", "published", "inflation", "growth", "scores")
+Table = Literal["gains", "published", "inflation", "growth", "scores", "corruptions"]
+TABLES: tuple[Table, ...] = ("gains", "published", "inflation", "growth", "scores", "corruptions")
 """Tables of a study: gains over controls, figures of the publication beside ours, a gain leak by leak, gains by
-training size, and which scores of generated images go with gains."""
+training size, which scores of generated images go with gains, and gains on corrupted test images."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,6 +170,8 @@ class Results:
         if which == "scores":
             found = find_scores_and_gains(self.store, [self.record, *self.beside])
             return render_scores(found, form, screen=screen)
+        if which == "corruptions":
+            return self._write_corruptions(form, screen)
         further = wide or form in ("csv", "json")
         built = self.built(further=further, metrics=further or which == "published")
         if which == "inflation":
@@ -181,6 +186,14 @@ class Results:
                 )
             return render_curves(by_size, form, screen=screen)
         return render_all(built, form, wide=wide, screen=screen)
+
+    def _write_corruptions(self, form: str, screen: Screen) -> str:
+        keep = [Arm(**arm).key for arms in self.record["arms"].values() for arm in arms]
+        if not (found := find_corruptions(boards(self.store, self.record, keep=keep))):
+            raise UsageError(
+                f"{clean(self.study)}: tests no corrupted images; run it with --protocol 'patients[corrupted=all]'."
+            )
+        return render_corruptions(found, form, screen=screen)
 
     def __str__(self) -> str:
         return self.write(**asdict(screen_of(sys.stdout)))

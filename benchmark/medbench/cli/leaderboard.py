@@ -41,7 +41,7 @@ T = TypeVar("T")
 @record_options
 @click.option("--table", "which", type=click.Choice(TABLES), help="What is printed: gains (the default); beside what "
               "was published; inflation, leak by leak; growth by training size, in patients; which scores of generated "
-              "images go with the gain, over all runs stored or that of STUDY.")  # fmt: skip
+              "images go with the gain, over all runs stored or that of STUDY; gains on corrupted images.")  # fmt: skip
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
 @click.option("--wide", is_flag=True, help="More columns and notes, with names as commands take them.")
 @click.option("--plain", is_flag=True, help="ASCII only.")

@@ -16,6 +16,7 @@ import numpy as np
 
 from medbench.errors import DataError, UsageError
 from medbench.interfaces import TrainingSet
+from medbench.protocols.corruptions import corruptions_of
 from medbench.protocols.external import parse_mapping
 from medbench.protocols.folds import VALIDATION_FOLDS, Cut, assign_folds, cut_samples, official_cut, without_overlap
 from medbench.protocols.subsets import draw_images, draw_patients, draw_share
@@ -81,6 +82,8 @@ class EvaluationProtocol:
         test: Of an external test: text of the data set that is tested; the study's own is trained on, all of it.
         classes: Of an external test: classes of the tested data set by those trained on, as
             ``theirs:ours/theirs:ours``, where their names differ; see :mod:`.external`.
+        corrupted: Kinds of :mod:`.corruptions` with slashes, or "all": the trained classifier is tested on corrupted
+            test images too. Training, seeds and clean predictions are those without it.
     """
 
     name: Literal["patients", "official", "external", "images", "select-on-test", "augment-first"] = "patients"
@@ -91,6 +94,7 @@ class EvaluationProtocol:
     overlap: Literal["refuse", "drop"] = "refuse"
     test: str = ""
     classes: str = ""
+    corrupted: str = ""
 
     @property
     def has_one_cut(self) -> bool:
@@ -264,6 +268,9 @@ def protocol(text: str) -> EvaluationProtocol:
             f"{text}: only an official cut parts groups; write official[overlap=drop], or leave overlap= out."
         )
     _check_external(text, found)
+    corruptions_of(found.corrupted)
+    if found.corrupted and found.switches:
+        raise UsageError(f"{text}: corrupted= belongs to a protocol that leaks nothing; leave one out.")
     if found.patients and found.train:
         raise UsageError(f"{text}: train= and patients= both say how many are trained on; leave one out.")
     for switch in filter(None, found.leak.split("/")):
@@ -306,6 +313,7 @@ def with_leaks(text: str, switches: Iterable[str]) -> str:
     parameters += [f"share={found.share:g}"] * (found.share < 1)
     parameters += [f"patients={found.patients}"] * bool(found.patients)
     parameters += [f"overlap={found.overlap}"] * (found.overlap != "refuse")
+    parameters += [f"corrupted={found.corrupted}"] * (bool(found.corrupted) and not ordered)
     made = f"{name}[{','.join(parameters)}]" if parameters else name
     protocol(made)
     return made
@@ -314,15 +322,15 @@ def with_leaks(text: str, switches: Iterable[str]) -> str:
 def with_share(text: str, share: float) -> str:
     """Return the text of a protocol that trains on a share of the patients it would train on, 0 to 1."""
     spec = parse(text)
-    kept = [f"{key}={value}" for key, value in spec.parameters if key != "share"]
+    kept = [f"{key}={value}" for key, value in spec.parameters if key not in ("share", "corrupted")]
     left = protocol(text).share * share
     return f"{spec.name}[{','.join([*kept, f'share={left:g}'])}]"
 
 
 def seeded_as(text: str) -> str:
-    """Return the text that seeds are derived from: with leaks or on fewer patients, those of the bare one."""
+    """Return the text that seeds are derived from: with leaks, corruptions or on fewer patients, of the bare one."""
     spec = parse(text)
-    kept = [f"{key}={value}" for key, value in spec.parameters if key not in ("leak", "share", "patients")]
+    kept = [f"{key}={value}" for key, value in spec.parameters if key not in ("leak", "share", "patients", "corrupted")]
     return f"{spec.name}[{','.join(kept)}]" if kept else spec.name
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from medbench import sealed_records
 from medbench.interfaces import outside_identity
 from medbench.machine_faults import is_interruption
+from medbench.store.corrupted import write_corrupted
 from medbench.trial.generator_scores import GeneratorScores
 from medbench.trial.trial import Predictions, Result, Trial
 
@@ -114,6 +115,8 @@ def write_result(folder: Path, result: Result, provenance: dict[str, Any]) -> No
     _write_predictions(folder / TESTED, tested)
     if result.watched is not None:
         _write_predictions(folder / WATCHED, result.watched)
+    if result.corrupted:
+        write_corrupted(folder, result)
     record = {
         "metrics": _finite(result.metrics),
         "scores": _finite(result.scores),

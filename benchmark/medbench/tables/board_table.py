@@ -113,6 +113,7 @@ def design_of(board: Board) -> str:
     cut_down += f", {100 * rule.share:g} % of the patients" if rule.share < 1 else ""
     cut_down += f", {counted(rule.patients, 'training patient')}" if rule.patients else ""
     cut_down += dropped_text(rule, board.source)
+    cut_down += ", corrupted images tested too" if rule.corrupted else ""
     if board.leaks:
         cut_down += f" ({clean(board.protocol)})"
     return parts + cut_down

@@ -193,6 +193,7 @@ def _design(plan: Plan, source: DatasetDescription, rule: EvaluationProtocol) ->
     seeds += f", {100 * rule.share:g} % of the patients" if rule.share < 1 else ""
     seeds += f", {counted(rule.patients, 'training patient')}" if rule.patients else ""
     seeds += dropped_text(rule, {"overlap": source.overlap})
+    seeds += ", corrupted images tested too" if rule.corrupted else ""
     if folds == 1:
         split = f"tested on {_tested_name(source, rule)}" if rule.is_external else "official split"
         return f"{split} x {counted(repeats, 'repeat')}{seeds}"

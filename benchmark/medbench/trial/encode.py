@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -46,6 +47,14 @@ def encode_samples(
     Returns:
         Each of `parts` with ``x`` as ``float32`` features and without masks.
     """
+    encode = fit_encoding(encoder, context, learnt_from, scaled_by)
+    return [encode(part) for part in parts]
+
+
+def fit_encoding(
+    encoder: Stage[Encoding], context: TrialContext, learnt_from: Samples, scaled_by: Samples | None = None
+) -> Callable[[Samples], Samples]:
+    """Fit an encoder, or take it from the store, and return what encodes samples, as :func:`encode_samples` does."""
     encode = context.fit_stage(encoder, learnt_from)
     key, _ = context.stage_context(encoder, learnt_from)
     made_of = features_made_of(learnt_from.made_of, key)
@@ -53,7 +62,6 @@ def encode_samples(
     if scaled_by is not None:
         context.fitted_on["scaler"] = frozenset(scaled_by.ids.tolist())
         scale = np.asarray(encode(scaled_by.x), dtype=np.float32)
-    return [
-        replace(s, x=np.asarray(encode(s.x), dtype=np.float32), masks=None, made_of=made_of, scaled_by=scale)
-        for s in parts
-    ]
+    return lambda s: replace(
+        s, x=np.asarray(encode(s.x), dtype=np.float32), masks=None, made_of=made_of, scaled_by=scale
+    )

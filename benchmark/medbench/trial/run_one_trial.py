@@ -22,11 +22,12 @@ from medbench.interfaces import (
     outside_identity,
 )
 from medbench.protocols.check_training_set import check_synthetic_rows, check_training_set
+from medbench.protocols.corruptions import SEVERITIES, corrupt, corruptions_of
 from medbench.protocols.leaks import LEAKS, find_leaks
 from medbench.protocols.protocol import EvaluationProtocol
 from medbench.samples import Samples, joins_patients
 from medbench.trial.context import TrialContext, measure_cost
-from medbench.trial.encode import encode_samples, encoder_and_head
+from medbench.trial.encode import encoder_and_head, fit_encoding
 from medbench.trial.generator_scores import Fold, GeneratorScores, score_synthetic
 from medbench.trial.kept_features import kept_by
 from medbench.trial.metrics import measure, measure_key, metric_name
@@ -78,6 +79,8 @@ class _Prediction:
     watched: np.ndarray | None
     leaks: frozenset[str]
     handed: TamperCheck
+    plain_test: Samples
+    encode: Callable[[Samples], Samples]
 
 
 def run_trial(
@@ -135,6 +138,7 @@ def run_trial(
         scored={"extractor": extractor.name, "sha256": ""} if extractor is not None else {},
         groups=test.groups if joins_patients(samples) else None,
         watched=_watched(fitted, joined=joins_patients(samples)),
+        corrupted=_predict_corrupted(trial, recipes, fitted),
     )
     if keep is not None:
         keep(result)
@@ -161,18 +165,20 @@ def _fit_and_predict(
     protocol = recipes.protocol
     encoder, head = encoder_and_head(recipes.augmenter, recipes.classifier)
     trains: list[Samples] = []
+    tests: list[Samples] = []
+    encodings: list[Callable[[Samples], Samples]] = []
     handed = TamperCheck()
 
     def prepare(train: Samples, *held_out: Samples) -> tuple[Any, ...]:
         trains.append(train)
+        tests.append(held_out[-1])
         handed.add(TRAIN, train)
         handed.add(HELD_OUT, *held_out)
         if encoder is not None:
             learnt_from = protocol.encoder_rows(samples, trial.cut, train)
             scaled_by = samples if "scaler-on-all" in protocol.switches else None
-            train, *held_out = encode_samples(  # type: ignore[assignment]
-                encoder, context, learnt_from, train, *held_out, scaled_by=scaled_by
-            )
+            encodings.append(fit_encoding(encoder, context, learnt_from, scaled_by))
+            train, *held_out = map(encodings[0], (train, *held_out))  # type: ignore[assignment]
             handed.check(f"the encoder of {trial.classifier!r}", TRAIN, HELD_OUT)
             handed.add(TRAIN, train)
             handed.add(HELD_OUT, *held_out)
@@ -200,7 +206,21 @@ def _fit_and_predict(
         watched = check_probabilities(predict(validation.x), validation, classifier=trial.classifier)
     handed.check(f"what classifier {trial.classifier!r} predicts with", TEST, VALIDATION)
     found = probabilities, watched, frozenset(leaks)
-    return _Prediction(trains[0], training_set, validation, test, predict, *found, handed)
+    encode = encodings[0] if encodings else lambda samples: samples
+    return _Prediction(trains[0], training_set, validation, test, predict, *found, handed, tests[0], encode)
+
+
+def _predict_corrupted(trial: Trial, recipes: Recipes, fitted: _Prediction) -> dict[tuple[str, int], np.ndarray]:
+    """Return what the trained classifier predicts for the test images under every corruption and severity."""
+    test, found = fitted.plain_test, dict[tuple[str, int], np.ndarray]()
+    if not recipes.protocol.corrupted:
+        return found
+    for kind in corruptions_of(recipes.protocol.corrupted, test.x.ndim - 2):
+        for severity in SEVERITIES:
+            seen = fitted.encode(replace(test, x=corrupt(test.x, test.ids, kind, severity)))
+            p = check_probabilities(fitted.predictor(seen.x), test, classifier=trial.classifier)
+            found[kind, severity] = p
+    return found
 
 
 def _augment(

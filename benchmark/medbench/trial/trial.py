@@ -121,6 +121,8 @@ class Result:
         groups: ``str (n,)`` of patients who share a picture, and so are drawn together; None where none do.
         watched: Predictions of the validation part, which nothing is learnt from; None where the protocol leaks, or
             the part is empty.
+        corrupted: ``float64 (n, n_classes)`` as predicted for the corrupted test images, by kind and severity; empty
+            where the protocol asks for none.
     """
 
     trial: Trial
@@ -143,3 +145,4 @@ class Result:
     unmeasured: Mapping[str, str] = field(default_factory=dict)
     groups: np.ndarray | None = None
     watched: Predictions | None = None
+    corrupted: Mapping[tuple[str, int], np.ndarray] = field(default_factory=dict)
