@@ -102,4 +102,4 @@ def test_the_table_has_a_block_a_corruption_and_a_row_a_method(
     assert one["gain_less_clean"] == pytest.approx(one["gain"] - of_clean, abs=0.02)
     as_csv = csv.DictReader(io.StringIO(medbench("leaderboard", "--table", "corruptions", "--format", "csv").stdout))
     assert [row["corruption"] for row in as_csv] == [row["corruption"] for row in rows]
-    assert "# Gaussian noise" in medbench("leaderboard", "--table", "corruptions", "--format", "md").stdout
+    assert "Gaussian noise" in medbench("leaderboard", "--table", "corruptions", "--format", "md").stdout
