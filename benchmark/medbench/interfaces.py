@@ -9,6 +9,8 @@ returns what was fitted, and nothing is kept from one fit to the next. Optional 
     Raises :class:`medbench.UsageError` where a field is out of its range; called before anything is run.
 ``summary``
     One line for ``medbench plugins show``.
+``tunable``
+    Of an augmenter or a classifier: fields that may be tuned and the values to try, ``{"ratio": (0.5, 1.0, 2.0)}``.
 ``source``
     Of a stage: another data set. The stage, and every stage it needs, is fitted on that data set instead of the
     training samples, once for all folds; rows that share a group or pixels with the target are taken out before.
@@ -58,7 +60,8 @@ class Budget:
         size: Working size in pixels along every spatial axis; None is the data set's own.
         threads: CPU threads a trial. Part of the identity, since the number of threads changes bits.
         generator_steps: Steps of a generative model; fewer where its recipe names fewer.
-        tries: Configurations tried per arm; 1 is "untuned, equal".
+        tries: Configurations that every training run tries on a part of its training part before it trains the best;
+            1 trains each method as it is, untuned.
         numerics: "exact": kernels that repeat. "portable": likewise, and one instruction set on all x86 processors.
             "fast": a GPU may take TensorFloat-32 and whatever kernel is fastest; on a CPU nothing changes.
     """
@@ -70,6 +73,11 @@ class Budget:
     generator_steps: int = 5000
     tries: int = 1
     numerics: Numerics = "exact"
+
+    @property
+    def trainings(self) -> int:
+        """Trainings of a classifier in a training run: one, or one a try and one of the best."""
+        return 1 if self.tries == 1 else self.tries + 1
 
 
 class Context(Protocol):

@@ -49,6 +49,7 @@ class Row:
             synthetic images, and where cells were scored with different extractors.
         extractor: Name of what they were computed with.
         copied: Synthetic images that are copies of training images, and how many were compared.
+        chosen: Configurations that tries chose, the commonest first, and in how many training runs.
         improving: Cells whose validation loss was lowest at the end of the schedule, and how many recorded it.
         collapsed: Generators among its stages that draw nearly the same picture again and again, and how many
             recorded whether they do.
@@ -85,6 +86,7 @@ class Row:
     extractor: str = ""
     copied: tuple[int, int] = (0, 0)
     improving: tuple[int, int] = (0, 0)
+    chosen: tuple[tuple[str, int], ...] = ()
     collapsed: tuple[int, int] = (0, 0)
     selection: Selection | None = None
     cells: Mapping[Cell, Units] = field(default_factory=dict, repr=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -128,10 +129,11 @@ def _board(plan: BoardPlan, record: Mapping[str, Any], stored: _StoredTrials, co
     rows = [row for row in stored.rows if row.trial.protocol == plan.protocol]
     trials = find_trials_of_arms(plan, rows)
     scored = score_arms(plan, trials, plan.arms)
-    looks = len({(r.trial.augmenter, r.trial.classifier, r.trial.budget) for r in rows if r.status == "done"})
+    seen = {(r.trial.augmenter, r.trial.classifier, r.trial.budget) for r in rows if r.status == "done"}
+    looks = sum(budget.tries for _, _, budget in seen)  # tries never saw what is tested, so verdicts count methods
     rare = min(source["class_patients"])
     leaks = tuple(sorted(plan.rule.leaks))
-    unseen = max(0, looks - sum(bool(of_arm.cells) for of_arm in trials.values()))
+    unseen = max(0, len(seen) - sum(bool(of_arm.cells) for of_arm in trials.values()))
     tallies = {key: of_arm.tally(len(plan.cells)) for key, of_arm in trials.items()}
     design = Design(folds, study.repeats, study.worth, rare, plan.unit, leaks, unseen, plan.overlap, study.primary)
     compared = [arm for arm in plan.arms if arm.control_key in trials]
@@ -293,6 +295,7 @@ def _row(
         made=float(np.mean([s.counts.get("made", 0) for s in stored])) if stored else 0.0,
         scores_of_made=scores_of_made(stored),
         improving=_improving(stored),
+        chosen=tuple(Counter(str(s.facts["chosen"]) for s in stored if "chosen" in s.facts).most_common()),
         collapsed=contents.stages.collapsed(keys),
         selection=contents.stages.selection(keys),
         extractor=next((str(s.scored["extractor"]) for s in stored if s.scored), ""),

@@ -162,6 +162,9 @@ _STUDY = (  # in the order in which --help lists them
     click.option("--seeds", type=int, help="Training runs of each fold and repeat, each with another seed."),
     click.option("--budget", metavar="NAME|k=v,...",
                  help="How long to train: smoke, quick, standard, or steps=600,batch=32,size=64,..."),
+    click.option("--tries", type=click.IntRange(1, 64), metavar="N",
+                 help="Tune every method equally: try N configurations on a part of the training part, train the best; "
+                      "takes N + 1 times as long."),
     click.option("--numerics", type=click.Choice(get_args(Numerics)),
                  help="What gives the same numbers again: exact (the default; the same kind of processor), portable "
                  "(every x86 processor with AVX2; slower), or fast (nothing is promised; for GPUs)."),

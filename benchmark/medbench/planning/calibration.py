@@ -69,7 +69,9 @@ class JobCost:
     def seconds(self, budget: Budget) -> float:
         """Return the seconds of such a job."""
         is_generator = self.kind == "stage" and self.recipe != ENCODER
-        return self.fixed + self.per_step * (budget.generator_steps if is_generator else budget.steps)
+        return self.fixed + self.per_step * (
+            budget.generator_steps if is_generator else budget.steps * budget.trainings
+        )
 
 
 class Calibration:

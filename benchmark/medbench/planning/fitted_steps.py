@@ -133,7 +133,7 @@ class _Work:
     def __init__(self, plan: Plan, workers: int, cost_of: CostOf) -> None:
         self.workers = workers
         self.costs: dict[Kind, StepCost] = {}
-        self._steps = plan.study.budget.steps
+        self._steps = plan.study.budget.steps * plan.study.spending.trainings
         self._number: Counter[Kind] = Counter()
         unknown: list[str] = []
 

@@ -17,6 +17,7 @@ from pydantic import (
     ValidationError,
     field_validator,
     model_serializer,
+    model_validator,
 )
 
 from medbench.data.audit_official_cut import WAIVABLE
@@ -144,6 +145,13 @@ class Study(BaseModel):
     @classmethod
     def _whole_worth(cls, value: Any) -> Any:
         return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    @model_validator(mode="after")
+    def _tries_see_no_test_row(self) -> Study:
+        leaky = [text for text in self.protocols if not protocol(text).is_honest]
+        if self.budget.tries > 1 and leaky:
+            raise ValueError(f"tries: methods are tuned under honest protocols alone, not under {leaky[0]}")
+        return self
 
     @property
     def folder(self) -> str:

@@ -28,7 +28,7 @@ class BudgetTable(BaseModel):
     size: int | None = Field(None, ge=8, le=4096)
     threads: int = Field(1, ge=1, le=1024)
     generator_steps: int = Field(5000, ge=1, le=10_000_000)
-    tries: int = Field(1, ge=1, le=1)  # tuning is not offered yet: untuned and equal in all arms
+    tries: int = Field(1, ge=1, le=64)
     numerics: Numerics = "exact"
 
     @model_serializer(mode="wrap")

@@ -23,6 +23,7 @@ from medbench.tables.answer import answer_of
 from medbench.tables.blocks import Block, Table, cell, say, table
 from medbench.tables.board_notes import count_patients
 from medbench.tables.board_table import design_of
+from medbench.tables.wording import tuning
 from medbench.text import counted, listed
 
 NAMES = ("claim2024",)
@@ -159,7 +160,7 @@ def _of_training(material: Material) -> dict[int, str]:
         23: versions,
         24: start,
         25: f"{counted(budget.steps, 'step')} of {counted(budget.batch, 'image')}, generators at most "
-        f"{counted(budget.generator_steps, 'step')}; defaults that were not tuned; methods: {', '.join(names)}.",
+        f"{counted(budget.generator_steps, 'step')}; {tuning(budget.tries)}; methods: {', '.join(names)}.",
         26: ""
         if "selected-on-test" in leaks
         else "Nothing was chosen by results: training has a fixed number of steps.",

@@ -23,6 +23,7 @@ from medbench.statistics.gain_intervals import MOST_SHARED
 from medbench.statistics.verdicts import LEAK_NAMES, reasons
 from medbench.tables.blocks import Section, Source, fold, heading, say
 from medbench.tables.board_notes import knows_patients, name_of_source
+from medbench.tables.wording import tuning
 from medbench.text import counted, listed
 
 OWN = (
@@ -104,7 +105,7 @@ def paragraph(material: Material, found: list[Reference], cards: Mapping[str, Ca
     generators = f" and of generators at most {counted(budget.generator_steps, 'step')}" if generated else ""
     yield (
         f"Training of a classifier had {counted(budget.steps, 'step')} of {counted(budget.batch, 'image')}{size}"
-        f"{generators}; no method was tuned, and compared methods had the same splits, seeds and number of steps, "
+        f"{generators}; {tuning(budget.tries)}, and compared methods had the same splits, seeds and number of steps, "
         f"and ran on {', '.join(sorted({board.device for board in material.boards}))}."
     )
     if fitted := describe_fitted(study):

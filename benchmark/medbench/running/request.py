@@ -74,6 +74,7 @@ class StudyOptions(TypedDict, total=False):
     repeats: int | None
     seeds: int | None
     budget: str | None
+    tries: int | None
     numerics: str | None
     worth: float | None
     settings: Sequence[str]
@@ -147,6 +148,8 @@ def build_request(
         values["budget"] = studies.budget(budget, base.budget, base.smoke).model_dump()
     if numerics := options.get("numerics"):
         values["budget"] = {**values["budget"], "numerics": numerics}
+    if tries := options.get("tries"):
+        values["budget"] = {**values["budget"], "tries": tries}
     _apply_settings(values, options.get("settings") or ())
     built = studies.build(values)
     if options.get("inflation"):

@@ -203,7 +203,7 @@ def guess_seconds_of(trial: Trial, *, is_stage: bool = False, scored: int = 0) -
     if is_stage:
         return SECONDS_PER_STEP * OF_GENERATORS * of_image * budget.generator_steps
     scores = SECONDS_OF_SCORES + SECONDS_PER_SCORED * pixels * scored if scored else 0.0
-    return SECONDS_PER_STEP * of_image * budget.steps + scores
+    return SECONDS_PER_STEP * of_image * budget.steps * budget.trainings + scores
 
 
 def can_guess(classifier: str) -> bool:

@@ -17,13 +17,13 @@ from medbench.registry.display_names import classifier_name, dataset_name, is_of
 from medbench.statistics.verdicts import FEWEST_RARE, failures
 from medbench.tables.wording import (
     ESTIMAND,
-    UNTUNED,
     answer,
     at_twice,
     copies,
     generator_poor,
     looks,
     still_improving,
+    tuning,
     yardstick,
 )
 from medbench.text import auroc_text, clean, counted, points
@@ -206,7 +206,8 @@ def board_notes(board: Board) -> list[str]:
     if board.unit == "image" and board.source["patients"] != board.source["images"]:
         sentences.append("Scored by image; all images of a patient are drawn together.")
     compared = max((row.gain.comparisons for row in board.rows if row.gain), default=0)
-    sentences += [*primary_first(board), looks(compared, board.looks), f"{f'{ESTIMAND} ' if compared else ''}{UNTUNED}"]
+    tuned, gain = tuning(board.study.budget.tries), f"{ESTIMAND} " if compared else ""
+    sentences += [*primary_first(board), looks(compared, board.looks), f"{gain}{tuned[:1].upper()}{tuned[1:]}."]
     if improving := still_improving([arm_name(r.arm) for r in board.rows if 2 * r.improving[0] > r.improving[1]]):
         sentences.append(improving)
     for of_it in board.yardsticks:

@@ -65,6 +65,7 @@ def _arm(board: Board, row: Row) -> Values:
         "peak_mb": round(row.peak_mb, 1),
         "marks": row.marks or None,
         "still_improving": row.improving[0] if row.improving[1] else None,
+        **({"chosen": "; ".join(f"{text} ({n})" for text, n in row.chosen)} if row.chosen else {}),
         "yardstick": None,
         "steps_checked": longer.steps if longer is not None else None,
         **gain_values(longer.gain if longer is not None else None, "gain_checked"),

@@ -272,6 +272,12 @@ def _remarks(plan: Plan, screen: Screen) -> Iterator[str]:
     said.append(
         f"Budget: {counted(budget.steps, 'training step')} with {budget.batch} images each{_generator_steps(plan)}."
     )
+    if budget.tries > 1:
+        said.append(
+            f"Equal tuning: each training run tries {budget.tries} configurations of its method on three quarters of "
+            f"its training part and trains the best on all of it, {budget.tries + 1} trainings in place of one; "
+            "generators are trained once more, on those three quarters."
+        )
     if budget.steps <= FEW_STEPS:
         said.append("So few steps teach a network little: the numbers show that everything works, and nothing else.")
     if not all(source.is_decoded for source in plan.sources):

@@ -20,7 +20,15 @@ from medbench.text import auroc_text, counted, duration, listed, points, printed
 
 SYNTHETIC = "Synthetic test images: the result says nothing about patients."
 ESTIMAND = "The gain expected when training on this many similar patients."
-UNTUNED = "No method was tuned."
+
+
+def tuning(tries: int) -> str:
+    """Say how methods were tuned: not, or by how many tries within each training part."""
+    if tries == 1:
+        return "no method was tuned"
+    return f"every method was tuned equally, by {tries} tries within each training part"
+
+
 FEW_STEPS = BUDGETS["smoke"].steps
 """Training steps up to which networks are called barely trained."""
 _NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight", 9: "nine"}

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from medbench.errors import ContractError, Skip, UsageError
 from medbench.identity.identity import derive_seed, digest
@@ -56,6 +56,7 @@ class TrialContext:
         self.fitted_on: dict[str, frozenset[str]] = {}
         self.stages: dict[str, str] = {}
         self.reported: dict[str, int] = {}
+        self._memory: dict[str, Any] | None = None
 
     def of(self, recipe: Any) -> TrialContext:
         """Return this context, scoped to `recipe`; the ledgers are shared."""
@@ -69,6 +70,23 @@ class TrialContext:
         other = self.of(self._recipe)
         other.budget, other.selects = dataclasses.replace(self.budget, steps=steps), selects
         return other
+
+    def within(self, folder: Path, memory: dict[str, Any], *, of: int, done: int = 0, seed: int = 0) -> TrialContext:
+        """Return this context for one of several tries within a trial, of which nothing is stored.
+
+        Args:
+            folder: For pictures and curves.
+            memory: Stages that tries before have fitted, by key; new ones are added.
+            of: Number of tries; the trial's own training comes behind them.
+            done: Tries before.
+            seed: Number of the classifier's seed; 0 is that of the trial.
+        """
+        inner, report = self.of(self._recipe), self._report
+        inner.folder, inner._memory, inner.stages, inner.reported = folder, memory, {}, {}
+        if seed:
+            inner._seed = derive_seed(self._seed, "try", seed)
+        inner._report = lambda step, total, values: report(step + done * total, (of + 1) * total, values)
+        return inner
 
     def seed(self, *purpose: str | int) -> int:
         """Derive a seed from the split, the recipe and a purpose, not from the arm it is part of."""
@@ -114,6 +132,8 @@ class TrialContext:
         train = self.learns_from(stage, train)
         key, inner = self.stage_context(stage, train)
         self.fitted_on[key] = frozenset(train.ids[train.is_real].tolist())  # ids alone: taking rows would copy pixels
+        if self._memory is not None and key in self._memory:
+            return cast("Fitted", self._memory[key])
         stored = self._stage_folder(key) if getattr(stage, "stored", True) else None
         if stored is None and self.only_stored and getattr(stage, "stored", True):
             raise Skip(f"{stage.name} is not stored, and nothing is trained for scores")
@@ -122,6 +142,8 @@ class TrialContext:
                 fitted = stage.fit(train, inner)
             if getattr(stage, "stored", True):
                 self.stages[key] = ""
+            if self._memory is not None:
+                self._memory[key] = fitted
             return fitted
         state, record = load_state(stored, key)
         self.stages[key] = record["sha256"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from medbench.trial.metrics import measure, measure_key, metric_name
 from medbench.trial.prior_correction import check_probabilities, correct_prior
 from medbench.trial.tamper_check import TamperCheck
 from medbench.trial.trial import Predictions, Result, Trial
+from medbench.trial.tries import Choice, Configuration, choose
 
 TRAIN = "training samples"
 HELD_OUT = "held-out samples"
@@ -81,6 +82,7 @@ class _Prediction:
     handed: TamperCheck
     plain_test: Samples
     encode: Callable[[Samples], Samples]
+    tried: Mapping[str, float | str]
 
 
 def run_trial(
@@ -131,7 +133,7 @@ def run_trial(
         leaks=tuple(sorted(fitted.leaks)),
         cost=cost,
         stages=dict(context.stages),
-        facts=dict(getattr(fitted.predictor, "facts", {})),
+        facts={**fitted.tried, **getattr(fitted.predictor, "facts", {})},
         learning=tuple(getattr(fitted.predictor, "learning", ())),
         counts=_count_rows(fitted),
         # Without a key, so that the scores count as missing and are computed by the next run.
@@ -168,12 +170,20 @@ def _fit_and_predict(
     tests: list[Samples] = []
     encodings: list[Callable[[Samples], Samples]] = []
     handed = TamperCheck()
+    best = Choice(Configuration(recipes.augmenter, head), {})
+
+    def augment(augmenter: Augmenter, train: Samples, context: TrialContext) -> TrainingSet:
+        return _augment(trial, augmenter, train, context, TamperCheck())
 
     def prepare(train: Samples, *held_out: Samples) -> tuple[Any, ...]:
+        nonlocal best
         trains.append(train)
         tests.append(held_out[-1])
         handed.add(TRAIN, train)
         handed.add(HELD_OUT, *held_out)
+        if trial.budget.tries > 1:
+            best = choose(trial, best.configuration, encoder, train, held_out[0], context, augment)
+            handed.check("a try", TRAIN, HELD_OUT)
         if encoder is not None:
             learnt_from = protocol.encoder_rows(samples, trial.cut, train)
             scaled_by = samples if "scaler-on-all" in protocol.switches else None
@@ -182,7 +192,7 @@ def _fit_and_predict(
             handed.check(f"the encoder of {trial.classifier!r}", TRAIN, HELD_OUT)
             handed.add(TRAIN, train)
             handed.add(HELD_OUT, *held_out)
-        made = _augment(trial, recipes.augmenter, train, context, handed)
+        made = _augment(trial, best.configuration.augmenter, train, context, handed)
         if "copy" not in protocol.leaks:
             check_synthetic_rows(made.samples, train, *held_out, augmenter=trial.augmenter)
         return made, *held_out
@@ -198,6 +208,7 @@ def _fit_and_predict(
     if unexpected := leaks - protocol.leaks - waived:
         reasons = "; ".join(LEAKS[leak] for leak in sorted(unexpected))
         raise LeakError(f"{trial.augmenter}/{trial.classifier} under {trial.protocol}: {reasons}.")
+    head = best.configuration.classifier
     predict = head.fit(training_set, validation, context.of(head).with_steps(steps, selects=protocol.selects))
     handed.check(f"classifier {trial.classifier!r}", TRAINING_SET, VALIDATION)
     probabilities = check_probabilities(predict(test.x), test, classifier=trial.classifier)
@@ -207,7 +218,7 @@ def _fit_and_predict(
     handed.check(f"what classifier {trial.classifier!r} predicts with", TEST, VALIDATION)
     found = probabilities, watched, frozenset(leaks)
     encode = encodings[0] if encodings else lambda samples: samples
-    return _Prediction(trains[0], training_set, validation, test, predict, *found, handed, tests[0], encode)
+    return _Prediction(trains[0], training_set, validation, test, predict, *found, handed, tests[0], encode, best.facts)
 
 
 def _predict_corrupted(trial: Trial, recipes: Recipes, fitted: _Prediction) -> dict[tuple[str, int], np.ndarray]:
@@ -261,8 +272,11 @@ def score_again(
 ) -> GeneratorScores | None:
     """Score the synthetic pixels of a trial as :func:`run_trial` does, from the context's fitted stages.
 
-    No classifier is trained. None where nothing can be scored.
+    No classifier is trained. None where nothing can be scored, or where the method that was chosen by tries would have
+    to be chosen again.
     """
+    if trial.budget.tries > 1:
+        return None
     trains: list[Samples] = []
 
     def prepare(train: Samples, *held_out: Samples) -> tuple[Any, ...]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
 import medbench
 from medbench_plugins.augmenters.feature_none import FeatureNone
-from medbench_plugins.augmenters.generative import Generative, Order
+from medbench_plugins.augmenters.generative import RATIOS, Generative, Order
 from medbench_plugins.generators.feature_acgans import FeatureACGAN
 from medbench_plugins.generators.placebos import Resample
 
@@ -39,6 +40,7 @@ class FeatureGenerative:
     pretrain: float = 0.5
 
     space: ClassVar[Literal["features"]] = "features"
+    tunable: ClassVar[Mapping[str, tuple[float, ...]]] = RATIOS
 
     @property
     def summary(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
@@ -17,6 +17,8 @@ from medbench_plugins.plain_augmenters import Balanced
 COPIES = "copies"
 Fill = Literal["equal", "balance", "rare"]
 Order = Literal["mixed", "pretrain"]
+RATIOS: Mapping[str, tuple[float, ...]] = {"ratio": (0.25, 0.5, 1.0, 2.0)}
+"""Ratios that tries may choose between."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Generative:
     pretrain: float = 0.5
 
     space: ClassVar[Literal["pixels"]] = "pixels"
+    tunable: ClassVar[Mapping[str, tuple[float, ...]]] = RATIOS
 
     @property
     def summary(self) -> str:

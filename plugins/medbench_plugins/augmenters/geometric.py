@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -46,6 +47,11 @@ class Geometric:
 
     space: ClassVar[Literal["pixels"]] = "pixels"
     gives: ClassVar[frozenset[str]] = frozenset({"sampling", "transform"})
+    tunable: ClassVar[Mapping[str, tuple[float, ...]]] = {
+        "rotation": (SAFE.rotation / 2, SAFE.rotation, 2 * SAFE.rotation),
+        "scale": (SAFE.scale / 2, SAFE.scale, 2 * SAFE.scale),
+        "probability": (0.5, 0.9),
+    }
     summary: ClassVar[str] = "rotation, flip, scaling, shear, translation of each batch"
     control: ClassVar[medbench.Augmenter] = Balanced()  # the same sampling without the transform
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
 import numpy as np
 
 import medbench
-from medbench_plugins.augmenters.generative import synthetic_counts
+from medbench_plugins.augmenters.generative import RATIOS, synthetic_counts
 from medbench_plugins.generators.acgan import ACGAN
 from medbench_plugins.generators.placebos import Resample
 from medbench_plugins.plain_augmenters import Balanced
@@ -37,6 +38,7 @@ class SyntheticOnly:
     ratio: float = 1.0
 
     space: ClassVar[Literal["pixels"]] = "pixels"
+    tunable: ClassVar[Mapping[str, tuple[float, ...]]] = RATIOS
 
     @property
     def summary(self) -> str:

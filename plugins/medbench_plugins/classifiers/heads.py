@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import medbench
 from medbench_plugins.classifiers.blueprint import Blueprint, fit_blueprint
+from medbench_plugins.classifiers.rates_to_try import rates_to_try
 from medbench_plugins.row_vectors import channel_units, feature_units, position_means, rows_to_scale_by
 
 TAKES = frozenset({"features", "samples", "sampling", "transform", "loss", "bags", "pretrain"})
@@ -27,6 +28,7 @@ class LinearHead:
     name: ClassVar[str] = "linear-head"
     summary: ClassVar[str] = "linear softmax on standardised features"
     takes: ClassVar[frozenset[str]] = TAKES
+    tunable = property(rates_to_try)
 
     fit = fit_blueprint
 
@@ -56,6 +58,7 @@ class MLPHead:
     name: ClassVar[str] = "mlp-head"
     summary: ClassVar[str] = "one hidden layer on standardised features"
     takes: ClassVar[frozenset[str]] = TAKES
+    tunable = property(rates_to_try)
 
     fit = fit_blueprint
 
@@ -90,6 +93,7 @@ class ConvHead:
     name: ClassVar[str] = "conv-head"
     summary: ClassVar[str] = "two convolutions and two linear layers on standardised maps"
     takes: ClassVar[frozenset[str]] = TAKES
+    tunable = property(rates_to_try)
 
     fit = fit_blueprint
 

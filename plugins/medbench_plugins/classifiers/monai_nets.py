@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import medbench
 from medbench_plugins.classifiers import fit_and_cut
 from medbench_plugins.classifiers.blueprint import Blueprint
+from medbench_plugins.classifiers.rates_to_try import rates_to_try
 
 if TYPE_CHECKING:
     from torch import nn
@@ -43,6 +44,7 @@ class DenseNet121In3D:
     name: ClassVar[str] = "densenet121-3d"
     summary: ClassVar[str] = "DenseNet-121 (MONAI), 3-D"
     takes: ClassVar[frozenset[str]] = USES | {"3d"}
+    tunable = property(rates_to_try)
 
     def __post_init__(self) -> None:
         fit_and_cut.settle_trunk(self)
@@ -78,6 +80,7 @@ class ResNet10In3D:
     name: ClassVar[str] = "resnet10-3d"
     summary: ClassVar[str] = "ResNet-10 (MONAI), 3-D"
     takes: ClassVar[frozenset[str]] = USES | {"3d"}
+    tunable = property(rates_to_try)
 
     def __post_init__(self) -> None:
         fit_and_cut.settle_trunk(self)
@@ -103,6 +106,7 @@ class ResNet18In3D:
     name: ClassVar[str] = "resnet18-3d"
     summary: ClassVar[str] = "ResNet-18 (MONAI), 3-D"
     takes: ClassVar[frozenset[str]] = USES | {"3d"}
+    tunable = property(rates_to_try)
 
     def __post_init__(self) -> None:
         fit_and_cut.settle_trunk(self)
@@ -137,6 +141,7 @@ class Monai:
     name: ClassVar[str] = "monai"
     summary: ClassVar[str] = "a classification network of MONAI, 2-D or 3-D: monai[network=SEResNet50]"
     takes: ClassVar[frozenset[str]] = USES | {"2d", "3d"}
+    tunable = property(rates_to_try)
 
     def __post_init__(self) -> None:
         if self.network not in NETWORKS:

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 import medbench
 from medbench_plugins.classifiers import fit_and_cut
 from medbench_plugins.classifiers.blueprint import Blueprint
+from medbench_plugins.classifiers.rates_to_try import rates_to_try
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class SmallCNN:
     takes: ClassVar[frozenset[str]] = frozenset(
         {"2d", "3d", "samples", "transform", "sampling", "loss", "bags", "pretrain"}
     )
+    tunable = property(rates_to_try)
 
     def __post_init__(self) -> None:
         if self.width < 1:

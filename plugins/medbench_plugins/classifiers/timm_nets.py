@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import medbench
 from medbench_plugins.classifiers import fit_and_cut
 from medbench_plugins.classifiers.blueprint import Blueprint
+from medbench_plugins.classifiers.rates_to_try import rates_to_try
 from medbench_plugins.networks import packaged_weights, published_weights
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class VGG16:
     name: ClassVar[str] = "vgg16"
     summary: ClassVar[str] = "VGG-16 (timm), 2-D; head=narrow is a quarter of the size"
     takes: ClassVar[frozenset[str]] = TAKES
+    tunable = property(rates_to_try)
 
     def __post_init__(self) -> None:
         fit_and_cut.settle_trunk(self)
@@ -90,6 +92,7 @@ class InceptionV3:
     name: ClassVar[str] = "inception-v3"
     summary: ClassVar[str] = "Inception-v3 (timm), 2-D"
     takes: ClassVar[frozenset[str]] = TAKES
+    tunable = property(rates_to_try)
 
     def __post_init__(self) -> None:
         fit_and_cut.settle_trunk(self)
@@ -141,6 +144,7 @@ class Timm:
     name: ClassVar[str] = "timm"
     summary: ClassVar[str] = "any model of timm, 2-D: timm[model=resnet18]"
     takes: ClassVar[frozenset[str]] = TAKES
+    tunable = property(rates_to_try)
 
     def __post_init__(self) -> None:
         fit_and_cut.settle_trunk(self)

@@ -11,6 +11,7 @@ import numpy as np
 import medbench
 from medbench_plugins.classifiers.blueprint import check_batch_of_one
 from medbench_plugins.classifiers.heads import ConvHead, LinearHead
+from medbench_plugins.classifiers.rates_to_try import rates_to_try
 from medbench_plugins.classifiers.unet_encoder import UNetEncoder, UNetEncoding
 
 
@@ -52,6 +53,7 @@ class UNetFeatures:
     name: ClassVar[str] = "unet-features"
     summary: ClassVar[str] = "a U-Net trained on the masks, and a head on its bottom, 2-D or 3-D"
     takes: ClassVar[frozenset[str]] = frozenset({"2d", "3d", "sampling", "loss", "bags"})
+    tunable = property(rates_to_try)
 
     @property
     def needs(self) -> tuple[medbench.Stage, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
@@ -39,6 +40,11 @@ class Frozen:
     penalty: float = 1.0
     name: ClassVar[str] = "frozen"
     summary: ClassVar[str] = "a linear layer, MLP or k-NN on the features of a pretrained encoder: frozen[encoder=...]"
+
+    @property
+    def tunable(self) -> Mapping[str, tuple[float, ...]]:
+        """The penalty, where the head has one."""
+        return PenalisedLinear(self.penalty).tunable if self.head == "linear" else {}
 
     @property
     def layer(self) -> FrozenHead:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -32,6 +33,7 @@ class PenalisedLinear:
     name: ClassVar[str] = "penalised-linear-head"
     summary: ClassVar[str] = "linear softmax with a penalty, on standardised features"
     takes: ClassVar[frozenset[str]] = frozenset({"features", "samples", "sampling", "transform", "loss", "bags"})
+    tunable: ClassVar[Mapping[str, tuple[float, ...]]] = {"penalty": (0.1, 1.0, 10.0)}
 
     def check(self) -> None:
         """Raise :class:`medbench.UsageError` where the penalty is out of its range."""
