@@ -653,3 +653,19 @@ def test_results_of_before_have_no_fair_threshold(lab: Lab) -> None:
     assert values["geometric"]["balanced_accuracy_fair_threshold"] is None
     assert values["geometric"]["gain_fair_threshold"] is None
     assert "Not known of" not in render([board], "table", wide=True)
+
+
+def test_a_declared_positive_class_heads_the_wide_table(tmp_path: Path) -> None:
+    lab = Lab(tmp_path, positive="no")
+    lab.arm("balanced")
+    put_with_shift(lab, "balanced", 0.0)
+    (board,) = lab.boards(wide=True)
+    text = " ".join(render([board], "table", wide=True).split())
+    values = board_rows(board)[0]
+
+    assert (
+        "Positive: no, as the study declares. Sensitivity: the share of no found; specificity: the share of yes" in text
+    )
+    assert "sensitivity at 90 % specificity" in re.sub(" +", " ", text) or "Sensitivity at a specificity" in text
+    assert values["sensitivity_at_95_specificity_low"] < values["sensitivity_at_95_specificity"] <= 100
+    assert values["sensitivity_at_95_specificity"] <= values["sensitivity_at_90_specificity"]

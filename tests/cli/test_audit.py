@@ -177,6 +177,15 @@ def test_what_matters_cannot_be_changed_once_a_result_is_there(call: Medbench) -
     assert other.stdout == ""
 
 
+def test_a_positive_class_that_no_data_set_has_is_refused(call: Medbench, tmp_path: Path) -> None:
+    file = tmp_path / "question.toml"
+    file.write_text('datasets = ["phantom:toy"]\naugmenters = ["balanced"]\nclassifiers = ["mean"]\npositive = "nil"\n')
+    refused = call("plan", str(file))
+
+    assert refused.returncode == 2
+    assert "phantom:toy has no class 'nil'; positive = is one of " in " ".join(refused.stderr.split())
+
+
 def test_the_primary_comparison_is_fixed_before_the_first_result(call: Medbench, tmp_path: Path) -> None:
     lines = 'datasets = ["phantom:toy"]\naugmenters = ["balanced"]\nclassifiers = ["mean"]\nfolds = 3\nrepeats = 1\n'
     file = tmp_path / "question.toml"

@@ -18,6 +18,7 @@ from medbench.registry.display_names import is_of_copies
 from medbench.statistics.absolute_intervals import Ranges
 from medbench.statistics.further_measures import Measures
 from medbench.statistics.gain_intervals import Interval
+from medbench.statistics.operating_points import OperatingPoint
 from medbench.statistics.patient_scores import ArmScores, Cell
 from medbench.statistics.pool_images_by_patient import Units
 from medbench.statistics.verdicts import Evidence
@@ -63,6 +64,7 @@ class Row:
             none. Empty unless they were asked for, and while a cell is missing.
         unmeasured: Why numbers are missing and in how many cells, by ``metric NAME``, ``score NAME`` and
             ``extractor NAME``.
+        points: Its sensitivity at fixed specificities; empty where `ranges` is None, and without a positive class.
         fair: What it reaches and gains at a threshold learnt on watched patients; None where that is not known, and for
             rows without a verdict of better unless `measures` were asked for.
     """
@@ -97,6 +99,7 @@ class Row:
     metrics: Mapping[str, float | None] = field(default_factory=dict)
     unmeasured: Mapping[str, tuple[str, int]] = field(default_factory=dict)
     fair: FairGain | None = None
+    points: tuple[OperatingPoint, ...] = ()
 
     @property
     def why_poor(self) -> str:

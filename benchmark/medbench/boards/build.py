@@ -29,9 +29,11 @@ from medbench.planning.leak_staircase import arms_under
 from medbench.planning.study import Study
 from medbench.planning.yardsticks import Yardsticks
 from medbench.protocols.protocol import protocol
+from medbench.registry.display_names import positive_class
 from medbench.statistics.absolute_intervals import ranges_of
 from medbench.statistics.further_measures import measures
 from medbench.statistics.gain_intervals import rarest
+from medbench.statistics.operating_points import operating_points
 from medbench.statistics.pool_images_by_patient import units
 from medbench.statistics.verdicts import Evidence
 from medbench.store.stage_costs import FittedStages
@@ -304,7 +306,9 @@ def _row(
     )
     if contents.wide and scores is not None:
         ranges = ranges_of(scores, folds=plan.folds, overlap=plan.overlap) if plan.rule.is_honest else None
-        row = replace(row, measures=measures(tested, plan.n_classes), ranges=ranges)
+        positive = positive_class(plan.source["classes"], plan.study.positive)
+        points = operating_points(tested, positive) if positive is not None and plan.rule.is_honest else ()
+        row = replace(row, measures=measures(tested, plan.n_classes), ranges=ranges, points=points)
     if contents.further is not None and scores is not None:
         row = _with_metrics(row, contents.further.of_arm(trials, tested, by_patient=scored.by_patient))
     if arm.key not in contents.keep:

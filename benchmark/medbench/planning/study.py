@@ -61,6 +61,7 @@ class Study(BaseModel):
         worth: Points of balanced accuracy that matter; fixed before the run.
         primary: Whose gain is the question, ``AUGMENTER`` or ``AUGMENTER / CLASSIFIER``, fixed before the run: it is
             tested first and by itself, the others together and only once it is decided. Empty: all are tested together.
+        positive: Which of two classes is the disease, for sensitivity and specificity; empty: read off their names.
         controls: Also run the ancestors in the tree of controls, and the plain arm.
         companions: Also run what augmenters name as their companions, as a weak GAN does a strong one.
         extractor: Text of what scores synthetic images, as ``inception[weights=FILE]``; empty takes the first
@@ -96,6 +97,7 @@ class Study(BaseModel):
     seeds: int = Field(1, ge=1, le=100)
     worth: float = Field(2.0, gt=0, le=50, allow_inf_nan=False)
     primary: str = ""
+    positive: str = ""
     controls: bool = True
     companions: bool = True
     extractor: str = ""
@@ -114,9 +116,9 @@ class Study(BaseModel):
 
     @model_serializer(mode="wrap")
     def _leave_unfitted_out(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Write records without a fitted budget, a cost or a primary comparison as they were before there was any."""
+        """Write records without a fitted budget, a cost, a primary comparison or a positive class as they were."""
         values: dict[str, Any] = write(self)
-        for key in ("fitted", "cost", "primary"):
+        for key in ("fitted", "cost", "primary", "positive"):
             if not getattr(self, key):
                 values.pop(key, None)
         return values

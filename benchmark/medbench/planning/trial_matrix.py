@@ -26,6 +26,7 @@ from medbench.planning.yardsticks import SHARE, Yardsticks, root_of, trainings
 from medbench.protocols.folds import Cut
 from medbench.protocols.protocol import EvaluationProtocol, protocol, with_share
 from medbench.registry.catalogue import Catalogue
+from medbench.registry.recipes import did_you_mean, listing
 from medbench.text import counted
 from medbench.trial.trial import Trial
 
@@ -92,6 +93,8 @@ def expand(
     """
     if study.extractor:  # a wrong name, a missing file and a bad field show before anything is planned
         getattr(catalogue.resolve("extractor", study.extractor), "check", lambda: None)()
+    for source in sources if study.positive else ():
+        _check_positive(study.positive, source.text, source.samples.classes)
     study, said = _with_primary(study, catalogue)
     builder = _Builder(study, catalogue, _stage_jobs(catalogue, sources))
     builder.warnings += said
@@ -133,6 +136,19 @@ def expand(
         yardsticks,
         trained_on=tuple(describe_draws(*place, groups) for place, groups in sorted(builder.trained.items())),
     )
+
+
+def _check_positive(positive: str, dataset: str, classes: Sequence[str]) -> None:
+    """Refuse a positive class that is none of two.
+
+    Raises:
+        UsageError: If the data set has no such class, or not two.
+    """
+    if positive not in classes:
+        hint = did_you_mean(positive, classes)
+        raise UsageError(f"{dataset} has no class {positive!r}{hint}; positive = is one of {listing(list(classes))}.")
+    if len(classes) != 2:
+        raise UsageError(f"{dataset} has {len(classes)} classes; positive = needs two, leave it out.")
 
 
 def _with_primary(study: Study, catalogue: Catalogue) -> tuple[Study, list[str]]:

@@ -44,7 +44,9 @@ def classes(material: Material) -> Section | None:
             continue
         names = [str(c) for c in board.source["classes"]]
         counts = zip(names, board.source["class_patients"], strict=True)
-        titles = recall_names(names) if len(names) == 2 else [f"{name} ({n:,})" for name, n in counts]
+        titles = (
+            recall_names(names, board.study.positive) if len(names) == 2 else [f"{name} ({n:,})" for name, n in counts]
+        )
         blocks.append(heading(title_of(board)))
         rows = [
             [arm_name(row.arm), *(cell(_percent(r), float(r)) for r in row.scores.recalls)]

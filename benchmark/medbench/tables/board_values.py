@@ -41,6 +41,7 @@ def _arm(board: Board, row: Row) -> Values:
         **_fair(row),
         **_measures(row.measures, board.source["classes"]),
         **_ranges(row.ranges, board.source["classes"]),
+        **_points(row),
         **{f"recall_{name}": percent(s.recalls[k]) if s else None for k, name in enumerate(board.source["classes"])},
         "done": row.done,
         "failed": row.failed,
@@ -101,6 +102,14 @@ def _fair(row: Row) -> Values:
     return {
         "balanced_accuracy_fair_threshold": percent(fair.balanced_accuracy) if fair else None,
         **gain_values(fair.gain if fair else None, "gain_fair_threshold"),
+    }
+
+
+def _points(row: Row) -> Values:
+    return {
+        f"sensitivity_at_{100 * point.specificity:.0f}_specificity{end}": percent(value)
+        for point in row.points
+        for end, value in (("", point.sensitivity), ("_low", point.low), ("_high", point.high))
     }
 
 

@@ -104,10 +104,11 @@ def _of_classes(board: Board, scored: Sequence[Row], measured: Sequence[Row]) ->
     precisions = [
         [_percent(float(row.measures.precisions[k])) for row in measured if row.measures] for k in range(len(classes))
     ]
-    order, of_recall, of_precision, said = _named(classes)
+    order, of_recall, of_precision, said = _named(classes, board.study.positive)
     lines = _blocks("", scored, [_Column(of_recall[k], HIGHER, recalls[k]) for k in order])
     lines += _blocks("", measured, [_Column(of_precision[k], HIGHER, precisions[k]) for k in order])
     lines += _ranges([row for row in scored if row.ranges is not None], [of_recall[k] for k in order], order)
+    lines += _points(scored)
     return [*lines, *(line for text in said for line in wrapped(text))] if lines else []
 
 
@@ -133,18 +134,35 @@ def _span(ends: tuple[float, float], scale: int) -> str:
     return f"{100 * low:.1f} to {100 * high:.1f}" if scale == 100 else f"{auroc_share(low)} to {auroc_share(high)}"
 
 
-def _named(classes: Sequence[str]) -> tuple[Sequence[int], tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+def _points(rows: Sequence[Row]) -> list[str]:
+    """Write the sensitivity of each row at fixed specificities."""
+    found = [row.points for row in rows if row.points]
+    columns = []
+    for j, point in enumerate(found[0] if found else ()):
+        title = f"sensitivity at {100 * point.specificity:.0f} % specificity"
+        columns += [
+            _Column(f"{title}, %", HIGHER, [_percent(points[j].sensitivity) for points in found]),
+            _Column(f"{title}, 95 % CI", "", [_span((points[j].low, points[j].high), 100) for points in found]),
+        ]
+    said = "Sensitivity at a specificity: at the threshold that has it among those tested, fold by fold."
+    return [*_blocks("", [row for row in rows if row.points], columns), *wrapped(said)] if found else []
+
+
+def _named(
+    classes: Sequence[str], declared: str = ""
+) -> tuple[Sequence[int], tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
     """Return the order of the classes, headings of recall and precision by class, and sentences on what they are."""
-    positive = positive_class(classes)
+    positive = positive_class(classes, declared)
     if positive is not None:
         here, other = classes[positive], classes[1 - positive]
+        how = "as the study declares" if declared else "read off the names of the classes"
         signs, names = ("negative", "positive"), ("specificity, %", "sensitivity, %")
         return (
             (positive, 1 - positive),
             tuple(names[k == positive] for k in range(2)),
             tuple(f"{signs[k == positive]} predictive value, %" for k in range(2)),
             (
-                f"Positive: {here}, read off the names of the classes. Sensitivity: the share of {here} found; "
+                f"Positive: {here}, {how}. Sensitivity: the share of {here} found; "
                 f"specificity: the share of {other} called so.",
                 "Positive (negative) predictive value: the share of those called positive (negative) that are.",
             ),
