@@ -103,3 +103,10 @@ def test_the_table_has_a_block_a_corruption_and_a_row_a_method(
     as_csv = csv.DictReader(io.StringIO(medbench("leaderboard", "--table", "corruptions", "--format", "csv").stdout))
     assert [row["corruption"] for row in as_csv] == [row["corruption"] for row in rows]
     assert "Gaussian noise" in medbench("leaderboard", "--table", "corruptions", "--format", "md").stdout
+
+
+def test_a_plan_refuses_kinds_that_are_not_made_for_volumes(medbench: Medbench) -> None:
+    plan = medbench("plan", "-d", "phantom:toy:volumes", "-a", "adds", "-c", "mean", "--protocol",
+                    "patients[corrupted=jpeg]")  # fmt: skip
+    assert plan.returncode == 2, plan.stdout
+    assert "corrupted=jpeg: is made for flat images; the images here are volumes" in plan.stderr

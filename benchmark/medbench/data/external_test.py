@@ -56,7 +56,8 @@ def with_test_set(source: DatasetDescription, rule: EvaluationProtocol) -> Datas
     if source.folder is not None and other.folder is not None:
         opened = open_samples(source.folder), open_samples(other.folder)
         pixels = pictures_of(source.folder, opened[0]), pictures_of(other.folder, opened[1])
-    _check_learnt(source, other)
+    if source.is_decoded:
+        _check_learnt(source, other, set(pixels[1]) - {""} if pixels is not None else set())
     own, tested = (one.samples if pixels is not None else _named_apart(one) for one in (source, other))
     joined = join_test_set(without_pixels(own), without_pixels(tested), rule.classes, pixels)
     return replace(source, data=joined_fingerprint(source.data, other.data), samples=joined, unit=other.unit)
@@ -73,13 +74,19 @@ def _named_apart(source: DatasetDescription) -> Samples:
     )
 
 
-def _check_learnt(source: DatasetDescription, other: DatasetDescription) -> None:
-    """Refuse a classifier or generator that learns from patients who are tested."""
+def _check_learnt(source: DatasetDescription, other: DatasetDescription, pictures: set[str]) -> None:
+    """Refuse a classifier or generator that learns from patients or pictures that are tested."""
     tested = set(other.samples.groups.tolist())
-    for rows in source.others.values():
-        if shared := tested & set(rows.groups.tolist()):
+    for name, rows in source.others.items():
+        shared = {i for i, group in zip(rows.ids.tolist(), rows.groups.tolist(), strict=True) if group in tested}
+        if pictures:
+            folder = Path(source.other_folders[name])
+            opened = open_samples(folder)
+            known = zip(opened.ids.tolist(), pictures_of(folder, opened), strict=True)
+            shared |= {i for i, picture in known if picture in pictures} & set(rows.ids.tolist())
+        if shared:
             raise LeakError(
-                f"{other.text} is tested, and a recipe of the study learns from {len(shared):,} of its patients; "
+                f"{other.text} is tested, and a recipe of the study learns from {len(shared):,} of its images; "
                 "choose another source to pretrain on, or another test set."
             )
 

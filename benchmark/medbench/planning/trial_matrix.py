@@ -23,6 +23,7 @@ from medbench.planning.study import Study
 from medbench.planning.training_draws import describe_draws
 from medbench.planning.trials_of_arm import TrialsOfArm
 from medbench.planning.yardsticks import SHARE, Yardsticks, root_of, trainings
+from medbench.protocols.corruptions import corruptions_of
 from medbench.protocols.folds import Cut
 from medbench.protocols.protocol import EvaluationProtocol, protocol, with_share
 from medbench.registry.catalogue import Catalogue
@@ -113,6 +114,8 @@ def expand(
     if most is not None:
         _check_number(builder, rules, arms, yardsticks, most)
     every = [_Place(with_test_set(source, rule), text, rule) for source in sources for text, rule in rules.items()]
+    for place in every:
+        corruptions_of(place.rule.corrupted, place.source.dimensions)  # raises where none is made for such images
     places = [place for place in every if _is_feasible(builder, place)]
     feasible = {(place.source.text, place.text) for place in places}
     yardsticks = tuple(y for y in yardsticks if (y.dataset, y.protocol) in feasible)
@@ -186,6 +189,12 @@ def _warnings_of(sources: Sequence[DatasetDescription], rules: Mapping[str, Eval
         for source in sources
         for warning in source.warnings
         if official or not warning.startswith(PARTS)
+    ] + [
+        f"{source.text}: of the tested images, {warning}"
+        for source in sources
+        for other in source.tested.values()
+        for warning in other.warnings
+        if not warning.startswith(PARTS)
     ]
 
 
