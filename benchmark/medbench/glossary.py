@@ -54,6 +54,12 @@ _TERMS = (
         "since more images of a class change training even if they show nothing new.",
         ("placebo", "floor"),
     ),
+    Term(
+        "equal tuning",
+        "Every method has the same number of tries (--tries) on an inner split by patient of its training part; the "
+        "best configuration is trained on all of it and tested once. Test images choose nothing.",
+        ("tuned equally", "hyperparameter search"),
+    ),
     Term("generated images", "Images that a generator made, such as a GAN or a diffusion model.", ("fakes",)),
     Term(
         "synthetic samples",
