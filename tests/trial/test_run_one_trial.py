@@ -345,6 +345,7 @@ class Sloppy:
     leaks: frozenset[str] = frozenset()
     name: str = "sloppy"
     selects: bool = False
+    corrupted: str = ""
 
     def steps(self, steps: int, training_set: Any) -> int:
         return steps

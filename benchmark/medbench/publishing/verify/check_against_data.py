@@ -57,7 +57,10 @@ def note_structure(bundle: Bundle, report: Report, *, accept_repeated: bool = Fa
     # No number of a table rests on it (planned_trials).
     block = "; those of --seed-block stay on the author's machine" * bundle.plan.study.seed_block
     report.add("completeness", f"{said}{block}")
-    report.add("predictions", "probabilities sum to 1, all methods tested the same images, folds share none")
+    watched = "those for watched patients stay on the author's machine, so no gain is at a fair threshold"
+    report.add(
+        "predictions", f"probabilities sum to 1, all methods tested the same images, folds share none; {watched}"
+    )
     if not bundle.repeated:
         report.add("repeated predictions", "none")
         return
