@@ -230,6 +230,9 @@ def board_notes(board: Board) -> list[str]:
                 f"cover {100 * kept.coverage_before:.0f} % of the real ones before it, "
                 f"{100 * kept.coverage_after:.0f} % after."
             )
+        if row.chosen:
+            each = "; ".join(f"{text} ({n})" for text, n in row.chosen)
+            sentences.append(f"{name}, chosen by tries, with the number of training runs: {each}.")
         if row.superseded:
             older = counted(row.superseded, "older result")
             sentences.append(f"{name}: {older} of other code or another budget, not shown.")
