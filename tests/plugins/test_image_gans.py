@@ -341,6 +341,8 @@ def test_a_discriminator_of_few_images_is_shown_changed_ones(
 ) -> None:
     gan, train = replace(gan, **SMALL, steps=1), toy_samples(12, size=12)
 
+    assert gan.fit(train, context).facts["augmented"] == 0  # too short to know few images by heart
+    monkeypatch.setattr(loop, "LONG", 1)
     assert gan.fit(train, context).facts["augmented"] == few
     assert replace(gan, augment=False).fit(train, context).facts["augmented"] == 0
     monkeypatch.setattr(loop, "FEW_IMAGES", len(train))

@@ -37,7 +37,8 @@ class ACGAN:
         class_weight: Weight of the class loss in both networks.
         augment: Show the discriminator images of changed brightness, contrast and place, with a part cut out
             (DiffAugment): against memorising a few images, at the price of slower learning. "auto" does so where
-            fewer than 2,000 real images are learnt from, and not in the two variants that published work used.
+            fewer than 2,000 real images are learnt from for 2,000 steps or more, and not in the two variants that
+            published work used.
     """
 
     name: str = "acgan"

@@ -42,7 +42,7 @@ class ReACGAN:
         margin: The paper's m_p: how near an image must be to the point of its class to be left alone.
         temperature: The paper's tau.
         augment: DiffAugment without saturation (Zhao et al. 2020, arXiv 2006.10738). "auto" does so where fewer than
-            2,000 real images are learnt from.
+            2,000 real images are learnt from for 2,000 steps or more.
         checkpoint: "last" keeps the last averaged weights. "kid" keeps a tenth of the training patients back, measures
             the kernel distance of samples to them ten times a fit, and keeps the averaged weights of the least one;
             with fewer than 20 such images of a class it learns from all and keeps the last, and its facts say so.

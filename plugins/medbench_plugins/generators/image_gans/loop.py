@@ -33,6 +33,12 @@ FEW_IMAGES = 2000
 Zhao et al. 2020 (arXiv 2006.10738) recommend all three changes, which are the ones here, for sets "as small as" their
 100 images, and a part of them for large ones; they gain most at 1,000 faces, and little at 30,000. The line is ours.
 """
+LONG = 2000
+"""Steps from which on it is shown them.
+
+What they mend is a discriminator that knows its few images by heart, which takes time: after 600 steps on 160 images
+they had made every score worse (``docs/how-to/tune-equally.md``). The line is ours.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +55,7 @@ class Game:
         critic_steps: Steps of the discriminator for each of the generator.
         clip: The discriminator's weights are clamped to this after each of its steps; 0 leaves them.
         augment: Show the discriminator changed images, see :func:`.augment_differentiably`; "auto" does so below
-            FEW_IMAGES real ones.
+            FEW_IMAGES real ones in a fit of LONG steps or more.
         initialise: Called on each new network; None keeps torch's own initialisation.
         checkpoint: "last" keeps the last averaged weights; "kid" the best of ten evaluations of them, see
             :mod:`medbench_plugins.generators.image_gans.checkpoints`.
@@ -129,15 +135,17 @@ def train_gan(
         parts = [_as_one_class(train.take(train.labels >= 0), "all")]
     elif game.split == "class":
         parts = [_as_one_class(train.take(train.labels == k), name) for k, name in enumerate(train.classes)]
-    game = replace(game, augment=shows_changed_images(game, train))
     steps = max(1, steps_to_take(recipe, context.budget) // len(parts))
+    game = replace(game, augment=shows_changed_images(game, train, steps))
     turns = [_Turn(k, len(parts), steps) for k in range(len(parts))]
     return [_train_pair(recipe, game, part, context, turn) for part, turn in zip(parts, turns, strict=True)]
 
 
-def shows_changed_images(game: Game, train: medbench.Samples) -> bool:
-    """Say whether a discriminator that learns from the labelled rows of `train` is shown changed images."""
-    return int((train.labels >= 0).sum()) < FEW_IMAGES if game.augment == "auto" else game.augment
+def shows_changed_images(game: Game, train: medbench.Samples, steps: int) -> bool:
+    """Say whether a discriminator that learns from the labelled rows of `train` for `steps` is shown changed images."""
+    if game.augment != "auto":
+        return game.augment
+    return steps >= LONG and int((train.labels >= 0).sum()) < FEW_IMAGES
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import numpy as np
 import medbench
 from medbench_plugins.generators.checks import check_images
 from medbench_plugins.generators.diversity import diversity_facts
+from medbench_plugins.generators.settings import steps_to_take
 from medbench_plugins.selection.judges import Discriminator, make_judge
 
 if TYPE_CHECKING:
@@ -55,9 +56,8 @@ def fit_gan(recipe: Recipe, train: medbench.Samples, context: medbench.Context) 
     network = own if game.split == "conditional" else OneAClass([fit.network for fit in fits]).eval()
     diversity = np.concatenate([fit.diversity[-1][1] for fit in fits])
     checkpoint = np.array([(fit.kept, bool(fit.distances)) for fit in fits]) if game.checkpoint == "kid" else None
-    sampler = ImageSampler(
-        network, diversity, _judge(game, fits[0].discriminator), checkpoint, shows_changed_images(game, train)
-    )
+    augmented = shows_changed_images(game, train, steps_to_take(recipe, context.budget) // len(fits))
+    sampler = ImageSampler(network, diversity, _judge(game, fits[0].discriminator), checkpoint, augmented)
     write_curves(context.folder / f"{recipe.name}-curves.csv", fits)
     write_contact_sheet(context.folder / f"{recipe.name}-samples.png", train, sampler, seed=context.seed("picture"))
     return sampler
@@ -71,8 +71,6 @@ def restore_gan(recipe: Recipe, state: medbench.State, train: medbench.Samples) 
     """
     import torch
 
-    from medbench_plugins.generators.image_gans.loop import shows_changed_images
-
     shape = train.x.shape[1:]
     with torch.random.fork_rng(devices=[]):  # the first weights are replaced; drawing them moves no generator on
         game = recipe.game()
@@ -83,11 +81,11 @@ def restore_gan(recipe: Recipe, state: medbench.State, train: medbench.Samples) 
     checkpoint = state.get("checkpoint") if game.checkpoint == "kid" else None
     fill_tensors(
         own,
-        {name: a for name, a in state.items() if name != "checkpoint" or checkpoint is None},
+        {name: a for name, a in state.items() if name != "augmented" and (name != "checkpoint" or checkpoint is None)},
         recipe.name,
         train,
     )
-    return ImageSampler(network, np.array(state["diversity"]), judge, checkpoint, shows_changed_images(game, train))
+    return ImageSampler(network, np.array(state["diversity"]), judge, checkpoint, "augmented" in state)
 
 
 def fill_tensors(
@@ -179,4 +177,5 @@ class ImageSampler:
         arrays = {name: np.ascontiguousarray(value.numpy()) for name, value in weights if value.is_floating_point()}
         shape = np.array([self.network.channels, *self.network.spatial], dtype=np.int64)
         chosen = {} if self.checkpoint is None else {"checkpoint": self.checkpoint}
+        chosen |= {"augmented": np.ones(1)} if self.augmented else {}
         return {**arrays, **chosen, "shape": shape, "diversity": self.diversity}
