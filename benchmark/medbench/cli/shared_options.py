@@ -168,6 +168,8 @@ _STUDY = (  # in the order in which --help lists them
     click.option("--numerics", type=click.Choice(get_args(Numerics)),
                  help="What gives the same numbers again: exact (the default; the same kind of processor), portable "
                  "(every x86 processor with AVX2; slower), or fast (nothing is promised; for GPUs)."),
+    click.option("--positive", metavar="CLASS",
+                 help="Which of two classes is the disease, for sensitivity and specificity; else by its name."),
     click.option("--worth", type=float,
                  help="Smallest gain that is relevant to you, in points of balanced accuracy; 2 by default."),
     _many("--set", "settings", metavar="NAME.PARAMETER=VALUE",

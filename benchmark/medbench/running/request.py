@@ -26,7 +26,7 @@ DEFAULT_RESULTS = Path("results/runs")
 _LISTS = ("datasets", "augmenters", "classifiers", "protocols")
 _SEVERAL = (*_LISTS, "data", "leaks", "settings", "plugin_folders", "blocked")
 """Options that take several values; one alone need not be in a list."""
-_VALUES = ("name", "folds", "repeats", "seeds", "worth", "yardsticks", "extractor")
+_VALUES = ("name", "folds", "repeats", "seeds", "worth", "yardsticks", "extractor", "positive")
 
 
 class StudyOptions(TypedDict, total=False):
@@ -48,6 +48,7 @@ class StudyOptions(TypedDict, total=False):
         budget: "smoke", "quick", "standard", or ``steps=600,batch=32``.
         numerics: "exact", "portable" or "fast"; see :class:`medbench.Budget`.
         worth: Percentage points of balanced accuracy that matter.
+        positive: Which of two classes is the disease, for sensitivity and specificity.
         settings: ``NAME.PARAMETER=VALUE``, such as ``hybrid.generator=resample``.
         extractor: What synthetic images are scored with.
         controls: Run the controls of the arms.
@@ -77,6 +78,7 @@ class StudyOptions(TypedDict, total=False):
     tries: int | None
     numerics: str | None
     worth: float | None
+    positive: str | None
     settings: Sequence[str]
     extractor: str | None
     controls: bool
