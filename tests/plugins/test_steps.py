@@ -48,12 +48,13 @@ def test_a_classifier_has_the_bits_of_the_plain_loop(context: SandboxContext, au
 @pytest.mark.parametrize("generator", ["acgan", "reacgan", "wgan-gp", "acgan[augment=true]"])
 @pytest.mark.parametrize("dimensions", [2, 3])
 def test_a_gan_has_the_bits_of_the_plain_loop(context: SandboxContext, generator: str, dimensions: int) -> None:
-    from medbench_plugins.generators.image_gans.loop import train_gan
+    from medbench_plugins.generators.image_gans.loop import shows_changed_images, train_gan
 
     context.budget = Budget(generator_steps=4)
     recipe = replace(CATALOGUE.resolve("generator", generator), batch=6, batch_3d=4, width=8)
     samples = toy_samples(14, dimensions=dimensions, size=16)
     game = replace(recipe.game(), split="conditional", checkpoint="last")
+    game = replace(game, augment=shows_changed_images(game, samples, 4))
 
     [trained] = train_gan(recipe, game, samples, context)
 

@@ -127,5 +127,5 @@ def test_first_last_and_alone_the_same_trial_gives_equal_bits(tmp_path: Path, mo
             for file in sorted((tmp_path / executor).rglob("*.parquet"))
         }
 
-    assert len(found["local"]) == 4
+    assert len(found["local"]) == 8  # of each training run the tested and the watched
     assert found["local"] == found["local[jobs_a_worker=1]"]
