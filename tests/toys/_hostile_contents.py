@@ -178,6 +178,9 @@ edited("an arm of nobody", "MB921", in_json("plan.json", lambda v: v["arms"]["ph
 edited("arms of another data set", "MB920", in_json("plan.json", lambda v: v["arms"].update(other=[])))
 edited("no arms", "MB920", in_json("plan.json", lambda v: v["arms"].update({"phantom:toy": []})))
 edited("a protocol of nobody", "MB920", in_json("plan.json", lambda v: v["study"].update(protocols=["magic"])))
+edited("tries under a protocol of nobody", "MB909", in_json("plan.json", lambda v: (
+    v["study"].update(protocols=["magic"]), v["study"]["budget"].update(tries=2))))  # fmt: skip
+edited("an external test", "MB920", in_json("plan.json", lambda v: v["study"].update(protocols=["external[test=toy]"])))
 edited("a protocol that scores made images", "MB920", in_json("plan.json", lambda v: v["study"].update(
     protocols=["augment-first"])))  # fmt: skip
 edited("another data set", "MB909 MB920 MB922", in_json("plan.json", lambda v: v["sources"][0].update(dataset="ddti")))

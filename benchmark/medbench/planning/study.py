@@ -150,9 +150,13 @@ class Study(BaseModel):
 
     @model_validator(mode="after")
     def _tries_see_no_test_row(self) -> Study:
-        leaky = [text for text in self.protocols if not protocol(text).is_honest]
-        if self.budget.tries > 1 and leaky:
-            raise ValueError(f"tries: methods are tuned under honest protocols alone, not under {leaky[0]}")
+        for text in self.protocols if self.budget.tries > 1 else ():
+            try:
+                is_honest = protocol(text).is_honest
+            except UsageError as error:  # a bundle's study is anybody's
+                raise ValueError(f"protocols: {error}") from None
+            if not is_honest:
+                raise ValueError(f"tries: methods are tuned under honest protocols alone, not under {text}")
         return self
 
     @property
