@@ -212,10 +212,11 @@ def _fit_and_predict(
     predict = head.fit(training_set, validation, context.of(head).with_steps(steps, selects=protocol.selects))
     handed.check(f"classifier {trial.classifier!r}", TRAINING_SET, VALIDATION)
     probabilities = check_probabilities(predict(test.x), test, classifier=trial.classifier)
+    handed.check(f"what classifier {trial.classifier!r} predicts with", TEST)
     watched = None
     if not protocol.leaks and len(validation):  # after the test part, whose predictions it cannot change
         watched = check_probabilities(predict(validation.x), validation, classifier=trial.classifier)
-    handed.check(f"what classifier {trial.classifier!r} predicts with", TEST, VALIDATION)
+        handed.check(f"what classifier {trial.classifier!r} predicts with", VALIDATION)
     found = probabilities, watched, frozenset(leaks)
     encode = encodings[0] if encodings else lambda samples: samples
     return _Prediction(trains[0], training_set, validation, test, predict, *found, handed, tests[0], encode, best.facts)
