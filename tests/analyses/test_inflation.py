@@ -132,6 +132,18 @@ def test_a_choice_on_the_scored_images_is_a_step_of_its_own() -> None:
     assert part.own.arm is None
 
 
+def test_what_stands_above_the_other_numbers_alone_is_not_run() -> None:
+    study = staircase(asked(inflation={"arm": "hybrid", "remove": REMOVE, "best_of": ["hybrid[ratio=2]"]}), same)
+    arms = [
+        Arm("none", "net", plain=True, asked=False), Arm("balanced", "net", asked=False),
+        Arm("copies", "net", control="balanced", asked=False), Arm("hybrid", "net", control="copies"),
+        Arm("copies[ratio=2]", "net", control="balanced", asked=False),
+        Arm("hybrid[ratio=2]", "net", control="copies[ratio=2]"),
+    ]  # fmt: skip
+
+    assert [arm.augmenter for arm in arms_under(study, "patients", arms)] == ["none", "balanced", "copies", "hybrid"]
+
+
 @given(st.permutations([name for name in LEAKY if name != "synthetic-scored"]))
 @settings(max_examples=20, deadline=None)
 def test_leaks_may_be_taken_away_in_any_order(order: list[str]) -> None:

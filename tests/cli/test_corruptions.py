@@ -5,9 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,37 +22,19 @@ Medbench = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("corrupted")
-
-
-@pytest.fixture(scope="module")
-def medbench(folder: Path) -> Medbench:
-    environment = {**os.environ, "MEDBENCH_CACHE": str(folder / "cache"), "MEDBENCH_RESULTS": str(folder / "runs")}
-
-    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
-        run = [sys.executable, "-m", "medbench", *arguments, "--plugins-dir", TOYS]
-        run += ["-p", "no:medbench.scores"] if arguments[0] in ("run", "plan") else []
-        run += ["--executor", "forks"] if arguments[0] == "run" else []
-        return subprocess.run(run, capture_output=True, text=True, env=environment, cwd=folder, timeout=300)
-
-    return call
-
-
-@pytest.fixture(scope="module")
-def ran(medbench: Medbench) -> subprocess.CompletedProcess[str]:
-    return medbench(
+def ran(toy_medbench: Medbench) -> subprocess.CompletedProcess[str]:
+    return toy_medbench(
         "run", "-d", "phantom:toy", "-a", "adds", "-c", "mean", "--protocol", TEXT, "--protocol", "official",
         "--repeats", "1", "--no-yardsticks",
     )  # fmt: skip
 
 
 def test_clean_predictions_are_the_same_bits_with_and_without(
-    ran: subprocess.CompletedProcess[str], folder: Path
+    ran: subprocess.CompletedProcess[str], toy_folder: Path
 ) -> None:
     assert ran.returncode == 0, ran.stderr
     by_protocol: dict[str, dict[tuple[str, str], bytes]] = {}
-    for spec in (folder / "runs").rglob("spec.json"):
+    for spec in (toy_folder / "runs").rglob("spec.json"):
         told = json.loads(spec.read_text())
         found = (spec.parent / "predictions.parquet").read_bytes()
         by_protocol.setdefault(told["protocol"], {})[told["augmenter"], told["classifier"]] = found
@@ -65,9 +45,9 @@ def test_clean_predictions_are_the_same_bits_with_and_without(
 
 
 def test_one_file_holds_every_kind_and_severity_and_is_sealed(
-    ran: subprocess.CompletedProcess[str], folder: Path, medbench: Medbench
+    ran: subprocess.CompletedProcess[str], toy_folder: Path, toy_medbench: Medbench
 ) -> None:
-    path = next((folder / "runs").rglob("corrupted.parquet"))
+    path = next((toy_folder / "runs").rglob("corrupted.parquet"))
     table = polars.read_parquet(path)
     assert table.columns == ["id", "kind", "severity", "p0", "p1"]
     assert set(table["kind"]) == set(KINDS)
@@ -79,9 +59,9 @@ def test_one_file_holds_every_kind_and_severity_and_is_sealed(
 
 
 def test_the_table_has_a_block_a_corruption_and_a_row_a_method(
-    ran: subprocess.CompletedProcess[str], medbench: Medbench
+    ran: subprocess.CompletedProcess[str], toy_medbench: Medbench
 ) -> None:
-    shown = medbench("leaderboard", "--table", "corruptions")
+    shown = toy_medbench("leaderboard", "--table", "corruptions")
     assert shown.returncode == 0, shown.stderr
     assert max(map(len, shown.stdout.splitlines())) <= 80
     for block in ("clean images", "Gaussian noise", "speckle noise", "black and white pixels", "darker", "brighter"):
@@ -90,23 +70,25 @@ def test_the_table_has_a_block_a_corruption_and_a_row_a_method(
     assert "larger than on clean images" in said
     assert "for 5 comparisons: every corruption and method of this table" in said
 
-    rows = json.loads(medbench("leaderboard", "--table", "corruptions", "--format", "json").stdout)
+    rows = json.loads(toy_medbench("leaderboard", "--table", "corruptions", "--format", "json").stdout)
     assert [row["corruption"] for row in rows if row["augmenter"] == "adds"] == list(KINDS)
     for row in rows:
         if row["augmenter"] == "adds":
             assert row["gain"] == pytest.approx(row["balanced_accuracy"] - row["control_balanced_accuracy"], abs=0.02)
             assert row["gain_low"] <= row["gain"] <= row["gain_high"]
-    clean = json.loads(medbench("leaderboard", "--format", "json").stdout)
+    clean = json.loads(toy_medbench("leaderboard", "--format", "json").stdout)
     of_clean = next(r["gain"] for r in clean if r["augmenter"] == "adds" and r["protocol"] == TEXT)
     one = next(row for row in rows if row["augmenter"] == "adds")
     assert one["gain_less_clean"] == pytest.approx(one["gain"] - of_clean, abs=0.02)
-    as_csv = csv.DictReader(io.StringIO(medbench("leaderboard", "--table", "corruptions", "--format", "csv").stdout))
+    as_csv = csv.DictReader(
+        io.StringIO(toy_medbench("leaderboard", "--table", "corruptions", "--format", "csv").stdout)
+    )
     assert [row["corruption"] for row in as_csv] == [row["corruption"] for row in rows]
-    assert "Gaussian noise" in medbench("leaderboard", "--table", "corruptions", "--format", "md").stdout
+    assert "Gaussian noise" in toy_medbench("leaderboard", "--table", "corruptions", "--format", "md").stdout
 
 
-def test_a_plan_refuses_kinds_that_are_not_made_for_volumes(medbench: Medbench) -> None:
-    plan = medbench("plan", "-d", "phantom:toy:volumes", "-a", "adds", "-c", "mean", "--protocol",
+def test_a_plan_refuses_kinds_that_are_not_made_for_volumes(toy_medbench: Medbench) -> None:
+    plan = toy_medbench("plan", "-d", "phantom:toy:volumes", "-a", "adds", "-c", "mean", "--protocol",
                     "patients[corrupted=jpeg]")  # fmt: skip
     assert plan.returncode == 2, plan.stdout
     assert "corrupted=jpeg: is made for flat images; the images here are volumes" in plan.stderr

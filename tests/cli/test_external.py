@@ -5,9 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,56 +17,42 @@ Medbench = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
-def medbench(tmp_path_factory: pytest.TempPathFactory) -> Medbench:
-    folder = tmp_path_factory.mktemp("external")
-    environment = {**os.environ, "MEDBENCH_CACHE": str(folder / "cache"), "MEDBENCH_RESULTS": str(folder / "runs")}
-
-    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
-        run = [sys.executable, "-m", "medbench", *arguments, "--plugins-dir", TOYS]
-        run += ["-p", "no:medbench.scores"] if arguments[0] in ("run", "plan") else []
-        run += ["--executor", "forks"] if arguments[0] == "run" else []
-        return subprocess.run(run, capture_output=True, text=True, env=environment, cwd=folder, timeout=300)
-
-    return call
-
-
-@pytest.fixture(scope="module")
-def ran(medbench: Medbench) -> subprocess.CompletedProcess[str]:
-    return medbench(
+def ran(toy_medbench: Medbench) -> subprocess.CompletedProcess[str]:
+    return toy_medbench(
         "run", "-d", "phantom:toy", "-a", "adds", "-c", "mean", "--protocol", TEXT,
         "--repeats", "2", "--no-yardsticks",
     )  # fmt: skip
 
 
 def test_a_run_trains_on_one_data_set_and_tests_all_of_another(
-    ran: subprocess.CompletedProcess[str], medbench: Medbench
+    ran: subprocess.CompletedProcess[str], toy_medbench: Medbench
 ) -> None:
     assert ran.returncode == 0, ran.stderr
     assert "Trained on toy (SYNTHETIC images), tested on other (SYNTHETIC images)" in " ".join(ran.stdout.split())
     assert "external test, 2 repeats, 20 training patients" in " ".join(ran.stdout.split())
     assert ran.stdout.startswith("Trained on")
 
-    rows = json.loads(medbench("leaderboard", "--format", "json").stdout)
+    rows = json.loads(toy_medbench("leaderboard", "--format", "json").stdout)
     assert {row["protocol"] for row in rows} == {TEXT}
     assert {row["augmenter"] for row in rows} >= {"adds", "plain-toy"}
     assert all(row["balanced_accuracy"] is not None for row in rows)
 
 
-def test_every_other_format_names_both_data_sets(ran: subprocess.CompletedProcess[str], medbench: Medbench) -> None:
-    wide = medbench("leaderboard", "--wide")
+def test_every_other_format_names_both_data_sets(ran: subprocess.CompletedProcess[str], toy_medbench: Medbench) -> None:
+    wide = toy_medbench("leaderboard", "--wide")
     assert "tested on other" in " ".join(wide.stdout.split()), wide.stderr
-    as_csv = list(csv.DictReader(io.StringIO(medbench("leaderboard", "--format", "csv").stdout)))
+    as_csv = list(csv.DictReader(io.StringIO(toy_medbench("leaderboard", "--format", "csv").stdout)))
     assert {row["protocol"] for row in as_csv} == {TEXT}
-    report = medbench("report", "--out", "report.html")
+    report = toy_medbench("report", "--out", "report.html")
     assert report.returncode == 0, report.stderr
-    status = medbench("status")
+    status = toy_medbench("status")
     assert "Trained on toy" in status.stdout, status.stderr
 
 
 def test_a_bundle_of_an_external_test_is_refused_in_one_sentence(
-    ran: subprocess.CompletedProcess[str], medbench: Medbench
+    ran: subprocess.CompletedProcess[str], toy_medbench: Medbench
 ) -> None:
-    refused = medbench("bundle", "--title", "Toys", "--author", "A. Author")
+    refused = toy_medbench("bundle", "--title", "Toys", "--author", "A. Author")
     assert refused.returncode == 2
     assert "tests another data set, which the check of a bundle does not split yet" in refused.stderr
 
@@ -82,15 +66,15 @@ def test_a_bundle_of_an_external_test_is_refused_in_one_sentence(
         ("external[test=other,classes=no:yes]", "phantom:toy", "class 'no' is trained on and never tested"),
     ],
 )
-def test_a_plan_refuses_what_cannot_be_tested(protocol: str, data: str, says: str, medbench: Medbench) -> None:
-    plan = medbench("plan", "-d", data, "-a", "adds", "-c", "mean", "--protocol", protocol)
+def test_a_plan_refuses_what_cannot_be_tested(protocol: str, data: str, says: str, toy_medbench: Medbench) -> None:
+    plan = toy_medbench("plan", "-d", data, "-a", "adds", "-c", "mean", "--protocol", protocol)
     assert plan.returncode, plan.stdout
     assert says in plan.stderr
     assert plan.stderr.count("Error") == 1
 
 
-def test_a_plan_says_what_is_tested(medbench: Medbench) -> None:
-    plan = medbench("plan", "-d", "phantom:toy", "-a", "adds", "-c", "mean", "--protocol", "external[test=other]",
+def test_a_plan_says_what_is_tested(toy_medbench: Medbench) -> None:
+    plan = toy_medbench("plan", "-d", "phantom:toy", "-a", "adds", "-c", "mean", "--protocol", "external[test=other]",
                     "--repeats", "3")  # fmt: skip
     assert plan.returncode == 0, plan.stderr
     said = " ".join(plan.stdout.split())

@@ -228,12 +228,9 @@ def _step(boards: Sequence[Board], text: str, pair: tuple[Arm, Arm], metric: str
 
 def _best(tried: Sequence[Step]) -> Step:
     """Return the step of the arm that reaches most; while one is missing, that one."""
-    if len(tried) == 1:
-        return tried[0]
-    known = [step for step in tried if step.arm is not None]
-    found = max(known, key=lambda step: step.arm or 0.0) if len(known) == len(tried) else None
-    missing = next((step for step in tried if step.arm is None), tried[0])
-    return replace(found or missing, title=f"{tried[0].title}, the best of {len(tried)}")
+    missing = [step for step in tried if step.arm is None]
+    found = missing[0] if missing else max(tried, key=lambda step: step.arm or 0.0)
+    return replace(found, title=f"{found.title}, the best of {len(tried)}") if len(tried) > 1 else found
 
 
 def _rows(boards: Sequence[Board], text: str) -> list[Row]:

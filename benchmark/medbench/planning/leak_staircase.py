@@ -79,9 +79,22 @@ def arms_under(study: Study, text: str, arms: Sequence[Made]) -> list[Made]:
         return list(arms)
     others = chosen_among(study, arms)
     if protocol(text).is_honest:
-        return [arm for arm in arms if arm not in others]
+        wanted = with_controls([arm for arm in arms if arm.asked and arm not in others], arms)
+        left_out = {arm.key for arm in with_controls(others, arms)} - {arm.key for arm in wanted}
+        return [arm for arm in arms if arm.key not in left_out]
     kept = {pair[0].key, pair[1].key} | {arm.key for arm in others if text == study.protocols[0]}
     return [arm for arm in arms if arm.key in kept]
+
+
+def with_controls(chosen: Sequence[Made], arms: Sequence[Made]) -> list[Made]:
+    """Return arms and all that they are compared with, the controls of controls too."""
+    by_key, found, waiting = {arm.key: arm for arm in arms}, dict[tuple[str, str], Made](), list(chosen)
+    while waiting:
+        arm = waiting.pop()
+        if arm.key not in found:
+            found[arm.key] = arm
+            waiting += [by_key[arm.control_key]] if arm.control_key in by_key else []
+    return list(found.values())
 
 
 def chosen_among(study: Study, arms: Sequence[Made]) -> list[Made]:
