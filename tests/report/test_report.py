@@ -46,7 +46,7 @@ from medbench.statistics.verdicts import WORDS
 from medbench.tables.answer import answer_of
 from medbench.tables.blocks import Heading, Picture, placeless
 from medbench.tables.board_values import board_rows
-from medbench.text import clean
+from medbench.text import clean, points
 
 VOID = {"wbr", "meta", "img", "source", "input", "br", "link"}
 STAGE = "a" * 64
@@ -698,3 +698,33 @@ def test_every_source_of_a_built_in_recipe_has_its_title() -> None:
 
     assert len(found) > 30
     assert [one.cited for one in found if not one.title and not re.search(r"\. [A-Z].*\. ", one.cited)] == []
+
+
+def test_the_main_table_has_the_gain_at_a_fair_threshold_beside_the_declared_one(tmp_path: Path) -> None:
+    run = SyntheticRun(tmp_path / "new", tree={"balanced": "", "geometric": "balanced"}, watched=True).fill(
+        {"balanced": 0.6, "geometric": 0.9}
+    )
+    (board,) = boards(run.store, run.record(), fair=True)
+    row = board.rows[1]
+    made = report(gather(run.store, run.record()))
+    rows = harmless(page(made)).rows
+    head = next(cells for cells in rows if cells[:2] == ["method", "gain"] and len(cells) > 4)
+    place = head.index("gain at a fair threshold (95 % CI)")
+    shown = next(cells for cells in rows if len(cells) == len(head) and cells[0].startswith("+ rotations"))
+
+    assert row.fair is not None
+    assert row.fair.gain is not None
+    assert row.gain is not None
+    fair = f"{points(row.fair.gain.value)} ({points(row.fair.gain.low)} to {points(row.fair.gain.high)})"
+    assert (shown[1], shown[place]) == (points(row.gain.value), fair)
+    assert head[place - 1] == "verdict"
+    assert fair in markdown(made)
+    assert "gain at a fair threshold (95" in latex(made)
+    assert "not stored" not in page(made).decode()
+
+    old = SyntheticRun(tmp_path / "old", tree={"balanced": "", "geometric": "balanced"}).fill(
+        {"balanced": 0.6, "geometric": 0.9}
+    )
+    text = page(report(gather(old.store, old.record()))).decode()
+    assert "gain at a fair threshold (95 % CI)" not in text
+    assert re.sub("<[^>]*>", "", text).count("at a fair threshold: not stored") == 1

@@ -18,7 +18,7 @@ from medbench.planning.study import Study
 from medbench.statistics.patient_scores import Cell
 from medbench.store.store import Store
 from medbench.store.trial_files import Failure, write_result
-from medbench.trial.trial import Result, Trial
+from medbench.trial.trial import Predictions, Result, Trial
 
 CLASSES = ("no", "yes")
 TREE = {"balanced": "", "geometric": "balanced", "hybrid": "geometric", "mixup": "balanced"}
@@ -34,13 +34,16 @@ class SyntheticRun:
         networks: Texts of classifiers.
         tree: Control by augmenter, controls first; "" for a root.
         patients: Of each data set, one image each; every third has the rare class.
+        watched: Whether training runs store what they predict for the patients of another fold, as watched ones.
         study: Further keys of the study.
     """
 
+    # One parameter per property of the run.
     def __init__(
         self,
         root: Path,
         *,
+        watched: bool = False,
         datasets: Sequence[str] = ("ddti",),
         networks: Sequence[str] = ("net",),
         tree: Mapping[str, str] = TREE,
@@ -50,6 +53,7 @@ class SyntheticRun:
         self.root = root / "runs"
         self.store = Store(self.root)
         self.datasets, self.networks, self.tree, self.patients = datasets, networks, tree, patients
+        self.watched = watched
         self.study = Study(name="synthetic", datasets=list(datasets), augmenters=list(tree), classifiers=list(networks),
                            **{"folds": 5, "repeats": 3, **study})  # fmt: skip
         self.names = np.array([f"p{i:04}" for i in range(patients)])
@@ -94,24 +98,35 @@ class SyntheticRun:
         return self
 
     def _put(self, trial: Trial, right: float, stages: Mapping[str, str]) -> None:
-        order = np.random.default_rng(derive_seed("cut", trial.repeat)).permutation(self.patients)
-        part = np.sort(order[trial.fold :: trial.folds])
-        shared = np.random.default_rng(derive_seed("patients", trial.repeat)).random(self.patients)[part]
-        own = np.random.default_rng(derive_seed(trial.id)).random((2, len(part)))
-        good = np.where(own[0] < 0.3, own[1], shared) < right
-        sure = 0.55 + 0.4 * own[1]  # probability of what is decided
-        yes = np.where(good == (self.labels[part] == 1), sure, 1 - sure)
+        part, yes = self._predict(trial, right, trial.fold)
+        watched = None
+        if self.watched:
+            others, p = self._predict(trial, right, (trial.fold + 1) % trial.folds)
+            names = self.names[others]
+            watched = Predictions(names, names, self.labels[others], np.stack([1 - p, p], 1))
         scores = {name: float("nan") if value is None else value for name, value in self.scores_of(trial).items()}
         result = Result(
             trial, ids=self.names[part], patients=self.names[part], labels=self.labels[part],
             probabilities=np.stack([1 - yes, yes], 1), frequencies=np.full(2, 0.5), classes=CLASSES, metrics={},
             leaks=(), cost={"seconds": 2.0, "peak_mb": 100.0, "device": "cpu"}, stages=dict(stages),
-            counts={"real": round(0.9 * (self.patients - len(part))), "made": 0, "test": len(part)},
-            scores=scores, scored={"extractor": "e", "sha256": "0"} if scores else {},
+            counts={"real": round(0.9 * (self.patients - len(part))), "made": 0, "test": len(part),
+                    **({"validation": len(watched.ids)} if watched is not None else {})},
+            scores=scores, scored={"extractor": "e", "sha256": "0"} if scores else {}, watched=watched,
         )  # fmt: skip
         folder = self.store.place(trial)
         folder.mkdir(parents=True)
         write_result(folder, result, {})
+
+    def _predict(self, trial: Trial, right: float, fold: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the patients of a fold and the probability of the rare class for each."""
+        order = np.random.default_rng(derive_seed("cut", trial.repeat)).permutation(self.patients)
+        part = np.sort(order[fold :: trial.folds])
+        shared = np.random.default_rng(derive_seed("patients", trial.repeat)).random(self.patients)[part]
+        of_fold = (trial.id,) if fold == trial.fold else (trial.id, "watched")
+        own = np.random.default_rng(derive_seed(*of_fold)).random((2, len(part)))
+        good = np.where(own[0] < 0.3, own[1], shared) < right
+        sure = 0.55 + 0.4 * own[1]  # probability of what is decided
+        return part, np.where(good == (self.labels[part] == 1), sure, 1 - sure)
 
     def record(self, **more: Any) -> dict[str, Any]:
         """Return the record of the plan."""

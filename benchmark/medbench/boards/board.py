@@ -66,7 +66,8 @@ class Row:
             ``extractor NAME``.
         points: Its sensitivity at fixed specificities; empty where `ranges` is None, and without a positive class.
         fair: What it reaches and gains at a threshold learnt on watched patients; None where that is not known, and for
-            rows without a verdict of better unless `measures` were asked for.
+            rows without a verdict of better unless all were asked for.
+        has_watched: Whether all its training runs stored what they predict for the watched patients.
     """
 
     arm: Arm
@@ -99,6 +100,7 @@ class Row:
     metrics: Mapping[str, float | None] = field(default_factory=dict)
     unmeasured: Mapping[str, tuple[str, int]] = field(default_factory=dict)
     fair: FairGain | None = None
+    has_watched: bool = False
     points: tuple[OperatingPoint, ...] = ()
 
     @property

@@ -49,6 +49,7 @@ def boards(
     *,
     keep: Collection[Key] = (),
     wide: bool = False,
+    fair: bool = False,
     metrics: Sequence[Metric] | None = None,
 ) -> list[Board]:
     """Build every board of a plan.
@@ -58,12 +59,14 @@ def boards(
         record: As :meth:`medbench.planning.plan.Plan.record` gives it.
         keep: Arms whose predictions stay in their rows; all others are dropped after scoring, to save memory.
         wide: Also compute the measures of wide tables, for which scikit-learn is imported.
+        fair: Also compute what every row gains at a fair threshold, as `wide` does; those with a verdict of better are
+            computed in any case.
         metrics: Every registered metric: rows get those of plugins, computed again from predictions where the stored
             number is missing or of other code. None leaves them out.
     """
     study = Study.model_validate(record["study"])
     further = None if metrics is None else CellMetrics(store.root, metrics)
-    contents = _Contents(FittedStages(store), keep, wide, further)
+    contents = _Contents(FittedStages(store), keep, wide, fair or wide, further)
     built = []
     for source in record["sources"]:
         arms = [Arm(**arm) for arm in record["arms"][source["dataset"]]]
@@ -88,6 +91,7 @@ class _Contents:
     stages: FittedStages
     keep: Collection[Key]
     wide: bool
+    fair: bool
     further: CellMetrics | None
 
 
@@ -142,7 +146,7 @@ def _board(plan: BoardPlan, record: Mapping[str, Any], stored: _StoredTrials, co
     gains = compare_with_controls(compared, scored.scores, tallies, design)
     rows_of = {arm.key: _row(arm, plan, scored, gains.get(arm.key), rows, contents) for arm in plan.arms}
     if plan.rule.is_honest:
-        wanted = list(scored.scores) if contents.wide else moved(gains)
+        wanted = list(scored.scores) if contents.fair else moved(gains)
         fair = fair_gains(plan, scored, tallies, design, wanted)
         rows_of = {key: replace(row, fair=fair.get(key)) for key, row in rows_of.items()}
     tree = tuple(
@@ -303,6 +307,7 @@ def _row(
         extractor=next((str(s.scored["extractor"]) for s in stored if s.scored), ""),
         copied=count_copies((s.scores, int(s.scored.get("made", 0))) for s in stored),
         unmeasured=_missing_numbers(stored),
+        has_watched=bool(stored) and all(one.has_watched for one in stored),
     )
     if contents.wide and scores is not None:
         ranges = ranges_of(scores, folds=plan.folds, overlap=plan.overlap) if plan.rule.is_honest else None

@@ -128,7 +128,8 @@ def gather(
         catalogue: For the cards of data sets and the sources of recipes.
     """
     metrics = catalogue.items("metric") if catalogue is not None else None
-    built = sorted(boards(store, record, metrics=metrics), key=lambda board: bool(board.leaks))  # honest ones first
+    found = boards(store, record, fair=True, metrics=metrics)
+    built = sorted(found, key=lambda board: bool(board.leaks))  # honest ones first
     study = Study.model_validate(record["study"])
     if study.staircase:
         taken_apart = find_inflations(built)

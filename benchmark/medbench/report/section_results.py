@@ -24,21 +24,17 @@ from medbench.tables.board_notes import (
     name_of_data,
     name_of_source,
     rare_recalls,
+    without_fair_gain,
     without_number,
 )
 from medbench.tables.board_table import design_of
 from medbench.tables.compare import gain_forests
 from medbench.tables.forest import Forest
-from medbench.tables.wording import (
-    auroc_share,
-    metric_text,
-    range_of,
-    yardstick,
-)
+from medbench.tables.wording import auroc_share, gain_and_range, metric_text, range_of, yardstick
 from medbench.text import duration, points
 
 COLUMNS = ("method", "gain", "95 % CI", "balanced accuracy, %", "AUROC", "compared with", "time")
-VERDICT, MARKS = "verdict", "marks"
+VERDICT, MARKS, FAIR = "verdict", "marks", "gain at a fair threshold (95 % CI)"
 NOT_RUN = "the method it would be compared with was not run"
 
 
@@ -61,22 +57,31 @@ def leaderboards(material: Material) -> Section:
             "method above it, in percentage points. Bars: 95 % CI; gray band: "
             f"differences below {board.study.worth:g} points, which count as not relevant."
         )
+        if any(row.fair is not None and row.fair.gain is not None for row in part.rows):
+            caption += (
+                " At a fair threshold: the same with the decision threshold learnt alike for every method on watched "
+                "patients; the verdict is on the gain as declared."
+            )
         blocks.append(_board_table(part.rows, caption, label=f"board-{number}", worth=board.study.worth))
         further = [*_metrics(part.rows, board, number), *_yardsticks(board, number)]
         found = answer_of(board)
         # What the headline says of an only board, and of every board that it answers for, is not said again.
         above = [] if material.shown == [part] else [*found.why_no_verdict, *found.warnings]
         said = rare_recalls(board) if part in material.shown else []
-        blocks.append(say(*above, *(note for note in mark_notes(board) if note not in said), is_list=True))
+        under = [note for note in mark_notes(board) if note not in said]
+        blocks.append(say(*above, *under, *without_fair_gain(board), is_list=True))
         blocks.append(fold("How to read these numbers, and more notes", say(*found.notes, is_list=True), *further))
     blocks += _across(material)
     return Section("leaderboard", "Results", tuple(blocks))
 
 
 def _board_table(rows: Sequence[Row], caption: str, *, label: str, worth: float) -> Table:
-    """Write the rows of a board; the columns of verdicts and marks stand there if a row has one."""
+    """Write the rows of a board; the columns of verdicts, fair gains and marks stand there if a row has one."""
     written, words, marks = [_board_row(row) for row in rows], [_word(row) for row in rows], [row.marks for row in rows]
-    columns = list(COLUMNS)
+    columns, fair = list(COLUMNS), [_fair(row) for row in rows]
+    if any(gain.text for gain in fair):
+        columns.insert(3, FAIR)
+        written = [[*row[:3], gain, *row[3:]] for row, gain in zip(written, fair, strict=True)]
     if any(word.text for word in words):
         columns.insert(3, VERDICT)
         written = [[*row[:3], word, *row[3:]] for row, word in zip(written, words, strict=True)]
@@ -132,6 +137,15 @@ def gain_cells(gain: Interval | None, instead: str = "", word: str = "") -> list
 def recipe_of(row: Row) -> str:
     """Write a method as commands and files do."""
     return f"{row.arm.augmenter}, classifier {row.arm.classifier}" if row.arm.over else row.arm.augmenter
+
+
+def _fair(row: Row) -> Cell:
+    """Write the gain at a fair threshold with its interval, and its bar beside that of the gain."""
+    gain = row.fair.gain if row.fair is not None and row.gain is not None else None
+    if gain is None:
+        return cell(None)
+    low, value, high = (100 * v for v in (gain.low, gain.value, gain.high))
+    return cell(gain_and_range(gain), value, span=(low, value, high))
 
 
 def _word(row: Row) -> Cell:

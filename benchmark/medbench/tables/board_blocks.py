@@ -13,7 +13,7 @@ from medbench.registry.display_names import classifier_name
 from medbench.statistics.verdicts import WORDS
 from medbench.tables.answer import answer_of
 from medbench.tables.blocks import Block, Cell, Heading, grid, notes
-from medbench.tables.board_notes import mark_notes, name_of_data, without_number
+from medbench.tables.board_notes import mark_notes, name_of_data, without_fair_gain, without_number
 from medbench.tables.board_values import board_rows, metric_key
 from medbench.tables.wording import auroc_share, range_of, yardstick
 from medbench.tables.writers.values import Values
@@ -63,7 +63,7 @@ def board_blocks(board: Board, *, wide: bool) -> Iterator[Block]:
         caption=f"{name_of_data(board)}, {network}: gain of each method over the method it is compared with.",
         label=re.sub("[^a-z0-9]+", "-", f"{board.source['dataset']} {board.classifier} {board.protocol}".lower()),
     )
-    further = without_number([board]) if wide else []
+    further = [*without_number([board]), *without_fair_gain(board)] if wide else []
     yield notes([*found.why_no_verdict, *found.warnings, *mark_notes(board), *found.notes, *further])
 
 
@@ -83,12 +83,15 @@ def _cells(row: Row | YardstickResult, values: Values, titles: Mapping[str, str]
 def _printed(row: Row | YardstickResult) -> dict[str, str | None]:
     """Return the numbers of the main columns as every other table prints them, from unrounded ones."""
     scores, gain = row.scores, row.gain
+    fair = row.fair.gain if isinstance(row, Row) and row.fair is not None else None
     return {
         "balanced_accuracy": f"{100 * scores.balanced_accuracy:.1f}" if scores else None,
         "auroc": auroc_share(scores.auroc) if scores else None,
         "gain": points(gain.value) if gain else None,
         "interval": range_of(gain) if gain else None,
         "seconds_alone": duration(row.seconds),
+        "gain_fair_threshold": points(fair.value) if fair else None,
+        "interval_fair_threshold": range_of(fair) if fair else None,
     }
 
 
@@ -107,7 +110,10 @@ def _columns(board: Board, wide: bool) -> dict[str, str]:
             "balanced_accuracy_argmax": "balanced accuracy of the most probable class, %",
             "balanced_accuracy_fair_threshold": "balanced accuracy at a fair threshold, %",
             "gain_fair_threshold": "gain at a fair threshold, points",
+            "interval_fair_threshold": "95 % CI at a fair threshold",
         }
+        if not any(row.fair is not None for row in board.all_rows):
+            titles = {key: title for key, title in titles.items() if not key.endswith("fair_threshold")}
         titles |= {f"{measure}_{name}": f"{measure} {name}" for measure in ("recall", "precision") for name in classes}
         titles |= {"auprc": "AUPRC", "mcc": "MCC", "brier": "Brier", "calibration_slope": "calibration slope",
                    "calibration_error": "calibration error"}  # fmt: skip

@@ -26,7 +26,7 @@ from medbench.tables.wording import (
     tuning,
     yardstick,
 )
-from medbench.text import auroc_text, clean, counted, points
+from medbench.text import auroc_text, clean, counted, listed, points
 
 _UNKNOWN = re.compile(r"says? which images show the same patient")
 _COMMAND = re.compile(r": medbench audit \S.*$")
@@ -119,6 +119,26 @@ def moved_thresholds(board: Board) -> list[str]:
                 f"{points(row.gain.value)} at the decision by class frequencies, {points(fair.value)} at a threshold "
                 f"learnt on watched patients (AUROC {auroc_text(row.judged.auroc)})."
             )
+    return said
+
+
+def without_fair_gain(board: Board) -> list[str]:
+    """Say once why gains of a table have none at a fair threshold beside them; nothing where all have.
+
+    Args:
+        board: With fair gains computed for every row.
+    """
+    rows = [row for row in board.all_rows if row.gain is not None and not board.leaks]
+    missing = [row for row in rows if row.fair is None or row.fair.gain is None]
+    stored = {row.arm.key for row in board.all_rows if row.has_watched}
+    old = [row for row in missing if not {row.arm.key, row.arm.control_key} <= stored]
+    said = []
+    for those, why in (
+        (old, "not stored, as results of before hold no predictions for watched patients"),
+        ([row for row in missing if row not in old], "none, as a class is missing among the watched patients"),
+    ):
+        names = "" if len(those) == len(rows) else f" of {listed([arm_name(row.arm) for row in those])}"
+        said += [f"Gain{names} at a fair threshold: {why}."] * bool(those)
     return said
 
 

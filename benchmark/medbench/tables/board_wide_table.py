@@ -15,7 +15,7 @@ from medbench.registry.display_names import positive_class
 from medbench.registry.score_facts import HIGHER, LOWER, in_order, score_facts
 from medbench.statistics.further_measures import Measures
 from medbench.statistics.patient_scores import ArmScores
-from medbench.tables.board_notes import without_number
+from medbench.tables.board_notes import without_fair_gain, without_number
 from medbench.tables.wording import auroc_share, metric_text
 from medbench.text import clean, columns, longest_piece, pad, points, wrapped
 
@@ -50,7 +50,8 @@ def wide_part(board: Board, rule: str) -> list[str]:
         _Column(name, HIGHER, [metric_text(row.metrics.get(name)) for row in with_metrics]) for name in found
     ])  # fmt: skip
     lines += _scores_of_made(rows)
-    said = [line for sentence in without_number([board]) for line in wrapped(sentence)]
+    further = [*without_number([board]), *(without_fair_gain(board) if measured else ())]
+    said = [line for sentence in further for line in wrapped(sentence)]
     return lines + [""] * bool(said) + said
 
 
@@ -214,16 +215,15 @@ def _measures(rows: Sequence[Row]) -> list[_Column]:
 
 def _fair(rows: Sequence[Row]) -> list[_Column]:
     """Return what rows reach and gain at a fair threshold; nothing where no row is measured."""
-    if all(row.measures is None for row in rows):
+    found = [row.fair if row.measures is not None else None for row in rows]
+    if not any(found):
         return []
-    found = [row.fair for row in rows]
     gains = [one.gain if one is not None else None for one in found]
-    unknown = "" if any(found) else " Not known of older results, published entries and leaky protocols."
     title = "gain at a fair threshold"
     return [
         _Column("balanced accuracy at a fair threshold, %", HIGHER,
                 ["n/a" if one is None else f"{100 * one.balanced_accuracy:.1f}" for one in found],
-                TERMS["fair threshold"].meaning + unknown),
+                TERMS["fair threshold"].meaning),
         _Column(f"{title}, points", HIGHER, ["n/a" if one is None else points(one.value) for one in gains]),
         _Column(f"{title}, 95 % CI", "",
                 ["n/a" if one is None else f"{points(one.low)} to {points(one.high)}" for one in gains]),
