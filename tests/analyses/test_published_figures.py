@@ -238,6 +238,13 @@ def test_what_was_run_with_other_parameters_is_named() -> None:
     assert text.count("honest: net was run as net (head=narrow).") == 1
 
 
+def test_a_row_that_another_figure_is_about_stands_for_no_other() -> None:
+    figures = published(arm="changed[changes=hflip]"), published(arm="changed[changes=shear]")
+    (first, second) = compared(*figures, honest=row("changed[changes=shear]")).lines
+
+    assert (first.honest.why, second.honest.value) == ("not run", 1.0)
+
+
 def test_two_rows_of_one_name_are_not_guessed_between() -> None:
     a = asked(published())
     (line,) = compare([board(a, "patients", row("wgan[ratio=2]"), row("wgan[ratio=3]"))]).lines

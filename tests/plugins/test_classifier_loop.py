@@ -168,6 +168,28 @@ def test_ten_evaluations_make_the_learning_curve(context: SandboxContext) -> Non
     assert all(math.isnan(loss) for _, _, loss in fit(context, TrainingSet(samples)).learning)
 
 
+def test_a_short_fit_predicts_no_more_images_than_it_trains_on_but_for_two_evaluations(context: SandboxContext) -> None:
+    watched = toy_samples(20, seed=3)
+    counts = {}
+    for steps in (1, 4, 10, 30):
+        context.budget = Budget(steps=steps, batch=8)
+        done = [step for step, _, _ in fit(context, TrainingSet(toy_samples()), validation=watched).learning]
+        assert done[-1] == steps
+        counts[steps] = len(done)
+
+    assert counts == {1: 1, 4: 2, 10: 4, 30: 10}
+
+
+def test_what_is_predicted_does_not_hang_on_how_many_rows_are_predicted_at_once(
+    context: SandboxContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictor, images = fit(context, TrainingSet(toy_samples())), toy_samples(70, seed=3).x
+    together = predictor(images)
+    monkeypatch.setattr("medbench_plugins.training.predictor.PIXELS", 3 * images[0, 0].size)
+
+    assert predictor(images) == pytest.approx(together, abs=1e-6)
+
+
 def test_the_average_is_the_closed_form_and_leaves_buffers_out() -> None:
     """After n updates towards w_i the average is d^n w_0 + (1 - d) sum_i d^(n-i) w_i."""
     steps = 25

@@ -75,7 +75,7 @@ def test_a_palace_is_taken_for_a_palace_and_a_flower_for_a_daisy(
     samples = of_classes(np.stack(x), 1000)
 
     network = begun(Timm(model=model, pretrained="imagenet"), samples)
-    probabilities = NetworkPredictor(network, torch.device("cpu"), 2)(samples.x)
+    probabilities = NetworkPredictor(network, torch.device("cpu"))(samples.x)
 
     assert list(probabilities.argmax(1)) == taken_for
 

@@ -269,12 +269,14 @@ def _line(published: PublishedTable, dataset: str, boards: Sequence[Board], own:
 def _find(published: PublishedTable, boards: Sequence[Board]) -> tuple[Board, Row] | None:
     """Return the row that a figure is about: the same texts, else the only one with other parameters.
 
-    A run may set parameters of what the study names, as in ``vgg16[head=narrow]``; tables then say so.
+    A run may set parameters of what the study names, as in ``vgg16[head=narrow]``; tables then say so. A row that
+    another figure is about, as that of another change of the images, is never taken.
     """
     every = [(board, row) for board in boards for row in board.all_rows]
+    named = {other.arm for board in boards for other in board.study.published}
     same = [(b, r) for b, r in every if r.arm.augmenter == published.arm]
     if not same:
-        near = [(b, r) for b, r in every if _is_near(published.arm, r.arm.augmenter)]
+        near = [(b, r) for b, r in every if r.arm.augmenter not in named and _is_near(published.arm, r.arm.augmenter)]
         same = near if len({r.arm.augmenter for _, r in near}) == 1 else []
     if not published.classifier:
         return same[0] if same else None

@@ -246,14 +246,21 @@ def _known_keys(place: str) -> list[str]:
 
 
 def shrink(study: Study) -> Study:
-    """Return a study as small as its ``[smoke]`` table says; without one, as it is but for the yardsticks."""
+    """Return a study as small as its ``[smoke]`` table says; without one, as it is but for the yardsticks.
+
+    Raises:
+        UsageError: If that table names an augmenter that is none of the study's.
+    """
     small = study.smoke
     if small is None:
         return study.model_copy(update={"yardsticks": False})
+    if other := [text for text in small.augmenters if text not in study.augmenters]:
+        raise UsageError(f"{study.name}: smoke.augmenters: {other[0]!r} is none of its augmenters; name some of these.")
     keys = ("folds", "repeats", "controls", "companions", "yardsticks")
     changes: dict[str, Any] = {key: getattr(small, key) for key in keys}
-    if small.classifiers:
-        changes["classifiers"] = small.classifiers
+    for key in ("augmenters", "classifiers"):
+        if getattr(small, key):
+            changes[key] = getattr(small, key)
     if small.patients is not None:
         changes["phantom"] = study.phantom.model_copy(update={"patients": small.patients})
     return study.model_copy(update=changes)

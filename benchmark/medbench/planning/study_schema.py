@@ -118,6 +118,7 @@ class SmokeTable(BaseModel):
     """The ``[smoke]`` table: how small a study becomes under ``--budget smoke``; options given beside it win.
 
     Attributes:
+        augmenters: Those of the study that stand for all, where many are alike; empty leaves them.
         classifiers: Lighter ones in place of the study's; empty leaves them.
         folds: As in a study.
         repeats: As in a study.
@@ -129,6 +130,7 @@ class SmokeTable(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
+    augmenters: list[str] = Field(default_factory=list)
     classifiers: list[str] = Field(default_factory=list)
     folds: int = Field(2, ge=2, le=100)
     repeats: int = Field(1, ge=1, le=1000)

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from medbench_plugins.training.predictor import NetworkPredictor
 
-BLOCK = 64  # images at a time; fixed, since the size of a block changes bits
-
 
 @dataclass(frozen=True)
 class TrainedEncoder:
@@ -63,7 +61,7 @@ class TrainedEncoder:
         linear = [layer for layer in network.modules() if isinstance(layer, torch.nn.Linear)]
         if not linear:
             raise medbench.Skip(f"{self.classifier.name} has no linear layer that it could be cut before")
-        predictor = NetworkPredictor(network, torch.device("cpu"), BLOCK)
+        predictor = NetworkPredictor(network, torch.device("cpu"))
         return NetworkEncoding(predictor, linear[-1], threads, facts)
 
 

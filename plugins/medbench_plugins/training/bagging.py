@@ -76,7 +76,7 @@ def fit_network(
         for rows, share in zip(training_set.bags, shares, strict=True)
     ]
     mean = MeanOfNetworks([one.network for one in fits], get_inverse_link(training_set.loss)).eval()
-    together = NetworkPredictor(mean, torch.device(context.device), context.budget.batch)
+    together = NetworkPredictor(mean, torch.device(context.device))
     _merge_records(together, fits, validation.take(validation.labels >= 0))
     return together
 

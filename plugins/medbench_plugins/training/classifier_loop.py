@@ -40,6 +40,7 @@ from medbench_plugins.training.predictor import Evaluation, NetworkPredictor, cr
 from medbench_plugins.training.steps import Steps, at_step, step_number
 
 EVALUATIONS = 10  # of the validation set in a fit; they inform, and select nothing unless a leak is asked for
+FEWEST_EVALUATIONS = 2
 WEIGHT_DECAY = 0.05  # of weights; biases and the parameters of norms have none
 
 
@@ -63,7 +64,7 @@ def fit_one(
     batches = _Batches(training_set, context, at)
     loss_of = training_set.loss or F.cross_entropy
     reports = {*range(0, steps, max(1, min(50, steps // 20))), steps}  # rare: to read a loss waits for the device
-    evaluations = {-(-steps * k // EVALUATIONS) for k in range(1, EVALUATIONS + 1)}
+    evaluations = _steps_evaluated_after(steps, batch, len(validation))
     remedy = "lower the classifier's lr or check the transform and the loss"
     losses = LossCurves(("loss",), steps, at, what="training diverged", remedy=remedy)
     torch.set_num_threads(context.budget.threads)
@@ -78,7 +79,7 @@ def fit_one(
         rates = [LearningRates(peak, steps, at) for peak in ([lr] if slow is None else [lr, lr * slow.share])]
         optimiser = torch.optim.AdamW(_parameter_groups(network, rates, slow), lr=rates[0].now, fused=True)
         average = MovingAverage.of_last_tenth(network, steps)
-        predictor = NetworkPredictor(average.network, device, batch, get_inverse_link(training_set.loss))
+        predictor = NetworkPredictor(average.network, device, get_inverse_link(training_set.loss))
         if device.type == "cuda":
             make_repeatable(network, batches.images(0))
         watch = _Evaluations(validation.take(validation.labels >= 0), predictor, average, batches, context)
@@ -166,7 +167,7 @@ class _Batches:
 
 @dataclass(eq=False)
 class _Evaluations:
-    """Ten evaluations of the averaged weights on the validation samples.
+    """Evaluations of the averaged weights on the validation samples.
 
     They inform. Only where a protocol that is known to leak asks for it (``context.selects``) do they select: then
     `kept` are the weights of the most accurate one.
@@ -209,6 +210,15 @@ class _Evaluations:
             validation_losses = [loss for _, _, loss in self.learning]
             facts["validation_loss"] = validation_losses[-1]
             facts["still_improving"] = float(min(validation_losses) == validation_losses[-1])
+
+
+def _steps_evaluated_after(steps: int, batch: int, watched: int) -> set[int]:
+    """Return after which steps the validation samples are predicted: ten times, evenly.
+
+    Less often, twice at the least, where more images would be predicted than are trained on, as in a practice run.
+    """
+    n = min(EVALUATIONS, max(FEWEST_EVALUATIONS, steps * batch // max(1, watched)))
+    return {-(-steps * k // n) for k in range(1, n + 1)}
 
 
 def _parameter_groups(

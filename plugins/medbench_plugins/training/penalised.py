@@ -61,7 +61,7 @@ def fit_penalised(
     layers: list[torch.nn.Module] = [minimum.network for minimum in minima]
     link = get_inverse_link(training_set.loss)
     one, link = (layers[0], link) if len(layers) == 1 else (MeanOfNetworks(layers, link), softmax)
-    predictor = NetworkPredictor(one.eval().to(device), device, context.budget.batch, link)
+    predictor = NetworkPredictor(one.eval().to(device), device, link)
     labelled = validation.take(validation.labels >= 0)
     predictor.facts = {
         "iterations": max(minimum.iterations for minimum in minima),
