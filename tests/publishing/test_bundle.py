@@ -100,6 +100,10 @@ def test_what_is_read_back_is_what_was_stored(run: ToyRun) -> None:
         assert list(predicted.ids) == stored.predictions().ids.tolist()
         assert np.array_equal(predicted.probabilities, stored.predictions().probabilities)
         assert found.results[key].frequencies == list(stored.frequencies)
+        watched = found.watched_of(key)
+        assert watched is not None
+        assert list(watched.ids) == stored.watched().ids.tolist()
+        assert np.array_equal(watched.probabilities, stored.watched().probabilities)
 
 
 @given(st.text(st.sampled_from("a[=] +<;-"), max_size=12))
@@ -259,7 +263,7 @@ def test_the_command_says_what_it_made_and_refuses_what_others_would(run: ToyRun
     made = call("--method", str(card))
 
     assert made.exit_code == 0, made.output
-    assert "13 files in" in made.output
+    assert "18 files in" in made.output
     method = read_bundle.read_bundle(tmp_path / "toys.medbench.zip").method
     assert (method.title, method.authors, method.contact) == ("Toys", ["Ada Lovelace"], "a@b.org")
     assert isinstance(call().exception, UsageError)

@@ -26,10 +26,11 @@ from medbench.publishing.verify import check_against_data, our_data
 from medbench.publishing.verify.outcome import Report, entry_json
 from medbench.publishing.verify.recompute import NO_MESSAGE
 from medbench.registry import plugins
+from medbench.samples import Samples, joins_patients
 from medbench.store.store import Store
 from medbench.store.trial_files import Failure, write_result
 from medbench.trial.prior_correction import correct_prior
-from medbench.trial.trial import Result, Trial
+from medbench.trial.trial import Predictions, Result, Trial
 
 TOYS = Path(__file__).parent
 METHOD = Method(title="A toy", authors=["Ada Lovelace"], links=["https://example.org/paper"], licence="CC0-1.0")
@@ -48,6 +49,7 @@ class ToyRun:
         datasets: Texts of data sets.
         data: Where those lie that are no phantoms, as ``--data`` takes it.
         edit: What becomes of a trial's result before it is stored; claims are made from what is stored.
+        watched: Whether training runs stored what they predict for the watched patients, as those of before did not.
         study: Further keys of the study.
     """
 
@@ -61,9 +63,10 @@ class ToyRun:
         datasets: Sequence[str] = ("phantom:toy",),
         data: Sequence[str] = (),
         edit: Callable[[Result], Result] = lambda result: result,
+        watched: bool = True,
         **study: Any,
     ) -> None:
-        self.edit = edit
+        self.edit, self.watched = edit, watched
         self.catalogue = plugins.load(folders=[TOYS])
         values: dict[str, Any] = {"folds": 2, "repeats": 1, "yardsticks": False, **study}
         self.study = Study(
@@ -110,8 +113,17 @@ class ToyRun:
 
         made, validation, test = protocol(trial.protocol).arrange(samples, trial.cut, prepare)
         rng = np.random.default_rng(derive_seed("toys", seed, trial.id))
-        raw = rng.dirichlet([1, 1], len(test)) + 0.5 * np.eye(2)[test.labels]
-        p = raw / raw.sum(1, keepdims=True)
+
+        def predict(samples: Samples) -> np.ndarray:
+            raw = rng.dirichlet([1, 1], len(samples)) + 0.5 * np.eye(2)[samples.labels]
+            return np.asarray(raw / raw.sum(1, keepdims=True))
+
+        p, watched = predict(test), None
+        if self.watched and protocol(trial.protocol).is_honest:
+            v = validation
+            watched = Predictions(
+                v.ids, v.patients, v.labels, predict(v), v.groups if joins_patients(samples) else None
+            )
         frequencies = made.class_frequencies  # "adds" makes as many rows of a class as there are
         corrected, adds = correct_prior(p, frequencies), trial.augmenter == "adds"
         result = Result(
@@ -124,6 +136,7 @@ class ToyRun:
                     "test": len(test)},
             scores={"kid": 0.25, "fid": float("nan")} if trial.augmenter == "adds" else {},
             scored={"extractor": "toy", "sha256": "6" * 64, "d": 4, "made": 7} if trial.augmenter == "adds" else {},
+            watched=watched,
         )  # fmt: skip
         result = self.edit(result)
         folder = self.store.place(trial)

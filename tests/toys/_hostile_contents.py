@@ -115,6 +115,7 @@ def without_trials(members: Members, **wanted: Any) -> None:
     for trial in [t for t in value["trials"] if all(t["spec"][k] == v for k, v in wanted.items())]:
         value["trials"].remove(trial)
         del members[f"predictions/{trial['spec']['id']}.csv"]
+        members.pop(f"validation/{trial['spec']['id']}.csv", None)
     members["trials.json"] = dump(value)
 
 
@@ -123,6 +124,7 @@ edited("an arm dropped", "MB921", lambda m: without_trials(m, augmenter="adds"))
 edited("a failure dropped", "MB921", in_json("failures.json", lambda v: v.update(failures=[])))
 edited("a failure hidden as a skip", "MB930", in_json("failures.json", lambda v: v["failures"][0].update(kind="skip")))
 edited("predictions dropped", "MB903", lambda m: m.pop(first(m)))
+edited("watched predictions of nobody", "MB903", lambda m: m.update({f"validation/{'0' * 64}.csv": m[first(m)]}))
 edited("predictions of nobody", "MB903", lambda m: m.update({f"predictions/{'0' * 64}.csv": m[first(m)]}))
 edited("a trial twice", "MB922", in_json("trials.json", lambda v: v["trials"].append(v["trials"][0])))
 edited("a trial that failed and ran", "MB922", lambda m: _both(m))

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from medbench.publishing.bundle.board_numbers import FAIR
 from medbench.site import protocol_pages
 from medbench.site.order_entries import requested_arms
 from medbench.site.read_entries import Published
@@ -20,7 +21,7 @@ _TEXT = ("entry", "title", "authors", "tier", "dataset", "data", "protocol", "le
 _FLAG = ("ranked", "phantom", "recomputed", "plain", "asked")
 _COUNT = ("folds", "repeats", "seeds", "patients", "images", "looks", "planned", "done", "failed", "skipped")
 _NUMBER = ("worth", "balanced_accuracy", "argmax_balanced_accuracy", "accuracy", "auroc", "macro_f1", "gain",
-           "gain_low", "gain_high", "gain_auroc", "seconds", "peak_mb", "made")  # fmt: skip
+           "gain_low", "gain_high", "gain_auroc", *FAIR, "seconds", "peak_mb", "made")  # fmt: skip
 COLUMNS = (*_TEXT, *_FLAG, *_COUNT, *_NUMBER)
 """Columns of every download. Shares lie between 0 and 1, gains are differences of shares; `folds` is 1 for an official
 cut, `asked` is false for the controls of what was asked for; `seconds`, `peak_mb` and `made` are what the submitter's
@@ -51,7 +52,9 @@ def rows(entries: Iterable[Published]) -> list[dict[str, Any]]:
             for row in board["rows"]:
                 is_asked = any(row is one for one in asked)
                 merged = of_board | row | {"ranked": ranked and bool(row["word"]), "asked": is_asked}
-                found.append({name: _value(name, merged[name]) for name in COLUMNS})
+                found.append(
+                    {name: _value(name, merged[name] if name not in FAIR else merged.get(name)) for name in COLUMNS}
+                )
     return found
 
 

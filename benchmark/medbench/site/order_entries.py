@@ -43,6 +43,8 @@ class Line:
         word: Of the verdict; "" without one.
         why: Why there is no word; "" where there is.
         span: Low end, gain and high end in points, or None.
+        fair: Gain at a fair threshold with its range, as boards print it; "" where the entry has none.
+        fair_span: The same for the drawing, or None.
         raw: The row of ``entry.json``.
     """
 
@@ -54,6 +56,8 @@ class Line:
     word: Word
     why: str
     span: tuple[float, float, float] | None
+    fair: str
+    fair_span: tuple[float, float, float] | None
     raw: Mapping[str, Any] = field(repr=False)
 
     @property
@@ -145,7 +149,7 @@ def _said_of(board: Mapping[str, Any]) -> list[str]:
 def table_line(row: Mapping[str, Any]) -> Line:
     """Return a method as tables show it."""
     low, gain, high = row["gain_low"], row["gain"], row["gain_high"]
-    span = None if low is None or gain is None or high is None else (100 * low, 100 * gain, 100 * high)
+    span, fair = _span(row, "gain"), _span(row, "gain_fair_threshold")
     own, control = row["classifier"] if row["control_classifier"] else "", row["control"] or ""
     why = in_plain_words(row["withheld"] or "")
     if row["skipped"]:
@@ -170,8 +174,16 @@ def table_line(row: Mapping[str, Any]) -> Line:
         word=row["word"] or "",
         why=why,
         span=span,
+        fair="" if fair is None else f"{points(fair[1] / 100)} ({points(fair[0] / 100)} to {points(fair[2] / 100)})",
+        fair_span=fair,
         raw=row,
     )  # fmt: skip
+
+
+def _span(row: Mapping[str, Any], name: str) -> tuple[float, float, float] | None:
+    """Return low end, value and high end in points; None where one is missing, as in older entries."""
+    low, value, high = row.get(f"{name}_low"), row.get(name), row.get(f"{name}_high")
+    return None if low is None or value is None or high is None else (100 * low, 100 * value, 100 * high)
 
 
 def percent(share: float | None) -> str:

@@ -107,6 +107,19 @@ class ShownBoard:
     tier: str
 
     @property
+    def has_fair(self) -> bool:
+        """Whether a method has a gain at a fair threshold."""
+        return any(row.fair for row in self.rows)
+
+    @property
+    def without_fair(self) -> str:
+        """Say once which gains have none at a fair threshold beside them; "" where all have, and where it leaks."""
+        compared = [row for row in self.rows if row.span is not None and not self.board["leaks"]]
+        missing = [row.name for row in compared if not row.fair]
+        names = "" if len(missing) == len(compared) else f" of {listed(missing)}"
+        return f"Gain{names} at a fair threshold: not stored in the bundle." if missing else ""
+
+    @property
     def is_practice(self) -> bool:
         """Whether it is of a practice run."""
         return is_practice(self.board)
@@ -238,7 +251,7 @@ def entry_page(published: Published, *, has_bundle: bool, address: str = "", boa
     """
     entry = published.entry
     boards = boards or shown_boards(published)
-    reach = svg.axis_reach(row.span for shown in boards for row in shown.rows)
+    reach = svg.axis_reach(span for shown in boards for row in shown.rows for span in (row.span, row.fair_span))
     whole = answer_of_entry(published, [shown.board for shown in boards])
     return _render("entry.html", root="../", address=address, entry=entry, published=published, boards=boards,
                    whole=whole, history=published.history, reach=reach, has_bundle=has_bundle, site_said=SITE_SAID,

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from medbench.boards.board import Board, Row
+from medbench.boards.fair_gains import FairGain
 from medbench.boards.yardstick_results import YardstickResult
 from medbench.publishing.bundle.allowed_texts import keep_allowed
 from medbench.statistics.gain_intervals import Interval
@@ -63,6 +64,7 @@ def _row(row: Row) -> dict[str, Any]:
         **_gain(row.gain),
         "gain_auroc": _number(row.judged.auroc) if row.judged else None,
         **_ends(row.judged.auroc_range if row.judged else None, "gain_auroc"),
+        **_fair(row.fair),
         "word": (verdict.word or None) if verdict else None,
         "withheld": (keep_allowed(verdict.withheld) or None) if verdict else None,
         "marks": row.marks,
@@ -70,6 +72,17 @@ def _row(row: Row) -> dict[str, Any]:
         "peak_mb": float(row.peak_mb),
         "made": float(row.made),
         "scores": {name: float(value) for name, value in row.scores_of_made.items() if math.isfinite(value)},
+    }
+
+
+def _fair(fair: FairGain | None) -> dict[str, float | None]:
+    """Return what a row reaches and gains at a fair threshold; nothing where that is not known, as in older bundles."""
+    if fair is None:
+        return {}
+    return {
+        "balanced_accuracy_fair_threshold": _number(fair.balanced_accuracy),
+        "gain_fair_threshold": _number(fair.gain.value) if fair.gain else None,
+        **_ends(fair.gain, "gain_fair_threshold"),
     }
 
 
@@ -108,7 +121,13 @@ def _number(value: float) -> float | None:
 
 TEXTS = ("title", "caption")
 """Fields of yardsticks that hold a sentence of ours, which may be put otherwise by another version."""
-RULED = ("gain_low", "gain_high", "gain_auroc_low", "gain_auroc_high", "word", "withheld", "depth")
+FAIR = (
+    "balanced_accuracy_fair_threshold",
+    "gain_fair_threshold",
+    "gain_fair_threshold_low",
+    "gain_fair_threshold_high",
+)
+RULED = (*FAIR, "gain_low", "gain_high", "gain_auroc_low", "gain_auroc_high", "word", "withheld", "depth")
 """Fields that follow from the rules for intervals and verdicts, which another version may have otherwise."""
 
 

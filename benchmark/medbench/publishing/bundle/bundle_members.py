@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 import socket
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from medbench.boards.metric_columns import metrics_of
 from medbench.data.find_phantom import PHANTOM
 from medbench.errors import DataError, StoreError, UsageError
 from medbench.interfaces import Metric
+from medbench.planning.study import Study
 from medbench.protocols.protocol import protocol
 from medbench.publishing.bundle import allowed_texts, predictions_csv, zip_container
 from medbench.publishing.bundle.board_numbers import board_numbers
@@ -29,7 +30,7 @@ from medbench.running.numerics import instruction_set
 from medbench.store.store import Store
 from medbench.store.trial_files import Stored
 from medbench.trial.stages import read_stage
-from medbench.trial.trial import Trial
+from medbench.trial.trial import Predictions, Trial
 
 COMMON = {"root", "user", "home", "localhost", "admin", "runner", "ubuntu", "debian", "docker", "nobody", "medbench"}
 """Names of machines and accounts that tell nothing."""
@@ -71,20 +72,29 @@ def members_of(
         ]},
         "generators.json": {"generators": _stages(store, done.values())},
         "environment.json": _environment(done.values()),
-        "claims.json": {"boards": [board_numbers(board) for board in boards(store, record)]},
+        "claims.json": {"boards": [board_numbers(board) for board in boards(store, record, fair=True)]},
     }  # fmt: skip
     names = names_of_this_machine()
     for member, value in values.items():
         allowed_texts.scan(member, value, names=names)
     made = {member: dump(value) for member, value in values.items()}
     scanned: set[str] = set()
-    for key, row in sorted(done.items()):
-        known = row.predictions()
+    for member, known in _predictions(Study.model_validate(record["study"]), wanted, done):
         ids = [str(name) for name in known.ids.tolist()]
-        allowed_texts.scan(predictions_csv.name_of(key), [name for name in ids if name not in scanned], names=names)
+        allowed_texts.scan(member, [name for name in ids if name not in scanned], names=names)
         scanned.update(ids)
-        made[predictions_csv.name_of(key)] = predictions_csv.write(ids, known.probabilities)
+        made[member] = predictions_csv.write(ids, known.probabilities)
     return made
+
+
+def _predictions(
+    study: Study, trials: Mapping[str, Trial], done: Mapping[str, Stored]
+) -> Iterator[tuple[str, Predictions]]:
+    """Yield what was predicted by member: of the test part, and of the watched patients where a table needs them."""
+    for key, row in sorted(done.items()):
+        yield predictions_csv.name_of(key), row.predictions()
+        if row.has_watched and predictions_csv.needs_watched(trials[key], study):
+            yield predictions_csv.name_of_watched(key), row.watched()
 
 
 def manifest_of(members: Mapping[str, bytes]) -> bytes:

@@ -1,4 +1,8 @@
-"""What was predicted in one trial, as strict CSV: an id and one probability a class, no labels, no patients."""
+"""What was predicted in one trial, as strict CSV: an id and one probability a class, no labels, no patients.
+
+One member holds the test part, another one the patients that were watched in training, where a table needs them: those
+of the arms of honest protocols, of which a fair threshold is learnt.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from medbench.planning.study import Study
+from medbench.protocols.protocol import protocol
 from medbench.publishing.bundle.allowed_texts import ID
 from medbench.publishing.refusals import Refused
+from medbench.trial.trial import Trial
 
+WATCHED = "validation/"
+"""What the names of members with predictions for watched patients begin with."""
 SUM = 1e-6
 """How far a row may be from 1: the core scales rows before it stores them, so only rounding is left."""
 _NUMBER = re.compile(r"[01]\.[0-9]{1,20}|[0-9](?:\.[0-9]{1,20})?e-[0-9]{2,3}")
@@ -32,6 +41,17 @@ class SubmittedPredictions:
 def name_of(trial: str) -> str:
     """Return the member that holds a trial's predictions."""
     return f"predictions/{trial}.csv"
+
+
+def name_of_watched(trial: str) -> str:
+    """Return the member that holds what a trial predicted for the patients that were watched."""
+    return f"{WATCHED}{trial}.csv"
+
+
+def needs_watched(trial: Trial, study: Study) -> bool:
+    """Say whether a fair threshold is learnt from a trial: a method's own, under a protocol that leaks nothing."""
+    is_of_arm = trial.protocol in study.protocols and trial.seed < study.seeds and trial.budget == study.spending
+    return is_of_arm and protocol(trial.protocol).is_honest
 
 
 def write(ids: Sequence[str], probabilities: np.ndarray) -> bytes:

@@ -16,6 +16,7 @@ from medbench.data.audit_official_cut import waived_leaks
 from medbench.data.find_phantom import PHANTOM
 from medbench.errors import UsageError
 from medbench.planning.arms import Arm
+from medbench.planning.study import Study
 from medbench.planning.yardsticks import MOST, SHARE
 from medbench.protocols.protocol import protocol, with_share
 from medbench.publishing.bundle import allowed_texts, canonical_json, predictions_csv, schemas, zip_container
@@ -81,6 +82,24 @@ class Bundle:
             data = self.members[member].unpack(member)
             yield key, predictions_csv.read(data, member, self.n_classes(self.trials[key].dataset), known)
 
+    def watched_of(self, key: str) -> SubmittedPredictions | None:
+        """Return what a trial predicted for the patients that were watched; None where the bundle does not say."""
+        member = predictions_csv.name_of_watched(key)
+        if member not in self.members:
+            return None
+        data = self.members[member].unpack(member)
+        return predictions_csv.read(data, member, self.n_classes(self.trials[key].dataset), {})
+
+    @property
+    def watched(self) -> int:
+        """How many trials tell what they predicted for the patients that were watched."""
+        return sum(name.startswith(predictions_csv.WATCHED) for name in self.members)
+
+    @property
+    def watchable(self) -> int:
+        """How many trials with a result could tell it."""
+        return sum(predictions_csv.needs_watched(self.trials[key], self.plan.study) for key in self.results)
+
 
 def read_bundle(path: Path) -> Bundle:
     """Read a bundle and check all that stands in it against itself.
@@ -112,6 +131,7 @@ def read_members(data: bytes, members: Mapping[str, Member]) -> Bundle:
     failures = found["failures.json"].failures
     failed = _check_planned({f.spec.id: f for f in failures}, trials, len(failures))
     _check_complete(trials, ran, failed, members)
+    _check_watched(trials, ran, plan.study, members)
     stages = {stage.key: stage for stage in found["generators.json"].generators}
     _check_stages(ran, stages, len(found["generators.json"].generators))
     bundle = Bundle(
@@ -269,6 +289,15 @@ def _check_complete(
         raise Refused("MB903", f"{odd[0]} belongs to no training run, or is missing; make the bundle again.")
 
 
+def _check_watched(
+    trials: Mapping[str, Trial], ran: Mapping[str, Any], study: Study, members: Mapping[str, Member]
+) -> None:
+    wanted = {predictions_csv.name_of_watched(key) for key in ran if predictions_csv.needs_watched(trials[key], study)}
+    there = {name for name in members if name.startswith(predictions_csv.WATCHED)}
+    if odd := sorted(there - wanted):
+        raise Refused("MB903", f"{odd[0]} belongs to no training run that a table needs it of; make the bundle again.")
+
+
 def _check_stages(ran: Mapping[str, schemas.TrialResult], stages: Mapping[str, schemas.Stage], count: int) -> None:
     waiting = {key for of_trial in ran.values() for key in of_trial.stages}
     needed: set[str] = set()
@@ -306,8 +335,11 @@ def _check_cells(bundle: Bundle) -> None:
     tested: dict[CellOf, tuple[str, ...]] = {}
     scanned: set[str] = set()
     for key, found in bundle.predictions():
-        allowed_texts.scan(predictions_csv.name_of(key), [name for name in found.ids if name not in scanned])
-        scanned.update(found.ids)
+        watched = bundle.watched_of(key)
+        for member, part in ((predictions_csv.name_of(key), found), (predictions_csv.name_of_watched(key), watched)):
+            ids = part.ids if part is not None else ()
+            allowed_texts.scan(member, [name for name in ids if name not in scanned])
+            scanned.update(ids)
         trial, ran = bundle.trials[key], bundle.results[key]
         rule = protocol(trial.protocol)
         name = f"{trial.augmenter} / {trial.classifier}, repeat {trial.repeat}, fold {trial.fold}, seed {trial.seed}"
@@ -321,6 +353,8 @@ def _check_cells(bundle: Bundle) -> None:
             raise Refused("MB927", f"{name}: class frequencies are not {n} numbers that sum to 1.")
         if ran.counts.get("test") not in (None, len(found.ids)):
             raise Refused("MB927", f"{name}: {ran.counts['test']} images tested, {len(found.ids)} predicted.")
+        if watched is not None and set(watched.ids) & set(found.ids):
+            raise Refused("MB923", f"{predictions_csv.name_of_watched(key)}: an image that was watched is tested too.")
         if not set(ran.leaks) <= rule.leaks | waived_leaks(rule.name, bundle.plan.study.waive):
             raise Refused("MB925", f"{name}: it leaked what the protocol {trial.protocol} does not; run it again.")
     repeats: dict[tuple[str, str, int], list[tuple[str, ...]]] = {}

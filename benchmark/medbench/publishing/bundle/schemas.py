@@ -237,6 +237,10 @@ class RowFigures(_Model):
     gain_auroc: Number | None
     gain_auroc_low: Number | None = None
     gain_auroc_high: Number | None = None
+    balanced_accuracy_fair_threshold: Number | None = None
+    gain_fair_threshold: Number | None = None
+    gain_fair_threshold_low: Number | None = None
+    gain_fair_threshold_high: Number | None = None
     word: GivenWord | None
     withheld: Text | None
     marks: Text

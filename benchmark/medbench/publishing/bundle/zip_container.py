@@ -19,7 +19,7 @@ from pathlib import Path
 from medbench.publishing.refusals import Refused
 
 MEMBERS = 5_000
-"""The largest built-in study, 3 data sets x 3 networks x 12 arms x 15 cells with yardsticks and check, has 2,600."""
+"""The largest built-in study, 3 data sets x 3 networks x 12 arms x 15 cells with yardsticks and check, has 4,300."""
 PACKED = 50 * 2**20  # bytes of the file: what a Git host takes without a warning
 MEMBER = 16 * 2**20  # bytes of one member: 100,000 images of ten classes, or 5,000 trials
 WHOLE = 200 * 2**20  # bytes of all members: 12 arms x 3 repeats of 10,466 images take 31 MiB, 15 packed
@@ -30,7 +30,7 @@ MANIFEST, SIGNATURE = "manifest.json", "manifest.sig"
 DOCUMENTS = ("claims.json", "environment.json", "failures.json", "generators.json", "method.json", "plan.json",
              "trials.json")  # fmt: skip
 _STORED = (MANIFEST, SIGNATURE)  # no spare bits at the end of a deflate stream
-_NAME = re.compile(r"(?:manifest\.json|manifest\.sig|predictions/[0-9a-f]{64}\.csv|" +
+_NAME = re.compile(r"(?:manifest\.json|manifest\.sig|(?:predictions|validation)/[0-9a-f]{64}\.csv|" +
                    "|".join(re.escape(name) for name in DOCUMENTS) + ")")  # fmt: skip
 
 _LOCAL = struct.Struct("<4s5H3I2H")

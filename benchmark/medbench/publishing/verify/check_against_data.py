@@ -16,6 +16,7 @@ from medbench.boards.build import best, boards
 from medbench.data.describe import DatasetDescription
 from medbench.errors import LeakError, MedbenchError
 from medbench.interfaces import TrainingSet
+from medbench.planning.arm_names import arm_name
 from medbench.planning.arms import Checked
 from medbench.planning.double_steps_trials import plan_double_steps
 from medbench.planning.plan import Plan
@@ -25,6 +26,7 @@ from medbench.protocols.folds import Cut
 from medbench.protocols.protocol import protocol
 from medbench.publishing.bundle.board_numbers import EXACT, across_versions, board_numbers, difference
 from medbench.publishing.bundle.brier_score import with_negative_brier
+from medbench.publishing.bundle.predictions_csv import name_of_watched
 from medbench.publishing.bundle.read_bundle import Bundle
 from medbench.publishing.bundle.zip_container import MEMBERS
 from medbench.publishing.refusals import Refused
@@ -42,8 +44,9 @@ from medbench.registry.catalogue import Catalogue
 from medbench.samples import Samples
 from medbench.store.store import Store
 from medbench.tables.answer import answer_of
-from medbench.tables.board_notes import mark_notes
-from medbench.text import clean, counted
+from medbench.tables.board_notes import mark_notes, without_fair_gain
+from medbench.tables.wording import gain_and_range
+from medbench.text import clean, counted, listed
 from medbench.trial.metrics import measure, metric_name
 from medbench.trial.prior_correction import correct_prior
 from medbench.trial.trial import Trial
@@ -57,7 +60,9 @@ def note_structure(bundle: Bundle, report: Report, *, accept_repeated: bool = Fa
     # No number of a table rests on it (planned_trials).
     block = "; those of --seed-block stay on the author's machine" * bundle.plan.study.seed_block
     report.add("completeness", f"{said}{block}")
-    watched = "those for watched patients stay on the author's machine, so no gain is at a fair threshold"
+    watched = "none for watched patients, so no gain at a fair threshold"
+    if bundle.watched:
+        watched = f"those for watched patients of {bundle.watched} of {counted(bundle.watchable, 'training run')}"
     report.add(
         "predictions", f"probabilities sum to 1, all methods tested the same images, folds share none; {watched}"
     )
@@ -106,8 +111,10 @@ def check_against_data(
         store = Store(folder / "store")
         _check_trials(bundle, found, catalogue, store, report)
         store_the_rest(store, bundle, found)
-        built = boards(store, record_of(bundle, found, plan))
+        built = boards(store, record_of(bundle, found, plan), fair=True)
         _check_claims(bundle, [board_numbers(board) for board in built], found, report)
+        for board in built if bundle.watched else ():
+            report.add("fair threshold", _fair_gains(board))
         _check_double_steps(bundle, built, report)
         report.boards += [
             {**board_numbers(b), "recomputed": True, "sentences": list(map(clean, _sentences(b)))} for b in built
@@ -209,11 +216,21 @@ def _in_words(what: tuple[Any, ...]) -> str:
 
 @dataclass(frozen=True)
 class _Parts:
-    """Rows of a cut: of the test part by id, its training part without pictures, and what each recipe gives on that."""
+    """What a cut gives here.
+
+    Attributes:
+        test: Ids of the test part.
+        rows: ``int64 (n,)`` rows of these.
+        watched: Ids of the validation part.
+        watched_rows: ``int64 (m,)`` rows of these.
+        train: Without pictures.
+        given: Class frequencies that recipes give on it, by augmenter.
+    """
 
     test: tuple[str, ...]
     rows: np.ndarray
-    validation: int
+    watched: tuple[str, ...]
+    watched_rows: np.ndarray
     train: Samples
     given: dict[str, ExpectedFrequencies | None]
 
@@ -224,9 +241,9 @@ def _parts(samples: Samples, trial: Trial, dimensions: int, *, nested: bool) -> 
 
     made, validation, test = protocol(trial.protocol).arrange(samples, trial.cut, prepare, nested=nested)
     row_of = {name: row for row, name in enumerate(samples.ids.tolist())}
-    ids = tuple(test.ids.tolist())
-    rows = np.array([row_of[name] for name in ids], dtype=np.int64)
-    return _Parts(ids, rows, len(validation), with_noise_pixels(made.samples, dimensions), {})
+    tested, watched = (tuple(part.ids.tolist()) for part in (test, validation))
+    rows, watched_rows = (np.array([row_of[name] for name in ids], dtype=np.int64) for ids in (tested, watched))
+    return _Parts(tested, rows, watched, watched_rows, with_noise_pixels(made.samples, dimensions), {})
 
 
 def _check_trials(
@@ -257,8 +274,15 @@ def _check_trials(
                 f"{len(lacking)} images missing, {len(extra)} others"
                 + ("" if extra or lacking else ", or in another order") + ".",
             )  # fmt: skip
+        watched = bundle.watched_of(key)
+        if watched is not None and watched.ids != parts.watched:
+            raise Refused(
+                "MB923",
+                f"{name_of_watched(key)}: not the {len(parts.watched)} images that {_name(trial)} watched, in their "
+                "order.",
+            )
         _check_counts(trial, told, parts, catalogue, frequencies, scratch)
-        result = store_result(store, bundle, key, predicted, samples, parts.rows)
+        result = store_result(store, bundle, key, samples, (predicted, parts.rows), (watched, parts.watched_rows))
         signs.add(trial, result.probabilities, result.labels)
         corrected = correct_prior(result.probabilities, result.frequencies)
         for name, value in with_negative_brier(told.metrics).items():
@@ -292,7 +316,8 @@ def _check_counts(
 ) -> None:
     """Refuse counts and frequencies that this cut and the recipe cannot give."""
     counts = told.counts
-    if counts.get("validation", parts.validation) != parts.validation or counts.get("real", 0) > len(parts.train):
+    n_watched = len(parts.watched)
+    if counts.get("validation", n_watched) != n_watched or counts.get("real", 0) > len(parts.train):
         raise Refused("MB927", f"{_name(trial)}: trained and validated on other numbers of images than this split has.")
     if not protocol(trial.protocol).is_honest:
         return
@@ -329,6 +354,17 @@ def _check_claims(
         + " is what we compute"
         + ("" if same else f"; intervals and verdicts are by the rules of medbench {_versions(bundle)}"),
     )
+
+
+def _fair_gains(board: Board) -> str:
+    """Say what every method of a table gains, as declared and at a fair threshold; why nothing is said."""
+    title = f"{board.source['dataset']}, {board.protocol}, {board.classifier}"
+    found = [(row, row.gain, row.fair.gain) for row in board.all_rows if row.gain and row.fair and row.fair.gain]
+    said = [
+        f"{arm_name(row.arm)} {gain_and_range(gain)}, at a fair threshold {gain_and_range(fair)}"
+        for row, gain, fair in found
+    ]
+    return f"{title}: {'; '.join(said) or 'no gain at one: ' + (listed(without_fair_gain(board)) or 'it leaks')}"
 
 
 def _field_name(board: Mapping[str, Any], where: str) -> str:

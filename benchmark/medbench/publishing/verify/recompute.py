@@ -26,7 +26,12 @@ NO_MESSAGE = "its words stayed with those who ran it"
 
 
 def store_result(
-    store: Store, bundle: Bundle, key: str, predicted: SubmittedPredictions, samples: Samples, rows: np.ndarray
+    store: Store,
+    bundle: Bundle,
+    key: str,
+    samples: Samples,
+    tested: tuple[SubmittedPredictions, np.ndarray],
+    watched: tuple[SubmittedPredictions | None, np.ndarray],
 ) -> Result:
     """Store one trial: what was predicted, with labels and patients of ours.
 
@@ -34,18 +39,19 @@ def store_result(
         store: A new one.
         bundle: Where it is from.
         key: Id of the trial.
-        predicted: What was predicted.
         samples: Our data set.
-        rows: ``int64 (n,)`` rows of it, in the order of the predictions.
+        tested: What was predicted for the test part, and ``int64 (n,)`` rows of our data set in that order.
+        watched: The same of the patients that were watched; None where the bundle does not say.
     """
     told = bundle.results[key]
     trial = told.spec
+    of_test = _with_our_labels(samples, *tested)
     result = Result(
         trial,
-        ids=samples.ids[rows],
-        patients=samples.patients[rows],
-        labels=samples.labels[rows],
-        probabilities=predicted.probabilities,
+        ids=of_test.ids,
+        patients=of_test.patients,
+        labels=of_test.labels,
+        probabilities=of_test.probabilities,
         frequencies=np.array(told.frequencies),
         classes=samples.classes,
         metrics={},
@@ -56,12 +62,18 @@ def store_result(
         counts=told.counts,
         scores={name: np.nan if value is None else value for name, value in told.scores.items()},
         scored=dict(told.scored),
-        groups=samples.groups[rows] if joins_patients(samples) else None,
+        groups=of_test.groups,
+        watched=None if watched[0] is None else _with_our_labels(samples, watched[0], watched[1]),
     )
     folder = store.place(trial)
     folder.mkdir(parents=True)
     write_result(folder, result, {})
     return result
+
+
+def _with_our_labels(samples: Samples, predicted: SubmittedPredictions, rows: np.ndarray) -> Predictions:
+    groups = samples.groups[rows] if joins_patients(samples) else None
+    return Predictions(samples.ids[rows], samples.patients[rows], samples.labels[rows], predicted.probabilities, groups)
 
 
 def predictions_with_labels(ours: Predictions, theirs: SubmittedPredictions) -> Predictions:
