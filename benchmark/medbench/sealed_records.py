@@ -59,6 +59,21 @@ def seal(record: Mapping[str, Any], sums: Mapping[str, str] | None = None) -> st
     return f'{{\n "{SEAL}": "{hashlib.sha256(rest.encode()).hexdigest()}",\n{rest}'
 
 
+def parse(content: bytes) -> Any:
+    """Read JSON as the standard library does, in half of its time where that can be.
+
+    Raises:
+        ValueError: If it is none.
+        RecursionError: If it is nested too deeply.
+    """
+    from pydantic_core import from_json  # not at the top: commands that read no record do not wait for it
+
+    try:
+        return from_json(content)
+    except ValueError:  # as are a byte order mark and half a surrogate pair, which json reads
+        return json.loads(content)
+
+
 def unseal(content: bytes) -> tuple[dict[str, Any], dict[str, str] | None]:
     """Read a record and the sums of the files beside it; None for sums where it was stored before there were any.
 
@@ -67,7 +82,7 @@ def unseal(content: bytes) -> tuple[dict[str, Any], dict[str, str] | None]:
     """
     content = content.replace(b"\r\n", b"\n")
     try:
-        record = json.loads(content)
+        record = parse(content)
     except (ValueError, RecursionError):
         raise Damaged("is no JSON") from None
     if not isinstance(record, dict):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,6 +17,7 @@ from medbench.statistics.patient_scores import ArmScores, Cell, score
 from medbench.statistics.pool_images_by_patient import Units, labels_agree, units_of
 from medbench.store.predictions import PredictionReader
 from medbench.store.trial_files import Stored
+from medbench.trial.trial import Predictions
 
 
 @dataclass
@@ -119,30 +121,30 @@ def score_arms(
         by_patient: Score patients; None does where they are the data set's unit, the protocol is honest and every
             patient has one label over all that was tested.
     """
-    reader = PredictionReader()
-    predicted = {
-        key: dict(zip(of_arm.cells, reader.read(list(of_arm.cells.values())), strict=True))
-        for key, of_arm in trials.items()
-    }
-    if by_patient is None:
-        tests = {
-            (id(p.patients), p.labels.tobytes()): p for of_arm in predicted.values() for p in of_arm.values()
-        }  # most trials were tested on what others were
-        every = list(tests.values())
-        by_patient = plan.rule.is_honest and plan.source["unit"] == "patient"
-        if by_patient and every:
-            by_patient = labels_agree(
-                np.concatenate([p.patients for p in every]), np.concatenate([p.labels for p in every])
-            )
+    wanted = plan.rule.is_honest and plan.source["unit"] == "patient" if by_patient is None else by_patient
+    reader, tests = PredictionReader(), dict[tuple[int, bytes], Predictions]()
+    planned, complete = set(plan.cells), dict[Key, ArmScores]()
     tested: dict[Key, dict[Cell, Units]] = {}
-    for arm in arms:
-        of_arm = trials[arm.key]
-        frequencies = [stored.frequencies for stored in of_arm.cells.values()]
-        of_cells = units_of(list(predicted.pop(arm.key).values()), frequencies, by_patient=by_patient)
-        tested[arm.key] = dict(zip(of_arm.cells, of_cells, strict=True))
-        for cell in of_arm.failed:
-            if cell in tested.get(arm.control_key, {}):
-                tested[arm.key][cell] = tested[arm.control_key][cell]
-    planned = set(plan.cells)
-    complete = {key: score(of_arm, plan.n_classes) for key, of_arm in tested.items() if set(of_arm) == planned}
-    return BoardScores(trials, by_patient, tested, complete)
+    with ThreadPoolExecutor(1) as ahead:  # reads what the next arms predicted while this one is scored
+        read = {arm.key: ahead.submit(reader.read, list(trials[arm.key].cells.values())) for arm in arms}
+        try:
+            for arm in arms:
+                of_arm, predicted = trials[arm.key], read.pop(arm.key).result()
+                tests |= {(id(p.patients), p.labels.tobytes()): p for p in predicted}  # most were tested on the same
+                frequencies = [stored.frequencies for stored in of_arm.cells.values()]
+                of_cells = units_of(predicted, frequencies, by_patient=wanted)
+                tested[arm.key] = dict(zip(of_arm.cells, of_cells, strict=True))
+                for cell in of_arm.failed:
+                    if cell in tested.get(arm.control_key, {}):
+                        tested[arm.key][cell] = tested[arm.control_key][cell]
+                if set(tested[arm.key]) == planned:
+                    complete[arm.key] = score(tested[arm.key], plan.n_classes)
+        finally:
+            ahead.shutdown(cancel_futures=True)
+    if by_patient is None and wanted and tests:
+        patients, labels = (
+            np.concatenate([getattr(p, name) for p in tests.values()]) for name in ("patients", "labels")
+        )
+        if not labels_agree(patients, labels):
+            return score_arms(plan, trials, arms, by_patient=False)
+    return BoardScores(trials, wanted, tested, complete)

@@ -217,7 +217,7 @@ def read_stored(folder: Path) -> Stored:
         record, sums = _unseal(place, "failure.json" if failed else "result.json")
         spec = read_bytes(f"{place}/spec.json")
         sealed_records.check(folder, sums, "spec.json", content=spec)
-        trial = _trial_reader().validate_python(json.loads(spec))
+        trial = _trial_reader().validate_python(sealed_records.parse(spec))
         if failed:
             failure = Failure(record["kind"], record["message"])
             return Stored(trial, folder, _status(failure), failure=failure, sums=sums)
