@@ -464,6 +464,8 @@ class Dataset(Recipe, Protocol):
         sides: Optional, False by default: whether classes are sides of the body (left kidney, right kidney). Samples
             carry it, and an augmenter that mirrors left to right leaves that out.
         join_near: Optional, True by default: whether patients with nearly equal pictures count as one in every split.
+        positive: Optional, "" by default: which of its two classes is the disease, for sensitivity and specificity. It
+            changes no training run; a study's ``positive`` goes before it.
     """
 
     @property

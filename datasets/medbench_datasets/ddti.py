@@ -82,6 +82,11 @@ class DDTI:
         """Names of the classes."""
         return TIRADS if self.task == "tirads" else ("benign", "malignant")
 
+    @property
+    def positive(self) -> str:
+        """The class that is the disease; "" among categories."""
+        return "malignant" if self.task == "benign-malignant" else ""
+
     def index(self, root: Path) -> Index:
         """Read every XML and the header of every picture under `root`.
 

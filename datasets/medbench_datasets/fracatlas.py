@@ -74,6 +74,7 @@ class FracAtlas:
     summary = "radiographs of limbs, hips and shoulders, fractured or not (FracAtlas)"
     card = CARD
     classes = ("not fractured", "fractured")
+    positive = "fractured"
 
     def __post_init__(self) -> None:
         if self.part not in ("all", *SITES):

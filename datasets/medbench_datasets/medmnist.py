@@ -28,6 +28,7 @@ ADDRESS = "https://zenodo.org/records/10519652/files"
 ADDRESS_VARIABLE = "MEDBENCH_MEDMNIST_ADDRESS"
 """Environment variable with the address of a mirror, for machines that cannot reach Zenodo."""
 
+POSITIVE = {"breastmnist": "malignant", "adrenalmnist3d": "hyperplasia"}
 PARTS = {"train": "train", "val": "train", "test": "test"}
 
 
@@ -80,6 +81,11 @@ class MedMNIST:
     def sides(self) -> bool:
         """Whether classes are sides of the body, as kidneys and femurs of OrganMNIST are."""
         return bool(of_sides(self.release.classes))
+
+    @property
+    def positive(self) -> str:
+        """The class that is the disease, of the two sets where that is agreed; "" of the others."""
+        return POSITIVE.get(self.flag, "")
 
     @property
     def file(self) -> str:

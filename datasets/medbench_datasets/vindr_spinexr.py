@@ -117,6 +117,11 @@ class VinDrSpineXR:
         """Names of the classes, the normal one first."""
         return (NORMAL, "Abnormal") if self.case == "abnormal" else (NORMAL, *_LESIONS[self.case])
 
+    @property
+    def positive(self) -> str:
+        """The class that is the disease, where there are two."""
+        return "Abnormal" if self.case == "abnormal" else ""
+
     def index(self, root: Path) -> Index:
         """Describe every image of the case; no image file is opened.
 

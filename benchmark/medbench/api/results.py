@@ -17,6 +17,7 @@ from medbench.analyses.published_figures import compare as compare_with_publishe
 from medbench.analyses.scores_and_gains import find_scores_and_gains
 from medbench.boards.board import Board
 from medbench.boards.build import boards
+from medbench.data.positive_class import with_positive
 from medbench.errors import UsageError
 from medbench.planning.arms import Arm
 from medbench.planning.leak_staircase import SUFFIX
@@ -84,7 +85,8 @@ class Results:
             if known[0] >= further and known[1] >= metrics:  # what shows less is shown from what holds more
                 return built
         registered = self.catalogue().items("metric") if metrics else None
-        self._cache[further, metrics] = boards(self.store, self.record, wide=further, metrics=registered)
+        record = with_positive(self.record, self.catalogue()) if further else self.record
+        self._cache[further, metrics] = boards(self.store, record, wide=further, metrics=registered)
         return self._cache[further, metrics]
 
     @cached_property

@@ -311,7 +311,7 @@ def _row(
     )
     if contents.wide and scores is not None:
         ranges = ranges_of(scores, folds=plan.folds, overlap=plan.overlap) if plan.rule.is_honest else None
-        positive = positive_class(plan.source["classes"], plan.study.positive)
+        positive = positive_class(plan.source["classes"], plan.study.positive, plan.source.get("positive", ""))
         points = operating_points(tested, positive) if positive is not None and plan.rule.is_honest else ()
         row = replace(row, measures=measures(tested, plan.n_classes), ranges=ranges, points=points)
     if contents.further is not None and scores is not None:

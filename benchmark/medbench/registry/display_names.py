@@ -327,25 +327,27 @@ def modality(text: str) -> str:
     return MODALITIES.get(spec.name.partition(":")[0], "")
 
 
-def positive_class(classes: Sequence[str], declared: str = "") -> int | None:
-    """Return which of two classes is the disease: as a study declares it, or read off their names.
+def positive_class(classes: Sequence[str], declared: str = "", of_data: str = "") -> int | None:
+    """Return which of two classes is the disease: as a study declares it, as the data set does, or by their names.
 
     Args:
         classes: Names: ``["benign", "malignant"]`` gives 1, ``["fracture", "no fracture"]`` 0.
-        declared: Name of the class; "" where none is.
+        declared: Name of the class, by the study; "" where it declares none.
+        of_data: The same by the data set.
 
     Returns:
         Its position; None where there are not two classes, or their names do not tell.
     """
+    declared = declared or of_data
     if declared and len(classes) == 2:
         return [*classes].index(declared) if declared in classes else None
     healthy = [bool(WITHOUT_DISEASE & set(re.split(r"[^a-z0-9]+", name.lower())[:1])) for name in classes]
     return healthy.index(False) if len(classes) == 2 and sum(healthy) == 1 else None
 
 
-def recall_names(classes: Sequence[str], declared: str = "") -> list[str]:
+def recall_names(classes: Sequence[str], declared: str = "", of_data: str = "") -> list[str]:
     """Name the recall of each class: ``benign (specificity)``; the class alone without a :func:`positive_class`."""
-    positive = positive_class(classes, declared)
+    positive = positive_class(classes, declared, of_data)
     if positive is None:
         return [*classes]
     return [f"{name} ({'sensitivity' if k == positive else 'specificity'})" for k, name in enumerate(classes)]

@@ -16,6 +16,7 @@ from medbench.boards.arm_trials import ArmTrials, find_trials
 from medbench.boards.board import Board, Row
 from medbench.boards.build import boards
 from medbench.data.find_phantom import PHANTOM
+from medbench.data.positive_class import with_positive
 from medbench.errors import MedbenchError
 from medbench.interfaces import Card
 from medbench.planning.run_sessions import run_sessions, wall_time
@@ -128,7 +129,8 @@ def gather(
         catalogue: For the cards of data sets and the sources of recipes.
     """
     metrics = catalogue.items("metric") if catalogue is not None else None
-    found = boards(store, record, fair=True, metrics=metrics)
+    sources_said = with_positive(record, catalogue) if catalogue is not None else record
+    found = boards(store, sources_said, fair=True, metrics=metrics)
     built = sorted(found, key=lambda board: bool(board.leaks))  # honest ones first
     study = Study.model_validate(record["study"])
     if study.staircase:

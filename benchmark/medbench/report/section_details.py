@@ -45,7 +45,9 @@ def classes(material: Material) -> Section | None:
         names = [str(c) for c in board.source["classes"]]
         counts = zip(names, board.source["class_patients"], strict=True)
         titles = (
-            recall_names(names, board.study.positive) if len(names) == 2 else [f"{name} ({n:,})" for name, n in counts]
+            recall_names(names, board.study.positive, board.source.get("positive", ""))
+            if len(names) == 2
+            else [f"{name} ({n:,})" for name, n in counts]
         )
         blocks.append(heading(title_of(board)))
         rows = [

@@ -105,7 +105,7 @@ def _of_classes(board: Board, scored: Sequence[Row], measured: Sequence[Row]) ->
     precisions = [
         [_percent(float(row.measures.precisions[k])) for row in measured if row.measures] for k in range(len(classes))
     ]
-    order, of_recall, of_precision, said = _named(classes, board.study.positive)
+    order, of_recall, of_precision, said = _named(classes, board.study.positive, board.source.get("positive", ""))
     lines = _blocks("", scored, [_Column(of_recall[k], HIGHER, recalls[k]) for k in order])
     lines += _blocks("", measured, [_Column(of_precision[k], HIGHER, precisions[k]) for k in order])
     lines += _ranges([row for row in scored if row.ranges is not None], [of_recall[k] for k in order], order)
@@ -150,13 +150,14 @@ def _points(rows: Sequence[Row]) -> list[str]:
 
 
 def _named(
-    classes: Sequence[str], declared: str = ""
+    classes: Sequence[str], declared: str = "", of_data: str = ""
 ) -> tuple[Sequence[int], tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
     """Return the order of the classes, headings of recall and precision by class, and sentences on what they are."""
-    positive = positive_class(classes, declared)
+    positive = positive_class(classes, declared, of_data)
     if positive is not None:
         here, other = classes[positive], classes[1 - positive]
-        how = "as the study declares" if declared else "read off the names of the classes"
+        by_whom = "study" if declared else "data set" if of_data else ""
+        how = f"as the {by_whom} declares" if by_whom else "read off the names of the classes"
         signs, names = ("negative", "positive"), ("specificity, %", "sensitivity, %")
         return (
             (positive, 1 - positive),

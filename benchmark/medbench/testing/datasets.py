@@ -26,6 +26,11 @@ def check_dataset(dataset: Any, folder: Path) -> None:
     except (UsageError, DataError) as error:
         raise Skip(f"draws no synthetic images, so nothing more is checked ({error})") from None
     index = check_index(dataset.index(root), dataset.name)
+    positive = getattr(dataset, "positive", "")
+    if positive and (positive not in index.classes or len(index.classes) != 2):
+        raise ContractError(
+            f"{dataset.name}: positive is {positive!r}, and the classes are {', '.join(index.classes)}."
+        )
     records = index.records[:3]
     read = list(dataset.read(root, records, 16))
     if len(read) != len(records):
