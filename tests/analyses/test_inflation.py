@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from medbench.analyses.inflation import BEST_OF, CAUSES, REMOVED, Inflation, find_inflations
 from medbench.boards.board import Board, Row
@@ -218,20 +219,17 @@ def test_rows_hold_the_measured_values_from_the_published_to_the_own_control() -
 
 
 def test_rows_have_a_standard_error() -> None:
-    """Of the difference of two shares of ten images."""
+    """That of ten paired differences, as scipy has it: here one of the two is right wherever the other is."""
     one = found()
 
     for step in (one.own, *one.steps):
-        assert step.arm is not None
-        assert step.against is not None
-        assert step.error == pytest.approx(
-            np.sqrt((step.arm * (1 - step.arm) + step.against * (1 - step.against)) / 10)
-        )
-    assert one.own.error == pytest.approx(np.sqrt(0.7 * 0.3 / 10))
+        assert step.gain is not None
+        apart = np.arange(10) < round(10 * abs(step.gain))
+        assert step.error == pytest.approx(stats.sem(apart))
     text = " ".join(render([one], "table").split())
-    assert "+30.0 (SE 14.5)" in text
+    assert "+30.0 (SE 15.3)" in text
     assert "In this order, the largest part" in text
-    assert json.loads(render([one], "json"))[1]["gain_standard_error"] == pytest.approx(14.49, abs=0.01)
+    assert json.loads(render([one], "json"))[1]["gain_standard_error"] == pytest.approx(15.28, abs=0.01)
 
 
 def test_the_largest_part_is_the_step_that_takes_most() -> None:

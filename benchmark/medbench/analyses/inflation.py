@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from medbench.analyses.published_figures import NOT_COMPUTED, NOT_RUN, is_about, measure
+from medbench.analyses.published_figures import NOT_COMPUTED, NOT_RUN, class_number, is_about, measure
 from medbench.boards.board import Board, Row
 from medbench.data.audit_official_cut import describe_waivers
 from medbench.errors import UsageError
@@ -21,6 +21,7 @@ from medbench.planning.arms import Arm
 from medbench.planning.leak_staircase import chosen_among, compared_arms
 from medbench.planning.study import Study
 from medbench.planning.study_schema import InflationTable, PublishedTable
+from medbench.statistics.clustered_shares import ImageCounts, count_images, difference_error
 from medbench.statistics.gain_intervals import Interval
 from medbench.statistics.verdicts import Verdict
 
@@ -66,8 +67,8 @@ class Step:
         leak: The leak that was taken away; empty for the first rows and those after the last leak.
         number: Of the step, 0 for rows before the first.
         why: Why a value is missing; empty where none is.
-        error: Standard error of the gain in accuracy or a recall, images taken as independent and the two methods as
-            unpaired, which makes it too large; None where it is not computed.
+        error: Standard error of the gain in accuracy or a recall, images of a patient together and the two methods
+            paired on them; None where it is not computed.
     """
 
     title: str
@@ -213,17 +214,19 @@ def _inflation(boards: Sequence[Board]) -> Inflation | None:
 def _step(boards: Sequence[Board], text: str, pair: tuple[Arm, Arm], metric: str) -> Step:
     """Return what two arms reach under a protocol, in the study's own measure."""
     places = [(b, row) for b in boards if b.protocol == text for row in b.all_rows]
-    values, why, variance = list[float | None](), "", 0.0
+    values, why, counted = list[float | None](), "", list[ImageCounts]()
     for one in pair:
         row = next(((b, r) for b, r in places if r.arm.key == one.key), None)
         value = measure(metric, *row) if row is not None and row[1].complete else None
         values.append(value)
-        variance += _variance(value, metric, *row) if row is not None and value is not None else float("nan")
+        counted += _counts(metric, *row) if row is not None and value is not None else []
         if value is None and not why:
             why = NOT_RUN if row is None or not row[1].done else NOT_COMPUTED
             if row is not None and row[1].done and not row[1].complete:
                 why = f"{row[1].done} of {row[1].planned} done"
-    return Step("", values[0], values[1], why=why, error=float(np.sqrt(variance)) if np.isfinite(variance) else None)
+    number = class_number(metric, places[0][0]) if places else None
+    error = difference_error(counted[0], counted[1], number) if len(counted) == len(pair) else None
+    return Step("", values[0], values[1], why=why, error=error)
 
 
 def _best(tried: Sequence[Step]) -> Step:
@@ -288,17 +291,13 @@ def other_datasets(study: Study, table: InflationTable, dataset: str) -> list[st
     return [] if any(is_about(p, dataset) for p in mine) else list(dict.fromkeys(p.dataset for p in mine))
 
 
-def _variance(value: float, metric: str, board: Board, row: Row) -> float:
-    """Return the variance of a share of images; NaN for a measure that is none."""
-    if row.scores is None:
-        return float("nan")
-    tested = row.scores.decisions.sum(1)
-    if metric.startswith("recall-"):
-        names = [f"recall-{name}".lower() for name in board.source["classes"]]
-        n = tested[names.index(metric.lower())] if metric.lower() in names else 0
-    else:
-        n = tested.sum() if metric == "accuracy" else 0
-    return float(value * (1 - value) / n) if n else float("nan")
+def _counts(metric: str, board: Board, row: Row) -> list[ImageCounts]:
+    """Return the counts that a share of images is of; nothing for a measure that is none."""
+    number = class_number(metric, board)
+    if row.scores is None or (metric != "accuracy" and number is None):
+        return []
+    counts = count_images(row.scores, len(board.source["classes"]))
+    return [counts] if (counts.images if number is None else counts.images[:, number]).any() else []
 
 
 def _majority(board: Board, row: Row) -> tuple[float | None, str]:

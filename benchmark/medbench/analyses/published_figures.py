@@ -18,8 +18,8 @@ from medbench.planning.study import Study
 from medbench.planning.study_schema import PublishedTable
 from medbench.protocols.protocol import protocol
 from medbench.registry.recipes import parse
-from medbench.statistics.claimed_gain import share_interval
 from medbench.statistics.class_metrics import recalls_of
+from medbench.statistics.clustered_shares import clustered_interval, count_images
 from medbench.statistics.gain_intervals import Interval
 from medbench.statistics.verdicts import Verdict
 
@@ -36,7 +36,7 @@ class Figure:
         why: Empty, or a word or two such as "not run" or "3 of 15".
         ran: Augmenter and classifier that gave it, as boards write them; empty where nothing was run.
         failed: ``2 of 15 diverged``: what of it counts with its control's predictions; empty where nothing failed.
-        interval: 95 % interval of an accuracy or a recall, images taken as independent; None for other measures.
+        interval: 95 % interval of an accuracy or a recall, images of a patient together; None for other measures.
         balanced: Balanced accuracy of the same decisions, which no mix of classes moves; None without a classifier.
         constant: Accuracy of always answering the class that is commonest among what was scored; None as `balanced`.
     """
@@ -318,16 +318,16 @@ def _beside(
         return None, None, None
     decisions = row.scores.decisions
     of_class, interval = decisions.sum(1), None
-    if published.metric == "accuracy":
-        interval = share_interval(float(np.trace(decisions)), float(of_class.sum()))
-    elif published.metric.startswith("recall-"):
-        number = _class_number(published.metric, board)
-        if number is not None and of_class[number]:
-            interval = share_interval(float(decisions[number, number]), float(of_class[number]))
+    number = class_number(published.metric, board)
+    if published.metric == "accuracy" or (number is not None and of_class[number]):
+        interval = clustered_interval(count_images(row.scores, len(of_class)), number)
     return interval, measure("balanced-accuracy", board, row), float(of_class.max() / of_class.sum())
 
 
-def _class_number(metric: str, board: Board) -> int | None:
+def class_number(metric: str, board: Board) -> int | None:
+    """Return the class whose recall a measure is; None for any other measure."""
+    if not metric.startswith("recall-"):
+        return None
     names = [str(name).lower() for name in board.source["classes"]]
     wanted = metric.removeprefix("recall-").lower()
     return names.index(wanted) if wanted in names else None
@@ -349,7 +349,7 @@ def measure(metric: str, board: Board, row: Row) -> float | None:
     elif metric == "balanced-accuracy":
         value = float(np.mean(_finite(recalls_of(scores.decisions))))
     elif metric.startswith("recall-"):
-        number = _class_number(metric, board)
+        number = class_number(metric, board)
         value = value if number is None else float(recalls_of(scores.decisions)[number])
     elif metric == "auroc":
         value = scores.auroc

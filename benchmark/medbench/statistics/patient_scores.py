@@ -45,6 +45,9 @@ class ArmScores:
         aurocs: ``float64 (repeats,)``: macro AUROC of each repeat; NaN where no fold holds every class.
         auroc_moves: ``float64 (repeats, clusters)``: how much each patient, in the order of their names, moves it; the
             mean over the repeats with an AUROC is how much a patient moves `auroc`.
+        images: ``float64 (n,)``: images of each unit.
+        images_right: ``float64 (n,)``: those of them that argmax without prior correction decides rightly, mean over
+            repeats and seeds.
     """
 
     names: np.ndarray
@@ -59,6 +62,8 @@ class ArmScores:
     decisions: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
     aurocs: np.ndarray = field(default_factory=lambda: np.zeros(0))
     auroc_moves: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
+    images: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    images_right: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
     @property
     def accuracy(self) -> float:
@@ -80,7 +85,7 @@ def score(cells: Mapping[Cell, Units], n_classes: int) -> ArmScores:
         by_seed[repeat, seed].append(of_cell)
     columns: list[np.ndarray] = []
     balanced, argmax, f1s, recalls = [], [], [], []
-    names = clusters = labels = np.zeros(0)
+    names = clusters = labels = images = images_right = np.zeros(0)
     every = {key: of_seed for key, of_seed in by_seed.items() if of_seed}
     in_order = [u for of_seed in every.values() for u in of_seed]
     shares = dict(zip(map(id, in_order), decide_units(in_order), strict=True))
@@ -102,6 +107,9 @@ def score(cells: Mapping[Cell, Units], n_classes: int) -> ArmScores:
                 raise ValueError("two repeats of an arm tested different patients")
             names, labels = these, truth
             clusters = np.concatenate([u.clusters for u in of_seed])[order]
+            images = np.concatenate([_images(u) for u in of_seed])[order]
+            hits = np.concatenate([_images_right(u) for u in of_seed])[order] / (len(repeats) * len(seeds))
+            images_right = hits + (images_right if len(images_right) else 0.0)
             right = np.take_along_axis(decided, truth[:, None], 1)[:, 0]
             correct = right / len(seeds) + (correct if len(correct) else 0.0)
             confusion = confusion_of_shares(truth, decided)
@@ -124,7 +132,17 @@ def score(cells: Mapping[Cell, Units], n_classes: int) -> ArmScores:
         _plain_decisions(cells.values(), n_classes) / (len(repeats) * len(seeds)),
         aurocs,
         auroc_moves,
+        images.astype(np.float64),
+        images_right,
     )
+
+
+def _images(units: Units) -> np.ndarray:
+    return np.ones(len(units.names)) if units.images is None else units.images
+
+
+def _images_right(units: Units) -> np.ndarray:
+    return units.raw.argmax(1) == units.labels if units.right is None else units.right
 
 
 def _plain_decisions(cells: Iterable[Units], n_classes: int) -> np.ndarray:
@@ -184,5 +202,5 @@ def average_networks(networks: Sequence[ArmScores]) -> ArmScores:
     numbers: dict[str, Any] = {
         name: float(mean(name)) for name in ("balanced_accuracy", "argmax_balanced_accuracy", "auroc", "macro_f1")
     }
-    arrays = {name: mean(name) for name in ("correct", "recalls", "decisions", "aurocs", "auroc_moves")}
+    arrays = {name: mean(name) for name in ("correct", "recalls", "decisions", "aurocs", "auroc_moves", "images_right")}
     return replace(first, **numbers, **arrays)

@@ -25,6 +25,8 @@ class Units:
         decisions: ``int64 (n_classes, n_classes)``: images by true class and by argmax of what was predicted,
             uncorrected, whatever the unit; None counts the units.
         frequencies: ``float64 (n_classes,)`` that probabilities were divided by; None where nobody knows.
+        images: ``int64 (n,)`` images of each unit; None is one each.
+        right: ``int64 (n,)`` images whose argmax, uncorrected, is their class; None is that of `raw`.
     """
 
     names: np.ndarray
@@ -34,6 +36,8 @@ class Units:
     raw: np.ndarray
     decisions: np.ndarray | None = None
     frequencies: np.ndarray | None = None
+    images: np.ndarray | None = None
+    right: np.ndarray | None = None
 
 
 def units(predictions: Predictions, frequencies: Sequence[float], *, by_patient: bool) -> Units:
@@ -69,6 +73,8 @@ def units_of(
             begins = np.cumsum([0, *sizes])
             inverse = np.concatenate([own + begin for (_, _, own), begin in zip(of_cells, begins, strict=False)])
             of_patients = [_geometric_mean(of_images, inverse, begins[-1]) for of_images in (corrected, raw)]
+            hits = decided == np.concatenate([p.labels for p in cells])
+            numbers = np.bincount(inverse, minlength=begins[-1]), np.bincount(inverse[hits], minlength=begins[-1])
         ends = np.cumsum([len(p.labels) for p in cells])
         for j, (i, p) in enumerate(zip(places, cells, strict=True)):
             images = slice(ends[j] - len(p.labels), ends[j])
@@ -77,7 +83,8 @@ def units_of(
                 patients, (names, first, _) = slice(begins[j], begins[j + 1]), of_cells[j]
                 corrected_of, raw_of = (of_unit[patients] for of_unit in of_patients)
                 drawn = names if p.groups is None else p.groups[first]
-                found[i] = Units(names, drawn, p.labels[first], corrected_of, raw_of, decisions, np.asarray(seen))
+                of_class, n, right = p.labels[first], *(number[patients] for number in numbers)
+                found[i] = Units(names, drawn, of_class, corrected_of, raw_of, decisions, np.asarray(seen), n, right)
             else:
                 own = corrected[images], raw[images]
                 drawn = p.patients if p.groups is None else p.groups

@@ -76,7 +76,7 @@ def sentences(found: Inflation) -> Iterator[str]:
     )
     if any(step.error is not None for step in (found.own, *found.steps)):
         yield (
-            "SE: standard error of a gain, images taken as independent and the two methods as unpaired. Which part is "
+            "SE: standard error of a gain, both methods on the same patients. Which part is "
             "the largest depends on the order in which leaks are taken away."
         )
     if arm != method_name(found.table.arm):

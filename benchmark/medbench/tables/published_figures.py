@@ -231,7 +231,10 @@ def _sentences(comparison: Comparison) -> Iterator[str]:
             "leaderboard's: balanced accuracy by patient where labels allow."
         )
     if any(line.rerun.interval for line in comparison.lines):
-        yield "The rerun's CI takes images as independent; copies of one image are not, so it is too narrow."
+        together = "images of a patient together" if honest_column(comparison) == "honest" else "images as independent"
+        made = comparison.own and "synthetic-scored" in protocol(comparison.own).switches
+        copied = "; generated and copied images count one by one, so it is too narrow" if made else ""
+        yield f"The rerun's CI takes {together}{copied}."
     if honest_column(comparison) != "honest":
         yield UNKNOWN_PATIENTS
     yield from dict.fromkeys(
