@@ -69,6 +69,7 @@ class StageJobs:
     others: Mapping[str, Mapping[str, Samples]]
     planned: dict[str, StageJob] = field(default_factory=dict)
     _names: dict[Any, tuple[str, str]] = field(default_factory=dict)
+    _steps: dict[tuple[str, int], int] = field(default_factory=dict)
     _tables: dict[tuple[str, str], str] = field(default_factory=dict)
     _ids: tuple[Samples, list[str]] | None = None
 
@@ -119,8 +120,9 @@ class StageJobs:
                 continue
             text, code = self._name_stage(stage)
             key = self._key(stage, code, trial, place, keys)
-            before, steps = (*place.before, *inner), _steps_of(stage, trial.budget.generator_steps)
-            self._plan(StageJob(key, text, trial, code, place.on, needs=before, steps=steps))
+            if key not in self.planned:
+                before, steps = (*place.before, *inner), self._steps_of(stage, code, trial.budget.generator_steps)
+                self._plan(StageJob(key, text, trial, code, place.on, needs=before, steps=steps))
             yield from inner
             yield key
 
@@ -155,6 +157,14 @@ class StageJobs:
             )
         return keys[known]
 
+    def _steps_of(self, stage: Any, code: str, most: int) -> int:
+        """Return the steps of a generator, looked up once a recipe; 0 of a stage that has none of its own."""
+        if (code, most) not in self._steps:
+            has_steps = isinstance(stage, Generator) and hasattr(stage, "steps")
+            own = stage.steps if has_steps else 0
+            self._steps[code, most] = most if own is None else min(int(own), most)
+        return self._steps[code, most]
+
     def _plan(self, job: StageJob) -> None:
         if job.key not in self.planned:
             depth = 1 + max((self.planned[k].depth for k in job.needs), default=-1)
@@ -169,13 +179,6 @@ class _Where:
     made_of: str
     on: str = "pixels"
     before: tuple[str, ...] = ()
-
-
-def _steps_of(stage: Any, most: int) -> int:
-    """Return the steps of a generator; 0 of a stage that has none of its own."""
-    if not (isinstance(stage, Generator) and hasattr(stage, "steps")):
-        return 0
-    return most if stage.steps is None else min(int(stage.steps), most)
 
 
 def name_stages(stages: Iterable[StageJob], train: str = "", compute: str = "") -> list[str]:
