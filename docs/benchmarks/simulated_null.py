@@ -65,6 +65,25 @@ class Counts:
 
 def main() -> None:
     """Simulate and print."""
+    asked = options().parse_args()
+    for null in asked.null:
+        for patients in asked.patients:
+            started = time.perf_counter()
+            counts = count(asked, null, patients)
+            report(counts, asked, null, patients, time.perf_counter() - started)
+
+
+def count(asked: argparse.Namespace, null: str, patients: int) -> Counts:
+    """Simulate the tables of one design."""
+    rng = np.random.default_rng([asked.seed, patients, NULLS.index(null)])
+    counts = Counts()
+    for _ in range(asked.repetitions):
+        table(counts, rng, asked, null, patients)
+    return counts
+
+
+def options() -> argparse.ArgumentParser:
+    """Return what the command line may say."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repetitions", type=int, default=200, help="tables a design; 4000 for the acceptance")
     parser.add_argument("--null", nargs="+", choices=NULLS, default=["two", "same"])
@@ -93,15 +112,7 @@ def main() -> None:
     parser.add_argument("--fair", action="store_true", help="score at a threshold learnt on watched patients")
     parser.add_argument("--corruptions", type=int, default=0, help="kinds of noise on the tested images")
     parser.add_argument("--seed", type=int, default=0)
-    asked = parser.parse_args()
-    for null in asked.null:
-        for patients in asked.patients:
-            started = time.perf_counter()
-            rng = np.random.default_rng([asked.seed, patients, NULLS.index(null)])
-            counts = Counts()
-            for _ in range(asked.repetitions):
-                table(counts, rng, asked, null, patients)
-            report(counts, asked, null, patients, time.perf_counter() - started)
+    return parser
 
 
 def table(counts: Counts, rng: np.random.Generator, asked: argparse.Namespace, null: str, patients: int) -> None:
