@@ -83,9 +83,9 @@ def score(cells: Mapping[Cell, Units], n_classes: int) -> ArmScores:
     by_seed: dict[tuple[int, int], list[Units]] = {(repeat, seed): [] for repeat in repeats for seed in seeds}
     for (repeat, _, seed), of_cell in sorted(cells.items()):
         by_seed[repeat, seed].append(of_cell)
-    columns: list[np.ndarray] = []
+    columns, hits = list[np.ndarray](), list[np.ndarray]()
     balanced, argmax, f1s, recalls = [], [], [], []
-    names = clusters = labels = images = images_right = np.zeros(0)
+    names = clusters = labels = np.zeros(0)
     every = {key: of_seed for key, of_seed in by_seed.items() if of_seed}
     in_order = [u for of_seed in every.values() for u in of_seed]
     shares = dict(zip(map(id, in_order), decide_units(in_order), strict=True))
@@ -107,9 +107,7 @@ def score(cells: Mapping[Cell, Units], n_classes: int) -> ArmScores:
                 raise ValueError("two repeats of an arm tested different patients")
             names, labels = these, truth
             clusters = np.concatenate([u.clusters for u in of_seed])[order]
-            images = np.concatenate([_images(u) for u in of_seed])[order]
-            hits = np.concatenate([_images_right(u) for u in of_seed])[order] / (len(repeats) * len(seeds))
-            images_right = hits + (images_right if len(images_right) else 0.0)
+            hits.append(np.array([np.concatenate([_image_counts(u)[k] for u in of_seed])[order] for k in range(2)]))
             right = np.take_along_axis(decided, truth[:, None], 1)[:, 0]
             correct = right / len(seeds) + (correct if len(correct) else 0.0)
             confusion = confusion_of_shares(truth, decided)
@@ -132,17 +130,14 @@ def score(cells: Mapping[Cell, Units], n_classes: int) -> ArmScores:
         _plain_decisions(cells.values(), n_classes) / (len(repeats) * len(seeds)),
         aurocs,
         auroc_moves,
-        images.astype(np.float64),
-        images_right,
+        *np.mean(hits, axis=0),
     )
 
 
-def _images(units: Units) -> np.ndarray:
-    return np.ones(len(units.names)) if units.images is None else units.images
-
-
-def _images_right(units: Units) -> np.ndarray:
-    return units.raw.argmax(1) == units.labels if units.right is None else units.right
+def _image_counts(units: Units) -> tuple[np.ndarray, np.ndarray]:
+    """Return the images of each unit, and those of them that argmax decides rightly."""
+    images = np.ones(len(units.names)) if units.images is None else units.images
+    return images, units.raw.argmax(1) == units.labels if units.right is None else units.right
 
 
 def _plain_decisions(cells: Iterable[Units], n_classes: int) -> np.ndarray:

@@ -26,7 +26,7 @@ from medbench.protocols.folds import Cut
 from medbench.protocols.protocol import protocol
 from medbench.publishing.bundle.board_numbers import EXACT, across_versions, board_numbers, difference
 from medbench.publishing.bundle.brier_score import with_negative_brier
-from medbench.publishing.bundle.predictions_csv import name_of_watched
+from medbench.publishing.bundle.predictions_csv import SubmittedPredictions, name_of_watched
 from medbench.publishing.bundle.read_bundle import Bundle
 from medbench.publishing.bundle.zip_container import MEMBERS
 from medbench.publishing.refusals import Refused
@@ -266,21 +266,8 @@ def _check_trials(
         if where not in cuts:
             cuts[where] = _parts(samples, trial, found[trial.dataset].dimensions, nested=nested)
         parts = cuts[where]
-        if predicted.ids != parts.test:
-            extra, lacking = set(predicted.ids) - set(parts.test), set(parts.test) - set(predicted.ids)
-            raise Refused(
-                "MB923",
-                f"{_name(trial)}: not the test part of {trial.protocol}, repeat {trial.repeat}, fold {trial.fold}: "
-                f"{len(lacking)} images missing, {len(extra)} others"
-                + ("" if extra or lacking else ", or in another order") + ".",
-            )  # fmt: skip
         watched = bundle.watched_of(key)
-        if watched is not None and watched.ids != parts.watched:
-            raise Refused(
-                "MB923",
-                f"{name_of_watched(key)}: not the {len(parts.watched)} images that {_name(trial)} watched, in their "
-                "order.",
-            )
+        _check_ids(trial, parts, predicted, watched)
         _check_counts(trial, told, parts, catalogue, frequencies, scratch)
         result = store_result(store, bundle, key, samples, (predicted, parts.rows), (watched, parts.watched_rows))
         signs.add(trial, result.probabilities, result.labels)
@@ -309,6 +296,26 @@ def _check_trials(
         report.add(NAME, sentence, "flagged")
     if not odd:
         report.add(NAME, "none: no scores that are labels, no calibration too good, no training runs nearly the same")
+
+
+def _check_ids(
+    trial: Trial, parts: _Parts, predicted: SubmittedPredictions, watched: SubmittedPredictions | None
+) -> None:
+    """Refuse predictions of other images than this cut tests, or watches."""
+    if predicted.ids != parts.test:
+        extra, lacking = set(predicted.ids) - set(parts.test), set(parts.test) - set(predicted.ids)
+        order = "" if extra or lacking else ", or in another order"
+        raise Refused(
+            "MB923",
+            f"{_name(trial)}: not the test part of {trial.protocol}, repeat {trial.repeat}, fold {trial.fold}: "
+            f"{len(lacking)} images missing, {len(extra)} others{order}.",
+        )
+    if watched is not None and watched.ids != parts.watched:
+        raise Refused(
+            "MB923",
+            f"{name_of_watched(trial.id)}: not the {len(parts.watched)} images that {_name(trial)} watched, in their "
+            "order.",
+        )
 
 
 def _check_counts(
