@@ -34,7 +34,8 @@ from medbench.plots import learning_curves as figure
 from medbench.plots import style
 from medbench.protocols.folds import Cut
 from medbench.protocols.leaks import find_leaks
-from medbench.protocols.protocol import protocol, seeded_as, split_size, with_leaks, with_share
+from medbench.protocols.protocol import protocol
+from medbench.protocols.protocol_text import seeded_as, split_size, with_leaks, with_share
 from medbench.protocols.subsets import draw_patients
 from medbench.registry import plugins
 from medbench.samples import Samples

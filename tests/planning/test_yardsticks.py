@@ -26,7 +26,8 @@ from medbench.planning.study import Study
 from medbench.planning.trial_matrix import expand
 from medbench.planning.yardsticks import Yardsticks, root_of, trainings
 from medbench.protocols.folds import Cut
-from medbench.protocols.protocol import protocol, seeded_as, with_share
+from medbench.protocols.protocol import protocol
+from medbench.protocols.protocol_text import seeded_as, with_share
 from medbench.protocols.subsets import draw_share
 from medbench.registry import plugins
 from medbench.samples import Samples

@@ -12,7 +12,8 @@ from scipy.ndimage import gaussian_filter
 
 from medbench.errors import UsageError
 from medbench.protocols.corruptions import CORRUPTIONS, GROUPS, SEVERITIES, corrupt, corruptions_of
-from medbench.protocols.protocol import protocol, seeded_as, with_leaks, with_share
+from medbench.protocols.protocol import protocol
+from medbench.protocols.protocol_text import seeded_as, with_leaks, with_share
 
 STRENGTHS = {
     "gaussian-noise": (0.04, 0.08, 0.12, 0.18, 0.26),

@@ -12,7 +12,8 @@ from medbench.interfaces import TrainingSet
 from medbench.protocols.external import join_test_set, joined_fingerprint, match_classes, parse_mapping
 from medbench.protocols.folds import Cut
 from medbench.protocols.leaks import find_leaks
-from medbench.protocols.protocol import protocol, seeded_as, with_leaks
+from medbench.protocols.protocol import protocol
+from medbench.protocols.protocol_text import seeded_as, with_leaks
 from medbench.samples import Samples
 
 

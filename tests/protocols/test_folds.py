@@ -15,7 +15,8 @@ from medbench.errors import DataError, UsageError
 from medbench.interfaces import TrainingSet
 from medbench.protocols.folds import Cut, assign_folds, cut_samples
 from medbench.protocols.leaks import find_leaks
-from medbench.protocols.protocol import LEAKY, PROTOCOLS, EvaluationProtocol, protocol, seeded_as, with_leaks
+from medbench.protocols.protocol import LEAKY, PROTOCOLS, EvaluationProtocol, protocol
+from medbench.protocols.protocol_text import seeded_as, with_leaks
 from medbench.protocols.subsets import draw_images
 from medbench.samples import Samples
 from medbench.testing import toy_samples

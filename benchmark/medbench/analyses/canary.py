@@ -20,7 +20,8 @@ from medbench.data.audit_duplicates import find_duplicates
 from medbench.data.audit_official_cut import groups_across_cut
 from medbench.data.groups import link_groups
 from medbench.planning.study import Study
-from medbench.protocols.protocol import protocol, with_leaks
+from medbench.protocols.protocol import protocol
+from medbench.protocols.protocol_text import with_leaks
 from medbench.samples import Samples
 from medbench.statistics.auroc_interval import auroc_interval
 from medbench.statistics.patient_scores import ArmScores

@@ -18,7 +18,7 @@ from medbench.boards.board import Board, Row
 from medbench.boards.gains import Judged
 from medbench.planning.arms import Arm, Skipped
 from medbench.planning.study import Study
-from medbench.protocols.protocol import split_size
+from medbench.protocols.protocol_text import split_size
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from typing import TypeVar
 from medbench.errors import UsageError
 from medbench.planning.arms import Arm
 from medbench.planning.study import Study
-from medbench.protocols.protocol import protocol, with_leaks
+from medbench.protocols.protocol import protocol
+from medbench.protocols.protocol_text import with_leaks
 
 SUFFIX = "-inflation"
 

@@ -25,7 +25,8 @@ from medbench.planning.trials_of_arm import TrialsOfArm
 from medbench.planning.yardsticks import SHARE, Yardsticks, root_of, trainings
 from medbench.protocols.corruptions import corruptions_of
 from medbench.protocols.folds import Cut
-from medbench.protocols.protocol import EvaluationProtocol, protocol, with_share
+from medbench.protocols.protocol import EvaluationProtocol, protocol
+from medbench.protocols.protocol_text import with_share
 from medbench.registry.catalogue import Catalogue
 from medbench.registry.recipes import did_you_mean, listing
 from medbench.text import counted

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from medbench.boards.board import Board, Row
 from medbench.boards.training_runs import count_runs
 from medbench.planning.arm_names import arm_name, control_name
-from medbench.protocols.protocol import split_size
+from medbench.protocols.protocol_text import split_size
 from medbench.registry.display_names import classifier_name
 from medbench.report.inputs import Material, provenances
 from medbench.report.section_results import gain_cells, instead, name_of, recipe_of, word_of

@@ -13,7 +13,8 @@ from medbench.interfaces import Card
 from medbench.planning.arm_names import arm_name, control_name
 from medbench.planning.arms import is_primary
 from medbench.planning.fitted_steps import describe_fitted
-from medbench.protocols.protocol import EvaluationProtocol, protocol, split_size
+from medbench.protocols.protocol import EvaluationProtocol, protocol
+from medbench.protocols.protocol_text import split_size
 from medbench.registry.display_names import classifier_name, dataset_name, method_name
 from medbench.registry.training_facts import training_text
 from medbench.report import clinician

@@ -15,7 +15,8 @@ from medbench.planning.leak_staircase import staircase
 from medbench.planning.study import Study
 from medbench.planning.study_names import name_of_options
 from medbench.planning.time_forecast import seconds_of
-from medbench.protocols.protocol import protocol, with_leaks
+from medbench.protocols.protocol import protocol
+from medbench.protocols.protocol_text import with_leaks
 from medbench.registry import plugins
 from medbench.registry.catalogue import Catalogue
 from medbench.registry.guess_names import in_place_of_path, is_path

@@ -9,7 +9,7 @@ from math import floor, log10
 from medbench.analyses.learning_curves import LearningCurve, OfArm, Point, Worth
 from medbench.data.audit_official_cut import describe_waivers
 from medbench.planning.arm_names import arm_name, control_name
-from medbench.protocols.protocol import split_size
+from medbench.protocols.protocol_text import split_size
 from medbench.registry.display_names import classifier_name
 from medbench.statistics.verdicts import WORDS
 from medbench.tables.blocks import Block, Heading, Notes, grid, notes

@@ -12,7 +12,7 @@ from medbench.interfaces import (
     Budget,
 )
 from medbench.protocols.folds import Cut
-from medbench.protocols.protocol import seeded_as
+from medbench.protocols.protocol_text import seeded_as
 
 
 @dataclass(frozen=True)

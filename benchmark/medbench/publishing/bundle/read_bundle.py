@@ -18,7 +18,8 @@ from medbench.errors import UsageError
 from medbench.planning.arms import Arm
 from medbench.planning.study import Study
 from medbench.planning.yardsticks import MOST, SHARE
-from medbench.protocols.protocol import protocol, with_share
+from medbench.protocols.protocol import protocol
+from medbench.protocols.protocol_text import with_share
 from medbench.publishing.bundle import allowed_texts, canonical_json, predictions_csv, schemas, zip_container
 from medbench.publishing.bundle.planned_trials import planned_trials
 from medbench.publishing.bundle.predictions_csv import SubmittedPredictions
