@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from _bundles import sealed
+from medbench.publishing.bundle import zip_container
+
 TOYS = str(Path(__file__).parents[1] / "toys")
 TEXT = "external[test=other,patients=20]"
 Medbench = Callable[..., subprocess.CompletedProcess[str]]
@@ -49,12 +52,25 @@ def test_every_other_format_names_both_data_sets(ran: subprocess.CompletedProces
     assert "Trained on toy" in status.stdout, status.stderr
 
 
-def test_a_bundle_of_an_external_test_is_refused_in_one_sentence(
-    ran: subprocess.CompletedProcess[str], toy_medbench: Medbench
+def test_a_bundle_of_an_external_test_is_verified_with_both_data_sets(
+    ran: subprocess.CompletedProcess[str], toy_medbench: Medbench, toy_folder: Path
 ) -> None:
-    refused = toy_medbench("bundle", "--title", "Toys", "--author", "A. Author")
-    assert refused.returncode == 2
-    assert "tests another data set, which the check of a bundle does not split yet" in refused.stderr
+    made = toy_medbench("bundle", "--title", "Toys", "--author", "A. Author", "--out", "toys.medbench.zip")
+    assert made.returncode == 0, made.stderr
+    found = toy_medbench("verify", "toys.medbench.zip", "--accept-repeated")
+    said = " ".join(found.stdout.split())
+    assert "tier recomputed" in said, said
+    assert "phantom:toy: the same bytes as here" in said
+    assert "phantom:other: the same bytes as here" in said
+
+    path = toy_folder / "toys.medbench.zip"
+    members = {name: member.unpack(name) for name, member in zip_container.find(path.read_bytes()).items()}
+    name = next(name for name in members if name.startswith("predictions/"))
+    rows = members[name].splitlines(keepends=True)
+    path.write_bytes(sealed({**members, name: b"".join([rows[0], rows[2], rows[1], *rows[3:]])}))
+    refused = toy_medbench("verify", "toys.medbench.zip", "--accept-repeated")
+    assert refused.returncode == 9
+    assert "MB923" in refused.stdout + refused.stderr
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import numpy as np
 
 from medbench import __version__
 from medbench.data.describe import DatasetDescription
+from medbench.data.external_test import with_test_set
 from medbench.data.find_phantom import PhantomTable
 from medbench.identity.identity import derive_seed
 from medbench.interfaces import TrainingSet
@@ -101,12 +102,14 @@ class ToyRun:
         """Return our own data sets."""
         asked = [("augmenter", "adds"), *(("classifier", text) for text in self.study.classifiers)]
         recipes = dict.fromkeys(self.study.datasets, asked)
-        found = our_data.find_our_data(our_data.NeededData(recipes, self.study.phantom, None), self.catalogue, data)
+        tests = [text for text in self.study.protocols if protocol(text).is_external]
+        needed = our_data.NeededData(recipes, self.study.phantom, None, tests)
+        found = our_data.find_our_data(needed, self.catalogue, data)
         assert all(isinstance(one, DatasetDescription) for one in found.values()), found
         return found  # type: ignore[return-value]
 
     def _put(self, trial: Trial, seed: int) -> None:
-        samples = self.sources[trial.dataset].samples
+        samples = with_test_set(self.sources[trial.dataset], protocol(trial.protocol)).samples
 
         def prepare(train: Any, *held_out: Any) -> Any:
             return TrainingSet(train), *held_out

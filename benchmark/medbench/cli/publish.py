@@ -12,7 +12,6 @@ from medbench.api.terminal_progress import Display
 from medbench.cli.shared_options import blocked, load_catalogue, plugin_options
 from medbench.cli.verify import refuse, show, standing
 from medbench.data.describe import DatasetDescription
-from medbench.data.find_phantom import PhantomTable
 from medbench.errors import DataError, UsageError
 from medbench.publishing.bundle import signatures
 from medbench.publishing.bundle.allowed_texts import check_text
@@ -147,10 +146,9 @@ def reproduce(
             why = next(c["detail"] for c in found.checks if c["outcome"] == "unknown")
             raise UsageError(f"{place}: its numbers could not be recomputed here ({clean(why)}); that comes first.")
         bundle = read_bundle(file)
-        wanted = sandbox_tasks.needed_data(bundle)
         catalogue = load_catalogue(plugin_folders, plugin_switches)
         ours = our_data.find_our_data(
-            our_data.NeededData(wanted["recipes"], PhantomTable(**wanted["drawing"]), wanted["size"]),
+            our_data.needed(sandbox_tasks.needed_data(bundle)),
             catalogue,
             data or standing(),
             workers=workers,

@@ -49,6 +49,7 @@ class DatasetDescription:
         title: How people call it: the name of one's own folder; "" for a data set that has a name.
         channels: Of its images.
         tested: Data sets that external tests of the study test, by how protocols name them.
+        pictures: What tells each row's picture, "" for a blank one, where the pixels themselves are left elsewhere.
     """
 
     text: str
@@ -67,6 +68,7 @@ class DatasetDescription:
     title: str = ""
     channels: int = 1
     tested: Mapping[str, DatasetDescription] = field(default_factory=dict)
+    pictures: tuple[str, ...] = ()
 
     @property
     def is_decoded(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -52,15 +52,20 @@ def with_test_set(source: DatasetDescription, rule: EvaluationProtocol) -> Datas
             f"{source.text}: its images are {_shape(source)}, those of {other.text}, which is tested, {_shape(other)}; "
             "choose a test set of the same kind."
         )
-    pixels = None
-    if source.folder is not None and other.folder is not None:
-        opened = open_samples(source.folder), open_samples(other.folder)
-        pixels = pictures_of(source.folder, opened[0]), pictures_of(other.folder, opened[1])
+    found = pictures_in(source), pictures_in(other)
+    pixels = found if all(found) else None
     if source.is_decoded:
         _check_learnt(source, other, set(pixels[1]) - {""} if pixels is not None else set())
     own, tested = (one.samples if pixels is not None else _named_apart(one) for one in (source, other))
     joined = join_test_set(without_pixels(own), without_pixels(tested), rule.classes, pixels)
     return replace(source, data=joined_fingerprint(source.data, other.data), samples=joined, unit=other.unit)
+
+
+def pictures_in(source: DatasetDescription) -> Sequence[str]:
+    """Return what tells each row's picture; nothing of a data set that is not decoded."""
+    if source.folder is None:
+        return source.pictures
+    return pictures_of(source.folder, open_samples(source.folder))
 
 
 def _named_apart(source: DatasetDescription) -> Samples:

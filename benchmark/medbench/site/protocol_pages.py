@@ -13,6 +13,7 @@ from medbench.errors import UsageError
 from medbench.protocols.leaks import LEAKS
 from medbench.protocols.protocol import LEAKY, PROTOCOLS, EvaluationProtocol, protocol
 from medbench.publishing.stored_words import in_plain_nouns
+from medbench.registry.display_names import dataset_name
 from medbench.site.read_entries import Published
 from medbench.site.safe_texts import slug
 from medbench.text import counted
@@ -22,6 +23,7 @@ _WITHOUT = re.compile(r"trains without ([\d,]+) of ([\d,]+) images?\b")
 _NAMES: Mapping[str, str] = {
     "patients": "Split by patient",
     "official": "Official split",
+    "external": "External test",
     "images": "Split by image",
     "select-on-test": "Weights chosen on the test images",
     "augment-first": "Images generated before the split",
@@ -68,8 +70,9 @@ def design(text: str, study: Mapping[str, Any]) -> str:
     """
     rule, repeats = _rule_of(text), study["repeats"]
     often = {1: "once", 2: "twice"}.get(repeats, f"{repeats:,} times")
-    if rule and rule.name == "official":
-        return f"official split, trained {often}"
+    if rule and rule.has_one_cut:
+        where = f"tested on {dataset_name(rule.test)}" if rule.is_external else "official split"
+        return f"{where}, trained {often}"
     return f"{study['folds']}-fold cross-validation" + (f", repeated {often}" if repeats > 1 else "")
 
 
@@ -101,17 +104,23 @@ def training_size(text: str, unit: str) -> str:
 
 
 def left_out_text(board: Mapping[str, Any]) -> str:
-    """Say which training images a table of an official split leaves out, since its test part has them too; "" for none.
+    """Say what a table tests besides, and which training images it leaves out since its test part has them too.
 
     Args:
         board: JSON values of a table.
+
+    Returns:
+        "" where there is nothing to say.
     """
     rule = _rule_of(board["protocol"])
-    if rule is None or rule.overlap != "drop" or rule.patients or rule.train or rule.share < 1:
-        return ""  # of a number of images nothing is missing
-    known = [found for text in board["sentences"] if (found := _WITHOUT.search(text))]
-    number = f" ({known[0][1]} of {known[0][2]} training images)" if known else ""
-    return f"without those that the test part has too{number}"
+    if rule is None:
+        return ""
+    said = [f"tested on {dataset_name(rule.test)}"] if rule.is_external else []
+    if rule.overlap == "drop" and not (rule.patients or rule.train or rule.share < 1):  # of a number nothing is missing
+        known = [found for text in board["sentences"] if (found := _WITHOUT.search(text))]
+        number = f" ({known[0][1]} of {known[0][2]} training images)" if known else ""
+        said.append(f"without those that the test part has too{number}")
+    return ", ".join(said)
 
 
 def place(text: str) -> tuple[bool, int, float, float, str]:
@@ -159,7 +168,10 @@ def _explain(text: str, of_boards: list[str]) -> ExplainedProtocol:
 
 
 def _sentences(rule: EvaluationProtocol) -> Iterable[str]:
-    if rule.name == "official":
+    if rule.is_external:
+        yield f"All images of the data set are trained on, all of another one are tested: {dataset_name(rule.test)}."
+        yield "Repeats train anew, with other seeds, and are tested on the same images."
+    elif rule.name == "official":
         yield "The training and test parts are those that the data set's authors published; there are no folds."
         yield "Repeats train anew, with other seeds, and are tested on the same images."
     elif rule.cuts_images:
@@ -169,7 +181,7 @@ def _sentences(rule: EvaluationProtocol) -> Iterable[str]:
     if rule.overlap == "drop":
         yield "Images whose patient or picture also stands in the test part are left out of training."
     if rule.patients:
-        drawn = "drawn anew each repeat" if rule.name == "official" else "drawn anew each repeat and fold"
+        drawn = "drawn anew each repeat" if rule.has_one_cut else "drawn anew each repeat and fold"
         yield (
             f"Of the training part {counted(rule.patients, 'patient', 'are')} used, classes in their proportion, "
             f"{drawn}; the test part stays whole."

@@ -14,6 +14,7 @@ from typing import Any
 from medbench import __version__
 from medbench.boards.build import boards
 from medbench.boards.metric_columns import metrics_of
+from medbench.data.external_test import tested_facts
 from medbench.data.find_phantom import PHANTOM
 from medbench.errors import DataError, StoreError, UsageError
 from medbench.interfaces import Metric
@@ -123,18 +124,13 @@ def names_of_this_machine() -> list[str]:
 
 
 def _check_publishable(record: Mapping[str, Any]) -> None:
-    for source in record["sources"]:
+    for source in (every for one in record["sources"] for every in (one, *one.get("tests", {}).values())):
         if source["publish"] == "nothing" and not source["dataset"].startswith(PHANTOM):
             raise DataError(
                 f'{source["dataset"]}: its recipe says publish = "nothing", since ids or labels may be a person\'s or '
                 "may not be passed on; bundle a run on synthetic images (--phantom) instead."
             )
     for text in record["study"]["protocols"]:
-        if protocol(text).is_external:
-            raise UsageError(
-                f"{text} tests another data set, which the check of a bundle does not split yet; bundle a run without "
-                "that protocol."
-            )
         if "synthetic-scored" in protocol(text).switches:
             raise UsageError(
                 f"{text} scores generated images, which nobody else has; bundle a run without that protocol."
@@ -150,9 +146,10 @@ def _plan_json(store: Store, record: Mapping[str, Any], wanted: Mapping[str, Tri
     skipped = [{**skip, "reason": allowed_texts.keep_allowed(skip["reason"])} for skip in record["skipped"]]
     unseen: dict[str, dict[str, int]] = {}
     for source in record["sources"]:
-        rows = [row for row in store.rows(source["dataset"]) if row.trial.data == source["data"]]
+        rows = [row for row in store.rows(source["dataset"]) if row.status == "done"]
         for text in dict.fromkeys(study["protocols"]):
-            mine = [r.trial for r in rows if r.status == "done" and r.trial.protocol == text]
+            data = tested_facts(source, protocol(text))["data"]
+            mine = [r.trial for r in rows if (r.trial.protocol, r.trial.data) == (text, data)]
             of_plan = {(t.augmenter, t.classifier, t.budget) for t in wanted.values() if t.protocol == text}
             every = {(t.augmenter, t.classifier, t.budget) for t in mine}
             if len(every - of_plan) > MOST_LOOKS:
@@ -161,13 +158,18 @@ def _plan_json(store: Store, record: Mapping[str, Any], wanted: Mapping[str, Tri
             unseen.setdefault(source["dataset"], {})[text] = len(every - of_plan)
     return {
         "study": study,
-        "sources": [{key: source[key] for key in _OF_SOURCE} for source in record["sources"]],
+        "sources": [_source_json(source) for source in record["sources"]],
         "arms": record["arms"],
         "skipped": skipped,
         "yardsticks": list(record.get("yardsticks", ())),
         "checked": list(record.get("checked", ())),
         "unseen": unseen,  # looks: whatever was scored on these folds widens the ranges, shown or not
     }
+
+
+def _source_json(source: Mapping[str, Any]) -> dict[str, Any]:
+    tests = {name: _source_json(other) for name, other in source.get("tests", {}).items()}
+    return {key: source[key] for key in _OF_SOURCE} | ({"tests": tests} if tests else {})
 
 
 def _spec_json(trial: Trial, row: Stored) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from medbench.data.external_test import tested_facts
 from medbench.identity.identity import digest
 from medbench.planning.arms import Arm, Checked
 from medbench.planning.double_steps_trials import with_double_steps
@@ -36,19 +37,19 @@ def _trials(record: Mapping[str, Any]) -> Iterator[Trial]:
     study = Study.model_validate(record["study"])
     longer = with_double_steps(study)
     for source in record["sources"]:
-        name, data = source["dataset"], source["data"]
+        name = source["dataset"]
         arms = [Arm(**arm) for arm in record["arms"][name]]
         of_key = {arm.key: arm for arm in arms}
         left_out = {s.get("protocol") for s in record["skipped"] if s["dataset"] == name}
 
-        def trials(arm: Arm, text: str, seeds: range, of: Study = study, where: tuple[str, str] = (name, data)) -> Any:
-            folds = protocol(text).folds(of.folds)
+        def trials(arm: Arm, text: str, seeds: range, of: Study = study, source: Mapping[str, Any] = source) -> Any:
+            folds, data = protocol(text).folds(of.folds), tested_facts(source, protocol(text))["data"]
             for repeat in range(of.repeats):
                 for fold in range(folds):
                     for seed in seeds:
                         yield Trial(
-                            where[0], text, repeat, fold, folds, seed, seed, arm.augmenter, arm.classifier,
-                            of.spending, data=where[1], arm=arm.made_by,
+                            source["dataset"], text, repeat, fold, folds, seed, seed, arm.augmenter, arm.classifier,
+                            of.spending, data=data, arm=arm.made_by,
                         )  # fmt: skip
 
         for text in dict.fromkeys(study.protocols):

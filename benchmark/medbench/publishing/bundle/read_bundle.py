@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,14 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from medbench.data.audit_official_cut import waived_leaks
+from medbench.data.external_test import tested_facts
 from medbench.data.find_phantom import PHANTOM
 from medbench.errors import UsageError
 from medbench.planning.arms import Arm
 from medbench.planning.study import Study
 from medbench.planning.yardsticks import MOST, SHARE
-from medbench.protocols.protocol import protocol
+from medbench.protocols.external import match_classes
+from medbench.protocols.protocol import EvaluationProtocol, protocol
 from medbench.protocols.protocol_text import with_share
 from medbench.publishing.bundle import allowed_texts, canonical_json, predictions_csv, schemas, zip_container
 from medbench.publishing.bundle.planned_trials import planned_trials
@@ -70,6 +72,11 @@ class Bundle:
     claims: tuple[Mapping[str, Any], ...]
     members: Mapping[str, Member] = field(repr=False)
     repeated: tuple[tuple[str, str], ...] = ()
+
+    def data_of(self, dataset: str, text: str) -> str:
+        """Return the fingerprint of what a protocol of the plan arranges: of an external test, of both data sets."""
+        source = next(s for s in self.record["sources"] if s["dataset"] == dataset)
+        return str(tested_facts(source, protocol(text))["data"])
 
     def n_classes(self, dataset: str) -> int:
         """Return how many classes a data set of the plan has."""
@@ -123,9 +130,7 @@ def read_members(data: bytes, members: Mapping[str, Member]) -> Bundle:
         if name != MANIFEST:
             allowed_texts.scan(name, value)
     plan: schemas.PlanRecord = found["plan.json"]
-    record = values["plan.json"] | {"warnings": [], "sources": [
-        {**source, "notes": [], "across": {}} for source in values["plan.json"]["sources"]
-    ]}  # fmt: skip
+    record = values["plan.json"] | {"warnings": [], "sources": list(map(_with_notes, values["plan.json"]["sources"]))}
     _check_plan(plan)
     trials = planned_trials(record)
     ran = _check_planned({r.spec.id: r for r in found["trials.json"].trials}, trials, len(found["trials.json"].trials))
@@ -154,6 +159,12 @@ def read_members(data: bytes, members: Mapping[str, Member]) -> Bundle:
     )
     _check_cells(bundle)
     return bundle
+
+
+def _with_notes(source: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what boards are told of a data set where nobody noted anything."""
+    tests = {name: _with_notes(other) for name, other in source.get("tests", {}).items()}
+    return {**source, "notes": [], "across": {}, **({"tests": tests} if tests else {})}
 
 
 def _check_schema(manifest: Any) -> None:
@@ -219,10 +230,13 @@ def _check_plan(plan: schemas.PlanRecord) -> None:
     n_cells = study.repeats * study.seeds * sum(rule.folds(study.folds) for rule in rules.values())
     for source in plan.sources:
         arms = {arm.key: arm for arm in plan.arms[source.dataset]}
-        if source.publish == "nothing" and not source.dataset.startswith(PHANTOM):
-            raise refuse(f"{source.dataset} lets nothing be published")
-        if len(source.class_patients) != len(source.classes) or len(set(source.classes)) < len(source.classes):
-            raise refuse(f"the classes of {source.dataset} do not fit its patients")
+        for every in (source, *source.tests.values()):
+            if every.publish == "nothing" and not every.dataset.startswith(PHANTOM):
+                raise refuse(f"{every.dataset} lets nothing be published")
+            if len(every.class_patients) != len(every.classes) or len(set(every.classes)) < len(every.classes):
+                raise refuse(f"the classes of {every.dataset} do not fit its patients")
+        if why := _why_bad_tests(source, rules.values()):
+            raise refuse(why)
         if not arms or len(arms) < len(plan.arms[source.dataset]) or any(_is_bad_arm(arm) for arm in arms.values()):
             raise refuse(f"a method on {source.dataset} stands there twice, has no name or is made by nothing")
         if len(arms) * n_cells > MEMBERS:
@@ -240,6 +254,19 @@ def _check_plan(plan: schemas.PlanRecord) -> None:
         raise refuse("it names a data set that takes no part")
     if len(plan.checked) > 100 or len(plan.yardsticks) > 1000 or n_cells > MEMBERS:
         raise refuse(f"it amounts to more than {MEMBERS:,} training runs")
+
+
+def _why_bad_tests(source: schemas.SourceFacts, rules: Iterable[EvaluationProtocol]) -> str:
+    """Say why the data sets that are tested are not those of the protocols; "" where they are."""
+    external = [rule for rule in rules if rule.is_external]
+    if {rule.test for rule in external} != set(source.tests) or any(other.tests for other in source.tests.values()):
+        return f"the data sets that {source.dataset} is tested on are not those of its protocols"
+    try:
+        for rule in external:
+            match_classes(source.classes, source.tests[rule.test].classes, rule.classes)
+    except UsageError as error:
+        return f"{source.dataset}: {_printable(str(error))}"
+    return ""
 
 
 def _is_bad_arm(arm: Arm) -> bool:

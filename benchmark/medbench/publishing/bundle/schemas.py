@@ -88,7 +88,7 @@ class Method(_Model):
 
 
 class SourceFacts(_Model):
-    """A data set as the plan saw it."""
+    """A data set as the plan saw it, and those that external tests test, by how protocols name them."""
 
     dataset: Recipe
     data: Sha
@@ -99,6 +99,7 @@ class SourceFacts(_Model):
     dimensions: Literal[2, 3]
     unit: Literal["patient", "image"]
     publish: Literal["nothing", "predictions", "pictures"]
+    tests: dict[Recipe, SourceFacts] = Field(default_factory=dict, max_length=20)
 
 
 class PlanRecord(_Model):

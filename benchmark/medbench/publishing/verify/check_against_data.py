@@ -14,6 +14,7 @@ from medbench import __version__
 from medbench.boards.board import Board
 from medbench.boards.build import best, boards
 from medbench.data.describe import DatasetDescription
+from medbench.data.external_test import with_test_set
 from medbench.errors import LeakError, MedbenchError
 from medbench.interfaces import TrainingSet
 from medbench.planning.arm_names import arm_name
@@ -107,6 +108,8 @@ def check_against_data(
         for source in bundle.plan.sources:
             if source.dataset in found:
                 _check_source(source, found[source.dataset], report)
+                for name, other in source.tests.items():
+                    _check_source(other, found[source.dataset].tested[name], report)
         plan = _plan(bundle, found, catalogue, report)
         store = Store(folder / "store")
         _check_trials(bundle, found, catalogue, store, report)
@@ -251,7 +254,7 @@ def _check_trials(
 ) -> None:
     """Hold every trial against our cut, store it with our labels, and compute its metrics."""
     metrics = {metric_name(m): m for m in catalogue.items("metric")}
-    cuts: dict[tuple[str, str, Cut], _Parts] = {}
+    arranged, cuts = dict[tuple[str, str], Samples](), dict[tuple[str, str, Cut], _Parts]()
     unknown: set[str] = set()
     compared, signs, frequencies = 0, Signs(), FrequencyCheck()
     nested = bundle.environment.medbench == [DREW_NESTED]
@@ -261,8 +264,10 @@ def _check_trials(
         trial, told = bundle.trials[key], bundle.results[key]
         if trial.dataset not in found:
             continue
-        samples = found[trial.dataset].samples
         where = (trial.dataset, trial.protocol, trial.cut)
+        if where[:2] not in arranged:
+            arranged[where[:2]] = with_test_set(found[trial.dataset], protocol(trial.protocol)).samples
+        samples = arranged[where[:2]]
         if where not in cuts:
             cuts[where] = _parts(samples, trial, found[trial.dataset].dimensions, nested=nested)
         parts = cuts[where]

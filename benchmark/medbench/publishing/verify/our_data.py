@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,12 @@ import numpy as np
 
 from medbench.data.decode import Progress
 from medbench.data.describe import DatasetDescription, add_other_datasets, describe_decoded
+from medbench.data.external_test import pictures_in, with_test_set
 from medbench.data.find_phantom import PHANTOM, PhantomTable
 from medbench.data.sources import Source, locate_datasets, locate_other_dataset
 from medbench.data.transfer_sources import datasets_in, key_of_dataset
 from medbench.errors import DataError, MedbenchError, UsageError
+from medbench.protocols.protocol import protocol
 from medbench.registry.catalogue import Catalogue
 from medbench.registry.describe_recipe import with_inner
 from medbench.registry.display_names import modality
@@ -40,11 +42,23 @@ class NeededData:
         recipes: Augmenters and classifiers by data set, as ``(kind, text)``; they may learn from further data sets.
         drawing: How phantoms were drawn.
         size: Working size; None is each data set's own.
+        tests: Texts of the protocols that test another data set.
     """
 
     recipes: Mapping[str, Sequence[tuple[str, str]]]
     drawing: PhantomTable
     size: int | None
+    tests: Sequence[str] = ()
+
+    @property
+    def tested(self) -> tuple[str, ...]:
+        """The data sets that are tested besides, as protocols name them."""
+        return tuple(dict.fromkeys(protocol(text).test for text in self.tests))
+
+
+def needed(told: Mapping[str, Any]) -> NeededData:
+    """Return what :func:`medbench.publishing.verify.sandbox_tasks.needed_data` says."""
+    return NeededData(told["recipes"], PhantomTable(**told["drawing"]), told["size"], told["tests"])
 
 
 def find_our_data(
@@ -77,7 +91,8 @@ def find_cards(wanted: NeededData, catalogue: Catalogue) -> dict[str, dict[str, 
     Where the recipe, or medbench of a built-in one, says how images were taken, the modality as well.
     """
     found = {}
-    for name in wanted.recipes:
+    drawn = PHANTOM if any(name.startswith(PHANTOM) for name in wanted.recipes) else ""
+    for name in (*wanted.recipes, *(f"{drawn}{text.removeprefix(PHANTOM)}" for text in wanted.tested)):
         try:
             recipe = catalogue.resolve("dataset", name.removeprefix(PHANTOM))
             card = recipe.card
@@ -110,7 +125,7 @@ def check_names(wanted: NeededData, catalogue: Catalogue, data: Sequence[str]) -
     Raises:
         UsageError: For the first of them.
     """
-    names = {text.removeprefix(PHANTOM) for text in wanted.recipes}
+    names = {text.removeprefix(PHANTOM) for text in (*wanted.recipes, *wanted.tested)}
     try:
         known = [catalogue.resolve("dataset", text) for text in sorted(names)]
         arms = [catalogue.resolve(*of) for recipes in wanted.recipes.values() for of in recipes]
@@ -154,7 +169,17 @@ def _find_data_set(
         for name, other in learnt.items()
     }
     described = _decode(source, workers, progress)
-    return add_other_datasets(described, {name: _decode(other, workers, progress) for name, other in others.items()})
+    whole = add_other_datasets(described, {name: _decode(other, workers, progress) for name, other in others.items()})
+    tested: dict[str, DatasetDescription] = {}
+    for name in wanted.tested:
+        other = catalogue.resolve("dataset", name.removeprefix(PHANTOM))
+        no_files(other)
+        place = locate_other_dataset(catalogue, other, source, data=data, drawing=wanted.drawing)
+        tested[name] = _decode(place, workers, progress)
+    whole = replace(whole, tested=tested)
+    for text in wanted.tests:  # a recipe that learns from who is tested, or images of another kind, show here
+        with_test_set(whole, protocol(text))
+    return whole
 
 
 def _decode(source: Source, workers: int, progress: Progress | None) -> DatasetDescription:
@@ -177,32 +202,40 @@ def no_files(recipe: Any) -> None:
 
 def save(found: Mapping[str, DatasetDescription], folder: Path) -> None:
     """Write what is known of data sets, without pixels, for the process that checks."""
-    listed = []
-    for number, one in enumerate(found.values()):
-        _save_samples(folder / f"{number}.npz", one.samples)
-        for k, rows in enumerate(one.others.values()):
-            _save_samples(folder / f"{number}-{k}.npz", rows)
-        listed.append(
-            {
-                "text": one.text, "data": one.data, "dimensions": one.dimensions, "notes": list(one.notes),
-                "unit": one.unit, "publish": one.publish, "across": {k: list(v) for k, v in one.across.items()},
-                "warnings": list(one.warnings), "others": list(one.others),
-            }
-        )  # fmt: skip
+    listed = [_save(one, folder, str(number), pictures=bool(one.tested)) for number, one in enumerate(found.values())]
     (folder / "sources.json").write_text(json.dumps(listed))
+
+
+def _save(one: DatasetDescription, folder: Path, stem: str, *, pictures: bool) -> dict[str, Any]:
+    _save_samples(folder / f"{stem}.npz", one.samples)
+    for k, rows in enumerate(one.others.values()):
+        _save_samples(folder / f"{stem}-{k}.npz", rows)
+    tests = enumerate(one.tested.items())
+    return {
+        "text": one.text, "data": one.data, "dimensions": one.dimensions, "notes": list(one.notes),
+        "unit": one.unit, "publish": one.publish, "across": {k: list(v) for k, v in one.across.items()},
+        "warnings": list(one.warnings), "others": list(one.others), "channels": one.channels,
+        "pictures": list(pictures_in(one)) if pictures else [],
+        "tests": {name: _save(other, folder, f"{stem}-test-{k}", pictures=True) for k, (name, other) in tests},
+    }  # fmt: skip
 
 
 def load(folder: Path) -> dict[str, DatasetDescription]:
     """Read what :func:`save` wrote."""
-    found = {}
-    for number, one in enumerate(json.loads((folder / "sources.json").read_text())):
-        others = {name: _load_samples(folder / f"{number}-{k}.npz") for k, name in enumerate(one["others"])}
-        found[one["text"]] = DatasetDescription(
-            one["text"], one["data"], None, _load_samples(folder / f"{number}.npz"), one["dimensions"],
-            tuple(one["notes"]), one["unit"], one["publish"], others,
-            across={k: tuple(map(tuple, v)) for k, v in one["across"].items()}, warnings=tuple(one["warnings"]),
-        )  # fmt: skip
-    return found
+    listed = json.loads((folder / "sources.json").read_text())
+    return {one["text"]: _load(one, folder, str(number)) for number, one in enumerate(listed)}
+
+
+def _load(one: Mapping[str, Any], folder: Path, stem: str) -> DatasetDescription:
+    others = {name: _load_samples(folder / f"{stem}-{k}.npz") for k, name in enumerate(one["others"])}
+    tests = enumerate(one["tests"].items())
+    return DatasetDescription(
+        one["text"], one["data"], None, _load_samples(folder / f"{stem}.npz"), one["dimensions"],
+        tuple(one["notes"]), one["unit"], one["publish"], others,
+        across={k: tuple(map(tuple, v)) for k, v in one["across"].items()}, warnings=tuple(one["warnings"]),
+        channels=one["channels"], pictures=tuple(one["pictures"]),
+        tested={name: _load(other, folder, f"{stem}-test-{k}") for k, (name, other) in tests},
+    )  # fmt: skip
 
 
 def _save_samples(path: Path, s: Samples) -> None:

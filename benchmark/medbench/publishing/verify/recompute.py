@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 
 from medbench.data.describe import DatasetDescription
+from medbench.data.external_test import with_test_set
 from medbench.identity.identity import digest
 from medbench.planning.plan import Plan
 from medbench.planning.training_draws import find_draws
 from medbench.protocols.protocol import protocol
 from medbench.publishing.bundle.predictions_csv import SubmittedPredictions
 from medbench.publishing.bundle.read_bundle import Bundle
+from medbench.publishing.bundle.schemas import SourceFacts
 from medbench.publishing.refusals import Refused
 from medbench.samples import Samples, joins_patients
 from medbench.store.store import Store
@@ -103,11 +105,11 @@ def store_the_rest(store: Store, bundle: Bundle, datasets: Mapping[str, DatasetD
             continue
         for text, number in bundle.plan.unseen[source.dataset].items():
             for n in range(number):
-                _store_unseen(store, bundle, source.dataset, source.data, text, n)
+                _store_unseen(store, bundle, source.dataset, text, n)
 
 
-def _store_unseen(store: Store, bundle: Bundle, dataset: str, data: str, text: str, number: int) -> None:
-    study = bundle.plan.study
+def _store_unseen(store: Store, bundle: Bundle, dataset: str, text: str, number: int) -> None:
+    study, data = bundle.plan.study, bundle.data_of(dataset, text)
     trial = Trial(dataset, text, 0, 0, protocol(text).folds(study.folds), 0, 0, f"unseen-{number}", "unseen",
                   study.spending, data=data)  # fmt: skip
     trial = dataclasses.replace(trial, id=digest(trial.to_json()))
@@ -120,6 +122,12 @@ def _store_unseen(store: Store, bundle: Bundle, dataset: str, data: str, text: s
     (folder / "result.json").write_text(json.dumps(record))
 
 
+def _facts(ours: DatasetDescription, told: SourceFacts) -> dict[str, Any]:
+    """Return what boards are told of a data set: our own facts under the fingerprints of the bundle."""
+    tests = {name: _facts(other, told.tests[name]) for name, other in ours.tested.items()}
+    return {**ours.facts(), "data": told.data, **({"tests": tests} if tests else {})}
+
+
 def record_of(bundle: Bundle, datasets: Mapping[str, DatasetDescription], plan: Plan | None) -> dict[str, Any]:
     """Return the record that boards are built from: our own plan where there is one, made of the bundle's code.
 
@@ -130,16 +138,16 @@ def record_of(bundle: Bundle, datasets: Mapping[str, DatasetDescription], plan: 
     """
     record: dict[str, Any] = dict(bundle.record)
     theirs = {name: arms for name, arms in record["arms"].items() if name in datasets}
-    data = {source.dataset: source.data for source in bundle.plan.sources}
+    told = {source.dataset: source for source in bundle.plan.sources}
     warnings = [said for one in datasets.values() for said in one.warnings]
-    sources = [{**one.facts(), "data": data[name]} for name, one in datasets.items()]
+    sources = [_facts(one, told[name]) for name, one in datasets.items()]
     if plan is None:
         of_ours = {
             key: [v for v in record[key] if v["dataset"] in datasets] for key in ("skipped", "yardsticks", "checked")
         }
         study = bundle.plan.study
         drawn = [
-            find_draws(one.samples, name, text, study.repeats)
+            find_draws(with_test_set(one, protocol(text)).samples, name, text, study.repeats)
             for name, one in datasets.items()
             for text in study.protocols
         ]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from medbench.protocols.protocol import protocol
 from medbench.publishing.bundle.read_bundle import Bundle, read_bundle
 from medbench.publishing.bundle.signatures import signer_of
 from medbench.publishing.refusals import Refused
@@ -56,6 +57,7 @@ def needed_data(bundle: Bundle) -> dict[str, Any]:
         "recipes": recipes,
         "drawing": study.phantom.model_dump(),
         "size": study.budget.size,
+        "tests": [text for text in study.protocols if protocol(text).is_external],
     }
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from medbench.data.decode import Progress
-from medbench.data.find_phantom import PhantomTable
 from medbench.errors import UsageError
 from medbench.publishing.refusals import Refused
 from medbench.publishing.verify import our_data
@@ -96,7 +95,7 @@ def verify_bundle(
         return Verified(tuple(seen["checks"]), None, Refused(**seen["refused"]))
     folders = [folder.absolute() for folder in setup.plugin_folders]
     catalogue = plugins.load(folders=folders, blocked=setup.blocked)
-    wanted = our_data.NeededData(seen["recipes"], PhantomTable(**seen["drawing"]), seen["size"])
+    wanted = our_data.needed(seen)
     our_data.check_names(wanted, catalogue, setup.data)
     data = setup.data or setup.standing_data
     ours = our_data.find_our_data(wanted, catalogue, data, workers=setup.workers, progress=progress)
