@@ -626,6 +626,8 @@ def test_a_gain_that_is_a_moved_threshold_is_none_at_a_fair_one(lab: Lab) -> Non
     assert " at a threshold learnt on watched patients (AUROC +.000)." in said[0]
     assert moved_thresholds(board) == []
     assert "gain at a fair" in render([board], "table", wide=True)
+    head = next(line for line in render([board], "md").splitlines() if line.startswith("| method"))
+    assert "| verdict | gain at a fair threshold, points | 95 % CI at a fair threshold |" in head
 
 
 def test_a_failed_training_run_takes_the_fair_threshold_of_the_method_above(lab: Lab) -> None:
@@ -654,7 +656,10 @@ def test_results_of_before_have_no_fair_threshold(lab: Lab) -> None:
     assert values["balanced"]["balanced_accuracy_fair_threshold"] is not None
     assert values["geometric"]["balanced_accuracy_fair_threshold"] is None
     assert values["geometric"]["gain_fair_threshold"] is None
-    assert "Not known of" not in render([board], "table", wide=True)
+    said = "Gain at a fair threshold: not stored, as results of before hold no predictions for watched patients."
+    assert " ".join(render([board], "table", wide=True).split()).count(said) == 1
+    assert render([board], "md").count(said) == 1
+    assert "gain at a fair threshold, points" not in render([board], "md")
 
 
 def test_a_declared_positive_class_heads_the_wide_table(tmp_path: Path) -> None:

@@ -74,23 +74,27 @@ class Results:
         """Every board: one per data set, protocol and classifier."""
         return tuple(BoardView(board) for board in self.built())
 
-    def built(self, *, further: bool = True, metrics: bool = True) -> list[Board]:
+    def built(self, *, further: bool = True, metrics: bool = True, fair: bool = False) -> list[Board]:
         """Return every board as it was computed.
 
         Args:
             further: Compute the further measures as well: precision, confusion, calibration.
             metrics: Compute metrics of plugins as well.
+            fair: Compute the gain of every method at a fair threshold, as with further measures.
         """
+        wanted = further, metrics, fair or further
         for known, built in self._cache.items():
-            if known[0] >= further and known[1] >= metrics:  # what shows less is shown from what holds more
+            if all(
+                has >= wants for has, wants in zip(known, wanted, strict=True)
+            ):  # what shows less is shown from what holds more
                 return built
         registered = self.catalogue().items("metric") if metrics else None
         record = with_positive(self.record, self.catalogue()) if further else self.record
-        self._cache[further, metrics] = boards(self.store, record, wide=further, metrics=registered)
-        return self._cache[further, metrics]
+        self._cache[wanted] = boards(self.store, record, wide=further, fair=fair, metrics=registered)
+        return self._cache[wanted]
 
     @cached_property
-    def _cache(self) -> dict[tuple[bool, bool], list[Board]]:
+    def _cache(self) -> dict[tuple[bool, bool, bool], list[Board]]:
         return {}
 
     def board(
@@ -175,7 +179,8 @@ class Results:
         if which == "corruptions":
             return self._write_corruptions(form, screen)
         further = wide or form in ("csv", "json")
-        built = self.built(further=further, metrics=further or which == "published")
+        fair = which == "gains" and form in ("md", "latex", "html")
+        built = self.built(further=further, metrics=further or which == "published", fair=fair)
         if which == "inflation":
             return render_inflation(find_inflations(built), form, screen=screen)
         if which == "published":

@@ -61,6 +61,7 @@ def show(name: str, plugin_folders: tuple[Path, ...], plugin_switches: tuple[str
         ("published", f"a result may hold: {card.publish}"),
         ("scored", f"per {card.unit}"),
         ("size", f"{dataset.size} pixels along every axis by default"),
+        *((("positive", str(positive)),) if (positive := getattr(dataset, "positive", "")) else ()),
     ):
         lines = textwrap.wrap(clean(text.replace("\n", " ")), 66) or [""]
         click.echo(f"  {title:<10}  " + "\n              ".join(lines))

@@ -32,6 +32,11 @@ COLUMNS = {
     "seconds_alone": "time",
 }
 """Title by key of a flat row."""
+FAIR = {
+    "gain_fair_threshold": "gain at a fair threshold, points",
+    "interval_fair_threshold": "95 % CI at a fair threshold",
+}
+"""The same of columns that stand there where a row has such a gain."""
 COUNTS = {
     "done": "training runs done",
     "failed": "failed",
@@ -63,7 +68,7 @@ def board_blocks(board: Board, *, wide: bool) -> Iterator[Block]:
         caption=f"{name_of_data(board)}, {network}: gain of each method over the method it is compared with.",
         label=re.sub("[^a-z0-9]+", "-", f"{board.source['dataset']} {board.classifier} {board.protocol}".lower()),
     )
-    further = [*without_number([board]), *without_fair_gain(board)] if wide else []
+    further = [*without_fair_gain(board), *(without_number([board]) if wide else [])]
     yield notes([*found.why_no_verdict, *found.warnings, *mark_notes(board), *found.notes, *further])
 
 
@@ -103,17 +108,18 @@ def _verdict(word: str | None) -> str:
 
 def _columns(board: Board, wide: bool) -> dict[str, str]:
     titles = dict(COLUMNS)
+    if any(row.fair is not None and row.fair.gain is not None for row in board.all_rows):
+        titles = {key: title for key, title in titles.items() if key != "seconds_alone"} | FAIR
+        titles["seconds_alone"] = COLUMNS["seconds_alone"]
     if wide:
         classes = board.source["classes"]
         titles |= {
             "macro_f1": "macro-F1",
             "balanced_accuracy_argmax": "balanced accuracy of the most probable class, %",
             "balanced_accuracy_fair_threshold": "balanced accuracy at a fair threshold, %",
-            "gain_fair_threshold": "gain at a fair threshold, points",
-            "interval_fair_threshold": "95 % CI at a fair threshold",
         }
         if not any(row.fair is not None for row in board.all_rows):
-            titles = {key: title for key, title in titles.items() if not key.endswith("fair_threshold")}
+            del titles["balanced_accuracy_fair_threshold"]
         titles |= {f"{measure}_{name}": f"{measure} {name}" for measure in ("recall", "precision") for name in classes}
         titles |= {"auprc": "AUPRC", "mcc": "MCC", "brier": "Brier", "calibration_slope": "calibration slope",
                    "calibration_error": "calibration error"}  # fmt: skip
