@@ -28,8 +28,8 @@ def test_what_differs_in_the_classifier_stands_below_the_other_classifier() -> N
 
     first, second, third = _tree(arms)
     assert first == "class balancing (reference)"
-    assert second.startswith("└ class balancing with pretrained on other")
-    assert third.startswith("  └ class balancing with pretrained on other")
+    assert second.startswith("└ class balancing with net pretrained on other")
+    assert third.startswith("  └ class balancing with net pretrained on other")
     assert "not run" not in second + third
 
 

@@ -97,7 +97,6 @@ HEADS: Mapping[str, str] = {"linear": "Linear layer", "mlp": "Hidden layer", "kn
 CHOSEN_NETWORKS: Mapping[str, tuple[str, str, str]] = {
     "timm": ("model", "{} (timm)", "resnet18"),
     "monai": ("network", "{} (MONAI)", "DenseNet121"),
-    "pretrained-on": ("source", "pretrained on {}", ""),
 }
 """Classifiers that are one of many: the parameter that says which, how the name is made of it, and its default."""
 DATASETS: Mapping[str, str] = {
@@ -257,11 +256,13 @@ def generator_name(text: str) -> str:
 def classifier_name(text: str) -> str:
     """Name a classifier: ``timm[model=resnet18]`` is ``resnet18 (timm)``; what it begins from stands behind.
 
-    ``frozen`` is a head on frozen features.
+    ``frozen`` is a head on frozen features, ``pretrained-on`` a network that learnt other images first.
     """
     spec = _parse(text)
     if spec.name == "frozen":
         return _frozen_name(dict(spec.parameters))
+    if spec.name == "pretrained-on":
+        return _pretrained_name(dict(spec.parameters))
     key, form, default = CHOSEN_NETWORKS.get(spec.name, ("", "", ""))
     parameters = dict(spec.parameters)
     chosen = parameters.pop(key, default)
@@ -272,6 +273,13 @@ def classifier_name(text: str) -> str:
         if parameters.get("trunk") == "0.1":  # unless another is given
             del parameters["trunk"]
     return _with(name, tuple(parameters.items()))
+
+
+def _pretrained_name(parameters: dict[str, str]) -> str:
+    network = classifier_name(parameters.pop("classifier", "small-cnn"))
+    source, augmenter = parameters.pop("source", ""), parameters.pop("augmenter", "balanced")
+    learnt = [dataset_name(source)] * bool(source) + [method_name(augmenter)] * (augmenter != "balanced")
+    return _with(f"{network} pretrained on {' and '.join(learnt)}" if learnt else network, tuple(parameters.items()))
 
 
 def _frozen_name(parameters: dict[str, str]) -> str:
