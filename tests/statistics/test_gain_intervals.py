@@ -79,9 +79,8 @@ def test_sentence_4_the_interval_is_the_formula_by_hand(
     v_both = sum(w / n**2 for w, n in zip(within, sizes, strict=True)) / repeats / max(1, repeats - 1)
     if folds > 1:
         v_train = max(0.0, v_train - v_both)
-        v_pat += (max(1 / (folds - 1), min(0.6, 12 / (df + 1))) if repeats > 1 else 1 / (folds - 1)) * max(
-            0.0, v_pat - v_both
-        )
+        unstable = repeats * v_both / v_pat if repeats > 1 and v_pat else 0.0
+        v_pat += max(1 / (folds - 1), min(1.0, unstable)) * max(0.0, v_pat - v_both)
     else:
         v_train *= 1 + repeats * overlap / (1 - overlap) if overlap <= 0.8 else 1
     v_pat = max(v_pat, sum(1 / (n + 2) ** 2 for n in np.bincount(labels)) / k**2)

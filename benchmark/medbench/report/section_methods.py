@@ -271,7 +271,11 @@ def _ranges(material: Material, keys: Mapping[str, str]) -> Iterator[str]:
     )
     if False in official:
         where = "For cross-validation the" if len(official) > 1 else "The"
-        more = ", or more where the rarest class is small" if material.study.repeats > 1 else ""
+        more = (
+            ", or more, all of it at most, where the classifiers change their decisions from training to training"
+            if material.study.repeats > 1
+            else ""
+        )
         yield (
             f"{where} variance has three parts: a bootstrap of patients within classes; an allowance for the training "
             f"images that the K folds share, 1/(K-1) of the patient variance that stays the same over repeats{more}; "

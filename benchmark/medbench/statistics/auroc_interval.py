@@ -51,7 +51,7 @@ def auroc_intervals(
     )
     for (name, (arm, control)), trainings in zip(known.items(), of_trainings.tolist(), strict=True):
         rare, value = rarest(arm) - 1, arm.auroc - control.auroc
-        patients = between_patients(moved[name], folds, rare + 1)
+        patients = between_patients(moved[name], folds)
         shown = trainings if trainings == trainings else 0.0
         df = degrees(patients, shown, rare, of_draws, folds)
         error, t = float(np.sqrt(patients + shown)), two_sided(df)

@@ -9,8 +9,8 @@ patients drawn like these. One interval answers for it::
     V_train variance of the gain between repeats / repeats
     V_both  variance of what moves a patient from repeat to repeat, patients apart, / repeats: it is in V_pat and in
             V_train alike, and a variance of patients and trainings together counts it once
-    a       allowance for training sets that share patients: 1 / (K - 1), or over repeats 12 / patients of the rarest
-            class, at most .6, where that is more
+    a       allowance for training sets that share patients: 1 / (K - 1), or R V_both / V_pat, at most 1, where that is
+            more: a learner that changes its mind on many patients when it is trained again
     SE^2    folds: V_pat + a max(0, V_pat - V_both) + max(0, V_train - V_both)
             an official cut: V_pat + T (1/R + o / (1 - o)), T = max(0, R V_train - R V_both), see :mod:`.variances`:
             o is the part of the training patients that two of R draws share
@@ -111,7 +111,7 @@ def intervals(
     influence = np.stack([m.mean(0) for m in moved.values()], axis=1)  # (clusters, comparisons)
     df = rarest(first) - 1
     least = smallest_variance(first.clusters, first.labels)
-    patients = np.array([max(least, between_patients(m, folds, df + 1)) for m in moved.values()])
+    patients = np.array([max(least, between_patients(m, folds)) for m in moved.values()])
     of_repeats = {name: _by_repeat(*both) for name, both in pairs.items()}
     part = part_taken_off(folds, len(pairs))
     draws = np.array([of_one_draw(of_repeats[name], moved[name], part) for name in pairs])
