@@ -89,7 +89,8 @@ for (const block of document.querySelectorAll("pre[data-copy]")) {
   button.setAttribute("aria-label", `Copy: ${block.getAttribute("aria-label")}`);
   button.addEventListener("click", async () => {
     try {
-      await navigator.clipboard.writeText(text);
+      // A browser that asks the user first, or is busy, may not answer: then the text is selected.
+      await Promise.race([navigator.clipboard.writeText(text), new Promise((_, refuse) => setTimeout(refuse, 1000))]);
       button.textContent = "Copied";
     } catch {
       getSelection().selectAllChildren(block);
