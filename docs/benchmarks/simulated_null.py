@@ -126,7 +126,16 @@ def table(counts: Counts, rng: np.random.Generator, asked: argparse.Namespace, n
     put_stand_ins(cells, failed, asked)
     clean = [score(made, 2) for made in cells]
     evidence = [
-        Evidence(asked.folds, asked.repeats, len(cells[0]), len(cells[0]), rarest(clean[0]), patients, len(of_arm))
+        Evidence(
+            asked.folds,
+            asked.repeats,
+            len(cells[0]),
+            len(cells[0]),
+            rarest(clean[0]),
+            patients,
+            len(of_arm),
+            overlap=overlap_of(asked),
+        )
         for of_arm in failed
     ]
     if asked.fair:
