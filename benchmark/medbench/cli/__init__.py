@@ -84,13 +84,17 @@ def _terminate(number: int, frame: object) -> None:
     raise _Terminated
 
 
-def main() -> None:
-    """Run the command line and end with the exit code that fits."""
+def _set_up() -> None:
     signal.signal(signal.SIGTERM, _terminate)
     # Records and plans of 100,000 training runs are kept, no garbage: looking through them took an eighth of the time.
     gc.set_threshold(200_000, 20, 100)
     # Workers start as `python -c`, which would let a timeit.py of the user's folder stand before the library's.
     os.environ.setdefault("PYTHONSAFEPATH", "1")
+
+
+def main() -> None:
+    """Run the command line and end with the exit code that fits."""
+    _set_up()
     debug = os.environ.get("MEDBENCH_DEBUG", "") not in ("", "0")
     stdout = sys.stdout
     try:
