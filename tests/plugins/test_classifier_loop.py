@@ -20,7 +20,7 @@ from medbench import TrainingSet
 from medbench.interfaces import Budget
 from medbench.samples import Samples
 from medbench.testing import SandboxContext, toy_samples
-from medbench_plugins.networks.small import SmallCNN
+from medbench_plugins.networks.small import Resized, SmallCNN
 from medbench_plugins.training import batch_norms
 from medbench_plugins.training.bagging import fit_network
 from medbench_plugins.training.batches import draw_rows
@@ -188,6 +188,21 @@ def test_what_is_predicted_does_not_hang_on_how_many_rows_are_predicted_at_once(
     monkeypatch.setattr("medbench_plugins.training.predictor.PIXELS", 3 * images[0, 0].size)
 
     assert predictor(images) == pytest.approx(together, abs=1e-6)
+
+
+@pytest.mark.parametrize(("enlarged", "most"), [(0, 48), (448, 16)])
+def test_small_images_that_a_network_enlarges_count_at_that_size(enlarged: int, most: int) -> None:
+    sizes: list[int] = []
+
+    class Counts(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            sizes.append(len(x))
+            return x.mean((1, 2, 3))[:, None].repeat(1, 2)
+
+    network = Resized(Counts(), enlarged) if enlarged else Counts()
+    NetworkPredictor(network, torch.device("cpu"))(np.zeros((48, 1, 8, 8), np.uint8))
+
+    assert max(sizes) == most
 
 
 def test_the_average_is_the_closed_form_and_leaves_buffers_out() -> None:

@@ -48,7 +48,7 @@ def fit_network(
     Args:
         build: Makes a network from ``float32 (B, channels, *spatial)`` to logits ``(B, n_classes)``.
         training_set: Rows labelled -1 are never drawn.
-        validation: Evaluated ten times with the averaged weights, for the facts only; may be empty.
+        validation: Evaluated up to ten times with the averaged weights, for the facts only; may be empty.
         context: Gives steps, batch, threads, device and the seeds "batch", "init", "dropout", "transform" and "norms".
         lr: Peak learning rate.
         min_size: Smaller images are resized to this many pixels along every axis, on the device.

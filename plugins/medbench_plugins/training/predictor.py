@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -58,7 +59,7 @@ class NetworkPredictor:
     @torch.no_grad()
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Return ``float64 (n, n_classes)``, rows summing to 1."""
-        blocks = np.array_split(np.arange(len(x)), max(1, -(-len(x) // _rows_at_once(x))))
+        blocks = np.array_split(np.arange(len(x)), max(1, -(-len(x) // _rows_at_once(self.network, x))))
         with repeatable_kernels():
             logits = [self.network(as_input(torch.from_numpy(x[rows]).to(self.device))).cpu() for rows in blocks]
         return self.inverse_link(torch.cat(logits).double()).numpy()
@@ -69,9 +70,11 @@ class NetworkPredictor:
         return {name: tensor.cpu().numpy() for name, tensor in network.state_dict().items()}
 
 
-def _rows_at_once(x: np.ndarray) -> int:
-    """Return how many rows of images or vectors are predicted together."""
-    return max(1, min(MOST_ROWS, PIXELS // max(1, int(np.prod(x.shape[2:])))))
+def _rows_at_once(network: nn.Module, x: np.ndarray) -> int:
+    """Return how many rows of images or vectors are predicted together; images count at the size the network sees."""
+    least = max((module.size for module in network.modules() if isinstance(module, Resized)), default=0)
+    pixels = math.prod(max(side, least) for side in x.shape[2:])
+    return max(1, min(MOST_ROWS, PIXELS // pixels))
 
 
 def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
