@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 
+from medbench_plugins.transforms import affine
 from medbench_plugins.transforms.affine import flip, random_affine, rotation, spine_hybrid, warp
 from medbench_plugins.transforms.ranges import AffineRanges
 
@@ -134,6 +138,45 @@ def test_a_shift_moves_by_a_fraction_of_its_own_axis_and_brings_in_background(sh
 
     assert torch.allclose(moved[..., :12], x[..., 4:], atol=1 / 255)
     assert torch.all(moved[..., 12:] == -1)
+
+
+@given(shape=SHAPES, seed=st.integers(0, 99))
+@settings(deadline=None, max_examples=30)
+def test_any_map_samples_as_scipy_does(shape: tuple[int, ...], seed: int) -> None:
+    x, draws = images(shape, seed), torch.Generator().manual_seed(seed)
+    d = len(shape) - 2
+    matrix = torch.randn(len(x), d, d, generator=draws) * 0.5 + torch.eye(d)
+    shift = torch.rand(len(x), d, generator=draws) - 0.5
+
+    warped = warp(x, matrix, shift)
+
+    sides = np.array(shape[2:])
+    for row in range(len(x)):
+        turn, middle = matrix[row].double().numpy(), (sides - 1) / 2
+        start = middle + shift[row].double().numpy() * sides - turn @ middle
+        for image, got in zip(x[row].double().numpy(), warped[row].numpy(), strict=True):
+            reference = ndimage.affine_transform(image, turn, start, order=1, mode="grid-constant", cval=-1)
+            assert np.abs(got - reference).max() < 1e-4
+
+
+@pytest.mark.parametrize("d", [2, 3])
+def test_a_random_map_turns_shrinks_and_slants_in_that_order(d: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, asked, planes = images((5, 1, *[8] * d)), [], d * (d - 1) // 2
+    ranges = AffineRanges(rotation=40.0, scale=0.3, shear=20.0, translation=0.2)
+    monkeypatch.setattr(affine, "warp", lambda x, matrix, shift: asked.append((matrix, shift)) or x)
+
+    random_affine(x, torch.Generator().manual_seed(1), ranges, flips=(), probability=1.0)
+
+    drawn = torch.rand(5, 2 + 2 * planes + 2 * d, generator=torch.Generator().manual_seed(1)).double().numpy()
+    amounts = 2 * drawn[:, 1 : 2 + 2 * planes + d] - 1
+    for row, (matrix, shift) in enumerate(zip(*asked[0], strict=True)):
+        degrees, slants = np.split(amounts[row, 1 : 1 + 2 * planes] * ([40.0] * planes + [20.0] * planes), 2)
+        slant = np.eye(d)
+        for tangent, (i, j) in zip(np.tan(np.deg2rad(slants)), combinations(range(d), 2), strict=True):
+            slant[j, i] = tangent
+        turn = rotation(torch.from_numpy(degrees)[None].float())[0].double().numpy()
+        assert np.allclose(matrix, turn / (1 + 0.3 * amounts[row, 0]) @ slant, atol=1e-5)
+        assert np.allclose(shift, 0.2 * amounts[row, 1 + 2 * planes :], atol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

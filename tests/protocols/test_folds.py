@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -138,6 +139,30 @@ def test_patients_of_one_size_are_dealt_as_ever() -> None:
         for salt in "01":
             by_rows = assign_folds(samples.groups, labels, 5, salt=salt)
             assert np.array_equal(assign_folds(samples.groups, labels, 5, salt=salt, evenly=True), by_rows)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(1, 9), st.integers(0, 1)), min_size=20, max_size=90),
+    st.integers(0, 2**32),
+    st.integers(2, 5),
+)
+def test_parts_of_a_cut_are_those_of_its_two_assignments(groups: list[tuple[int, int]], seed: int, folds: int) -> None:
+    samples = samples_of([size for size, _ in groups], [label for _, label in groups])
+    rng = np.random.default_rng(seed)
+    labels = np.where(rng.random(len(samples)) < 0.1, 1 - samples.labels, samples.labels)
+    samples = replace(samples, labels=labels).take(rng.permutation(len(samples)))
+    if min(len(set(samples.groups[samples.labels == k].tolist())) for k in (0, 1)) < folds:
+        return
+
+    fold_of = assign_folds(samples.groups, samples.labels, folds, salt="1", evenly=True)
+    for fold in range(folds):
+        train, validation, test = cut_samples(samples, Cut(fold, folds, 1))
+        rest = np.flatnonzero(fold_of != fold)
+        watched = assign_folds(samples.groups[rest], samples.labels[rest], 10, salt=f"1|{fold}|validation")
+        assert test.ids.tolist() == samples.ids[fold_of == fold].tolist()
+        assert validation.ids.tolist() == samples.ids[rest[watched == 0]].tolist()
+        assert train.ids.tolist() == samples.ids[rest[watched != 0]].tolist()
 
 
 def test_repeats_are_different_partitions() -> None:

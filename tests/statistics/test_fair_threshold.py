@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import optimize, special
 
-from medbench.statistics.fair_threshold import at_fair_thresholds, learn_threshold
+from medbench.statistics.fair_threshold import LEAST_SLOPE, at_fair_thresholds, learn_threshold
 from medbench.statistics.patient_scores import Cell, score
 from medbench.statistics.pool_images_by_patient import Units
 
@@ -32,11 +32,12 @@ def arm_of(shift: float, seed: int = 0, n: int = 200) -> tuple[dict[Cell, Units]
 
 @pytest.mark.parametrize("n_classes", [2, 4])
 @pytest.mark.parametrize("penalty", [0.03, 1.0])
-def test_the_fit_minimises_the_loss_that_is_stated(n_classes: int, penalty: float) -> None:
+@pytest.mark.parametrize("known", [1.5, -0.5])
+def test_the_fit_minimises_the_loss_that_is_stated(n_classes: int, penalty: float, known: float) -> None:
     rng = np.random.default_rng(3)
     labels = np.arange(90) % 7 % n_classes
     patients = np.arange(90).astype(str)
-    logs = rng.standard_normal((90, n_classes)) + np.eye(n_classes)[labels] * 1.5 - np.arange(n_classes)
+    logs = rng.standard_normal((90, n_classes)) + np.eye(n_classes)[labels] * known - np.arange(n_classes)
     p = special.softmax(logs, axis=1)
     rarest = np.bincount(labels).min()
 
@@ -46,9 +47,12 @@ def test_the_fit_minimises_the_loss_that_is_stated(n_classes: int, penalty: floa
         return float(np.mean(of_classes) + penalty / rarest * ((at[0] - 1) ** 2 + (at[1:] ** 2).sum()))
 
     found = learn_threshold(p, labels, patients, penalty)
-    reference = optimize.minimize(loss, np.r_[1.0, np.zeros(n_classes)], method="BFGS", options={"gtol": 1e-9}).x
+    bounds = [(LEAST_SLOPE, None), *[(None, None)] * n_classes]
+    start = np.r_[1.0, np.zeros(n_classes)]
+    reference = optimize.minimize(loss, start, method="L-BFGS-B", bounds=bounds, options={"gtol": 1e-9, "ftol": 0}).x
 
     assert found is not None
+    assert (found.slope == LEAST_SLOPE) == (known < 0)  # scores that mislead
     assert np.r_[found.slope, found.bias] == pytest.approx(reference, abs=1e-5)
     assert found.bias.sum() == pytest.approx(0, abs=1e-9)
 
@@ -111,7 +115,10 @@ def test_scores_that_mislead_are_not_turned_round() -> None:
     tested, watched, _ = arm_of(0.0)
     turned = {key: replace(u, probabilities=u.probabilities[:, ::-1]) for key, u in watched.items()}
 
-    assert score(at_fair_thresholds(tested, turned), 2).balanced_accuracy == 0.5
+    fair = score(at_fair_thresholds(tested, turned), 2)
+
+    assert fair.auroc == pytest.approx(score(tested, 2).auroc)
+    assert fair.balanced_accuracy > 0.7  # a threshold midway between the classes, not one that tells nobody apart
 
 
 def test_a_class_that_was_never_watched_gives_no_threshold() -> None:

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from medbench.errors import ContractError, LeakError, Skip, StoreError
-from medbench.interfaces import Budget, TrainingSet
+from medbench.identity.identity import digest, identity
+from medbench.interfaces import Budget, Generator, TrainingSet
 from medbench.protocols.folds import Cut
 from medbench.protocols.protocol import EvaluationProtocol
 from medbench.samples import Samples
@@ -22,7 +23,7 @@ from medbench.trial.context import TrialContext
 from medbench.trial.fit_one_stage import fit_stage, training_part
 from medbench.trial.prior_correction import correct_prior
 from medbench.trial.run_one_trial import Measures, Recipes, run_trial
-from medbench.trial.stages import load_state, save_state
+from medbench.trial.stages import load_state, save_state, stage_key
 from medbench.trial.trial import Result, Trial
 
 SAMPLES = toy_samples(60, size=8)
@@ -196,6 +197,18 @@ def test_a_stage_is_the_same_whichever_arm_and_fold_asks_for_it(tmp_path: Path) 
 
     assert keys[0] == keys[1]
     assert fitted[0] == fitted[1]
+
+
+@pytest.mark.parametrize("numerics", ["exact", "portable"])
+@pytest.mark.parametrize("stage_seed", [0, 7, 12345])
+def test_a_stage_key_is_the_digest_of_all_it_depends_on(stage_seed: int, numerics: str) -> None:
+    stage, budget = Offset(), Budget(generator_steps=40, threads=2, numerics=numerics)
+
+    key = stage_key(stage, made_of='d"\n', ids=["b", "é", "a"], stage_seed=stage_seed, budget=budget)
+
+    seen: list[Any] = [40, 2] if isinstance(stage, Generator) else [40, 2, budget.steps, budget.batch]
+    seen += [numerics] if numerics != "exact" else []
+    assert key == digest([identity(stage), 'd"\n', ["a", "b", "é"], stage_seed, seen])
 
 
 def test_a_stage_key_depends_on_recipe_rows_data_seed_and_generator_steps(tmp_path: Path) -> None:

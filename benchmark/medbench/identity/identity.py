@@ -31,8 +31,12 @@ CORE = (
 
 def digest(value: Any) -> str:
     """Return the SHA-256 of a JSON value in its canonical form, as hex digits."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(canonical(value).encode()).hexdigest()
+
+
+def canonical(value: Any) -> str:
+    """Return a JSON value as text, always the same for equal values."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def derive_seed(*parts: Any) -> int:

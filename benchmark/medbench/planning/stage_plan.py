@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,11 +16,11 @@ from medbench.samples import Samples
 from medbench.text import counted
 from medbench.trial.encode import encoder_and_head
 from medbench.trial.kept_features import KeptFeatures, features_key, kept_by
-from medbench.trial.stages import ENCODER, EVERYTHING, features_made_of, ids_of, recipe_digest, stage_key
+from medbench.trial.stages import ENCODER, EVERYTHING, features_made_of, ids_of, recipe_digest, stage_keys
 from medbench.trial.trial import Trial
 
-Keys = dict[tuple[str, ...], str]
-"""Keys that are known already, of one cut."""
+Keys = dict[tuple[str, str], Callable[[int], str]]
+"""Keys of the stages of one cut that are known already, by their seed."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,6 @@ class StageJobs:
     _names: dict[Any, tuple[str, str]] = field(default_factory=dict)
     _steps: dict[tuple[str, int], int] = field(default_factory=dict)
     _tables: dict[tuple[str, str], str] = field(default_factory=dict)
-    _ids: tuple[Samples, list[str]] | None = None
 
     def of_trial(
         self, augmenter: Augmenter, classifier: Classifier, trial: Trial, cut: CheckedCut, keys: Keys
@@ -100,7 +99,8 @@ class StageJobs:
             where = _Where(cut.train, features_made_of(cut.train.made_of, key), "features", before)
         extractor = self.catalogue.resolve("extractor", trial.extractor) if trial.extractor else None
         for recipe in (augmenter, head, extractor):
-            yield from self._plan_needed(recipe, trial, where, keys)
+            if needs(recipe):  # most recipes need nothing, and a plan asks a hundred thousand times
+                yield from self._plan_needed(recipe, trial, where, keys)
         if (kept := kept_by(extractor)) is not None:
             yield self._plan_features(kept, trial)
 
@@ -147,15 +147,11 @@ class StageJobs:
         return self._names[stage]
 
     def _key(self, stage: Any, code: str, trial: Trial, where: _Where, keys: Keys) -> str:
-        """Return a stage's key, computed once a cut."""
-        known = (code, str(trial.stage_seed), where.made_of)
+        """Return a stage's key; all of it but the seed is computed once a cut."""
+        known = (code, where.made_of)
         if known not in keys:
-            if self._ids is None or self._ids[0] is not where.train:
-                self._ids = where.train, sorted(ids_of(where.train))  # seeds of a cut share them
-            keys[known] = stage_key(
-                stage, made_of=where.made_of, ids=self._ids[1], stage_seed=trial.stage_seed, budget=trial.budget
-            )
-        return keys[known]
+            keys[known] = stage_keys(stage, made_of=where.made_of, ids=ids_of(where.train), budget=trial.budget)
+        return keys[known](trial.stage_seed)
 
     def _steps_of(self, stage: Any, code: str, most: int) -> int:
         """Return the steps of a generator, looked up once a recipe; 0 of a stage that has none of its own."""

@@ -18,7 +18,7 @@ from medbench.planning.check_cut import check_cut
 from medbench.planning.leak_staircase import arms_under
 from medbench.planning.plan import Plan
 from medbench.planning.seed_block import BLOCK, SEEDS, in_block
-from medbench.planning.stage_plan import StageJobs
+from medbench.planning.stage_plan import Keys, StageJobs
 from medbench.planning.study import Study
 from medbench.planning.training_draws import describe_draws
 from medbench.planning.trials_of_arm import TrialsOfArm
@@ -292,7 +292,7 @@ def _plan_trials(builder: _Builder, place: _Place, trained: _Trained) -> None:
             if not any(known.startswith(begin) for known in builder.warnings):
                 builder.warnings.append(warning)
         builder.trained.setdefault((source.text, place.text), []).append(set(checked.train.groups.tolist()))
-        keys: dict[tuple[str, ...], str] = {}
+        keys: Keys = {}
         for seed, stage_seed, arm, trials in every_cell + (of_block if (repeat, fold) == BLOCK else []):
             trial = of_arms[arm].trial(repeat, fold, seed, stage_seed)
             trials.append(trial)

@@ -10,7 +10,7 @@ import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -44,21 +44,31 @@ def cut_samples(
     Raises:
         DataError: If there are fewer groups of a class than folds.
     """
-    keys = getattr(samples, by)
     if by == "groups":
         _enough_groups(samples, cut.folds)
+    rows, groups = _grouped(samples, by)
     folds = _partition(samples, by, cut.folds, cut.repeat)
-    rest = np.flatnonzero(folds != cut.fold)
-    watched = assign_folds(
-        keys[rest], samples.labels[rest], VALIDATION_FOLDS, salt=f"{cut.repeat}|{cut.fold}|validation"
-    )
-    return samples.take(rest[watched != 0]), samples.take(rest[watched == 0]), samples.take(folds == cut.fold)
+    rest = {name: group for name, group in groups.items() if folds[name] != cut.fold}
+    watched = _greedy(rest, VALIDATION_FOLDS, salt=f"{cut.repeat}|{cut.fold}|validation")
+    # Where the group of each row belongs: 0 is trained on, 1 watches, 2 is tested.
+    part = np.array([2 if folds[name] == cut.fold else int(watched[name] == 0) for name in groups])[rows]
+    train, validation, test = (samples.take(part == k) for k in range(3))
+    return train, validation, test
 
 
 @functools.lru_cache(maxsize=8)
-def _partition(samples: Samples, by: str, folds: int, repeat: int) -> np.ndarray:
+def _grouped(samples: Samples, by: str) -> tuple[np.ndarray, dict[str, _Group]]:
+    """Count the rows of each group once for all cuts; return the place of each row's group too, ``int64 (n,)``."""
+    keys = getattr(samples, by)
+    groups = _count(keys, samples.labels)
+    places = {name: place for place, name in enumerate(groups)}
+    return np.array([places[name] for name in keys.tolist()], dtype=np.int64), groups
+
+
+@functools.lru_cache(maxsize=8)
+def _partition(samples: Samples, by: str, folds: int, repeat: int) -> dict[str, int]:
     """Assign the folds of a repeat once for all of them."""
-    return assign_folds(getattr(samples, by), samples.labels, folds, salt=str(repeat), evenly=True)
+    return _deal(_grouped(samples, by)[1], folds, salt=str(repeat), evenly=True)
 
 
 def official_cut(
@@ -102,66 +112,96 @@ def assign_folds(groups: np.ndarray, labels: np.ndarray, folds: int, *, salt: st
     Returns:
         ``int64 (n,)`` fold of each row, 0 to folds - 1.
     """
+    fold_of = _deal(_count(groups, labels), folds, salt=salt, evenly=evenly)
+    return np.fromiter((fold_of[g] for g in groups.tolist()), dtype=np.int64, count=len(groups))
+
+
+@dataclass(frozen=True)
+class _Group:
+    """What stays together.
+
+    Attributes:
+        rows: Number of rows of each class, by class.
+        size: Number of rows.
+        place: What groups are sorted by, those that are dealt first before others.
+    """
+
+    rows: tuple[tuple[int, int], ...]
+    size: int
+    place: tuple[int, int]
+
+
+def _count(groups: np.ndarray, labels: np.ndarray) -> dict[str, _Group]:
     counts: dict[str, dict[int, int]] = {}
     for group, label in zip(groups.tolist(), labels.tolist(), strict=True):
         of_group = counts.setdefault(group, {})
         of_group[label] = of_group.get(label, 0) + 1
-    fold_of = _greedy(counts, folds, salt)
-    if evenly and (uneven := _unevenness(counts, fold_of, folds)) > 0:
+    return {
+        name: _Group(tuple(sorted(of.items())), sum(of.values()), (-max(of.values()), -sum(of.values())))
+        for name, of in counts.items()
+    }
+
+
+def _deal(groups: Mapping[str, _Group], folds: int, *, salt: str, evenly: bool) -> dict[str, int]:
+    """Deal groups to folds as :func:`assign_folds` says; return the fold of each."""
+    fold_of = _greedy(groups, folds, salt)
+    if evenly and (uneven := _unevenness(groups, fold_of, folds)) > 0:
         # A group counts as one, parted over its classes; scaled by what all sizes divide, so that no fraction is needed
         # and groups of one size are dealt as by rows.
-        whole = math.lcm(*{sum(of_group.values()) for of_group in counts.values()})
-        shares = {g: {k: n * (whole // sum(of.values())) for k, n in of.items()} for g, of in counts.items()}
-        by_groups = _greedy(counts, folds, salt, weights=shares)
-        if _unevenness(counts, by_groups, folds) < uneven:
+        whole = math.lcm(*{group.size for group in groups.values()})
+        shares = {name: tuple((k, n * (whole // g.size)) for k, n in g.rows) for name, g in groups.items()}
+        by_groups = _greedy(groups, folds, salt, weights=shares)
+        if _unevenness(groups, by_groups, folds) < uneven:
             fold_of = by_groups
-    return np.fromiter((fold_of[g] for g in groups.tolist()), dtype=np.int64, count=len(groups))
+    return fold_of
 
 
 def _greedy(
-    counts: Mapping[str, Mapping[int, int]],
+    groups: Mapping[str, _Group],
     folds: int,
     salt: str,
-    weights: Mapping[str, Mapping[int, int]] | None = None,
+    weights: Mapping[str, tuple[tuple[int, int], ...]] | None = None,
 ) -> dict[str, int]:
     """Deal groups to folds.
 
     Args:
-        counts: Rows of each class, by group.
+        groups: By name.
         folds: Number of folds.
         salt: Orders groups of one size.
         weights: What a group counts of each of its classes; its rows if left out.
     """
-    weights = weights or counts
     totals: dict[int, int] = {}
-    for of_group in weights.values():
-        for label, weight in of_group.items():
-            totals[label] = totals.get(label, 0) + weight
-    items = {group: sorted(of_group.items()) for group, of_group in weights.items()}
-    order = sorted(counts, key=lambda g: (-max(counts[g].values()), -sum(counts[g].values()), shuffled_by(salt, g)))
-    held = {label: [0] * folds for label in totals}
-    sizes = [0] * folds
-    fold_of: dict[str, int] = {}
-    for group in order:
-        members = items[group]
-        if len(members) == 1:  # nearly always: the class held least decides, and no fractions are needed
-            loads: list[Any] = held[members[0][0]]
-        else:
-            loads = [sum(m * held[k][f] / totals[k] ** 2 for k, m in members) for f in range(folds)]
-        best = min(zip(loads, sizes, range(folds), strict=True))[2]
-        fold_of[group] = best
-        sizes[best] += sum(counts[group].values())
+    for members in weights.values() if weights else (group.rows for group in groups.values()):
         for label, weight in members:
-            held[label][best] += weight
+            totals[label] = totals.get(label, 0) + weight
+    above = 1 + sum(group.size for group in groups.values())  # no fold holds as many rows
+    ranks = {label: [0] * folds for label in totals}  # of a fold: above * what it holds of the class + its rows
+    of_labels = list(ranks.values())
+    fold_of: dict[str, int] = {}
+    for _, _, name in sorted([(group.place, shuffled_by(salt, name), name) for name, group in groups.items()]):
+        group = groups[name]
+        members = weights[name] if weights else group.rows
+        if len(members) == 1:  # nearly always: the class held least decides, then the rows, and no fractions are needed
+            of_label = ranks[members[0][0]]
+            best = of_label.index(min(of_label))
+        else:
+            loads = [sum(m * (ranks[k][f] // above) / totals[k] ** 2 for k, m in members) for f in range(folds)]
+            rows = [rank % above for rank in of_labels[0]]
+            best = min(zip(loads, rows, range(folds), strict=True))[2]
+        fold_of[name] = best
+        for of_label in of_labels:
+            of_label[best] += group.size
+        for label, weight in members:
+            ranks[label][best] += weight * above
     return fold_of
 
 
-def _unevenness(counts: Mapping[str, Mapping[int, int]], fold_of: Mapping[str, int], folds: int) -> float:
+def _unevenness(groups: Mapping[str, _Group], fold_of: Mapping[str, int], folds: int) -> float:
     """Return by how much of an even share a fold's groups of a class are off, the worst of all, beyond one group."""
     held: dict[int, list[int]] = {}
-    for group, of_group in counts.items():
-        for label in of_group:
-            held.setdefault(label, [0] * folds)[fold_of[group]] += 1
+    for name, group in groups.items():
+        for label, _ in group.rows:
+            held.setdefault(label, [0] * folds)[fold_of[name]] += 1
     return max((abs(folds * n - sum(of_label)) - folds) / sum(of_label) for of_label in held.values() for n in of_label)
 
 

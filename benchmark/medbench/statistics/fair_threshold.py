@@ -13,7 +13,7 @@ and decisions are those of softmax(s * l + b). A validation part is small, so th
 put together, but for every patient, and whoever shares a picture with one, that is tested in the run whose threshold is
 learnt: no tested patient's label reaches its own threshold. Other runs that learnt from the patient predict some of the
 watched, so that two numbers, slope and bias, may hold a trace of it; ``docs/benchmarks/fair_threshold.py --noise``
-measures that. The slope is never below 0: where scores mislead those watched, nobody is told apart.
+measures that. The slope is never below :data:`LEAST_SLOPE`: a threshold moves decisions and never turns them around.
 
 Source:
     Platt, "Probabilistic outputs for support vector machines", Advances in Large Margin Classifiers (1999); one slope
@@ -34,6 +34,9 @@ PENALTY = 0.03
 """Chosen among five by simulation: ``docs/benchmarks/fair_threshold.py``."""
 SMALLEST = 1e-12
 STEPS = 100
+LEAST_SLOPE = 0.1
+"""A few watched patients may mislead. With so small a slope the threshold is about midway between the classes' mean log
+probabilities; with none at all nobody would be told apart, which no longer is a question of the threshold."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +44,7 @@ class Threshold:
     """What log probabilities are multiplied by and what is added to each class's.
 
     Attributes:
-        slope: 0 or more.
+        slope: :data:`LEAST_SLOPE` or more.
         bias: ``float64 (n_classes,)``, of sum 0.
     """
 
@@ -72,28 +75,33 @@ def learn_threshold(
     logs = _logs(probabilities)
     weights = 1.0 / (n_classes * counts[labels])
     truth = np.eye(n_classes)[labels]
-    # Parameters: the slope, then the biases. Only differences of biases count; the penalty makes their sum 0.
-    now = np.concatenate([[1.0], np.zeros(n_classes)])
-    start, ridge = now.copy(), 2 * max(penalty, 1e-9) / rarest
+    start, ridge = np.concatenate([[1.0], np.zeros(n_classes)]), 2 * max(penalty, 1e-9) / rarest
 
     def loss(at: np.ndarray) -> float:
         own = np.take_along_axis(_log_softmax(at[0] * logs + at[1:]), labels[:, None], 1)[:, 0]
         return float(-(weights * own).sum() + ridge / 2 * ((at - start) ** 2).sum())
 
-    for _ in range(STEPS):  # Newton's method with halved steps; the loss is strictly convex
-        p = _softmax(now[0] * logs + now[1:])
-        pull = weights[:, None] * (p - truth)
-        gradient = np.concatenate([[(pull * logs).sum()], pull.sum(0)]) + ridge * (now - start)
-        curved = _curvature(p, logs, weights) + ridge * np.eye(n_classes + 1)
-        step, before = np.linalg.solve(curved, gradient), loss(now)
-        size = 1.0
-        while size > 1e-6 and loss(now - size * step) > before - 1e-4 * size * float(gradient @ step):
-            size /= 2
-        now = now - size * step
-        if np.abs(size * step).max() < 1e-9:
-            break
-    if now[0] <= 0:  # the least with a slope of 0 or more: balanced classes leave no bias then
-        return Threshold(0.0, np.zeros(n_classes))
+    def descend(now: np.ndarray, free: np.ndarray) -> np.ndarray:
+        """Return the least over the free parameters: Newton's method with halved steps on a strictly convex loss."""
+        for _ in range(STEPS):
+            p = _softmax(now[0] * logs + now[1:])
+            pull = weights[:, None] * (p - truth)
+            gradient = (np.concatenate([[(pull * logs).sum()], pull.sum(0)]) + ridge * (now - start))[free]
+            curved = (_curvature(p, logs, weights) + ridge * np.eye(n_classes + 1))[np.ix_(free, free)]
+            step, before = np.zeros(n_classes + 1), loss(now)
+            step[free] = np.linalg.solve(curved, gradient)
+            size = 1.0
+            while size > 1e-6 and loss(now - size * step) > before - 1e-4 * size * float(gradient @ step[free]):
+                size /= 2
+            now = now - size * step
+            if np.abs(size * step).max() < 1e-9:
+                break
+        return now
+
+    # Parameters: the slope, then the biases. Only differences of biases count; the penalty makes their sum 0.
+    now = descend(start, np.arange(n_classes + 1))
+    if now[0] < LEAST_SLOPE:  # the loss is convex, so the least with a larger slope has this one
+        now = descend(np.concatenate([[LEAST_SLOPE], now[1:]]), np.arange(1, n_classes + 1))
     return Threshold(float(now[0]), now[1:] - now[1:].mean())
 
 
@@ -134,7 +142,7 @@ def _decided_by(threshold: Threshold, units: Units) -> Units:
     p = threshold.apply(units.probabilities)
     if len(p) and np.ptp(units.probabilities, axis=0).max() < SMALLEST:  # the same for everybody
         p = np.full_like(p, 1 / p.shape[1])
-    frequencies = None if units.frequencies is None else units.frequencies ** max(0.0, threshold.slope)
+    frequencies = None if units.frequencies is None else units.frequencies**threshold.slope
     return replace(units, probabilities=p, frequencies=frequencies)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from medbench import sealed_records
 from medbench.errors import ContractError
-from medbench.identity.identity import digest, identity
+from medbench.identity.identity import canonical, digest, identity
 from medbench.interfaces import Budget, Generator, needs
 from medbench.registry.describe_recipe import describe
 from medbench.samples import Samples
@@ -47,13 +47,19 @@ def find_announced_stage(recipe: str, *users: Any) -> Any:
 
 
 def stage_key(stage: Any, *, made_of: str, ids: list[str], stage_seed: int, budget: Budget) -> str:
-    """Return what a fitted stage is stored under, known before anything is fitted.
+    """Return what a fitted stage is stored under, known before anything is fitted; arguments as :func:`stage_keys`."""
+    return stage_keys(stage, made_of=made_of, ids=ids, budget=budget)(stage_seed)
+
+
+def stage_keys(stage: Any, *, made_of: str, ids: list[str], budget: Budget) -> Callable[[int], str]:
+    """Return a function from the seed of a study's stages to what the fitted stage is stored under.
+
+    A plan asks it for thousands of seeds; all but the seed is put into the digest once.
 
     Args:
         stage: The recipe.
         made_of: Fingerprint of the data set.
         ids: Ids of the rows it is fitted on.
-        stage_seed: Seed of the study's stages.
         budget: Only what a stage can see of it counts: its steps, threads and numerics.
     """
     seen: list[int | str] = [budget.generator_steps, budget.threads]
@@ -61,7 +67,16 @@ def stage_key(stage: Any, *, made_of: str, ids: list[str], stage_seed: int, budg
         seen += [budget.steps, budget.batch]
     if budget.numerics != "exact":
         seen.append(budget.numerics)
-    return digest([identity(stage), made_of, sorted(ids), stage_seed, seen])
+    # The digest of the list [identity, made_of, ids, seed, seen].
+    begin = hashlib.sha256(f"{canonical([identity(stage), made_of, sorted(ids)])[:-1]},".encode())
+    end = f",{canonical(seen)}]"
+
+    def of_seed(stage_seed: int) -> str:
+        whole = begin.copy()
+        whole.update(f"{canonical(stage_seed)}{end}".encode())
+        return whole.hexdigest()
+
+    return of_seed
 
 
 def _are_generators(stage: Any) -> bool:

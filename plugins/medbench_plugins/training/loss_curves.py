@@ -35,7 +35,7 @@ class LossCurves:
 
     def add(self, *losses: torch.Tensor) -> None:
         """Keep the losses of this step; what is captured on a device may hold this call."""
-        self.values.index_copy_(0, self._at, torch.stack(losses).detach()[None])
+        self.values.index_copy_(0, self._at, torch.stack([loss.detach() for loss in losses])[None])
 
     def count(self) -> None:
         """Know that one more step was taken."""

@@ -29,10 +29,14 @@ def warp(x: torch.Tensor, matrix: torch.Tensor, shift: torch.Tensor) -> torch.Te
         Shape and dtype of `x`, in [-1, 1]. What lies outside the input is -1, the background; the edge is never
         mirrored, since a mirrored organ is an anatomy that does not exist.
     """
-    half = _constant(tuple(side / 2 for side in x.shape[2:]), x.device)
-    matrix = matrix * half / half[:, None]  # pixels to the [-1, 1] of affine_grid, axis by axis
-    theta = torch.cat([matrix.flip((1, 2)), 2 * shift.flip(1)[..., None]], dim=2)  # (B, d, d + 1), last axis first
-    grid = (_grid(tuple(x.shape[2:]), x.device).expand(len(x), -1, -1) @ theta.mT).view(len(x), *x.shape[2:], -1)
+    d, spatial = x.ndim - 2, tuple(x.shape[2:])
+    half = _constant(tuple(side / 2 for side in spatial), x.device)
+    matrix = matrix * half / half[:, None]  # pixels to the [-1, 1] of grid_sample, axis by axis
+    # Rows in the order of grid_sample, which counts axes from the last one; a column an axis, and the shift.
+    by_axis = torch.cat([matrix, 2 * shift[..., None]], dim=2).flip(1).view(len(x), d, -1, *[1] * d)
+    of_axes = [by_axis[:, :, axis] * where for axis, where in enumerate(_places(spatial, x.device))]
+    # Sums of lines are less work than a product with the place of every pixel, and round alike on all processors.
+    grid = sum(reversed(of_axes[:-1]), start=of_axes[-1]).add_(by_axis[:, :, d]).movedim(1, -1)
     # Zeros outside become -1 by lifting the image onto [0, 2] and back.
     lifted = F.grid_sample(x.float() + 1, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
     return lifted.sub_(1).clamp_(-1, 1).to(x.dtype)
@@ -96,18 +100,19 @@ def random_affine(
     n_planes = d * (d - 1) // 2
     drawn = torch.rand(B, 2 + 2 * n_planes + 2 * d, generator=generator, device=x.device)
     changed, amounts, mirrors = drawn.split((1, 1 + 2 * n_planes + d, d), dim=1)
+    # A number in [0, 1) less one half, times twice the largest amount.
+    angle = (math.pi / 180,) * 2 * n_planes
     largest = [ranges.scale, *[ranges.rotation] * n_planes, *[ranges.shear] * n_planes, *[ranges.translation] * d]
-    amounts = _constant(tuple(largest), x.device) * (2 * amounts - 1)
-    sizes, degrees, moves = amounts.split((1, 2 * n_planes, d), dim=1)
-    angles, shears = torch.deg2rad(degrees).chunk(2, dim=1)
+    amounts = (amounts - 0.5) * _constant(tuple(2 * one for one in largest), x.device)
+    amounts = amounts * _constant((1.0, *angle, *[1.0] * d), x.device)
+    sizes, angles, shears, moves = amounts.split((1, n_planes, n_planes, d), dim=1)
     # Output to input: the content grows by a factor when the positions shrink by it.
     matrix = _turn(angles) / (1 + sizes)[:, :, None]
-    slants, slant = torch.tan(shears), _identity(B, d, x.device)
-    for plane, (i, j) in enumerate(combinations(range(d), 2)):
-        slant[:, j, i] = slants[:, plane]
-    mirrored = flip(x, flips, mirrors < 0.5)
-    moved = warp(mirrored, matrix @ slant, moves)
-    return torch.where(_over_pixels(changed[:, 0] < probability, x), moved, x)
+    slants = torch.tan(shears)[:, None]
+    for plane, (i, j) in enumerate(combinations(range(d), 2)):  # a column j is whole yet where it is added to i < j
+        matrix[:, :, i].add_(matrix[:, :, j] * slants[:, :, plane])
+    moved = warp(flip(x, flips, mirrors < 0.5), matrix, moves)
+    return torch.where(_over_pixels(changed < probability, x), moved, x)
 
 
 SPINE_CHANGES = ("original", "rot45", "rot90", "rot270", "hflip", "vflip", "shear", "zoom", "crop")
@@ -186,12 +191,11 @@ def _constant(numbers: tuple[float, ...], device: torch.device) -> torch.Tensor:
 
 
 @cache
-def _grid(spatial: tuple[int, ...], device: torch.device) -> torch.Tensor:
-    """Return where the pixels of an image lie in [-1, 1], last axis first, and a 1: ``float32 (1, pixels, d + 1)``."""
-    d = len(spatial)
-    unmoved = torch.eye(d, d + 1, device=device)[None]
-    where = F.affine_grid(unmoved, [1, 1, *spatial], align_corners=False).view(1, -1, d)
-    return torch.cat([where, torch.ones_like(where[..., :1])], dim=2)
+def _places(spatial: tuple[int, ...], device: torch.device) -> tuple[torch.Tensor, ...]:
+    """Return where the pixels lie in [-1, 1] along each axis, ``float32 (1, ..., side, ..., 1)``, first axis first."""
+    unmoved = torch.eye(2, 3, device=device)[None]
+    lines = [F.affine_grid(unmoved, [1, 1, 1, side], align_corners=False)[0, 0, :, 0] for side in spatial]
+    return tuple(line.view(*[-1 if k == axis else 1 for k in range(len(spatial))]) for axis, line in enumerate(lines))
 
 
 def _identity(n: int, d: int, device: torch.device) -> torch.Tensor:
