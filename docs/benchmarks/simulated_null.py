@@ -18,6 +18,7 @@ wrong word a table stands in no more than 5 % (the lower 95 % bound decides) and
 
 --external tests an official cut on patients of another hospital. --fair scores all at a threshold learnt on the tenth
 of the training patients that is only watched; there are no words: joint intervals that leave out 0 count as wrong.
+--auroc adds the intervals of the gains in macro AUROC, each by itself.
 --corruptions N adds N kinds of noise to the tested images: one family of N x 12 gains, and one of what they are more
 than on clean images.
 """
@@ -33,6 +34,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from simulated_learners import NULLS, OfCells, simulate
 
+from medbench.statistics.auroc_interval import auroc_intervals
 from medbench.statistics.fair_threshold import at_fair_thresholds
 from medbench.statistics.gain_intervals import Interval, intervals, rarest
 from medbench.statistics.patient_scores import ArmScores, Cell, score
@@ -110,6 +112,7 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--worth", type=float, default=2.0)
     parser.add_argument("--external", action="store_true", help="an official cut tests patients of another hospital")
     parser.add_argument("--fair", action="store_true", help="score at a threshold learnt on watched patients")
+    parser.add_argument("--auroc", action="store_true", help="count the intervals of gains in AUROC too")
     parser.add_argument("--corruptions", type=int, default=0, help="kinds of noise on the tested images")
     parser.add_argument("--seed", type=int, default=0)
     return parser
@@ -155,6 +158,10 @@ def table(counts: Counts, rng: np.random.Generator, asked: argparse.Namespace, n
             further = [replace(s, correct=s.correct - c.correct) for s, c in zip(scores, clean, strict=True)]
             for family, of_arms in zip(families, (scores, further), strict=True):
                 family |= pairs_of(of_arms, f"noise {kind} / ", asked)
+    if asked.auroc:
+        for gain in auroc_intervals(families[0], folds=asked.folds, overlap=overlap_of(asked)).values():
+            if gain is not None:
+                add_interval(counts, gain, "AUROC: ")
     wrong, outside = 0, set[str]()
     for n, pairs in enumerate(families):
         found = intervals(pairs, folds=asked.folds, overlap=overlap_of(asked))

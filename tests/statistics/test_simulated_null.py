@@ -18,11 +18,12 @@ OFFICIAL = "--folds 1 --pool 4 --test 300"
 @pytest.mark.parametrize(
     ("design", "tables"),
     [
-        ("", 30),
+        ("--auroc", 30),
         ("--mixed", 20),
         ("--fair", 8),
         ("--corruptions 3", 10),
-        (OFFICIAL, 20),
+        (f"{OFFICIAL} --auroc", 20),
+        (f"{OFFICIAL} --fair", 20),
         (f"{OFFICIAL} --external", 20),
         ("--folds 1 --pool 2 --repeats 5 --test 300", 15),
     ],
