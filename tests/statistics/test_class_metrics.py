@@ -11,6 +11,7 @@ from medbench.statistics.class_metrics import (
     confusion_matrix,
     macro_auroc,
     macro_aurocs,
+    macro_aurocs_and_moves,
     macro_f1,
     recalls_of,
 )
@@ -33,6 +34,37 @@ def test_auroc_depends_on_order_only(seed: int) -> None:
     p = rng.random(22).round(1)
 
     assert macro_auroc(labels, np.c_[1 - p, p]) == pytest.approx(macro_auroc(labels, np.c_[1 - p**3, p**3]))
+
+
+def covariance_of_delong(labels: np.ndarray, scores: np.ndarray, others: np.ndarray) -> float:
+    """Return their covariance of two AUROCs of the same units, as their equations (5) and (6) are written."""
+
+    def kernel(x: float, y: float) -> float:
+        return 1.0 if x > y else 0.5 if x == y else 0.0
+
+    diseased, healthy = np.flatnonzero(labels == 1), np.flatnonzero(labels == 0)
+    of_diseased = [[np.mean([kernel(s[i], s[j]) for j in healthy]) for i in diseased] for s in (scores, others)]
+    of_healthy = [[np.mean([kernel(s[i], s[j]) for i in diseased]) for j in healthy] for s in (scores, others)]
+    return float(np.cov(of_diseased)[0, 1] / len(diseased) + np.cov(of_healthy)[0, 1] / len(healthy))
+
+
+@given(seed=SEEDS, rare=st.integers(2, 9), digits=st.integers(1, 9))
+@settings(max_examples=30, deadline=None)
+def test_what_units_move_an_auroc_by_has_the_variances_of_delong(seed: int, rare: int, digits: int) -> None:
+    rng = np.random.default_rng(seed)
+    labels = [rng.permutation(np.r_[np.ones(n), np.zeros(n + 3)].astype(np.int64)) for n in (rare, 4)]
+    scores = [[(rng.normal(size=len(y)) + y).round(digits) for y in labels] for _ in range(2)]
+    ends = np.cumsum([len(y) for y in labels])[:-1]
+
+    moves = [
+        np.split(macro_aurocs_and_moves(labels, [np.c_[-p, p] for p in of_method])[1], ends) for of_method in scores
+    ]
+
+    for part, y in enumerate(labels):
+        one, other = (of_method[part] for of_method in moves)
+        p, q = (of_method[part] for of_method in scores)
+        assert one @ other == pytest.approx(covariance_of_delong(y, p, q), abs=1e-12)
+        assert one @ one == pytest.approx(covariance_of_delong(y, p, p), abs=1e-12)
 
 
 def test_a_class_that_was_never_tested_lowers_no_mean() -> None:

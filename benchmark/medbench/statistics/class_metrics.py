@@ -62,7 +62,8 @@ def macro_aurocs_and_moves(
         class is absent.
 
     Source:
-        DeLong et al., Biometrics 44 (1988): a unit's share of the other class that it is ordered rightly with.
+        DeLong et al., Biometrics 44 (1988): a unit's share of the other class that it is ordered rightly with. The sum
+        of squares is the variance of an AUROC, or of the difference of two, that is theirs.
     """
     sizes = np.array([len(of_part) for of_part in labels])
     part, truth, p = np.repeat(np.arange(len(sizes)), sizes), np.concatenate(labels), np.concatenate(probabilities)
@@ -89,7 +90,9 @@ def macro_aurocs_and_moves(
                       ((n_positive, n_negative), (n_negative, n_positive)))  # fmt: skip
         whole = pairs[of_part] > 0
         share = np.divide(right, other, out=np.zeros(len(right)), where=whole)
-        moves[order] += np.where(whole, (share - values[of_part, k]) / np.maximum(own, 1), 0.0) / p.shape[1]
+        # A test fold holds few of a rare class, so that n - 1 in place of n tells.
+        spread = np.sqrt(np.maximum(own * (own - 1), 1))
+        moves[order] += np.where(whole, (share - values[of_part, k]) / spread, 0.0) / p.shape[1]
     found = values.mean(1)
     moves[np.isnan(found)[part]] = 0.0
     return found, moves
