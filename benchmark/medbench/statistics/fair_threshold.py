@@ -12,8 +12,8 @@ bias a class and one slope are learnt by logistic regression in which all classe
 and decisions are those of softmax(s * l + b). A validation part is small, so those of all training runs of a method are
 put together, but for every patient, and whoever shares a picture with one, that is tested in the run whose threshold is
 learnt: no tested patient's label reaches its own threshold. Other runs that learnt from the patient predict some of the
-watched, so that two numbers, slope and bias, may hold a trace of it; ``docs/benchmarks/fair_threshold.py --noise``
-measures that. The slope is never below :data:`LEAST_SLOPE`: a threshold moves decisions and never turns them around.
+watched; the sign of the slope could hold a trace of that, so the slope is never below :data:`LEAST_SLOPE`: a threshold
+moves decisions and never turns them round. ``docs/benchmarks/fair_threshold.py --noise`` measures what is left of it.
 
 Source:
     Platt, "Probabilistic outputs for support vector machines", Advances in Large Margin Classifiers (1999); one slope
