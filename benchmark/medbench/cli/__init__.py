@@ -87,7 +87,7 @@ def _terminate(number: int, frame: object) -> None:
 def _set_up() -> None:
     signal.signal(signal.SIGTERM, _terminate)
     # Records and plans of 100,000 training runs are kept, no garbage: looking through them took an eighth of the time.
-    gc.set_threshold(200_000, 20, 100)
+    gc.set_threshold(1_000_000, 20, 100)
     # Workers start as `python -c`, which would let a timeit.py of the user's folder stand before the library's.
     os.environ.setdefault("PYTHONSAFEPATH", "1")
 
