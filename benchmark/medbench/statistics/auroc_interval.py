@@ -55,6 +55,6 @@ def auroc_intervals(
         shown = trainings if trainings == trainings else 0.0
         df = degrees(patients, shown, rare, of_draws, folds)
         error, t = float(np.sqrt(patients + shown)), two_sided(df)
-        low, high = value - t * error, value + t * error
+        low, high = max(-1.0, value - t * error), min(1.0, value + t * error)
         found[name] = Interval(value, error, low, high, low, high, df, patients, trainings, 1, t)
     return found

@@ -60,6 +60,7 @@ class Interval:
         value: Arm less control.
         standard_error: Square root of `between_patients` + `between_trainings`.
         low: Lower end of the range that holds jointly over the family; what tables print and verdicts are read off.
+            No end is beyond -1 or 1, as with a few patients it would be.
         high: Its upper end.
         low_single: Lower end of the range of this comparison by itself.
         high_single: Its upper end.
@@ -131,10 +132,10 @@ def intervals(
         found[name] = Interval(
             value,
             error,
-            value - half,
-            value + half,
-            value - half_single,
-            value + half_single,
+            max(-1.0, value - half),
+            min(1.0, value + half),
+            max(-1.0, value - half_single),
+            min(1.0, value + half_single),
             own,
             float(patients[j]),
             float(trainings[j]),
