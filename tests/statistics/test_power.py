@@ -162,9 +162,10 @@ def test_the_table_of_designs_fits_a_terminal(rare: int, folds: int, repeats: in
     assert all(columns(line) <= 80 for line in lines)
     rows = [line for line in lines if line.startswith((" > ", "   "))][1:]
     assert rows[0].startswith(" > ")
-    assert f"{100 * smallest_gain(design):.1f}" in rows[0]
-    twice = forecast((2 * rare, 4 * rare), folds, repeats, comparisons=m)
-    assert rows[-1].split() == ["twice", "as", "many", "patients", f"{100 * twice:.1f}", "-"]
+    least, doubled = smallest_gain(design), forecast((2 * rare, 4 * rare), folds, repeats, comparisons=m)
+    said = [f"{100 * gain:.1f}" if gain <= 1 else "none" for gain in (least, doubled)]
+    assert said[0] in rows[0].split()
+    assert rows[-1].split() == ["twice", "as", "many", "patients", said[1], "-"]
 
 
 def test_a_plan_for_an_official_split_doubles_both_its_parts_and_says_so() -> None:
@@ -173,6 +174,14 @@ def test_a_plan_for_an_official_split_doubles_both_its_parts_and_says_so() -> No
     assert found[-1].gain == forecast((340, 1660), 1, 3, comparisons=2, trained=(100, 500))
     assert found[-1].label == "twice as many patients in both parts"
     assert outlook(PlannedDesign((170, 830), 5, 3, 2, (50, 250)))[-1].label == "twice as many patients"
+
+
+def test_no_gain_of_more_than_100_points_is_said_to_be_detected() -> None:
+    lines = list(outlook_lines(PlannedDesign((4, 3), 3, 1, 2), worth=2.0))
+
+    assert "Cannot detect any gain (80 % power" in lines[0]
+    (own,) = [line for line in lines if "(this plan)" in line]
+    assert "none" in own.split()
 
 
 def test_what_cannot_be_detected_is_said() -> None:

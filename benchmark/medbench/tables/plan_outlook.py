@@ -48,7 +48,7 @@ def planned_design(
 
 def primary_line(study: Study, design: PlannedDesign) -> str:
     """Say what is tested first."""
-    detects = f", and can detect {100 * smallest_gain(design):.1f} points" if min(design.class_patients) > 1 else ""
+    detects = f", and {_detects(smallest_gain(design))}" if min(design.class_patients) > 1 else ""
     return (
         f"Primary comparison: {_name(study.primary)}. It is tested first and by itself{detects}; the others "
         "together, once it is decided. For these:"
@@ -73,7 +73,7 @@ def outlook_lines(
         yield from under([f"No gain can be detected: the rarest class has {rare}."], screen.width)
         return
     gain, comparisons = 100 * found[0].gain, counted(design.comparisons, "comparison")
-    said = f"Can detect a gain of {gain:.1f} points or more (80 % power, {comparisons})."
+    said = f"{_detects(found[0].gain).capitalize()} (80 % power, {comparisons})."
     if gain > worth:
         patients = sum(design.class_patients)
         needed = patients_to_see(worth, sees=gain, patients=patients)
@@ -90,9 +90,15 @@ def outlook_lines(
     yield from under(filter(None, (said, _practice(design))), screen.width)
     yield f"   {'design':<38}{'detects from':>14}{'cost':>14}"
     for number, other in enumerate(found):
-        yield f" {'>' if not number else ' '} {other.label:<38}{100 * other.gain:>14.1f}{_cost(other.cost, whole):>14}"
+        least = f"{100 * other.gain:.1f}" if other.gain <= 1 else "none"
+        yield f" {'>' if not number else ' '} {other.label:<38}{least:>14}{_cost(other.cost, whole):>14}"
     share = f"{100 * DISAGREE:.0f} %"
     yield from under([f"It is assumed that two methods decide {share} of the patients differently."], screen.width)
+
+
+def _detects(gain: float) -> str:
+    """Say what gain of balanced accuracy, 0 to 1, is detected; with a handful of patients it would be above 1."""
+    return f"can detect a gain of {100 * gain:.1f} points or more" if gain <= 1 else "cannot detect any gain"
 
 
 def detectable(plan: Plan) -> Iterator[str]:
@@ -111,7 +117,7 @@ def detectable(plan: Plan) -> Iterator[str]:
                 if found:
                     several = len(plan.sources) > 1 or len(compared) > 1
                     of = f"{data_name(source)}, {classifier_name(classifier)}: " * several
-                    said = f"can detect a gain of {100 * found[0].gain:.1f} points or more (80 % power)"
+                    said = f"{_detects(found[0].gain)} (80 % power)"
                     said += " in the primary comparison" * is_first
                     yield f"{of}{said if of else said.capitalize()}."
 
