@@ -58,7 +58,7 @@ def drawn(name: str, patients: int, size: int, seed: int) -> medbench.Samples:
 def samples_of(
     train: medbench.Samples, unseen: medbench.Samples, seed: int
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Return made images and their labels, by the name of what made them."""
+    """Return generated images and their labels, by the name of what made them."""
     rng, labels = np.random.default_rng(seed), train.labels
     with tempfile.TemporaryDirectory() as place:
         context = SandboxContext(Path(place), base=seed)
@@ -105,7 +105,7 @@ def main() -> None:
                 found.setdefault(kind, []).append((float(bool(why_poor(v))), *ratios, *more))
         print(f"\n{name}, {asked.patients} patients, {asked.draws} draws")
         heads = ("KID/spread", "coverage/floor", "recall/floor", "origin", "tstr", "tstr floor")
-        print(f"{'made images':<14}{'marked g':>10}" + "".join(f"{head:>15}" for head in heads))
+        print(f"{'images':<14}{'marked g':>10}" + "".join(f"{head:>15}" for head in heads))
         for kind, of_kind in found.items():
             marked = f"{int(sum(row[0] for row in of_kind))} of {len(of_kind)}"
             medians = np.median(np.array(of_kind)[:, 1:], axis=0)

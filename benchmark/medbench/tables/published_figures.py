@@ -237,9 +237,10 @@ def _sentences(comparison: Comparison) -> Iterator[str]:
         yield f"The rerun's CI takes {together}{copied}."
     if honest_column(comparison) != "honest":
         yield UNKNOWN_PATIENTS
+    columns = {"rerun": "rerun", "honest": honest_column(comparison)}
     yield from dict.fromkeys(
-        f"{column}: {name_of(asked)} was run as {name_of(ran)}."
-        for column in ("rerun", "honest")
+        f"{title}: {name_of(asked)} was run as {name_of(ran)}."
+        for column, title in columns.items()
         for line in comparison.lines
         for name_of, asked, ran in zip(
             (method_name, classifier_name),
@@ -250,9 +251,9 @@ def _sentences(comparison: Comparison) -> Iterator[str]:
         if asked and ran and asked != ran
     )
     yield from dict.fromkeys(
-        f"{column}: {method_name(figure.ran[0])} with {classifier_name(figure.ran[1])}: {figure.failed}, counted with "
+        f"{title}: {method_name(figure.ran[0])} with {classifier_name(figure.ran[1])}: {figure.failed}, counted with "
         "the predictions of the method above it."
-        for column in ("rerun", "honest")
+        for column, title in columns.items()
         for line in comparison.lines
         if (figure := getattr(line, column)).failed
     )

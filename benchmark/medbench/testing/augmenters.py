@@ -37,7 +37,7 @@ def check_augmenter(augmenter: Any, folder: Path, extent: Extent = WHOLE) -> Non
         if not all(map(np.array_equal, _arrays_of(made), _arrays_of(again))):
             raise ContractError(f"{name}: two fits of one seed differ; draw only from context.seed().")
         if train.x.dtype.kind == "f" and np.abs(made.samples.x).max() > 100 * np.abs(train.x).max():
-            raise ContractError(f"{name}: it made features a hundred times as large as those it was given.")
+            raise ContractError(f"{name}: it generated features a hundred times as large as those it was given.")
         if made.transform is not None:
             _check_transform(name, made.transform, train)
 

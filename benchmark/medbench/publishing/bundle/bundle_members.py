@@ -51,7 +51,7 @@ def members_of(
 
     Raises:
         DataError: If a data set's card does not let predictions be published.
-        UsageError: If trials are missing, or made images are among the scored ones.
+        UsageError: If trials are missing, or generated images are among the scored ones.
         Refused: MB912 where something must not leave this machine.
     """
     _check_publishable(record)
