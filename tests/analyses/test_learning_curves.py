@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import itertools
 import json
@@ -45,7 +46,7 @@ from medbench.statistics.pool_images_by_patient import units
 from medbench.statistics.verdicts import Evidence, Verdict, Word
 from medbench.store.store import Store
 from medbench.tables.document import FORMATS
-from medbench.tables.learning_curves import extra, render, values
+from medbench.tables.learning_curves import extra, render, sentences, values
 from medbench.tables.wording import by_size
 from medbench.tables.writers.terminal import Screen
 from medbench.text import columns
@@ -383,6 +384,15 @@ def test_worths_are_read_off_the_control_s_own_curve() -> None:
     assert points[2].low == Worth(pytest.approx(300 * 3 ** (-0.025 / 0.15) - 300))
 
 
+def test_a_reason_without_a_verdict_names_its_sizes_but_where_it_is_all_of_them() -> None:
+    none = {"withheld": "Only 12 patients."}
+    some = find_learning_curves([board(50, 20, 24, "", **none), board(100, 24, 26, "", **none), board(300, 30, 31)])
+    every = find_learning_curves([board(size, 20, 24, "", **none) for size in SIZES])
+
+    assert "At 50 and 100 patients: Only 12 patients." in list(sentences(some[0]))
+    assert "Only 12 patients." in list(sentences(every[0]))
+
+
 def test_a_run_with_one_size_has_no_growth_and_leaky_boards_do_not_count() -> None:
     leaky = Board(**{**vars(board(100, 24, 26)), "leaks": ("selected-on-test",)})
 
@@ -441,6 +451,24 @@ def test_a_curve_that_falls_is_levelled_and_the_table_says_so() -> None:
 
     assert "Somewhere the curve of class balancing fell with more patients; there it was levelled." in text
     assert "levelled" not in render([grown()], "table")
+
+
+def test_two_curves_that_would_be_called_alike_are_both_drawn_and_named() -> None:
+    def with_copies(size: int, correct: int) -> Board:
+        made = board(size, 20, correct)
+        judged, values = made.rows[1].judged, {"planned": 3, "done": 3, "failed": 0}
+        pairs = (("acgan", "copies"), ("hybrid", "hybrid[generator=resample]"))
+        rows = [Row(Arm(control, "net", board="net"), 0, (True,), scores=scores(correct + n), **values)
+                for n, (_, control) in enumerate(pairs)]  # fmt: skip
+        rows += [Row(Arm(name, "net", control=control, board="net"), 1, (True, True), scores=scores(correct),
+                     judged=judged, **values) for name, control in pairs]  # fmt: skip
+        return dataclasses.replace(made, rows=tuple(rows))
+
+    growth = find_learning_curves([with_copies(50, 30), with_copies(100, 26), with_copies(300, 34)])[0]
+    curves = [axes for axes in figure.draw(growth).axes if axes.get_title(loc="left").startswith("the methods above")]
+
+    assert [line.get_label() for line in curves[0].lines] == ["hybrid: copied images", "copied images"]
+    assert "curve of copied images; hybrid: copied images fell" in " ".join(sentences(growth))
 
 
 @pytest.mark.parametrize("form", style.FORMATS)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
+
 from medbench.planning.arms import Arm, Skipped
 from medbench.registry import display_names
 from medbench.registry.display_names import classifier_name, method_name, step_name
@@ -26,6 +29,13 @@ def control_name(arm: Arm) -> str:
     if arm.over:
         return f"{method_name(arm.control)} with {classifier_name(arm.over)}"
     return arm.control and display_names.control_name(arm.control)
+
+
+def control_names(arms: Iterable[Arm]) -> dict[tuple[str, str], str]:
+    """Name what methods are compared with, by key; in full where two of them would be called alike."""
+    short = {arm.control_key: control_name(arm) for arm in arms if arm.control}
+    twice = {name for name, n in Counter(short.values()).items() if n > 1}
+    return {key: method_name(key[0]) if name in twice else name for key, name in short.items()}
 
 
 def arm_name(arm: Arm) -> str:

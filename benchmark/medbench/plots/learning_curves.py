@@ -9,7 +9,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from medbench.analyses.learning_curves import LearningCurve, OfArm
-from medbench.planning.arm_names import control_name
+from medbench.planning.arm_names import control_names
 from medbench.plots import style
 from medbench.statistics.verdicts import WORDS
 from medbench.tables.board_notes import name_of_source
@@ -25,7 +25,6 @@ PANEL = 1.95  # inches
 NEAR = 1.25  # sizes nearer than this have no room for two labels
 LONGEST = 92  # characters of a title
 TITLE = 40  # characters a line of the title of a panel
-LINE = 0.12  # of the height of a panel: a label
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
@@ -119,17 +118,15 @@ def _gains(arm: OfArm, axes: Axes, worth: float, reach: tuple[float, float]) -> 
 
 
 def _curves(growth: LearningCurve, axes: Axes) -> None:
-    of_controls = {control_name(arm.arm): arm.curve for arm in growth.arms if arm.curve}
+    names = control_names([arm.arm for arm in growth.arms])
+    of_controls = {names[arm.arm.control_key]: arm.curve for arm in growth.arms if arm.curve}
     # Curves do not fall, so the lower right corner is free for their names; the highest end is named on top.
-    by_end = sorted(of_controls.items(), key=lambda item: item[1].values[-1])
+    by_end = sorted(of_controls.items(), key=lambda item: item[1].values[-1], reverse=True)
     for number, (control, curve) in enumerate(by_end):
-        colour = style.COLOURS[number % len(style.COLOURS)]
+        colour, marker = style.COLOURS[number % len(style.COLOURS)], MARKERS[number % len(MARKERS)]
         heights = [100 * value for value in curve.values]
-        marker = MARKERS[number % len(MARKERS)]
-        axes.plot(curve.sizes, heights, color=colour, marker=marker, markersize=4, linewidth=1.4)
-        axes.annotate(
-            style.math_free(control), (float(curve.sizes[-1]), float(heights[-1])), (0.97, 0.06 + LINE * number),
-            textcoords="axes fraction", fontsize=8, ha="right",
-            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6, "shrinkB": 4, "relpos": (1, 0.5)},
-        )  # fmt: skip
+        label = style.math_free(control)
+        axes.plot(curve.sizes, heights, color=colour, marker=marker, markersize=4, linewidth=1.4, label=label)
+    if by_end:
+        axes.legend(loc="lower right", fontsize=7.5, frameon=False, labelspacing=0.25, handlelength=1.2)
     axes.set_title("the methods above, balanced accuracy, %", loc="left", fontsize=9)

@@ -8,7 +8,7 @@ from math import floor, log10
 
 from medbench.analyses.learning_curves import LearningCurve, OfArm, Point, Worth
 from medbench.data.audit_official_cut import describe_waivers
-from medbench.planning.arm_names import arm_name, control_name
+from medbench.planning.arm_names import arm_name, control_name, control_names
 from medbench.protocols.protocol_text import split_size
 from medbench.registry.display_names import classifier_name
 from medbench.statistics.verdicts import WORDS
@@ -66,23 +66,34 @@ def sentences(growth: LearningCurve) -> Iterator[str]:
         words = [(p.patients, p.judged.verdict.word if p.judged else "") for p in arm.points]
         if arm.arm.asked and (said := by_size(words, arm=arm_name(arm.arm), control=control_name(arm.arm))):
             yield said
-    of_points = [p for arm in growth.arms for p in arm.points]
-    yield from dict.fromkeys(p.judged.verdict.withheld for p in of_points if p.judged and p.judged.verdict.withheld)
+    yield from _withheld(growth)
     ends = f"{min(growth.sizes):,.0f} to {max(growth.sizes):,.0f}"
     yield (
         "Further patients: so many more the method above needs to train on for the same balanced accuracy, read off "
         f"its own curve from {ends} patients, by straight lines over log patients; > and <: beyond its ends, "
         "where nothing is read. Its range is that of the gain; the curve is taken as it was measured."
     )
-    fell = dict.fromkeys(control_name(arm.arm) for arm in growth.arms if arm.curve and arm.curve.levelled)
+    names = control_names([arm.arm for arm in growth.arms])
+    fell = dict.fromkeys(names[arm.arm.control_key] for arm in growth.arms if arm.curve and arm.curve.levelled)
     if fell:
-        yield f"Somewhere the curve of {', '.join(fell)} fell with more patients; there it was levelled."
+        yield f"Somewhere the curve of {'; '.join(fell)} fell with more patients; there it was levelled."
     if growth.comparisons:
         compared = counted(growth.comparisons, "comparison")
         yield f"Simultaneous 95 % confidence intervals for the {compared} of a size, not over sizes. {ESTIMAND}"
     for reason in dict.fromkeys(s.reason for s in growth.left_out):
         sizes = [f"{split_size(s.protocol)[1]:,}" for s in growth.left_out if s.reason == reason]
         yield f"Left out: {listed(sizes)} patients; {reason}."
+
+
+def _withheld(growth: LearningCurve) -> Iterator[str]:
+    """Yield why there are no verdicts, and at which sizes where it is not at all of them."""
+    sizes_of: dict[str, set[float]] = {}
+    for point in (p for arm in growth.arms for p in arm.points):
+        if point.judged and (reason := point.judged.verdict.withheld):
+            sizes_of.setdefault(reason, set()).add(point.patients)
+    for reason, sizes in sizes_of.items():
+        where = f"At {listed([f'{size:,.0f}' for size in sorted(sizes)])} patients: "
+        yield reason if sizes == set(growth.sizes) else where + reason
 
 
 def values(growth: LearningCurve) -> Iterator[Values]:
