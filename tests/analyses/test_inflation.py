@@ -280,6 +280,39 @@ def test_figures_of_another_data_set_are_not_taken_for_this_ones() -> None:
     assert "reported for" not in render([one], "table")
 
 
+@pytest.mark.parametrize(
+    ("change", "why", "said"),
+    [
+        ({"classes": ["glioma", "none"]}, "other data", "is of ddti, and stands beside that data only."),
+        ({"classifier": "vgg16"}, "other network", "is of VGG-16, and stands beside that network only."),
+        ({"classes": ["yes", "no"]}, "", "Source: a paper, table 2"),
+        ({"classifier": ""}, "", "Source: a paper, table 2"),
+    ],
+)
+def test_figures_of_other_classes_or_another_network_are_not_taken_for_this_ones(
+    change: dict[str, Any], why: str, said: str
+) -> None:
+    study = asked()
+    figures = [p.model_copy(update={"dataset": "ddti", **change}) for p in study.published]
+    study = staircase(study.model_copy(update={"published": figures}), same)
+    one = find_inflations(boards(study, [10, 9, 8, 7], [7] * 4, "ddti"))[0]
+    text = " ".join(render([one], "table").split())
+
+    assert one.published.why == why
+    assert (one.published.arm is None) == bool(why)
+    assert said in text
+    assert ("reported for" in text) == (not why)
+
+
+def test_of_two_figures_the_missing_one_is_named() -> None:
+    study = asked()
+    study = staircase(study.model_copy(update={"published": study.published[:1]}), same)
+    text = " ".join(render(find_inflations(boards(study, [10, 9, 8, 7], [7] * 4, "ddti")), "table").split())
+
+    assert "A published accuracy of no augmentation was not found." in text
+    assert "Source: a paper, table 2" in text
+
+
 @pytest.mark.parametrize("form", FORMATS)
 def test_every_form_holds_every_row(form: str) -> None:
     one = found()

@@ -8,8 +8,9 @@ the arm's own one with its interval. See :mod:`medbench.planning.leak_staircase`
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from medbench.planning.arms import Arm
 from medbench.planning.leak_staircase import chosen_among, compared_arms
 from medbench.planning.study import Study
 from medbench.planning.study_schema import InflationTable, PublishedTable
+from medbench.registry.recipes import parse
 from medbench.statistics.clustered_shares import ImageCounts, count_images, difference_error
 from medbench.statistics.gain_intervals import Interval
 from medbench.statistics.verdicts import Verdict
@@ -40,7 +42,7 @@ REMOVED = {
     "selection": "weights not chosen on the scored images",
 }
 """What a step changes, by the leak it takes away."""
-NOT_FOUND, OTHER_DATA = "not found", "other data"
+NOT_FOUND, OTHER_DATA, OTHER_NETWORK = "not found", "other data", "other network"
 CAUSES = {
     "synthetic-scored": "generated images among the tested ones",
     BEST_OF: "the best of several numbers of samples on the test images",
@@ -195,7 +197,7 @@ def _inflation(boards: Sequence[Board]) -> Inflation | None:
         (arm.augmenter, against.augmenter)
         if arm.augmenter != against.augmenter
         else (arm.classifier, against.classifier),
-        _published_step(study, table, str(final.source["dataset"]), (arm.classifier, against.classifier)),
+        _published_step(study, table, final.source, (arm.classifier, against.classifier)),
         own,
         tuple(removed),
         tuple(_ours(rows, honest, len(removed))),
@@ -263,32 +265,34 @@ def _ours(rows: dict[tuple[str, str], Row], own: Row, taken: int) -> list[Step]:
     return found
 
 
-def _published_step(study: Study, table: InflationTable, dataset: str, classifiers: tuple[str, str]) -> Step:
-    def value(arm: str, classifier: str) -> float | None:
-        every = [p for p in study.published if is_about(p, dataset)]
-        of_arm = [p for p in every if (p.arm, p.metric) == (arm, table.metric)]
-        fitting: list[PublishedTable] = [p for p in of_arm if p.classifier == classifier]
-        if not fitting and len({p.classifier for p in of_arm}) == 1:  # the run has parameters of its own
-            fitting = of_arm
-        if not fitting:
-            near = [p for p in of_arm if p.classifier.partition("[")[0] == classifier.partition("[")[0]]
-            fitting = near if len(near) == 1 else []
-        return fitting[0].value if fitting else None
+def _published_step(
+    study: Study, table: InflationTable, source: Mapping[str, Any], classifiers: tuple[str, str]
+) -> Step:
+    def figure(arm: str, classifier: str) -> PublishedTable | None:
+        of_arm = [p for p in _of_pair(study, table) if p.arm == arm and is_about(p, source)]
+        fitting = [p for p in of_arm if p.classifier in ("", classifier)]
+        # The run may have parameters of its own.
+        near = [p for p in of_arm if p.classifier and parse(p.classifier).name == parse(classifier).name]
+        return fitting[0] if fitting else near[0] if len(near) == 1 else None
 
-    values = value(table.arm, classifiers[0]), value(table.against, classifiers[1])
-    if None not in values:
-        return Step("published", *values)
-    return Step("published", *values, why=NOT_FOUND if not other_datasets(study, table, dataset) else OTHER_DATA)
+    mine, other = figure(table.arm, classifiers[0]), figure(table.against, classifiers[1])
+    values = [None if found is None else found.value for found in (mine, other)]
+    quoted = [p for p in _of_pair(study, table) if p.value is not None]
+    why = "" if None not in values else NOT_FOUND
+    if quoted and not any(is_about(p, source) for p in quoted):
+        why = OTHER_DATA
+    elif quoted and values == [None, None]:
+        why = OTHER_NETWORK
+    return Step("published", values[0], values[1], why=why)
 
 
-def other_datasets(study: Study, table: InflationTable, dataset: str) -> list[str]:
-    """Return the data sets that figures of the two arms were published of, where this is none of them."""
-    mine = [
-        p
-        for p in study.published
-        if p.arm in (table.arm, table.against) and p.metric == table.metric and p.value is not None
-    ]
-    return [] if any(is_about(p, dataset) for p in mine) else list(dict.fromkeys(p.dataset for p in mine))
+def quoted_elsewhere(study: Study, table: InflationTable, *, of: Literal["dataset", "classifier"]) -> list[str]:
+    """Return the data sets, or the networks, that figures of the two arms were published of."""
+    return list(dict.fromkeys(getattr(p, of) for p in _of_pair(study, table) if p.value is not None))
+
+
+def _of_pair(study: Study, table: InflationTable) -> list[PublishedTable]:
+    return [p for p in study.published if p.arm in (table.arm, table.against) and p.metric == table.metric]
 
 
 def _counts(metric: str, board: Board, row: Row) -> list[ImageCounts]:

@@ -192,9 +192,9 @@ def compare(boards: Sequence[Board]) -> Comparison:
     honest = next((text for text in study.protocols if protocol(text).is_honest), "")
     lines = tuple(
         _line(published, dataset, boards, own, honest)
-        for dataset in dict.fromkeys(str(board.source["dataset"]) for board in boards)
+        for dataset, source in {str(board.source["dataset"]): board.source for board in boards}.items()
         for published in study.published
-        if is_about(published, dataset)
+        if is_about(published, source)
     )
     fair = [board for board in boards if board.protocol == honest]
     is_told = not lines or any(line.published.value is not None for line in lines)
@@ -210,10 +210,11 @@ def compare(boards: Sequence[Board]) -> Comparison:
     )
 
 
-def is_about(published: PublishedTable, dataset: str) -> bool:
-    """Say whether a published figure belongs to a data set of a run, or to the phantom of it."""
-    bare = dataset.removeprefix("phantom:")
-    return published.dataset in ("", bare, parse(bare).name)
+def is_about(published: PublishedTable, source: Mapping[str, Any]) -> bool:
+    """Say whether a published figure belongs to the data set of a board, or to the phantom of it."""
+    bare = str(source["dataset"]).removeprefix("phantom:")
+    of_classes = not published.classes or sorted(published.classes) == sorted(source["classes"])
+    return published.dataset in ("", bare, parse(bare).name) and of_classes
 
 
 def _is_compared(one: Line, line: Line, against: str) -> bool:

@@ -75,6 +75,7 @@ class PublishedTable(BaseModel):
         source: Where it stands.
         classifier: Text of the classifier; empty where none is part of the figure.
         dataset: The data set of the study it belongs to; empty for all.
+        classes: Those of that data set, where its name alone says nothing, as ``folder``; empty for any.
         note: What a reader must know of it.
     """
 
@@ -85,6 +86,7 @@ class PublishedTable(BaseModel):
     source: str = Field(min_length=1)
     classifier: str = ""
     dataset: str = ""
+    classes: list[str] = []
     note: str = ""
 
     @property

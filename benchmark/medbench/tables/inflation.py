@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from medbench.analyses.inflation import CAUSES, OTHER_DATA, Inflation, Step, other_datasets
+from medbench.analyses.inflation import CAUSES, OTHER_DATA, OTHER_NETWORK, Inflation, Step, quoted_elsewhere
 from medbench.registry.display_names import classifier_name, dataset_name, method_name
 from medbench.statistics.verdicts import WORDS
 from medbench.tables.blocks import Block, Heading, Notes, grid, notes
@@ -87,11 +87,16 @@ def sentences(found: Inflation) -> Iterator[str]:
         if p.arm in (found.table.arm, found.table.against) and p.metric == metric
     )
     if found.published.why == OTHER_DATA:
-        sets = " and ".join(map(clean, other_datasets(found.study, found.table, found.dataset)))
+        sets = " and ".join(map(clean, quoted_elsewhere(found.study, found.table, of="dataset")))
         yield f"What was published of {arm} and {against} is of {sets}, and stands beside that data only."
+    elif found.published.why == OTHER_NETWORK:
+        networks = " and ".join(map(classifier_name, quoted_elsewhere(found.study, found.table, of="classifier")))
+        yield f"What was published of {arm} and {against} is of {networks}, and stands beside that network only."
     elif found.published.why:
-        yield f"A published {metric} of {arm} and {against} was not found."
-    else:
+        of_pair = ((arm, found.published.arm), (against, found.published.against))
+        missing = " and ".join(name for name, value in of_pair if value is None)
+        yield f"A published {metric} of {missing} was not found."
+    if not found.published.why or found.published.arm is not None:
         yield from (f"Source: {text}" for text in sources)
     if found.table.note:
         yield found.table.note
