@@ -123,6 +123,8 @@ def at_fair_thresholds(
     every = [watched[cell] for cell in sorted(watched)]
     probabilities = np.concatenate([u.probabilities for u in every])
     labels, patients = (np.concatenate([getattr(u, name) for u in every]) for name in ("labels", "clusters"))
+    frequencies = [u.frequencies for u in tested.values() if u.frequencies is not None]
+    mean = np.mean(frequencies, axis=0) if frequencies else None
     known: dict[bytes, Threshold | None] = {}  # training runs that were tested on the same patients
     found = {}
     for cell, units in tested.items():
@@ -134,15 +136,19 @@ def at_fair_thresholds(
         threshold = known[key]
         if threshold is None:
             return {}
-        found[cell] = _decided_by(threshold, units)
+        found[cell] = _decided_by(threshold, units, mean)
     return found
 
 
-def _decided_by(threshold: Threshold, units: Units) -> Units:
+def _decided_by(threshold: Threshold, units: Units, mean: np.ndarray | None) -> Units:
+    """Return units with fair probabilities; their frequencies are relative to the mean ones, as slopes differ."""
     p = threshold.apply(units.probabilities)
     if len(p) and np.ptp(units.probabilities, axis=0).max() < SMALLEST:  # the same for everybody
         p = np.full_like(p, 1 / p.shape[1])
-    frequencies = None if units.frequencies is None else units.frequencies**threshold.slope
+    frequencies = None
+    if units.frequencies is not None and mean is not None:
+        relative = np.divide(units.frequencies, mean, out=np.ones_like(mean), where=mean > 0)
+        frequencies = relative**threshold.slope
     return replace(units, probabilities=p, frequencies=frequencies)
 
 
