@@ -80,6 +80,20 @@ def compared(*figures: dict[str, Any], own: Row | None = None, honest: Row | Non
     ])  # fmt: skip
 
 
+def test_a_score_stands_beside_that_of_real_images_at_equal_numbers() -> None:
+    figures = [published(metric=metric, value=value, classifier="") for metric, value in
+               (("inception-score", 1.1263), ("inception-score-floor", 1.4298))]  # fmt: skip
+    made = row("wgan", scores_of_made={"inception-score": 1.0876, "inception-score-floor": 1.9545})
+    text = render(compared(*figures, own=made, honest=made), "table")
+
+    assert "inception-score" not in text
+    assert " ".join(text.split()).count("inception score, real images 1.4298 1.954") == 1
+    assert (
+        "Inception score of WGAN images, at equal numbers: 1.09, and 1.95 of real images; published 1.1263 and 1.4298."
+    ) in " ".join(text.split())
+    assert "at equal numbers:" not in render(compared(*figures), "table")
+
+
 def test_failed_cells_of_an_arm_are_said_beside_its_figures() -> None:
     found = compared(honest=row("wgan", planned=15, done=13, failed=2, kinds=("diverged",)))
 

@@ -27,7 +27,7 @@ from medbench.tables.learning_curves import TITLES as SIZE_TITLES
 from medbench.tables.learning_curves import cells as size_cells
 from medbench.tables.learning_curves import name as size_name
 from medbench.tables.learning_curves import sentences as size_sentences
-from medbench.tables.published_figures import CAVEAT, honest_column, sources_and_notes
+from medbench.tables.published_figures import CAVEAT, honest_column, measure_name, sources_and_notes
 from medbench.tables.published_figures import answers as published_answers
 from medbench.tables.published_figures import groups as published_groups
 from medbench.tables.published_figures import listed as published_rows
@@ -153,8 +153,8 @@ def published(material: Material) -> Section | None:
         for line, (title, *texts) in published_rows(found, lines):
             one = line or lines[0]
             network = f" / {classifier_name(one.published.classifier)}" if one.published.classifier and line else ""
-            measure = one.published.metric + (", %" if one.published.is_share else "")
-            rows.append([title + network, dataset_name(one.dataset), measure, *texts])
+            name = title + network if one.published.is_share else method_name(one.published.arm)
+            rows.append([name, dataset_name(one.dataset), measure_name(one.published), *texts])
     fair = honest_column(found)
     columns = ("method", "data set", "measure", "published", "rerun", "95 % CI", fair, "rerun, bal. acc.",
                f"{fair}, bal. acc.", "inflation", "gain over the method above it", "verdict")  # fmt: skip

@@ -8,8 +8,10 @@ from functools import partial
 from medbench.analyses.published_figures import Comparison, Cost, Figure, Line, Remainder
 from medbench.boards.board import Row
 from medbench.planning.arm_names import arm_name
+from medbench.planning.study_schema import PublishedTable
 from medbench.protocols.protocol import protocol
 from medbench.registry.display_names import classifier_name, dataset_name, method_name
+from medbench.registry.score_facts import score_facts
 from medbench.statistics.verdicts import LEAK_NAMES, WORDS
 from medbench.tables.blocks import Block, Heading, grid, notes
 from medbench.tables.board_notes import UNKNOWN_PATIENTS, knows_patients
@@ -73,7 +75,7 @@ def _lines(comparison: Comparison, screen: Screen) -> Iterator[str]:
         else:
             yield _row(" score", "published", "ours", "", "", "", "")
             for line in lines:
-                alone, name = name_column(f" {method_name(line.published.arm)}", NAME_WIDTH)
+                alone, name = name_column(f" {measure_name(line.published)}", NAME_WIDTH)
                 ours = cells(line)
                 yield from (*alone, _row(name, ours[0], ours[1] if line.honest.value is None else ours[3], *[""] * 4))
     yield ""
@@ -111,7 +113,8 @@ def listed(comparison: Comparison, lines: list[Line]) -> Iterator[tuple[Line | N
             even = [f"{100 / n:.1f}" if n and text else "" for text in shown]
             yield None, (CONSTANT, "", shown[0], "", shown[1], *even, points(0) if all(even) else "", "", "")
             before = constants
-        yield line, (method_name(line.published.arm), *cells(line))
+        p = line.published
+        yield line, (method_name(p.arm) if p.is_share else measure_name(p), *cells(line))
 
 
 def honest_column(comparison: Comparison) -> str:
@@ -151,17 +154,25 @@ def _number(value: float, share: bool) -> str:
 
 
 def groups(comparison: Comparison) -> Iterator[tuple[str, list[Line]]]:
-    """Yield the lines of each data set, classifier and measure under a title."""
+    """Yield the lines of each data set, classifier and measure, or of all scores of a method, under a title."""
     found: dict[str, list[Line]] = {}
     for line in comparison.lines:
         p = line.published
         parts = [
             dataset_name(line.dataset),
             classifier_name(p.classifier) if p.classifier else "",
-            p.metric + (", %" if p.is_share else ""),
+            measure_name(p) if p.is_share else method_name(p.arm),
         ]
         found.setdefault(", ".join(filter(None, parts)), []).append(line)
     yield from found.items()
+
+
+def measure_name(published: PublishedTable) -> str:
+    """Name a measure; the floor of a score is what real images reach."""
+    if published.is_share:
+        return f"{published.metric}, %"
+    score, is_floor, _ = published.metric.partition("-floor")
+    return score_facts(score).title + (", real images" if is_floor else "")
 
 
 def row_name(row: Row) -> str:
@@ -189,7 +200,23 @@ def answers(comparison: Comparison) -> Iterator[str]:
             f"{points(left.honest)} in {fair}. What is left compared with the method above it: "
             f"{gain_and_range(gain)}: {word}."
         )
+    yield from _score_sentences(comparison)
     yield from map(cost_sentence, comparison.costs)
+
+
+def _score_sentences(comparison: Comparison) -> Iterator[str]:
+    """Say of published scores what generated and real images reach here, both at equal numbers."""
+    scores = {(one.dataset, one.published.arm, one.published.metric): one for one in comparison.lines}
+    for (dataset, arm, metric), line in scores.items():
+        floor = scores.get((dataset, arm, f"{metric}-floor"))
+        if floor is None or None in (line.published.value, floor.published.value):
+            continue
+        ours = [one.rerun.value if one.honest.value is None else one.honest.value for one in (line, floor)]
+        if None not in ours:
+            yield (
+                f"{score_facts(metric).title.capitalize()} of {method_name(arm)}, at equal numbers: {ours[0]:.2f}, and "
+                f"{ours[1]:.2f} of real images; published {line.published.value:g} and {floor.published.value:g}."
+            )
 
 
 def _name_of(line: Line, left: Remainder) -> str:
@@ -260,12 +287,16 @@ def _sentences(comparison: Comparison) -> Iterator[str]:
     yield from sources_and_notes(comparison)
 
 
+def _named(published: PublishedTable) -> str:
+    return published.metric if published.is_share else measure_name(published)
+
+
 def sources_and_notes(comparison: Comparison) -> list[str]:
     """Return where the figures were published, and what the study notes of them."""
     published = [line.published for line in comparison.lines]
     sources = [f"Source: {p.source}" for p in published]
     return list(
-        dict.fromkeys([*sources, *(f"{method_name(p.arm)}, {p.metric}: {p.note}" for p in published if p.note)])
+        dict.fromkeys([*sources, *(f"{method_name(p.arm)}, {_named(p)}: {p.note}" for p in published if p.note)])
     )
 
 
