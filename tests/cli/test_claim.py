@@ -120,6 +120,35 @@ def test_other_metrics() -> None:
 
 
 @pytest.mark.parametrize(
+    ("n", "before", "after"), [("1000", "0.8", "0.9"), ("500", "0.9", "0.9"), ("10000000", "80.0", "80.1")]
+)
+def test_where_rounding_decides_every_interval_stands_under_the_gain_it_is_of(n: str, before: str, after: str) -> None:
+    words = ("--n", n, "--from", before, "--to", after)
+    (found,) = json.loads(run(*words, "--json").output)
+    text = " ".join(said(*words).split())
+
+    assert "points; before rounding" in text
+    assert "The figures are rounded: the gain lies between" in text
+    assert "no gain is claimed" in text.lower() or "and on how the figures were rounded" in text
+    for reading in found["readings"]:
+        assert reading["gain_low"] <= reading["gain"] <= reading["gain_high"]
+    assert {reading["gain"] for reading in found["readings"]} != {found["gain"]}
+
+
+def test_as_many_other_images_are_other_images() -> None:
+    words = ("--n", "100", "--from", "80", "--to", "85")
+    apart, more = (json.loads(run(*words, "--n-to", n, "--json").output)[0] for n in ("100", "101"))
+
+    assert apart["probability_of_no_gain"] == pytest.approx(more["probability_of_no_gain"], abs=0.02)
+    assert len(apart["readings"]) == 1
+    assert "tested on different images" in " ".join(said(*words, "--n-to", "100").split())
+
+
+def test_shares_are_written_as_shares() -> None:
+    assert "Claim: accuracy from 0.5 to 1, 100 test images" in said("--n", "100", "--from", "0.5", "--to", "1")
+
+
+@pytest.mark.parametrize(
     ("words", "says"),
     [
         ((), "which claim?"),
@@ -138,6 +167,10 @@ def test_other_metrics() -> None:
         ((*FIGURES, "--patients", "500"), "500 patients cannot have 192 images"),
         ((*FIGURES, "--comparisons", "0"), "comparisons is 0"),
         ((*FIGURES, "--n-to", "99", "--agreement", ".9"), "have no agreement"),
+        (("--n", "100", "--from", ".8", "--to", "85"), "from is .8 and to is 85: one reads as a share, the other as"),
+        (("--n", "100", "--from", "80", "--to", "1"), "to as 1% where that is meant"),
+        (("--n", "100", "--from", ".8%", "--to", "85"), None),
+        (("--metric", "auroc", "--classes", "9/9", *FIGURES[2:], "--correlation", "-2"), "give a number from 0 to 1."),
         (("spine-hybird",), "did you mean 'spine-hybrid'"),
         (("spine-hybrid", "--n", "9"), "leave out either"),
         (("nowhere.toml",), "nowhere.toml: cannot be read"),

@@ -17,6 +17,8 @@ COUNTED = ("accuracy", "recall")
 """Metrics that count images; recall is also sensitivity, and specificity."""
 WITHIN_PATIENT = (0.2, 0.8)
 """Assumed correlation of two images of a patient, from nearly independent ones to near copies."""
+OPEN = 0.001
+"""Rounding that moves a gain by more, a digit of what tables print, is told."""
 OF_AUROCS = (0.8, 0.0)
 """Assumed correlation of two AUROCs of the same cases, from alike methods to unrelated ones."""
 
@@ -78,7 +80,7 @@ class Claim:
     @property
     def is_paired(self) -> bool:
         """Whether both methods were tested on the same images."""
-        return self.n_to in (0, self.n)
+        return not self.n_to
 
     @property
     def leaks(self) -> tuple[str, ...]:
@@ -105,6 +107,7 @@ class Reading:
         correlation: Of the two AUROCs; None likewise.
         within_patient: Correlation of the images of a patient; None where each image counts.
         images: As many independent images hold as much information.
+        gain: That is read here, -1 to 1: one of those that are rounded to the published one.
         low: Lower end of the 95 % CI of the gain, -1 to 1.
         high: Its upper end.
         none: Probability that the true gain is 0 or less.
@@ -119,6 +122,7 @@ class Reading:
     correlation: float | None
     within_patient: float | None
     images: float
+    gain: float
     low: float
     high: float
     none: float
@@ -149,6 +153,12 @@ class ExaminedClaim:
     commonest: float | None = None
     rounding: tuple[float, float] | None = None
     alone: tuple[float, float] | None = None
+
+    @property
+    def is_open_by_rounding(self) -> bool:
+        """Whether what is read differs from the published gain by a digit of the table, or much of the interval."""
+        as_published = self.claim.gain or 0.0
+        return any(abs(r.gain - as_published) > min(OPEN, (r.high - r.low) / 4) for r in self.readings)
 
     @property
     def none(self) -> tuple[float, float] | None:
@@ -227,6 +237,7 @@ def _read_paired(
         None,
         within,
         images,
+        gain,
         *gains.paired_interval(b, c, images),
         none,
         gains.as_best_of(none, claim.comparisons),
@@ -253,6 +264,7 @@ def _read_apart(
         None,
         within,
         n,
+        q - p,
         *gains.interval_apart(first, n, second, n_to),
         none,
         gains.as_best_of(none, claim.comparisons),
@@ -286,6 +298,7 @@ def _read_normal(claim: Claim, unlucky: bool, within: float | None) -> Reading:
         correlation,
         within,
         claim.n * thinned,
+        gain,
         *gains.interval_by_normal(gain, error),
         none,
         gains.as_best_of(none, claim.comparisons),

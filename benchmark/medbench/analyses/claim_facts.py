@@ -56,9 +56,10 @@ def read_claim(facts: Mapping[str, Any]) -> Claim:
     values["before"], values["after"] = _figures(given)
     if "classes" in given:
         values["classes"] = _classes(given["classes"])
-    for key in ("agreement", "correlation"):
-        if key in given:
-            values[key] = _share(key, given[key])
+    if "agreement" in given:
+        values["agreement"] = _share("agreement", given["agreement"])
+    if "correlation" in given:
+        values["correlation"] = _number("correlation", given["correlation"], 0, 1)
     if "worth" in given:
         values["worth"] = round(_number("worth", given["worth"], 0, 100), 2) / 100  # to what tables print
     claim = Claim(**{key.replace("-", "_"): value for key, value in values.items()})
@@ -148,6 +149,12 @@ def _figures(given: Mapping[str, Any]) -> tuple[Figure | None, Figure | None]:
     if given.get("metric") == "other":
         return None, None
     percent = any(value > 1 for value in numbers.values())
+    of_shares = [key for key, value in numbers.items() if percent and 0 < value <= 1 and "%" not in str(given[key])]
+    if of_shares and len(numbers) == 2:
+        raise UsageError(
+            f"from is {texts['from']} and to is {texts['to']}: one reads as a share, the other as percent; write both "
+            f"alike, or {of_shares[0]} as {texts[of_shares[0]]}% where that is meant."
+        )
     for key, value in numbers.items():
         if not 0 <= value <= (100 if percent else 1):
             raise UsageError(f"{key} is {texts[key]}; give percent from 0 to 100 or a share from 0 to 1.")

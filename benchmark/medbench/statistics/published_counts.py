@@ -15,11 +15,13 @@ class Figure:
         text: As it was written, such as ``70.0``.
         value: 0 to 1.
         step: What one unit of its last digit is, 0 to 1: .001 for 70.0 %.
+        percent: Whether it counts to 100.
     """
 
     text: str
     value: float
     step: float
+    percent: bool = True
 
 
 def figure(text: str, *, percent: bool) -> Figure:
@@ -37,7 +39,7 @@ def figure(text: str, *, percent: bool) -> Figure:
     if not 0 <= value <= 1:
         raise ValueError(text)
     digits = len(text.partition(".")[2]) if "e" not in text.lower() else 6
-    return Figure(text, value, 10.0**-digits / scale)
+    return Figure(text, value, 10.0**-digits / scale, percent)
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,7 @@ def answer(found: ExaminedClaim) -> str:
         said = f"Luck in the test images alone can explain this gain: the probability that there is none is {range_}."
     else:
         why = "how often the two methods agree" if claim.patients in (0, claim.n) else "what was not published"
+        why += " and on how the figures were rounded" if found.is_open_by_rounding else ""
         said = f"Whether luck in the test images explains this gain depends on {why}: the probability that there is "
         said += f"none is {range_}."
     return f"{said} {_admits(leaks)}".strip()
@@ -106,7 +107,7 @@ def sentences(found: ExaminedClaim) -> Iterator[str]:
         said = f"Naming the commonest class for every image scores {100 * found.commonest:.1f} %."
         below = [g for g in (claim.before, claim.after) if g is not None and g.value < found.commonest]
         yield f"{said} {_all_below(below)}".strip()
-    if found.rounding is not None and found.rounding[1] - found.rounding[0] > 0.0015:
+    if found.rounding is not None and (found.is_open_by_rounding or found.rounding[1] - found.rounding[0] > 0.0015):
         low, high = found.rounding
         yield f"The figures are rounded: the gain lies between {points(low)} and {points(high)} points."
     if found.alone is not None:
@@ -122,6 +123,7 @@ def assumptions(found: ExaminedClaim) -> Iterator[str]:
     if not found.readings:
         return
     paired = claim.is_paired and claim.metric in COUNTED
+    rounded = ", and the largest and the smallest gain that is rounded to them" if found.is_open_by_rounding else ""
     prior = "a uniform prior" if claim.metric in COUNTED else "a flat prior, normal errors"
     yield (
         f"Probability: the posterior of the true gain under {prior}. It counts luck in the test images only, not luck "
@@ -138,7 +140,7 @@ def assumptions(found: ExaminedClaim) -> Iterator[str]:
     elif (paired or claim.metric == "balanced-accuracy") and claim.agreement is None:
         yield (
             "How often both methods are right or wrong together was not given: the columns have the most and the least "
-            "that these figures allow. --agreement makes it one column."
+            f"that these figures allow{rounded}. --agreement makes it one column."
         )
     if not claim.is_paired:
         yield "The two methods were tested on different images, which count as independent."
@@ -189,6 +191,7 @@ def _reading(one: Reading) -> dict[str, Any]:
         "correlation": one.correlation,
         "correlation_within_patient": one.within_patient,
         "independent_images": one.images,
+        "gain": _in_points(one.gain),
         "gain_low": _in_points(one.low),
         "gain_high": _in_points(one.high),
         "probability_of_no_gain": one.none,
@@ -258,7 +261,7 @@ def _title(found: ExaminedClaim) -> str:
 def _shown(given: Figure | None) -> str:
     if given is None:
         return ""
-    return f"{given.text} %" if given.step * 10 ** len(given.text.partition(".")[2]) < 0.1 else given.text
+    return f"{given.text} %" if given.percent else given.text
 
 
 def _table(found: ExaminedClaim) -> Iterator[str]:
@@ -277,7 +280,11 @@ def _table(found: ExaminedClaim) -> Iterator[str]:
     if readings[0].within_patient is not None:
         yield row("as many independent images", lambda r: f"{r.images:,.0f}")
     assert claim.gain is not None
-    yield row(f"gain {points(claim.gain)} points, 95 % CI", lambda r: f"{points(r.low)} to {points(r.high)}")
+    if found.is_open_by_rounding:
+        yield row(f"gain {points(claim.gain)} points; before rounding", lambda r: points(r.gain))
+        yield row("  95 % CI", lambda r: f"{points(r.low)} to {points(r.high)}")
+    else:
+        yield row(f"gain {points(claim.gain)} points, 95 % CI", lambda r: f"{points(r.low)} to {points(r.high)}")
     yield row("probability that the true gain is 0 or less", lambda r: probability(r.none))
     if claim.comparisons > 1:
         yield row(f"  as the best of {claim.comparisons}", lambda r: probability(r.none_as_best))
