@@ -304,6 +304,15 @@ def test_figures_of_other_classes_or_another_network_are_not_taken_for_this_ones
     assert ("reported for" in text) == (not why)
 
 
+def test_of_a_loss_nothing_is_left() -> None:
+    study = staircase(asked(), same)
+    text = " ".join(render(find_inflations(boards(study, [6, 6, 6, 7], [7] * 4)), "table").split())
+
+    assert "Of the -" not in text
+    assert "The study's own protocol gives -10.0 points for hybrid: AC-GAN images: no gain of which something" in text
+    assert "Compared with the method above it: +0.3 (-5.1 to +5.7): inconclusive." in text
+
+
 def test_of_two_figures_the_missing_one_is_named() -> None:
     study = asked()
     study = staircase(study.model_copy(update={"published": study.published[:1]}), same)

@@ -183,7 +183,7 @@ def test_a_positive_class_that_no_data_set_has_is_refused(call: Medbench, tmp_pa
     refused = call("plan", str(file))
 
     assert refused.returncode == 2
-    assert "phantom:toy has no class 'nil'; positive = is one of " in " ".join(refused.stderr.split())
+    assert "phantom:toy has no class 'nil'; positive = is one of '" in " ".join(refused.stderr.split())
 
 
 def test_the_primary_comparison_is_fixed_before_the_first_result(call: Medbench, tmp_path: Path) -> None:

@@ -78,7 +78,11 @@ def test_a_bundle_of_an_external_test_is_verified_with_both_data_sets(
     [
         ("external[test=other:volumes]", "phantom:toy", "its images are 2-D and grey, those of "),
         ("external[test=nothing]", "phantom:toy", "nothing"),
-        ("external[test=toy]", "phantom:toy", "share a patient or a picture with the tested data set"),
+        (
+            "external[test=toy]",
+            "phantom:toy",
+            "an external test is on another data set than the one that is trained on",
+        ),
         ("external[test=other,classes=no:yes]", "phantom:toy", "class 'no' is trained on and never tested"),
     ],
 )

@@ -303,6 +303,7 @@ def test_copies_are_counted_over_the_cells_that_know() -> None:
         "Generated images that are copies of training images: acgan 0 of 2,910 (1 in 100 by chance)."
     )
     assert wording.copies([("none", 0, 0, math.nan)]) == ""
+    assert "acgan 0 of 79 (at least 0 % by their nearness)" in wording.copies([("acgan", 0, 79, 0.0)])
     assert "acgan 0 of 2,910 (at least 59 % by their nearness)" in wording.copies([("acgan", 0, 2910, 0.59)])
 
 

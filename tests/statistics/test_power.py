@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -174,6 +175,18 @@ def test_a_plan_for_an_official_split_doubles_both_its_parts_and_says_so() -> No
     assert found[-1].gain == forecast((340, 1660), 1, 3, comparisons=2, trained=(100, 500))
     assert found[-1].label == "twice as many patients in both parts"
     assert outlook(PlannedDesign((170, 830), 5, 3, 2, (50, 250)))[-1].label == "twice as many patients"
+
+
+def test_one_training_draw_does_not_say_what_it_detects() -> None:
+    """It knows nothing of other draws, so it must not seem to detect more than three of them."""
+    three = PlannedDesign([200, 580], 1, 3, 1, [20.0, 40.0])
+    table = " ".join(" ".join(outlook_lines(three, worth=2.0)).split())
+    of_one = " ".join(" ".join(outlook_lines(replace(three, repeats=1), worth=2.0)).split())
+
+    assert "1 training draw unknown 0.33 x" in table
+    assert "One training draw does not show how much draws differ, so what gain it can detect is not known." in of_one
+    assert "nan" not in table + of_one
+    assert "(80 % power" not in of_one
 
 
 def test_no_gain_of_more_than_100_points_is_said_to_be_detected() -> None:

@@ -69,6 +69,11 @@ def check_cut(source: DatasetDescription, rule: EvaluationProtocol, cut: Cut, wa
         _check_official(source, waived)
         unexpected -= waived_leaks(rule.name, waived)
     if "same-patient" in unexpected and rule.is_external:
+        if rule.test == source.text.removeprefix("phantom:"):
+            raise LeakError(
+                f"{source.text}: an external test is on another data set than the one that is trained on; name another "
+                "in test=, or use --protocol patients."
+            )
         raise LeakError(
             f"{source.text}: {_shared_images(source.samples)} share a patient or a picture with the tested data "
             f"set; train without them by external[test={rule.test},overlap=drop]."

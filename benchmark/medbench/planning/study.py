@@ -224,6 +224,8 @@ def _sentence(problem: Any, place: str) -> str:
         return f"{place} is missing; give it"
     if problem["type"] == "model_type":
         return f"{place} must be a table; write [{place}] and its keys below"
+    if not place:  # of several keys, which the message names
+        return message
     if problem["type"] == "extra_forbidden":
         known = _known_keys(place)
         return f"unknown key {place!r}{did_you_mean(key, known)}; there are: {listing(sorted(known), 20)}"

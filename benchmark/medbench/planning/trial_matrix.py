@@ -150,7 +150,8 @@ def _check_positive(positive: str, dataset: str, classes: Sequence[str]) -> None
     """
     if positive not in classes:
         hint = did_you_mean(positive, classes)
-        raise UsageError(f"{dataset} has no class {positive!r}{hint}; positive = is one of {listing(list(classes))}.")
+        known = listing([repr(str(name)) for name in classes])  # a name may hold a comma
+        raise UsageError(f"{dataset} has no class {positive!r}{hint}; positive = is one of {known}.")
     if len(classes) != 2:
         raise UsageError(f"{dataset} has {len(classes)} classes; positive = needs two, leave it out.")
 

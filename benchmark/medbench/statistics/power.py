@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import ceil, floor, log10, sqrt
+from math import ceil, floor, log10, nan, sqrt
 from statistics import NormalDist
 
 from medbench.statistics.gain_intervals import MOST_SHARED, Interval
@@ -55,6 +55,11 @@ class PlannedDesign:
     pool: float = float("inf")
 
     @property
+    def is_one_draw(self) -> bool:
+        """Whether there is one training draw, which does not show how much draws differ."""
+        return self.folds == 1 and self.repeats == 1 and bool(self.trained)
+
+    @property
     def overlap(self) -> float:
         """Part of the training patients that two repeats of an official cut share, mean over pairs."""
         repeats = self.repeats
@@ -70,7 +75,7 @@ class Alternative:
 
     Attributes:
         design: The design.
-        gain: Smallest gain of balanced accuracy seen with a power of 80 %, 0 to 1.
+        gain: Smallest gain of balanced accuracy seen with a power of 80 %, 0 to 1; NaN where that is not known.
         cost: Trainings, relative to the design it stands beside.
         label: What is different in it: "5 folds x 1", "1 comparison only".
     """
@@ -86,11 +91,14 @@ def smallest_gain(design: PlannedDesign) -> float:
 
     Comparisons count as independent, which is slightly pessimistic.
 
+    Returns:
+        0 to 1 and above; NaN for one training draw, whose interval leaves out what other draws would give.
+
     Raises:
         ValueError: If a class has fewer than two patients: no variance can be estimated then.
     """
     critical, error = _range_of(design)
-    return (critical + NormalDist().inv_cdf(POWER)) * error
+    return nan if design.is_one_draw else (critical + NormalDist().inv_cdf(POWER)) * error
 
 
 def half_width(design: PlannedDesign) -> float:

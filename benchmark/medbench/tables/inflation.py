@@ -47,10 +47,17 @@ def answers(found: Inflation) -> Iterator[str]:
         left = gain_and_range(found.gain)
         verdict = found.verdict
         word = WORDS[verdict.word].text if verdict is not None and verdict.word else "no verdict"
-        yield (
-            f"Of the {points(reported.gain)} points {source} {arm}, {left} are left compared with the method above it: "
-            f"{word}."
-        )
+        if reported.gain > 0:
+            yield (
+                f"Of the {points(reported.gain)} points {source} {arm}, {left} are left compared with the method above "
+                f"it: {word}."
+            )
+        else:
+            gave = "Published are" if reported is found.published else "The study's own protocol gives"
+            yield (
+                f"{gave} {points(reported.gain)} points for {arm}: no gain of which something could be left. Compared "
+                f"with the method above it: {left}: {word}."
+            )
         if verdict is not None and verdict.withheld:
             yield verdict.withheld
     elif found.gain is None:

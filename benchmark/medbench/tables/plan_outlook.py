@@ -73,7 +73,8 @@ def outlook_lines(
         yield from under([f"No gain can be detected: the rarest class has {rare}."], screen.width)
         return
     gain, comparisons = 100 * found[0].gain, counted(design.comparisons, "comparison")
-    said = f"{_detects(found[0].gain).capitalize()} (80 % power, {comparisons})."
+    detects = _detects(found[0].gain)
+    said = detects[0].upper() + detects[1:] + (f" (80 % power, {comparisons})." if not math.isnan(gain) else ".")
     if gain > worth:
         patients = sum(design.class_patients)
         needed = patients_to_see(worth, sees=gain, patients=patients)
@@ -90,7 +91,7 @@ def outlook_lines(
     yield from under(filter(None, (said, _practice(design))), screen.width)
     yield f"   {'design':<38}{'detects from':>14}{'cost':>14}"
     for number, other in enumerate(found):
-        least = f"{100 * other.gain:.1f}" if other.gain <= 1 else "none"
+        least = "unknown" if math.isnan(other.gain) else f"{100 * other.gain:.1f}" if other.gain <= 1 else "none"
         yield f" {'>' if not number else ' '} {other.label:<38}{least:>14}{_cost(other.cost, whole):>14}"
     share = f"{100 * DISAGREE:.0f} %"
     yield from under([f"It is assumed that two methods decide {share} of the patients differently."], screen.width)
@@ -98,6 +99,8 @@ def outlook_lines(
 
 def _detects(gain: float) -> str:
     """Say what gain of balanced accuracy, 0 to 1, is detected; with a handful of patients it would be above 1."""
+    if math.isnan(gain):
+        return "one training draw does not show how much draws differ, so what gain it can detect is not known"
     return f"can detect a gain of {100 * gain:.1f} points or more" if gain <= 1 else "cannot detect any gain"
 
 
@@ -117,8 +120,9 @@ def detectable(plan: Plan) -> Iterator[str]:
                 if found:
                     several = len(plan.sources) > 1 or len(compared) > 1
                     of = f"{data_name(source)}, {classifier_name(classifier)}: " * several
-                    said = f"{_detects(found[0].gain)} (80 % power)"
-                    said += " in the primary comparison" * is_first
+                    said = _detects(found[0].gain)
+                    if not math.isnan(found[0].gain):
+                        said += " (80 % power)" + " in the primary comparison" * is_first
                     yield f"{of}{said if of else said.capitalize()}."
 
 

@@ -118,7 +118,13 @@ def _no_verdict(plan: Plan, source: DatasetDescription) -> list[str]:
 
 
 def _question(plan: Plan) -> str:
-    asked = dict.fromkeys(method_name(a.augmenter) for arms in plan.arms.values() for a in arms if a.asked)
+    # A classifier that claims something itself is what is asked about, with the same augmenter in all rows.
+    asked = dict.fromkeys(
+        classifier_name(a.classifier) if a.over else method_name(a.augmenter)
+        for arms in plan.arms.values()
+        for a in arms
+        if a.asked
+    )
     names = [f'"{name}"' for name in asked]
     if plan.study.staircase:
         return "where does the published gain come from?"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from math import isnan
 
 from medbench.boards.double_steps_gain import DoubleStepsResult
 from medbench.boards.gains import Judged
@@ -249,7 +250,7 @@ def copies(arms: Sequence[tuple[str, int, int, float]]) -> str:
         arms: Name, copies, images looked at, and the share that are copies at least; NaN where that is not known.
     """
     each = ", ".join(
-        f"{name} {n:,} of {of:,}{f' (at least {100 * least:.0f} % by their nearness)' if least >= 0.005 else ''}"
+        f"{name} {n:,} of {of:,}{'' if isnan(least) else f' (at least {100 * least:.0f} % by their nearness)'}"
         for name, n, of, least in arms
         if of
     )
