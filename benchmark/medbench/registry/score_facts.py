@@ -59,7 +59,7 @@ SCORES: Mapping[str, ScoreFacts] = {
     "origin": ScoreFacts("told from real", "how well generated images can be told from real ones (AUROC)", HALF),
     "copies-pixels": ScoreFacts("altered copies", "share of generated images that are a training image, changed a "
                                 "little", LOWER),
-    "copies-least": ScoreFacts("copies at least", "share of generated images that are copies at least, with 99 % "
+    "copies-least": ScoreFacts("copies at least", "share of generated images that are copies at least, with 99.5 % "
                                "confidence", LOWER),
     "copies": ScoreFacts("copies", "share of generated images too near to a training image; .01 is chance", LOWER),
     "copies-auc": ScoreFacts(

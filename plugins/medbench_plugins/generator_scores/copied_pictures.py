@@ -15,7 +15,7 @@ from medbench_plugins.generator_scores.likeness import find_most_alike
 PERCENTILE = 99.0
 MARGIN = 0.25
 PAIRS = 10
-LEVEL = 0.01
+LEVEL = 0.005
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class CopiesPixels:
 
 @dataclass(frozen=True)
 class CopiesLeast:
-    """Share of synthetic pictures that are copies at the very least, with 99 % confidence; 0 where nothing shows any.
+    """Share of synthetic pictures that are copies at the very least, with 99.5 % confidence; 0 where nothing shows any.
 
     Of all likenesses t, the largest lead of the share of synthetic pictures that are as like as t to their nearest
     training picture over that of held-out ones, less what chance makes of it for so many of both. It needs no limit:
@@ -71,7 +71,7 @@ class CopiesLeast:
     name: ClassVar[str] = "copies-least"
     of: ClassVar[str] = "pixels"
     floor: ClassVar[bool] = False
-    summary: ClassVar[str] = "share of made pictures that are copies at least, with 99 % confidence; 0 is best"
+    summary: ClassVar[str] = "share of made pictures that are copies at least, with 99.5 % confidence; 0 is best"
 
     def score(self, train: np.ndarray, held_out: np.ndarray, synthetic: np.ndarray) -> float:
         """Compare ``uint8 (n, channels, *spatial)``; NaN where any of the three is empty."""
