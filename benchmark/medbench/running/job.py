@@ -152,7 +152,7 @@ def _names(task: Task) -> frozenset[str]:
 
 
 def _log(error: BaseException, task: Task) -> frozenset[str]:
-    """Print the traceback into the log as far as it takes it, without ids and paths; return the names that were looked for."""
+    """Print the traceback into the log, without ids and paths; return the names that were looked for."""
     names = _names(task)
     text = without_names(without_paths("".join(traceback.format_exception(error))), names)
     with contextlib.suppress(OSError):  # a full disk must not take the place of what happened
