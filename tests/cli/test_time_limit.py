@@ -94,6 +94,7 @@ def test_a_run_is_fitted_says_so_and_goes_on_with_the_same_steps(tmp_path: Path)
     study = record["study"]
     keep_costs([cost(name, per_step=1e-6, data=record["sources"][0]["data"]) for name in METHODS])
     again = medbench("run", *command, "--time-limit", "30s")
+    other = joined(medbench("plan", *command, "--time-limit", "1d"))
     medbench("report")
     steps = study["budget"]["steps"]
     said = f"Steps were fitted to a limit of 30 s, equally in all methods: {steps} training steps in place of 400."
@@ -106,6 +107,8 @@ def test_a_run_is_fitted_says_so_and_goes_on_with_the_same_steps(tmp_path: Path)
     assert joined(first).count(said) == 2  # before the first training run, and below the table
     assert "They are those that this run began with." in joined(again)
     assert "6 stored before" in again.output
+    assert f"6 stored training runs of the same methods are not used: they had {steps} training steps." in other
+    assert "not used" not in joined(again)
     assert said in (tmp_path / "report.html").read_text()
     stored = [row for source in record["sources"] for row in Store(tmp_path / "results/runs").rows(source["dataset"])]
     assert {row.trial.budget.steps for row in stored} == {steps}

@@ -17,7 +17,7 @@ from medbench.running.request import Request
 from medbench.running.resources import Workers
 from medbench.running.time_left import can_guess, guess_plan, guess_seconds_of, makers_of_images
 from medbench.store.store import MARK, Store
-from medbench.text import listed
+from medbench.text import counted, listed
 from medbench.trial.stages import ENCODER
 from medbench.trial.trial import Trial
 
@@ -51,7 +51,25 @@ def fit_to_limit(plan: Plan, request: Request, workers: Workers, *, most: int | 
         study = fit_steps(plan, limit_s, workers.count, costs.of)
         how = costs.describe(study)
     fitted = dataclasses.replace(expand(study, request.catalogue, plan.sources, most=most), checked=plan.checked)
+    if store is not None and began is None:
+        how += _of_other_steps(fitted, store)
     return fitted, describe_fitted(study, unchanged=True) + how
+
+
+def _of_other_steps(plan: Plan, store: Store) -> str:
+    """Say how many training runs are stored that differ from planned ones in nothing but their steps."""
+
+    def but_for_steps(trial: Trial) -> Trial:
+        return dataclasses.replace(trial, budget=dataclasses.replace(trial.budget, steps=0, generator_steps=0), id="")
+
+    planned, wanted = {t.id for t in plan.trials}, {but_for_steps(t) for t in plan.trials}
+    rows = (row for source in plan.sources for row in store.rows(source.text) if row.status == "done")
+    steps = [r.trial.budget.steps for r in rows if r.trial.id not in planned and but_for_steps(r.trial) in wanted]
+    if not steps:
+        return ""
+    took = listed([f"{n:,}" for n in sorted(set(steps))])
+    those = "is not used: it had" if len(steps) == 1 else "are not used: they had"
+    return f" {counted(len(steps), 'stored training run')} of the same methods {those} {took} training steps."
 
 
 def calibration_of(request: Request) -> Calibration:
