@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -92,6 +94,7 @@ def test_a_run_is_fitted_says_so_and_goes_on_with_the_same_steps(tmp_path: Path)
     study = record["study"]
     keep_costs([cost(name, per_step=1e-6, data=record["sources"][0]["data"]) for name in METHODS])
     again = medbench("run", *command, "--time-limit", "30s")
+    other = joined(medbench("plan", *command, "--time-limit", "1d"))
     medbench("report")
     steps = study["budget"]["steps"]
     said = f"Steps were fitted to a limit of 30 s, equally in all methods: {steps} training steps in place of 400."
@@ -104,6 +107,8 @@ def test_a_run_is_fitted_says_so_and_goes_on_with_the_same_steps(tmp_path: Path)
     assert joined(first).count(said) == 2  # before the first training run, and below the table
     assert "They are those that this run began with." in joined(again)
     assert "6 stored before" in again.output
+    assert f"6 stored training runs of the same methods are not used: they had {steps} training steps." in other
+    assert "not used" not in joined(again)
     assert said in (tmp_path / "report.html").read_text()
     stored = [row for source in record["sources"] for row in Store(tmp_path / "results/runs").rows(source["dataset"])]
     assert {row.trial.budget.steps for row in stored} == {steps}
@@ -120,6 +125,77 @@ def test_plan_says_hours_of_each_device_and_memory(monkeypatch: pytest.MonkeyPat
     assert "Memory: at most 2.0 GB a training run." in on_cpu
     assert "About 19 min with 4 training runs at a time: 0.62 GPU-hours." in on_gpu
     assert "Memory: at most 2.0 GB a training run, 8.0 GB for all at a time; 3.0 GB of GPU memory" in on_gpu
+
+
+@pytest.mark.parametrize(
+    ("executor", "device", "hours"),
+    [
+        ("slurm", "auto", "1.2 device-hours"),
+        ("slurm", "cpu", "12 core-hours"),
+        ("slurm[at_a_time=8]", "cuda", "1.2 GPU-hours"),
+        ("ray[address=auto,gpus=0.5]", "cuda", "0.62 GPU-hours"),
+    ],
+)
+def test_jobs_that_get_a_device_each_count_whole(
+    monkeypatch: pytest.MonkeyPatch, executor: str, device: str, hours: str
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    keep_costs([*map(cost, METHODS), *(cost(name, "NVIDIA Toy", 0.1, gpu_mb=3072.0) for name in METHODS)])
+    said = joined(medbench("plan", *LONG[:-4], *LONG[-2:], "--executor", executor, "--device", device))
+
+    assert f" at a time: {hours}" in said
+
+
+def test_training_runs_at_twice_the_steps_are_counted_and_timed() -> None:
+    guessed = [joined(medbench("plan", *LONG, "--repeats", "1", *more)) for more in ([], ["--check-steps"])]
+    keep_costs(map(cost, METHODS))
+    timed = [joined(medbench("plan", *LONG, "--repeats", "1", *more)) for more in ([], ["--check-steps"])]
+
+    assert "15 training runs. Nothing" in timed[0]
+    assert "15 training runs and 10 at last for --check-steps. Nothing" in timed[1]
+    assert "About 4 h 10 min with 1 training run at a time: 4.2 core-hours." in timed[0]
+    assert "About 9 h 43 min with 1 training run at a time: 9.7 core-hours." in timed[1]  # 10 runs of 2,000 s more
+    assert "At least about 45 s" in guessed[0]
+    assert "At least about 2 min" in guessed[1]
+
+
+@pytest.mark.parametrize(
+    ("measured", "asked", "device", "says"),
+    [
+        ("exact", "fast", "cpu", ""),
+        ("fast", "exact", "cpu", ""),
+        ("exact", "portable", "cpu", "with numerics exact"),
+        ("exact", "fast", "cuda", "with numerics exact"),
+        ("exact", "exact", "cuda", ""),
+    ],
+)
+def test_what_was_measured_with_other_numerics_goes_before_a_guess_and_is_said(
+    monkeypatch: pytest.MonkeyPatch, measured: str, asked: str, device: str, says: str
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0" if device == "cuda" else "")
+    monkeypatch.setattr("medbench.running.numerics.is_portable_here", lambda: True)
+    of = "cpu" if device == "cpu" else "NVIDIA Toy"
+    costs: Any = [dataclasses.replace(cost(name, of), numerics=measured) for name in METHODS]
+    keep_costs(costs)
+    said = joined(medbench("plan", *LONG, "--device", device, "--numerics", asked, "--time-limit", "3h"))
+    forecast = joined(medbench("plan", *LONG, "--device", device, "--numerics", asked))
+
+    steps = 140 if says else 210  # for 45 runs; of the limit .6 is counted on, or .9
+    assert f"{steps} training steps in place of 1,000." in said
+    assert "guess" not in said + forecast
+    assert "About 12 h 30 min" in forecast
+    assert (f"What a step takes was measured {says};" in said) == bool(says)
+    assert (f"Measured {says}; `medbench calibrate` measures it here." in forecast) == bool(says)
+
+
+def test_a_measurement_with_the_numerics_asked_for_goes_before_a_later_one_with_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("medbench.running.numerics.is_portable_here", lambda: True)
+    portable: Any = [dataclasses.replace(cost(name, per_step=2.0), numerics="portable") for name in METHODS]
+    keep_costs([*portable, *map(cost, METHODS)])
+
+    assert "About 25 h 00 min" in joined(medbench("plan", *LONG, "--numerics", "portable"))
 
 
 def test_a_gpu_that_was_not_measured_is_said_to_be_unknown(monkeypatch: pytest.MonkeyPatch) -> None:

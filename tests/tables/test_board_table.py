@@ -18,6 +18,7 @@ from _board_rows import board, row
 from medbench.boards.board import Board, Row
 from medbench.planning.arms import Arm, Skipped
 from medbench.planning.study import Study
+from medbench.planning.study_schema import BudgetTable
 from medbench.publishing.bundle.board_numbers import across_versions
 from medbench.statistics.verdicts import Verdict
 from medbench.tables.board_table import render
@@ -214,6 +215,16 @@ def test_a_verdict_stands_below_its_gain_and_beside_it_where_there_is_room() -> 
     at = next(n for n, line in enumerate(lines) if line.startswith(" └ AC-GAN images "))
     assert [lines[at + k] for k in (1, 2)] == [f"{'':34}only the decision", f"{'':34}threshold moved"]
     assert f"(+5.0 to +20.0) {text} 41 min" in wide
+
+
+@pytest.mark.parametrize("numerics", ["exact", "portable", "fast"])
+@pytest.mark.parametrize("form", ["table", "md"])
+def test_numerics_that_are_not_the_default_are_named(numerics: Any, form: str) -> None:
+    study = Study(datasets=["d"], augmenters=["x"], classifiers=["n"], budget=BudgetTable(numerics=numerics))
+    said = " ".join(render([board(study=study)], form, wide=True).split())
+
+    assert (f"Numerics are {numerics}, not exact" in said) == (numerics != "exact")
+    assert ("umerics" in said) == (numerics != "exact")
 
 
 def test_a_wide_terminal_breaks_no_name() -> None:

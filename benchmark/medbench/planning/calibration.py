@@ -22,6 +22,9 @@ SHIPPED = ".costs.json"
 ANY, ANY_GPU = "any", "gpu"
 """Stand for a device, and the name of a GPU, that are not known."""
 
+ALIKE_ON_CPU = frozenset({"exact", "fast"})
+"""Numerics by which a CPU computes in the same way."""
+
 
 @dataclass(frozen=True)
 class JobCost:
@@ -94,6 +97,9 @@ class Calibration:
     def find(self, kind: str, recipe: str, images: Images, budget: Budget, device: str = "cpu") -> JobCost | None:
         """Return what such a job costs; None where its like was not measured.
 
+        What was measured here goes before what was measured elsewhere, and of either what was measured with the
+        budget's numerics before what was with others, which :meth:`numerics_of_other` tells.
+
         Args:
             kind: "trial" or "stage".
             recipe: As :class:`JobCost` has it.
@@ -101,14 +107,23 @@ class Calibration:
             budget: Of the job.
             device: "cpu", the name of a GPU, ANY_GPU, or ANY.
         """
-        of_job = (kind, recipe, budget.batch, budget.threads, budget.numerics)
+        of_job = (kind, recipe, budget.batch, budget.threads)
         for costs, is_shipped in ((reversed(self.costs.values()), False), (self.shipped, True)):
-            for cost in costs:
-                own = (cost.kind, cost.recipe, cost.batch, cost.threads, cost.numerics)
-                on_device = device in (ANY, cost.device) or (device == ANY_GPU and cost.device != "cpu")
-                if own == of_job and on_device and images.are_those_of(cost, is_shipped=is_shipped):
-                    return cost
+            like = [
+                cost
+                for cost in costs
+                if (cost.kind, cost.recipe, cost.batch, cost.threads) == of_job
+                and (device in (ANY, cost.device) or (device == ANY_GPU and cost.device != "cpu"))
+                and images.are_those_of(cost, is_shipped=is_shipped)
+            ]
+            if like:
+                return min(like, key=lambda cost: bool(self.numerics_of_other(cost, budget)))
         return None
+
+    def numerics_of_other(self, cost: JobCost, budget: Budget) -> str:
+        """Return the numerics that a cost was measured with where those of a budget compute in another way, else ""."""
+        alike = cost.device == "cpu" and {cost.numerics, budget.numerics} <= ALIKE_ON_CPU
+        return "" if alike or cost.numerics == budget.numerics else cost.numerics
 
     def is_of_elsewhere(self, cost: JobCost) -> bool:
         """Say whether a cost was not measured on this machine."""

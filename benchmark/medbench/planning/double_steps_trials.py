@@ -10,9 +10,11 @@ import dataclasses
 from collections.abc import Sequence
 
 from medbench.planning.arms import Checked
+from medbench.planning.leak_staircase import arms_under
 from medbench.planning.plan import Plan
 from medbench.planning.study import Study
 from medbench.planning.trial_matrix import expand
+from medbench.protocols.protocol import protocol
 from medbench.registry.catalogue import Catalogue
 
 
@@ -20,6 +22,18 @@ def with_double_steps(study: Study) -> Study:
     """Return a study at twice the steps, without yardsticks."""
     budget = study.budget.model_copy(update={"steps": 2 * study.budget.steps})
     return study.model_copy(update={"budget": budget, "yardsticks": False, "check_steps": False})
+
+
+def count_double_steps(plan: Plan) -> int:
+    """Count the training runs that ``--check-steps`` adds at last: of each board's best arm and of its control."""
+    study, number = plan.study, 0
+    for source in plan.sources if study.check_steps else ():
+        for text in (text for text in study.protocols if protocol(text).is_honest):
+            arms = arms_under(study, text, plan.arms[source.text])
+            keys = {arm.key for arm in arms}
+            boards = {arm.board or arm.classifier for arm in arms if arm.control and arm.control_key in keys}
+            number += 2 * len(boards) * protocol(text).folds(study.folds) * study.repeats * study.seeds
+    return number
 
 
 def plan_double_steps(plan: Plan, checked: Sequence[Checked], catalogue: Catalogue) -> Plan:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from medbench.errors import UsageError
+from medbench.planning.double_steps_trials import count_double_steps
 from medbench.planning.plan import Plan
 from medbench.planning.study import Study
 from medbench.planning.study_schema import FittedTable, KnownBy
@@ -26,7 +27,12 @@ from medbench.trial.trial import Trial
 LEAST_STEPS = 100
 """Below so many steps of a classifier nothing is learnt that tells methods apart."""
 LEAST_GENERATOR_STEPS = 200
-COUNTED_ON: Mapping[KnownBy, float] = {"calibration": 0.9, "another machine": 0.6, "guess": 0.5}
+COUNTED_ON: Mapping[KnownBy, float] = {
+    "calibration": 0.9,
+    "another machine": 0.6,
+    "other numerics": 0.6,
+    "guess": 0.5,
+}
 """Part of the limit that training may take, by what is known of it: the rest is for reading images, and for errors."""
 ROUNDED_TO = 10
 
@@ -161,7 +167,7 @@ class _Work:
         cap = plan.study.budget.generator_steps
         of_generators = [k for k in self.costs if _is_generator(k)]
         self.generator_steps = max((min(self.costs[k].own_steps or cap, cap) for k in of_generators), default=0)
-        self._twice = _trained_twice_as_long(plan)
+        self._twice = count_double_steps(plan)
 
     def seconds(self, factor: float) -> float:
         """Return the seconds until all is done at so large a part of the steps."""
@@ -195,14 +201,6 @@ def _for_people(kind: str, name: str) -> str:
 
 def _is_generator(kind: Kind) -> bool:
     return kind[0] == "stage" and kind[2] != ENCODER
-
-
-def _trained_twice_as_long(plan: Plan) -> int:
-    """Count the training runs at twice the steps that end a run with ``--check-steps``."""
-    study = plan.study
-    boards = {(name, arm.board or arm.classifier) for name, arms in plan.arms.items() for arm in arms}
-    folds = sum(rule.folds(study.folds) for rule in map(protocol, study.protocols) if rule.is_honest)
-    return 2 * len(boards) * folds * study.repeats * study.seeds if study.check_steps else 0
 
 
 def _refusal(plan: Plan, work: _Work, least: float, limit_s: float, counted_on: float) -> str:

@@ -40,7 +40,7 @@ class BudgetTable(BaseModel):
         return values
 
 
-KnownBy = Literal["calibration", "another machine", "guess"]
+KnownBy = Literal["calibration", "another machine", "other numerics", "guess"]
 """What the time of a step was known from."""
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from medbench.errors import UsageError
 from medbench.planning.calibration import Calibration, Images, JobCost
+from medbench.planning.double_steps_trials import count_double_steps
 from medbench.planning.plan import Plan
 from medbench.store.store import Store
 from medbench.trial.stages import read_stage
@@ -32,9 +33,12 @@ class Timing:
         host_mb: Most memory of the host that a job takes; 0 where that is not known.
         gpu_mb: Most memory of a GPU likewise.
         elsewhere: Day on which times were measured on another machine, where any was.
+        numerics: Numerics with which times were measured, where any were with others than the plan's.
         others: Seconds of everything on other devices that all of it was calibrated for.
         at_a_time: Jobs at a time.
         share: Part of a device that each takes.
+        at_last: Training runs at twice the steps that ``--check-steps`` adds once the rest is done.
+        at_last_each: Seconds of one of them, as if the dearest method were the best.
         guessed: Seconds until everything is done, as a first guess, where it is not known; 0 where there is none.
     """
 
@@ -47,9 +51,12 @@ class Timing:
     host_mb: float = 0.0
     gpu_mb: float = 0.0
     elsewhere: str = ""
+    numerics: str = ""
     others: Mapping[str, float] = field(default_factory=dict)
     at_a_time: int = 1
     share: float = 1.0
+    at_last: int = 0
+    at_last_each: float = 0.0
     guessed: float = 0.0
 
     @property
@@ -60,7 +67,13 @@ class Timing:
     @property
     def wall(self) -> float:
         """Seconds until what is left is done."""
-        return max(self.longest, self.left / self.at_a_time)
+        at_last = self.at_last_each * max(1.0, self.at_last / self.at_a_time) if self.at_last else 0.0
+        return max(self.longest, self.left / self.at_a_time) + at_last
+
+    @property
+    def busy(self) -> float:
+        """Seconds of all jobs that are left, one after the other, those at last too."""
+        return self.left + self.at_last * self.at_last_each
 
 
 @dataclass(frozen=True)
@@ -71,6 +84,7 @@ class _Cost:
     host_mb: float = 0.0
     gpu_mb: float = 0.0
     elsewhere: str = ""
+    numerics: str = ""
     rests_on: int = 0
 
 
@@ -93,7 +107,7 @@ def forecast_time(
         if other != device and (other == "cpu") != (device == "cpu"):
             on_it = _add_up(plan, _Known(plan, None, calibration, other, frozenset()), frozenset())
             if on_it.is_known:
-                others[other] = on_it.whole
+                others[other] = on_it.whole + on_it.at_last * on_it.at_last_each
     return replace(timing, device=device, others=others)
 
 
@@ -141,7 +155,8 @@ class _Known:
 
     def _measured(self, found: JobCost, trial: Trial) -> _Cost:
         day = found.measured if self._calibration.is_of_elsewhere(found) else ""
-        return _Cost(found.seconds(trial.budget), found.peak_mb, found.peak_gpu_mb, day, 1)
+        other = self._calibration.numerics_of_other(found, trial.budget)
+        return _Cost(found.seconds(trial.budget), found.peak_mb, found.peak_gpu_mb, day, other, 1)
 
     @property
     def every(self) -> list[_Cost]:
@@ -158,7 +173,7 @@ def _stored(plan: Plan, store: Store | None) -> frozenset[str]:
 
 
 def _add_up(plan: Plan, known: _Known, there: frozenset[str]) -> Timing:
-    whole = left = longest = 0.0
+    whole = left = longest = dearest = 0.0
     unknown = 0
     ends: dict[str, float] = {}  # of what is left, when no job waits for a worker
     jobs: Iterable[tuple[str, str, str, Trial, Iterable[str]]] = [
@@ -170,6 +185,7 @@ def _add_up(plan: Plan, known: _Known, there: frozenset[str]) -> Timing:
         unknown += cost is None
         seconds = cost.seconds if cost is not None else 0.0
         whole += seconds
+        dearest = max(dearest, seconds * (kind == "trial"))
         ends[key] = 0.0
         if key not in there:
             left += seconds
@@ -181,6 +197,8 @@ def _add_up(plan: Plan, known: _Known, there: frozenset[str]) -> Timing:
         host_mb=max((cost.host_mb for cost in every), default=0.0),
         gpu_mb=max((cost.gpu_mb for cost in every), default=0.0),
         elsewhere=max((cost.elsewhere for cost in every), default=""),
+        numerics=max((cost.numerics for cost in every), default=""),
+        at_last=count_double_steps(plan), at_last_each=2 * dearest,
     )  # fmt: skip
 
 

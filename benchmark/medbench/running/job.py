@@ -85,13 +85,21 @@ class Task:
 def work(folder: str, device: str) -> int:
     """Do the task in `folder` on `device`; return the exit code of what happened.
 
-    Everything printed goes into ``log.txt``. A failure is written to ``failure.json`` with its kind.
+    Everything printed goes into ``log.txt``. A failure is written to ``failure.json`` with its kind; where a disk is
+    full the exit code alone may be left to tell it.
     """
-    place = Path(folder)
+    try:
+        return _work(Path(folder), device)
+    except OSError as error:
+        if (fault := find_machine_fault(error)) is None:
+            raise
+        return _fail(Path(folder), *fault, 6)
+
+
+def _work(place: Path, device: str) -> int:
     task = Task(**json.loads((place / "task.json").read_text()))
     log = os.open(place / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    sys.stdout.flush()
-    sys.stderr.flush()
+    _flush()
     os.dup2(log, 1)
     os.dup2(log, 2)
     spare = [log]
@@ -101,7 +109,8 @@ def work(folder: str, device: str) -> int:
     except Skip as skip:
         return _fail(place, "skip", sentence(str(skip), _names(task)), 0)
     except (DataError, StoreError, ResourceError) as error:  # worded here: they name the file that is to be mended
-        traceback.print_exc()
+        with contextlib.suppress(OSError):
+            traceback.print_exc()
         return _fail(place, error.kind, str(error), error.exit_code)
     except MedbenchError as error:
         names = _log(error, task)
@@ -115,11 +124,22 @@ def work(folder: str, device: str) -> int:
         where = last_plugin_line(error)[1].partition(":")[0]
         return _fail(place, "bug", f"{type(error).__name__}: {said}{f' ({where})' if where else ''}", 1)
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        _flush()
         for left in spare:  # a process may do further jobs
             os.close(left)
     return 0
+
+
+def _flush() -> None:
+    """Write out what was printed; what a full disk does not take is dropped, and is in no later job's log."""
+    for stream, number in ((sys.stdout, 1), (sys.stderr, 2)):
+        try:
+            stream.flush()
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, number)
+            os.close(nowhere)
+            stream.flush()
 
 
 def _names(task: Task) -> frozenset[str]:
@@ -134,7 +154,9 @@ def _names(task: Task) -> frozenset[str]:
 def _log(error: BaseException, task: Task) -> frozenset[str]:
     """Print the traceback into the log, without ids and paths; return the names that were looked for."""
     names = _names(task)
-    print(without_names(without_paths("".join(traceback.format_exception(error))), names), end="", file=sys.stderr)
+    text = without_names(without_paths("".join(traceback.format_exception(error))), names)
+    with contextlib.suppress(OSError):  # a full disk must not take the place of what happened
+        print(text, end="", file=sys.stderr)
     return names
 
 
@@ -263,6 +285,8 @@ class Reporter:
 
 def _fail(place: Path, kind: str, message: str, code: int) -> int:
     failure = Failure(kind, message)
-    with contextlib.suppress(OSError):  # the exit status still tells a full disk
+    try:
         (place / "failure.json").write_text(json.dumps({"kind": failure.kind, "message": failure.message}))
+    except OSError:  # the exit status still tells a full disk
+        return ResourceError.exit_code
     return code or 7

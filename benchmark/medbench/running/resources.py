@@ -74,6 +74,18 @@ class Workers:
         return 1 / math.ceil(self.count / len(self.devices))
 
     @property
+    def part_of_device(self) -> float:
+        """Part of a device that a job keeps others from: all of it where each job elsewhere gets one of its own.
+
+        An executor of a cluster may have a number ``gpus``, the part of a GPU that it asks for.
+        """
+        if self.device == "cpu":
+            return 1.0
+        if getattr(self.executor, "at_a_time", 0):
+            return float(getattr(self.executor, "gpus", 1.0))
+        return self.share
+
+    @property
     def room(self) -> float:
         """What the shares of all jobs that run add up to at most."""
         return float(len(self.devices))

@@ -2,13 +2,37 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Collection
+from pathlib import Path
 
+from medbench.machine_faults import find_machine_fault
 from medbench.running.resume import Job
 from medbench.store.trial_files import Failure
 
 LOST_RETRIES = 2
 """How often a job is run again whose process died."""
+
+
+PROBE_BYTES = 16 * 1024
+"""A disk that does not take so much is full."""
+
+
+def find_disk_fault(folder: Path) -> Failure | None:
+    """Return why nothing can be written into a folder, such as a full disk; None where it can.
+
+    Asked where a process died without a word: it may have died of that.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(bytes(PROBE_BYTES))
+            probe.flush()
+            os.fsync(probe.fileno())
+    except OSError as error:
+        kind, message = find_machine_fault(error) or ("", "")
+        return Failure(kind, message) if kind == "disk" else None
+    return None
 
 
 def may_retry_lost(job: Job) -> bool:

@@ -14,7 +14,7 @@ import time
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from medbench.errors import LeakError, MedbenchError, ResourceError
 from medbench.interfaces import Jobs
@@ -24,7 +24,7 @@ from medbench.running.job import work
 from medbench.running.outcome import Summary
 from medbench.running.resources import LoadedPlugins, Workers
 from medbench.running.resume import FEATURES, Job, find_left, in_order, is_there, set_damaged_aside
-from medbench.running.retry import may_retry, may_retry_lost
+from medbench.running.retry import find_disk_fault, may_retry, may_retry_lost
 from medbench.running.stop_hopeless_run import is_hopeless
 from medbench.running.time_left import TimedWatcher, makers_of_images
 from medbench.running.watcher import Watcher
@@ -199,6 +199,8 @@ def _finish(state: _Run, job: Job, future: Future[int]) -> None:
             return _accept(state, job)
         return _fail_itself(state, job, Failure("timeout", f"it ran past the limit of {state.workers.limit_s:g} s."))
     except (ProcessLookupError, concurrent.futures.CancelledError) as error:
+        if (fault := find_disk_fault(job.folder)) is not None:
+            _stop_for(state, job, fault)
         if may_retry_lost(job):
             return _again(state, job, f"its process died ({error}); trying again")
         if job.trial is not None and take_unmeasured(job.folder):
@@ -208,11 +210,16 @@ def _finish(state: _Run, job: Job, future: Future[int]) -> None:
         return _accept(state, job)
     failure = _read_failure(job.folder, code)
     if failure.kind == "disk":
-        _forget(state, job)
-        raise ResourceError(f"{state.store.root}: {failure.message}")
+        _stop_for(state, job, failure)
     if why := may_retry(job, failure, _refit_damaged(state, job, failure)):
         return _again(state, job, why)
     return _fail_itself(state, job, failure)
+
+
+def _stop_for(state: _Run, job: Job, fault: Failure) -> NoReturn:
+    """Stop the run for a fault of the disk, under which no job can be done."""
+    _forget(state, job)
+    raise ResourceError(f"{state.store.root}: {fault.message}")
 
 
 def _refit_damaged(state: _Run, job: Job, failure: Failure) -> list[str]:

@@ -152,7 +152,8 @@ def _forecast(plan: Plan, store: Store, request: Request, workers: Workers) -> I
 
 
 def _where(timed: Timing) -> str:
-    return "on another machine" if timed.elsewhere else "on this machine"
+    by = f" with numerics {timed.numerics}" if timed.numerics else ""
+    return f"{'on another machine' if timed.elsewhere else 'on this machine'}{by}"
 
 
 def _notes(plan: Plan) -> Iterator[str]:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
+from medbench.planning.double_steps_trials import count_double_steps
 from medbench.planning.plan import Plan
 from medbench.registry.catalogue import Catalogue
 from medbench.running.resume import FEATURES, Job
@@ -187,10 +188,14 @@ def guess_plan(plan: Plan, workers: int, makers: Collection[str] = ()) -> float:
     if not all(can_guess(trial.classifier) for trial in plan.trials):
         return 0.0
     images = {s.text: min(len(s.samples), MOST_SCORED * len(s.samples.classes)) for s in plan.sources}
-    each = [guess_seconds_of(t, scored=images.get(t.dataset, 0) if t.augmenter in makers else 0) for t in plan.trials]
-    each += [
-        FEATURES_SECONDS if stage.is_features else guess_seconds_of(stage.trial, is_stage=True)
-        for stage in plan.stages.values()
+    trials = [guess_seconds_of(t, scored=images.get(t.dataset, 0) if t.augmenter in makers else 0) for t in plan.trials]
+    each = [
+        *trials,
+        *[2 * max(trials, default=0.0)] * count_double_steps(plan),
+        *(
+            FEATURES_SECONDS if stage.is_features else guess_seconds_of(stage.trial, is_stage=True)
+            for stage in plan.stages.values()
+        ),
     ]
     return max([sum(each) / workers, *each], default=0.0)
 

@@ -19,6 +19,7 @@ from medbench.tables.wording import (
     ESTIMAND,
     answer,
     at_twice,
+    computed_otherwise,
     copies,
     generator_poor,
     looks,
@@ -99,7 +100,7 @@ def mark_notes(board: Board) -> list[str]:
         *moved_thresholds(board),
         *rare_recalls(board),
         *_family(board),
-        *filter(None, [describe_fitted(board.study)]),
+        *filter(None, [describe_fitted(board.study), computed_otherwise(board.study.budget.numerics)]),
     ]
     return said + [f"{mark}: {MEANING[mark]}" for mark in MEANING if any(mark in row.marks for row in board.rows)]
 

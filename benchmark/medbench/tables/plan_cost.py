@@ -20,8 +20,8 @@ def cost_lines(plan: Plan, stored: StoredPart, timed: Timing) -> Iterator[str]:
     at_a_time = f"with {counted(timed.at_a_time, 'training run')} at a time"
     if timed.is_known:
         left = "What is left takes about" if timed.left < timed.whole else "About"
-        where = f" Measured on another machine on {timed.elsewhere}; {CALIBRATE}." if timed.elsewhere else ""
-        spent = device_time(timed.device, timed.left * timed.share, threads)
+        where = _measured(timed)
+        spent = device_time(timed.device, timed.busy * timed.share, threads)
         yield f"{left} {duration_text(timed.wall)} {at_a_time}: {spent}.{where}"
     elif timed.guessed:
         yield f"At least about {duration_text(timed.guessed)} {at_a_time}, as a first guess; {CALIBRATE}."
@@ -34,6 +34,13 @@ def cost_lines(plan: Plan, stored: StoredPart, timed: Timing) -> Iterator[str]:
         several = f", {gigabytes(timed.host_mb * timed.at_a_time)} for all at a time" * (timed.at_a_time > 1)
         gpu = f"; {gigabytes(timed.gpu_mb)} of GPU memory a training run" * bool(timed.gpu_mb)
         yield f"{each}{several}{gpu}."
+
+
+def _measured(timed: Timing) -> str:
+    """Say what times were measured with where that is another machine, or other numerics."""
+    on = f" on another machine on {timed.elsewhere}" if timed.elsewhere else ""
+    by = f" with numerics {timed.numerics}" if timed.numerics else ""
+    return f" Measured{on}{by}; {CALIBRATE}." if on or by else ""
 
 
 def device_time(device: str, seconds: float, threads: int) -> str:
@@ -62,11 +69,12 @@ def cost_facts(timed: Timing) -> dict[str, object]:
     return {
         "seconds": timed.wall if known else None,
         "device": timed.device,
-        "device_seconds": timed.left * timed.share if known else None,
+        "device_seconds": timed.busy * timed.share if known else None,
         "device_seconds_elsewhere": dict(timed.others),
         "at_a_time": timed.at_a_time,
         "memory_mb": timed.host_mb or None,
         "gpu_memory_mb": timed.gpu_mb or None,
         "guessed_seconds": timed.guessed or None,
         "measured_elsewhere": timed.elsewhere or None,
+        "measured_with_numerics": timed.numerics or None,
     }

@@ -9,6 +9,7 @@ from typing import Any
 from medbench.data.describe import DatasetDescription
 from medbench.planning.arm_names import arm_name, branch_name, left_out
 from medbench.planning.arms import Arm, is_primary
+from medbench.planning.double_steps_trials import count_double_steps
 from medbench.planning.leak_staircase import arms_under
 from medbench.planning.plan import Plan
 from medbench.planning.seed_block import SEEDS
@@ -134,7 +135,9 @@ def _question(plan: Plan) -> str:
 
 
 def _size(plan: Plan, stored: StoredPart) -> str:
-    parts = [counted(len(plan.trials), "training run") + ", --check-steps adds some at last," * plan.study.check_steps]
+    parts = [counted(len(plan.trials), "training run")]
+    if at_last := count_double_steps(plan):
+        parts.append(f"{at_last:,} at last for --check-steps")
     parts += name_stages(plan.stages.values(), train=f" to train{SHARED}", compute=" to compute, once for all")
     said = listed(parts)
     if stored.trials is None:

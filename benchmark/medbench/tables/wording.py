@@ -30,6 +30,18 @@ def tuning(tries: int) -> str:
     return f"every method was tuned equally, by {tries} tries within each training part"
 
 
+def computed_otherwise(numerics: str) -> str:
+    """Say below a table how its networks computed; "" for exact numerics, which are the default.
+
+    Args:
+        numerics: As :class:`medbench.Budget` has it.
+    """
+    return {
+        "portable": "Numerics are portable, not exact: held to what all x86 processors with AVX2 compute alike.",
+        "fast": "Numerics are fast, not exact: on a GPU the same training runs give other digits each time.",
+    }.get(numerics, "")
+
+
 FEW_STEPS = BUDGETS["smoke"].steps
 """Training steps up to which networks are called barely trained."""
 _NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight", 9: "nine"}

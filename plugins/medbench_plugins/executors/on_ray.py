@@ -6,8 +6,6 @@ import contextlib
 import importlib
 import os
 import secrets
-import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +17,7 @@ from typing import Any
 import medbench
 from medbench_plugins.executors.far_jobs import LATE, Board, name_of, note_out_of_memory
 from medbench_plugins.executors.local import JOBS_A_WORKER
+from medbench_plugins.executors.ray_folder import RayFolder
 from medbench_plugins.executors.ray_job import do
 from medbench_plugins.executors.servers import NO_VARIABLES
 
@@ -34,7 +33,8 @@ SYSTEM = {"prestart_worker_first_driver": False}
 class Ray:
     """Tasks of Ray Core (``pip install 'medbench[ray]'``).
 
-    Without an address it starts Ray on this machine, for this run alone, with a folder of its own for its files.
+    Without an address it starts Ray on this machine, for this run alone, with a folder of its own for its files: both
+    go away with the run, however that ends.
 
     Attributes:
         address: Of a cluster, as ``auto`` or ``ray://host:10001``; its machines all see the folder of results.
@@ -93,8 +93,9 @@ class RayJobs:
     ) -> None:
         self._recipe, self._ray, self._workers, self._device = recipe, ray, workers, devices[0]
         self._cards = len(devices) if devices[0].startswith("cuda") and not recipe.address else 0
-        self._folder = tempfile.mkdtemp(prefix="mb-ray-") if not recipe.address else ""
+        self._folder: RayFolder | None = None
         try:
+            self._folder = None if recipe.address else RayFolder()
             self._connect(devices, variables)
         except Exception as error:
             self._disconnect()
@@ -133,7 +134,8 @@ class RayJobs:
         quiet: dict[str, Any] = {"configure_logging": False, "log_to_driver": False, "namespace": "medbench"}
         if variables:
             quiet["runtime_env"] = {"env_vars": dict(variables)}
-        if self._recipe.address:
+        folder = self._folder
+        if folder is None:
             self._ray.init(address=self._recipe.address, **quiet)
             return
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -144,7 +146,7 @@ class RayJobs:
         try:
             self._ray.init(
                 address="local", num_cpus=self._workers, num_gpus=self._cards, include_dashboard=False,
-                object_store_memory=OBJECT_STORE_BYTES, _temp_dir=self._folder, _system_config=dict(SYSTEM), **quiet,
+                object_store_memory=OBJECT_STORE_BYTES, _temp_dir=folder.for_ray, _system_config=dict(SYSTEM), **quiet,
             )  # fmt: skip
         finally:
             if self._cards:
@@ -154,8 +156,8 @@ class RayJobs:
     def _disconnect(self) -> None:
         with contextlib.suppress(Exception):
             self._ray.shutdown()
-        if self._folder:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        if self._folder is not None:
+            self._folder.close()
 
     def _beat(self, board: Board) -> None:
         while not self._over.wait(BEAT_SECONDS):
