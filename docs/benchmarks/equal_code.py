@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from medbench.identity.code_reach import place_of, reach
+from medbench.identity.equal_code import known_as
 from medbench.identity.identity import CORE
 from medbench.interfaces import cut_in_two, needs
 from medbench.registry import plugins
@@ -62,7 +63,8 @@ def main() -> None:
     """Compare, and write what the option says."""
     before, now = json.loads(KEPT.read_text()), digests()
     if "--changed" in sys.argv:
-        KEPT.write_text(json.dumps(dict(sorted(now.items())), indent=1) + "\n")
+        kept = {name: known_as(own) for name, own in sorted(now.items())}  # what is equal code keeps its digest
+        KEPT.write_text(json.dumps(kept, indent=1) + "\n")
         return
     differing: dict[str, str] = {}
     for name in sorted(now, key=lambda name: (name not in before, name)):  # what is new has the id of equal code

@@ -141,30 +141,30 @@ def test_what_is_left_follows_what_was_measured() -> None:
     timed = TimedWatcher(watcher, jobs, 1, now=lambda: now[0])  # type: ignore[arg-type]
 
     timed.tell(list(jobs.values()))
-    assert told[-1] == (pytest.approx(4 * 7.2 + 4 * 7.2), True)
+    assert told[-1] == (pytest.approx(4 * 8.2 + 29.8), True)  # a second each beside the steps
     TimedWatcher(watcher, {"v": job("v", network="vgg16")}, 1).tell([job("v", network="vgg16")])  # type: ignore[arg-type]
     assert told.pop() == (None, True)
     timed.started("a", "", "trial")
     now[0] = 10.0
-    timed.progress("a", 300, 600)  # half of it took 10 s, so that all take 20 s, and a generator four times as long
+    timed.progress("a", 300, 600)  # half of it took 10 s, so that all take 20 s, and a generator so many times as long
     timed.tell(list(jobs.values()))
-    assert told[-1] == (pytest.approx(10 + 3 * 20 + 80), False)
+    assert told[-1] == (pytest.approx(10 + 3 * 20 + 20 * 29.8 / 8.2), False)
     now[0] = 30.0
     timed.finished("a", "done", "")
     left = [jobs[key] for key in "bcdg"]
     timed.tell(left)
-    assert told[-1] == (pytest.approx(3 * 30 + 120), False)
+    assert told[-1] == (pytest.approx(3 * 30 + 30 * 29.8 / 8.2), False)
     timed.started("g", "", "stage")
     now[0] = 40.0
     timed.finished("g", "again", "")
-    assert timed.seconds(left) == pytest.approx(3 * 30 + 120)
-    assert TimedWatcher(Silent(), jobs, 4).seconds(list(jobs.values())) == pytest.approx(4 * 7.2)  # the longest alone
+    assert timed.seconds(left) == pytest.approx(3 * 30 + 30 * 29.8 / 8.2)
+    assert TimedWatcher(Silent(), jobs, 4).seconds(list(jobs.values())) == pytest.approx(29.8)  # the longest alone
     plan = SimpleNamespace(trials=(TRIAL, TRIAL), stages={}, sources=(), study=SimpleNamespace(check_steps=False))
     made = SimpleNamespace(**{**vars(plan), "sources": (SimpleNamespace(text="toy", samples=Rows()),)})
-    assert guess_plan(plan, 2) == pytest.approx(7.2)  # type: ignore[arg-type]
+    assert guess_plan(plan, 2) == pytest.approx(8.2)  # type: ignore[arg-type]
     scoring = 0.25 + 0.0067 * 400  # of what "balanced" would add, were it a method that adds images
-    assert guess_plan(made, 1, {"balanced"}) == pytest.approx(2 * (7.2 + scoring))  # type: ignore[arg-type]
-    assert guess_plan(made, 1) == pytest.approx(2 * 7.2)  # type: ignore[arg-type]
+    assert guess_plan(made, 1, {"balanced"}) == pytest.approx(2 * (8.2 + scoring))  # type: ignore[arg-type]
+    assert guess_plan(made, 1) == pytest.approx(2 * 8.2)  # type: ignore[arg-type]
 
 
 def test_what_features_take_tells_nothing_of_training() -> None:

@@ -155,7 +155,7 @@ def test_training_runs_at_twice_the_steps_are_counted_and_timed() -> None:
     assert "15 training runs and 10 at last for --check-steps. Nothing" in timed[1]
     assert "About 4 h 10 min with 1 training run at a time: 4.2 core-hours." in timed[0]
     assert "About 9 h 43 min with 1 training run at a time: 9.7 core-hours." in timed[1]  # 10 runs of 2,000 s more
-    assert "At least about 45 s" in guessed[0]
+    assert "At least about 60 s" in guessed[0]
     assert "At least about 2 min" in guessed[1]
 
 

@@ -19,6 +19,9 @@ from medbench.trial.trial import Trial
 
 SECONDS_PER_STEP = 0.012
 """A step of small-cnn on 32 images of 32 pixels, on one core."""
+BESIDE_STEPS = 1.0
+"""What a job takes beside its steps, as a guess: its start, its evaluations and what it stores. Without it a job of four
+steps seems to say that steps are a hundred times as dear as they are."""
 OF_GENERATORS = 4.0
 """How much dearer a step of a generator is than one of a classifier, as a guess."""
 FEATURES_SECONDS = 20.0
@@ -206,9 +209,9 @@ def guess_seconds_of(trial: Trial, *, is_stage: bool = False, scored: int = 0) -
     pixels = ((budget.size or USUAL_SIZE) / 32) ** 2
     of_image = pixels * budget.batch / 32
     if is_stage:
-        return SECONDS_PER_STEP * OF_GENERATORS * of_image * budget.generator_steps
+        return BESIDE_STEPS + SECONDS_PER_STEP * OF_GENERATORS * of_image * budget.generator_steps
     scores = SECONDS_OF_SCORES + SECONDS_PER_SCORED * pixels * scored if scored else 0.0
-    return SECONDS_PER_STEP * of_image * budget.steps * budget.trainings + scores
+    return BESIDE_STEPS + SECONDS_PER_STEP * of_image * budget.steps * budget.trainings + scores
 
 
 def can_guess(classifier: str) -> bool:

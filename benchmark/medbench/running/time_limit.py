@@ -15,7 +15,7 @@ from medbench.planning.trial_matrix import expand
 from medbench.registry.recipes import parse
 from medbench.running.request import Request
 from medbench.running.resources import Workers
-from medbench.running.time_left import can_guess, guess_plan, guess_seconds_of, makers_of_images
+from medbench.running.time_left import BESIDE_STEPS, can_guess, guess_plan, guess_seconds_of, makers_of_images
 from medbench.store.store import MARK, Store
 from medbench.text import counted, listed
 from medbench.trial.stages import ENCODER
@@ -110,7 +110,8 @@ class _Costs:
         if self._device != "cpu" or not all(map(can_guess, self._networks)):
             return None
         one = dataclasses.replace(trial, budget=dataclasses.replace(trial.budget, steps=1, generator_steps=1))
-        return StepCost(GUESSED_BESIDE, guess_seconds_of(one, is_stage=kind == "stage"), "guess", own)
+        of_step = guess_seconds_of(one, is_stage=kind == "stage") - BESIDE_STEPS
+        return StepCost(GUESSED_BESIDE, of_step, "guess", own)
 
     def describe(self, study: Study) -> str:
         """Say on what fitted steps rest where that is no measurement of what is run."""
