@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 
 class MedbenchError(Exception):
     """A failure that a user can mend; printed as one sentence, without a traceback.
@@ -77,3 +79,17 @@ class Diverged(MedbenchError):  # noqa: N818  what happened, not an error of the
 
 class Skip(Exception):  # noqa: N818  it is not an error: a skipped cell is a row of the table
     """Raise it from ``fit`` when a combination makes no sense; the reason becomes a row of the table."""
+
+
+class JobLost(ProcessLookupError):  # noqa: N818  what became of a job, not an error of the program
+    """What the future of an executor's job raises where the system that was to run it ended, lost or never began it.
+
+    Args:
+        message: What became of it, as half a sentence: "SLURM ended it (NODE_FAIL)".
+        kind: "lost" for a job that is run again, as one whose process died; "resources" where the same would come of
+            it, so that it is left to another command. Neither counts as a failure of its method.
+    """
+
+    def __init__(self, message: str, kind: Literal["lost", "resources"] = "lost") -> None:
+        super().__init__(message)
+        self.kind = kind

@@ -502,6 +502,9 @@ class Executor(Recipe, Protocol):
 
     One whose jobs run on other machines has a number ``at_a_time``: how many may wait or run there at a time unless
     ``--workers`` says. The device it is given is then what ``--device`` says, "auto" for one that is found there.
+
+    One that can give a job more memory than its share of a device has a method ``more_memory()``: what a job gets whose
+    share is doubled, as half a sentence ("with --mem=8G in place of --mem=4G"). That share may then be more than 1.
     """
 
     def start(self, *, workers: int, devices: Sequence[str]) -> Jobs:
@@ -509,7 +512,11 @@ class Executor(Recipe, Protocol):
 
 
 class Jobs(Protocol):
-    """A started executor."""
+    """A started executor.
+
+    One that has something to tell has a list of sentences ``notes``: each is shown, and taken out of it, also once it
+    was closed.
+    """
 
     def submit(self, work: Callable[[str, str], int], folder: str, share: float, limit_s: float) -> Future[int]:
         """Run ``work(folder, device)`` in a process of its own.
@@ -521,8 +528,9 @@ class Jobs(Protocol):
             limit_s: Wall-clock limit in seconds.
 
         Returns:
-            A future of the exit status. It raises ``TimeoutError`` past the limit and ``ProcessLookupError`` where
-            the process died.
+            A future of the exit status. It raises ``TimeoutError`` past the limit, ``ProcessLookupError`` where the
+            process died, :class:`medbench.JobLost` where something else became of the job, and
+            :class:`medbench.ResourceError` where no job can be run any more, which ends the run.
         """
 
     def close(self) -> None:

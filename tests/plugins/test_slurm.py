@@ -87,9 +87,9 @@ def test_one_that_ran_out_of_memory_gets_twice_as_much(submit: Submit, cluster: 
     ("state", "error"),
     [
         ("TIMEOUT", TimeoutError),
-        ("NODE_FAIL", ProcessLookupError),
-        ("PREEMPTED", ProcessLookupError),
-        ("CANCELLED by 1000", ProcessLookupError),
+        ("NODE_FAIL", medbench.JobLost),
+        ("PREEMPTED", medbench.JobLost),
+        ("CANCELLED by 1000", medbench.JobLost),
     ],
 )
 def test_what_slurm_says_becomes_what_the_core_knows(
@@ -105,7 +105,7 @@ def test_what_slurm_says_becomes_what_the_core_knows(
 
 def test_what_sbatch_refuses_is_said(submit: Submit, cluster: Path) -> None:
     (cluster / "refuse").touch()
-    with pytest.raises(ProcessLookupError, match="invalid partition"):
+    with pytest.raises(medbench.ResourceError, match=r"could not be submitted: sbatch: error: invalid partition"):
         submit(jobs.returns, "0").result(PATIENCE)
 
 

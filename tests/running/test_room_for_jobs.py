@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from _bundles import ToyRun
-from medbench.errors import UsageError
+from medbench.errors import JobLost, ResourceError, UsageError
 from medbench.interfaces import Budget
 from medbench.registry import plugins
 from medbench.registry.catalogue import Catalogue
@@ -92,6 +92,126 @@ def test_out_of_memory_gets_a_share_that_is_truly_larger(tmp_path: Path) -> None
     assert summary.skipped == len({t.id for t in of.plan.trials})
     assert {share for share, _ in narrow.had} == {0.5, 1.0}
     assert max(together for _, together in narrow.had) <= 2
+
+
+@dataclass
+class Elsewhere(Narrow):
+    """Jobs on other machines that have memory enough where twice as much was asked for."""
+
+    def more_memory(self) -> str:
+        return "with two buckets in place of one"
+
+    def submit(self, work: Callable[[str, str], int], folder: str, share: float, limit_s: float) -> Future[int]:
+        self.had.append((share, 0.0))
+        future: Future[int] = Future()
+        kind = "skip" if share == 2 else "memory"
+        (Path(folder) / "failure.json").write_text(json.dumps({"kind": kind, "message": "as it should"}))
+        future.set_result(0 if kind == "skip" else 6)
+        return future
+
+
+@dataclass
+class Loses(Narrow):
+    """Jobs that are lost so many times as there are errors left, and then skipped; it has something to tell."""
+
+    errors: list[Exception] = field(default_factory=list)
+    notes: list[str] = field(default_factory=lambda: ["the cluster is slow"])
+
+    def submit(self, work: Callable[[str, str], int], folder: str, share: float, limit_s: float) -> Future[int]:
+        future: Future[int] = Future()
+        if self.errors:
+            future.set_exception(self.errors.pop(0))
+        else:
+            (Path(folder) / "failure.json").write_text(json.dumps({"kind": "skip", "message": "as it should"}))
+            future.set_result(0)
+        return future
+
+    def close(self) -> None:
+        self.notes.append("something is left")
+
+
+class Listens(Silent):
+    def __init__(self) -> None:
+        self.again: list[str] = []
+        self.failed: list[str] = []
+        self.problems: list[str] = []
+
+    def finished(self, job: str, status: str, note: str) -> None:
+        {"again": self.again, "failed": self.failed}.get(status, []).append(note)
+
+    def problem(self, text: str) -> None:
+        self.problems.append(text)
+
+
+def test_an_executor_says_how_much_more_memory_a_job_gets(tmp_path: Path) -> None:
+    of, heard, elsewhere = ToyRun(tmp_path / "stored", failed=range(100)), Listens(), Elsewhere()
+    summary = run(
+        of.plan, Store(tmp_path / "runs"), LoadedPlugins(of.catalogue), Workers(elsewhere, 1, ("auto",)), heard
+    )
+
+    assert set(heard.again) == {"there was not enough memory; trying once more with two buckets in place of one"}
+    assert {share for share, _ in elsewhere.had} == {1.0, 2.0}
+    assert summary.skipped == len({t.id for t in of.plan.trials})
+
+
+@pytest.mark.parametrize(
+    ("errors", "again", "kind", "said"),
+    [
+        ([JobLost("SLURM ended it: NODE_FAIL")] * 2, ["SLURM ended it: NODE_FAIL; trying again"] * 2, "", ""),
+        (
+            [JobLost("SLURM ended it: PREEMPTED")] * 3,
+            ["SLURM ended it: PREEMPTED; trying again"] * 2,
+            "lost",
+            "it was lost 3 times (SLURM ended it: PREEMPTED).",
+        ),
+        ([JobLost("it ended at another's limit", "resources")], [], "resources", "it ended at another's limit."),
+        (
+            [ProcessLookupError("signal 9")] * 3,
+            ["its process died (signal 9); trying again"] * 2,
+            "lost",
+            "its process died 3 times (signal 9).",
+        ),
+    ],
+)
+def test_a_lost_job_is_no_failure_of_its_method(
+    tmp_path: Path, errors: list[Exception], again: list[str], kind: str, said: str
+) -> None:
+    of, heard = ToyRun(tmp_path / "stored", failed=range(100)), Listens()
+    workers = Workers(Loses(errors=errors), 1)
+    summary = run(of.plan, Store(tmp_path / "runs"), LoadedPlugins(of.catalogue), workers, heard)
+
+    assert heard.again == again
+    assert heard.failed == [said] * bool(said)
+    assert [(failure.kind, failure.message) for failure in summary.interrupted] == [(kind, said)] * bool(said)
+    assert summary.failed == 0
+    assert heard.problems == ["the cluster is slow", "something is left"]
+
+
+def test_an_executor_that_can_run_no_more_ends_the_run(tmp_path: Path) -> None:
+    of, heard = ToyRun(tmp_path / "stored", failed=range(100)), Listens()
+    workers = Workers(Loses(errors=[ResourceError("no job could be submitted.")]), 4)
+
+    with pytest.raises(ResourceError, match="no job could be submitted"):
+        run(of.plan, Store(tmp_path / "runs"), LoadedPlugins(of.catalogue), workers, heard)
+
+    assert heard.problems[-1] == "something is left"
+    assert not list((tmp_path / "runs" / ".jobs").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"workers_per_gpu": 4}, "--workers-per-gpu: which GPUs there are is not known here with --executor slurm"),
+        ({"device": "gpuX"}, "--device gpuX: with --executor slurm a job takes the GPU that it is given"),
+        ({"device": "cuda:1"}, "--device cuda:1"),
+    ],
+)
+def test_what_says_nothing_of_other_machines_is_refused(asked: dict[str, Any], said: str) -> None:
+    catalogue = plugins.load(installed=False)
+
+    assert choose_workers(Resources(executor="slurm", device="cuda"), catalogue, Budget()).devices == ("cuda",)
+    with pytest.raises(UsageError, match=said):
+        choose_workers(Resources(executor="slurm", **asked), catalogue, Budget())
 
 
 def test_beside_the_code_of_a_stranger_each_job_has_a_process_of_its_own(tmp_path: Path) -> None:

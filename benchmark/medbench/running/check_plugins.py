@@ -8,6 +8,7 @@ run, and its arm carries a mark.
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import dataclasses
 import json
@@ -25,14 +26,14 @@ from medbench import testing
 from medbench.data.cache_folder import cache_folder
 from medbench.errors import ContractError, LeakError, Skip, UsageError
 from medbench.identity.identity import digest, identity
-from medbench.interfaces import Executor, needs
+from medbench.interfaces import needs
 from medbench.planning.plan import Plan
 from medbench.registry import plugins
 from medbench.registry.catalogue import Catalogue
 from medbench.registry.describe_recipe import with_inner
 from medbench.registry.recipes import kind_of
 from medbench.registry.source_lines import last_plugin_line, source_line
-from medbench.running.resources import LoadedPlugins, Workers
+from medbench.running.resources import LoadedPlugins, Workers, say_notes
 from medbench.store.store import Store
 
 PASSED, FAILED, UNCHECKED = "passed", "failed", "unchecked"
@@ -104,9 +105,8 @@ def check_plugins(
         with _alone(store, task) as folder:  # what another runner found meanwhile is remembered
             outcomes |= {label: known for label, key in keys.items() if (known := _recall(key))}
             if len(outcomes) < len(keys):
-                fresh = _run(
-                    folder, workers.executor, task | {"known": sorted(outcomes)}, min(workers.limit_s, LIMIT_S)
-                )
+                limited = dataclasses.replace(workers, limit_s=min(workers.limit_s, LIMIT_S))
+                fresh = _run(folder, limited, task | {"known": sorted(outcomes)}, say)
                 for label in keys.keys() - outcomes.keys():
                     outcomes[label] = fresh.get(label, f"{UNCHECKED}: its process died")
                     _remember(keys[label], outcomes[label])
@@ -189,16 +189,20 @@ def _alone(store: Store, task: Mapping[str, Any]) -> Iterator[Path]:
         store.release(key)
 
 
-def _run(folder: Path, executor: Executor, task: Mapping[str, Any], limit_s: float) -> dict[str, str]:
-    jobs = executor.start(workers=1, devices=["cpu"])
+def _run(folder: Path, workers: Workers, task: Mapping[str, Any], say: Callable[[str], None]) -> dict[str, str]:
+    jobs = workers.executor.start(workers=1, devices=["cpu"])
     try:
         (folder / "task.json").write_text(json.dumps(task))
+        future = jobs.submit(work, str(folder), 1.0, workers.limit_s)
+        while not concurrent.futures.wait([future], timeout=POLL_SECONDS).done:
+            say_notes(jobs, say)
         with contextlib.suppress(TimeoutError, ProcessLookupError, CancelledError):  # what has no outcome says so
-            jobs.submit(work, str(folder), 1.0, limit_s).result()
+            future.result()
         lines = (folder / "outcomes.txt").read_text().splitlines() if (folder / "outcomes.txt").is_file() else []
         return dict(json.loads(line) for line in lines)
     finally:
         jobs.close()
+        say_notes(jobs, say)
 
 
 def _key(part: Part, extent: Mapping[str, int]) -> str:

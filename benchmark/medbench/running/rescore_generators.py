@@ -12,17 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medbench.errors import MedbenchError, StoreError
+from medbench.errors import MedbenchError, ResourceError, StoreError
 from medbench.identity.identity import digest
 from medbench.planning.plan import Plan
 from medbench.registry.catalogue import Catalogue
 from medbench.running.job import SCORES, Task, work
-from medbench.running.resources import LoadedPlugins, Workers
+from medbench.running.resources import LoadedPlugins, Workers, say_notes
 from medbench.store import recomputed_scores
 from medbench.store.store import Store
 from medbench.store.trial_files import Stored
 from medbench.text import counted
 from medbench.trial.score_keys import KEY_OF, extractor_key, is_stale, score_keys, score_of
+
+NOTES_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def rescore(plan: Plan, store: Store, plugins: LoadedPlugins, workers: Workers, 
         return Rescored(kept=kept)
     say(f"scores of {counted(len(waiting), 'training run')} are new or of other code; computing them, no training")
     done = failed = 0
-    for stored, why in _score_all(plan, store, plugins, workers, waiting):
+    for stored, why in _score_all(plan, store, plugins, workers, waiting, say):
         done, failed = done + (not why), failed + bool(why)
         if why:
             say(f"scores of {stored.trial.augmenter} / {stored.trial.classifier}: {why}")
@@ -81,7 +83,12 @@ def rescore(plan: Plan, store: Store, plugins: LoadedPlugins, workers: Workers, 
 
 
 def _score_all(
-    plan: Plan, store: Store, plugins: LoadedPlugins, workers: Workers, waiting: list[tuple[Stored, dict[str, str]]]
+    plan: Plan,
+    store: Store,
+    plugins: LoadedPlugins,
+    workers: Workers,
+    waiting: list[tuple[Stored, dict[str, str]]],
+    say: Callable[[str], None],
 ) -> Iterator[tuple[Stored, str]]:
     """Yield each trial that was scored, and why it keeps its older scores or nothing."""
     scores = score_keys(plugins.catalogue.items("score"))
@@ -101,16 +108,22 @@ def _score_all(
                 (folder / "task.json").write_text(json.dumps(dataclasses.asdict(task)))
                 future = jobs.submit(work, str(folder), workers.share, workers.limit_s)
                 running[future] = (stored, folder, key)
-            ended, _ = concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED)
+            ended, _ = concurrent.futures.wait(
+                running, timeout=NOTES_SECONDS, return_when=concurrent.futures.FIRST_COMPLETED
+            )
+            say_notes(jobs, say)
             for future in ended:
                 stored, folder, key = running[future]
                 yield stored, _accept(store, stored, folder, future, scores)
                 _forget(store, folder, key)
                 del running[future]
     finally:
-        jobs.close()
-        for _, folder, key in running.values():
-            _forget(store, folder, key)
+        try:
+            jobs.close()
+        finally:
+            for _, folder, key in running.values():
+                _forget(store, folder, key)
+            say_notes(jobs, say)
 
 
 def _stale(plan: Plan, store: Store, catalogue: Catalogue) -> list[Stored]:
@@ -142,6 +155,8 @@ def _stale(plan: Plan, store: Store, catalogue: Catalogue) -> list[Stored]:
 
 def _accept(store: Store, stored: Stored, folder: Path, future: Future[int], scores: Collection[str]) -> str:
     """Keep what a job left behind; return why there is nothing."""
+    if isinstance(error := future.exception(), ResourceError):
+        raise error  # no job can be run any more
     try:
         future.result()
         failure = folder / "failure.json"

@@ -6,7 +6,7 @@ import dataclasses
 import inspect
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -86,6 +86,12 @@ class Workers:
         return self.share
 
     @property
+    def more_memory(self) -> str:
+        """What a job gets whose share is doubled, where the executor has more to give than the rest of a device."""
+        says = getattr(self.executor, "more_memory", None)
+        return str(says()) if says is not None else ""
+
+    @property
     def room(self) -> float:
         """What the shares of all jobs that run add up to at most."""
         return float(len(self.devices))
@@ -113,6 +119,13 @@ class LoadedPlugins:
         return {"plugin_folders": self.folders, "blocked": self.blocked}
 
 
+def say_notes(jobs: Jobs, say: Callable[[str], None]) -> None:
+    """Say what a started executor has to tell, and take it out of its list; most have none."""
+    notes: list[str] = getattr(jobs, "notes", [])
+    while notes:
+        say(notes.pop(0))
+
+
 def choose_workers(resources: Resources, catalogue: Catalogue, budget: Budget) -> Workers:
     """Find the executor and the devices, and say how many jobs run at a time.
 
@@ -137,6 +150,7 @@ def choose_workers(resources: Resources, catalogue: Catalogue, budget: Budget) -
             )
         needed = {}
     if at_a_time := getattr(executor, "at_a_time", 0):  # they run elsewhere, and find their device there
+        _check_elsewhere(resources)
         return Workers(executor, resources.workers or at_a_time, (resources.device,), resources.limit_s, needed)
     found = tuple(devices.choose(resources.device))
     if found[0] == "cpu" and resources.workers_per_gpu:
@@ -145,6 +159,20 @@ def choose_workers(resources: Resources, catalogue: Catalogue, budget: Budget) -
     on_cpu = max(1, (os.cpu_count() or 1) // budget.threads)
     usual = on_cpu if found[0] == "cpu" else len(found) * (resources.workers_per_gpu or 1)
     return Workers(executor, resources.workers or usual, found, resources.limit_s, needed)
+
+
+def _check_elsewhere(resources: Resources) -> None:
+    """Refuse what says nothing of jobs on other machines, which have what their system gives them."""
+    if resources.workers_per_gpu:
+        raise UsageError(
+            f"--workers-per-gpu: which GPUs there are is not known here with --executor {resources.executor}; give "
+            "--workers, how many jobs wait or run at a time."
+        )
+    if resources.device not in ("auto", "cpu", "cuda", "cuda:0"):
+        raise UsageError(
+            f"--device {resources.device}: with --executor {resources.executor} a job takes the GPU that it is given "
+            "there; write auto, cpu or cuda."
+        )
 
 
 def _executor(text: str, catalogue: Catalogue) -> Executor:

@@ -43,20 +43,23 @@ def may_retry_lost(job: Job) -> bool:
     return True
 
 
-def may_retry(job: Job, failure: Failure, damaged: Collection[str]) -> str:
+def may_retry(job: Job, failure: Failure, damaged: Collection[str], more_memory: str = "") -> str:
     """Say why a job that failed is run again; empty where it is not.
 
     Args:
         job: What failed; its share is doubled where it lacked memory.
         failure: What it ended with.
         damaged: Keys of stages that it needs, that were damaged and are fitted again.
+        more_memory: What a job gets whose share is doubled, where the executor says so; its share is no part of a
+            device then, and may be more than 1.
     """
     if damaged and not job.mended:
         job.mended = True
         return "a stage that it needs was damaged and is fitted again"
     if failure.kind == "memory" and not job.widened:
-        had, job.widened, job.share = job.share, True, min(1.0, 2 * job.share)
-        return f"there was not enough memory; trying once more {_with_room(had, job.share)}"
+        had, job.widened = job.share, True
+        job.share = 2 * had if more_memory else min(1.0, 2 * had)
+        return f"there was not enough memory; trying once more {more_memory or _with_room(had, job.share)}"
     return ""
 
 

@@ -16,13 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from medbench.errors import LeakError, MedbenchError, ResourceError
+from medbench.errors import JobLost, LeakError, MedbenchError, ResourceError
 from medbench.interfaces import Jobs
 from medbench.machine_faults import DISK, is_interruption
 from medbench.planning.plan import Plan
 from medbench.running.job import work
 from medbench.running.outcome import Summary
-from medbench.running.resources import LoadedPlugins, Workers
+from medbench.running.resources import LoadedPlugins, Workers, say_notes
 from medbench.running.resume import FEATURES, Job, find_left, in_order, is_there, set_damaged_aside
 from medbench.running.retry import find_disk_fault, may_retry, may_retry_lost
 from medbench.running.stop_hopeless_run import is_hopeless
@@ -100,11 +100,19 @@ def run(
         try:
             _loop(state, jobs, timed)
         finally:
-            jobs.close()
-            for job in [*state.running.values(), *(job for job in state.waiting if job.folder is not None)]:
-                _forget(state, job)
+            _close(state, jobs)
     state.summary.seconds = time.monotonic() - began
     return state.summary
+
+
+def _close(state: _Run, jobs: Jobs) -> None:
+    """End what runs and leave no folder behind, also where the executor does not close as it should."""
+    try:
+        jobs.close()
+    finally:
+        for job in [*state.running.values(), *(job for job in state.waiting if job.folder is not None)]:
+            _forget(state, job)
+        say_notes(jobs, state.watcher.problem)
 
 
 def _loop(state: _Run, jobs: Jobs, timed: TimedWatcher) -> None:
@@ -127,6 +135,7 @@ def _loop(state: _Run, jobs: Jobs, timed: TimedWatcher) -> None:
             for job in state.running.values():
                 _show_progress(state, job)
         timed.tell(state.waiting, state.running.values())
+        say_notes(jobs, state.watcher.problem)
         for future in ended:
             _finish(state, state.running[future], future)
             del state.running[future]  # only now: an interruption meanwhile must find its folder
@@ -199,19 +208,13 @@ def _finish(state: _Run, job: Job, future: Future[int]) -> None:
             return _accept(state, job)
         return _fail_itself(state, job, Failure("timeout", f"it ran past the limit of {state.workers.limit_s:g} s."))
     except (ProcessLookupError, concurrent.futures.CancelledError) as error:
-        if (fault := find_disk_fault(job.folder)) is not None:
-            _stop_for(state, job, fault)
-        if may_retry_lost(job):
-            return _again(state, job, f"its process died ({error}); trying again")
-        if job.trial is not None and take_unmeasured(job.folder):
-            return _accept(state, job)
-        return _fail_itself(state, job, Failure("lost", f"its process died {job.lost + 1} times ({error})."))
+        return _finish_lost(state, job, error)
     if code == 0 and not (job.folder / "failure.json").is_file():
         return _accept(state, job)
     failure = _read_failure(job.folder, code)
     if failure.kind == "disk":
         _stop_for(state, job, failure)
-    if why := may_retry(job, failure, _refit_damaged(state, job, failure)):
+    if why := may_retry(job, failure, _refit_damaged(state, job, failure), state.workers.more_memory):
         return _again(state, job, why)
     return _fail_itself(state, job, failure)
 
@@ -220,6 +223,22 @@ def _stop_for(state: _Run, job: Job, fault: Failure) -> NoReturn:
     """Stop the run for a fault of the disk, under which no job can be done."""
     _forget(state, job)
     raise ResourceError(f"{state.store.root}: {fault.message}")
+
+
+def _finish_lost(state: _Run, job: Job, error: BaseException) -> None:
+    """Run a job again whose process died or which its system lost, or say how often that happened."""
+    assert job.folder is not None
+    kind, told = (error.kind, str(error)) if isinstance(error, JobLost) else ("lost", "")
+    if (fault := find_disk_fault(job.folder)) is not None:
+        _stop_for(state, job, fault)
+    if kind == "lost" and may_retry_lost(job):
+        return _again(state, job, f"{told or f'its process died ({error})'}; trying again")
+    if job.trial is not None and take_unmeasured(job.folder):
+        return _accept(state, job)
+    if kind != "lost":
+        return _fail_itself(state, job, Failure(kind, f"{told}."))
+    died = "it was lost" if told else "its process died"
+    return _fail_itself(state, job, Failure("lost", f"{died} {job.lost + 1} times ({error})."))
 
 
 def _refit_damaged(state: _Run, job: Job, failure: Failure) -> list[str]:

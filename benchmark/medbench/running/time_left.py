@@ -20,8 +20,8 @@ from medbench.trial.trial import Trial
 SECONDS_PER_STEP = 0.012
 """A step of small-cnn on 32 images of 32 pixels, on one core."""
 BESIDE_STEPS = 1.0
-"""What a job takes beside its steps, as a guess: its start, its evaluations and what it stores. Without it a job of four
-steps seems to say that steps are a hundred times as dear as they are."""
+"""What a job takes beside its steps, as a guess: its start, its evaluations and what it stores. Without it a job of
+four steps seems to say that steps are a hundred times as dear as they are."""
 OF_GENERATORS = 4.0
 """How much dearer a step of a generator is than one of a classifier, as a guess."""
 FEATURES_SECONDS = 20.0

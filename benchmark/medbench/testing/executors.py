@@ -31,7 +31,7 @@ def check_executor(executor: Any, folder: Path) -> None:
             try:
                 ended: Any = jobs.submit(job_for_checks, str(place), 1.0, limit_s).result(600)
             except (TimeoutError, ProcessLookupError, CancelledError) as error:
-                ended = type(error)
+                ended = ProcessLookupError if isinstance(error, ProcessLookupError) else type(error)
             if ended != expected:
                 expected_name = getattr(expected, "__name__", expected)
                 raise ContractError(f"{name}: a job that {behaviour} ended with {ended}, expected {expected_name}.")

@@ -128,14 +128,15 @@ def _watch(place: Path, number: int, job: dict[str, Any], ended: threading.Event
             os._exit(1)
 
 
-def note_out_of_memory(folder: Path, system: str) -> int:
+def note_out_of_memory(folder: Path, system: str, more: str = "") -> int:
     """Write the failure that a job could not write itself any more, and return its exit status.
 
     Args:
         folder: Of the job.
         system: What ended it.
+        more: Goes on with that half sentence.
     """
-    message = f"there was not enough memory for this trial; {system} ended it."
+    message = f"there was not enough memory for this trial; {system} ended it{more}."
     with contextlib.suppress(OSError):
         (folder / "failure.json").write_text(json.dumps({"kind": "memory", "message": message}))
     return MEMORY_STATUS
