@@ -29,6 +29,7 @@ KINDS = {
     "metrics": "metric",
     "scores": "score",
     "extractors": "extractor",
+    "executors": "executor",
     "studies": "study",
 }
 ABOUT = {
@@ -39,6 +40,7 @@ ABOUT = {
     "metrics": "what predictions are measured by",
     "scores": "what generated images are measured by",
     "extractors": "networks that scores look through",
+    "executors": "where training runs are done: this machine or a cluster",
     "studies": "comparisons that are ready to run",
 }
 LEAST = 40
@@ -72,7 +74,7 @@ def list_kind(
 ) -> None:
     """List all of a KIND, a line each; with WORDS only those whose line holds them.
 
-    KIND is datasets, augmenters, generators, classifiers, metrics, scores, extractors or studies.
+    KIND is datasets, augmenters, generators, classifiers, metrics, scores, extractors, executors or studies.
     """
     catalogue = load_catalogue(plugin_folders, plugin_switches)
     if kind is None:
@@ -231,7 +233,7 @@ def _study(catalogue: Catalogue, name: str, item: Any) -> Row:
 
 
 def _other(catalogue: Catalogue, name: str, item: Any) -> Row:
-    kind = next(kind for kind in ("metric", "score", "extractor") if name in catalogue.names(kind)
+    kind = next(kind for kind in ("metric", "score", "extractor", "executor") if name in catalogue.names(kind)
                 and catalogue.registered(kind, name) is item)  # fmt: skip
     return {"name": name, "what": describe_for_people(kind, name, item)}
 
@@ -251,5 +253,6 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
     "metrics": ("name", "what"),
     "scores": ("name", "what"),
     "extractors": ("name", "what"),
+    "executors": ("name", "what"),
     "studies": ("name", "what", "on"),
 }

@@ -112,7 +112,7 @@ def withdraw(entry: str, reason: str, folder: Path) -> None:
 @click.option("--sign", "key", type=click.Path(path_type=Path, exists=True), metavar="KEY",
               help="SSH key of a maintainer; without it nothing is written.")  # fmt: skip
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, or cuda.")
-@click.option("--executor", default="local", show_default=True, help="Where it runs.")
+@click.option("--executor", default="local", show_default=True, help="Where it runs; medbench list executors.")
 @_workers
 @plugin_options
 def reproduce(

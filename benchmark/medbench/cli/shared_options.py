@@ -195,7 +195,7 @@ _WHERE = (
     click.option("--device", default="auto", show_default=True,
                  help="Where networks are trained: auto, cpu, cuda, or cuda:0,cuda:1."),
     click.option("--executor", default="local", show_default=True, shell_complete=complete("executor"),
-                 help="What starts the processes."),
+                 help="What starts the processes; medbench list executors."),
 )
 # fmt: on
 

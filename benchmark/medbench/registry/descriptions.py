@@ -1,4 +1,4 @@
-"""What every built-in method, generator, classifier, metric and score is, in a line of plain words.
+"""What every built-in method, generator, classifier, metric, score and executor is, in a line of plain words.
 
 Others are described by their own ``summary``. A summary is part of the code that results are identified by, so the
 words for people stand here.
@@ -99,11 +99,17 @@ METRICS: Mapping[str, str] = {
     "mcc": "Matthews correlation coefficient; 1 is perfect, 0 is guessing",
     "brier": "mean squared error of the predicted probabilities; lower is better",
 }
+EXECUTORS: Mapping[str, str] = {
+    "local": "processes of this machine",
+    "ray": "tasks of Ray on this machine or a cluster; install medbench[ray]",
+    "slurm": "jobs of a SLURM cluster, whose machines all see the folder of results",
+}
 _TABLES: Mapping[str, Mapping[str, str]] = {
     "augmenter": METHODS,
     "generator": GENERATORS,
     "classifier": CLASSIFIERS,
     "metric": METRICS,
+    "executor": EXECUTORS,
     "score": {name: facts.text for name, facts in SCORES.items()},
 }
 
