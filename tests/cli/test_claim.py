@@ -58,11 +58,11 @@ def test_unknown_agreement_gives_a_range_and_known_agreement_one_figure() -> Non
 def test_every_possible_agreement_lies_in_the_range(n: int, right: int, more: int, place: float) -> None:
     """Of figures whose counts are known, each table that they allow."""
     right, after = right % (n + 1), more % (n + 1)
-    found = examine(read_claim({"n": n, "from": f"{100 * right / n:.6f}", "to": f"{100 * after / n:.6f}"}))
+    told = read_claim({"n": n, "from": f"{100 * right / n:.6f}%", "to": f"{100 * after / n:.6f}%"})
+    found = examine(told)
     fewest, most = max(0, right - after), min(right, n - after)
     only_first = fewest + round(place * (most - fewest))
     disagreement = (2 * only_first + after - right) / n
-    told = read_claim({"n": n, "from": f"{100 * right / n:.6f}", "to": f"{100 * after / n:.6f}"})
     one = examine(Claim(**{**vars(told), "agreement": 1 - disagreement}))
 
     assert found.none is not None
@@ -168,7 +168,8 @@ def test_shares_are_written_as_shares() -> None:
         ((*FIGURES, "--comparisons", "0"), "comparisons is 0"),
         ((*FIGURES, "--n-to", "99", "--agreement", ".9"), "have no agreement"),
         (("--n", "100", "--from", ".8", "--to", "85"), "from is .8 and to is 85: one reads as a share, the other as"),
-        (("--n", "100", "--from", "80", "--to", "1"), "to as 1% where that is meant"),
+        (("--n", "100", "--from", "80", "--to", ".5"), "to as .5% where that is meant"),
+        (("--n", "100", "--from", "1", "--to", "2"), None),
         (("--n", "100", "--from", ".8%", "--to", "85"), None),
         (("--metric", "auroc", "--classes", "9/9", *FIGURES[2:], "--correlation", "-2"), "give a number from 0 to 1."),
         (("spine-hybird",), "did you mean 'spine-hybrid'"),

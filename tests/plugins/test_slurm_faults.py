@@ -59,6 +59,14 @@ class Cluster:
         assert len(self.calls(name)) >= calls
 
 
+@pytest.fixture(autouse=True)
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C ends tests and what they start, also where a shell began them in its background and had it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
     made = Cluster(tmp_path / "cluster")
@@ -208,13 +216,14 @@ def test_closing_cancels_at_once_though_sacct_is_slow(cluster: Cluster, start: S
 @pytest.mark.parametrize("first", [True, False])
 def test_ctrl_c_while_it_closes_prevents_nothing(cluster: Cluster, start: Start, tmp_path: Path, first: bool) -> None:
     """One that is the second is dropped, the first is on its way up; one that is the first is raised afterwards."""
-    cluster.say(scancel="touch began; sleep 0.5; touch cancelled")
+    cluster.say(scancel="while ! test -f pressed; do sleep 0.02; done; touch cancelled")
     made, _ = start()
     cluster.wait_for("sacct")
 
     def press() -> None:
         cluster.wait_for("scancel")
         os.kill(os.getpid(), signal.SIGINT)
+        (cluster.place / "pressed").touch()
 
     presses = threading.Thread(target=press)
     presses.start()

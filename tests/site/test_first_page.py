@@ -31,7 +31,8 @@ from medbench.tables.board_notes import UNKNOWN_PATIENTS
 
 SHIPPED = Path(__file__).parents[2] / "results" / "published"
 OLD_WORDS = re.compile(
-    r"\b(arms?|rehearsal|phantoms?(?!:)|trials?|looks|cells?|can't tell|made (images|rows)|controls?|placebo|apart)\b",
+    r"\b(arms?|rehearsal|phantoms?(?!:)|trials?|looks|cells?|can't tell|made (images|rows)|controls?|placebo|"
+    r"(?<!told )apart)\b",
     re.IGNORECASE,
 )
 
@@ -71,7 +72,7 @@ def test_images_are_counted_where_patients_are_not_told_apart(shipped: Path) -> 
         text_of(shipped / "data" / f"{name}.html") for name in ("medmnist", "phantom--ddti--benign-malignant")
     )
 
-    assert "Patients" not in breast
+    assert not re.search(r"Patients \d", breast)
     assert "Images 780" in breast
     assert "malignant (images) 210" in breast
     assert "Patients 180 Images 243" in thyroid
@@ -89,7 +90,8 @@ def test_protocols_stand_in_their_natural_order_one_row_each(shipped: Path, entr
     headings = re.findall(r"</a>: ([^<]*)</h2>", html_of(shipped / "entries" / f"{key}.html"))
 
     assert headings[0].startswith(f"{wanted[-1]}, without those that the test part has too")
-    assert index == wanted == [*headings[:0:-1], wanted[-1]]  # an entry's page begins with what the answer is about
+    assert [*headings[:0:-1], wanted[-1]] == wanted  # an entry's page begins with what the answer is about
+    assert index == wanted[:-1]  # all training images are the same in each repeat, so nothing there has a verdict
     answer = html_of(shipped / "entries" / f"{key}.html").partition('<p class="answer">')[2]
     assert answer.startswith("In all 4 tables together (50, 100, 300 and all training images) none of 12 comparisons ")
     assert of_data[:4] == wanted
@@ -134,7 +136,7 @@ def test_the_grid_holds_entries_in_force_and_each_cell_leads_to_its_table(
         assert f'href="{result.link}">{shown}' in index
         assert f'id="{anchor}"' in html_of(shipped / file)
     shown = {r.board["protocol"] for r in grid.shown if r.board["dataset"] == "medmnist"}
-    assert shown == {"official[overlap=drop]"}  # most training images
+    assert shown == {"official[overlap=drop,patients=300]"}  # most training images of those with a verdict
 
 
 def test_a_cell_shows_the_best_supported_result_of_a_classifier(entries: list[Published]) -> None:
@@ -318,7 +320,7 @@ def test_plots_hold_every_result_where_it_belongs(entries: list[Published]) -> N
     by_gain = sorted(zip(time.marks, shown, strict=True), key=lambda pair: pair[1].line.raw["gain"])
     assert [m.y for m, _ in by_gain] == sorted((m.y for m in time.marks), reverse=True)
     assert len(images.lines) == 3  # three methods of one entry were asked for, at four sizes each
-    assert {round(r.images or 0) for r in results if r.board["dataset"] == "medmnist"} >= {55, 107, 319, 533}
+    assert {round(r.images or 0) for r in results if r.board["dataset"] == "medmnist"} >= {51, 107, 321, 533}
     assert not plots.against_time([]).marks
 
 
@@ -343,7 +345,7 @@ def test_published_figures_stand_beside_what_was_measured(entries: list[Publishe
 
 def test_the_first_page_folds_what_is_not_in_force(shipped: Path) -> None:
     text = html_of(shipped / "index.html")
-    before, _, after = text.partition("<details><summary>Withdrawn or replaced: 2 entries")
+    before, _, after = text.partition("<details><summary>Withdrawn or replaced: 3 entries")
 
     assert "803145fe5a778364" not in before
     assert "803145fe5a778364" in after
@@ -369,12 +371,13 @@ def test_entries_count_the_training_runs_that_verify_counts(shipped: Path, entri
 
 
 def test_a_data_set_of_a_plugin_has_its_title_and_modality_on_every_page(entries: list[Published]) -> None:
-    value = copy.deepcopy(dict(entries[0].entry))
+    in_force = next(p for p in entries if p.is_current)
+    value = copy.deepcopy(dict(in_force.entry))
     name = "phantom:our-nodules"
     for board in value["boards"]:
         board["dataset"] = name
     card = {"title": "Our nodules", "licence": "CC0", "citation": "", "access": "ask"}
-    old = dataclasses.replace(entries[0], entry={**value, "cards": {name: card}})
+    old = dataclasses.replace(in_force, entry={**value, "cards": {name: card}})
     new = dataclasses.replace(old, entry={**value, "cards": {name: {**card, "modality": "ultrasound"}}})
 
     for published, taken in ((old, "not stated"), (new, "ultrasound")):

@@ -148,8 +148,9 @@ def _figures(given: Mapping[str, Any]) -> tuple[Figure | None, Figure | None]:
     numbers = {key: _number(key, text, -math.inf, math.inf) for key, text in texts.items()}
     if given.get("metric") == "other":
         return None, None
-    percent = any(value > 1 for value in numbers.values())
-    of_shares = [key for key, value in numbers.items() if percent and 0 < value <= 1 and "%" not in str(given[key])]
+    signed = {key for key in texts if "%" in str(given[key])}
+    percent = bool(signed) or any(value > 1 for value in numbers.values())
+    of_shares = [key for key, value in numbers.items() if percent and 0 < value < 1 and key not in signed]
     if of_shares and len(numbers) == 2:
         raise UsageError(
             f"from is {texts['from']} and to is {texts['to']}: one reads as a share, the other as percent; write both "
