@@ -27,6 +27,7 @@ HEAVY = {
 }
 DIFFUSION = "diffusion[width=4,timesteps=20,sampling_steps=4]"
 SELECTED = "selected[classifier=small-cnn[width=4],generator=acgan[width=4]]"
+WGAN = "wgan-clip[width=4]"
 REFINED = "refined-acgan[width=4,hidden=32,rank=4,steps=5]"
 LIGHT = {  # the same recipes with smaller networks, where the full ones take minutes on a CPU
     ("generator", "diffusion"): DIFFUSION,
@@ -36,6 +37,11 @@ LIGHT = {  # the same recipes with smaller networks, where the full ones take mi
     ("generator", "refined-acgan"): REFINED,
     ("generator", "clswgan"): "clswgan[hidden=32]",
     ("generator", "selected"): SELECTED,
+    ("generator", "wgan-gp"): "wgan-gp[width=4]",
+    ("generator", "wgan-clip"): WGAN,
+    ("generator", "rare-only"): f"rare-only[generator={WGAN}]",
+    ("augmenter", "wgan"): f"wgan[generator={WGAN}]",
+    ("augmenter", "hybrid-offline"): f"hybrid-offline[generator={WGAN}]",
     ("augmenter", "acgan-selected"): f"acgan-selected[generator={SELECTED}]",
     ("augmenter", "acgan-chosen"): f"acgan-chosen[generator={SELECTED}]",
 }
