@@ -78,6 +78,7 @@ def test_a_bundle_of_an_external_test_is_verified_with_both_data_sets(
     [
         ("external[test=other:volumes]", "phantom:toy", "its images are 2-D and grey, those of "),
         ("external[test=nothing]", "phantom:toy", "nothing"),
+        ("external[test=toy,overlap=drop]", "phantom:toy", "an external test is on another data set"),
         (
             "external[test=toy]",
             "phantom:toy",
@@ -91,6 +92,18 @@ def test_a_plan_refuses_what_cannot_be_tested(protocol: str, data: str, says: st
     assert plan.returncode, plan.stdout
     assert says in plan.stderr
     assert plan.stderr.count("Error") == 1
+
+
+def test_a_run_refuses_pictures_that_another_data_set_shares(tmp_path: Path, toy_medbench: Medbench) -> None:
+    (tmp_path / "again.py").write_text(
+        f"import sys\n\nimport medbench\n\nsys.path.append({TOYS!r})\nfrom toys import ToyData\n\n\n"
+        '@medbench.hookimpl\ndef register_datasets():\n    return [ToyData("again")]\n'
+    )
+    ran = toy_medbench("run", "-d", "phantom:toy", "-a", "adds", "-c", "mean", "--protocol", "external[test=again]",
+                        "--plugins-dir", str(tmp_path))  # fmt: skip
+
+    assert ran.returncode, ran.stdout
+    assert "share a patient or a picture with the tested data set; train without them by" in ran.stderr
 
 
 def test_a_plan_says_what_is_tested(toy_medbench: Medbench) -> None:

@@ -52,8 +52,14 @@ def check_cut(source: DatasetDescription, rule: EvaluationProtocol, cut: Cut, wa
     Raises:
         LeakError: If the cut leaks what the protocol does not declare.
         DataError: If a class has fewer patients than folds.
-        UsageError: If a class is missing from training, or there is nothing to test.
+        UsageError: If a class is missing from training, there is nothing to test, or an external test is on the data
+            set that is trained on.
     """
+    if rule.is_external and rule.test == source.text.removeprefix("phantom:"):
+        raise UsageError(
+            f"{source.text}: an external test is on another data set than the one that is trained on; name another in "
+            "test=, or use --protocol patients."
+        )
     trained_on: list[Samples] = []
 
     def prepare(train: Samples, *held_out: Samples) -> tuple[Any, ...]:
@@ -69,11 +75,6 @@ def check_cut(source: DatasetDescription, rule: EvaluationProtocol, cut: Cut, wa
         _check_official(source, waived)
         unexpected -= waived_leaks(rule.name, waived)
     if "same-patient" in unexpected and rule.is_external:
-        if rule.test == source.text.removeprefix("phantom:"):
-            raise LeakError(
-                f"{source.text}: an external test is on another data set than the one that is trained on; name another "
-                "in test=, or use --protocol patients."
-            )
         raise LeakError(
             f"{source.text}: {_shared_images(source.samples)} share a patient or a picture with the tested data "
             f"set; train without them by external[test={rule.test},overlap=drop]."

@@ -72,12 +72,6 @@ class StageJobs:
     _steps: dict[tuple[str, int], int] = field(default_factory=dict)
     _tables: dict[tuple[str, str], str] = field(default_factory=dict)
 
-    def are_needed(self, augmenter: Augmenter, classifier: Classifier, extractor: str) -> bool:
-        """Return whether trials of these recipes need any stage, on whatever cut."""
-        encoder, head = encoder_and_head(augmenter, classifier)
-        recipes = (augmenter, head, self.catalogue.resolve("extractor", extractor) if extractor else None)
-        return encoder is not None or kept_by(recipes[-1]) is not None or any(map(needs, recipes))
-
     def of_trial(
         self, augmenter: Augmenter, classifier: Classifier, trial: Trial, cut: CheckedCut, keys: Keys
     ) -> Iterator[str]:
@@ -105,7 +99,8 @@ class StageJobs:
             where = _Where(cut.train, features_made_of(cut.train.made_of, key), "features", before)
         extractor = self.catalogue.resolve("extractor", trial.extractor) if trial.extractor else None
         for recipe in (augmenter, head, extractor):
-            yield from self._plan_needed(recipe, trial, where, keys)
+            if needs(recipe):  # most recipes need nothing, and a plan asks a hundred thousand times
+                yield from self._plan_needed(recipe, trial, where, keys)
         if (kept := kept_by(extractor)) is not None:
             yield self._plan_features(kept, trial)
 

@@ -276,17 +276,14 @@ def _plan_trials(builder: _Builder, place: _Place, trained: _Trained) -> None:
     study, source = builder.study, place.source
     folds = place.rule.folds(study.folds)
     recipes = {arm: builder.resolve(arm) for arm in (*trained.arms, *trained.more, *trained.block)}
-    extractors = {arm: extractor_of(study, builder.catalogue, recipes[arm][0]) for arm in recipes}
     of_arms = {
         arm: TrialsOfArm(
             Trial(source.text, place.text, 0, 0, folds, 0, 0, arm.augmenter, arm.classifier, study.spending,
                   data=source.data, arm=arm.made_by),
-            extractors[arm],
+            extractor_of(study, builder.catalogue, recipes[arm][0]),
         )
         for arm in recipes
     }  # fmt: skip
-    # Most methods need no stage, and a plan would ask a hundred thousand times.
-    with_stages = {arm for arm in recipes if builder.stages.are_needed(*recipes[arm], extractors[arm])}
     every_cell = [(seed, seed, arm, builder.trials) for seed in range(study.seeds) for arm in trained.arms]
     every_cell += [(seed, seed, arm, builder.later) for arm, seeds in trained.more.items() for seed in seeds]
     of_block = [(*seeds, arm, builder.later) for arm in trained.block for seeds in itertools.product(SEEDS, SEEDS)]
@@ -300,5 +297,4 @@ def _plan_trials(builder: _Builder, place: _Place, trained: _Trained) -> None:
         for seed, stage_seed, arm, trials in every_cell + (of_block if (repeat, fold) == BLOCK else []):
             trial = of_arms[arm].trial(repeat, fold, seed, stage_seed)
             trials.append(trial)
-            needed = builder.stages.of_trial(*recipes[arm], trial, checked, keys) if arm in with_stages else ()
-            builder.stages_of[trial.id] = tuple(needed)
+            builder.stages_of[trial.id] = tuple(builder.stages.of_trial(*recipes[arm], trial, checked, keys))
