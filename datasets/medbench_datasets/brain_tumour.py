@@ -32,6 +32,7 @@ MODALITIES = ("flair", "t1", "t1ce", "t2")
 
 # What the numbers of a segmentation mean differs from year to year; above 0 they all mean tumour.
 LABELS = {"0124": (0, 1, 2, 4), "0123": (0, 1, 2, 3), "01234": (0, 1, 2, 3, 4)}
+OTHER_PATIENTS = 1_000_003  # from one seed to the next set's, so that a phantom to learn from first draws others
 _BRATS_2017_TO_2020 = ("brats17", "brats18", "brats19", "brats20")
 
 
@@ -137,7 +138,8 @@ class BrainTumour:
         """Write drawn brains with drawn tumours in the layout of BraTS 2020."""
         from medbench_datasets.phantoms import brain_tumour
 
-        brain_tumour.write(root, seed=seed, patients=patients, null=null)
+        other = OTHER_PATIENTS if self.name.startswith("source-") else 0
+        brain_tumour.write(root, seed=seed + other, patients=patients, null=null)
 
     def _complete(self, cases: Sequence[Case], notes: list[str]) -> list[Case]:
         """Return the cases to use; what is not wanted of their files is taken off."""
@@ -226,6 +228,7 @@ class BrainTumour:
 DATASETS = (
     BrainTumour(),
     BrainTumour(name="brain-tumour:slices", slices=8, size=128),
+    BrainTumour(name="source-brain-tumour:slices", slices=8, size=128),  # to be learnt from, beside another
 )
 
 

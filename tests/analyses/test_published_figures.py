@@ -281,6 +281,14 @@ def test_parameters_inside_a_recipe_that_a_figure_names_do_not_hide_its_row() ->
     assert [line.honest.ran[1] for line in found.lines] == [r.arm.classifier for r in rows]
 
 
+def test_a_network_of_another_width_stands_for_that_of_a_figure_and_one_without_its_source_does_not() -> None:
+    a = asked(published(classifier="unet[width=64,source=brats[slices=50]]"))
+    rows = row("wgan", "unet[width=8,source=brats[slices=2]]"), row("wgan", "unet[width=64]")
+    found = compare([board(a, "patients", *rows)])
+
+    assert [line.honest.ran[1] for line in found.lines] == ["unet[width=8,source=brats[slices=2]]"]
+
+
 def test_a_figure_of_another_data_set_is_left_out() -> None:
     assert not compared(published(dataset="vindr")).lines
     assert compared(published(dataset="ddti")).lines

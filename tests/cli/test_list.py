@@ -63,7 +63,7 @@ def test_everything_built_in_is_described_in_plain_words() -> None:
     ("arguments", "names"),
     [
         (("datasets", "ultrasound"), ["ddti", "ddti:benign-malignant", "ddti:tirads", "medmnist[flag=breastmnist]"]),
-        (("datasets", "--modality", "mri"), ["brain-tumour", "brain-tumour:slices"]),
+        (("datasets", "--modality", "mri"), ["brain-tumour", "brain-tumour:slices", "source-brain-tumour:slices"]),
         (("datasets", "--3d", "--download", "ct"), [f"medmnist[flag={n}mnist3d]" for n in
                                                     ("organ", "nodule", "adrenal", "fracture")]),
         (("classifiers", "--no-gpu"), ["small-cnn", "frozen"]),

@@ -20,7 +20,7 @@ from medbench_datasets.brain_tumour_cases import parse_grade
 from medbench_datasets.brain_tumour_slices import slice_positions
 from medbench_datasets.phantoms.brain_tumour import write
 
-VOLUMES, SLICES = DATASETS
+VOLUMES, SLICES, SOURCE = DATASETS
 LPS = np.diag([-1.0, -1, 1, 1])
 COLUMNS = ("Grade", "BraTS_2017_subject_ID", "BraTS_2018_subject_ID", "TCGA_TCIA_subject_ID")
 COLUMNS += ("BraTS_2019_subject_ID", "BraTS_2020_subject_ID")
@@ -411,9 +411,9 @@ def test_slice_positions_rise_lie_inside_and_come_once_if_they_can(depth: int, d
 
 
 def test_both_recipes_are_data_sets() -> None:
-    assert [recipe.name for recipe in DATASETS] == ["brain-tumour", "brain-tumour:slices"]
+    assert [recipe.name for recipe in DATASETS] == ["brain-tumour", "brain-tumour:slices", "source-brain-tumour:slices"]
     assert all(isinstance(recipe, Dataset) for recipe in DATASETS)
-    assert [recipe.size for recipe in DATASETS] == [96, 128]
+    assert [recipe.size for recipe in DATASETS] == [96, 128, 128]
 
 
 @pytest.fixture(scope="module")
@@ -459,6 +459,19 @@ def test_a_phantom_is_the_same_bytes_for_a_seed_and_others_for_another(tmp_path:
 
     assert list(one) == list(again)
     assert list(itertools.islice(other, 3)) != list(files("d", 1))[:3]
+
+
+def test_the_phantom_to_learn_from_first_is_of_other_patients(tmp_path: Path) -> None:
+    drawn = []
+    for folder, recipe in ((tmp_path / "own", SLICES), (tmp_path / "source", SOURCE)):
+        folder.mkdir()
+        recipe.phantom(folder, seed=4, patients=2, null=False)
+        drawn.append({path.read_bytes() for path in folder.rglob("*.nii.gz")})
+    own, source = drawn
+
+    assert own
+    assert source
+    assert not own & source
 
 
 def test_a_null_phantom_has_the_same_pictures_and_other_grades(tmp_path: Path, phantom: Path) -> None:

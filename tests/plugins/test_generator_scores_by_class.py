@@ -18,7 +18,7 @@ from medbench.planning.study import build, to_toml
 from medbench.protocols.protocol import EvaluationProtocol
 from medbench.registry import plugins
 from medbench.samples import Samples
-from medbench.tables import wording
+from medbench.tables.copied_images import TWINS, Copied, copies
 from medbench.testing import toy_samples
 from medbench.trial.context import TrialContext
 from medbench.trial.generator_scores import score_synthetic
@@ -30,7 +30,7 @@ from medbench_plugins.extractors.own_classifier import OwnClassifier
 from medbench_plugins.extractors.random_convolutions import RandomConvolutions
 from medbench_plugins.generator_scores import neighbours
 from medbench_plugins.generator_scores.by_class import DomainInceptionScore, Origin, TrainedOnMade, TriedOnMade
-from medbench_plugins.generator_scores.copied_pictures import CopiesPixels, least_share
+from medbench_plugins.generator_scores.copied_pictures import CopiesLimit, CopiesPixels, copy_limit, least_share
 from medbench_plugins.generator_scores.inception_score import InceptionScore
 from medbench_plugins.generator_scores.kid import KIDByClass, kernel_distance
 from medbench_plugins.generator_scores.likeness import find_most_alike
@@ -299,12 +299,23 @@ def test_a_generator_is_poor_by_distance_or_by_coverage_and_not_by_a_floor_about
 
 def test_copies_are_counted_over_the_cells_that_know() -> None:
     assert count_copies([({"copies-pixels": 0.02}, 150), ({"copies-pixels": None}, 99), ({}, 99)]) == (3, 150)
-    assert wording.copies([("acgan", 0, 2910, math.nan), ("none", 0, 0, math.nan)]).startswith(
+    assert copies([Copied("acgan", 0, 2910), Copied("none", 0, 0)]) == (
         "Generated images that are copies of training images: acgan 0 of 2,910 (1 in 100 by chance)."
     )
-    assert wording.copies([("none", 0, 0, math.nan)]) == ""
-    assert "acgan 0 of 79 (at least 0 % by their nearness)" in wording.copies([("acgan", 0, 79, 0.0)])
-    assert "acgan 0 of 2,910 (at least 59 % by their nearness)" in wording.copies([("acgan", 0, 2910, 0.59)])
+    assert copies([Copied("none", 0, 0)]) == ""
+    assert "acgan 0 of 79 (at least 0 % by their nearness)" in copies([Copied("acgan", 0, 79, 0.0)])
+    assert copies([Copied("acgan", 0, 2910, 0.59, twins=True), Copied("wgan", 3, 90)]) == (
+        "Generated images that are copies of training images: acgan cannot tell (at least 59 % by their nearness), "
+        "wgan 3 of 90 (1 in 100 by chance). Cannot tell: held-out images are themselves nearly training images, twins."
+    )
+
+
+def test_a_limit_of_copies_above_which_none_can_be_told_is_that_of_held_out_twins() -> None:
+    train, others = pictures(0, 40), pictures(1, 40)
+
+    assert CopiesLimit().score(train, others, others) == copy_limit(others, train) < TWINS
+    assert CopiesLimit().score(train, train[:30], others) > TWINS
+    assert math.isnan(CopiesLimit().score(train, others[:0], others))
 
 
 @pytest.mark.parametrize(("copied", "twins"), [(0.0, 0.1), (0.5, 0.0), (0.9, 0.1)])

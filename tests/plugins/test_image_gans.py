@@ -35,6 +35,7 @@ GANS: dict[str, Any] = {
     "dcgan": DCGAN(**SMALL, steps=6, lr_g=0.02),
     "dcgan-one-for-all": DCGAN(**SMALL, steps=3, per_class=False, lr_g=0.02),
     "wgan-clip": ClippedWGAN(**SMALL, steps=6, critic_steps=2, lr_g=0.02),
+    "wgan-pooled": ClippedWGAN(**SMALL, steps=6, critic_steps=2, lr_g=0.02, pool=70),
     "wgan-gp": PenalisedWGAN(**SMALL, steps=3, critic_steps=2),
 }
 QUICK = {

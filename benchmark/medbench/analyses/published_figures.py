@@ -6,6 +6,7 @@ study that declares a leak, the third the same measure under the first one that 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,7 @@ from medbench.statistics.clustered_shares import clustered_interval, count_image
 from medbench.statistics.gain_intervals import Interval
 from medbench.statistics.verdicts import Verdict
 
+_NUMBER = re.compile(r"[-+.\de]+")
 NOT_RUN = "not run"
 NOT_COMPUTED = "not computed"
 
@@ -282,16 +284,25 @@ def _find(published: PublishedTable, boards: Sequence[Board]) -> tuple[Board, Ro
     if not published.classifier:
         return same[0] if same else None
     exact = [(b, r) for b, r in same if r.arm.classifier == published.classifier]
-    near = exact or [(b, r) for b, r in same if _is_near(published.classifier, r.arm.classifier)]
+    near = exact or [(b, r) for b, r in same if _is_near(published.classifier, r.arm.classifier, numbers=False)]
     return near[0] if len(near) == 1 else None
 
 
-def _is_near(asked: str, ran: str) -> bool:
-    """Say whether `ran` is `asked` with parameters of its own, or with some inside recipes that `asked` names."""
+def _is_near(asked: str, ran: str, *, numbers: bool = True) -> bool:
+    """Say whether `ran` is `asked` with parameters of its own, or with some inside recipes that `asked` names.
+
+    Args:
+        asked: Text of a figure's recipe.
+        ran: That of a row.
+        numbers: Whether numbers among the parameters must agree, as the width of a network need not.
+    """
     one, other = parse(asked), parse(ran)
     if one.name != other.name:
         return False
-    outlines = [{key: value.partition("[")[0] for key, value in spec.parameters} for spec in (one, other)]
+    outlines = [
+        {key: value.partition("[")[0] for key, value in spec.parameters if numbers or not _NUMBER.fullmatch(value)}
+        for spec in (one, other)
+    ]
     return not one.parameters or outlines[0] == outlines[1]
 
 

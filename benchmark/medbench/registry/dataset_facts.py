@@ -66,6 +66,9 @@ FACTS: Mapping[str, DatasetFacts] = {
     "brain-tumour:slices": DatasetFacts(
         "brain MRI slices: glioma of low or high grade", 2, 2, 369, 0, AGREEMENT, "research"
     ),
+    "source-brain-tumour:slices": DatasetFacts(
+        "brain MRI slices to learn from first, beside brain-tumour:slices", 2, 2, 369, 0, AGREEMENT, "research"
+    ),
     "mura:abnormal": DatasetFacts("upper limb X-ray: normal or not", 2, 2, 11967, 40005, AGREEMENT, "research"),
     "mura:part": DatasetFacts("upper limb X-ray: which of 7 parts", 2, 7, 11967, 40005, AGREEMENT, "research"),
     "fracatlas:fracture": DatasetFacts("limb X-ray: fractured or not", 2, 2, 0, 4083, FREE, "CC BY 4.0"),

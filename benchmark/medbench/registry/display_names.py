@@ -110,6 +110,7 @@ DATASETS: Mapping[str, str] = {
     "vindr-spinexr:lesions": "Spine radiographs, kind of lesion",
     "brain-tumour": "Brain MRI volumes, glioma grade",
     "brain-tumour:slices": "Brain MRI slices, glioma grade",
+    "source-brain-tumour:slices": "Other brain MRI slices, glioma grade",
     "mura:abnormal": "Bone radiographs, abnormal or not",
     "mura:part": "Bone radiographs, part of the body",
     "fracatlas:fracture": "Bone radiographs, fracture or not",
@@ -138,6 +139,7 @@ MEDMNIST = {
 """Names of MedMNIST's sets by the start of their flag."""
 MODALITIES: Mapping[str, str] = {
     "brain-tumour": "MRI",
+    "source-brain-tumour": "MRI",
     "ddti": "ultrasound",
     "fracatlas": "X-ray",
     "mura": "X-ray",
@@ -272,6 +274,8 @@ def classifier_name(text: str) -> str:
         name = f"{name}, {begins}"
         if parameters.get("trunk") == "0.1":  # unless another is given
             del parameters["trunk"]
+    if spec.name == "unet-features" and "source" in parameters:
+        name = f"{name} pretrained on {dataset_name(parameters.pop('source'))}"
     return _with(name, tuple(parameters.items()))
 
 

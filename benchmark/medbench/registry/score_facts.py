@@ -61,6 +61,8 @@ SCORES: Mapping[str, ScoreFacts] = {
                                 "little", LOWER),
     "copies-least": ScoreFacts("copies at least", "share of generated images that are copies at least, with 99.5 % "
                                "confidence", LOWER),
+    "copies-limit": ScoreFacts("limit of copies", "likeness to a training image from which a generated one is a copy; "
+                               "above .98 held-out images are such twins themselves", LOWER),
     "copies": ScoreFacts("copies", "share of generated images too near to a training image; .01 is chance", LOWER),
     "copies-auc": ScoreFacts(
         "nearness to training images", "whether generated images lie nearer to training images than new ones do; "

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from math import nan
 from typing import Any
 
-from medbench.boards.board import Board
+from medbench.boards.board import Board, Row
 from medbench.boards.generator_health import why_poor
 from medbench.data.audit_official_cut import describe_waivers
 from medbench.planning.arm_names import arm_name, control_name, left_out
@@ -15,12 +15,12 @@ from medbench.planning.arms import is_primary
 from medbench.planning.fitted_steps import describe_fitted
 from medbench.registry.display_names import classifier_name, dataset_name, is_of_copies
 from medbench.statistics.verdicts import FEWEST_RARE, failures
+from medbench.tables.copied_images import TWINS, Copied, copies
 from medbench.tables.wording import (
     ESTIMAND,
     answer,
     at_twice,
     computed_otherwise,
-    copies,
     generator_poor,
     looks,
     still_improving,
@@ -236,9 +236,7 @@ def board_notes(board: Board) -> list[str]:
             title = yardstick(of_it)[0]
             sentences.append(f"{title}: {failures(of_it.failed, of_it.planned, of_it.kinds)}, so it is not scored.")
     learnt = [row for row in board.rows if not is_of_copies(row.arm.augmenter)]
-    if found := copies(
-        [(arm_name(row.arm), *row.copied, row.scores_of_made.get("copies-least", nan)) for row in learnt]
-    ):
+    if found := copies([_copied(row) for row in learnt]):
         sentences.append(found)
     for row in board.rows:
         name = arm_name(row.arm)
@@ -258,6 +256,12 @@ def board_notes(board: Board) -> list[str]:
             older = counted(row.superseded, "older result")
             sentences.append(f"{name}: {older} of other code or another budget, not shown.")
     return sentences
+
+
+def _copied(row: Row) -> Copied:
+    of_made = row.scores_of_made
+    limit = of_made.get("copies-limit", 0.0)
+    return Copied(arm_name(row.arm), *row.copied, of_made.get("copies-least", nan), twins=limit > TWINS)
 
 
 def without_number(boards: Sequence[Board]) -> list[str]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from math import isnan
 
 from medbench.boards.double_steps_gain import DoubleStepsResult
 from medbench.boards.gains import Judged
@@ -253,17 +252,3 @@ def generator_poor(arms: Sequence[tuple[str, str]]) -> str:
         return ""
     each = "; ".join(f"{name}: {why}" for name, why in arms)
     return f"g: poor generated images, so this row says little about better ones. {each}."
-
-
-def copies(arms: Sequence[tuple[str, int, int, float]]) -> str:
-    """Say how many generated images are copies of training images; "" where none was looked at.
-
-    Args:
-        arms: Name, copies, images looked at, and the share that are copies at least; NaN where that is not known.
-    """
-    each = ", ".join(
-        f"{name} {n:,} of {of:,}{'' if isnan(least) else f' (at least {100 * least:.0f} % by their nearness)'}"
-        for name, n, of, least in arms
-        if of
-    )
-    return f"Generated images that are copies of training images: {each} (1 in 100 by chance)." if each else ""

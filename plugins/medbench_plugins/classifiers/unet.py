@@ -34,7 +34,8 @@ class UNetFeatures:
         lr: Peak learning rate of the U-Net; the head has its own.
         augment: Show the U-Net flipped and turned images.
         pretrained: File of weights for the U-Net to begin from.
-        source: Another data set with masks, on which the U-Net is trained first.
+        source: Another data set with masks, on which the U-Net is trained first. It is no claim of its own, as with
+            `pretrained-on`: methods are compared on the network as it is.
 
     Source:
         Sahoo and Mehra 2019, features of a U-Net for grading gliomas: pretrained on BraTS, then trained on the whole
@@ -59,11 +60,6 @@ class UNetFeatures:
     def needs(self) -> tuple[medbench.Stage, ...]:
         """The U-Net."""
         return (self._encoder(),)
-
-    @property
-    def control(self) -> medbench.Classifier | None:
-        """The same without another data set; None where there is none."""
-        return None if self.source is None else replace(self, source=None)
 
     def check(self) -> None:
         """Raise :class:`medbench.UsageError` where fields are out of range or do not go together."""

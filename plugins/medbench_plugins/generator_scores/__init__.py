@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import medbench
 from medbench_plugins.generator_scores.by_class import DomainInceptionScore, Origin, TrainedOnMade, TriedOnMade
-from medbench_plugins.generator_scores.copied_pictures import CopiesLeast, CopiesPixels
+from medbench_plugins.generator_scores.copied_pictures import CopiesLeast, CopiesLimit, CopiesPixels
 from medbench_plugins.generator_scores.copies import Copies, CopiesAUC
 from medbench_plugins.generator_scores.fid import FID
 from medbench_plugins.generator_scores.inception_score import InceptionScore
@@ -32,6 +32,7 @@ def register_scores() -> Iterable[medbench.Score]:
         Origin(),
         CopiesPixels(),
         CopiesLeast(),
+        CopiesLimit(),
         Copies(),
         CopiesAUC(),
     ]

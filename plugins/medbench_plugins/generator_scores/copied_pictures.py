@@ -80,6 +80,25 @@ class CopiesLeast:
         return least_share(_likeness(synthetic, train), _likeness(held_out, train))
 
 
+@dataclass(frozen=True)
+class CopiesLimit:
+    """Likeness to a training picture from which `copies-pixels` takes a picture for a copy, 0 to 1.
+
+    Above 0.98 held-out pictures are themselves nearly training pictures, so that no copy can be told from them.
+    """
+
+    name: ClassVar[str] = "copies-limit"
+    of: ClassVar[str] = "pixels"
+    floor: ClassVar[bool] = False
+    summary: ClassVar[str] = "likeness to a training picture that makes a copy; above 0.98 copies cannot be told"
+
+    def score(self, train: np.ndarray, held_out: np.ndarray, synthetic: np.ndarray) -> float:
+        """Compare ``uint8 (n, channels, *spatial)``; NaN where `train` or `held_out` is empty."""
+        if not (len(train) and len(held_out)):
+            return float("nan")
+        return copy_limit(held_out, train)
+
+
 def least_share(made: np.ndarray, honest: np.ndarray) -> float:
     """Return how many of `made` lie above what `honest` shows, at least, as a share of 0 to 1.
 

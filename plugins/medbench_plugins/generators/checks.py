@@ -31,6 +31,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "margin": (0, 1),
     "temperature": (0.01, 100),
     "clip": (1e-6, 100),
+    "pool": (1, 200),
     "penalty": (1e-6, 1e6),
     "hidden": (1, 65_536),
     "levels": (0, 8),

@@ -108,7 +108,7 @@ class Diffusion:
             )
         from medbench_plugins.contact_sheet import write_contact_sheet
         from medbench_plugins.generators.diffusion_loop import train_diffusion
-        from medbench_plugins.generators.image_gans.loop import write_curves
+        from medbench_plugins.generators.image_gans.write_curves import write_curves
 
         fitted = train_diffusion(self, train, context)
         sampler = DiffusionSampler(self, fitted.network, fitted.diversity[-1][1])

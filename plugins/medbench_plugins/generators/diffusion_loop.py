@@ -28,7 +28,8 @@ from torch import nn
 
 import medbench
 from medbench_plugins.generators.diversity import measure_diversity
-from medbench_plugins.generators.image_gans.loop import BalancedBatches, Trained, as_pixels
+from medbench_plugins.generators.image_gans.balanced_batches import BalancedBatches
+from medbench_plugins.generators.image_gans.loop import Trained, as_pixels
 from medbench_plugins.generators.image_gans.networks import count_halvings
 from medbench_plugins.generators.settings import ImageSettings, steps_to_take
 from medbench_plugins.training.loss_curves import LossCurves

@@ -37,6 +37,8 @@ class ClippedWGAN:
         lr_d: RMSprop's learning rate of the critic.
         clip: The critic's weights stay within this of 0.
         ema: Decay of the moving average; 0 keeps the last weights, as the paper does.
+        pool: Of how many of the last of 200 equal parts of the fit the weights are kept; images are drawn from all of
+            them. Counts for the rarest class, for commoner ones fewer in proportion; 1: from the last weights alone.
     """
 
     name: str = "wgan-clip"
@@ -50,6 +52,7 @@ class ClippedWGAN:
     lr_d: float = 5e-5
     clip: float = 0.01
     ema: float = 0.0
+    pool: int = 1
 
     stored: ClassVar[bool] = True
     summary: ClassVar[str] = "Wasserstein GAN with weight clipping, one a class"
@@ -74,6 +77,7 @@ class ClippedWGAN:
             split="class",
             critic_steps=self.critic_steps,
             clip=self.clip,
+            pool=self.pool,
             initialise=initialise_as_dcgan,
         )
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Generic, Literal, Protocol
 
 import numpy as np
@@ -16,10 +14,12 @@ from torch import nn
 import medbench
 from medbench_plugins.generators.adversarial import frozen
 from medbench_plugins.generators.diversity import measure_diversity
+from medbench_plugins.generators.image_gans.balanced_batches import BalancedBatches
 from medbench_plugins.generators.image_gans.checkpoints import evaluation_steps, hold_out_images
 from medbench_plugins.generators.image_gans.diff_augment import augment_differentiably
 from medbench_plugins.generators.image_gans.losses import Objective, clip_weights
-from medbench_plugins.generators.image_gans.networks import GeneratorNetwork, OneAClass
+from medbench_plugins.generators.image_gans.networks import GeneratorNetwork, OneAClass, Pool
+from medbench_plugins.generators.image_gans.pool import Moments, as_stored, epochs_of_classes
 from medbench_plugins.generators.settings import GANSettings, ImageSettings, steps_to_take
 from medbench_plugins.training.loss_curves import LossCurves
 from medbench_plugins.training.moving_average import MovingAverage, Network
@@ -57,6 +57,8 @@ class Game:
         augment: Show the discriminator changed images, see :func:`.augment_differentiably`; "auto" does so below
             FEW_IMAGES real ones in a fit of LONG steps or more.
         initialise: Called on each new network; None keeps torch's own initialisation.
+        pool: Of how many of the last of 200 equal parts of a fit the weights are kept, see
+            :mod:`medbench_plugins.generators.image_gans.pool`; 1 keeps the last ones.
         checkpoint: "last" keeps the last averaged weights; "kid" the best of ten evaluations of them, see
             :mod:`medbench_plugins.generators.image_gans.checkpoints`.
     """
@@ -71,11 +73,22 @@ class Game:
     augment: bool | Literal["auto"] = False
     initialise: Callable[[nn.Module], None] | None = None
     checkpoint: Literal["last", "kid"] = "last"
+    pool: int = 1
 
-    def sampler_network(self, shape: tuple[int, ...], n_classes: int) -> GeneratorNetwork | OneAClass:
-        """Build what a fit leaves behind, with weights yet to be filled in."""
+    def sampler_network(
+        self, shape: tuple[int, ...], n_classes: int, moments: Sequence[int] = ()
+    ) -> GeneratorNetwork | OneAClass:
+        """Build what a fit leaves behind, with weights yet to be filled in.
+
+        Args:
+            shape: ``(channels, *spatial)``.
+            n_classes: How many.
+            moments: Of each network, how many moments of its training were kept where they are pooled.
+        """
         if self.split == "conditional":
             return self.generator(shape, n_classes)
+        if moments:
+            return OneAClass([Pool([self.generator(shape, 1) for _ in range(n)]) for n in moments])
         return OneAClass([self.generator(shape, 1) for _ in range(n_classes if self.split == "class" else 1)])
 
 
@@ -114,7 +127,7 @@ class Trained(Generic[Network]):
 
 def train_gan(
     recipe: GANRecipe, game: Game, train: medbench.Samples, context: medbench.Context
-) -> list[Trained[GeneratorNetwork]]:
+) -> list[Trained[GeneratorNetwork | Pool]]:
     """Fit the networks of `game` on the labelled rows of `train`: one pair, or one a class in turn.
 
     The cap on the generator's steps holds for all pairs together, each getting an equal share. So as many images pass
@@ -137,7 +150,8 @@ def train_gan(
         parts = [_as_one_class(train.take(train.labels == k), name) for k, name in enumerate(train.classes)]
     steps = max(1, steps_to_take(recipe, context.budget) // len(parts))
     game = replace(game, augment=shows_changed_images(game, train, steps))
-    turns = [_Turn(k, len(parts), steps) for k in range(len(parts))]
+    epochs = epochs_of_classes(game.pool, [int((part.labels >= 0).sum()) for part in parts])
+    turns = [_Turn(k, len(parts), steps, epochs[k]) for k in range(len(parts))]
     return [_train_pair(recipe, game, part, context, turn) for part, turn in zip(parts, turns, strict=True)]
 
 
@@ -150,23 +164,23 @@ def shows_changed_images(game: Game, train: medbench.Samples, steps: int) -> boo
 
 @dataclass(frozen=True)
 class _Turn:
-    """Which of several pairs of networks is trained, and for how many steps each."""
+    """Which of several pairs of networks is trained, for how many steps each, and how many epochs are pooled."""
 
     number: int
     of: int
     steps: int
+    epochs: int
 
 
 @repeatable_kernels()
 def _train_pair(
     recipe: GANRecipe, game: Game, train: medbench.Samples, context: medbench.Context, turn: _Turn
-) -> Trained[GeneratorNetwork]:
+) -> Trained[GeneratorNetwork | Pool]:
     """Fit one pair of networks."""
     torch.set_num_threads(context.budget.threads)
     device, shape, steps = torch.device(context.device), train.x.shape[1:], turn.steps
     purpose = (turn.number,) if game.split == "class" else ()
-    part = "all" if game.split == "conditional" else train.classes[0]
-    name = recipe.name if game.split == "conditional" else f"{recipe.name} of {part}"
+    part, name = ("all", recipe.name) if game.split == "conditional" else _named_part(recipe, train)
     checkpoints = hold_out_images(train, context.seed("checkpoint", *purpose)) if game.checkpoint == "kid" else None
     train = train if checkpoints is None else checkpoints.rest
     generator, discriminator = _build_pair(game, train, context, purpose)
@@ -177,6 +191,7 @@ def _train_pair(
     to_g = game.optimiser(generator.parameters(), lr=recipe.lr_g)
     to_d = game.optimiser(discriminator.parameters(), lr=recipe.lr_d)
     losses = LossCurves(game.objective.curves, steps, at, what=name, remedy="lower lr_g and lr_d")
+    moments = Moments.of_last_epochs(turn.epochs if game.pool > 1 else 0, steps)
     diversity = []
 
     def judge(x: torch.Tensor, *labels: torch.Tensor) -> object:
@@ -207,18 +222,20 @@ def _train_pair(
             diversity.append((step, relative_diversity(average.network, train, context.seed("diversity"))))
         if checkpoints is not None and step in evaluation_steps(steps):
             checkpoints.evaluate(step, average.network, partial(draw, average.network))
+        moments.keep(step, average.network)
     note_how(context.folder, name, take_step.how)
     if checkpoints is not None:
         checkpoints.restore_best(average.network)
         diversity.append((checkpoints.best, relative_diversity(average.network, train, context.seed("diversity"))))
-    # One memory layout, or a restored generator's samples could differ in the last bit.
-    network = average.network.cpu().to(memory_format=torch.contiguous_format)
+    network = moments.pool() if moments.steps else as_stored(average.network)
     losses.check_weights(network)
+    if moments.steps:
+        diversity.append((steps, relative_diversity(network, train, context.seed("diversity"))))
     kept, distances = (steps, []) if checkpoints is None else (checkpoints.best, checkpoints.distances)
     return Trained(network, part, losses.names, losses.values.cpu().numpy(), diversity, discriminator, kept, distances)
 
 
-def draw(network: GeneratorNetwork | OneAClass, labels: np.ndarray, seed: int) -> np.ndarray:
+def draw(network: GeneratorNetwork | Pool | OneAClass, labels: np.ndarray, seed: int) -> np.ndarray:
     """Draw one image a label.
 
     Args:
@@ -246,30 +263,15 @@ def as_pixels(x: torch.Tensor) -> np.ndarray:
     return ((x + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
 
 
-def relative_diversity(network: GeneratorNetwork, train: medbench.Samples, seed: int, most: int = 16) -> np.ndarray:
+def relative_diversity(
+    network: GeneratorNetwork | Pool, train: medbench.Samples, seed: int, most: int = 16
+) -> np.ndarray:
     """Return :func:`measure_diversity` what `network`, in evaluation mode, draws."""
     return measure_diversity(partial(draw, network), train, seed, most)
 
 
-@medbench.outside_identity
-def write_curves(path: Path, fits: Sequence[Trained]) -> None:
-    """Write the losses of every step as CSV, and mean diversity and kernel distance where they were measured.
-
-    The column "part" names what was learnt: "all", or the class whose own networks took the step.
-    """
-    with path.open("w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file)
-        rows.writerow(["step", "part", *fits[0].names, "diversity", *["kid"] * any(fit.distances for fit in fits)])
-        done = 0
-        for fit in fits:
-            measured, distances = dict(fit.diversity), {step: [f"{kid:.6g}"] for step, kid in fit.distances}
-            for step, losses in enumerate(fit.curves.tolist(), start=1):
-                known = measured[step][np.isfinite(measured[step])] if step in measured else np.empty(0)
-                diversity = f"{known.mean():.4f}" if len(known) else ""
-                rows.writerow(
-                    [done + step, fit.part, *(f"{loss:.5f}" for loss in losses), diversity, *distances.get(step, [])]
-                )
-            done += len(fit.curves)
+def _named_part(recipe: GANRecipe, train: medbench.Samples) -> tuple[str, str]:
+    return train.classes[0], f"{recipe.name} of {train.classes[0]}"
 
 
 def _as_one_class(train: medbench.Samples, name: str) -> medbench.Samples:
@@ -292,32 +294,3 @@ def _build_pair(
     for network in (generator, discriminator):
         network.to(torch.device(context.device)).to(memory_format=layout).train()
     return generator, discriminator
-
-
-class BalancedBatches:
-    """Batches in which classes take turns, drawn on the device, where all images stay as uint8.
-
-    Args:
-        train: ``uint8 (n, channels, *spatial)``.
-        batch: Rows of each.
-        noise: What is drawn from, on `device`.
-        device: Where to.
-    """
-
-    def __init__(self, train: medbench.Samples, batch: int, noise: torch.Generator, device: torch.device) -> None:
-        rows = np.flatnonzero(train.labels >= 0)
-        rows = rows[np.argsort(train.labels[rows], kind="stable")]
-        self._pixels = torch.from_numpy(np.array(train.x[rows])).to(device)
-        self._counts = torch.from_numpy(train.class_counts).to(device)
-        self._starts = self._counts.cumsum(0) - self._counts
-        self._turns = torch.arange(batch, device=device)
-        self._noise, self._batch = noise, batch
-
-    def draw(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return ``float32 (batch, channels, *spatial)`` in [-1, 1] and ``int64 (batch,)``."""
-        labels = self._turns % len(self._counts)
-        counts = self._counts[labels]
-        places = (torch.rand(self._batch, generator=self._noise, device=labels.device) * counts).long()
-        places = torch.minimum(places, counts - 1)  # a product just below 1 may round up
-        self._turns += self._batch
-        return self._pixels[self._starts[labels] + places].float() / 127.5 - 1, labels

@@ -118,6 +118,33 @@ class GeneratorNetwork(nn.Module):
         return x
 
 
+class Pool(nn.Module):
+    """Several states of one generator behind the interface of one, each image drawn from one of them, all as often.
+
+    The last number of an image's noise says from which, so that an image depends on nothing but its own noise.
+
+    Attributes:
+        networks: In the order of their training.
+        latent: Length of the noise vector, one more than theirs.
+    """
+
+    def __init__(self, networks: Sequence[GeneratorNetwork]) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+        self.channels, self.spatial, self.latent = networks[0].channels, networks[0].spatial, networks[0].latent + 1
+
+    def forward(self, z: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Draw each row's image with the network that the last number of its noise picks."""
+        x = z.new_empty(len(z), self.channels, *self.spatial)
+        n = len(self.networks)
+        which = (torch.special.ndtr(z[:, -1].double()) * n).long().clamp(max=n - 1)
+        for k, network in enumerate(self.networks):
+            rows = which == k
+            if rows.any():
+                x[rows] = network(z[rows, :-1], labels[rows])
+        return x
+
+
 class OneAClass(nn.Module):
     """Several unconditional generators behind the interface of a conditional one.
 
@@ -125,7 +152,7 @@ class OneAClass(nn.Module):
         networks: One a class; or a single one, which serves every class alike.
     """
 
-    def __init__(self, networks: Sequence[GeneratorNetwork]) -> None:
+    def __init__(self, networks: Sequence[GeneratorNetwork | Pool]) -> None:
         super().__init__()
         self.networks = nn.ModuleList(networks)
         self.channels, self.spatial, self.latent = networks[0].channels, networks[0].spatial, networks[0].latent

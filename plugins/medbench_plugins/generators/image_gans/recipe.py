@@ -5,7 +5,7 @@ The functions are used as methods, ``fit = recipe.fit_gan``: shared without a ba
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from medbench_plugins.generators.image_gans.loop import Game, GANRecipe
-    from medbench_plugins.generators.image_gans.networks import GeneratorNetwork, OneAClass
+    from medbench_plugins.generators.image_gans.networks import GeneratorNetwork, OneAClass, Pool
 
     class Recipe(GANRecipe, Protocol):
         """A recipe that builds the game it plays."""
@@ -47,8 +47,9 @@ def fit_gan(recipe: Recipe, train: medbench.Samples, context: medbench.Context) 
     recipe.check()
     check_images(recipe, train)
     from medbench_plugins.contact_sheet import write_contact_sheet
-    from medbench_plugins.generators.image_gans.loop import shows_changed_images, train_gan, write_curves
-    from medbench_plugins.generators.image_gans.networks import OneAClass
+    from medbench_plugins.generators.image_gans.loop import shows_changed_images, train_gan
+    from medbench_plugins.generators.image_gans.networks import OneAClass, Pool
+    from medbench_plugins.generators.image_gans.write_curves import write_curves
 
     game = recipe.game()
     fits = train_gan(recipe, game, train, context)
@@ -57,7 +58,8 @@ def fit_gan(recipe: Recipe, train: medbench.Samples, context: medbench.Context) 
     diversity = np.concatenate([fit.diversity[-1][1] for fit in fits])
     checkpoint = np.array([(fit.kept, bool(fit.distances)) for fit in fits]) if game.checkpoint == "kid" else None
     augmented = shows_changed_images(game, train, steps_to_take(recipe, context.budget) // len(fits))
-    sampler = ImageSampler(network, diversity, _judge(game, fits[0].discriminator), checkpoint, augmented)
+    moments = [len(fit.network.networks) for fit in fits if isinstance(fit.network, Pool)]
+    sampler = ImageSampler(network, diversity, _judge(game, fits[0].discriminator), checkpoint, augmented, moments)
     write_curves(context.folder / f"{recipe.name}-curves.csv", fits)
     write_contact_sheet(context.folder / f"{recipe.name}-samples.png", train, sampler, seed=context.seed("picture"))
     return sampler
@@ -74,18 +76,16 @@ def restore_gan(recipe: Recipe, state: medbench.State, train: medbench.Samples) 
     shape = train.x.shape[1:]
     with torch.random.fork_rng(devices=[]):  # the first weights are replaced; drawing them moves no generator on
         game = recipe.game()
-        network = game.sampler_network(shape, len(train.classes)).eval().requires_grad_(False)
+        moments = state["moments"].tolist() if "moments" in state else [1] * len(train.classes)
+        moments = moments if game.pool > 1 else []
+        network = game.sampler_network(shape, len(train.classes), moments).eval().requires_grad_(False)
         judge = _judge(game, game.discriminator(shape, len(train.classes)))
     own = {name: value for name, value in network.state_dict().items() if value.is_floating_point()}
     own |= judge.tensors() if judge is not None else {}
     checkpoint = state.get("checkpoint") if game.checkpoint == "kid" else None
-    fill_tensors(
-        own,
-        {name: a for name, a in state.items() if name != "augmented" and (name != "checkpoint" or checkpoint is None)},
-        recipe.name,
-        train,
-    )
-    return ImageSampler(network, np.array(state["diversity"]), judge, checkpoint, "augmented" in state)
+    beside = {"augmented", *["checkpoint"] * (checkpoint is not None), *["moments"] * bool(moments)}
+    fill_tensors(own, {name: a for name, a in state.items() if name not in beside}, recipe.name, train)
+    return ImageSampler(network, np.array(state["diversity"]), judge, checkpoint, "augmented" in state, moments)
 
 
 def fill_tensors(
@@ -148,13 +148,15 @@ class ImageSampler:
         checkpoint: ``int64 (networks, 2)``, steps behind the weights that were kept, and 1 where they were chosen by
             KID, 0 where there were too few images to choose by; None where the last ones are kept anyway.
         augmented: Whether the discriminator was shown changed images.
+        moments: Of each network, from how many moments of its training it draws; empty where from the last alone.
     """
 
-    network: GeneratorNetwork | OneAClass
+    network: GeneratorNetwork | Pool | OneAClass
     diversity: np.ndarray
     judge: Discriminator | None = None
     checkpoint: np.ndarray | None = None
     augmented: bool = False
+    moments: Sequence[int] = ()
 
     @property
     def facts(self) -> dict[str, float]:
@@ -178,4 +180,5 @@ class ImageSampler:
         shape = np.array([self.network.channels, *self.network.spatial], dtype=np.int64)
         chosen = {} if self.checkpoint is None else {"checkpoint": self.checkpoint}
         chosen |= {"augmented": np.ones(1)} if self.augmented else {}
+        chosen |= {"moments": np.array(self.moments, dtype=np.int64)} if self.moments else {}
         return {**arrays, **chosen, "shape": shape, "diversity": self.diversity}
