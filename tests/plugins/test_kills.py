@@ -26,8 +26,8 @@ MARK = "MEDBENCH_TEST_MARK"
 ON_SLURM = "slurm[poll_s=0.2,patience_s=8]"
 WORKERS = {
     "forks": ("forkserver",),
-    "slurm": ("slurm_job",),
-    "one-node slurm": ("slurm_job",),
+    "slurm": ("slurm_task",),
+    "one-node slurm": ("slurm_task",),
     "ray": ("ray::do", "ray::IDLE"),
 }
 EXECUTOR = {"forks": "forks", "slurm": ON_SLURM, "one-node slurm": ON_SLURM, "ray": "ray[patience_s=8]"}

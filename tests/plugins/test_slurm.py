@@ -122,7 +122,7 @@ def test_jobs_end_with_their_runner(cluster: Path, tmp_path: Path) -> None:
             started.close()
             started = QUICK.start(workers=4, devices=["cpu"])
         else:
-            started._over.set()  # its thread ends, and with it the beats
+            started._open.over.set()  # its thread ends, and with it the beats
     deadline = time.monotonic() + 30
     while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < deadline:
         time.sleep(0.1)

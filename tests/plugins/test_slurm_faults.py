@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,44 +17,18 @@ import pytest
 
 import jobs
 import medbench
-from medbench_plugins.executors import slurm, slurm_options, slurm_programs
+from medbench_plugins.executors import (
+    slurm_endings,
+    slurm_options,
+    slurm_programs,
+    slurm_states,
+    slurm_submission,
+)
 from medbench_plugins.executors.far_jobs import LATE
-from medbench_plugins.executors.slurm import Slurm, SlurmJobs
+from medbench_plugins.executors.slurm import Slurm
+from scripted_slurm import LIMIT_S, PATIENCE, QUICK, Cluster, Start, error_of
 
-PATIENCE = 60.0
-LIMIT_S = 7200.0
-QUICK = Slurm(poll_s=0.02)
 NO_CONTROLLER = "sbatch: error: Batch job submission failed: Unable to contact slurm controller (connect failure)"
-ACCEPTS = "echo 1"
-QUEUED = 'echo "1_[0-9]|PENDING|0:0"'
-
-
-class Cluster:
-    """Programs that are shell scripts, each of which notes how it was called."""
-
-    def __init__(self, place: Path) -> None:
-        self.place = place
-        self.programs = place / "programs"
-        self.programs.mkdir(parents=True)
-        self.say(sbatch=ACCEPTS, sacct=QUEUED, scancel="")
-
-    def say(self, **scripts: str) -> None:
-        for name, script in scripts.items():
-            noted = f'echo "$@" >> {shlex.quote(str(self.place / name))}'
-            fresh = self.programs / f"{name}.new"
-            fresh.write_text(f"#!/bin/sh\ncd {shlex.quote(str(self.place))}\n{noted}\n{script}\n")
-            fresh.chmod(0o755)
-            fresh.replace(self.programs / name)
-
-    def calls(self, name: str) -> list[str]:
-        path = self.place / name
-        return path.read_text().splitlines() if path.is_file() else []
-
-    def wait_for(self, name: str, calls: int = 1) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while len(self.calls(name)) < calls and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert len(self.calls(name)) >= calls
 
 
 @pytest.fixture(autouse=True)
@@ -65,40 +37,6 @@ def ctrl_c() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
-
-
-@pytest.fixture
-def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
-    made = Cluster(tmp_path / "cluster")
-    monkeypatch.setenv("PATH", f"{made.programs}:{os.environ['PATH']}")
-    monkeypatch.setattr(slurm, "GATHER_SECONDS", 0.02)
-    return made
-
-
-Start = Callable[..., tuple[SlurmJobs, list["Future[int]"]]]
-
-
-@pytest.fixture
-def start(cluster: Cluster, tmp_path: Path) -> Iterator[Start]:
-    """Return a function that starts an executor and submits jobs, which no program of this cluster runs."""
-    started = []
-
-    def call(recipe: Slurm = QUICK, count: int = 1, workers: int = 4, share: float = 0.25) -> Any:
-        made: Any = recipe.start(workers=workers, devices=["cpu"])
-        started.append(made)
-        futures = []
-        for number in range(count):
-            (tmp_path / "jobs" / f"{number}").mkdir(parents=True, exist_ok=True)
-            futures.append(made.submit(jobs.returns, str(tmp_path / "jobs" / f"{number}"), share, LIMIT_S))
-        return made, futures
-
-    yield call
-    for made in started:
-        made.close()
-
-
-def error_of(future: Future[int]) -> str:
-    return str(future.exception(PATIENCE))
 
 
 @pytest.mark.parametrize(
@@ -113,11 +51,11 @@ def error_of(future: Future[int]) -> str:
     ],
 )
 def test_tasks_in_one_line_are_told_apart(line: str, tasks: str) -> None:
-    states = slurm_programs.read_states(f"{line}\n1_3|RUNNING|0:0\nno line\n")
+    states = slurm_states.read_states(f"{line}\n1_3|RUNNING|0:0\nno line\n")
 
-    assert {states.find(f"1_{task}") for task in tasks.split()} == {("CANCELLED", "0:0")}
-    assert states.find("1_3") == ("RUNNING", "0:0")
-    assert states.find("2_0") == ("", "")
+    assert {states.find(f"1_{task}") for task in tasks.split()} == {("CANCELLED", "0:0", "", "")}
+    assert states.find("1_3") == ("RUNNING", "0:0", "", "")
+    assert states.find("2_0") == ("", "", "", "")
 
 
 @pytest.mark.parametrize(
@@ -175,7 +113,7 @@ def test_a_job_that_slurm_has_forgotten_is_lost(cluster: Cluster, start: Start, 
 def test_a_job_that_only_the_queue_knows_is_waited_for(
     cluster: Cluster, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(slurm, "SILENT_POLLS", 3)
+    monkeypatch.setattr(slurm_endings, "SILENT_POLLS", 3)
     cluster.say(sacct="true", squeue='echo "1_0|PENDING|"')
     _, (future,) = start()
     cluster.wait_for("squeue", 3)
@@ -191,7 +129,7 @@ def test_where_sacct_fails_the_queue_is_asked(cluster: Cluster, start: Start) ->
 
 
 def test_that_nobody_answers_is_said_once(cluster: Cluster, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slurm, "SILENT_POLLS", 3)
+    monkeypatch.setattr(slurm_states, "SILENT_POLLS", 3)
     cluster.say(sacct="exit 1", squeue="exit 1")
     made, (future,) = start()
     cluster.wait_for("squeue", 20)
@@ -253,7 +191,7 @@ def test_what_is_being_submitted_is_cancelled_too(cluster: Cluster, start: Start
 def test_what_hangs_while_it_is_submitted_is_cancelled_by_its_name(
     cluster: Cluster, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(slurm, "CLOSING_SECONDS", 0.3)
+    monkeypatch.setattr(slurm_submission, "CLOSING_SECONDS", 0.3)
     cluster.say(sbatch="sleep 30")
     made, _ = start()
     cluster.wait_for("sbatch")
@@ -318,7 +256,7 @@ def test_an_outage_is_waited_out(cluster: Cluster, start: Start) -> None:
 
 
 def test_an_outage_without_an_end_ends_the_run(cluster: Cluster, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slurm, "TRIES", 3)
+    monkeypatch.setattr(slurm_submission, "TRIES", 3)
     cluster.say(sbatch=f'echo "{NO_CONTROLLER}" >&2; exit 1')
     made, futures = start(count=3)
 
@@ -448,7 +386,7 @@ def test_parameters_that_make_no_sense_are_refused(parameters: dict[str, Any], s
 def test_a_fault_of_its_own_leaves_nobody_waiting(
     cluster: Cluster, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(slurm, "read_states", lambda text: 1 / 0)
+    monkeypatch.setattr(slurm_states, "read_states", lambda text: 1 / 0)
     _, (future,) = start()
 
     assert "can no longer be followed (ZeroDivisionError: division by zero)" in error_of(future)

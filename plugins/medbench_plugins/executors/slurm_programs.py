@@ -9,66 +9,15 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 
-LIVING = frozenset({
-    "PENDING", "RUNNING", "COMPLETING", "CONFIGURING", "REQUEUED", "RESIZING", "SUSPENDED", "STOPPED", "REQUEUE_FED",
-    "REQUEUE_HOLD", "SPECIAL_EXIT", "SIGNALING", "STAGE_OUT", "RESV_DEL_HOLD",
-})  # fmt: skip
 STEP_SECONDS = 0.1
-WHOLE_RANGES = {"SLURM_BITSTR_LEN": "0"}
-"""Else a list of tasks is cut after 64 characters."""
 
-NEVER = re.compile(
-    r"invalid (partition|account|qos|job array|feature|generic resource|wckey|reservation|node name|time|option)|"
-    r"(unrecognized|unknown|ambiguous) option|option requires an argument|requested time limit is invalid|"
-    r"(node|partition) configuration .*not available|memory specification can ?not be satisfied|permission denied",
-    re.IGNORECASE,
-)
-"""What sbatch says of a request that it would refuse again: nothing is won by waiting."""
+_BAD = re.compile(r"error|fatal|invalid|unrecognized|ambiguous|unknown option|requires an argument", re.IGNORECASE)
+_HINT = re.compile(r"\btry .*--help", re.IGNORECASE)
+_OF_ALL_LIMITS = re.compile("accounting/QOS policy")  # follows the name of the limit
+_PREFIX = re.compile(r"^sbatch: (error: |fatal: )?")
 _GONE = re.compile(r"invalid job id|already complet", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class States:
-    """What SLURM says of jobs.
-
-    Attributes:
-        of: State and exit code by "17_0"; by "17_*" for the tasks of an array that are not listed one by one.
-    """
-
-    of: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-
-    def find(self, job: str) -> tuple[str, str]:
-        """Return state and exit code of a job, two empty texts where nothing is said of it."""
-        return self.of.get(job) or self.of.get(f"{job.partition('_')[0]}_*") or ("", "")
-
-
-def read_states(text: str) -> States:
-    """Read lines of ``JobID|State|ExitCode``; tasks that never began stand in one line, as ``17_[0-2,5%4]``."""
-    listed, ranges = dict[str, tuple[str, str]](), dict[str, tuple[str, str]]()
-    for line in text.splitlines():
-        if line.count("|") < 2:
-            continue
-        name, state, code, *_ = line.strip().split("|")
-        said = (re.split(r"[ +]", state)[0], code)
-        array, bracket, tasks = name.partition("_[")
-        if bracket:
-            ranges |= {f"{array}_{task}": said for task in _expand(tasks.partition("]")[0])}
-        if "_" not in name or "..." in tasks:  # said of the array, or of tasks whose list was cut
-            listed[f"{array}_*"] = said
-        elif not bracket:
-            listed[name] = said
-    return States(ranges | listed)
-
-
-def _expand(tasks: str) -> Iterator[str]:
-    """Yield the numbers of ``0-2,5,7-11:2%4``; what is no number, as the dots of a list that was cut, is left out."""
-    for part in tasks.partition("%")[0].split(","):
-        if found := re.fullmatch(r"(\d+)(?:-(\d+)(?::(\d+))?)?", part.strip()):
-            first, last, step = found[1], found[2] or found[1], found[3] or "1"
-            yield from map(str, range(int(first), int(last) + 1, max(1, int(step))))
 
 
 def number_of(answer: str) -> str:
@@ -81,6 +30,14 @@ def number_of(answer: str) -> str:
 def last_line(text: str) -> str:
     """Return the last line of what a program said, as half a sentence."""
     return (text.strip().splitlines() or ["no message"])[-1].strip().rstrip(".")
+
+
+def complaint(text: str) -> str:
+    """Return what a program complains of as half a sentence, without greetings and hints at ``--help``."""
+    lines = list(dict.fromkeys(line.strip().rstrip(".") for line in text.splitlines() if line.strip()))
+    bad = [line for line in lines if _BAD.search(line) and not _HINT.search(line)] or lines[-1:] or ["no message"]
+    bad = [line for line in bad if not _OF_ALL_LIMITS.search(line)] or bad
+    return "; ".join([bad[0], *(_PREFIX.sub("", line) for line in bad[1:])])
 
 
 def cancel(words: list[str], seconds: float) -> str:
@@ -116,7 +73,7 @@ def ask(
 
     Raises:
         OSError: If it does not start.
-        subprocess.TimeoutExpired: If it was ended, for either reason.
+        subprocess.TimeoutExpired: If it was ended, for either reason; ``stderr`` has what it had said.
     """
     late = time.monotonic() + seconds
     closing = False
@@ -136,5 +93,5 @@ def ask(
             if time.monotonic() >= late:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)  # and what it started, which would hold our pipes open
-                process.communicate()
-                raise subprocess.TimeoutExpired(words, seconds)
+                out, err = process.communicate()
+                raise subprocess.TimeoutExpired(words, seconds, out, err)

@@ -1,4 +1,4 @@
-"""One job of an array: ``python -m medbench_plugins.executors.slurm_job BOARD NUMBERS``."""
+"""One task of an array: ``python -m medbench_plugins.executors.slurm_task BOARD NUMBERS``."""
 
 from __future__ import annotations
 
