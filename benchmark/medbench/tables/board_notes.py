@@ -15,7 +15,7 @@ from medbench.planning.arms import is_primary
 from medbench.planning.fitted_steps import describe_fitted
 from medbench.registry.display_names import classifier_name, dataset_name, is_of_copies
 from medbench.statistics.verdicts import FEWEST_RARE, failures
-from medbench.tables.copied_images import TWINS, Copied, copies
+from medbench.tables.copied_images import Copied, copies
 from medbench.tables.wording import (
     ESTIMAND,
     answer,
@@ -165,15 +165,20 @@ def rare_recalls(board: Board) -> list[str]:
 
 
 def _family(board: Board) -> list[str]:
-    """Say that intervals allow for comparisons of other runs too, which is why a later run widens them."""
+    """Say that intervals allow for comparisons without a gain and for those of other runs, which widen them later."""
     compared = [row.gain.comparisons for row in board.rows if row.gain is not None]
-    others = max(compared, default=0) - len(compared)
-    if others <= 0:
+    more = max(compared, default=0) - len(compared)
+    if more <= 0:
         return []
-    return [
-        f"Intervals allow for {counted(max(compared), 'comparison')}, {others} of them not in this table; what else is "
-        "tried on these splits widens them."
-    ]
+    # A primary comparison is tested by itself, and in the family of no other.
+    open_here = sum(
+        bool(row.arm.control) and row.gain is None and not is_primary(row.arm, board.study.primary)
+        for row in board.rows
+    )
+    here = min(more, open_here)
+    said = [f"{here} of them without a gain here"] * bool(here)
+    said += [f"{more - here} of them not in this table; what else is tried on these splits widens them"] * (more > here)
+    return [f"Intervals allow for {counted(max(compared), 'comparison')}, {', '.join(said)}."]
 
 
 def primary_first(board: Board) -> list[str]:
@@ -259,9 +264,8 @@ def board_notes(board: Board) -> list[str]:
 
 
 def _copied(row: Row) -> Copied:
-    of_made = row.scores_of_made
-    limit = of_made.get("copies-limit", 0.0)
-    return Copied(arm_name(row.arm), *row.copied, of_made.get("copies-least", nan), twins=limit > TWINS)
+    found, told, untold = row.copied
+    return Copied(arm_name(row.arm), found, told, row.scores_of_made.get("copies-least", nan), untold)
 
 
 def without_number(boards: Sequence[Board]) -> list[str]:

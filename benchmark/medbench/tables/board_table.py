@@ -139,7 +139,8 @@ def _progress(board: Board) -> str:
     runs = count_runs([board])
     if runs.settled < runs.planned:
         return f"{runs.settled:,} of {counted(runs.planned, 'training run')} done"
-    return f"{counted(runs.planned, 'training run')} finished"
+    left_out = f", {runs.skipped:,} left out" if runs.skipped else ""
+    return f"{counted(runs.planned - runs.skipped, 'training run')} finished{left_out}"
 
 
 @dataclass(frozen=True)
