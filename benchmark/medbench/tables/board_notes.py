@@ -234,8 +234,8 @@ def board_notes(board: Board) -> list[str]:
     compared = max((row.gain.comparisons for row in board.rows if row.gain), default=0)
     tuned, gain = tuning(board.study.budget.tries), f"{ESTIMAND} " if compared else ""
     sentences += [*primary_first(board), looks(compared, board.looks), f"{gain}{tuned[:1].upper()}{tuned[1:]}."]
-    if improving := still_improving([arm_name(r.arm) for r in board.rows if 2 * r.improving[0] > r.improving[1]]):
-        sentences.append(improving)
+    improving = [arm_name(row.arm) for row in board.rows if 2 * row.improving[0] > row.improving[1]]
+    sentences += filter(None, [still_improving(improving, checked=board.check is not None)])
     for of_it in board.yardsticks:
         if of_it.failed:
             title = yardstick(of_it)[0]
