@@ -138,6 +138,33 @@ def test_the_command_counts_every_run_of_the_store_once(run: SyntheticRun) -> No
     second.unlink()
 
 
+def test_folders_of_ones_own_stand_there_by_their_names(tmp_path: Path) -> None:
+    run = run_of(tmp_path, folds=2, repeats=1)
+    run.save()
+    record = run.record()
+    record["sources"][0] |= {"dataset": "phantom:ddti", "title": "Necks of one ward"}
+    (run.root / ".plans" / "synthetic-00000000.json").write_text(json.dumps(record))
+    said = CliRunner().invoke(
+        cli, ["leaderboard", "--results", str(run.root), "--table", "scores"], catch_exceptions=False
+    )
+
+    assert "on Necks of one ward (SYNTHETIC images):" in " ".join(said.stdout.split())
+
+
+@pytest.mark.parametrize("unit", ["patient", "image"])
+def test_status_says_what_is_split_as_the_table_does(tmp_path: Path, unit: str) -> None:
+    run = SyntheticRun(tmp_path, folds=2, repeats=1).fill()
+    run.save()
+    record = run.record()
+    record["sources"][0]["unit"] = unit  # as many images as patients: "image" says that nobody knows whose they are
+    (run.root / ".plans" / "synthetic-00000000.json").write_text(json.dumps(record))
+    where = ["--results", str(run.root)]
+
+    assert f"split by {unit}" in CliRunner().invoke(cli, ["status", *where], catch_exceptions=False).stdout
+    table = CliRunner().invoke(cli, ["leaderboard", *where], catch_exceptions=False).stdout
+    assert f"cross-validation by {unit}" in " ".join(table.split())
+
+
 def test_too_few_leaky_and_no_generators_are_said(tmp_path: Path) -> None:
     few = run_of(tmp_path / "few", folds=2, repeats=1)
     leaky = run_of(tmp_path / "leaky", folds=2, repeats=1, protocols=["patients[leak=selection]"])

@@ -280,6 +280,34 @@ def test_a_failed_root_leaves_nothing_to_stand_on(lab: Lab) -> None:
     assert "No answer: rotations, flips, zoom and hybrid: AC-GAN images or the method above it" in said
 
 
+def test_a_method_that_was_left_out_is_counted_as_that_and_not_as_one_of_another_table(lab: Lab) -> None:
+    lab.arm("balanced")
+    for name, right in (("hybrid", 0.7), ("mixup", 0.6)):
+        lab.arm(name, "balanced")
+        lab.run(name, right)
+    lab.arm("acgan", "balanced")
+    lab.run("balanced", 0.5)
+    for fold in range(2):
+        lab.fail(lab.trial("acgan", fold=fold), "skip", "a class has one image only")
+    text = " ".join(lab.text().split())
+
+    assert "6 training runs finished, 2 left out" in text
+    assert "Intervals allow for 3 comparisons, 1 of them without a gain here." in text
+    lab.run("cutmix", 0.6)  # of another run
+    assert "Intervals allow for 4 comparisons, 1 of them without a gain here, 1 of them not in this table" in " ".join(
+        lab.text().split()
+    )
+
+
+def test_a_table_names_what_another_network_lacks_nowhere(lab: Lab) -> None:
+    lab.arm("balanced")
+    lab.arms.append(Arm("balanced", "frozen", "", made_by="v1"))
+    lab.skipped.append(Skipped("ddti", "mixup", "frozen", "frozen does not take the transform that mixup gives"))
+    said = {board.classifier: [s.augmenter for s in board.skipped] for board in lab.boards()}
+
+    assert said == {"net": [], "frozen": ["mixup"]}
+
+
 def test_what_makes_no_sense_is_skipped_and_not_scored_as_its_control(lab: Lab) -> None:
     lab.arm("balanced")
     lab.arm("hybrid", "balanced")
@@ -293,6 +321,7 @@ def test_what_makes_no_sense_is_skipped_and_not_scored_as_its_control(lab: Lab) 
     assert "diverged" not in lab.text()
     flat = {r["augmenter"]: r for r in json.loads(lab.text("json"))}
     assert (flat["hybrid"]["skipped"], flat["hybrid"]["skip_reasons"]) == (2, "a class has one image only")
+    assert flat["hybrid"]["verdict_withheld"] == "2 of 2 training runs were left out, so no verdict."
 
 
 def test_a_combination_left_out_of_the_plan_is_named(lab: Lab) -> None:
@@ -384,8 +413,8 @@ def test_a_leaky_protocol_says_so_and_is_never_ranked(tmp_path: Path, form: str)
     said = " ".join(text.replace(BREAK, "").split())
     assert "LEAKY, no verdict: Thyroid ultrasound" in said
     assert (
-        "Leaky protocol, so no verdict: copies of test images in training, generators learned from test images, "
-        "images of one patient in training and test, generated images are tested."
+        "Leaky protocol, so no verdict: copies of test images in training, a scaler, encoder or generator learned from "
+        "test images, images of one patient in training and test, generated images are tested."
     ) in said
     assert lab.board().unit == "image"
     assert form != "table" or max(map(columns, text.splitlines())) <= 80

@@ -85,6 +85,7 @@ def test_a_bundle_of_an_external_test_is_verified_with_both_data_sets(
             "an external test is on another data set than the one that is trained on",
         ),
         ("external[test=other,classes=no:yes]", "phantom:toy", "class 'no' is trained on and never tested"),
+        ("external[test=other,classes=no :no]", "phantom:toy", "write classes=no:no, with a hyphen for every space"),
     ],
 )
 def test_a_plan_refuses_what_cannot_be_tested(protocol: str, data: str, says: str, toy_medbench: Medbench) -> None:

@@ -96,6 +96,17 @@ def test_a_class_of_blank_images_is_said_and_images_that_are_all_one_are_refused
         assert "all 12 images show the same, nothing but one gray level; there is nothing to learn" in text
 
 
+def test_a_check_says_at_which_size_the_parts_of_an_official_split_were_compared(tmp_path: Path) -> None:
+    for part, seeds in (("train", range(8)), ("test", range(7, 12))):  # seed 7 stands in both
+        for n in seeds:
+            for k, name in enumerate(("no", "yes")):
+                noise(tmp_path / "cut" / part / name / f"{n}.png", seed=10 * n + k)
+
+    code, text = say("datasets", "check", "folder[size=24]", "cut")
+    assert code == 0
+    assert "its official cut, compared at 24 px: 2 of 10 test images have a twin in training" in text
+
+
 def test_patients_joined_by_near_copies_are_counted_and_can_be_kept_apart(tmp_path: Path) -> None:
     for n in range(6):
         noise(tmp_path / "d" / "no" / f"{n}.png", seed=10 + n)

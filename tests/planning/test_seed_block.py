@@ -81,6 +81,21 @@ def test_without_honest_cuts_generators_or_controls_there_is_no_block(more: dict
     assert all(t.seed == t.stage_seed for t in planned(**more).trials)
 
 
+def test_a_plan_says_which_further_trainings_there_are_none_of(tmp_path: Path) -> None:
+    asked = ["-d", "ddti:benign-malignant", "--phantom", "-c", "small-cnn", "--budget", "smoke", "--results"]
+    ask = ["plan", *asked, str(tmp_path), "-a", "mixup"]
+    blocks, alone, both = (
+        " ".join(CliRunner().invoke(cli, [*ask, *more], catch_exceptions=False).output.split())
+        for more in (["--seed-block"], ["--check-steps", "--no-controls"], ["--check-steps"])
+    )
+
+    assert "--seed-block adds nothing here: no method that was asked for fits a generator" in blocks
+    assert "--check-steps adds nothing here" in alone
+    assert "At last" not in alone
+    assert "At last" in both
+    assert "adds nothing" not in both
+
+
 def test_without_controls_it_is_refused(tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, ["plan", "quickstart", "--seed-block", "--no-controls"])
 

@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import medbench
-from medbench.boards.generator_health import POOR, count_copies, why_poor
+from medbench.boards.generator_health import POOR, TWINS, count_copies, why_poor
 from medbench.planning.study import build, to_toml
 from medbench.protocols.protocol import EvaluationProtocol
 from medbench.registry import plugins
 from medbench.samples import Samples
-from medbench.tables.copied_images import TWINS, Copied, copies
+from medbench.tables.copied_images import Copied, copies
 from medbench.testing import toy_samples
 from medbench.trial.context import TrialContext
 from medbench.trial.generator_scores import score_synthetic
@@ -298,16 +298,25 @@ def test_a_generator_is_poor_by_distance_or_by_coverage_and_not_by_a_floor_about
 
 
 def test_copies_are_counted_over_the_cells_that_know() -> None:
-    assert count_copies([({"copies-pixels": 0.02}, 150), ({"copies-pixels": None}, 99), ({}, 99)]) == (3, 150)
+    assert count_copies([({"copies-pixels": 0.02}, 150), ({"copies-pixels": None}, 99), ({}, 99)]) == (3, 150, 0)
     assert copies([Copied("acgan", 0, 2910), Copied("none", 0, 0)]) == (
         "Generated images that are copies of training images: acgan 0 of 2,910 (1 in 100 by chance)."
     )
     assert copies([Copied("none", 0, 0)]) == ""
     assert "acgan 0 of 79 (at least 0 % by their nearness)" in copies([Copied("acgan", 0, 79, 0.0)])
-    assert copies([Copied("acgan", 0, 2910, 0.59, twins=True), Copied("wgan", 3, 90)]) == (
+    assert copies([Copied("acgan", 0, 0, 0.59, untold=2910), Copied("wgan", 3, 90)]) == (
         "Generated images that are copies of training images: acgan cannot tell (at least 59 % by their nearness), "
         "wgan 3 of 90 (1 in 100 by chance). Cannot tell: held-out images are themselves nearly training images, twins."
     )
+
+
+def test_a_fold_whose_held_out_images_are_twins_is_counted_neither_as_copies_nor_as_none() -> None:
+    twins = {"copies-pixels": 0.0, "copies-limit": TWINS + 0.01}
+    assert count_copies([(twins, 150), ({"copies-pixels": 0.02, "copies-limit": 0.9}, 100)]) == (2, 100, 150)
+    assert "acgan 2 of 100, cannot tell of 150 others (1 in 100 by chance)." in copies(
+        [Copied("acgan", 2, 100, untold=150)]
+    )
+    assert "by chance" not in copies([Copied("acgan", 0, 0, untold=150)])
 
 
 def test_a_limit_of_copies_above_which_none_can_be_told_is_that_of_held_out_twins() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -199,6 +200,32 @@ def test_a_method_whose_comparison_was_not_run_is_no_reference(tmp_path: Path) -
     row = next(line for line in text.split("\n") if line.startswith("| ") and "not run" in line)
     assert "the method it would be compared with was not run" in row
     assert "reference" not in row
+
+
+@pytest.mark.parametrize(
+    ("limits", "counted", "said"),
+    [
+        ((0.99, 0.99), (None, None, 60), "cannot tell"),
+        ((0.99, 0.9), (0, 30, 30), "0 of 30, cannot tell of 30 others"),
+        ((0.9, 0.9), (0, 60, 0), "0 of 60"),
+    ],
+)
+def test_copies_that_cannot_be_told_are_none_in_no_table(
+    tmp_path: Path, limits: tuple[float, float], counted: tuple[int | None, ...], said: str
+) -> None:
+    run = SyntheticRun(tmp_path, patients=40, folds=2, repeats=1, tree={"copies": "", "hybrid": "copies"})
+    run.looked_at = 30
+    run.scores_of = lambda trial: (
+        {"copies-pixels": 0.0, "copies-limit": limits[trial.fold]} if trial.augmenter == "hybrid" else {}
+    )
+    text = written_by_command(run.fill({"copies": 0.7, "hybrid": 0.7}), "--format", "md")
+    done = CliRunner().invoke(cli, ["leaderboard", "--results", str(run.root), "--format", "json"])
+    row = next(row for row in json.loads(done.output) if row["augmenter"] == "hybrid")
+
+    assert (row["copied"], row["copied_of"], row["copied_cannot_tell"]) == counted
+    assert f"copies of training images: hybrid: AC-GAN images {said}" in text
+    (cell_of_copies,) = re.findall(r"^\| hybrid: AC-GAN images \| ([^|]*) \|$", text, re.MULTILINE)
+    assert cell_of_copies == (said if "cannot tell" in said else "0 %")
 
 
 def test_a_run_whose_trainings_all_failed_is_told_in_a_sentence(tmp_path: Path) -> None:

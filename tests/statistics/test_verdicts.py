@@ -130,7 +130,8 @@ PRACTICE = (
         ),
         (
             {"leaks": ("copy", "fitted-on-test")},
-            "Leaky protocol, so no verdict: copies of test images in training, generators learned from test images.",
+            "Leaky protocol, so no verdict: copies of test images in training, a scaler, encoder or "
+            "generator learned from test images.",
         ),
     ],
 )

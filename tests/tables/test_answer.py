@@ -14,7 +14,7 @@ from medbench.statistics.verdicts import Evidence
 from medbench.tables.answer import MOST_WARNINGS, Answer, answer_of, next_steps
 from medbench.tables.board_notes import UNKNOWN_PATIENTS, mark_notes
 from medbench.tables.board_table import render, step_lines
-from medbench.tables.wording import SYNTHETIC
+from medbench.tables.wording import SYNTHETIC, still_improving
 from medbench.tables.writers.terminal import Screen
 from medbench.text import columns
 
@@ -337,3 +337,10 @@ def test_a_verdict_of_networks_that_were_barely_trained_says_so_above_the_table(
     assert said in text
     assert text.index(said) < text.index("AUROC", text.index(said))
     assert said not in " ".join(render([whole], form).split())
+
+
+def test_training_twice_as_long_is_not_proposed_once_it_was_done() -> None:
+    assert "--check-steps" in still_improving(["mixup"])
+    assert still_improving(["mixup"], checked=True).endswith(
+        "mixup still improved at its end in more than half of the folds."
+    )

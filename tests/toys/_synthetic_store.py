@@ -58,6 +58,7 @@ class SyntheticRun:
                            **{"folds": 5, "repeats": 3, **study})  # fmt: skip
         self.names = np.array([f"p{i:04}" for i in range(patients)])
         self.labels = (np.arange(patients) % 3 == 0).astype(np.int64)
+        self.looked_at = 0  # generated images that scores are of
         self.scores_of: Callable[[Trial], Mapping[str, float | None]] = lambda trial: {}  # of generated images
 
     @property
@@ -111,7 +112,8 @@ class SyntheticRun:
             leaks=(), cost={"seconds": 2.0, "peak_mb": 100.0, "device": "cpu"}, stages=dict(stages),
             counts={"real": round(0.9 * (self.patients - len(part))), "made": 0, "test": len(part),
                     **({"validation": len(watched.ids)} if watched is not None else {})},
-            scores=scores, scored={"extractor": "e", "sha256": "0"} if scores else {}, watched=watched,
+            scores=scores, watched=watched,
+            scored={"extractor": "e", "sha256": "0", "made": self.looked_at} if scores else {},
         )  # fmt: skip
         folder = self.store.place(trial)
         folder.mkdir(parents=True)

@@ -165,4 +165,5 @@ def _together(rows: Sequence[Row]) -> Tally:
     kinds = sorted({kind for row in rows for kind in row.kinds})
     failed = sum(row.failed for row in rows)
     settled = sum(row.done for row in rows) + failed
-    return Tally(sum(row.planned for row in rows), settled, failed, kinds[0] if len(kinds) == 1 else "failed")
+    kind = kinds[0] if len(kinds) == 1 else "failed"
+    return Tally(sum(row.planned for row in rows), settled, failed, kind, sum(row.skipped for row in rows))

@@ -190,6 +190,7 @@ def _judge_pair(board: Board, arm: Row, other: Row) -> Judged:
         leaks=board.leaks,
         kind=worst.kinds[0] if len(worst.kinds) == 1 else "failed",
         overlap=board.evidence.overlap,
+        skipped=max(arm.skipped, other.skipped),
     )
     interval = _interval(board, arm, other, evidence.folds)
     auroc = arm.scores.auroc - other.scores.auroc if arm.scores and other.scores else float("nan")

@@ -67,7 +67,8 @@ class ScoresAndGains:
         generators: Different ones, in the cell that has most.
         methods: Texts of the methods.
         boards: Boards that have such cells.
-        datasets: Texts of their data sets.
+        datasets: Texts of their data sets, each once; folders of one's own share one.
+        titles: Of each of their data sets its text and its own title, "" where it has none.
         patients: Patients tested, each counted once.
         leaky: Boards left out, since their protocol leaks.
         is_phantom: Whether any images were drawn by medbench.
@@ -82,6 +83,7 @@ class ScoresAndGains:
     patients: int
     leaky: int
     is_phantom: bool
+    titles: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass
@@ -118,7 +120,7 @@ def find_scores_and_gains(store: Store, records: Sequence[Mapping[str, Any]], *,
         for board in boards(store, record, keep=keep) if keep else ():
             has_scores = [row for row in board.all_rows if _is_scored(row)]
             if has_scores and board.leaks:
-                leaky.add((str(board.source["dataset"]), board.protocol, board.classifier))
+                leaky.add((str(board.source["data"]), board.protocol, board.classifier))
             elif has_scores and _add(cells, board, has_scores):
                 used.append(board)
     names = in_order({name for of_cell in cells.scores for name in of_cell if ":" not in name})
@@ -133,6 +135,9 @@ def find_scores_and_gains(store: Store, records: Sequence[Mapping[str, Any]], *,
         len({(cell.data, name) for cell in cells.paired for name in cell.clusters.tolist()}),
         len(leaky),
         any(board.is_phantom for board in used),
+        tuple(
+            {str(b.source["data"]): (str(b.source["dataset"]), str(b.source.get("title") or "")) for b in used}.values()
+        ),
     )
 
 

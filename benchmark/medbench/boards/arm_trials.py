@@ -50,7 +50,8 @@ class ArmTrials:
         """Count the cells for the sentences around a verdict."""
         kinds = self.failure_kinds
         n_failed = len(self.failed)
-        return Tally(planned, len(self.cells) + n_failed, n_failed, kinds[0] if len(kinds) == 1 else "failed")
+        kind = kinds[0] if len(kinds) == 1 else "failed"
+        return Tally(planned, len(self.cells) + n_failed, n_failed, kind, len(self.skipped))
 
 
 @dataclass(frozen=True, eq=False)

@@ -49,7 +49,8 @@ class Row:
         scores_of_made: Scores of the synthetic images by name, mean over the cells where each is defined; empty without
             synthetic images, and where cells were scored with different extractors.
         extractor: Name of what they were computed with.
-        copied: Synthetic images that are copies of training images, and how many were compared.
+        copied: Synthetic images that are copies of training images, of how many that can be told; and those of which
+            it cannot be told, since held-out images are themselves nearly training images.
         chosen: Configurations that tries chose, the commonest first, and in how many training runs.
         improving: Cells whose validation loss was lowest at the end of the schedule, and how many recorded it.
         collapsed: Generators among its stages that draw nearly the same picture again and again, and how many
@@ -87,7 +88,7 @@ class Row:
     made: float = 0.0
     scores_of_made: Mapping[str, float] = field(default_factory=dict)
     extractor: str = ""
-    copied: tuple[int, int] = (0, 0)
+    copied: tuple[int, int, int] = (0, 0, 0)
     improving: tuple[int, int] = (0, 0)
     chosen: tuple[tuple[str, int], ...] = ()
     collapsed: tuple[int, int] = (0, 0)

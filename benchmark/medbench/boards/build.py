@@ -164,7 +164,7 @@ def _board(plan: BoardPlan, record: Mapping[str, Any], stored: _StoredTrials, co
         study,
         tree,
         plain,
-        tuple(Skipped(**s) for s in record["skipped"] if s["dataset"] == source["dataset"]),
+        tuple(_left_out(plan, record)),
         unit="patient" if scored.by_patient else "image",
         looks=looks,
         evidence=Evidence(
@@ -187,6 +187,15 @@ def _board(plan: BoardPlan, record: Mapping[str, Any], stored: _StoredTrials, co
         unseen=unseen,
         trained_on=plan.trained_on.patients if plan.trained_on else float("nan"),
     )
+
+
+def _left_out(plan: BoardPlan, record: Mapping[str, Any]) -> Iterator[Skipped]:
+    """Yield what was left out of a board's data set, but not the arms that another network of it lacks."""
+    name = plan.source["dataset"]
+    networks = {arm["board"] or arm["classifier"] for arm in record["arms"][name]} - {plan.classifier}
+    for skipped in record["skipped"]:
+        if skipped["dataset"] == name and skipped["classifier"] not in networks:
+            yield Skipped(**skipped)
 
 
 def trained_on(record: Mapping[str, Any], source: Mapping[str, Any], text: str) -> TrainedOn | None:

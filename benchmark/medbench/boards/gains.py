@@ -41,12 +41,13 @@ class Judged:
 
 @dataclass(frozen=True)
 class Tally:
-    """Cells of an arm: planned, settled (done, or failed for good), failed, and the kind of the failures."""
+    """Cells of an arm: planned, settled (done, or failed for good), failed, the kind of the failures, and left out."""
 
     planned: int
     settled: int
     failed: int = 0
     kind: str = "failed"
+    skipped: int = 0
 
 
 @dataclass(frozen=True)
@@ -188,6 +189,7 @@ def _comparison(
         kind=tally.kind,
         control_failed=control.failed if arm.control_key in tallies else 0,
         overlap=design.overlap,
+        skipped=max(tally.skipped, control.skipped),
     )
     if scores is None or of_control is None:
         return Judged(gain, float("nan"), evidence, judge(gain, evidence, worth=design.worth, auroc=float("nan")))

@@ -10,6 +10,8 @@ POOR = 6.0
 ``docs/benchmarks/poor_generators.py`` measures what the rule says of good and of bad samples."""
 LEAST_COVERED = 0.5
 MOST_TOLD = 0.9
+TWINS = 0.98
+"""A limit of likeness above this is that of held-out images which are nearly training images themselves."""
 LEARNABLE = 0.1
 """By how much real images must beat chance before generated ones that do not can be blamed."""
 
@@ -49,12 +51,20 @@ def why_poor(scores: Mapping[str, float]) -> str:
     return ""
 
 
-def count_copies(cells: Iterable[tuple[Mapping[str, float | None], int]]) -> tuple[int, int]:
-    """Return how many synthetic images are copies of training images, and how many were compared.
+def count_copies(cells: Iterable[tuple[Mapping[str, float | None], int]]) -> tuple[int, int, int]:
+    """Return how many synthetic images are copies of training images, of how many, and of how many none can tell.
+
+    None can tell in a cell whose held-out images are themselves nearly training images, so that the limit from which an
+    image counts as a copy is above TWINS: whatever is counted there is no evidence.
 
     Args:
         cells: Of each cell its scores and the number of synthetic images they were computed from.
     """
-    found = [(scores.get("copies-pixels"), made) for scores, made in cells]
-    known = [(share, made) for share, made in found if share is not None]
-    return sum(round(share * made) for share, made in known), sum(made for _, made in known)
+    known = [
+        (share, made, (scores.get("copies-limit") or 0.0) > TWINS)
+        for scores, made in cells
+        if (share := scores.get("copies-pixels")) is not None
+    ]
+    told = [(share, made) for share, made, is_twin in known if not is_twin]
+    untold = sum(made for _, made, is_twin in known if is_twin)
+    return sum(round(share * made) for share, made in told), sum(made for _, made in told), untold

@@ -22,10 +22,8 @@ from medbench.planning.study_names import title_of
 from medbench.registry.display_names import classifier_name, method_name
 from medbench.store.store import Store
 from medbench.tables.board_notes import name_of_source
+from medbench.tables.board_table import split_by
 from medbench.text import clean, columns, counted, pad
-
-SPLITS = {"patients": "split by patient", "official": "official split"}
-"""How protocols are called; others by their text."""
 
 
 @click.command(short_help="Say how far a run is.")
@@ -88,8 +86,8 @@ def _methods(board: Board) -> Iterator[dict[str, Any]]:
 def _heading(board: Board) -> str:
     """Name what a board holds constant: data set, classifier and how patients are split."""
     data = name_of_source(board.source)
-    split = SPLITS.get(board.protocol, board.protocol)
-    return clean(f"{data}, {classifier_name(board.classifier)}, {split}")
+    known = {"patients": f"split by {split_by(board)}", "official": "official split"}
+    return clean(f"{data}, {classifier_name(board.classifier)}, {known.get(board.protocol, board.protocol)}")
 
 
 def _job(folder: Path) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from medbench.errors import DataError, LeakError, UsageError
 from medbench.identity.identity import digest
 from medbench.interfaces import TrainingSet
 from medbench.planning.few_patients import explain_few
+from medbench.protocols.external import written_plainly
 from medbench.protocols.folds import Cut, without_overlap
 from medbench.protocols.leaks import LEAKS, find_leaks
 from medbench.protocols.protocol import EvaluationProtocol
@@ -52,14 +53,16 @@ def check_cut(source: DatasetDescription, rule: EvaluationProtocol, cut: Cut, wa
     Raises:
         LeakError: If the cut leaks what the protocol does not declare.
         DataError: If a class has fewer patients than folds.
-        UsageError: If a class is missing from training, there is nothing to test, or an external test is on the data
-            set that is trained on.
+        UsageError: If a class is missing from training, there is nothing to test, an external test is on the data
+            set that is trained on, or its classes hold blanks or signs, which no bundle could hold.
     """
     if rule.is_external and rule.test == source.text.removeprefix("phantom:"):
         raise UsageError(
             f"{source.text}: an external test is on another data set than the one that is trained on; name another in "
             "test=, or use --protocol patients."
         )
+    if rule.classes.lower() != (plain := written_plainly(rule.classes)):
+        raise UsageError(f"classes={rule.classes}: write classes={plain}, with a hyphen for every space or sign.")
     trained_on: list[Samples] = []
 
     def prepare(train: Samples, *held_out: Samples) -> tuple[Any, ...]:

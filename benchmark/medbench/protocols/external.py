@@ -36,6 +36,11 @@ def parse_mapping(text: str) -> dict[str, str]:
     return found
 
 
+def written_plainly(mapping: str) -> str:
+    """Return a mapping of classes in lower case, with a hyphen for every space or sign, as bundles can hold it."""
+    return "/".join(f"{theirs}:{ours}" for theirs, ours in parse_mapping(mapping).items())
+
+
 def match_classes(ours: Sequence[str], theirs: Sequence[str], mapping: str) -> tuple[int, ...]:
     """Return, for each class of the tested data set, the class trained on that it is; several may be one.
 

@@ -124,7 +124,7 @@ def _of_data(material: Material, cards: Mapping[str, Card]) -> dict[int, str]:
         counts.append(f"{name}: {count_patients(source)} ({each}).")
     size = material.study.budget.size
     scaled = f"scaled to {size} pixels a side, " if size else ""
-    skipped = [f"{left_out(s)}: {s.reason}" for board in material.boards for s in board.skipped]
+    skipped = dict.fromkeys(f"{left_out(s)}: {s.reason}" for board in material.boards for s in board.skipped)
     return {
         7: " ".join(sources),
         8: " ".join(left),

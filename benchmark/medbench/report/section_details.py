@@ -91,7 +91,7 @@ def _counts(matrices: Sequence[tuple[str, np.ndarray]], names: Sequence[str], nu
     ]
     columns = ("method: actual class", *(f"predicted {name}" for name in names))
     return table(
-        "The confusion matrices as counts of images, mean over repeats and seeds.",
+        "The confusion matrices as counts of images, the most probable class taken, mean over repeats and seeds.",
         columns,
         rows,
         label=f"confusion-{number}",
@@ -106,7 +106,8 @@ def _confusion_alt(matrices: Sequence[tuple[str, np.ndarray]], names: Sequence[s
             f"{name} {100 * counts[k, k] / total[k]:.0f} %" for k, name in enumerate(names[:6]) if total[k]
         )
         said.append(f"{arm}: {shares}")
-    return f"Share of each actual class that is predicted correctly. {'; '.join(said)}. Counts stand below."
+    how = "by image, where the most probable class is taken"
+    return f"Share of each actual class that is predicted correctly, {how}. {'; '.join(said)}. Counts stand below."
 
 
 def _percent(share: float) -> str:

@@ -19,6 +19,7 @@ from medbench.report.section_results import recipe_of, title_of
 from medbench.report.sheets import DRAWN, named, rows_of
 from medbench.report.shown_files import read_learning_curves, read_loss_curves, read_picture, read_sheets
 from medbench.tables.blocks import Block, Cell, Fold, Section, Sheet, cell, fold, heading, say, table, text_of
+from medbench.tables.copied_images import Copied
 from medbench.tables.wording import generator_poor
 from medbench.text import counted
 
@@ -215,10 +216,14 @@ def scores(material: Material) -> Section | None:
 
 
 def _beside(row: Row, name: str, is_share: bool) -> Cell:
-    """Write a score with what real images reach."""
+    """Write a score with what real images reach; of copies that cannot be told, that they cannot."""
     value, floor = row.scores_of_made.get(name), row.scores_of_made.get(f"{name}-floor")
     if value is None:
         return cell(None)
+    if name == "copies-pixels" and any(row.copied):
+        found, told, untold = row.copied
+        if untold:
+            return cell(Copied("", found, told, untold=untold).count, found / told if told else None)
 
     def written(number: float) -> str:
         return f"{100 * number:.0f} %" if is_share else f"{number:.3g}"

@@ -110,6 +110,8 @@ def run_study(
     summaries = list[Summary]()
     try:
         summaries.append(run_all(plan))
+        if plan.study.seed_block and not any(trial.stage_seed != trial.seed for trial in plan.trials):
+            watcher.say("--seed-block: no method that was asked for fits a generator and is compared; nothing to add")
         if plan.study.check_steps:
             plan, checked = _check_steps(plan, store, request, watcher, run_all)
             summaries += checked

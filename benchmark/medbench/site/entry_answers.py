@@ -82,6 +82,7 @@ def _compared(published: Published, board: Mapping[str, Any], row: Mapping[str, 
         rare=min(board["class_patients"], default=0),
         patients=board["patients"],
         failed=row["failed"],
+        skipped=row["skipped"],
     )
     auroc = NOT_KNOWN if row["gain_auroc"] is None else row["gain_auroc"]
     ends = row.get("gain_auroc_low"), row.get("gain_auroc_high")

@@ -60,7 +60,7 @@ WORDS: Mapping[GivenWord, WordStyle] = {
 IDENTICAL = "It is right and wrong about the very same patients as the method it is compared with."
 LEAK_NAMES: Mapping[str, str] = {
     "copy": "copies of test images in training",
-    "fitted-on-test": "generators learned from test images",
+    "fitted-on-test": "a scaler, encoder or generator learned from test images",
     "same-patient": "images of one patient in training and test",
     "synthetic-scored": "generated images are tested",
     "unequal-steps": "more training steps than the method above it",
@@ -86,6 +86,7 @@ class Evidence:
         kind: Kind of the failures: "diverged", "resources"; "failed" where they differ.
         control_failed: Cells of its control that failed for good and hold predictions of the control's own control.
         overlap: Of an official cut: the part of the training patients that two repeats share, 0 to 1.
+        skipped: Cells that make no sense and were left out, of the arm or of its control, whichever has more.
     """
 
     folds: int
@@ -100,6 +101,16 @@ class Evidence:
     kind: str = "failed"
     control_failed: int = 0
     overlap: float = 0.0
+    skipped: int = 0
+
+    @property
+    def unsettled(self) -> str:
+        """Why there is no gain yet, or never will be: ``12 of 15 done``; "" where every cell is settled."""
+        if self.settled >= self.planned:
+            return ""
+        if self.settled + self.skipped >= self.planned:
+            return f"{self.skipped} of {self.planned} left out"
+        return f"{self.settled} of {self.planned} done"
 
     @property
     def is_rehearsal(self) -> bool:
@@ -230,8 +241,10 @@ def reasons(evidence: Evidence) -> list[str]:
     found = []
     if e.leaks:
         found.append(f"Leaky protocol, so no verdict: {', '.join(LEAK_NAMES.get(leak, leak) for leak in e.leaks)}.")
-    if e.settled < e.planned:
+    if e.settled + e.skipped < e.planned:
         found.append(f"{e.settled} of {e.planned} training runs done, so no verdict yet.")
+    elif e.settled < e.planned:
+        found.append(f"{e.skipped} of {e.planned} training runs were left out, so no verdict.")
     if e.failed and e.failed >= e.planned:
         found.append(f"{e.failures}, so no verdict.")
     elif fails_too_often(e.failed, e.planned):

@@ -115,8 +115,8 @@ def _cell(case: Case, arm: str) -> str:
     if judged is None:
         return case.missing.get(arm, "")
     e = judged.evidence
-    if e.settled < e.planned:
-        return f"{e.settled} of {e.planned} done"
+    if e.unsettled:
+        return e.unsettled
     if e.failures:
         return cut(f"{e.failed} of {e.planned} {e.kind if e.kind == 'diverged' else 'failed'}", CASE_WIDTH - 1)
     return f"  {points(judged.gain.value)} {judged.verdict.mark}" if judged.gain else ""

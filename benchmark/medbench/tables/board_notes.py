@@ -15,7 +15,7 @@ from medbench.planning.arms import is_primary
 from medbench.planning.fitted_steps import describe_fitted
 from medbench.registry.display_names import classifier_name, dataset_name, is_of_copies
 from medbench.statistics.verdicts import FEWEST_RARE, failures
-from medbench.tables.copied_images import TWINS, Copied, copies
+from medbench.tables.copied_images import Copied, copies
 from medbench.tables.wording import (
     ESTIMAND,
     answer,
@@ -165,15 +165,20 @@ def rare_recalls(board: Board) -> list[str]:
 
 
 def _family(board: Board) -> list[str]:
-    """Say that intervals allow for comparisons of other runs too, which is why a later run widens them."""
+    """Say that intervals allow for comparisons without a gain and for those of other runs, which widen them later."""
     compared = [row.gain.comparisons for row in board.rows if row.gain is not None]
-    others = max(compared, default=0) - len(compared)
-    if others <= 0:
+    more = max(compared, default=0) - len(compared)
+    if more <= 0:
         return []
-    return [
-        f"Intervals allow for {counted(max(compared), 'comparison')}, {others} of them not in this table; what else is "
-        "tried on these splits widens them."
-    ]
+    # A primary comparison is tested by itself, and in the family of no other.
+    open_here = sum(
+        bool(row.arm.control) and row.gain is None and not is_primary(row.arm, board.study.primary)
+        for row in board.rows
+    )
+    here = min(more, open_here)
+    said = [f"{here} of them without a gain here"] * bool(here)
+    said += [f"{more - here} of them not in this table; what else is tried on these splits widens them"] * (more > here)
+    return [f"Intervals allow for {counted(max(compared), 'comparison')}, {', '.join(said)}."]
 
 
 def primary_first(board: Board) -> list[str]:
@@ -229,8 +234,8 @@ def board_notes(board: Board) -> list[str]:
     compared = max((row.gain.comparisons for row in board.rows if row.gain), default=0)
     tuned, gain = tuning(board.study.budget.tries), f"{ESTIMAND} " if compared else ""
     sentences += [*primary_first(board), looks(compared, board.looks), f"{gain}{tuned[:1].upper()}{tuned[1:]}."]
-    if improving := still_improving([arm_name(r.arm) for r in board.rows if 2 * r.improving[0] > r.improving[1]]):
-        sentences.append(improving)
+    improving = [arm_name(row.arm) for row in board.rows if 2 * row.improving[0] > row.improving[1]]
+    sentences += filter(None, [still_improving(improving, checked=board.check is not None)])
     for of_it in board.yardsticks:
         if of_it.failed:
             title = yardstick(of_it)[0]
@@ -259,9 +264,8 @@ def board_notes(board: Board) -> list[str]:
 
 
 def _copied(row: Row) -> Copied:
-    of_made = row.scores_of_made
-    limit = of_made.get("copies-limit", 0.0)
-    return Copied(arm_name(row.arm), *row.copied, of_made.get("copies-least", nan), twins=limit > TWINS)
+    found, told, untold = row.copied
+    return Copied(arm_name(row.arm), found, told, row.scores_of_made.get("copies-least", nan), untold)
 
 
 def without_number(boards: Sequence[Board]) -> list[str]:

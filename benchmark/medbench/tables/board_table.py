@@ -108,7 +108,7 @@ def design_of(board: Board) -> str:
         parts = f"{'external test' if rule.is_external else 'official split'}, {counted(study.repeats, 'repeat')}"
     else:
         times = f", repeated {study.repeats} times" if study.repeats > 1 else ""
-        parts = f"{study.folds}-fold cross-validation by {_by(board)}{times}"
+        parts = f"{study.folds}-fold cross-validation by {split_by(board)}{times}"
     cut_down = f", train={rule.train}" if rule.train else ""
     cut_down += f", {100 * rule.share:g} % of the patients" if rule.share < 1 else ""
     cut_down += f", {counted(rule.patients, 'training patient')}" if rule.patients else ""
@@ -139,7 +139,8 @@ def _progress(board: Board) -> str:
     runs = count_runs([board])
     if runs.settled < runs.planned:
         return f"{runs.settled:,} of {counted(runs.planned, 'training run')} done"
-    return f"{counted(runs.planned, 'training run')} finished"
+    left_out = f", {runs.skipped:,} left out" if runs.skipped else ""
+    return f"{counted(runs.planned - runs.skipped, 'training run')} finished{left_out}"
 
 
 @dataclass(frozen=True)
@@ -290,6 +291,7 @@ def _unit(board: Board) -> str:
     return "patients" if knows_patients(board.source) else "images"
 
 
-def _by(board: Board) -> str:
+def split_by(board: Board) -> str:
+    """Return what folds keep together: "patient", or "image" where patients are not known or images are cut."""
     by_image = protocol(board.protocol).cuts_images or _unit(board) == "images"
     return "image" if by_image else "patient"

@@ -58,6 +58,7 @@ def _arm(board: Board, row: Row) -> Values:
         "coverage_after_selection": percent(row.selection.coverage_after) if row.selection else None,
         "copied": row.copied[0] if row.copied[1] else None,
         "copied_of": row.copied[1] or None,
+        "copied_cannot_tell": row.copied[2] if any(row.copied[1:]) else None,
         "extractor": row.extractor or None,
         **{f"score_{name}": _significant(value) for name, value in row.scores_of_made.items()},
         **{metric_key(name): _significant(value) for name, value in row.metrics.items()},

@@ -144,7 +144,7 @@ def _waits(one: ArmPair) -> str:
     e = one.judged.evidence
     if one.arm.skipped or one.other.skipped:
         return "skipped"
-    return f"{e.settled} of {e.planned} done" if e.settled < e.planned else e.failures or "other images"
+    return e.unsettled or e.failures or "other images"
 
 
 def _name(one: ArmPair, row: Row) -> str:

@@ -229,7 +229,7 @@ def _further(plan: Plan, source: DatasetDescription, text: str, classifier: str,
     if in_block := {(t.augmenter, t.classifier) for t in trials if t.stage_seed != t.seed}:
         n, each = len(SEEDS), len(SEEDS) ** 2 * len(in_block)
         yield f"Of these, {each} of one fold take {n} generator seeds x {n} classifier seeds for each method."
-    if study.check_steps:
+    if study.check_steps and count_double_steps(plan):
         n, steps = 2 * folds * study.repeats * study.seeds, 2 * study.budget.steps
         yield f"At last {n} more train the best method and the one above it for {steps:,} steps."
 
@@ -278,6 +278,10 @@ def _remarks(plan: Plan, screen: Screen) -> Iterator[str]:
         prefix = next((text for text in names if warning.startswith(text)), "")
         said.append(f"Warning: {names.get(prefix, '')}{without_command(warning.removeprefix(prefix))}")
     said += [f"Left out, {left_out(skip)}: {skip.reason}" for skip in plan.skipped]
+    if study.check_steps and not count_double_steps(plan):
+        said.append("--check-steps adds nothing here: no two methods are compared under a protocol that does not leak.")
+    if study.seed_block and not any(trial.stage_seed != trial.seed for trial in plan.trials):
+        said.append("--seed-block adds nothing here: no method that was asked for fits a generator and is compared.")
     said.append(
         f"Budget: {counted(budget.steps, 'training step')} with {budget.batch} images each{_generator_steps(plan)}."
     )

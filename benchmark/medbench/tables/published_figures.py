@@ -191,14 +191,16 @@ def answers(comparison: Comparison) -> Iterator[str]:
         else:
             claim += ": as published, not found"
         gain, verdict = left.line.gain, left.line.verdict
-        if left.rerun is None or left.honest is None or gain is None:
+        if left.rerun is None or left.honest is None:
             yield f"{claim}; not everything is done or defined here, so what is left cannot be said."
+            continue
+        ours = f"in balanced accuracy {points(left.rerun)} in our rerun of its own order and {points(left.honest)} in"
+        if gain is None:
+            yield f"{claim}; {ours} {fair}. There is no gain over the method above it, which was not run or not scored."
             continue
         word = WORDS[verdict.word].text if verdict is not None and verdict.word else "no verdict"
         yield (
-            f"{claim}; in balanced accuracy {points(left.rerun)} in our rerun of its own order and "
-            f"{points(left.honest)} in {fair}. What is left compared with the method above it: "
-            f"{gain_and_range(gain)}: {word}."
+            f"{claim}; {ours} {fair}. What is left compared with the method above it: {gain_and_range(gain)}: {word}."
         )
     yield from _score_sentences(comparison)
     yield from map(cost_sentence, comparison.costs)

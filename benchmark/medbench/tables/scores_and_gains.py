@@ -70,7 +70,7 @@ def sentences(found: ScoresAndGains, *, others: bool = True) -> Iterator[str]:
     """
     if not found.cells:
         return
-    names = listed([dataset_name(text) for text in found.datasets])
+    names = listed([*dict.fromkeys(dataset_name(text, title) for text, title in found.titles)])
     yield f"{_counts(found)} on {names}: {listed([method_name(text) for text in found.methods])}."
     yield (
         "Correlation: of ranks (Spearman's; 1 or -1 is the same order or its reverse), of a score with the gain in "

@@ -231,15 +231,18 @@ def by_board(found: Sequence[tuple[str, Word]], *, arm: str, control: str) -> st
     return f"{arm} compared with {control}: {each}." if each else ""
 
 
-def still_improving(arms: Sequence[str]) -> str:
-    """Name the arms whose validation loss still fell at the end in more than half of the folds; "" for none."""
+def still_improving(arms: Sequence[str], *, checked: bool = False) -> str:
+    """Name the arms whose validation loss still fell at the end in more than half of the folds; "" for none.
+
+    Args:
+        arms: Names.
+        checked: Whether the best method was trained twice as long already.
+    """
     if not arms:
         return ""
     each = ", ".join(arms)
-    return (
-        f"Training may have been too short: {each} still improved at its end in more than half of the folds "
-        "(--check-steps trains the best method twice as long)."
-    )
+    how = "" if checked else " (--check-steps trains the best method twice as long)"
+    return f"Training may have been too short: {each} still improved at its end in more than half of the folds{how}."
 
 
 def generator_poor(arms: Sequence[tuple[str, str]]) -> str:
