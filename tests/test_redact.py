@@ -72,7 +72,7 @@ def test_what_a_plugin_raises_names_no_patient_on_screen_in_the_log_and_in_the_s
     (tmp_path / "plugins" / "tells.py").write_text(LEAKY, encoding="utf-8")
     run = [sys.executable, "-m", "medbench", "run", "-d", "phantom:toy", "-a", "tells", "-a", "tells[skips=true]", "-c",
            "mean", "--folds", "2", "--repeats", "1", "--no-controls", "--executor", "forks", "--plugins-dir", "plugins",
-           "--plugins-dir", TOYS, "-p", "no:medbench.scores"]  # fmt: skip
+           "--plugins-dir", TOYS, "-p", "no:medbench.scores", "-p", "no:medbench.extractors"]  # fmt: skip
     environment = {**os.environ, "MEDBENCH_CACHE": str(tmp_path / "cache"), "MEDBENCH_RESULTS": str(tmp_path / "runs")}
     ended = subprocess.run(run, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=300)
     places = [p for p in (tmp_path / "runs").rglob("*") if p.name in ("failure.json", "log.txt")]

@@ -14,8 +14,8 @@ TOYS = Path(__file__).parents[1] / "toys"
 CELLS = (
     "import medbench",
     f"""found = medbench.run(datasets=["phantom:toy"], augmenters=["adds"], classifiers=["mean"], folds=3, repeats=1,
-                     yardsticks=False, plugin_folders=[{str(TOYS)!r}], blocked=["medbench.scores"], results="runs",
-                     workers=1)""",
+                     yardsticks=False, plugin_folders=[{str(TOYS)!r}], executor="forks", workers=1, results="runs",
+                     blocked=["medbench.scores", "medbench.extractors"])""",
     "found",
     "found.board()",
     "found.compare('adds', 'plain-toy')",

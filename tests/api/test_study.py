@@ -24,7 +24,7 @@ OPTIONS: dict[str, Any] = {
     "repeats": 1,
     "yardsticks": False,
     "plugin_folders": [TOYS],
-    "blocked": ["medbench.scores"],
+    "blocked": ["medbench.scores", "medbench.extractors"],
 }
 
 
@@ -170,8 +170,8 @@ SCRIPT = """
 import medbench
 print("the script runs")
 found = medbench.run(datasets=["phantom:toy"], augmenters=["adds"], classifiers=["mean"], folds=3, repeats=1,
-                     yardsticks=False, plugin_folders=[{toys!r}], blocked=["medbench.scores"], results="runs",
-                     workers=2, progress=False)
+                     yardsticks=False, plugin_folders=[{toys!r}], blocked=["medbench.scores", "medbench.extractors"],
+                     results="runs", executor="forks", workers=2, progress=False)
 print(found.board().frame()["augmenter"].to_list())
 """
 

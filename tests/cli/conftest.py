@@ -1,4 +1,4 @@
-"""The command line with the toy plugins, in a process of its own."""
+"""The command line with the toy plugins: a run in a process of its own, all else in that of the tests."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from in_this_process import in_this_process
 
 TOYS = str(Path(__file__).parents[1] / "toys")
 
@@ -22,14 +24,15 @@ def toy_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def toy_medbench(toy_folder: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Call ``medbench`` with the toy plugins and without scores of synthetic images."""
-    environment = {
-        **os.environ, "MEDBENCH_CACHE": str(toy_folder / "cache"), "MEDBENCH_RESULTS": str(toy_folder / "runs"),
-    }  # fmt: skip
+    places = {"MEDBENCH_CACHE": str(toy_folder / "cache"), "MEDBENCH_RESULTS": str(toy_folder / "runs")}
 
     def call(*arguments: str) -> subprocess.CompletedProcess[str]:
-        run = [sys.executable, "-m", "medbench", *arguments, "--plugins-dir", TOYS]
-        run += ["-p", "no:medbench.scores"] if arguments[0] in ("run", "plan") else []
-        run += ["--executor", "forks"] if arguments[0] == "run" else []
+        line = [*arguments, "--plugins-dir", TOYS]
+        line += ["-p", "no:medbench.scores", "-p", "no:medbench.extractors"] if arguments[0] in ("run", "plan") else []
+        if arguments[0] != "run":
+            return in_this_process(*line, folder=toy_folder, **places)
+        run = [sys.executable, "-m", "medbench", *line, "--executor", "forks"]
+        environment = {**os.environ, **places}
         return subprocess.run(run, capture_output=True, text=True, env=environment, cwd=toy_folder, timeout=300)
 
     return call

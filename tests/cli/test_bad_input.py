@@ -24,10 +24,11 @@ from medbench.planning import study
 from medbench.running import devices
 
 TOYS = str(Path(__file__).parents[1] / "toys")
+NO_SCORES = ("-p", "no:medbench.scores", "-p", "no:medbench.extractors")  # they take most of the time of a toy's trial
 TOY = ("-d", "phantom:toy", "-a", "adds", "-c", "mean", "--folds", "3", "--repeats", "1", "--no-yardsticks",
-       "--plugins-dir", TOYS)  # fmt: skip
+       "--plugins-dir", TOYS, *NO_SCORES)  # fmt: skip
 REAL = ("-d", "toy", "-a", "plain-toy", "-c", "mean", "--folds", "3", "--repeats", "1", "--no-yardsticks",
-       "--plugins-dir", TOYS)  # fmt: skip
+       "--plugins-dir", TOYS, *NO_SCORES)  # fmt: skip
 not_as_root = pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 
 

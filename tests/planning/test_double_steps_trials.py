@@ -220,7 +220,7 @@ def test_a_run_checks_its_steps_and_the_same_command_does_nothing(tmp_path: Path
     }  # fmt: skip
     run = [sys.executable, "-m", "medbench", "run", "-d", "phantom:toy", "-a", "adds", "-c", "mean", "--folds", "2",
            "--repeats", "1", "--plugins-dir", TOYS, "--check-steps", "--executor", "forks",
-           "-p", "no:medbench.scores"]  # fmt: skip
+           "-p", "no:medbench.scores", "-p", "no:medbench.extractors"]  # fmt: skip
     first, second = (
         subprocess.run(run, capture_output=True, text=True, env=environment, cwd=tmp_path, check=True) for _ in range(2)
     )

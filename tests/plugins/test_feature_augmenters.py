@@ -301,8 +301,9 @@ def test_the_frozen_softmax_is_that_of_scikit_learn(classes: int) -> None:
 @pytest.mark.slow
 def test_arms_of_features_run_from_the_command_line_and_a_skip_is_a_row(tmp_path: Path) -> None:
     environment = {**os.environ, "MEDBENCH_CACHE": str(tmp_path / "cache"), "MEDBENCH_RESULTS": str(tmp_path / "runs")}
-    command = [sys.executable, "-m", "medbench", "run", "-d", "phantom:ddti", "-c", "small-cnn", "--budget", "smoke",
-               "--folds", "2", "--repeats", "1"]  # fmt: skip
+    command = [sys.executable, "-m", "medbench", "run", "-d", "phantom:ddti", "-c", "small-cnn", "--budget",
+               "smoke,size=16", "--folds", "2", "--repeats", "1", "-p", "no:medbench.scores", "-p",
+               "no:medbench.extractors"]  # fmt: skip
     for arm in ("feature-smote", "feature-smote[neighbours=90]", "feature-gaussian", "feature-mixup", "feature-acgan",
                 "feature-clswgan"):  # fmt: skip
         command += ["-a", arm]

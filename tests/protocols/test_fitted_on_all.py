@@ -18,7 +18,8 @@ def test_each_part_by_itself_learns_from_all_images_and_is_named(tmp_path: Path)
     environment = {**os.environ, "MEDBENCH_CACHE": str(tmp_path / "cache"), "MEDBENCH_RESULTS": str(tmp_path / "runs")}
     command = [sys.executable, "-m", "medbench", "run", "-d", "phantom:ddti", "-c", "small-cnn", "-a", "feature-acgan",
                "--folds", "2", "--repeats", "1", "--no-controls", "--no-companions", "--no-yardsticks",
-               "--budget", "steps=8,batch=8,generator_steps=4", "--protocol", "patients"]  # fmt: skip
+               "--budget", "steps=8,batch=8,size=16,generator_steps=4", "-p", "no:medbench.scores", "-p",
+               "no:medbench.extractors", "--protocol", "patients"]  # fmt: skip
     for switch in SWITCHES:
         command += ["--protocol", f"patients[leak={switch}]"]
 

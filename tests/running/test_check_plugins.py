@@ -183,7 +183,7 @@ def medbench(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     (folder / "plugins" / "vetted.py").write_text(SOURCE, encoding="utf-8")
     run = [sys.executable, "-m", "medbench", *arguments, "-c", "mean", "-d", "phantom:toy", "--folds", "2", "--repeats",
            "1", "--no-yardsticks", "--executor", "forks", "--plugins-dir", "plugins", "--plugins-dir", TOYS, "-p",
-           "no:medbench.scores"]  # fmt: skip
+           "no:medbench.scores", "-p", "no:medbench.extractors"]  # fmt: skip
     environment = {**os.environ, "MEDBENCH_CACHE": str(folder / "cache"), "MEDBENCH_RESULTS": str(folder / "runs")}
     return subprocess.run(run, capture_output=True, text=True, env=environment, cwd=folder, timeout=300)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import medbench
 from medbench.registry.plugins import load
-from medbench.testing import CHECKS
+from medbench.testing import CHECKS, WHOLE
 
 CATALOGUE = load(installed=False)
 HEAVY = {
@@ -33,6 +34,8 @@ LIGHT = {  # the same recipes with smaller networks, where the full ones take mi
     ("generator", "diffusion"): DIFFUSION,
     ("augmenter", "diffusion"): f"diffusion[generator={DIFFUSION}]",
     ("generator", "map-acgan"): "map-acgan[width=4]",
+    ("classifier", "vgg16"): "vgg16[head=narrow]",  # tests/plugins/test_classifiers.py fits the wide one
+    ("extractor", "slices"): "slices[slices=2]",
     ("generator", "feature-acgan"): f"feature-acgan[refined={REFINED}]",
     ("generator", "refined-acgan"): REFINED,
     ("generator", "clswgan"): "clswgan[hidden=32]",
@@ -56,10 +59,16 @@ BUILT_IN = [
 ]
 
 
+FEW = replace(WHOLE, budget=medbench.Budget(steps=10, batch=8, generator_steps=10))
+"""No contract speaks of how well something has learned."""
+
+
 @pytest.mark.parametrize(("kind", "name"), BUILT_IN)
 def test_every_built_in_keeps_the_contract_of_its_kind(kind: str, name: str, tmp_path: Path) -> None:
     light = LIGHT.get((kind, name))
-    CHECKS[kind](CATALOGUE.resolve(kind, light) if light else CATALOGUE.registered(kind, name), tmp_path)
+    recipe = CATALOGUE.resolve(kind, light) if light else CATALOGUE.registered(kind, name)
+
+    CHECKS[kind](recipe, tmp_path, *([FEW] if kind in ("augmenter", "generator") else []))
 
 
 @pytest.mark.parametrize("name", ["folder", "medmnist"])

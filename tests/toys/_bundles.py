@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,6 +28,7 @@ from medbench.publishing.verify import check_against_data, our_data
 from medbench.publishing.verify.outcome import Report, entry_json
 from medbench.publishing.verify.recompute import NO_MESSAGE
 from medbench.registry import plugins
+from medbench.registry.catalogue import Catalogue
 from medbench.samples import Samples, joins_patients
 from medbench.store.store import Store
 from medbench.store.trial_files import Failure, write_result
@@ -37,6 +39,12 @@ TOYS = Path(__file__).parent
 METHOD = Method(title="A toy", authors=["Ada Lovelace"], links=["https://example.org/paper"], licence="CC0-1.0")
 Members = dict[str, bytes]
 Edit = Callable[[Members], None]
+
+
+@functools.cache
+def catalogue_of_toys() -> Catalogue:
+    """Load the plugins once for all runs: they are the same, and are looked at only."""
+    return plugins.load(folders=[TOYS])
 
 
 class ToyRun:
@@ -68,7 +76,7 @@ class ToyRun:
         **study: Any,
     ) -> None:
         self.edit, self.watched = edit, watched
-        self.catalogue = plugins.load(folders=[TOYS])
+        self.catalogue = catalogue_of_toys()
         values: dict[str, Any] = {"folds": 2, "repeats": 1, "yardsticks": False, **study}
         self.study = Study(
             name="toys", datasets=list(datasets), augmenters=["adds"], phantom=PhantomTable(patients=patients),

@@ -224,7 +224,7 @@ def test_a_cheat_is_named_and_a_leak_ends_the_run_with_its_code(tmp_path: Path) 
     named = [x for name in (*IN_A_RUN, LATER, "plain-toy") for x in ("-a", name)]
     asked = [sys.executable, "-m", "medbench", "run", *named, "-c", "mean", "-d", "phantom:toy", "--folds", "2",
              "--repeats", "1", "--no-controls", "--executor", "forks", "--workers", "1", "--plugins-dir", "plugins",
-             "--plugins-dir", TOYS, "-p", "no:medbench.scores"]  # fmt: skip
+             "--plugins-dir", TOYS, "-p", "no:medbench.scores", "-p", "no:medbench.extractors"]  # fmt: skip
     environment = {**os.environ, "MEDBENCH_CACHE": str(tmp_path / "cache"), "MEDBENCH_RESULTS": str(tmp_path / "runs")}
 
     ended = subprocess.run(asked, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=300)
