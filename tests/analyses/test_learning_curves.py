@@ -393,6 +393,16 @@ def test_a_reason_without_a_verdict_names_its_sizes_but_where_it_is_all_of_them(
     assert "Only 12 patients." in list(sentences(every[0]))
 
 
+def test_near_copies_among_the_tested_are_counted_each() -> None:
+    def united(made: Board) -> Board:
+        twins = np.where(NAMES[1] == NAMES, NAMES[0], NAMES)
+        rows = (dataclasses.replace(row, scores=dataclasses.replace(row.scores, clusters=twins)) for row in made.rows)
+        return dataclasses.replace(made, rows=tuple(rows))  # type: ignore[type-var]
+
+    (growth,) = find_learning_curves([united(board(50, 20, 24)), united(board(100, 24, 26))])
+    assert growth.tested == N
+
+
 def test_a_run_with_one_size_has_no_growth_and_leaky_boards_do_not_count() -> None:
     leaky = Board(**{**vars(board(100, 24, 26)), "leaks": ("selected-on-test",)})
 

@@ -210,9 +210,18 @@ def _growth(bare: str, by_size: dict[float, Board]) -> LearningCurve:
         tuple(s for s in largest.skipped if s.protocol and split_size(s.protocol)[0] == bare),
         max((gain.comparisons for gain in gains), default=0),
         largest.evidence.unit,
-        max((j.evidence.patients for b in by_size.values() for row in b.rows if (j := row.judged)), default=0),
+        max((_tested(board, row) for board in by_size.values() for row in board.rows), default=0),
         largest.is_phantom,
     )
+
+
+def _tested(board: Board, row: Row) -> int:
+    """Count the patients that a row tested, or its images where patients are not known, near copies apart."""
+    if row.scores is None:
+        return 0
+    # Where images are scored and patients known, only the clusters of images tell patients.
+    are_units = board.unit == "patient" or board.evidence.unit == "images"
+    return len(set((row.scores.names if are_units else row.scores.clusters).tolist()))
 
 
 def _of_arm(arm: Arm, found: dict[float, dict[tuple[str, str], Row]]) -> OfArm:

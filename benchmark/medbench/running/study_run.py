@@ -110,8 +110,6 @@ def run_study(
     summaries = list[Summary]()
     try:
         summaries.append(run_all(plan))
-        if plan.study.seed_block and not any(trial.stage_seed != trial.seed for trial in plan.trials):
-            watcher.say("--seed-block: no method that was asked for fits a generator and is compared; nothing to add")
         if plan.study.check_steps:
             plan, checked = _check_steps(plan, store, request, watcher, run_all)
             summaries += checked
@@ -159,7 +157,9 @@ def _where(timed: Timing) -> str:
 
 
 def _notes(plan: Plan) -> Iterator[str]:
-    """Yield how many notes there are on the images of each data set; ``medbench plan`` lists them."""
+    """Yield how many notes there are on the images of each data set, which ``plan`` lists, and what adds nothing."""
+    if plan.study.seed_block and not any(trial.stage_seed != trial.seed for trial in plan.trials):
+        yield "--seed-block: no method that was asked for fits a generator and is compared; nothing to add"
     for source in plan.sources:
         if source.notes:
             name, notes = dataset_name(source.text, source.title), counted(len(source.notes), "note")
