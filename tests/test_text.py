@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import medbench
-from medbench.text import counted, wrapped
+from medbench.text import counted, of_class, wrapped
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,12 @@ from medbench.text import counted, wrapped
 )
 def test_a_number_stands_with_its_noun(number: int, noun: str, verb: str, said: str) -> None:
     assert counted(number, noun, verb) == said
+
+
+def test_a_class_called_like_a_number_is_not_read_as_one() -> None:
+    assert (of_class(1200, "benign"), of_class(8, "3"), of_class(8, "2b")) == (
+        "1,200 benign", "8 of class 3", "8 of class 2b"
+    )  # fmt: skip
 
 
 def test_plugins_may_count_too() -> None:

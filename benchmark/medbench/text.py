@@ -16,6 +16,11 @@ def clean(text: str) -> str:
     return "".join(c for c in text if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp"))
 
 
+def of_class(number: int, name: str) -> str:
+    """Write how many there are of a class: ``52 benign``, and ``8 of class 3`` where its name begins like a number."""
+    return f"{number:,} of class {name}" if name[:1].isdigit() else f"{number:,} {name}"
+
+
 def counted(number: int, noun: str, verb: str = "") -> str:
     """Write how many of a thing there are: ``1 image``, ``1,200 images``, ``1 case has``, ``2 cases have``.
 

@@ -21,7 +21,7 @@ from medbench.tables.board_wide_table import wide_part
 from medbench.tables.document import Document, write
 from medbench.tables.wording import auroc_share, range_of, yardstick
 from medbench.tables.writers.terminal import PIPE, Screen, draw_table, in_two_parts, under
-from medbench.text import clean, columns, counted, duration, pad, points, wrapped
+from medbench.text import clean, columns, counted, duration, of_class, pad, points, wrapped
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -87,11 +87,11 @@ def _lines(board: Board, wide: bool, screen: Screen) -> list[str]:
 def heading(board: Board, screen: Screen = PIPE) -> list[str]:
     """Return the lines above a board: data set and patients, classifier and design."""
     source = board.source
-    rare, count = _rarest(board)
-    numbers = f"{counted(source['patients'], 'patient')} ({count:,} {rare}), {counted(source['images'], 'image')}"
+    rare = of_class(*_rarest(board))
+    numbers = f"{counted(source['patients'], 'patient')} ({rare}), {counted(source['images'], 'image')}"
     if source["patients"] == source["images"]:
         each = ", one a patient" if _unit(board) == "patients" else ""
-        numbers = f"{counted(source['images'], 'image')}{each} ({count:,} {rare})"
+        numbers = f"{counted(source['images'], 'image')}{each} ({rare})"
     size = board.study.budget.size
     network = f"{classifier_name(board.classifier)}{f', {size} px' if size else ''}"
     leaky = "LEAKY, no verdict: " if board.leaks else ""
@@ -280,10 +280,10 @@ def step_lines(steps: Iterable[NextStep], screen: Screen = PIPE) -> list[str]:
     return lines
 
 
-def _rarest(board: Board) -> tuple[str, int]:
+def _rarest(board: Board) -> tuple[int, str]:
     counts = board.source["class_patients"]
     rarest = min(range(len(counts)), key=counts.__getitem__)
-    return clean(board.source["classes"][rarest]), int(counts[rarest])
+    return int(counts[rarest]), clean(board.source["classes"][rarest])
 
 
 def _unit(board: Board) -> str:

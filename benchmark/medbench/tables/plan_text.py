@@ -34,7 +34,7 @@ from medbench.tables.plan_outlook import (
 )
 from medbench.tables.wording import FEW_STEPS, SYNTHETIC
 from medbench.tables.writers.terminal import PIPE, Screen, under
-from medbench.text import clean, counted, listed
+from medbench.text import clean, counted, listed, of_class
 
 MOST_NAMED = 2
 SHARED = " (shared by all runs that need them)"
@@ -74,7 +74,7 @@ def lines(
     yield from under([f"Plan: {_question(plan)}"], screen.width)
     for source in plan.sources:
         classes = ", ".join(
-            f"{n:,} {clean(c)}" for n, c in zip(source.class_patients, source.samples.classes, strict=True)
+            of_class(n, clean(c)) for n, c in zip(source.class_patients, source.samples.classes, strict=True)
         )
         column = _patient_column(source)
         yield from under([f"{data_name(source)}: {count_patients(source.facts())}{column} ({classes})"], screen.width)
