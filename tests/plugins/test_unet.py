@@ -282,8 +282,7 @@ def test_another_data_set_is_learnt_first(context: SandboxContext) -> None:
     assert isinstance(stage, medbench.Stage)
     assert not np.array_equal(fitted(train.x), plain(train.x))
     assert not np.array_equal(fitted(train.x), alone(train.x))
-    assert classifier.control == UNetFeatures(width=2)
-    assert QUICK.control is None
+    assert getattr(classifier, "control", None) is None  # methods are compared on it, as on any other network
 
 
 def test_it_begins_from_a_file_and_refuses_that_of_another_network(context: SandboxContext, tmp_path: Path) -> None:

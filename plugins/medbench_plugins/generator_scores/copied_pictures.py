@@ -93,8 +93,8 @@ class CopiesLimit:
     summary: ClassVar[str] = "likeness to a training picture that makes a copy; above 0.98 copies cannot be told"
 
     def score(self, train: np.ndarray, held_out: np.ndarray, synthetic: np.ndarray) -> float:
-        """Compare ``uint8 (n, channels, *spatial)``; NaN where `train` or `held_out` is empty."""
-        if not (len(train) and len(held_out)):
+        """Compare ``uint8 (n, channels, *spatial)``; NaN where any of the three is empty."""
+        if not (len(train) and len(held_out) and len(synthetic)):
             return float("nan")
         return copy_limit(held_out, train)
 
