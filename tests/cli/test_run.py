@@ -67,18 +67,18 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def finished(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
-    """The folder of a run that is done, and how it ended; it is only read, or run again."""
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """The folder of a run that is done and how it ended, from an empty cache; it is only read, or run again."""
     folder = tmp_path_factory.mktemp("finished")
-    return folder, called(cache, folder, "run", *TOY)
+    return folder, called(folder / "cache", folder, "run", *TOY)
 
 
 def test_a_run_ends_in_a_leaderboard_and_the_same_command_does_nothing(
-    finished: tuple[Path, subprocess.CompletedProcess[str]], cache: Path
+    finished: tuple[Path, subprocess.CompletedProcess[str]],
 ) -> None:
     folder, first = finished
     before = files(folder / "runs")
-    second = called(cache, folder, "run", *TOY)
+    second = called(folder / "cache", folder, "run", *TOY)
 
     assert first.returncode == 0, first.stderr
     assert "3 generators to train" in first.stderr
@@ -440,19 +440,19 @@ def test_arms_of_features_share_an_encoder_and_run_like_any_other(medbench: Medb
 
 
 def test_every_format_holds_every_arm_and_status_counts_the_trials(
-    finished: tuple[Path, subprocess.CompletedProcess[str]], cache: Path
+    finished: tuple[Path, subprocess.CompletedProcess[str]],
 ) -> None:
     forms = ("table", "md", "csv", "json", "latex")
     folder, _ = finished
-    shown = {form: called(cache, folder, "leaderboard", "--format", form, "--wide") for form in forms}
+    shown = {form: called(folder / "cache", folder, "leaderboard", "--format", form, "--wide") for form in forms}
 
     assert {form.returncode for form in shown.values()} == {0}
     assert all(name in form.stdout for form in shown.values() for name in ("plain-toy", "adds"))
     for form, said in shown.items():
         assert ("none" if form in ("csv", "json") else "no augmentation") in said.stdout
     assert {row["planned"] for row in json.loads(shown["json"].stdout)} == {3}
-    assert "9 of 9 training runs done" in called(cache, folder, "status").stdout
-    plain = called(cache, folder, "leaderboard", "--plain").stdout
+    assert "9 of 9 training runs done" in called(folder / "cache", folder, "status").stdout
+    plain = called(folder / "cache", folder, "leaderboard", "--plain").stdout
     assert "`- adds" in plain
     assert plain.isascii()
 
