@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn import metrics
 
-from medbench.analyses.published_figures import Comparison, compare, measure
+from medbench.analyses.published_figures import Comparison, compare, is_about, measure
 from medbench.boards.board import Board, Row
 from medbench.boards.gains import Judged
 from medbench.errors import UsageError
@@ -287,6 +287,24 @@ def test_a_network_of_another_width_stands_for_that_of_a_figure_and_one_without_
     found = compare([board(a, "patients", *rows)])
 
     assert [line.honest.ran[1] for line in found.lines] == ["unet[width=8,source=brats[slices=2]]"]
+
+
+@pytest.mark.parametrize(
+    ("asked_of", "run_on", "is_its_own"),
+    [
+        ("slices[modalities=flair]", "phantom:slices[modalities=flair,slices=50]", True),
+        ("slices[modalities=flair]", "slices[modalities=t1ce]", False),
+        ("slices[modalities=flair]", "slices", False),
+        ("slices", "slices[modalities=t1ce]", True),
+        ("", "slices", True),
+    ],
+)
+def test_a_figure_stands_beside_data_with_all_the_parameters_that_it_names(
+    asked_of: str, run_on: str, is_its_own: bool
+) -> None:
+    [figure] = asked(published(dataset=asked_of)).published
+
+    assert is_about(figure, {"dataset": run_on, "classes": ["a", "b"]}) is is_its_own
 
 
 def test_a_figure_of_another_data_set_is_left_out() -> None:

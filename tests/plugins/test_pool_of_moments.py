@@ -2,17 +2,48 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file
 
 import medbench
 from medbench.testing import SandboxContext, toy_samples
 from medbench_plugins.generators.image_gans.networks import GeneratorNetwork, Pool
 from medbench_plugins.generators.image_gans.pool import Moments, epochs_of_classes
 from medbench_plugins.generators.wgan import ClippedWGAN
+
+
+@pytest.mark.slow
+def test_a_run_stores_a_pooled_generator_and_takes_it_from_the_store(tmp_path: Path) -> None:
+    arm = "wgan[generator=rare-only[generator=wgan-clip[width=2,latent=4,pool=80]],fill=balance]"
+    command = [sys.executable, "-m", "medbench", "run", "-d", "phantom:ddti:benign-malignant", "-a", arm, "-c",
+               "small-cnn[width=4]", "--folds", "2", "--repeats", "1", "--no-controls", "--no-companions",
+               "--no-yardsticks", "--budget", "steps=2,batch=4,size=16,generator_steps=6", "--results",
+               str(tmp_path / "runs"), "-p", "no:medbench.scores", "-p", "no:medbench.extractors"]  # fmt: skip
+    environment = {**os.environ, "MEDBENCH_CACHE": str(tmp_path / "cache")}
+
+    ran = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+    again = subprocess.run(
+        [*command, "-c", "small-cnn[width=2]"], capture_output=True, text=True, env=environment, timeout=300
+    )
+    refused = subprocess.run(
+        [word.replace("pool=80", "pool=0") for word in command], capture_output=True, text=True, env=environment
+    )
+
+    assert ran.returncode == 0, ran.stderr
+    assert "2 generators" in ran.stderr
+    moments = [load_file(path)["moments"].tolist() for path in (tmp_path / "runs" / "stages").rglob("*.safetensors")]
+    assert moments == [[3], [3]]  # after the fourth, fifth and sixth step
+    assert again.returncode == 0, again.stderr
+    assert len(list((tmp_path / "runs" / "stages").iterdir())) == 2  # the second network trains on the stored ones
+    assert refused.returncode == 2
+    assert "wgan-clip.pool: got 0" in refused.stderr
 
 
 def test_the_studys_two_classes_pool_the_epochs_that_its_slides_name() -> None:

@@ -12,6 +12,7 @@ from medbench.planning.study import Study
 from medbench.protocols.protocol import protocol
 from medbench.registry import plugins
 from medbench.registry.catalogue import Catalogue
+from medbench.registry.recipes import parse
 
 DOCS = Path(__file__).parents[2] / "docs" / "studies"
 RERUN = ("brain-features", "mediaug", "spine-hybrid", "thyroid-gan", "xray-transfer")
@@ -120,7 +121,9 @@ def test_every_figure_has_an_arm_that_is_run(rerun: Study, catalogue: Catalogue)
 
     assert {p.arm for p in rerun.published} <= arms
     assert {p.classifier for p in rerun.published if p.classifier} <= classifiers
-    assert {p.dataset for p in rerun.published} <= {*rerun.datasets, *(t.partition("[")[0] for t in rerun.datasets)}
+    asked = [parse(p.dataset) for p in rerun.published if p.dataset]
+    own = [parse(text) for text in rerun.datasets]
+    assert all(any(f.name == d.name and set(f.parameters) <= set(d.parameters) for d in own) for f in asked)
 
 
 def test_budgets_are_for_real_use(rerun: Study) -> None:

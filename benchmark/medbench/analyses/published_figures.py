@@ -213,10 +213,15 @@ def compare(boards: Sequence[Board]) -> Comparison:
 
 
 def is_about(published: PublishedTable, source: Mapping[str, Any]) -> bool:
-    """Say whether a published figure belongs to the data set of a board, or to the phantom of it."""
-    bare = str(source["dataset"]).removeprefix("phantom:")
+    """Say whether a published figure belongs to the data set of a board, or to the phantom of it.
+
+    The board's may have parameters that the figure does not name; what it names must be the same.
+    """
     of_classes = not published.classes or sorted(published.classes) == sorted(source["classes"])
-    return published.dataset in ("", bare, parse(bare).name) and of_classes
+    if not published.dataset:
+        return of_classes
+    named, tested = (parse(text) for text in (published.dataset, str(source["dataset"]).removeprefix("phantom:")))
+    return named.name == tested.name and set(named.parameters) <= set(tested.parameters) and of_classes
 
 
 def _is_compared(one: Line, line: Line, against: str) -> bool:

@@ -192,7 +192,7 @@ def _board(plan: BoardPlan, record: Mapping[str, Any], stored: _StoredTrials, co
 def _left_out(plan: BoardPlan, record: Mapping[str, Any]) -> Iterator[Skipped]:
     """Yield what was left out of a board's data set, but not the arms that another network of it lacks."""
     name = plan.source["dataset"]
-    networks = {arm["board"] or arm["classifier"] for arm in record["arms"][name]} - {plan.classifier}
+    networks = {arm.get("board") or arm["classifier"] for arm in record["arms"][name]} - {plan.classifier}
     for skipped in record["skipped"]:
         if skipped["dataset"] == name and skipped["classifier"] not in networks:
             yield Skipped(**skipped)

@@ -34,8 +34,8 @@ class UNetFeatures:
         lr: Peak learning rate of the U-Net; the head has its own.
         augment: Show the U-Net flipped and turned images.
         pretrained: File of weights for the U-Net to begin from.
-        source: Another data set with masks, on which the U-Net is trained first. It is no claim of its own, as with
-            `pretrained-on`: methods are compared on the network as it is.
+        source: Another data set with masks, on which the U-Net is trained first. Methods are compared on the network
+            as it is: it is not compared with one without that data set, as `pretrained-on` is.
 
     Source:
         Sahoo and Mehra 2019, features of a U-Net for grading gliomas: pretrained on BraTS, then trained on the whole

@@ -84,7 +84,10 @@ class CopiesLeast:
 class CopiesLimit:
     """Likeness to a training picture from which `copies-pixels` takes a picture for a copy, 0 to 1.
 
-    Above 0.98 held-out pictures are themselves nearly training pictures, so that no copy can be told from them.
+    Above 0.98, a line of ours, held-out pictures are nearly training pictures themselves: no copy can be told.
+
+    Source:
+        That of `copies-pixels`.
     """
 
     name: ClassVar[str] = "copies-limit"
