@@ -37,6 +37,9 @@ def end(place: Path, number: int) -> None:
     [
         ("PartitionTimeLimit", "more time than the partition allows (MaxTime); give a shorter --limit"),
         ("QOSMaxWallDurationPerJobLimit", "more time than its QOS or account allows (MaxWall); give a shorter --limit"),
+        ("Job's account not known, so it can't use this partition (limited allows them)", "may not use the partition"),
+        ("Job's QOS not permitted to use this partition (limited denies long)", "may not use the partition"),
+        ("AccountNotAllowed", "may not use the partition; in options, name one that may, as --account=NAME"),
         ("AssocMaxCpuPerJobLimit", "more than its QOS or account allows one job; ask for less"),
         ("PartitionConfig", "no node of the partition has what a job asks for; ask for less"),
     ],

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 ARRAY_LIMIT = re.compile(r"invalid job array", re.IGNORECASE)
 """What sbatch says of an array that is too long."""
+_NOT_ALLOWED = r"(Account|QOS)NotAllowed|Invalid ?(Account|QOS)|(account|QOS|group) not (known|permitted)"
+"""A partition that others may use; slurmctld says it in a sentence where it finds out before it schedules."""
 _PER_JOB = r"(QOS|Assoc)Max\w*(PerJob|Wall)\w*|(QOS|Assoc)Min\w+"
 NEVER = re.compile(
     r"invalid (partition|account|qos|feature|generic resource|wckey|reservation|node name|time|option|license|--\S+)|"
@@ -19,8 +21,8 @@ NEVER = re.compile(
 )
 """What sbatch says of a request that it would refuse again: nothing is won by waiting."""
 NEVER_BEGINS = re.compile(
-    rf"Partition(TimeLimit|NodeLimit|Config)|{_PER_JOB}|BadConstraints|AccountNotAllowed|QOSNotAllowed|"
-    r"Invalid(Account|QOS)|ReservationDeleted|DependencyNeverSatisfied",
+    rf"Partition(TimeLimit|NodeLimit|Config)|{_PER_JOB}|{_NOT_ALLOWED}|BadConstraints|"
+    r"ReservationDeleted|DependencyNeverSatisfied",
     re.IGNORECASE,
 )
 """Reasons for which a job would wait in the queue for ever."""
@@ -37,6 +39,9 @@ _LIMITS = [
      f"a job asks for more time than its QOS or account allows (MaxWall); {_SHORTER} --qos in options"),
     (_PER_JOB,
      f"a job asks for more than its QOS or account allows one job; {_LESS}, or give another --qos in options"),
+    (_NOT_ALLOWED,
+     "the account, QOS or group of a job may not use the partition; in options, name one that may, as --account=NAME, "
+     "or another --partition"),
     (_SUBMIT,
      "the QOS or account lets no more jobs of yours wait or run at a time (MaxSubmitJobs); wait until others of yours "
      "have ended, or give another --qos in options"),
