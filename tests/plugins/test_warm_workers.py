@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import jobs
 import medbench
-from medbench_plugins.executors import Local, Processes
+from medbench_plugins.executors import Local, Processes, torch_state
+from medbench_plugins.executors.clean_slate import _drop_strangers
 
 PATIENCE = 200.0
 MESSY = '''
@@ -129,3 +133,42 @@ def test_first_last_and_alone_the_same_trial_gives_equal_bits(tmp_path: Path, mo
 
     assert len(found["local"]) == 8  # of each training run the tested and the watched
     assert found["local"] == found["local[jobs_a_worker=1]"]
+
+
+def test_libraries_stay_where_python_finds_them_and_modules_of_plugins_do_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = [tmp_path / name for name in ("installed_for_a_user", "where_the_run_is", "plugins")]
+    for folder in folders:
+        folder.mkdir()
+        (folder / f"of_{folder.name}.py").write_text("")
+        monkeypatch.syspath_prepend(folder)
+    monkeypatch.chdir(folders[1])
+    known = frozenset(sys.modules)
+    for folder in folders:
+        importlib.import_module(f"of_{folder.name}")
+
+    _drop_strangers(known, [str(folder) for folder in folders[:2]])
+
+    assert {name for name in sys.modules if name not in known} == {"of_installed_for_a_user"}
+    del sys.modules["of_installed_for_a_user"]
+
+
+def test_random_states_of_gpus_begin_anew_for_each_job_where_cuda_was_there_before_the_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    generator = torch.Generator().manual_seed(5)
+    monkeypatch.setattr(torch.cuda, "default_generators", (generator,))
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+    states = torch_state.states(torch)
+
+    for _ in range(2):
+        torch.rand(3, generator=generator)
+        get, put = states["random state of GPUs"]
+        assert get() != get()
+        assert put is not None
+        put(None)
+
+        assert generator.initial_seed() == torch_state.DEFAULT_SEED
+        assert torch.equal(generator.get_state(), torch.Generator().manual_seed(torch_state.DEFAULT_SEED).get_state())

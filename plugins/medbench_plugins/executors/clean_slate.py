@@ -69,7 +69,7 @@ class CleanSlate:
                 if put is None:
                     return f"{name} was changed"
                 put(value)
-        _drop_strangers(self._modules)
+        _drop_strangers(self._modules, self._paths)
         _free_memory()
         return ""
 
@@ -196,9 +196,16 @@ def _meaning(owner: str, name: str) -> int:
     return id(vars(thing).get(name))
 
 
-def _drop_strangers(known: frozenset[str]) -> None:
-    """Forget the modules of plugins that are not ours: the next job imports them anew, with what they keep in them."""
+def _drop_strangers(known: frozenset[str], paths: list[str]) -> None:
+    """Forget the modules of plugins that are not ours: the next job imports them anew, with what they keep in them.
+
+    Args:
+        known: Modules that stay.
+        paths: Where Python looked for libraries when the process began. One lies there too if it was installed for a
+            user alone, or is found by PYTHONPATH; many cannot be imported twice.
+    """
     libraries = {Path(sysconfig.get_path(kind)).resolve() for kind in ("stdlib", "platstdlib", "purelib", "platlib")}
+    libraries |= {Path(path).resolve() for path in paths} - {Path.cwd()}
     plugins = {point.module.partition(".")[0] for point in importlib.metadata.entry_points(group="medbench")} - {*OWN}
     for name in [name for name in sys.modules if name not in known]:
         top = name.partition(".")[0]

@@ -11,10 +11,13 @@ States = dict[str, tuple[Callable[[], Any], Callable[[Any], Any] | None]]
 
 def states(torch: Any) -> States:
     """Return what has a value for a whole process, by its name; None where it is not put back."""
-    deterministic = (torch.are_deterministic_algorithms_enabled, torch.is_deterministic_algorithms_warn_only_enabled)
+    deterministic = (
+        torch.are_deterministic_algorithms_enabled, torch.is_deterministic_algorithms_warn_only_enabled,
+        lambda: torch.utils.deterministic.fill_uninitialized_memory,
+    )  # fmt: skip
     return {
         "torch's random state": (torch.get_rng_state, torch.set_rng_state),
-        "random state of GPUs": (lambda: _gpu_seeds(torch), lambda _: _seed_gpus(torch)),
+        "random state of GPUs": (object, lambda _: _seed_gpus(torch)),  # no two are equal: always put back
         "threads": (torch.get_num_threads, torch.set_num_threads),
         "gradients": (torch.is_grad_enabled, lambda value: torch._C._set_grad_enabled(value)),
         "inference": (torch.is_inference_mode_enabled, None),
@@ -31,16 +34,12 @@ def states(torch: Any) -> States:
         "hooks of modules": (lambda: _hooks(torch), None),
         "denormals": (lambda: _flushes(torch), torch.set_flush_denormal),
         "compiled code": (_compiled, None),
+        "recordings that failed": (_failed_recordings, None),
     }
 
 
-def _gpu_seeds(torch: Any) -> bool:
-    """Say whether random states of GPUs are as in a new process; asked of a GPU, that would have to wait for it."""
-    return not torch.cuda.is_initialized()
-
-
 def _seed_gpus(torch: Any) -> None:
-    for generator in torch.cuda.default_generators:
+    for generator in torch.cuda.default_generators:  # none before CUDA is initialised
         generator.manual_seed(DEFAULT_SEED)
 
 
@@ -48,8 +47,9 @@ DEFAULT_SEED = 67280421310721
 """What torch seeds its generators with when it starts (c10::detail default_rng_seed_val)."""
 
 
-def _set_deterministic(torch: Any, value: tuple[bool, bool]) -> None:
+def _set_deterministic(torch: Any, value: tuple[bool, bool, bool]) -> None:
     torch.use_deterministic_algorithms(value[0], warn_only=value[1])
+    torch.utils.deterministic.fill_uninitialized_memory = value[2]
 
 
 def _cudnn(torch: Any) -> tuple[bool, bool, bool]:
@@ -88,3 +88,8 @@ def _flushes(torch: Any) -> bool:
 def _compiled() -> int:
     counters = getattr(sys.modules.get("torch._dynamo.utils"), "counters", {})
     return sum(counters["stats"].values()) if "stats" in counters else 0
+
+
+def _failed_recordings() -> int:
+    """Count steps that CUDA could not record: its allocator and generators may hold that they still are."""
+    return len(getattr(sys.modules.get("medbench_plugins.training.steps"), "FAILED", ()))
