@@ -186,6 +186,29 @@ Transform = Callable[["torch.Tensor", "torch.Tensor", "torch.Generator"], tuple[
 Loss = Callable[["torch.Tensor", "torch.Tensor"], "torch.Tensor"]
 
 
+@dataclass(frozen=True)
+class DrawnAhead:
+    """A transform whose numbers are drawn before any pixel is looked at: for one batch, or for all batches of a fit.
+
+    What is drawn in a step is often tens of operations on a few numbers. Drawn for all steps at once they cost next
+    to nothing, and a step is left with those on pixels. Called as any other transform, it draws for one batch.
+
+    Attributes:
+        draw: ``(rows, spatial, generator) -> tensors`` on the generator's device, each with `rows` as its first axis.
+            On a CPU those of many rows are those of few and few again, bit for bit.
+        move: ``(x, *tensors) -> x``, with ``float32 (B, channels, *spatial)`` in [-1, 1] and B rows of each tensor.
+    """
+
+    draw: Callable[[int, tuple[int, ...], torch.Generator], tuple[torch.Tensor, ...]]
+    move: Callable[..., torch.Tensor]
+
+    def __call__(
+        self, x: torch.Tensor, y: torch.Tensor, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Draw for the rows of `x` and change them."""
+        return self.move(x, *self.draw(len(x), tuple(x.shape[2:]), generator)), y
+
+
 @dataclass(frozen=True, eq=False)
 class TrainingSet:
     """What a classifier is trained on.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -57,6 +58,29 @@ def test_what_a_gpu_does_is_done_there() -> None:
     assert not x.is_cuda
     assert (torch.ones(2, device=CUDA) * torch.tensor(2.0)).sum().item() == 4
     assert torch.eye(3, device=CUDA)[torch.tensor([0, 2])].is_cuda
+
+
+@pytest.mark.parametrize(
+    ("work", "waits"),
+    [
+        (lambda x, i: x[i], False),
+        (lambda x, i: x[1:], False),
+        (lambda x, i: x[i.cpu()], True),
+        (lambda x, i: x[[0, 2]], True),
+        (lambda x, i: x[x > 0], True),
+        (lambda x, i: x.__setitem__([0, 2], 1.0), True),
+        (lambda x, i: torch.tensor([1.0], device=CUDA), True),
+        (lambda x, i: x.sum().item(), True),
+    ],
+)
+def test_what_waits_for_a_gpu_is_told(work: Callable[..., Any], waits: bool) -> None:
+    x, i = torch.zeros(3, device=CUDA), torch.zeros(2, dtype=torch.long, device=CUDA)
+    torch.cuda.set_sync_debug_mode("warn")
+    with warnings.catch_warnings(record=True) as noted:
+        warnings.simplefilter("always")
+        work(x, i)
+
+    assert any("synchronizing CUDA operation" in str(w.message) for w in noted) is waits
 
 
 def test_cuda_is_not_there_before_it_is_initialised() -> None:

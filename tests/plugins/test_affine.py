@@ -109,6 +109,45 @@ def test_a_flip_is_exact(shape: tuple[int, ...], axis: int) -> None:
         assert torch.equal(flipped[row], x[row].flip(axis + 1) if row % 2 == 0 else x[row])
 
 
+@given(shape=SHAPES, axis=st.integers(0, 1), seed=st.integers(0, 99))
+@settings(deadline=None, max_examples=20)
+def test_half_of_the_rows_are_mirrored_and_what_is_not_changed_comes_back_bit_for_bit(
+    shape: tuple[int, ...], axis: int, seed: int
+) -> None:
+    x = images((8, *shape[1:]), seed)
+    drawn = affine.draw_affine(8, shape[2:], torch.Generator().manual_seed(seed), STILL, flips=(axis,), probability=0.5)
+
+    moved = affine.move(x, *drawn, flips=(axis,))
+
+    stays, unmirrored = drawn[0][:, -2], drawn[0][:, -1]
+    assert {*stays.tolist(), *unmirrored.tolist()} <= {0.0, 1.0}
+    for row in range(8):
+        expected = x[row] if unmirrored[row] else x[row].flip(axis + 1)
+        if stays[row]:
+            assert torch.equal(moved[row], x[row])
+        else:
+            assert (moved[row] - expected).abs().max() < 1 / 255
+
+
+@pytest.mark.parametrize("policy", ["affine", "spine-hybrid"])
+@pytest.mark.parametrize("spatial", [(12, 20), (8, 10, 6)])
+def test_what_is_drawn_for_many_rows_is_what_is_drawn_for_few_and_few_again(
+    policy: str, spatial: tuple[int, ...]
+) -> None:
+    def draw(rows: int, generator: torch.Generator) -> tuple[torch.Tensor]:
+        if policy == "spine-hybrid":
+            return affine.draw_spine_hybrid(rows, spatial, generator, probability=0.8)
+        ranges = AffineRanges(40.0, 0.3, 20.0, 0.2)
+        return affine.draw_affine(rows, spatial, generator, ranges, flips=(0, 1), probability=0.8)
+
+    one, many = torch.Generator().manual_seed(5), torch.Generator().manual_seed(5)
+    few = [draw(7, one) for _ in range(40)]
+
+    for whole, *parts in zip(draw(280, many), *few, strict=True):
+        assert torch.equal(whole, torch.cat(parts))
+    assert torch.equal(one.get_state(), many.get_state())
+
+
 @pytest.mark.parametrize("d", [2, 3])
 def test_a_turn_keeps_the_mass_of_a_centred_blob(d: int) -> None:
     x = blob(d)
@@ -163,7 +202,8 @@ def test_any_map_samples_as_scipy_does(shape: tuple[int, ...], seed: int) -> Non
 def test_a_random_map_turns_shrinks_and_slants_in_that_order(d: int, monkeypatch: pytest.MonkeyPatch) -> None:
     x, asked, planes = images((5, 1, *[8] * d)), [], d * (d - 1) // 2
     ranges = AffineRanges(rotation=40.0, scale=0.3, shear=20.0, translation=0.2)
-    monkeypatch.setattr(affine, "warp", lambda x, matrix, shift: asked.append((matrix, shift)) or x)
+    by_axis = affine._by_axis
+    monkeypatch.setattr(affine, "_by_axis", lambda *given: asked.append(given[:2]) or by_axis(*given))
 
     random_affine(x, torch.Generator().manual_seed(1), ranges, flips=(), probability=1.0)
 

@@ -18,8 +18,10 @@ from _plain_loops import plain_classifier, plain_diffusion, plain_feature_gan, p
 from medbench.interfaces import Budget
 from medbench.registry import plugins
 from medbench.testing import SandboxContext, toy_samples
+from medbench_plugins.executors import torch_state
 from medbench_plugins.networks.small import SmallCNN
 from medbench_plugins.networks.unet import build_unet
+from medbench_plugins.training import steps as steps_module
 from medbench_plugins.training.bagging import fit_network
 from medbench_plugins.training.steps import CAPTURED, NOTE, Steps, at_step, note_how, step_number
 
@@ -43,6 +45,37 @@ def test_a_classifier_has_the_bits_of_the_plain_loop(context: SandboxContext, au
 
     assert same(fitted.network, plain_classifier(build, training_set, context, 3e-3))
     assert "gpu_steps" not in fitted.facts
+
+
+@pytest.mark.parametrize(("channels", "dimensions"), [(1, 2), (3, 2), (2, 3)])
+def test_images_kept_as_floats_and_numbers_drawn_ahead_change_no_bit(
+    context: SandboxContext, monkeypatch: pytest.MonkeyPatch, channels: int, dimensions: int
+) -> None:
+    context.budget = Budget(steps=6, batch=5)
+    samples = toy_samples(20, dimensions=dimensions, channels=channels)
+    training_set = CATALOGUE.resolve("augmenter", "geometric").fit(samples, context)
+    build = partial(SmallCNN, channels, 2, width=8, spatial_dims=dimensions)
+    seen: list[torch.Tensor] = []
+
+    def fit() -> np.ndarray:
+        before = SmallCNN.forward
+        note = lambda self, x: seen.append(x) or before(self, x)  # noqa: E731
+        monkeypatch.setattr(SmallCNN, "forward", note)
+        fitted = fit_network(build, training_set, samples.take([]), context)
+        monkeypatch.setattr(SmallCNN, "forward", before)
+        return fitted(samples.x)
+
+    kept = fit()
+    monkeypatch.setattr("medbench_plugins.training.batches.AS_FLOATS", 0)
+    monkeypatch.setattr("medbench_plugins.training.batches.MOST_DRAWN", 0)
+    made = fit()
+
+    assert np.array_equal(kept, made)
+    half = len(seen) // 2
+    assert half > 6
+    for one, other in zip(seen[:half], seen[half:], strict=True):
+        assert torch.equal(one, other)
+        assert one.stride() == other.stride()
 
 
 @pytest.mark.parametrize("generator", ["acgan", "reacgan", "wgan-gp", "acgan[augment=true]"])
@@ -139,7 +172,8 @@ def pretended_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     def nothing(*_: object) -> Any:
         return SimpleNamespace(wait_stream=nothing)
 
-    for name in ("Stream", "current_stream", "synchronize", "set_sync_debug_mode", "get_sync_debug_mode"):
+    names = ("Stream", "current_stream", "set_stream", "synchronize", "set_sync_debug_mode", "get_sync_debug_mode")
+    for name in names:
         monkeypatch.setattr(torch.cuda, name, nothing)
     monkeypatch.setattr(torch.cuda, "stream", lambda _: nullcontext())
     monkeypatch.setattr(Steps, "_record", lambda self, work: work)
@@ -214,6 +248,56 @@ def test_what_cannot_be_recorded_goes_on_as_it_is(plain: torch.Tensor, monkeypat
 
     assert run(training, steps) == (plain, 10)
     assert steps.how == "not captured: CUDA error: operation not permitted when stream is capturing"
+
+
+@pytest.mark.usefixtures("pretended_gpu")
+def test_after_a_recording_that_failed_steps_draw_on_and_the_process_ends(
+    plain: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As torch leaves them: on another stream, generators that wait for the end of the recording, the reason hidden."""
+    streams = ["default"]
+    monkeypatch.setattr(
+        torch.cuda, "current_stream", lambda _=None: SimpleNamespace(name=streams[-1], wait_stream=print)
+    )
+    monkeypatch.setattr(torch.cuda, "set_stream", lambda stream: streams.append(stream.name))
+    monkeypatch.setattr(steps_module, "FAILED", [])
+    put_back = torch_state.states(torch)["recordings that failed"]
+    found = put_back[0]()
+
+    class Recorded(torch.Generator):
+        """Draws no more once a recording that it is part of has failed, until it is given a state that was in none."""
+
+        device = torch.device("cuda:0")
+        waits = False
+
+        def graphsafe_set_state(self, other: torch.Generator) -> None:
+            self.waits = False
+
+    def fail(self: Steps, work: object) -> None:
+        streams.append("recording")
+        for generator in self._generators:
+            generator.waits = True
+        try:
+            raise RuntimeError("CUDA error: operation not permitted when stream is capturing")
+        except RuntimeError:
+            raise RuntimeError("CUDA error: operation failed due to a previous error during capture")  # noqa: B904
+
+    def load() -> tuple[torch.Tensor, ...]:
+        assert not training.draws.waits
+        return own_load()
+
+    training = Training()
+    own_load, training.load = training.load, load
+    training.draws = Recorded().manual_seed(1)
+    monkeypatch.setattr(torch, "Generator", lambda device: torch.default_generator)
+    monkeypatch.setattr(Steps, "_record", fail)
+    steps = training.steps()
+
+    assert run(training, steps) == (plain, 10)
+    assert steps.how == "not captured: CUDA error: operation not permitted when stream is capturing"
+    assert streams[-1] == "default"
+    assert put_back == (put_back[0], None)
+    assert put_back[0]() == found + 1
 
 
 def test_how_steps_were_taken_stands_beside_a_generator(context: SandboxContext) -> None:

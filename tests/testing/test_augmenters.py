@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+import torch
 
 import medbench
 from medbench.testing import CHECKS
@@ -157,6 +158,16 @@ def test_sampling_of_its_own_mood_and_an_unknown_ingredient_are_caught(tmp_path:
         (lambda x, y, g: (x / 0, y), "not finite"),
         (lambda x, y, g: (x, 2 * y), "do not sum to 1"),
         (lambda x, y, g: (x + os.urandom(1)[0] + os.urandom(1)[0] / 256, y), "two transforms with one generator"),
+        (
+            medbench.DrawnAhead(
+                lambda n, spatial, g: (torch.rand(2, n, generator=g)[1],), lambda x, own: x + own.sum()
+            ),
+            "other numbers for twelve rows",
+        ),
+        (
+            medbench.DrawnAhead(lambda n, spatial, g: (torch.rand(1, n, generator=g),), lambda x, own: x + own.sum()),
+            "first axis is not the rows",
+        ),
     ],
 )
 def test_a_transform_that_cheats_is_caught(transform: Any, says: str, tmp_path: Path) -> None:

@@ -72,6 +72,7 @@ def use(device: str, numerics: Numerics = "exact") -> None:
         torch.set_float32_matmul_precision("high")  # TensorFloat-32
         return
     torch.set_deterministic_debug_mode("warn")
+    torch.utils.deterministic.fill_uninitialized_memory = False  # a kernel for each new tensor, to find faults by
     torch.backends.cuda.enable_flash_sdp(False)
     torch.backends.cuda.enable_mem_efficient_sdp(False)
     torch.backends.cuda.enable_cudnn_sdp(False)

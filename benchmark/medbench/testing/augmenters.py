@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from medbench.errors import ContractError
-from medbench.interfaces import TrainingSet, Transform
+from medbench.interfaces import DrawnAhead, TrainingSet, Transform
 from medbench.protocols.check_training_set import check_training_set
 from medbench.registry.check_registration import INGREDIENTS
 from medbench.samples import Samples
@@ -68,4 +68,21 @@ def _check_transform(name: str, transform: Transform, train: Samples) -> None:
     if train.x.dtype == np.uint8 and float(new_x.abs().max()) > FAR:
         raise ContractError(
             f"{name}: its transform gave pixels up to {float(new_x.abs().max()):.3g}; what it is given lies in -1..1."
+        )
+    if isinstance(transform, DrawnAhead):
+        _check_draws(name, transform, tuple(x.shape[2:]))
+
+
+def _check_draws(name: str, transform: DrawnAhead, spatial: tuple[int, ...]) -> None:
+    """Draw for twelve rows, and for six twice: a loop may draw for all of its steps at once."""
+    import torch
+
+    one, many = torch.Generator().manual_seed(4), torch.Generator().manual_seed(4)
+    few, whole = [transform.draw(6, spatial, one) for _ in range(2)], transform.draw(12, spatial, many)
+    if any(tensor.shape[:1] != (12,) for tensor in whole):
+        raise ContractError(f"{name}: its transform's draw gave tensors whose first axis is not the rows asked for.")
+    if not all(torch.equal(torch.cat(parts), tensor) for *parts, tensor in zip(*few, whole, strict=True)):
+        raise ContractError(
+            f"{name}: its transform draws other numbers for twelve rows than for six and six again; draw what is used "
+            "for a row together, row by row."
         )

@@ -56,7 +56,7 @@ class Chosen:
 
     def check(self) -> None:
         """Raise :class:`medbench.UsageError` where a field is out of its range, or `generator` filters nothing."""
-        check_filling(self.name, fill=self.fill, ratio=self.ratio)
+        check_filling(self.name, fill=self.fill, ratio=self.ratio, generator=self.generator)
         if not hasattr(self.generator, "generator"):
             raise medbench.UsageError(
                 f"{self.name}.generator: {self.generator.name} filters no other generator; give selected[...]."

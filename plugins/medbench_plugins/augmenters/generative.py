@@ -85,7 +85,7 @@ class Generative:
 
     def check(self) -> None:
         """Raise :class:`medbench.UsageError` where a field is out of its range."""
-        check_filling(self.name, fill=self.fill, ratio=self.ratio)
+        check_filling(self.name, fill=self.fill, ratio=self.ratio, generator=self.generator)
         if self.order not in ("mixed", "pretrain"):
             raise medbench.UsageError(f"{self.name}.order: {self.order!r} is unknown; use mixed or pretrain.")
         if not 0 < self.pretrain < 1:
@@ -152,9 +152,25 @@ def synthetic_counts(counts: np.ndarray, *, fill: Fill, ratio: float) -> np.ndar
     return np.floor(ratio * base + 0.5).astype(np.int64)
 
 
-def check_filling(name: str, *, fill: str, ratio: float) -> None:
-    """Raise :class:`medbench.UsageError` where the augmenter `name` was given a fill or a ratio that there is not."""
+def check_filling(name: str, *, fill: str, ratio: float, generator: medbench.Generator | None = None) -> None:
+    """Raise :class:`medbench.UsageError` where the augmenter `name` cannot fill up classes as it was told to.
+
+    That is where there is no such fill or ratio, or the generator makes rarer classes alone and all are to be filled.
+    """
+    if fill == "equal" and leaves_out_largest_class(generator):
+        raise medbench.UsageError(
+            f"{name}.generator: rare-only makes no images of the largest class; add fill=balance or fill=rare."
+        )
     if fill not in ("equal", "balance", "rare"):
         raise medbench.UsageError(f"{name}.fill: {fill!r} is unknown; use equal, balance or rare.")
     if not 0 < ratio <= 100:
         raise medbench.UsageError(f"{name}.ratio: got {ratio:g}; give a number above 0, at most 100.")
+
+
+def leaves_out_largest_class(generator: object) -> bool:
+    """Say whether a generator, or one inside it, learns the rarer classes alone."""
+    while generator is not None:
+        if getattr(generator, "makes_rare_alone", False):
+            return True
+        generator = getattr(generator, "generator", None)
+    return False

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import medbench
 from medbench_plugins.augmenters.check_rows import check_pixels
 from medbench_plugins.plain_augmenters import Balanced
 from medbench_plugins.transforms.ranges import FLIP_AXES, SAFE, AffineRanges
-
-if TYPE_CHECKING:
-    import torch
 
 
 @dataclass(frozen=True)
@@ -61,23 +58,23 @@ class Geometric:
         check_pixels(self.name, train)
         if self.flip_front_back and train.x.ndim - 2 == 2:
             raise medbench.UsageError("geometric.flip_front_back: images have no such axis; leave it out for 2-D data.")
-        transform = partial(self._transform, sides=train.sides)
+        transform = self._transform(train.x.ndim - 2, train.sides)
         return medbench.TrainingSet(train, transform=transform, sampling=medbench.balanced_sampling(train))
 
-    def _transform(
-        self, x: torch.Tensor, y: torch.Tensor, generator: torch.Generator, *, sides: bool
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        from medbench_plugins.transforms.affine import random_affine, spine_hybrid
+    def _transform(self, dimensions: int, sides: bool) -> medbench.Transform:
+        from medbench_plugins.transforms import affine
 
         if self.policy == "spine-hybrid":
-            return spine_hybrid(x, generator, probability=self.probability, sides=sides), y
-        flips = [
+            drawn = partial(affine.draw_spine_hybrid, probability=self.probability, sides=sides)
+            return medbench.DrawnAhead(drawn, affine.move)
+        flips = tuple(
             axis
-            for name, axis in FLIP_AXES[x.ndim - 2].items()
+            for name, axis in FLIP_AXES[dimensions].items()
             if getattr(self, name) and not (sides and name == "flip_left_right")
-        ]
+        )
         ranges = AffineRanges(self.rotation, self.scale, self.shear, self.translation)
-        return random_affine(x, generator, ranges, flips=flips, probability=self.probability), y
+        drawn = partial(affine.draw_affine, ranges=ranges, flips=flips, probability=self.probability)
+        return medbench.DrawnAhead(drawn, partial(affine.move, flips=flips))
 
     def check(self) -> None:
         """Raise :class:`medbench.UsageError` where a field is out of its range."""

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 import medbench
-from medbench_plugins.augmenters.generative import RATIOS, synthetic_counts
+from medbench_plugins.augmenters.generative import RATIOS, leaves_out_largest_class, synthetic_counts
 from medbench_plugins.generators.acgan import ACGAN
 from medbench_plugins.generators.placebos import Resample
 from medbench_plugins.plain_augmenters import Balanced
@@ -61,7 +61,11 @@ class SyntheticOnly:
         return self.base if isinstance(self.generator, Resample) else replace(self, generator=Resample())
 
     def check(self) -> None:
-        """Raise :class:`medbench.UsageError` where a field is out of its range."""
+        """Raise :class:`medbench.UsageError` where a field is out of its range, or no generator of all classes."""
+        if leaves_out_largest_class(self.generator):
+            raise medbench.UsageError(
+                f"{self.name}.generator: rare-only makes no images of the largest class; give one of all classes."
+            )
         if not 0 < self.ratio <= 100:
             raise medbench.UsageError(f"{self.name}.ratio: got {self.ratio:g}; give a number above 0, at most 100.")
 

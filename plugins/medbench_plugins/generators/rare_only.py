@@ -28,6 +28,7 @@ class RareOnly:
     generator: medbench.Generator = field(default_factory=partial(ClippedWGAN, steps=8000, pool=18))
 
     stored: ClassVar[bool] = True
+    makes_rare_alone: ClassVar[bool] = True
 
     @property
     def summary(self) -> str:

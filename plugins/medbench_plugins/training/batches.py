@@ -12,6 +12,8 @@ import torch
 import medbench
 
 RESIDENT = 0.5  # of the free device memory: up to this the whole training set stays on the device
+AS_FLOATS = 2**26  # bytes: below this the set lies on a CPU as the float32 that a network takes; a GPU has more room
+MOST_DRAWN = 2**22  # rows whose numbers are drawn before the first step: some 150 MB for an affine map of images
 BLOCK = 16  # steps whose images travel to the device together where the set does not fit
 
 
@@ -72,15 +74,37 @@ def draw_training_rows(
     ])  # fmt: skip
 
 
-def put_on_device(x: np.ndarray, device: torch.device) -> torch.Tensor | None:
-    """Return the whole of `x` on the device, where it fits into RESIDENT of its free memory; on a CPU, `x` itself."""
-    if device.type == "cpu":
+class ResidentRows:
+    """All rows of a training set on the device, as floats where there is room: then no step has to make them.
+
+    Args:
+        x: ``uint8 (n, channels, *spatial)`` pixels, or ``float32`` features.
+        device: Where they lie; a CPU shares the memory of `x` unless it keeps floats.
+    """
+
+    def __init__(self, x: np.ndarray, device: torch.device) -> None:
         with warnings.catch_warnings():  # nothing writes into it, whether it may be written or not
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-            return torch.from_numpy(x)
+            own = torch.from_numpy(x)
+        rows = own if device.type == "cpu" else own.to(device)
+        room = AS_FLOATS if device.type == "cpu" else RESIDENT / 4 * torch.cuda.mem_get_info(device)[0]
+        self._is_last = x.dtype == np.uint8 and x.ndim == 4 and 4 * x.nbytes <= room
+        if x.dtype == np.uint8 and 4 * x.nbytes <= room:
+            rows = as_input(rows)
+        # Rows of channels last: what is taken out of them is then laid out as `as_input` has it.
+        self._rows = rows.movedim(1, -1).contiguous() if self._is_last else rows
+
+    def take(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return the input of a network, see :func:`as_input`, of ``int64 (B,)`` rows on the device."""
+        taken = self._rows.index_select(0, rows)
+        return taken.movedim(-1, 1) if self._is_last else as_input(taken)
+
+
+def put_on_device(x: np.ndarray, device: torch.device) -> ResidentRows | None:
+    """Return all of `x` on the device, where it fits into RESIDENT of a GPU's free memory."""
     if device.type == "cuda" and x.nbytes >= RESIDENT * torch.cuda.mem_get_info(device)[0]:
         return None
-    return torch.tensor(x, device=device)
+    return ResidentRows(x, device)
 
 
 def load_blocks(x: np.ndarray, rows: np.ndarray, device: torch.device) -> Iterator[torch.Tensor]:
@@ -92,6 +116,20 @@ def load_blocks(x: np.ndarray, rows: np.ndarray, device: torch.device) -> Iterat
         chosen = rows[start : start + BLOCK]
         images = torch.from_numpy(x[chosen.ravel()]).pin_memory().to(device, non_blocking=True)
         yield from images.split(rows.shape[1])
+
+
+@torch.no_grad()
+def draw_ahead(
+    transform: medbench.Transform | None, x: np.ndarray, *, steps: int, batch: int, draws: torch.Generator
+) -> tuple[torch.Tensor, ...]:
+    """Draw what a transform needs in all steps, each tensor ``(steps, batch, ...)``; none where it draws as it goes.
+
+    That is where it cannot draw ahead, and above MOST_DRAWN rows.
+    """
+    if not isinstance(transform, medbench.DrawnAhead) or steps * batch > MOST_DRAWN:
+        return ()
+    drawn = transform.draw(steps * batch, tuple(x.shape[2:]), draws)
+    return tuple(tensor.unflatten(0, (steps, batch)) for tensor in drawn)
 
 
 def as_input(images: torch.Tensor) -> torch.Tensor:

@@ -21,6 +21,7 @@ from medbench_plugins.networks.weights import name_head
 from medbench_plugins.training import batch_norms
 from medbench_plugins.training.batches import (
     as_input,
+    draw_ahead,
     draw_rows,
     draw_training_rows,
     load_blocks,
@@ -96,8 +97,9 @@ def fit_one(
             losses.add(loss)
 
         take_step = Steps(
-            batches.load, learn, at, optimisers=[optimiser], generators=[batches.draws], from_host=not batches.resident
-        )
+            batches.load, learn, at, optimisers=[optimiser], generators=batches.drawn_from,
+            from_host=not batches.resident,
+        )  # fmt: skip
         for _ in range(steps):
             take_step()
             losses.count()
@@ -121,6 +123,7 @@ class _Batches:
 
     Attributes:
         draws: What the transform draws from.
+        drawn_from: The same where steps draw from it; nothing where all is drawn before the first one.
         resident: Whether all images lie on the device.
     """
 
@@ -139,29 +142,44 @@ class _Batches:
         self._at = at
         self._rows = torch.from_numpy(self.rows).to(self.device)
         self._targets = self.classes[torch.from_numpy(labels[self.rows])]  # (steps, B, K)
-        self._pixels = put_on_device(self.samples.x, self.device)
-        self.resident = self._pixels is not None
+        self._images = put_on_device(self.samples.x, self.device)
+        self.resident = self._images is not None
+        self._drawn = draw_ahead(self.transform, self.samples.x, steps=steps, batch=batch, draws=self.draws)
+        self.drawn_from = () if self._drawn or self.transform is None else (self.draws,)
         self._blocks = load_blocks(self.samples.x, self.rows, self.device)
 
     def load(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the transformed images ``float32 (B, ...)`` and class probabilities ``(B, K)`` of this step."""
-        here = self._pixels
-        x = next(self._blocks) if here is None else here.index_select(0, at_step(self._rows, self._at))
-        return self._transform(as_input(x), at_step(self._targets, self._at), self.draws)
+        here = self._images
+        x = as_input(next(self._blocks)) if here is None else here.take(at_step(self._rows, self._at))
+        drawn = [at_step(table, self._at) for table in self._drawn]
+        return self._transform(x, at_step(self._targets, self._at), self.draws, drawn)
 
     def like_training(self, n: int) -> Iterator[tuple[torch.Tensor]]:
         """Yield the images of `n` batches more, drawn and transformed alike, to measure batch norms with."""
         draws = torch.Generator(self.device).manual_seed(self.context.seed("norms", "transform"))
-        for rows in self.norm_rows[:n]:
-            x = as_input(torch.from_numpy(self.samples.x[rows]).to(self.device))
-            yield (self._transform(x, self.classes[torch.from_numpy(self.samples.labels[rows])], draws)[0],)
+        batch = self.norm_rows.shape[1]
+        tables = draw_ahead(self.transform, self.samples.x, steps=n, batch=batch, draws=draws)
+        for step, rows in enumerate(self.norm_rows[:n]):
+            y = self.classes[torch.from_numpy(self.samples.labels[rows])]
+            yield (self._transform(self._at_rows(rows), y, draws, [table[step] for table in tables])[0],)
 
     def images(self, step: int) -> torch.Tensor:
         """Return the images of one step as they are."""
-        return as_input(torch.from_numpy(self.samples.x[self.rows[step]]).to(self.device))
+        return self._at_rows(self.rows[step])
+
+    def _at_rows(self, rows: np.ndarray) -> torch.Tensor:
+        if self._images is not None:
+            return self._images.take(torch.from_numpy(rows).to(self.device))
+        return as_input(torch.from_numpy(self.samples.x[rows]).to(self.device))
 
     @torch.no_grad()
-    def _transform(self, x: torch.Tensor, y: torch.Tensor, draws: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    def _transform(
+        self, x: torch.Tensor, y: torch.Tensor, draws: torch.Generator, drawn: Sequence[torch.Tensor]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        if drawn:
+            assert isinstance(self.transform, medbench.DrawnAhead)
+            return self.transform.move(x, *drawn), y
         return (x, y) if self.transform is None else self.transform(x, y, draws)
 
 

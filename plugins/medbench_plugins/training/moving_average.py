@@ -69,7 +69,12 @@ class MovingAverage(Generic[Network]):
         else:
             assert self._at is not None
             share = at_step(self._share, self._at)
-            torch._foreach_lerp_(self._average, self._current, [share] * len(self._average))
+            if share.is_cuda:  # a share of each tensor's own is a kernel for each there; these are a few for all
+                way = torch._foreach_sub(self._current, self._average)
+                torch._foreach_mul_(way, share)
+                torch._foreach_add_(self._average, way)
+            else:
+                torch._foreach_lerp_(self._average, self._current, [share] * len(self._average))
 
     @torch.no_grad()
     def settle(self, batches: Iterable[tuple[torch.Tensor, ...]], context: medbench.Context) -> None:

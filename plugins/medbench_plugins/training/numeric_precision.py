@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
-
-from medbench_plugins.training.steps import at_step
 
 WARM_UP = 0.05  # of the steps: linear from 0, then a cosine to 0
 
@@ -25,10 +23,11 @@ def repeatable_kernels() -> Iterator[None]:
         yield
 
 
-def in_bfloat16(device: torch.device) -> torch.autocast:
+def in_bfloat16(device: torch.device) -> AbstractContextManager[object]:
     """Return a context in which a GPU that has bfloat16 multiplies in it; elsewhere nothing changes."""
-    is_supported = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.autocast(device.type, torch.bfloat16, enabled=is_supported)
+    if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
+        return torch.autocast(device.type, torch.bfloat16)
+    return nullcontext()
 
 
 def schedule(step: int, steps: int) -> float:
@@ -69,10 +68,11 @@ class LearningRates:
         dtype = torch.float64 if at.device.type == "cpu" else torch.float32
         self._rates = torch.tensor([lr * schedule(step, steps) for step in range(steps)], dtype=dtype, device=at.device)
         self._at, self.now = at, torch.zeros((), dtype=dtype, device=at.device)
+        self._in_place = self.now.view(1)
 
     def set(self) -> None:
         """Make `now` the rate of this step."""
-        self.now.copy_(at_step(self._rates, self._at))
+        torch.index_select(self._rates, 0, self._at, out=self._in_place)
 
 
 def descend(optimiser: torch.optim.Optimizer, loss: torch.Tensor) -> None:

@@ -27,6 +27,9 @@ CAPTURED = "captured"
 NOTE = "gpu-steps.txt"
 """File beside a fitted generator that says how its steps were taken on a GPU."""
 
+FAILED: list[str] = []
+"""What was said where recording failed in this process: what torch keeps of it nobody can put back."""
+
 Tensors = tuple[torch.Tensor, ...]
 
 
@@ -120,7 +123,9 @@ class Steps:
         """Take a step as it is, beside the stream that work waits on by default, and note what waits for the device."""
         side = torch.cuda.Stream(self._at.device)
         side.wait_stream(torch.cuda.current_stream(self._at.device))
-        with torch.cuda.stream(side):
+        with torch.cuda.stream(side), warnings.catch_warnings():
+            # These steps must leave a state that can be recorded, though they are not.
+            warnings.filterwarnings("ignore", message="This instance was constructed with capturable=True")
             self._loaded = self._note_waits("load", self._load)
             self._note_waits("learn", lambda: self._learn(*self._loaded))
             self._at.add_(1)
@@ -147,7 +152,9 @@ class Steps:
         if "learn" in self._syncs:
             self.how = f"not captured: {self._syncs['learn']}"
             return
-        states = [generator.get_state() for generator in self._generators]
+        before = torch.cuda.current_stream(self._at.device)
+        drawn_from = [*self._generators, *self._global_generator()]
+        states = [generator.get_state() for generator in drawn_from]
         try:
             if "load" in self._syncs:
                 # The tensors that the recorded kernels read; each step's are copied into them.
@@ -158,11 +165,20 @@ class Steps:
                 self._replay, self.how = self._record(self._whole), CAPTURED
         except RuntimeError as error:  # a library that cannot be captured is slower, and no failure
             self._buffers = self._replay = None
-            for generator, state in zip(self._generators, states, strict=True):
-                generator.set_state(state)
-            self.how = f"not captured: {(str(error).splitlines() or ['no message'])[0]}"
+            torch.cuda.set_stream(before)  # which torch.cuda.graph leaves only where recording ends well
+            for generator, state in zip(drawn_from, states, strict=True):
+                _restore(generator, state)
+            # The end of a recording that failed says no more than that; why, its first error says.
+            said = str(error.__context__ or error).splitlines() or ["no message"]
+            self.how = f"not captured: {said[0]}"
+            FAILED.append(self.how)
         self._loaded = ()
         torch.cuda.synchronize(self._at.device)
+
+    def _global_generator(self) -> tuple[torch.Generator, ...]:
+        """Return the generator of the device that draws where none is named: torch has it in every recording."""
+        first = self._at.device.index or 0
+        return tuple(torch.cuda.default_generators[first : first + 1])
 
     def _after_load(self) -> None:
         assert self._buffers is not None
@@ -177,3 +193,10 @@ class Steps:
         with torch.cuda.graph(graph):
             work()
         return graph.replay
+
+
+def _restore(generator: torch.Generator, state: torch.Tensor) -> None:
+    """Set a generator back to `state`; on CUDA one whose recording failed waits for its end, and draws no more."""
+    if generator.device.type == "cuda":
+        generator.graphsafe_set_state(torch.Generator(generator.device))
+    generator.set_state(state)

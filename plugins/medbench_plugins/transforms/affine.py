@@ -29,17 +29,57 @@ def warp(x: torch.Tensor, matrix: torch.Tensor, shift: torch.Tensor) -> torch.Te
         Shape and dtype of `x`, in [-1, 1]. What lies outside the input is -1, the background; the edge is never
         mirrored, since a mirrored organ is an anatomy that does not exist.
     """
-    d, spatial = x.ndim - 2, tuple(x.shape[2:])
-    half = _constant(tuple(side / 2 for side in spatial), x.device)
-    matrix = matrix * half / half[:, None]  # pixels to the [-1, 1] of grid_sample, axis by axis
-    # Rows in the order of grid_sample, which counts axes from the last one; a column an axis, and the shift.
-    by_axis = torch.cat([matrix, 2 * shift[..., None]], dim=2).flip(1).view(len(x), d, -1, *[1] * d)
-    of_axes = [by_axis[:, :, axis] * where for axis, where in enumerate(_places(spatial, x.device))]
+    return _resample(x.float() + 1, _by_axis(matrix, shift, tuple(x.shape[2:]))).to(x.dtype)
+
+
+def _by_axis(matrix: torch.Tensor, shift: torch.Tensor, spatial: tuple[int, ...]) -> torch.Tensor:
+    """Return ``float32 (B, d, d + 1)``: the map in the [-1, 1] of grid_sample, which counts axes from the last one.
+
+    A row an axis of the input; a column an axis of the output, and the shift.
+    """
+    half = _constant(tuple(side / 2 for side in spatial), matrix.device)
+    matrix = matrix * half / half[:, None]  # pixels to [-1, 1], axis by axis
+    return torch.cat([matrix, 2 * shift[..., None]], dim=2).flip(1)
+
+
+def _resample(lifted: torch.Tensor, by_axis: torch.Tensor) -> torch.Tensor:
+    """Resample ``float32 (B, C, *spatial)`` in [0, 2] through the maps of :func:`_by_axis`, and return it in [-1, 1].
+
+    Zeros outside become -1 by lifting the image and back.
+    """
+    d = lifted.ndim - 2
+    by_axis = _over_pixels(by_axis, d)
+    places = _places(tuple(lifted.shape[2:]), lifted.device)
+    of_axes = [by_axis[:, :, axis] * where for axis, where in enumerate(places)]
     # Sums of lines are less work than a product with the place of every pixel, and round alike on all processors.
     grid = sum(reversed(of_axes[:-1]), start=of_axes[-1]).add_(by_axis[:, :, d]).movedim(1, -1)
-    # Zeros outside become -1 by lifting the image onto [0, 2] and back.
-    lifted = F.grid_sample(x.float() + 1, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-    return lifted.sub_(1).clamp_(-1, 1).to(x.dtype)
+    resampled = F.grid_sample(lifted, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return resampled.sub_(1).clamp_(-1, 1)
+
+
+def move(x: torch.Tensor, moves: torch.Tensor, *, flips: Sequence[int] = ()) -> torch.Tensor:
+    """Mirror and resample each row, or leave it as it is, bit for bit.
+
+    Args:
+        x: ``float (B, C, *spatial)`` in [-1, 1].
+        moves: ``float32 (B, d * (d + 1) + 1 + len(flips))``, all that is drawn and nothing that needs pixels: the map
+            of :func:`_by_axis`; 1 for a row that stays; and for each of `flips` 1 for a row that is not mirrored.
+        flips: Spatial axes.
+    """
+    d = x.ndim - 2
+    weights = moves.to(x.dtype)
+    mirrored = x
+    for column, axis in enumerate(flips, start=d * (d + 1) + 1):
+        # Exact at weights of 0 and 1, and vectorised, which a choice by rows is not.
+        mirrored = mirrored.flip(axis + 2).lerp_(mirrored, _over_pixels(weights[:, column], d + 1))
+    lifted = mirrored.float() + 1 if mirrored is x else mirrored.float().add_(1)
+    resampled = _resample(lifted, moves[:, : d * (d + 1)].unflatten(1, (d, d + 1))).to(x.dtype)
+    return resampled.lerp_(x, _over_pixels(weights[:, d * (d + 1)], d + 1))
+
+
+def _moves(by_axis: torch.Tensor, stays: torch.Tensor, *unmirrored: torch.Tensor) -> torch.Tensor:
+    """Put what moves each row side by side, as :func:`move` takes it."""
+    return torch.cat([by_axis.flatten(1), torch.stack([stays, *unmirrored], dim=1).float()], dim=1)
 
 
 def rotation(degrees: torch.Tensor) -> torch.Tensor:
@@ -75,7 +115,7 @@ def flip(x: torch.Tensor, axes: Sequence[int], chosen: torch.Tensor) -> torch.Te
         chosen: ``bool (B, d)``: which rows to mirror along which spatial axis.
     """
     for axis in axes:
-        x = torch.where(_over_pixels(chosen[:, axis], x), x.flip(axis + 2), x)
+        x = torch.where(_over_pixels(chosen[:, axis], x.ndim - 1), x.flip(axis + 2), x)
     return x
 
 
@@ -96,23 +136,32 @@ def random_affine(
         flips: Spatial axes, each mirrored in half of the rows.
         probability: Share of rows that are changed; the others come back bit for bit.
     """
-    B, d = len(x), x.ndim - 2
+    drawn = draw_affine(len(x), tuple(x.shape[2:]), generator, ranges, flips=flips, probability=probability)
+    return move(x, *drawn, flips=flips)
+
+
+def draw_affine(
+    rows: int, spatial: tuple[int, ...], generator: torch.Generator, ranges: AffineRanges, *,
+    flips: Sequence[int], probability: float,
+) -> tuple[torch.Tensor]:  # fmt: skip
+    """Draw what :func:`random_affine` does with `rows` images of `spatial` pixels; all rows of a fit, if wanted."""
+    B, d, device = rows, len(spatial), generator.device
     n_planes = d * (d - 1) // 2
-    drawn = torch.rand(B, 2 + 2 * n_planes + 2 * d, generator=generator, device=x.device)
+    drawn = torch.rand(B, 2 + 2 * n_planes + 2 * d, generator=generator, device=device)
     changed, amounts, mirrors = drawn.split((1, 1 + 2 * n_planes + d, d), dim=1)
     # A number in [0, 1) less one half, times twice the largest amount.
     angle = (math.pi / 180,) * 2 * n_planes
     largest = [ranges.scale, *[ranges.rotation] * n_planes, *[ranges.shear] * n_planes, *[ranges.translation] * d]
-    amounts = (amounts - 0.5) * _constant(tuple(2 * one for one in largest), x.device)
-    amounts = amounts * _constant((1.0, *angle, *[1.0] * d), x.device)
+    amounts = (amounts - 0.5) * _constant(tuple(2 * one for one in largest), device)
+    amounts = amounts * _constant((1.0, *angle, *[1.0] * d), device)
     sizes, angles, shears, moves = amounts.split((1, n_planes, n_planes, d), dim=1)
     # Output to input: the content grows by a factor when the positions shrink by it.
     matrix = _turn(angles) / (1 + sizes)[:, :, None]
     slants = torch.tan(shears)[:, None]
     for plane, (i, j) in enumerate(combinations(range(d), 2)):  # a column j is whole yet where it is added to i < j
         matrix[:, :, i].add_(matrix[:, :, j] * slants[:, :, plane])
-    moved = warp(flip(x, flips, mirrors < 0.5), matrix, moves)
-    return torch.where(_over_pixels(changed < probability, x), moved, x)
+    unmirrored = [mirrors[:, axis] >= 0.5 for axis in flips]
+    return (_moves(_by_axis(matrix, moves, spatial), changed[:, 0] >= probability, *unmirrored),)
 
 
 SPINE_CHANGES = ("original", "rot45", "rot90", "rot270", "hflip", "vflip", "shear", "zoom", "crop")
@@ -144,13 +193,21 @@ def spine_hybrid(
         crop is a window of three quarters at a random place instead of a fixed box in the corner, the zoom the same
         window at the centre, and the shear, given as "30 radians", is 30 degrees.
     """
-    drawn = torch.rand(len(x), 4, generator=generator, device=x.device)
-    left_out = left_right_mirror(x.ndim - 2) if sides else ""
+    return move(x, *draw_spine_hybrid(len(x), tuple(x.shape[2:]), generator, probability=probability, sides=sides))
+
+
+def draw_spine_hybrid(
+    rows: int, spatial: tuple[int, ...], generator: torch.Generator, *, probability: float, sides: bool = False
+) -> tuple[torch.Tensor]:
+    """Draw what :func:`spine_hybrid` does with `rows` images of `spatial` pixels; all rows of a fit, if wanted."""
+    device = generator.device
+    drawn = torch.rand(rows, 4, generator=generator, device=device)
+    left_out = left_right_mirror(len(spatial)) if sides else ""
     listed = [k for k, name in enumerate(SPINE_CHANGES) if name != left_out]
     place = (drawn[:, 0] * len(listed)).long().clamp(max=len(listed) - 1)
-    choice = _constant(tuple(float(k) for k in listed), x.device)[place].long()
-    changed = (drawn[:, 3] < probability) & (choice > 0)
-    return torch.where(_over_pixels(changed, x), spine_change(x, choice, drawn[:, 1:3]), x)
+    choice = _constant(tuple(float(k) for k in listed), device)[place].long()
+    stays = (drawn[:, 3] >= probability) | (choice == 0)
+    return (_moves(_spine_maps(choice, drawn[:, 1:3], spatial), stays),)
 
 
 def spine_change(x: torch.Tensor, choice: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
@@ -161,7 +218,11 @@ def spine_change(x: torch.Tensor, choice: torch.Tensor, place: torch.Tensor) -> 
         choice: ``int64 (B,)``, positions in ``SPINE_CHANGES``.
         place: ``float32 (B, 2)`` in [0, 1]: where the window of a crop lies along the first two axes.
     """
-    B, d = len(x), x.ndim - 2
+    return _resample(x.float() + 1, _spine_maps(choice, place, tuple(x.shape[2:]))).to(x.dtype)
+
+
+def _spine_maps(choice: torch.Tensor, place: torch.Tensor, spatial: tuple[int, ...]) -> torch.Tensor:
+    B, d, device = len(choice), len(spatial), choice.device
     tan = math.tan(math.radians(30))
     r = math.sqrt(0.5)
     matrices = (
@@ -175,13 +236,13 @@ def spine_change(x: torch.Tensor, choice: torch.Tensor, place: torch.Tensor) -> 
         ((0.75, 0), (0, 0.75)),  # zoom
         ((0.75, 0), (0, 0.75)),  # crop: the zoom elsewhere
     )
-    plane = _constant(tuple(number for matrix in matrices for row in matrix for number in row), x.device).view(-1, 2, 2)
-    matrix = _identity(B, d, x.device)
+    plane = _constant(tuple(number for matrix in matrices for row in matrix for number in row), device).view(-1, 2, 2)
+    matrix = _identity(B, d, device)
     matrix[:, :2, :2] = plane[choice]
-    shift = torch.zeros(B, d, device=x.device)
+    shift = torch.zeros(B, d, device=device)
     is_crop = (choice == len(plane) - 1)[:, None]
     shift[:, :2] = torch.where(is_crop, 0.25 * (place - 0.5), shift[:, :2])  # the window stays inside
-    return warp(x, matrix, shift)
+    return _by_axis(matrix, shift, spatial)
 
 
 @cache
@@ -203,5 +264,6 @@ def _identity(n: int, d: int, device: torch.device) -> torch.Tensor:
     return _constant(flat, device).repeat(n, 1).view(n, d, d)
 
 
-def _over_pixels(rows: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    return rows.view(-1, *[1] * (x.ndim - 1))
+def _over_pixels(rows: torch.Tensor, axes: int) -> torch.Tensor:
+    """Append so many axes of one."""
+    return rows.view(*rows.shape, *[1] * axes)

@@ -119,13 +119,15 @@ class FakeCuda(TorchFunctionMode):
             tree_map(self.mark, result)
         return result
 
-    @staticmethod
-    def _waits(name: str, args: Any, is_on: bool, any_here: bool) -> bool:
-        if name == "tensor":  # its numbers are copied
+    def _waits(self, name: str, args: Any, is_on: bool, any_here: bool) -> bool:
+        if name in ("tensor", "as_tensor", "asarray"):  # its numbers are copied
             return is_on
-        if name == "__getitem__":
-            indices = [t for t in tree_flatten(args[1])[0] if isinstance(t, torch.Tensor)]
-            return any_here and any(t.dtype == torch.bool for t in indices)
+        if name in ("__getitem__", "__setitem__"):
+            # A choice by truth has a size to ask for; numbers that do not lie on the GPU are copied.
+            each = args[1] if isinstance(args[1], tuple) else (args[1],)
+            indices = [t for t in each if isinstance(t, torch.Tensor)]
+            copied = any(isinstance(t, list | range) or type(t).__module__ == "numpy" for t in each)
+            return any_here and (copied or any(t.dtype == torch.bool or not self.has(t) for t in indices))
         return any_here and (name in WAITS or (name == "where" and len(args) == 1))
 
     def has(self, tensor: torch.Tensor) -> bool:
