@@ -6,6 +6,7 @@ import warnings
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from _plain_loops import plain_classifier, plain_diffusion, plain_feature_gan, plain_gan, plain_unet
 from medbench.interfaces import Budget
@@ -23,6 +25,7 @@ from medbench_plugins.networks.small import SmallCNN
 from medbench_plugins.networks.unet import build_unet
 from medbench_plugins.training import steps as steps_module
 from medbench_plugins.training.bagging import fit_network
+from medbench_plugins.training.batches import free_bytes, put_on_device
 from medbench_plugins.training.steps import CAPTURED, NOTE, Steps, at_step, note_how, step_number
 
 CATALOGUE = plugins.load(installed=False)
@@ -76,6 +79,68 @@ def test_images_kept_as_floats_and_numbers_drawn_ahead_change_no_bit(
     for one, other in zip(seen[:half], seen[half:], strict=True):
         assert torch.equal(one, other)
         assert one.stride() == other.stride()
+
+
+VIEWS = {"view", "select", "slice", "unsqueeze", "permute", "transpose", "t", "detach", "expand", "split", "unbind",
+         "_unsafe_view", "as_strided", "alias"}  # fmt: skip
+
+
+class Operations(TorchDispatchMode):
+    """Counts what torch computes; views of what is there cost no kernel."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += func.overloadpacket.__name__ not in VIEWS
+        return func(*args, **(kwargs or {}))
+
+
+class CountsAStep(SandboxContext):
+    """A context that counts the operations of the seventh step, of which no loss is read."""
+
+    counting: Operations
+
+    def progress(self, step: int, total: int, **values: float) -> None:
+        if step == 6:
+            self.counting = Operations()
+            self.counting.__enter__()
+        elif step == 7:
+            self.counting.__exit__(None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("augmenter", "more"), [("none", 12), ("geometric", 26), ("geometric[policy=spine-hybrid]", 24)]
+)
+def test_a_step_has_few_operations_beside_the_networks_own(tmp_path: Path, augmenter: str, more: int) -> None:
+    """On a GPU each is a kernel, and a step of a small network is as long as it has kernels."""
+    samples = toy_samples(20, size=32)
+    network, x, y = SmallCNN(1, 2), torch.rand(8, 1, 32, 32), torch.eye(2)[torch.arange(8) % 2]
+    optimiser = torch.optim.AdamW(network.parameters(), fused=True)
+    for _ in range(2):  # the first one makes the optimiser's state
+        with Operations() as bare:
+            loss = torch.nn.functional.cross_entropy(network(x), y)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+    context = CountsAStep(tmp_path, Budget(steps=40, batch=8))
+
+    fit_network(
+        partial(SmallCNN, 1, 2),
+        CATALOGUE.resolve("augmenter", augmenter).fit(samples, context),
+        samples.take([]),
+        context,
+    )
+
+    assert 40 < bare.count < context.counting.count <= bare.count + more
+
+
+def test_a_gpu_is_filled_within_the_limit_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (900, 1000))
+    monkeypatch.setattr(torch.cuda, "get_per_process_memory_fraction", lambda device: 0.25)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 50)
+
+    assert free_bytes(torch.device("cuda:0")) == 200  # a quarter of the card less what is taken
+    assert put_on_device(np.zeros((2, 1, 10, 10), np.uint8), torch.device("cuda:0")) is None
 
 
 @pytest.mark.parametrize("generator", ["acgan", "reacgan", "wgan-gp", "acgan[augment=true]"])

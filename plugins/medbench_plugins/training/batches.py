@@ -11,7 +11,7 @@ import torch
 
 import medbench
 
-RESIDENT = 0.5  # of the free device memory: up to this the whole training set stays on the device
+RESIDENT = 0.5  # of the device memory that is free to us: up to this the whole training set stays on the device
 AS_FLOATS = 2**26  # bytes: below this the set lies on a CPU as the float32 that a network takes; a GPU has more room
 MOST_DRAWN = 2**22  # rows whose numbers are drawn before the first step: some 150 MB for an affine map of images
 BLOCK = 16  # steps whose images travel to the device together where the set does not fit
@@ -87,7 +87,7 @@ class ResidentRows:
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
             own = torch.from_numpy(x)
         rows = own if device.type == "cpu" else own.to(device)
-        room = AS_FLOATS if device.type == "cpu" else RESIDENT / 4 * torch.cuda.mem_get_info(device)[0]
+        room = AS_FLOATS if device.type == "cpu" else RESIDENT / 4 * free_bytes(device)
         self._is_last = x.dtype == np.uint8 and x.ndim == 4 and 4 * x.nbytes <= room
         if x.dtype == np.uint8 and 4 * x.nbytes <= room:
             rows = as_input(rows)
@@ -100,9 +100,16 @@ class ResidentRows:
         return taken.movedim(-1, 1) if self._is_last else as_input(taken)
 
 
+def free_bytes(device: torch.device) -> float:
+    """Return how much of a GPU's memory this process may still take: what is free, within its own limit."""
+    free, total = torch.cuda.mem_get_info(device)
+    limit = torch.cuda.get_per_process_memory_fraction(device) * total
+    return min(free, limit - torch.cuda.memory_allocated(device))
+
+
 def put_on_device(x: np.ndarray, device: torch.device) -> ResidentRows | None:
     """Return all of `x` on the device, where it fits into RESIDENT of a GPU's free memory."""
-    if device.type == "cuda" and x.nbytes >= RESIDENT * torch.cuda.mem_get_info(device)[0]:
+    if device.type == "cuda" and x.nbytes >= RESIDENT * free_bytes(device):
         return None
     return ResidentRows(x, device)
 

@@ -256,6 +256,8 @@ def fake_cuda() -> Iterator[FakeCuda]:
         "set_rng_state": lambda new, device=None: None,
         "manual_seed_all": lambda seed: None,
         "mem_get_info": lambda device=None: (2**34, 2**34),
+        "get_per_process_memory_fraction": lambda device=None: 1.0,
+        "memory_allocated": lambda device=None: 2**20,
         "reset_peak_memory_stats": ready,
         "max_memory_allocated": ready,
         "is_bf16_supported": lambda including_emulation=True: "MEDBENCH_TEST_FLOAT32" not in os.environ,
