@@ -2,8 +2,9 @@
 
     python docs/benchmarks/perf.py [--rounds 5] [--steps 60] [--size 32] [--batch 32] [--device cpu] [--threads 1]
 
-Milliseconds a step, medians over rounds, and how many times as long each takes as ours. The network is that of the
-quickstart, its optimiser AdamW, images are gray and as large as `--size`. Rows:
+Milliseconds a step (of a round the median one on a CPU, the mean on a GPU), medians over rounds, and how many times as
+long each takes as ours. The network is that of the quickstart, its optimiser AdamW, images are gray and as large as
+`--size`. Rows:
 
 - *bare*: forward, loss, backward, a fused AdamW on one batch that is in place; on a GPU also *captured*, in a graph;
 - *ours*, *ours, geometric*: the step of ``fit_network``, as docs/benchmarks/loop.py times it;
@@ -25,7 +26,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from loop import WARM_UP, Clock, bare_step, wait
+from loop import WARM_UP, Clock, bare_step, seconds_of, typical, wait
 from PIL import Image
 from torch import nn
 from torch.nn import functional as F
@@ -58,13 +59,7 @@ def of_bare(samples: Samples, asked: argparse.Namespace, *, captured: bool = Fal
             step()
         run = graph.replay
 
-    def measure() -> float:
-        begin = wait(device)
-        for _ in range(asked.steps):
-            run()
-        return (wait(device) - begin) / asked.steps
-
-    return measure
+    return lambda: seconds_of(run, asked.steps, device)
 
 
 def of_ours(samples: Samples, asked: argparse.Namespace, augmenter: str) -> Measure:
@@ -76,7 +71,7 @@ def of_ours(samples: Samples, asked: argparse.Namespace, augmenter: str) -> Meas
     def measure() -> float:
         context.reports.clear()
         fit_network(lambda: SmallCNN(1, 2), training_set, samples.take([]), context)
-        return (context.reports[1][2]["time"] - context.reports[0][2]["time"]) / asked.steps
+        return context.seconds()
 
     return measure
 
@@ -139,10 +134,10 @@ def of_loader(dataset: Any, loader: Any, asked: argparse.Namespace) -> Measure:
             yield from loader(dataset, batch_size=asked.batch, shuffle=True, drop_last=True)
 
     def measure() -> float:
-        begin = 0.0
+        times = []
         for number, batch in enumerate(batches()):
-            if number == WARM_UP:
-                begin = wait(device)
+            if number >= WARM_UP:  # the loss was read: the device has done all it was given
+                times.append(wait(device))
             if number == WARM_UP + asked.steps:
                 break
             x, y = (batch["image"], batch["label"]) if isinstance(batch, dict) else batch
@@ -153,7 +148,7 @@ def of_loader(dataset: Any, loader: Any, asked: argparse.Namespace) -> Measure:
             loss.backward()
             optimiser.step()
             loss.item()
-        return (wait(device) - begin) / asked.steps
+        return typical(times, asked.steps, device.type)
 
     return measure
 
@@ -167,7 +162,7 @@ def of_our_gan(samples: Samples, asked: argparse.Namespace) -> Measure:
 
     class Steps(Clock):
         def progress(self, step: int, total: int, **values: float) -> None:
-            if step in (4, total - 1):
+            if step in (4, total - 1) or (self.device == "cpu" and 4 < step < total):
                 self.reports.append((step, total, {"time": wait(torch.device(self.device))}))
 
     context = Steps(Path(tempfile.mkdtemp()), Budget(1, generator_steps=steps + 5, threads=asked.threads))
@@ -176,8 +171,7 @@ def of_our_gan(samples: Samples, asked: argparse.Namespace) -> Measure:
     def measure() -> float:
         context.reports.clear()
         train_gan(recipe, recipe.game(), samples, context)
-        (first, _, begin), (last, _, end) = context.reports
-        return (end["time"] - begin["time"]) / (last - first)
+        return context.seconds()
 
     return measure
 
@@ -212,10 +206,7 @@ def of_plain_gan(samples: Samples, asked: argparse.Namespace) -> Measure:
     def measure() -> float:
         for _ in range(3):
             step()
-        begin = wait(device)
-        for _ in range(steps):
-            step()
-        return (wait(device) - begin) / steps
+        return seconds_of(step, steps, device)
 
     return measure
 

@@ -73,7 +73,7 @@ def move(x: torch.Tensor, moves: torch.Tensor, *, flips: Sequence[int] = ()) -> 
         # Exact at weights of 0 and 1, and vectorised, which a choice by rows is not.
         mirrored = mirrored.flip(axis + 2).lerp_(mirrored, _over_pixels(weights[:, column], d + 1))
     lifted = mirrored.float() + 1 if mirrored is x else mirrored.float().add_(1)
-    resampled = _resample(lifted, moves[:, : d * (d + 1)].unflatten(1, (d, d + 1))).to(x.dtype)
+    resampled = _resample(lifted, moves[:, : d * (d + 1)].view(-1, d, d + 1)).to(x.dtype)
     return resampled.lerp_(x, _over_pixels(weights[:, d * (d + 1)], d + 1))
 
 
