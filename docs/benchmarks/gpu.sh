@@ -21,6 +21,26 @@ busy() { # share of the time in which the card did anything, and the most memory
     awk -F, '{u += $1; if ($2 + 0 > m) m = $2 + 0} END {if (NR) print "card busy", u / NR, "%, at most", m, "MiB"}' "$out/busy"
 }
 
+probe() { # whether cuDNN has a deterministic engine for volumes in both layouts, forward, backward and twice backward
+    "$python" - << 'P'
+import torch
+from medbench_plugins.training.numeric_precision import repeatable_kernels
+for layout in (torch.contiguous_format, torch.channels_last_3d):
+    for low in (False, True):
+        for name, layer in (("conv", torch.nn.Conv3d(4, 8, 3, 2, 1)), ("transposed", torch.nn.ConvTranspose3d(4, 8, 4, 2, 1))):
+            layer = layer.cuda().to(memory_format=layout)
+            x = torch.randn(2, 4, 16, 16, 16, device="cuda").contiguous(memory_format=layout).requires_grad_()
+            try:
+                with repeatable_kernels(), torch.autocast("cuda", torch.bfloat16, enabled=low):
+                    (first,) = torch.autograd.grad(layer(x).float().square().sum(), x, create_graph=True)
+                    first.square().sum().backward()
+                found = "ok"
+            except RuntimeError as error:
+                found = str(error).splitlines()[0]
+            print("3-D", name, layout, "bfloat16" if low else "float32", found)
+P
+}
+
 runs() { # every cell through the command line, and the quickstart twice, by one process and by six
     cd "$root" && timeout 240 "$python" -m pytest tests/gpu -n 6 -q -p no:cacheprovider --durations=8 --tb=short \
         > "$out/pytest.txt" 2>&1 & local tests=$!
@@ -66,4 +86,4 @@ P
 }
 
 nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader
-for part in $parts; do case $part in run) runs ;; steps) steps ;; rate) rate ;; esac; done
+for part in $parts; do case $part in run) probe && runs ;; steps) steps ;; rate) rate ;; esac; done

@@ -47,12 +47,13 @@ def test_adaptive_averages_of_volumes_are_those_of_torch() -> None:
     )
 
 
+@pytest.mark.parametrize("up", [False, True])
 @pytest.mark.parametrize(("kernel", "stride", "padding"), [(3, 2, 1), ((3, 2, 3), (1, 2, 2), (1, 0, 1)), (2, 1, 0)])
-def test_maxima_of_volumes_are_those_of_torch(kernel: Any, stride: Any, padding: Any) -> None:
+def test_maxima_of_volumes_are_those_of_torch(kernel: Any, stride: Any, padding: Any, up: bool) -> None:
     for levels in (0, 3):
         same(
-            lambda x: repeatable_gradients.maximum(x, kernel, stride, padding),
-            lambda x: F.max_pool3d(x, kernel, stride, padding),
+            lambda x: repeatable_gradients.maximum(x, kernel, stride, padding, ceil_mode=up),
+            lambda x: F.max_pool3d(x, kernel, stride, padding, ceil_mode=up),
             (2, 3, 6, 7, 8),
             levels,
         )

@@ -241,6 +241,7 @@ def pretended_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in names:
         monkeypatch.setattr(torch.cuda, name, nothing)
     monkeypatch.setattr(torch.cuda, "stream", lambda _: nullcontext())
+    monkeypatch.setattr(steps_module, "FAILED", [])
     monkeypatch.setattr(Steps, "_record", lambda self, work: work)
     monkeypatch.setattr(Steps, "_is_on_cuda", staticmethod(lambda at: True))
 
@@ -313,6 +314,13 @@ def test_what_cannot_be_recorded_goes_on_as_it_is(plain: torch.Tensor, monkeypat
 
     assert run(training, steps) == (plain, 10)
     assert steps.how == "not captured: CUDA error: operation not permitted when stream is capturing"
+
+    training = Training()
+    monkeypatch.setattr(Steps, "_record", lambda self, work: work)
+    again = training.steps()
+
+    assert run(training, again) == (plain, 10)
+    assert again.how == "not captured: a recording before this one failed"
 
 
 @pytest.mark.usefixtures("pretended_gpu")

@@ -12,6 +12,9 @@ from typing import Any
 from medbench.errors import ResourceError, UsageError
 from medbench.interfaces import Numerics
 
+FIRST_SEED = 67280421310721
+"""Of a device's global random generator, as torch has it on a CPU; CUDA's begins with a random one in each process."""
+
 
 def choose(wanted: str) -> list[str]:
     """Return torch devices for ``--device``.
@@ -65,6 +68,7 @@ def use(device: str, numerics: Numerics = "exact") -> None:
     try:
         torch.cuda.init()
         torch.cuda.set_device(device)
+        torch.cuda.manual_seed(FIRST_SEED)
     except (RuntimeError, AssertionError) as error:
         first = (str(error).splitlines() or ["no message"])[0].rstrip(".")
         raise ResourceError(f"--device {device}: CUDA does not start ({first}); see `medbench doctor`.") from error

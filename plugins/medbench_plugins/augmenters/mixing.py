@@ -102,11 +102,13 @@ class CutMix:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         import torch
 
+        from medbench_plugins.transforms.boxes import lengths
+
         partner = torch.randperm(len(x), generator=generator, device=x.device)
         drawn = torch.rand(len(x), x.ndim, generator=generator, device=x.device)
         share = draw_beta(quantiles, drawn[:, 0])
         share = torch.where(drawn[:, 1] < self.probability, share, 1.0)  # a box of nothing
-        sides = torch.tensor(x.shape[2:], device=x.device)
+        sides = lengths(tuple(x.shape[2:]), x.device)
         centres = torch.minimum((drawn[:, 2:] * sides).long(), sides - 1)
         return cut(x, y, partner, share, centres)
 

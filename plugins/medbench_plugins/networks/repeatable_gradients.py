@@ -87,19 +87,20 @@ def maximum(
     """Take the maximum of ``x (B, C, D, H, W)`` over windows, plane by plane, then across planes.
 
     Of equal values the first one gets the gradient, as in torch's own. None where windows do not overlap, so that
-    torch's own repeats, and for what no network asks: dilation, rounding up, and places.
+    torch's own repeats, and for what no network asks: dilation, and places.
     """
     _, kernel = _axes(x, kernel_size, 3)
     _, steps = _axes(x, stride or kernel_size, 3)
     _, beyond = _axes(x, padding, 3)
-    if x.ndim != 5 or ceil_mode or return_indices or set(_axes(x, dilation, 3)[1]) != {1}:
+    if x.ndim != 5 or return_indices or set(_axes(x, dilation, 3)[1]) != {1}:
         return None
     if all(step >= side for step, side in zip(steps, kernel, strict=True)):
         return None
     B, C, D, H, W = x.shape
-    planes = F.max_pool2d(x.reshape(B, C * D, H, W), kernel[1:], steps[1:], beyond[1:])  # (B, C * D, h, w)
-    columns = planes.reshape(B, C, D, -1)
-    pooled = F.max_pool2d(columns, (kernel[0], 1), (steps[0], 1), (beyond[0], 0))  # (B, C, d, h * w)
+    planes = F.max_pool2d(x.reshape(B, C * D, H, W), kernel[1:], steps[1:], beyond[1:], ceil_mode=ceil_mode)
+    columns = planes.reshape(B, C, D, -1)  # of (B, C * D, h, w)
+    along = (kernel[0], 1), (steps[0], 1), (beyond[0], 0)
+    pooled = F.max_pool2d(columns, *along, ceil_mode=ceil_mode)  # (B, C, d, h * w)
     return pooled.reshape(B, C, -1, *planes.shape[2:])
 
 

@@ -70,9 +70,9 @@ class MovingAverage(Generic[Network]):
             assert self._at is not None
             share = at_step(self._share, self._at)
             if share.is_cuda:  # a share of each tensor's own is a kernel for each there; these are a few for all
-                way = torch._foreach_sub(self._current, self._average)
-                torch._foreach_mul_(way, share)
-                torch._foreach_add_(self._average, way)
+                torch._foreach_sub_(self._average, self._current)
+                torch._foreach_mul_(self._average, 1 - share)  # exactly the present where its share is 1
+                torch._foreach_add_(self._average, self._current)
             else:
                 torch._foreach_lerp_(self._average, self._current, [share] * len(self._average))
 

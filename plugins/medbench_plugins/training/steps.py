@@ -12,6 +12,7 @@ from __future__ import annotations
 import gc
 import warnings
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -121,7 +122,7 @@ class Steps:
 
     def _first_step(self) -> None:
         """Take a step as it is, beside the stream that work waits on by default, and note what waits for the device."""
-        side = torch.cuda.Stream(self._at.device)
+        side = _beside(self._at.device)
         side.wait_stream(torch.cuda.current_stream(self._at.device))
         with torch.cuda.stream(side), warnings.catch_warnings():
             # These steps must leave a state that can be recorded, though they are not.
@@ -149,8 +150,8 @@ class Steps:
 
     def _capture(self) -> None:
         """Record a step without taking it: all of it, or what follows `load`, or nothing."""
-        if "learn" in self._syncs:
-            self.how = f"not captured: {self._syncs['learn']}"
+        if "learn" in self._syncs or FAILED:  # after a failure torch's allocator holds that it still records
+            self.how = f"not captured: {self._syncs.get('learn', 'a recording before this one failed')}"
             return
         before = torch.cuda.current_stream(self._at.device)
         drawn_from = [*self._generators, *self._global_generator()]
@@ -190,9 +191,18 @@ class Steps:
         graph = torch.cuda.CUDAGraph()
         for generator in self._generators:
             graph.register_generator_state(generator)
-        with torch.cuda.graph(graph):
+        with torch.cuda.graph(graph, stream=_beside(self._at.device)):
             work()
         return graph.replay
+
+
+@cache
+def _beside(device: torch.device) -> torch.cuda.Stream:
+    """Return the one stream beside the default that first steps and recordings use.
+
+    Libraries keep some 32 MiB for each stream that they have seen, as long as the process lives.
+    """
+    return torch.cuda.Stream(device)
 
 
 def _restore(generator: torch.Generator, state: torch.Tensor) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -65,10 +66,16 @@ def cut_boxes(share: torch.Tensor, place: torch.Tensor, spatial: Sequence[int]) 
     Returns:
         First pixels and last pixels plus one, ``int64 (B, d)`` each.
     """
-    sides = torch.tensor(list(spatial), device=place.device)
+    sides = lengths(tuple(spatial), place.device)
     middle = torch.minimum((place * sides).long(), sides - 1)
     half = (0.5 * (1 - share.double())[:, None] ** (1 / len(sides)) * sides).long()
     return (middle - half).clamp(min=0), torch.minimum(middle + half, sides)
+
+
+@cache
+def lengths(spatial: tuple[int, ...], device: torch.device) -> torch.Tensor:
+    """Return the sides of images as ``int64 (d,)``, copied to a device once: a copy in every step waits for it."""
+    return torch.tensor(spatial, device=device)
 
 
 def inside(low: torch.Tensor, high: torch.Tensor, spatial: Sequence[int]) -> torch.Tensor:
@@ -92,6 +99,6 @@ def move_boxes(
         of: Edges as :func:`cut_boxes` returns them; neither box may be empty.
         to: The same.
     """
-    sides = torch.tensor(x.shape[2:], device=x.device)
+    sides = lengths(tuple(x.shape[2:]), x.device)
     (size, centre), (aim, at) = (((h - lo) / sides, (h + lo) / sides - 1) for lo, h in (of, to))
     return enlarge(x, size / aim, centre - at * size / aim)

@@ -254,6 +254,7 @@ def fake_cuda() -> Iterator[FakeCuda]:
         "get_device_name": lambda device=None: "a fake GPU",
         "get_rng_state": lambda device=None: state,
         "set_rng_state": lambda new, device=None: None,
+        "manual_seed": lambda seed: None,
         "manual_seed_all": lambda seed: None,
         "mem_get_info": lambda device=None: (2**34, 2**34),
         "get_per_process_memory_fraction": lambda device=None: 1.0,
