@@ -162,7 +162,8 @@ OUTCOMES = {
 @pytest.fixture(scope="module")
 def recipes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Part]:
     folder = tmp_path_factory.mktemp("vetted")
-    (folder / "vetted_here.py").write_text(SOURCE, encoding="utf-8")
+    # A name of its own each time: two processes share the tests of a file, and one may build this twice.
+    (folder / f"{folder.name}_here.py").write_text(SOURCE, encoding="utf-8")
     catalogue = load(folders=[folder], installed=False)
     return {
         name: Part(kind, name, catalogue.registered(kind, name))

@@ -207,7 +207,9 @@ SAMPLES = replace(toy_samples(60, size=8), classes=("no", "yes"))
 @pytest.fixture(scope="module")
 def recipes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("in-process")
-    (folder / "cheats_here.py").write_text(CHEATS, encoding="utf-8")
+    # A name of its own each time: two processes share the tests of a file, and one may build this twice.
+    module = f"cheats_{folder.name}".replace("-", "_")
+    (folder / f"{module}.py").write_text(CHEATS, encoding="utf-8")
     catalogue = load(folders=[folder], installed=False)
     return {r.name: r for kind in ("augmenter", "classifier") for r in catalogue.items(kind)}
 
