@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
+import site
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -138,20 +140,21 @@ def test_first_last_and_alone_the_same_trial_gives_equal_bits(tmp_path: Path, mo
 def test_libraries_stay_where_python_finds_them_and_modules_of_plugins_do_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folders = [tmp_path / name for name in ("installed_for_a_user", "where_the_run_is", "plugins")]
+    folders = [tmp_path / name for name in ("on_the_path", "installed_for_a_user", "plugins")]
     for folder in folders:
         folder.mkdir()
         (folder / f"of_{folder.name}.py").write_text("")
         monkeypatch.syspath_prepend(folder)
-    monkeypatch.chdir(folders[1])
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["", str(folders[0])]))
+    monkeypatch.setattr(site, "getusersitepackages", lambda: str(folders[1]))
     known = frozenset(sys.modules)
     for folder in folders:
         importlib.import_module(f"of_{folder.name}")
 
-    _drop_strangers(known, [str(folder) for folder in folders[:2]])
+    _drop_strangers(known)
 
-    assert {name for name in sys.modules if name not in known} == {"of_installed_for_a_user"}
-    del sys.modules["of_installed_for_a_user"]
+    assert {name for name in sys.modules if name not in known} == {"of_on_the_path", "of_installed_for_a_user"}
+    del sys.modules["of_on_the_path"], sys.modules["of_installed_for_a_user"]
 
 
 def test_random_states_of_gpus_begin_anew_for_each_job_where_cuda_was_there_before_the_first(

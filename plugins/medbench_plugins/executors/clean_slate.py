@@ -16,6 +16,7 @@ import os
 import random
 import resource
 import signal
+import site
 import socket
 import sys
 import sysconfig
@@ -69,7 +70,7 @@ class CleanSlate:
                 if put is None:
                     return f"{name} was changed"
                 put(value)
-        _drop_strangers(self._modules, self._paths)
+        _drop_strangers(self._modules)
         _free_memory()
         return ""
 
@@ -196,16 +197,15 @@ def _meaning(owner: str, name: str) -> int:
     return id(vars(thing).get(name))
 
 
-def _drop_strangers(known: frozenset[str], paths: list[str]) -> None:
+def _drop_strangers(known: frozenset[str]) -> None:
     """Forget the modules of plugins that are not ours: the next job imports them anew, with what they keep in them.
 
-    Args:
-        known: Modules that stay.
-        paths: Where Python looked for libraries when the process began. One lies there too if it was installed for a
-            user alone, or is found by PYTHONPATH; many cannot be imported twice.
+    Libraries stay, many of which cannot be imported twice: also those that were installed for a user alone, and those
+    that PYTHONPATH finds.
     """
     libraries = {Path(sysconfig.get_path(kind)).resolve() for kind in ("stdlib", "platstdlib", "purelib", "platlib")}
-    libraries |= {Path(path).resolve() for path in paths} - {Path.cwd()}
+    also = [*site.getsitepackages(), site.getusersitepackages(), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    libraries |= {Path(place).resolve() for place in also if place}
     plugins = {point.module.partition(".")[0] for point in importlib.metadata.entry_points(group="medbench")} - {*OWN}
     for name in [name for name in sys.modules if name not in known]:
         top = name.partition(".")[0]
