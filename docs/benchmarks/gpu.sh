@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What is measured on one GPU, in about six minutes: does everything run and repeat, how fast is a step, how busy the card.
+# What is to be measured on one GPU: does everything run and repeat, how fast is a step, how busy is the card. Each part has a limit.
 #
 #     bash docs/benchmarks/gpu.sh OUT [run] [steps] [rate]        # all three by default
 #

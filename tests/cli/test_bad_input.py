@@ -897,3 +897,15 @@ def test_folders_of_any_name_work(medbench: Medbench, tmp_path: Path, name: str)
     assert ended.code == 0, ended.error
     assert medbench("datasets", "check", "toy", "--plugins-dir", TOYS, "--", name).code == 0
     assert without_next(medbench("leaderboard", "--results", results).out) == without_next(ended.out)
+
+
+@pytest.mark.parametrize(
+    "method",
+    ["wgan[generator=rare-only]", "synthetic-only[generator=rare-only]",
+     "acgan-selected[generator=selected[generator=rare-only]]"],
+)  # fmt: skip
+def test_a_plan_refuses_a_generator_of_the_rarer_classes_where_all_are_filled(medbench: Medbench, method: str) -> None:
+    ended = medbench("plan", "-d", "phantom:ddti:benign-malignant", "-a", method, "-c", "small-cnn")
+
+    assert ended.code == 2
+    assert ".generator: rare-only makes no images of the largest class; " in ended.error

@@ -118,20 +118,8 @@ def test_chosen_samples_stand_under_all_of_them(tmp_path: Path) -> None:
         Chosen(generator=gan).check()
 
 
-@pytest.mark.parametrize(
-    "method",
-    ["wgan[generator=rare-only]", "synthetic-only[generator=rare-only]",
-     "acgan-selected[generator=selected[generator=rare-only]]"],
-)  # fmt: skip
-def test_a_plan_refuses_a_generator_of_the_rarer_classes_where_all_are_to_be_filled(method: str) -> None:
-    recipe: Any = load(installed=False).resolve("augmenter", method)
-
-    with pytest.raises(medbench.UsageError, match="rare-only makes no images of the largest class"):
-        recipe.check()
-
-
 @pytest.mark.parametrize("fill", ["balance", "rare"])
-def test_a_plan_takes_it_where_the_rarer_ones_are(fill: str) -> None:
+def test_a_generator_of_the_rarer_classes_is_taken_where_these_are_filled(fill: str) -> None:
     recipe: Any = load(installed=False).resolve("augmenter", f"wgan[generator=rare-only,fill={fill}]")
 
     recipe.check()

@@ -16,7 +16,8 @@ import torch
 
 import jobs
 import medbench
-from medbench_plugins.executors import Local, Processes, torch_state
+from medbench.running import devices
+from medbench_plugins.executors import Local, Processes
 from medbench_plugins.executors.clean_slate import _drop_strangers
 
 PATIENCE = 200.0
@@ -157,21 +158,18 @@ def test_libraries_stay_where_python_finds_them_and_modules_of_plugins_do_not(
     del sys.modules["of_on_the_path"], sys.modules["of_installed_for_a_user"]
 
 
-def test_random_states_of_gpus_begin_anew_for_each_job_where_cuda_was_there_before_the_first(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    generator = torch.Generator().manual_seed(5)
-    monkeypatch.setattr(torch.cuda, "default_generators", (generator,))
-    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
-    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
-    states = torch_state.states(torch)
+def test_the_global_random_state_of_a_gpu_begins_alike_in_each_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = torch.Generator()
+    generator.seed()  # as CUDA's begins: other numbers in each process
+    monkeypatch.setattr(torch.cuda, "init", lambda: None)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
+    monkeypatch.setattr(torch.cuda, "manual_seed", generator.manual_seed)
 
+    drawn = []
     for _ in range(2):
-        torch.rand(3, generator=generator)
-        get, put = states["random state of GPUs"]
-        assert get() != get()
-        assert put is not None
-        put(None)
+        devices.use("cuda:0", "fast")
+        drawn.append(torch.rand(3, generator=generator))
+    torch.set_float32_matmul_precision("highest")
 
-        assert generator.initial_seed() == torch_state.DEFAULT_SEED
-        assert torch.equal(generator.get_state(), torch.Generator().manual_seed(torch_state.DEFAULT_SEED).get_state())
+    assert torch.equal(*drawn)
+    assert generator.initial_seed() == torch.Generator().initial_seed()  # what torch has on a CPU

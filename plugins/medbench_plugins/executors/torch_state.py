@@ -1,4 +1,7 @@
-"""What torch keeps for a whole process: how it is read, and how it is put back."""
+"""What torch keeps for a whole process: how it is read, and how it is put back.
+
+A GPU's global random state is not among it: each job begins by seeding it (:func:`medbench.running.devices.use`).
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,6 @@ def states(torch: Any) -> States:
     )  # fmt: skip
     return {
         "torch's random state": (torch.get_rng_state, torch.set_rng_state),
-        "random state of GPUs": (object, lambda _: _seed_gpus(torch)),  # no two are equal: always put back
         "threads": (torch.get_num_threads, torch.set_num_threads),
         "gradients": (torch.is_grad_enabled, lambda value: torch._C._set_grad_enabled(value)),
         "inference": (torch.is_inference_mode_enabled, None),
@@ -36,15 +38,6 @@ def states(torch: Any) -> States:
         "compiled code": (_compiled, None),
         "recordings that failed": (_failed_recordings, None),
     }
-
-
-def _seed_gpus(torch: Any) -> None:
-    for generator in torch.cuda.default_generators:  # none before CUDA is initialised
-        generator.manual_seed(DEFAULT_SEED)
-
-
-DEFAULT_SEED = 67280421310721
-"""What torch seeds its generators with when it starts (c10::detail default_rng_seed_val)."""
 
 
 def _set_deterministic(torch: Any, value: tuple[bool, bool, bool]) -> None:

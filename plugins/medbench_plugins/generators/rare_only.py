@@ -29,6 +29,7 @@ class RareOnly:
 
     stored: ClassVar[bool] = True
     makes_rare_alone: ClassVar[bool] = True
+    """For augmenters: the largest class cannot be asked for."""
 
     @property
     def summary(self) -> str:

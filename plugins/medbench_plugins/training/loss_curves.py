@@ -31,7 +31,7 @@ class LossCurves:
         self.names, self.steps, self.what, self.remedy = tuple(names), steps, what, remedy
         self.values = torch.zeros(steps, len(self.names), device=at.device)
         self._at = at
-        # A GPU has a copy to a place that it is told, which repeats, in ten kernels; a choice everywhere has two.
+        # A GPU's copy to a place that a tensor tells repeats by sorting places; a choice everywhere needs no order.
         self._places = None if at.device.type == "cpu" else torch.arange(steps, device=at.device)[:, None]
         self.done = 0
 
