@@ -36,8 +36,15 @@ WORK = {  # name: kind, pixels a side, axes, batch, steps to be timed, steps to 
     "acgan": ("generator", 32, 2, 32, 12, 2),
     "inception-v3": ("classifier", 96, 2, 8, 4, 1),
     "vgg16": ("classifier", 64, 2, 8, 2, 1),
-    "resnet10-3d": ("classifier", 32, 3, 4, 4, 1),
     "timm[model=resnet10t]": ("classifier", 32, 2, 4, 6, 1),
+    "resnet10-3d": ("classifier", 32, 3, 4, 4, 1),
+    "resnet18-3d": ("classifier", 32, 3, 4, 4, 1),
+    "densenet121-3d": ("classifier", 32, 3, 4, 4, 1),
+    "reacgan": ("generator", 32, 2, 32, 12, 2),
+    "wgan-clip": ("generator", 32, 2, 32, 12, 2),
+    "wgan-gp": ("generator", 32, 2, 32, 6, 1),
+    "dcgan": ("generator", 32, 2, 32, 12, 2),
+    "diffusion": ("generator", 32, 2, 32, 4, 1),
 }
 
 

@@ -32,9 +32,10 @@ from medbench_plugins.generators.image_gans.balanced_batches import BalancedBatc
 from medbench_plugins.generators.image_gans.loop import Trained, as_pixels
 from medbench_plugins.generators.image_gans.networks import count_halvings
 from medbench_plugins.generators.settings import ImageSettings, steps_to_take
+from medbench_plugins.training.descent import Descent
 from medbench_plugins.training.loss_curves import LossCurves
 from medbench_plugins.training.moving_average import MovingAverage
-from medbench_plugins.training.numeric_precision import descend, repeatable_kernels
+from medbench_plugins.training.numeric_precision import repeatable_kernels
 from medbench_plugins.training.steps import Steps, note_how, step_number
 
 # Cosine: the linear schedule's last steps are noise upon noise below 64 pixels (Nichol and Dhariwal 2021, 2102.09672).
@@ -196,7 +197,7 @@ def train_diffusion(recipe: DiffusionRecipe, train: medbench.Samples, context: m
     batch = recipe.batch if len(shape) == 3 else recipe.batch_3d
     batches = BalancedBatches(_pad(train, network.padded), batch, noise, device)
     scheduler = DDPMScheduler(recipe.timesteps, **SCHEDULE)
-    optimiser = torch.optim.Adam(network.parameters(), lr=recipe.lr, fused=True)
+    descend = Descent(torch.optim.Adam(network.parameters(), lr=recipe.lr, fused=True))
     losses = LossCurves(("loss",), steps, at, what=recipe.name, remedy="lower lr")
 
     def learn() -> None:
@@ -207,11 +208,11 @@ def train_diffusion(recipe: DiffusionRecipe, train: medbench.Samples, context: m
         labels = labels.masked_fill(dropped, n_classes)
         v = network(scheduler.add_noise(x, e, t), t, labels)
         loss = F.mse_loss(v, scheduler.get_velocity(x, e, t))
-        descend(optimiser, loss)
+        descend(loss)
         average.update()
         losses.add(loss)
 
-    take_step = Steps(tuple, learn, at, optimisers=[optimiser], generators=[noise])
+    take_step = Steps(tuple, learn, at, optimisers=[descend.optimiser], generators=[noise])
     for step in range(steps):
         take_step()
         losses.count()

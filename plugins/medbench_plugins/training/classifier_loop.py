@@ -28,12 +28,12 @@ from medbench_plugins.training.batches import (
     memory_format,
     put_on_device,
 )
+from medbench_plugins.training.descent import Descent
 from medbench_plugins.training.loss_curves import LossCurves
 from medbench_plugins.training.moving_average import MovingAverage
 from medbench_plugins.training.numeric_precision import (
     LearningRates,
     SlowTrunk,
-    descend,
     in_bfloat16,
     repeatable_kernels,
 )
@@ -78,7 +78,7 @@ def fit_one(
         network.to(device).to(memory_format=memory_format(x)).train()
         torch.manual_seed(context.seed("dropout"))
         rates = [LearningRates(peak, steps, at) for peak in ([lr] if slow is None else [lr, lr * slow.share])]
-        optimiser = torch.optim.AdamW(_parameter_groups(network, rates, slow), lr=rates[0].now, fused=True)
+        descend = Descent(torch.optim.AdamW(_parameter_groups(network, rates, slow), lr=rates[0].now, fused=True))
         average = MovingAverage.of_last_tenth(network, steps)
         predictor = NetworkPredictor(average.network, device, get_inverse_link(training_set.loss))
         if device.type == "cuda":
@@ -92,12 +92,12 @@ def fit_one(
             with in_bfloat16(device), batch_norms.explain_small_batches(network, batch):
                 logits = network(images)
             loss = loss_of(logits.float(), targets)
-            descend(optimiser, loss)
+            descend(loss)
             average.update()
             losses.add(loss)
 
         take_step = Steps(
-            batches.load, learn, at, optimisers=[optimiser], generators=batches.drawn_from,
+            batches.load, learn, at, optimisers=[descend.optimiser], generators=batches.drawn_from,
             from_host=not batches.resident,
         )  # fmt: skip
         for _ in range(steps):

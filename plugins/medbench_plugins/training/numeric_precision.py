@@ -1,4 +1,4 @@
-"""How every training loop computes: kernels that repeat bit for bit, the precision, one step. Needs torch."""
+"""How every training loop computes: kernels that repeat bit for bit, the precision, the rates. Needs torch."""
 
 from __future__ import annotations
 
@@ -73,10 +73,3 @@ class LearningRates:
     def set(self) -> None:
         """Make `now` the rate of this step."""
         torch.index_select(self._rates, 0, self._at, out=self._in_place)
-
-
-def descend(optimiser: torch.optim.Optimizer, loss: torch.Tensor) -> None:
-    """Take one step along the gradient of `loss`."""
-    optimiser.zero_grad()
-    loss.backward()
-    optimiser.step()

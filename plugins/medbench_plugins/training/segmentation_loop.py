@@ -12,9 +12,10 @@ import medbench
 from medbench_plugins.networks.unet import BLOCK, pad, predict_logits, to_input
 from medbench_plugins.training import batch_norms
 from medbench_plugins.training.batches import draw_rows
+from medbench_plugins.training.descent import Descent
 from medbench_plugins.training.loss_curves import LossCurves
 from medbench_plugins.training.moving_average import MovingAverage
-from medbench_plugins.training.numeric_precision import LearningRates, descend, in_bfloat16, repeatable_kernels
+from medbench_plugins.training.numeric_precision import LearningRates, in_bfloat16, repeatable_kernels
 from medbench_plugins.training.steps import Steps, step_number
 
 PROBED = 256  # training rows on which the fact "dice" is measured, at most
@@ -60,7 +61,7 @@ def fit_unet(
         torch.manual_seed(context.seed("init"))
         network = build().to(device).train()
         rates = LearningRates(lr, steps, at)
-        optimiser = torch.optim.Adam(network.parameters(), lr=rates.now, fused=True)
+        descend = Descent(torch.optim.Adam(network.parameters(), lr=rates.now, fused=True))
         average = MovingAverage.of_last_tenth(network, steps)
 
         def learn(x: torch.Tensor, y: torch.Tensor) -> None:
@@ -68,12 +69,12 @@ def fit_unet(
             with in_bfloat16(device), batch_norms.explain_small_batches(network, batch):
                 logits = predict_logits(network, x)
             loss = loss_of(logits.float(), y)
-            descend(optimiser, loss)
+            descend(loss)
             average.update()
             losses.add(loss)
 
         drawn = iter(batches)
-        take_step = Steps(lambda: next(drawn), learn, at, optimisers=[optimiser], from_host=True)
+        take_step = Steps(lambda: next(drawn), learn, at, optimisers=[descend.optimiser], from_host=True)
         for step in range(steps):
             take_step()
             losses.count()

@@ -22,9 +22,10 @@ from medbench_plugins.generators.image_gans.losses import Objective
 from medbench_plugins.generators.settings import GANSettings, steps_to_take
 from medbench_plugins.row_vectors import as_vectors, channel_units, feature_units
 from medbench_plugins.training import batch_norms
+from medbench_plugins.training.descent import Descent
 from medbench_plugins.training.loss_curves import LossCurves
 from medbench_plugins.training.moving_average import MovingAverage
-from medbench_plugins.training.numeric_precision import descend, repeatable_kernels
+from medbench_plugins.training.numeric_precision import repeatable_kernels
 from medbench_plugins.training.steps import Steps, note_how, step_number
 
 
@@ -104,8 +105,8 @@ def train_dense_gan(
     at = step_number(device)
     average = MovingAverage.of_last_tenth(generator, steps)
     noise = torch.Generator(device).manual_seed(context.seed("noise"))
-    to_g = game.optimiser(generator.parameters(), lr=recipe.lr_g)
-    to_d = game.optimiser(discriminator.parameters(), lr=recipe.lr_d)
+    descend_g = Descent(game.optimiser(generator.parameters(), lr=recipe.lr_g))
+    descend_d = Descent(game.optimiser(discriminator.parameters(), lr=recipe.lr_d))
     losses = LossCurves(objective.curves, steps, at, what=recipe.name, remedy="lower lr_g and lr_d")
 
     def learn() -> None:
@@ -117,17 +118,17 @@ def train_dense_gan(
                 fake = generator(z, labels)
             real, blurred_fake = (blur(part, game.blur, noise) for part in (x[rows], fake))
             d_loss, d_parts = objective.discriminator_loss(discriminator, real, blurred_fake.detach(), labels, noise)
-            descend(to_d, d_loss)
+            descend_d(d_loss)
         with frozen(discriminator):
             g_loss, g_parts = objective.generator_loss(discriminator, blurred_fake, labels)
             if game.pull:
                 moved = fake - generator.draw_start(z, labels)
                 g_loss = g_loss + game.pull * moved.square().sum(1).mean()
-            descend(to_g, g_loss)
+            descend_g(g_loss)
         average.update()
         losses.add(*d_parts, *g_parts)
 
-    take_step = Steps(tuple, learn, at, optimisers=[to_g, to_d], generators=[noise])
+    take_step = Steps(tuple, learn, at, optimisers=[descend_g.optimiser, descend_d.optimiser], generators=[noise])
     for step in range(steps):
         take_step()
         losses.count()

@@ -21,9 +21,10 @@ from medbench_plugins.generators.image_gans.losses import Objective, clip_weight
 from medbench_plugins.generators.image_gans.networks import GeneratorNetwork, OneAClass, Pool
 from medbench_plugins.generators.image_gans.pool import Moments, as_stored, epochs_of_classes
 from medbench_plugins.generators.settings import GANSettings, ImageSettings, steps_to_take
+from medbench_plugins.training.descent import Descent
 from medbench_plugins.training.loss_curves import LossCurves
 from medbench_plugins.training.moving_average import MovingAverage, Network
-from medbench_plugins.training.numeric_precision import descend, repeatable_kernels
+from medbench_plugins.training.numeric_precision import repeatable_kernels
 from medbench_plugins.training.steps import Steps, note_how, step_number
 
 CHUNK = 64  # Rows drawn at a time.
@@ -188,8 +189,8 @@ def _train_pair(
     average = MovingAverage.rising(generator, recipe.ema, steps, at)
     noise = torch.Generator(device).manual_seed(context.seed("noise", *purpose))
     batches = BalancedBatches(train, recipe.batch if len(shape) == 3 else recipe.batch_3d, noise, device)
-    to_g = game.optimiser(generator.parameters(), lr=recipe.lr_g)
-    to_d = game.optimiser(discriminator.parameters(), lr=recipe.lr_d)
+    descend_g = Descent(game.optimiser(generator.parameters(), lr=recipe.lr_g))
+    descend_d = Descent(game.optimiser(discriminator.parameters(), lr=recipe.lr_d))
     losses = LossCurves(game.objective.curves, steps, at, what=name, remedy="lower lr_g and lr_d")
     moments = Moments.of_last_epochs(turn.epochs if game.pool > 1 else 0, steps)
     diversity = []
@@ -204,16 +205,16 @@ def _train_pair(
             with torch.set_grad_enabled(not again):  # the last turn's images teach the generator too
                 fake = generator(z, labels)
             d_loss, d_parts = game.objective.discriminator_loss(judge, real, fake.detach(), labels, noise)
-            descend(to_d, d_loss)
+            descend_d(d_loss)
             if game.clip:
                 clip_weights(discriminator, game.clip)
         with frozen(discriminator):
             g_loss, g_parts = game.objective.generator_loss(judge, fake, labels)
-            descend(to_g, g_loss)
+            descend_g(g_loss)
         average.update()
         losses.add(*d_parts, *g_parts)
 
-    take_step = Steps(tuple, learn, at, optimisers=[to_g, to_d], generators=[noise])
+    take_step = Steps(tuple, learn, at, optimisers=[descend_g.optimiser, descend_d.optimiser], generators=[noise])
     for step in range(1, steps + 1):
         take_step()
         losses.count()
