@@ -19,7 +19,7 @@ from medbench.statistics.class_metrics import (
     macro_f1,
     recalls_of,
 )
-from medbench.statistics.decide import decide, decide_units
+from medbench.statistics.decide import decide_cells, decide_units
 from medbench.statistics.pool_images_by_patient import Units
 
 Cell = tuple[int, int, int]
@@ -89,6 +89,7 @@ def score(cells: Mapping[Cell, Units], n_classes: int) -> ArmScores:
     every = {key: of_seed for key, of_seed in by_seed.items() if of_seed}
     in_order = [u for of_seed in every.values() for u in of_seed]
     shares = dict(zip(map(id, in_order), decide_units(in_order), strict=True))
+    plainly = dict(zip(map(id, in_order), decide_cells([u.raw for u in in_order]), strict=True))
     for repeat in repeats:
         correct = np.zeros(0)
         before: list[int] = []
@@ -102,7 +103,7 @@ def score(cells: Mapping[Cell, Units], n_classes: int) -> ArmScores:
                 these = together[order]
             truth = np.concatenate([u.labels for u in of_seed])[order]
             decided = np.concatenate([shares[id(u)] for u in of_seed])[order]
-            plain = decide(np.concatenate([u.raw for u in of_seed]))[order]
+            plain = np.concatenate([plainly[id(u)] for u in of_seed])[order]
             if names is not these and len(names) and not np.array_equal(names, these):
                 raise ValueError("two repeats of an arm tested different patients")
             names, labels = these, truth
