@@ -48,8 +48,9 @@ WORK = {  # name: kind, pixels a side, axes, batch, steps to be timed, steps to 
 }
 
 
-def measure(name: str, *, briefly: bool) -> None:
+def measure(name: str, kind_of_numerics: str, *, briefly: bool) -> None:
     """Train `name` whenever a line comes in; print CPU seconds a step and the SHA-256 of what was trained."""
+    numerics.hold_libraries(Budget(numerics=kind_of_numerics))
     kind, size, axes, batch, steps, few = WORK[name]
     steps = few if briefly else steps
     size, batch = (16, 2) if briefly and axes == 3 else (size, batch)  # an emulator is slow
@@ -83,7 +84,16 @@ class Process:
     def __init__(self, name: str, kind: str, *, under: str = "", briefly: bool = False) -> None:
         kept = {key: value for key, value in os.environ.items() if key not in numerics.NAMES}
         variables = numerics.variables(Budget(numerics=kind)) or {"OMP_NUM_THREADS": "1"}
-        command = [*shlex.split(under), sys.executable, __file__, "--measure", name, *["--briefly"] * briefly]
+        command = [
+            *shlex.split(under),
+            sys.executable,
+            __file__,
+            "--measure",
+            name,
+            "--numerics",
+            kind,
+            *["--briefly"] * briefly,
+        ]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                                         env={**kept, **variables})  # fmt: skip
 
@@ -105,10 +115,11 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--under", default="", metavar="COMMAND")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
+    parser.add_argument("--numerics", default="exact", help=argparse.SUPPRESS)
     parser.add_argument("--briefly", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.measure:
-        measure(given.measure, briefly=given.briefly)
+        measure(given.measure, given.numerics, briefly=given.briefly)
         return
     print(f"{numerics.instruction_set()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}", flush=True)
     for name in given.networks or WORK:

@@ -159,12 +159,21 @@ def test_the_bits_are_the_same_from_other_environments(twice: list[Path]) -> Non
     assert [path.read_bytes() for path in found[0]] == [path.read_bytes() for path in found[1]]
 
 
+def test_exact_numerics_compute_with_all_libraries(tmp_path: Path) -> None:
+    medbench.run(**WORDS, workers=1, results=tmp_path, progress=False)  # type: ignore[arg-type]
+
+    told = [json.loads(path.read_text())["provenance"] for path in tmp_path.rglob("result.json")]
+    assert len(told) == 2
+    assert not any("without" in of_one for of_one in told)
+
+
 @ON_X86
 def test_each_record_says_what_it_was_held_to(twice: list[Path]) -> None:
     for path in (path for folder in twice for path in folder.rglob("result.json")):
         told = json.loads(path.read_text())["provenance"]
         assert told["held_to"] == numerics.variables(PORTABLE)
         assert told["instruction_set"] == numerics.instruction_set()
+        assert told["without"] == ["oneDNN"]
         assert json.loads((path.parent / "spec.json").read_text())["budget"]["numerics"] == "portable"
 
 

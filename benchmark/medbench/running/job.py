@@ -164,6 +164,7 @@ def do_task(task: Task, place: Path, device: str) -> None:
     """Fit the stage or run the trial of a task, and write what came out into its folder."""
     trial = Trial.from_json(task.trial)
     devices.use(device, trial.budget.numerics)
+    numerics.hold_libraries(trial.budget)
     catalogue = plugins.load(folders=[Path(f) for f in task.plugin_folders], blocked=task.blocked)
     rules = protocol(trial.protocol)
     samples = open_with_test_set(rules, Path(task.decoded), task.sources)

@@ -4,11 +4,13 @@ Libraries read them when they are imported or first used. So they must stand in 
 with: the runner gives them to its executor. Threads are a budget's: without the variables, what is done outside a fit,
 such as drawing from a generator and scoring, takes all cores, and two jobs at a time wait for each other's threads.
 Portable numerics hold every x86 processor to the same vector instructions; there the job checks that it began with
-them, threads too, since the sums of BLAS and OpenMP depend on how many there are.
+them, threads too, since the sums of BLAS and OpenMP depend on how many there are, and does without the one library that
+also looks at the sizes of caches.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 import platform
 import sys
@@ -20,6 +22,7 @@ import numpy as np
 
 from medbench.errors import ResourceError
 from medbench.interfaces import Budget, outside_identity
+from medbench.running.portable_roots import exchange_kernels
 
 _HELD_TO = {
     "ATEN_CPU_CAPABILITY": "avx2",  # torch's own kernels
@@ -95,6 +98,18 @@ def check_process(budget: Budget) -> None:
         )
 
 
+def hold_libraries(budget: Budget) -> None:
+    """Under portable numerics leave torch, in this process, what computes alike on all of the processors.
+
+    oneDNN's convolutions sum in blocks that fit the caches, so processors of equal instructions differ in the last
+    digits, and no variable says otherwise. Without it convolutions are products of matrices, which `MKL_CBWR` holds.
+    """
+    if budget.numerics == "portable":
+        torch: Any = importlib.import_module("torch")
+        torch.backends.mkldnn.set_flags(False)
+        exchange_kernels()
+
+
 def _first_environment() -> Mapping[str, str]:
     """Return the environment that the program of this process began with; today's where the system does not tell."""
     try:
@@ -106,8 +121,11 @@ def _first_environment() -> Mapping[str, str]:
 
 @outside_identity
 def computed_with() -> dict[str, Any]:
-    """Say for a record what a process computes with: the processor's instructions, and what it was held to."""
-    return {"instruction_set": instruction_set(), "held_to": {k: os.environ[k] for k in NAMES if k in os.environ}}
+    """Say for a record what a process computes with: the processor's instructions, what it was held to, and without."""
+    torch: Any = sys.modules.get("torch")
+    left_out = {"without": ["oneDNN"]} if torch is not None and not torch.backends.mkldnn.enabled else {}
+    held_to = {name: os.environ[name] for name in NAMES if name in os.environ}
+    return {"instruction_set": instruction_set(), "held_to": held_to, **left_out}
 
 
 def instruction_set() -> str:

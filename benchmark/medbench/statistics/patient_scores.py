@@ -78,8 +78,7 @@ def score(cells: Mapping[Cell, Units], n_classes: int) -> ArmScores:
     Raises:
         ValueError: If two repeats tested different units.
     """
-    repeats = sorted({repeat for repeat, _, _ in cells})
-    seeds = sorted({seed for _, _, seed in cells})
+    repeats, seeds = (sorted({cell[k] for cell in cells}) for k in (0, 2))
     by_seed: dict[tuple[int, int], list[Units]] = {(repeat, seed): [] for repeat in repeats for seed in seeds}
     for (repeat, _, seed), of_cell in sorted(cells.items()):
         by_seed[repeat, seed].append(of_cell)
