@@ -160,30 +160,38 @@ def test_training_runs_at_twice_the_steps_are_counted_and_timed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("measured", "asked", "device", "says"),
-    [
-        ("exact", "fast", "cpu", ""),
-        ("fast", "exact", "cpu", ""),
-        ("exact", "portable", "cpu", "with numerics exact"),
-        ("exact", "fast", "cuda", "with numerics exact"),
-        ("exact", "exact", "cuda", ""),
+    ("measured", "asked", "device", "says", "limit", "steps", "hours"),
+    [  # for 45 runs; of the limit .6 is counted on, or .9
+        ("exact", "fast", "cpu", "", "3h", 210, "12 h 30 min"),
+        ("fast", "exact", "cpu", "", "3h", 210, "12 h 30 min"),
+        ("exact", "portable", "cpu", "with numerics exact", "370min", 120, "30 h 00 min"),  # 2.4 times as long
+        ("portable", "exact", "cpu", "with numerics portable", "2h", 230, "5 h 12 min"),
+        ("exact", "fast", "cuda", "with numerics exact", "3h", 140, "12 h 30 min"),
+        ("exact", "portable", "cuda", "with numerics exact", "3h", 140, "12 h 30 min"),
+        ("exact", "exact", "cuda", "", "3h", 210, "12 h 30 min"),
     ],
 )
 def test_what_was_measured_with_other_numerics_goes_before_a_guess_and_is_said(
-    monkeypatch: pytest.MonkeyPatch, measured: str, asked: str, device: str, says: str
+    monkeypatch: pytest.MonkeyPatch,
+    measured: str,
+    asked: str,
+    device: str,
+    says: str,
+    limit: str,
+    steps: int,
+    hours: str,
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0" if device == "cuda" else "")
     monkeypatch.setattr("medbench.running.numerics.is_portable_here", lambda: True)
     of = "cpu" if device == "cpu" else "NVIDIA Toy"
     costs: Any = [dataclasses.replace(cost(name, of), numerics=measured) for name in METHODS]
     keep_costs(costs)
-    said = joined(medbench("plan", *LONG, "--device", device, "--numerics", asked, "--time-limit", "3h"))
+    said = joined(medbench("plan", *LONG, "--device", device, "--numerics", asked, "--time-limit", limit))
     forecast = joined(medbench("plan", *LONG, "--device", device, "--numerics", asked))
 
-    steps = 140 if says else 210  # for 45 runs; of the limit .6 is counted on, or .9
     assert f"{steps} training steps in place of 1,000." in said
     assert "guess" not in said + forecast
-    assert "About 12 h 30 min" in forecast
+    assert f"About {hours}" in forecast
     assert (f"What a step takes was measured {says};" in said) == bool(says)
     assert (f"Measured {says}; `medbench calibrate` measures it here." in forecast) == bool(says)
 

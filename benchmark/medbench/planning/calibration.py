@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from medbench.data.cache_folder import cache_folder
@@ -24,6 +24,9 @@ ANY, ANY_GPU = "any", "gpu"
 
 ALIKE_ON_CPU = frozenset({"exact", "fast"})
 """Numerics by which a CPU computes in the same way."""
+
+PORTABLE_TIMES = 2.4
+"""How much longer a step takes a CPU with portable numerics: the middle of 13 networks, see the page on performance."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,8 @@ class Calibration:
         """Return what such a job costs; None where its like was not measured.
 
         What was measured here goes before what was measured elsewhere, and of either what was measured with the
-        budget's numerics before what was with others, which :meth:`numerics_of_other` tells.
+        budget's numerics before what was with others, which :meth:`numerics_of_other` tells; steps of those are
+        lengthened or shortened where one of the two is portable.
 
         Args:
             kind: "trial" or "stage".
@@ -117,7 +121,7 @@ class Calibration:
                 and images.are_those_of(cost, is_shipped=is_shipped)
             ]
             if like:
-                return min(like, key=lambda cost: bool(self.numerics_of_other(cost, budget)))
+                return _with_numerics(min(like, key=lambda cost: bool(self.numerics_of_other(cost, budget))), budget)
         return None
 
     def numerics_of_other(self, cost: JobCost, budget: Budget) -> str:
@@ -159,6 +163,14 @@ def read_calibration(studies: Iterable[Path] = ()) -> Calibration:
     """
     shipped = [cost for study in studies for cost in _read(Path(study).with_suffix(SHIPPED))]
     return Calibration(_read(_path()), shipped)
+
+
+def _with_numerics(cost: JobCost, budget: Budget) -> JobCost:
+    """Return the cost as it would be on a CPU with a budget's numerics; `numerics` stay those it was measured with."""
+    if cost.device != "cpu" or (cost.numerics == "portable") is (budget.numerics == "portable"):
+        return cost
+    longer = PORTABLE_TIMES if budget.numerics == "portable" else 1 / PORTABLE_TIMES
+    return replace(cost, per_step=longer * cost.per_step)
 
 
 def _read(path: Path) -> Sequence[JobCost]:
