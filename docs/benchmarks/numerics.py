@@ -3,7 +3,8 @@
     python docs/benchmarks/numerics.py [--pairs 5] [NETWORK ...]
     python docs/benchmarks/numerics.py --under "qemu-x86_64 -cpu Haswell" [NETWORK ...]
 
-Variables must stand in the environment before libraries are imported, so each numerics has a process of its own.
+Variables must stand in the environment before libraries are imported, and portable numerics exchange kernels for
+the rest of a process, so each numerics has a process of its own.
 Without ``--under``, the two take turns, each first in every other pair, and the median ratio of CPU seconds a step is
 printed with its quartiles. With it, portable numerics are run once as they are and once under the
 command, which may emulate another processor (qemu 10 or later: 7.2 computes AVX wrongly), and the SHA-256 of what was

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +195,19 @@ def test_what_was_measured_with_other_numerics_goes_before_a_guess_and_is_said(
     assert f"About {hours}" in forecast
     assert (f"What a step takes was measured {says};" in said) == bool(says)
     assert (f"Measured {says}; `medbench calibrate` measures it here." in forecast) == bool(says)
+
+
+def test_a_guess_takes_steps_with_portable_numerics_for_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("medbench.running.numerics.is_portable_here", lambda: True)
+    steps = []
+    for asked in ("exact", "portable"):
+        budget = ["--budget", "steps=100000,batch=8,size=32"]
+        said = joined(medbench("plan", *STUDY, *budget, "--numerics", asked, "--time-limit", "1h"))
+        found = re.search(r"([0-9,]+) training steps in place of 100,000", said)
+        assert found, said
+        steps.append(int(found[1].replace(",", "")))
+
+    assert steps[1] == pytest.approx(steps[0] / 2.4, abs=10)  # steps are tens
 
 
 def test_a_measurement_with_the_numerics_asked_for_goes_before_a_later_one_with_others(

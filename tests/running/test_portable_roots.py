@@ -22,7 +22,7 @@ powers = (-0.5, 0.0, 1.0, 2.0, 3, 1.5, -1)
 before = {str(p): (x**p).clone() for p in powers}
 exchange_kernels()
 exchange_kernels()
-same, dtypes = {}, {}
+same = {}
 for name, ufunc in BY_NUMPY.items():
     of = getattr(torch, name)
     narrow = torch.bfloat16, torch.float16, torch.int64, torch.bool
@@ -51,11 +51,12 @@ same["of a negative"] = bool(torch.tensor([-1.0]).sqrt().isnan().all())
 for power, wanted in before.items():
     same["to the " + power] = torch.equal(x ** float(power), wanted)
     same["in place to the " + power] = torch.equal(x.clone().pow_(float(power)), wanted)
-adam, rms = (kind([torch.nn.Parameter(x.clone())], lr=0.1) for kind in (torch.optim.Adam, torch.optim.RMSprop))
-for optimiser in (adam, rms):
-    (p,) = optimiser.param_groups[0]["params"]
-    p.grad = torch.ones_like(p)
-    optimiser.step()
+parameter = torch.nn.Parameter(torch.zeros_like(x))
+parameter.grad = x
+optimiser = torch.optim.RMSprop([parameter], lr=1, eps=0)
+optimiser.step()  # divides by a root
+squares = optimiser.state[parameter]["square_avg"]
+same["in an optimiser"] = torch.equal(-parameter.detach(), x / torch.from_numpy(np.sqrt(squares.numpy())))
 print(json.dumps(same))
 """
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
+from medbench.planning.calibration import PORTABLE_TIMES
 from medbench.planning.double_steps_trials import count_double_steps
 from medbench.planning.plan import Plan
 from medbench.registry.catalogue import Catalogue
@@ -207,7 +208,7 @@ def guess_seconds_of(trial: Trial, *, is_stage: bool = False, scored: int = 0) -
     """Guess what a training run takes on one core, its scored images with it, or a stage that it needs."""
     budget = trial.budget
     pixels = ((budget.size or USUAL_SIZE) / 32) ** 2
-    of_image = pixels * budget.batch / 32
+    of_image = pixels * budget.batch / 32 * (PORTABLE_TIMES if budget.numerics == "portable" else 1)
     if is_stage:
         return BESIDE_STEPS + SECONDS_PER_STEP * OF_GENERATORS * of_image * budget.generator_steps
     scores = SECONDS_OF_SCORES + SECONDS_PER_SCORED * pixels * scored if scored else 0.0
